@@ -1,0 +1,34 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both set up their own environment in .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH ?= torch==2.13.0
+
+.PHONY: help demo test check benchmark clean
+
+help:  ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,check]"
+	touch $@
+
+demo: $(VENV)/.installed  ## simulate, train, denoise and compare, in about five minutes
+	$(BIN)/restore demo --overwrite
+
+test: $(VENV)/.installed  ## set up and run the tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed  ## ruff and the type check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+benchmark: $(VENV)/.installed  ## seconds, memory and rates on this machine
+	$(BIN)/python benchmarks/speed.py
+
+clean:  ## remove the environment and the demo
+	rm -rf $(VENV) demo

@@ -1,0 +1,1 @@
+"""Denoise cryo-EM micrographs with a network trained on their own halves."""

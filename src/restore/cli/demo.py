@@ -1,0 +1,109 @@
+"""``restore demo``: from nothing to a finished, measured result in minutes."""
+
+import argparse
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+
+import torch
+
+from restore.checkpoint import Model, load_model
+from restore.evaluation.spectra import ring_covariances
+from restore.evaluation.truth import TruthScore, score
+from restore.figures import Panel, ring_curves, save_png, side_by_side
+from restore.io.atomic import write_text
+from restore.io.images import read_image
+from restore.io.micrographs import MicrographSet, read_micrographs
+from restore.micrograph import Micrograph
+from restore.preprocessing import Recipe, prepare
+
+log = logging.getLogger(__name__)
+
+RESOLUTION_A = 9
+SESSION = ("--micrographs=8", "--size_px=1536", "--pixel_size_A=1.5")
+TRAINING = ("--filters=16", "--blocks=2", "--batch_size=4", "--patch_px=96", "--held_out=0.25")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``restore demo``."""
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("demo"), help="where it happens (default: demo)")
+    parser.add_argument("--minutes", type=float, default=2.0, metavar="X", help="minutes of training (default: 2)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier demo")
+
+
+def run(namespace: argparse.Namespace) -> int:
+    """Simulate, train, denoise and compare with the truth; the exit status comes back."""
+    folder: Path = namespace.folder
+    star, again = folder / "micrographs_ctf.star", ["--overwrite"] if namespace.overwrite else []
+    steps = [
+        ["simulate", str(folder), *SESSION, *again],
+        ["train", "-m", str(star), "-r", str(RESOLUTION_A), "-d", str(folder / "Models"), "-x", "demo",
+         "-f", str(folder / "training_data.hdf"), f"--minutes={namespace.minutes}", *TRAINING, *again],
+        ["denoise", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"), *again],
+    ]  # fmt: skip
+    for arguments in steps:
+        status = _told(arguments)
+        if status != 0:
+            return status
+    return _compare(folder, star)
+
+
+def _told(arguments: list[str]) -> int:
+    from restore.cli.main import main
+
+    print(f"\nrestore {' '.join(arguments)}", flush=True)
+    return main(arguments)
+
+
+def _compare(folder: Path, star: Path) -> int:
+    """Score every micrograph against its truth, draw the pictures, and say how it went."""
+    model = load_model(folder / "Models/demo.safetensors")
+    raw, denoised = read_micrographs(str(star)), read_micrographs(str(star.with_name("micrographs_ctf_denoised.star")))
+    scores = _scores(raw, denoised, model)
+    held_out = [scores[name] for name in model.training["held_out"]]
+    mean = TruthScore(*(fmean(getattr(each, name) for each in held_out) for name in asdict(held_out[0])))
+    shown = next(micrograph for micrograph in raw.micrographs if micrograph.name in model.training["held_out"])
+    _draw(folder, shown, denoised.micrographs[shown.row], model.recipe)
+    write_text(folder / "scores.json", json.dumps({name: asdict(each) for name, each in scores.items()}, indent=2))
+    print(
+        f"\nCorrelation with the truth, {RESOLUTION_A} Å and coarser, on {len(held_out)} micrographs never trained on:"
+    )
+    print(f"  raw                           {mean.raw:.3f}")
+    print(f"  best plain low-pass ({mean.lowpass_A:3.0f} Å)   {mean.lowpass:.3f}")
+    print(f"  denoised                      {mean.denoised:.3f}")
+    print(f"\nLook at {folder / 'demo.png'} and {folder / 'demo_curves.png'}")
+    if mean.denoised <= max(mean.raw, mean.lowpass):
+        print("The network has not learned to beat a low-pass: something is wrong, or --minutes is too short.")
+        return 1
+    return 0
+
+
+def _scores(raw: MicrographSet, denoised: MicrographSet, model: Model) -> dict[str, TruthScore]:
+    scores: dict[str, TruthScore] = {}
+    for before, after in zip(raw.micrographs, denoised.micrographs, strict=True):
+        images, pixel_size_yx_A = _on_one_grid(before, after, model.recipe)
+        scores[before.name] = score(images[0], images[1], images[2], pixel_size_yx_A)
+    return scores
+
+
+def _on_one_grid(before: Micrograph, after: Micrograph, recipe: Recipe) -> tuple[torch.Tensor, tuple[float, float]]:
+    """Truth, raw and denoised as the network sees images; the denoised one has its phases flipped already."""
+    truth = before.image.with_name(before.image.name.replace("_DW", "_TRUTH"))
+    flipped = Recipe(recipe.max_resolution_A, phase_flip=False)
+    seen = [
+        prepare(torch.from_numpy(read_image(path).data), before.pixel_size_A, before.ctf, how)
+        for path, how in ((truth, recipe), (before.image, recipe), (after.image, flipped))
+    ]
+    return torch.stack([each.image for each in seen]), seen[0].grid.pixel_size_yx_A
+
+
+def _draw(folder: Path, before: Micrograph, after: Micrograph, recipe: Recipe) -> None:
+    images, pixel_size_yx_A = _on_one_grid(before, after, recipe)
+    titles = ("truth", "raw", "denoised")
+    panels = [Panel(title, image, pixel_size_yx_A[1]) for title, image in zip(titles, images, strict=True)]
+    save_png(side_by_side([panels[1], panels[2], panels[0]]), folder / "demo.png")
+    rings = ring_covariances(images, pixel_size_yx_A, width_per_A=1 / 600)
+    curves = {"raw with truth": rings.correlation(0, 1)[1:], "denoised with truth": rings.correlation(0, 2)[1:]}
+    save_png(ring_curves(rings.frequency_per_A[1:], curves), folder / "demo_curves.png")

@@ -1,0 +1,146 @@
+"""``restore denoise``: every micrograph of a set, with a trained model."""
+
+import argparse
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from restore.checkpoint import Model, load_model
+from restore.cli.options import add_settings, settings_from
+from restore.cli.progress import Bar
+from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe
+from restore.denoising import DenoisingSettings, merge_band
+from restore.errors import UserError
+from restore.io.atomic import write_text
+from restore.io.micrographs import (
+    HALVES,
+    MicrographSet,
+    Needs,
+    Part,
+    Problem,
+    check_files,
+    denoised_star,
+    parse_suffixes,
+    read_micrographs,
+)
+from restore.io.star import write_star
+from restore.processes import pick_device
+from restore.production import Job, Outcome, OutputSettings, fingerprints, is_current, plan, produce
+from restore.provenance import as_json, provenance
+
+log = logging.getLogger(__name__)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``restore denoise``."""
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "--input_micrographs",
+        "-m",
+        required=True,
+        metavar="STAR",
+        help="RELION STAR file of micrographs, or MRC files as a quoted pattern",
+    )
+    group.add_argument("--model", "-p", type=Path, required=True, metavar="MODEL", help="model file from restore train")
+    group.add_argument("--pixel_size", type=float, metavar="X", help="pixel size in Å, where there is no STAR file")
+    group.add_argument(
+        "--even_odd_suffix",
+        metavar="FULL,EVEN,ODD",
+        help="names of the halves, for --average_halves (default: DW,EVN,ODD)",
+    )
+    group.add_argument(
+        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 … (default: a GPU if there is one)"
+    )
+    checked = parser.add_argument_group("recipe (the model's own; checked where given)")
+    checked.add_argument("--max_resolution", "-r", type=float, metavar="X", help="finest resolution, Å")
+    add_phaseflip_options(checked)
+    add_settings(parser, "output", OutputSettings)
+    add_settings(parser, "denoising", DenoisingSettings)
+
+
+def run(namespace: argparse.Namespace) -> int:
+    """Denoise what is missing or stale, write the STAR file; the exit status comes back."""
+    output, settings = settings_from(namespace, OutputSettings), settings_from(namespace, DenoisingSettings)
+    model = load_model(namespace.model)
+    refuse_other_recipe(namespace, model.recipe, "the model")
+    merge_band(settings, model.recipe.max_resolution_A)
+    chosen = _read_set(namespace, model, settings)
+    jobs = plan(chosen.micrographs, output, fingerprints(model, settings))
+    star_path = _star_path(chosen, output)
+    model = replace(model, network=model.network.to(pick_device(namespace.device)))
+    outcome = _denoise_all(jobs, model, namespace, settings)
+    if outcome.names:
+        write_star(star_path, denoised_star(chosen, outcome.names))
+        made = provenance(settings, {"micrographs": chosen.source, "model": namespace.model, "output": output})
+        write_text(star_path.with_suffix(".settings.json"), as_json(made) + "\n")
+        print(star_path)
+    return _report(outcome)
+
+
+def _read_set(namespace: argparse.Namespace, model: Model, settings: DenoisingSettings) -> MicrographSet:
+    suffixes = parse_suffixes(namespace.even_odd_suffix) if namespace.even_odd_suffix else None
+    needs = Needs(ctf=model.recipe.phase_flip or settings.flip_phases_back, halves=settings.average_halves)
+    return read_micrographs(namespace.input_micrographs, suffixes, namespace.pixel_size, needs)
+
+
+def _star_path(chosen: MicrographSet, output: OutputSettings) -> Path:
+    """Where the output STAR goes: beside the input's, or at the top of the output folder. Never over the input."""
+    source = Path(chosen.source)
+    stem = source.stem if chosen.star else "micrographs"
+    folder = output.output_directory or (source.parent if chosen.star else chosen.micrographs[0].image.parent)
+    path = folder / f"{stem}{output.suffix}.star"
+    if path.resolve() == source.resolve():
+        raise UserError("the output STAR would replace the input's", where=path, do="give another --output_suffix")
+    if path.exists() and not path.with_suffix(".settings.json").exists() and not output.overwrite:
+        raise UserError(
+            "a STAR file stands here that restore did not write",
+            where=path,
+            do="give another --output_suffix or --output_directory, or --overwrite",
+        )
+    return path
+
+
+def _denoise_all(jobs: list[Job], model: Model, namespace: argparse.Namespace, settings: DenoisingSettings) -> Outcome:
+    """What became of every job: those that are current are left, those whose files are bad are noted, the rest done."""
+    needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
+    _, problems = check_files([job.micrograph for job in jobs], needed)
+    bad = {problem.micrograph.row: problem for problem in problems}
+    current, to_do, failed = _sort(jobs, bad, getattr(namespace, "overwrite", False))
+    if current:
+        log.info("%d of %d micrographs are already denoised", len(current), len(jobs))
+    with Bar(len(to_do), "micrographs", "denoising") as bar:
+        outcome = produce(
+            to_do, model, namespace.model.name, settings, lambda told: bar.to(len(told.done) + len(told.failed))
+        )
+    outcome.up_to_date.extend(current)
+    outcome.failed[:0] = failed
+    return outcome
+
+
+def _sort(
+    jobs: list[Job], bad: dict[int, Problem], overwrite: bool
+) -> tuple[list[Job], list[Job], list[tuple[Job, str]]]:
+    """The jobs that are done already, those to do, and those that cannot be done."""
+    current: list[Job] = []
+    to_do: list[Job] = []
+    failed: list[tuple[Job, str]] = []
+    for job in jobs:
+        if job.micrograph.row in bad:
+            failed.append((job, bad[job.micrograph.row].message))
+        elif overwrite:
+            to_do.append(job)
+        else:
+            (current if is_current(job) else to_do).append(job)
+    return current, to_do, failed
+
+
+def _report(outcome: Outcome) -> int:
+    """Say what failed, and why; the exit status comes back."""
+    if not outcome.failed:
+        return 0
+    total = len(outcome.failed) + len(outcome.names)
+    print(f"{len(outcome.failed)} of {total} micrographs were not denoised:", file=sys.stderr)
+    for job, reason in outcome.failed:
+        print(f"  {job.micrograph.name}: {reason}", file=sys.stderr)
+    return 1

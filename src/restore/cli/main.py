@@ -1,0 +1,95 @@
+"""The command ``restore``: finds the subcommand, runs it, and is the one door through which errors leave."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from restore.cli.options import HelpFormatter, with_underscores
+from restore.errors import UserError
+from restore.version import __version__
+
+COMMANDS = {
+    "train": "train a network on the halves of your micrographs",
+    "denoise": "denoise every micrograph with a trained model",
+    "prepare": "make the patch file that training reads, and nothing else",
+    "simulate": "make micrographs with known truth",
+    "demo": "simulate, train, denoise and compare, from nothing, in minutes",
+}
+
+EPILOG = """\
+the main job, in two commands:
+  restore train   -m micrographs_ctf.star -x my_model
+  restore denoise -m micrographs_ctf.star -p Models/my_model.safetensors
+
+restore COMMAND --help tells the options of a command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``restore`` with these arguments (those of the process by default); the exit status comes back.
+
+    0 all done; 1 bad input, or some micrographs failed; 2 wrong use; 130 interrupted.
+    """
+    # Threads that spin while they wait make PyTorch five to ten times slower on a shared machine (decisions/005).
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    given = with_underscores(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        namespace = _parse([argument for argument in given if argument != "--debug"])
+        return import_module(f"restore.cli.{namespace.command}").run(namespace)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 2
+    except UserError as error:
+        return _say(str(error), 1, debug)
+    except OSError as error:
+        return _say(f"{error.filename or 'the system'}: {error.strerror or error}.", 1, debug)
+    except KeyboardInterrupt:
+        return _say("Interrupted. What was finished is kept.", 130, debug)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    if not arguments or arguments[0] not in COMMANDS:
+        namespace = _front_page().parse_args(arguments or ["--help"])
+        raise SystemExit(namespace)
+    command = arguments[0]
+    parser = argparse.ArgumentParser(
+        f"restore {command}",
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
+        description=COMMANDS[command].capitalize(),
+    )
+    parser.add_argument("--verbose", "-v", action="store_true", help="say more of what is going on")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    import_module(f"restore.cli.{command}").add_options(parser)
+    namespace = parser.parse_args(arguments[1:], argparse.Namespace(command=command))
+    level = logging.DEBUG if namespace.verbose else logging.INFO
+    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
+    logging.getLogger("restore").setLevel(level)
+    return namespace
+
+
+def _front_page() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "restore",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Denoise cryo-EM micrographs with a network trained on their own halves.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"restore {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, words in COMMANDS.items():
+        commands.add_parser(name, help=words, add_help=False)
+    return parser
+
+
+def _say(message: str, status: int, debug: bool) -> int:
+    if debug:
+        logging.getLogger("restore").exception("")
+    print(message, file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

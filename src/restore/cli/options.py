@@ -1,0 +1,118 @@
+"""Command-line options derived from settings records: a default is said once, beside the code that reads it."""
+
+import argparse
+import types
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from restore.settings import Option
+
+Record = TypeVar("Record")
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Help that fits a screen or two: the metavar is said once, the default at the end."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=100)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        metavar = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {metavar}"
+
+
+def add_settings(parser: argparse.ArgumentParser, title: str, record: type[Any], leave_out: Sequence[str] = ()) -> None:
+    """Give a parser a group of options, one for each field of a settings record.
+
+    Only what is typed lands in the namespace, so that a preset or a model can give the other values.
+    """
+    group = parser.add_argument_group(title)
+    hints = get_type_hints(record)
+    for each in fields(record):
+        if each.name in leave_out:
+            continue
+        option: Option = each.metadata["option"]
+        kind = _plain_type(hints[each.name])
+        names = (f"--{each.name}", *option.flags)
+        count, kind = _count_and_item(kind)
+        if kind is bool:
+            group.add_argument(*names, action="store_true", default=argparse.SUPPRESS, help=option.words)
+            if option.off:
+                group.add_argument(
+                    option.off,
+                    dest=each.name,
+                    action="store_false",
+                    default=argparse.SUPPRESS,
+                    help=f"the opposite{' (default)' if not each.default else ''}",
+                )
+            continue
+        group.add_argument(
+            *names,
+            type=kind,
+            nargs=count,
+            default=argparse.SUPPRESS,
+            choices=option.choices or None,
+            metavar=option.metavar or (None if option.choices else _metavar(kind)),
+            help=option.words + _default_words(each.default),
+        )
+
+
+def given(namespace: argparse.Namespace, record: type[Any]) -> dict[str, Any]:
+    """The fields of a settings record that were typed."""
+    names = {each.name for each in fields(record)}
+    return {name: value for name, value in vars(namespace).items() if name in names}
+
+
+def settings_from(namespace: argparse.Namespace, record: type[Record]) -> Record:
+    """The settings record that was typed, defaults elsewhere."""
+    typed = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given(namespace, record).items()
+    }
+    return record(**typed)
+
+
+def _plain_type(hint: Any) -> Any:
+    """``int`` of ``int | None``, ``str`` of a Literal of texts."""
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = (each for each in get_args(hint) if each is not type(None))
+    return str if get_origin(hint) is Literal else hint
+
+
+def _count_and_item(kind: Any) -> tuple[int | str | None, Any]:
+    """How many values an option takes, as argparse says it, and the type of each: (2, float) of tuple[float, float]."""
+    if get_origin(kind) is not tuple:
+        return None, kind
+    items = get_args(kind)
+    return ("+" if Ellipsis in items else len(items)), items[0]
+
+
+def _metavar(kind: Any) -> str:
+    return {int: "N", float: "X", Path: "PATH"}.get(kind, "NAME")
+
+
+def _default_words(default: Any) -> str:
+    if default is None:
+        return ""
+    words = " ".join(str(each) for each in default) if isinstance(default, tuple) else str(default)
+    return f" (default: {words})"
+
+
+def with_underscores(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the hyphens of long options made underscores, so that both spellings work.
+
+    >>> with_underscores(["--merge-noisy", "--pixel-size=1.0", "a-b.mrc", "-s", "x"])
+    ['--merge_noisy', '--pixel_size=1.0', 'a-b.mrc', '-s', 'x']
+    """
+    spelled: list[str] = []
+    for index, argument in enumerate(arguments):
+        if argument == "--":
+            return spelled + list(arguments[index:])
+        if argument.startswith("--"):
+            name, equals, value = argument.partition("=")
+            argument = f"--{name[2:].replace('-', '_')}{equals}{value}"  # noqa: PLW2901
+        spelled.append(argument)
+    return spelled

@@ -1,0 +1,20 @@
+"""``restore prepare``: the patch file, alone."""
+
+import argparse
+
+from restore.cli.recipe import add_input_options, add_recipe_options, make_patch_file, typed_recipe
+from restore.errors import UserError
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``restore prepare``."""
+    add_input_options(parser)
+    add_recipe_options(parser)
+
+
+def run(namespace: argparse.Namespace) -> int:
+    """Make the patch file; the exit status comes back."""
+    if namespace.training_mics is None:
+        raise UserError("no micrographs are given", do="name a STAR file with --training_mics")
+    print(make_patch_file(namespace, typed_recipe(namespace)))
+    return 0

@@ -1,0 +1,119 @@
+"""The options that prepare and train share: which micrographs, and how they are prepared."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from restore.cli.progress import Bar
+from restore.errors import UserError
+from restore.io.micrographs import MicrographSet, Needs, parse_suffixes, read_micrographs, require_files
+from restore.preparation import is_made_of, prepare_patches
+from restore.preprocessing import Recipe, cropped_grid
+from restore.provenance import provenance
+
+
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """Where the training micrographs are."""
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "--training_mics",
+        "-m",
+        metavar="STAR",
+        help="RELION STAR file of micrographs, or MRC files as a quoted pattern",
+    )
+    group.add_argument(
+        "--even_odd_suffix",
+        "-s",
+        metavar="FULL,EVEN,ODD",
+        help="how the names of a full sum and its halves differ, where the STAR has no rlnMicrographNameEven/Odd "
+        "(default: DW,EVN,ODD)",
+    )
+    group.add_argument("--pixel_size", type=float, metavar="X", help="pixel size in Å, where there is no STAR file")
+    group.add_argument(
+        "--training_filename",
+        "-f",
+        type=Path,
+        default=Path("training_data.hdf"),
+        metavar="PATH",
+        help="patch file to write (default: training_data.hdf)",
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace files that are already there")
+
+
+def add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    """How micrographs are prepared for the network."""
+    group = parser.add_argument_group("recipe")
+    group.add_argument(
+        "--max_resolution",
+        "-r",
+        type=float,
+        metavar="X",
+        help=f"finest resolution that the network sees, Å (default: {Recipe.max_resolution_A})",
+    )
+    add_phaseflip_options(group)
+
+
+def add_phaseflip_options(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
+    """``--phaseflip`` and its opposite; None where neither is typed."""
+    group.add_argument(
+        "--phaseflip", action="store_true", default=None, dest="phaseflip", help="correct the CTF's sign (default)"
+    )
+    group.add_argument(
+        "--dont_phaseflip", action="store_false", default=None, dest="phaseflip", help="leave the CTF's sign alone"
+    )
+
+
+def typed_recipe(namespace: argparse.Namespace) -> Recipe:
+    """The recipe that was typed, defaults elsewhere."""
+    recipe = Recipe()
+    if namespace.max_resolution is not None:
+        recipe = replace(recipe, max_resolution_A=namespace.max_resolution)
+    if namespace.phaseflip is not None:
+        recipe = replace(recipe, phase_flip=namespace.phaseflip)
+    return recipe
+
+
+def refuse_other_recipe(namespace: argparse.Namespace, recipe: Recipe, owner: str) -> None:
+    """UserError where ``-r`` or ``--[dont_]phaseflip`` was typed and is not what ``recipe``, the owner's, says."""
+    said = namespace.max_resolution
+    if said is not None and abs(said - recipe.max_resolution_A) > 1e-6:
+        raise UserError(
+            f"--max_resolution is {said:g} Å, and {owner} was made for {recipe.max_resolution_A:g} Å",
+            do="leave the option out, or train for the other resolution",
+        )
+    flip = namespace.phaseflip
+    if flip is not None and flip != recipe.phase_flip:
+        words = {True: "--phaseflip", False: "--dont_phaseflip"}
+        raise UserError(
+            f"{words[flip]} is given, and {owner} was made with {words[recipe.phase_flip]}",
+            do="leave the option out, or train with the other",
+        )
+
+
+def read_training_set(namespace: argparse.Namespace, recipe: Recipe) -> MicrographSet:
+    """The micrographs to train on, checked: halves there and alike, and fine enough for the recipe."""
+    suffixes = parse_suffixes(namespace.even_odd_suffix) if namespace.even_odd_suffix else None
+    needs = Needs(ctf=recipe.phase_flip, halves=True)
+    chosen = read_micrographs(namespace.training_mics, suffixes, namespace.pixel_size, needs)
+    require_files(chosen.micrographs)
+    for pixel_size_A in {micrograph.pixel_size_A for micrograph in chosen.micrographs}:
+        cropped_grid((1 << 14, 1 << 14), pixel_size_A, recipe.max_resolution_A)
+    return chosen
+
+
+def make_patch_file(namespace: argparse.Namespace, recipe: Recipe) -> Path:
+    """Write the patch file that was asked for, or take the one that is there if it is the same."""
+    path, chosen = namespace.training_filename, read_training_set(namespace, recipe)
+    if path.exists() and not namespace.overwrite:
+        if is_made_of(path, chosen.micrographs, recipe):
+            return path
+        raise UserError(
+            "a patch file of other micrographs or another recipe is already there",
+            where=path,
+            do="give another --training_filename, or --overwrite",
+        )
+    made = provenance(recipe, {"micrographs": chosen.source, "count": len(chosen.micrographs)})
+    with Bar(len(chosen.micrographs), "micrographs", "preparing") as bar:
+        done = iter(range(1, len(chosen.micrographs) + 1))
+        prepare_patches(path, chosen.micrographs, recipe, made, lambda _: bar.to(next(done)))
+    return path

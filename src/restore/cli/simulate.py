@@ -1,0 +1,25 @@
+"""``restore simulate``: micrographs with known truth."""
+
+import argparse
+from pathlib import Path
+
+from restore.cli.options import add_settings, settings_from
+from restore.cli.progress import Bar
+from restore.simulation.microscope import SimulationSettings
+from restore.simulation.session import simulate
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``restore simulate``."""
+    parser.add_argument("folder", type=Path, help="where the session is written")
+    parser.add_argument("--overwrite", action="store_true", help="replace a session that is already there")
+    add_settings(parser, "settings", SimulationSettings)
+
+
+def run(namespace: argparse.Namespace) -> int:
+    """Write the session; the exit status comes back."""
+    settings = settings_from(namespace, SimulationSettings)
+    with Bar(settings.micrographs, "micrographs", "simulating") as bar:
+        star = simulate(settings, namespace.folder, namespace.overwrite, lambda done, _: bar.to(done))
+    print(star)
+    return 0

@@ -1,0 +1,186 @@
+"""``restore train``: from halves, or a patch file, to a model."""
+
+import argparse
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from restore.checkpoint import Model, TrainingState, load_model, load_run, restore_state, save_model
+from restore.cli.options import add_settings, given
+from restore.cli.progress import Bar
+from restore.cli.recipe import (
+    add_input_options,
+    add_recipe_options,
+    make_patch_file,
+    refuse_other_recipe,
+    typed_recipe,
+)
+from restore.errors import UserError
+from restore.io.atomic import write_text
+from restore.journal import Journal, RunFiles
+from restore.patches import PatchFile
+from restore.processes import Place, join_processes
+from restore.provenance import as_json, provenance
+from restore.training import PRESETS, TrainingSettings, fresh_state, split, train
+
+log = logging.getLogger(__name__)
+
+_MAY_CHANGE = ("steps", "minutes", "number_of_epochs", "workers")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``restore train``."""
+    add_input_options(parser)
+    group = parser.add_argument_group("what else it starts from, and where it goes")
+    group.add_argument("--training_data", "-t", type=Path, metavar="HDF", help="a patch file that is already made")
+    group.add_argument("--initial_model", "-i", type=Path, metavar="MODEL", help="start from this trained model")
+    group.add_argument(
+        "--model_directory", "-d", type=Path, default=Path("Models"), metavar="DIR", help="(default: Models)"
+    )
+    group.add_argument("--model_prefix", "-x", default="model", metavar="NAME", help="name of the run (default: model)")
+    group.add_argument("--resume", action="store_true", help="go on with the run of this name where it stopped")
+    group.add_argument(
+        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 … (default: a GPU if there is one)"
+    )
+    group.add_argument(
+        "--preset", choices=tuple(PRESETS), default="default", help="starting values of the training options"
+    )
+    add_recipe_options(parser)
+    add_settings(parser, "training", TrainingSettings)
+
+
+def run(namespace: argparse.Namespace) -> int:
+    """Train and write the model; the exit status comes back."""
+    files = RunFiles(namespace.model_directory, namespace.model_prefix)
+    files.refuse_to_replace(namespace.resume, namespace.overwrite)
+    with join_processes(namespace.device) as place:
+        settings = _settings(namespace, files)
+        initial = _initial_model(namespace)
+        data = PatchFile(_patch_file(namespace, files, place))
+        refuse_other_recipe(namespace, data.recipe, str(data.path))
+        if initial is not None and initial.recipe != data.recipe:
+            raise UserError(
+                f"the initial model was made with {initial.recipe}", wanted=f"the patches with {data.recipe}"
+            )
+        state = fresh_state(settings, place.device, initial.network if initial else None)
+        if namespace.resume:
+            restore_state(files.state, state)
+        made = provenance(
+            settings, {"patches": data.path, "micrographs": len(data.pairs), "initial": namespace.initial_model}
+        )
+        model = _train(state, data, settings, place, (files, made))
+        if place.leads:
+            save_model(files.model, replace(model, provenance=made))
+            _say_result(model, files)
+    return 0
+
+
+def _settings(namespace: argparse.Namespace, files: RunFiles) -> TrainingSettings:
+    """The preset's settings, or the resumed run's, with what was typed in their place."""
+    typed = given(namespace, TrainingSettings)
+    if not namespace.resume:
+        return replace(PRESETS[namespace.preset], **typed)
+    before = TrainingSettings(**load_run(files.state)["settings"])
+    for name, value in typed.items():
+        if name not in _MAY_CHANGE and value != getattr(before, name):
+            raise UserError(
+                f"--{name} is {value}, and the run to resume has {getattr(before, name)}",
+                do="leave the option out, or start a run of another name",
+            )
+    return replace(before, **typed)
+
+
+def _initial_model(namespace: argparse.Namespace) -> Model | None:
+    return load_model(namespace.initial_model) if namespace.initial_model and not namespace.resume else None
+
+
+def _patch_file(namespace: argparse.Namespace, files: RunFiles, place: Place) -> Path:
+    """The patch file to train on: given, the resumed run's, or made now by the leading process."""
+    if namespace.training_data is not None:
+        return namespace.training_data
+    if namespace.training_mics is None:
+        if namespace.resume:
+            return Path(load_run(files.state)["inputs"]["patches"])
+        raise UserError("nothing to train on", do="name a STAR file with --training_mics, or a patch file with -t")
+    if place.leads:
+        make_patch_file(namespace, typed_recipe(namespace))
+    place.wait()
+    return namespace.training_filename
+
+
+def _train(
+    state: TrainingState,
+    data: PatchFile,
+    settings: TrainingSettings,
+    place: Place,
+    record: tuple[RunFiles, Mapping[str, Any]],
+) -> Model:
+    files, made = record
+    if not place.leads:
+        return train(state, data, settings, place, _Silent())
+    parts = split(data.pairs, settings)
+    held_out = {data.pairs[region.pair].name for region in parts.held_out}
+    log.info(
+        "%d micrographs to train on, %d windows held out of %s", len(parts.training), len(held_out), _names(held_out)
+    )
+    write_text(files.settings, as_json(made) + "\n")
+    journal = Journal(files, dict(made))
+    run = settings.budget
+    total, unit = (run.steps, "steps") if run.steps is not None else (round((run.seconds or 0) / 6) / 10, "minutes")
+    try:
+        with Bar(total, unit, "training") as bar:
+            return train(state, data, settings, place, _Told(journal, bar, total))
+    finally:
+        journal.close()
+
+
+class _Silent:
+    """A watcher that does nothing: the other processes'."""
+
+    def step(self, progress: float, state: TrainingState) -> None:
+        """Nothing."""
+
+    def epoch(self, state: TrainingState) -> None:
+        """Nothing."""
+
+    def interrupted(self, state: TrainingState) -> None:
+        """Nothing."""
+
+
+class _Told:
+    """A watcher that moves the bar and keeps the journal."""
+
+    def __init__(self, journal: Journal, bar: Bar, total: float) -> None:
+        self._journal, self._bar, self._total = journal, bar, total
+
+    def step(self, progress: float, state: TrainingState) -> None:  # noqa: ARG002
+        """Move the bar."""
+        self._bar.to(round(progress * self._total, 2))
+
+    def epoch(self, state: TrainingState) -> None:
+        """Log the losses and save the state."""
+        self._journal.epoch(state)
+        row = state.history[-1]
+        words = f"epoch {row['epoch']:.0f}: training loss {row['train_loss']:.4f}"
+        if "held_out_loss" in row:
+            words += f", held out {row['held_out_loss']:.4f} (a perfect denoiser: {row['perfect_loss']:.4f})"
+        log.info(words)
+
+    def interrupted(self, state: TrainingState) -> None:
+        """Save the state and say how to go on."""
+        self._journal.save(state)
+        log.warning("stopped after step %d; the same command with --resume goes on from there", state.step)
+
+
+def _names(names: set[str]) -> str:
+    shown = ", ".join(sorted(names)[:3])
+    return f"{shown}, …" if len(names) > 3 else shown or "none"
+
+
+def _say_result(model: Model, files: RunFiles) -> None:
+    best = model.training["best"]
+    if "held_out_loss" in best:
+        log.info("best epoch: %d, held-out loss %.4f", best["epoch"], best["held_out_loss"])
+    print(files.model)

@@ -1,0 +1,61 @@
+"""The value and the sign of a contrast transfer function on a grid, through torch-ctf.
+
+The sign is RELION's: positive at low frequency in underfocus, so that flipping phases leaves protein as dark as
+it was. torch-ctf's phase is that of minus the sine; it takes the larger defocus only as U (the square root of a
+negative astigmatism is NaN), and says that angle 0 lies along y where its code puts it along x; tests/test_ctf.py pins
+all three.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch_ctf import apply_astigmatism_to_defocus, calculate_total_phase_shift
+
+from restore.fourier import Shape, frequency_yx_per_A
+from restore.micrograph import CTFParameters
+
+
+def ctf(
+    parameters: CTFParameters,
+    shape: Shape,
+    pixel_size_yx_A: tuple[float, float],
+    device: torch.device | str = "cpu",
+) -> Float[Tensor, "y kx"]:
+    """The contrast transfer function on the half spectrum of an image of ``shape`` (y, x) pixels, from −1 to 1."""
+    ky, kx = frequency_yx_per_A(shape, pixel_size_yx_A, device)
+    grid = torch.stack(torch.broadcast_tensors(ky, kx), dim=-1)
+    squared = ky * ky + kx * kx
+
+    def scalar(value: float) -> Tensor:
+        return torch.tensor(value, dtype=torch.float32, device=device)
+
+    mean_um, half_difference_um, angle_deg = _ordered_defocus(parameters)
+    defocus_um = apply_astigmatism_to_defocus(
+        scalar(mean_um)[None, None], scalar(half_difference_um), scalar(angle_deg), grid, squared
+    )
+    phase = calculate_total_phase_shift(
+        defocus_um,
+        scalar(parameters.voltage_kV),
+        scalar(parameters.spherical_aberration_mm),
+        scalar(parameters.phase_shift_deg),
+        scalar(parameters.amplitude_contrast),
+        squared,
+    )
+    return -torch.sin(phase)
+
+
+def ctf_sign(
+    parameters: CTFParameters,
+    shape: Shape,
+    pixel_size_yx_A: tuple[float, float],
+    device: torch.device | str = "cpu",
+) -> Float[Tensor, "y kx"]:
+    """The sign of the contrast transfer function: +1 or −1, and +1 where it is zero."""
+    return torch.where(ctf(parameters, shape, pixel_size_yx_A, device) < 0, -1.0, 1.0)
+
+
+def _ordered_defocus(parameters: CTFParameters) -> tuple[float, float, float]:
+    """Mean defocus and half the astigmatism in µm, never negative, and the angle (degrees) of the larger defocus."""
+    u_um, v_um = parameters.defocus_u_A * 1e-4, parameters.defocus_v_A * 1e-4
+    turn_deg = 90.0 if u_um < v_um else 0.0
+    return (u_um + v_um) / 2, abs(u_um - v_um) / 2, parameters.defocus_angle_deg + turn_deg

@@ -1,0 +1,25 @@
+"""The one error that a person reads."""
+
+
+class UserError(Exception):
+    """Something that the user can mend: what was found, where, what was wanted, what to do.
+
+    It prints as plain sentences, in that order::
+
+        >>> print(UserError(
+        ...     'rlnDefocusU is "nan"',
+        ...     where="beads.star, data_micrographs, row 17",
+        ...     wanted="Phase flipping needs a number",
+        ...     do="run CTF estimation, or give --dont_phaseflip",
+        ... ))
+        beads.star, data_micrographs, row 17: rlnDefocusU is "nan". Phase flipping needs a number: run CTF estimation, or give --dont_phaseflip.
+    """
+
+    def __init__(self, found: str, *, where: object = "", wanted: str = "", do: str = "") -> None:
+        super().__init__(found)
+        self.found, self.where, self.wanted, self.do = found, str(where), wanted, do
+
+    def __str__(self) -> str:
+        first = f"{self.where}: {self.found}." if self.where else f"{self.found}."
+        rest = ": ".join(part for part in (self.wanted, self.do) if part)
+        return f"{first} {rest[0].upper()}{rest[1:]}." if rest else first

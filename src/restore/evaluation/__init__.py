@@ -1,0 +1,1 @@
+"""What the results say of themselves: tensors in, result records out."""

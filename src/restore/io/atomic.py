@@ -1,0 +1,93 @@
+"""Files that appear whole or not at all."""
+
+import errno
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from restore.errors import UserError
+
+_MENDABLE = {
+    errno.ENOSPC: ("the disk is full", "free some space or write elsewhere"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space or write elsewhere"),
+    errno.EACCES: ("the folder or the file may not be written", "change its permissions or write elsewhere"),
+    errno.EPERM: ("the folder or the file may not be written", "change its permissions or write elsewhere"),
+    errno.EROFS: ("the folder is read-only", "write elsewhere"),
+    errno.ENOTDIR: ("a file stands where a folder is wanted", "remove it or write elsewhere"),
+    errno.EEXIST: ("a file stands where a folder is wanted", "remove it or write elsewhere"),
+    errno.EISDIR: ("a folder stands where the file is to go", "remove it or choose another name"),
+    errno.ENAMETOOLONG: ("the name is too long for this file system", "choose a shorter one"),
+    errno.EFBIG: ("the file is larger than this file system or account allows", "write elsewhere"),
+}
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """A temporary path beside ``path``, which takes the name ``path`` when the block ends well.
+
+    Missing parent folders are made. The temporary has a hidden name, ``.NAME.PID.partial``. Its contents are on the
+    disk before it is renamed; when the block fails or is interrupted it is removed, and what stood under ``path``
+    before stays as it was.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder) / "new" / "hello.txt") as partial:
+    ...         _ = partial.write_text("hello")
+    ...     (Path(folder) / "new" / "hello.txt").read_text()
+    'hello'
+
+    Raises
+    ------
+    UserError
+        The disk is full, the folder is read-only, or the like, with ``path`` named. Anything else that the block
+        raises passes through, an OSError about another file included.
+    """
+    partial = path.with_name(f".{path.name[:80]}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        _flush_to_disk(partial)
+        partial.replace(path)
+    except OSError as error:
+        if error.errno not in _MENDABLE or not _is_about(error, path, partial):
+            raise
+        found, do = _MENDABLE[error.errno]
+        raise UserError(found, where=path, wanted="The file was not written", do=do) from error
+    finally:
+        _remove(partial)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` as UTF-8, line ends as they are, whole or not at all.
+
+    Bytes that were read with the ``surrogateescape`` handler come out as they went in.
+
+    Raises
+    ------
+    UserError
+        As :func:`replacing`.
+    """
+    with replacing(path) as partial:
+        partial.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_about(error: OSError, path: Path, partial: Path) -> bool:
+    """Whether the failure is that of writing ``path``, not that of reading some input inside the block."""
+    return error.filename is None or Path(os.fsdecode(error.filename)) in {partial, path, *path.parents}
+
+
+def _remove(partial: Path) -> None:
+    """Remove what is left of the temporary; where even that fails, the first failure is the one to report."""
+    try:
+        partial.unlink(missing_ok=True)
+    except OSError:
+        return

@@ -1,0 +1,86 @@
+"""The names of the two half-sums of a micrograph, from the name of its full sum."""
+
+import re
+from dataclasses import dataclass
+
+from restore.errors import UserError
+
+
+@dataclass(frozen=True)
+class Suffixes:
+    """What stands in the names of the full sum and of its halves, as MotionCor2 and RELION write them."""
+
+    full: str = "DW"
+    even: str = "EVN"
+    odd: str = "ODD"
+
+
+def parse_suffixes(text: str) -> Suffixes:
+    """The three suffixes of the ``-s`` option; the first may be empty where full sums have none.
+
+    >>> parse_suffixes("DW,EVN,ODD")
+    Suffixes(full='DW', even='EVN', odd='ODD')
+
+    Raises
+    ------
+    UserError
+        There are not three, one is a path, or the halves would have one name.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 3 or not parts[1] or not parts[2] or len(set(parts)) != 3 or "/" in text:
+        wanted = "Three different suffixes are needed: of the full sum, the even and the odd half"
+        raise UserError(f'the suffixes are "{text}"', wanted=wanted, do="give them like DW,EVN,ODD")
+    return Suffixes(*parts)
+
+
+def half_names(name: str, suffixes: Suffixes) -> list[tuple[str, str]]:
+    """The names that the even and the odd half may have, the likelier pair first.
+
+    The full sum's suffix is replaced where it last stands in the file name as a word of its own, else at the end of
+    the name; the folder is left alone. The other possibility is RELION's: the half's suffix after the whole name.
+
+    >>> half_names("DW/DWARF_01_DW.mrc", Suffixes())[0]
+    ('DW/DWARF_01_EVN.mrc', 'DW/DWARF_01_ODD.mrc')
+    >>> half_names("job002/mic.mrc", Suffixes())
+    [('job002/mic_EVN.mrc', 'job002/mic_ODD.mrc')]
+    """
+    folder, slash, file_name = name.rpartition("/")
+    stem, dot, extension = file_name.rpartition(".")
+    stem, tail = (stem, dot + extension) if stem else (file_name, "")
+    even, odd = suffixes.even, suffixes.odd
+    pairs = [(stem + _joined(even), stem + _joined(odd))]
+    at = _last_place(stem, suffixes.full)
+    if at is not None:
+        start, end = stem[:at], stem[at + len(suffixes.full) :]
+        pairs.insert(0, (start + even + end, start + odd + end))
+    return [(folder + slash + first + tail, folder + slash + second + tail) for first, second in pairs]
+
+
+def is_half(name: str, suffixes: Suffixes) -> bool:
+    """Whether a file's name is that of a half.
+
+    >>> [is_half(name, Suffixes()) for name in ("a_EVN.mrc", "EVN/ODDITY_1.mrc")]
+    [True, False]
+    """
+    stem = name.rpartition("/")[2].rpartition(".")[0]
+    return any(_word(suffix).search(stem) for suffix in (suffixes.even, suffixes.odd))
+
+
+def _word(suffix: str) -> re.Pattern[str]:
+    """The suffix standing by itself: where it begins or ends with a letter or digit, no other one touches it there."""
+    before = r"(?<![^\W_])" if suffix[:1].isalnum() else ""
+    after = r"(?![^\W_])" if suffix[-1:].isalnum() else ""
+    return re.compile(before + re.escape(suffix) + after)
+
+
+def _last_place(stem: str, suffix: str) -> int | None:
+    if not suffix:
+        return None
+    places = [match.start() for match in _word(suffix).finditer(stem)]
+    if places:
+        return places[-1]
+    return len(stem) - len(suffix) if stem.endswith(suffix) and stem != suffix else None
+
+
+def _joined(suffix: str) -> str:
+    return f"_{suffix}" if suffix[0].isalnum() else suffix

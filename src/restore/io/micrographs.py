@@ -1,0 +1,151 @@
+"""The door for sets of micrographs: from a STAR file, an image or a pattern, to records, and back to a STAR file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from restore.errors import UserError
+from restore.io.file_checks import HALVES, Part, Problem, check_files, require_files
+from restore.io.half_names import Suffixes, is_half, parse_suffixes
+from restore.io.images import MRC_SUFFIXES
+from restore.io.places import Places, image_names
+from restore.io.relion import (
+    NAME,
+    StarRow,
+    ctf_if_any,
+    ctf_parameters,
+    half_paths,
+    halves_by_suffix,
+    micrograph_block,
+    pixel_size_A,
+    star_rows,
+)
+from restore.io.star import Block, StarFile, read_star
+from restore.micrograph import Micrograph
+
+__all__ = [
+    "HALVES",
+    "MicrographSet",
+    "Needs",
+    "Part",
+    "Problem",
+    "Suffixes",
+    "check_files",
+    "denoised_star",
+    "parse_suffixes",
+    "read_micrographs",
+    "require_files",
+]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the work ahead needs of every micrograph: its CTF, its two halves."""
+
+    ctf: bool = True
+    halves: bool = False
+
+
+@dataclass(frozen=True)
+class MicrographSet:
+    """The micrographs of one source, in its order, row by row.
+
+    ``star`` and ``block`` (the name of the micrographs' block in it) are None and "" where the source is no STAR file.
+    """
+
+    source: str
+    micrographs: tuple[Micrograph, ...]
+    star: StarFile | None
+    block: str
+
+
+def read_micrographs(
+    source: str | Path,
+    suffixes: Suffixes | None = None,
+    pixel_size_A: float | None = None,
+    needs: Needs = Needs(),
+) -> MicrographSet:
+    """The micrographs of a RELION STAR file, of one image, or of a pattern such as ``folder/*.mrc``.
+
+    Halves come from the STAR's own columns, else by ``suffixes`` (DW,EVN,ODD where they are needed and none are
+    given), and are not looked for otherwise. A STAR file has its own pixel sizes; for images without one,
+    ``pixel_size_A`` must be given, there is no CTF, and files that are halves by ``suffixes`` are left out.
+    No image is opened here: :func:`check_files`, :func:`require_files`.
+
+    Raises
+    ------
+    UserError
+        The source is missing, empty or wrong, or lacks what is needed, with block, row and column.
+    """
+    _refuse_pixel_size(pixel_size_A)
+    if suffixes is None and needs.halves:
+        suffixes = Suffixes()
+    if Path(source).suffix.lower() == ".star":
+        return _from_star(Path(source), suffixes, pixel_size_A, needs)
+    if Path(source).suffix.lower() == ".cs":
+        do = "convert it with csparc2star.py (pyem)"
+        raise UserError("cryoSPARC files are not read yet", where=source, wanted="A STAR file is needed", do=do)
+    return _from_images(str(source), suffixes, pixel_size_A, needs)
+
+
+def denoised_star(micrographs: MicrographSet, outputs: Mapping[int, str]) -> StarFile:
+    """The set's STAR file with only the rows in ``outputs`` (row → name of the denoised image), and those names.
+
+    All else is as it was. For a set without a STAR file it is a minimal one, of RELION 3.1, with the pixel size.
+    """
+    rows = [micrograph.row for micrograph in micrographs.micrographs if micrograph.row in outputs]
+    names = [outputs[row] for row in rows]
+    if micrographs.star is None:
+        return _minimal_star(micrographs.micrographs[0].pixel_size_A, names)
+    block = micrographs.star.block(micrographs.block)
+    if block is None:
+        raise ValueError(f"the STAR file has no block {micrographs.block!r}")
+    return micrographs.star.with_block(block.keeping(rows).with_column(NAME, names))
+
+
+def _refuse_pixel_size(size_A: float | None) -> None:
+    if size_A is not None and not 0 < size_A < float("inf"):
+        wanted, do = "A positive pixel size in Å is needed", "correct --pixel-size"
+        raise UserError(f"the pixel size given is {size_A}", wanted=wanted, do=do)
+
+
+def _from_star(path: Path, suffixes: Suffixes | None, given_A: float | None, needs: Needs) -> MicrographSet:
+    star = read_star(path)
+    block = micrograph_block(star, path)
+    places = Places.of_star(path)
+
+    def micrograph(index: int, row: StarRow) -> Micrograph:
+        ctf = ctf_parameters(row) if needs.ctf else ctf_if_any(row)
+        even, odd = half_paths(row, suffixes, places)
+        name = row.row[NAME]
+        return Micrograph(name, places.find_or_first(name), pixel_size_A(row, given_A), index, ctf, even, odd)
+
+    rows = star_rows(star, block, path)
+    return MicrographSet(str(path), tuple(micrograph(index, row) for index, row in enumerate(rows)), star, block.name)
+
+
+def _from_images(source: str, suffixes: Suffixes | None, given_A: float | None, needs: Needs) -> MicrographSet:
+    names = image_names(source, MRC_SUFFIXES)
+    if given_A is None:
+        wanted, do = "Images without a STAR file need a pixel size", "give --pixel-size in Å, or a STAR file"
+        raise UserError("there is no pixel size", where=source, wanted=wanted, do=do)
+    if needs.ctf:
+        wanted, do = "Phase flipping needs the CTF", "give a STAR file, or --dont_phaseflip"
+        raise UserError("images without a STAR file have no CTF", where=source, wanted=wanted, do=do)
+    full = [name for name in names if suffixes is None or not is_half(name, suffixes)]
+    if not full:
+        do = "give the full sums, or other suffixes with -s"
+        raise UserError("only halves match it", where=source, wanted="Full sums are needed to name them", do=do)
+    places = Places()
+    micrographs: list[Micrograph] = []
+    for index, name in enumerate(full):
+        even, odd = halves_by_suffix(name, suffixes, places) if suffixes else (None, None)
+        micrographs.append(Micrograph(name, Path(name), given_A, index, None, even, odd))
+    return MicrographSet(source, tuple(micrographs), None, "")
+
+
+def _minimal_star(size_A: float, names: list[str]) -> StarFile:
+    size = f"{size_A:.6f}"
+    columns = ("rlnOpticsGroupName", "rlnOpticsGroup", "rlnMicrographOriginalPixelSize", "rlnMicrographPixelSize")
+    optics = Block("optics", columns, (("opticsGroup1", "1", size, size),))
+    return StarFile((optics, Block("micrographs", (NAME, "rlnOpticsGroup"), tuple((name, "1") for name in names))))

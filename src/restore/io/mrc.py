@@ -1,0 +1,228 @@
+"""MRC images: one micrograph in one file."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import mrcfile.utils
+import numpy as np
+from mrcfile.dtypes import HEADER_DTYPE
+from numpy.typing import NDArray
+
+from restore.errors import UserError
+from restore.io.atomic import replacing
+
+_log = logging.getLogger(__name__)
+
+_READABLE = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+_HEADER_BYTES = HEADER_DTYPE.itemsize
+_IMOD_STAMP = 1146047817
+
+
+@dataclass(frozen=True)
+class MrcHeader:
+    """What the header of an MRC file says, checked against the size of the file.
+
+    ``pixel_size_yx_A`` is None where the header has zero, a negative number or NaN in either axis. ``extra_bytes``
+    counts what the file holds after its image.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    dtype: np.dtype[np.generic]
+    offset_bytes: int
+    pixel_size_yx_A: tuple[float, float] | None
+    labels: tuple[str, ...]
+    extra_bytes: int
+
+    @property
+    def pixel_size_A(self) -> float | None:
+        """The pixel size, the mean of both axes where they agree within 1 %, else None (no one number is right)."""
+        if self.pixel_size_yx_A is None:
+            return None
+        y, x = self.pixel_size_yx_A
+        return (y + x) / 2 if abs(y - x) <= 0.01 * max(y, x) else None
+
+
+def read_mrc_header(path: Path) -> MrcHeader:
+    """Read and check an MRC file's header, either byte order, without its image.
+
+    Raises
+    ------
+    UserError
+        The file is missing or unreadable, no MRC file, cut short, of a mode other than 0, 1, 2, 6 and 12, or a stack.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(_HEADER_BYTES)
+            size = os.fstat(stream.fileno()).st_size
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if len(start) < _HEADER_BYTES:
+        found = f"it has {len(start)} bytes"
+        raise UserError(found, where=path, wanted=f"An MRC file has {_HEADER_BYTES} and more", do="copy it again")
+    header = _in_its_byte_order(np.frombuffer(start, HEADER_DTYPE)[0], path)
+    shape, dtype = _shape(header, path), _pixel_type(header, path)
+    offset = _HEADER_BYTES + int(header["nsymbt"])
+    extra = size - offset - shape[0] * shape[1] * dtype.itemsize
+    if extra < 0:
+        found = f"the file is cut short: it has {size} bytes of {size - extra}"
+        raise UserError(found, where=path, wanted=f"Its header says {shape[1]} x {shape[0]} pixels", do="copy it again")
+    return MrcHeader(path, shape, dtype, offset, _pixel_size_yx_A(header), _labels(header), extra)
+
+
+def mrc_shape(path: Path) -> tuple[int, int]:
+    """Rows and columns of an MRC image, from its header. Raises as :func:`read_mrc_header`."""
+    return read_mrc_header(path).shape
+
+
+def mrc_labels(path: Path) -> list[str]:
+    """The labels in an MRC file's header. Raises as :func:`read_mrc_header`."""
+    return list(read_mrc_header(path).labels)
+
+
+def read_mrc(path: Path) -> tuple[NDArray[np.float32], float | None]:
+    """The image (y, x) of an MRC file, and its pixel size in Å, None where the header has none that can be right.
+
+    Extra bytes after the image are left alone, with a warning in the log.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_mrc_header`.
+    """
+    header = read_mrc_header(path)
+    if header.extra_bytes:
+        _log.warning("%s: there are %d bytes after the image; they are not used", path, header.extra_bytes)
+    count = header.shape[0] * header.shape[1]
+    try:
+        pixels = np.fromfile(path, header.dtype, count=count, offset=header.offset_bytes)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if pixels.size < count:
+        raise UserError(f"only {pixels.size} of {count} pixels could be read", where=path)
+    return pixels.reshape(header.shape).astype(np.float32, copy=False), header.pixel_size_A
+
+
+def write_mrc(
+    path: Path,
+    data: NDArray[np.floating],
+    pixel_size_A: float | tuple[float, float],
+    labels: Sequence[str] = (),
+    dtype: Literal["float32", "float16"] = "float32",
+) -> None:
+    """Write an image (y, x) as MRC mode 2 (float32) or 12 (float16), whole or not at all.
+
+    The pixel size is one number, or one for each axis (y, x). Labels, at most ten, are cut at 80 characters, and any
+    that is not printable ASCII becomes "?". The header's minimum, maximum, mean and deviation are those of the image.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written, or the image holds values that are not finite or too large for float16.
+    ValueError
+        The image is not two-dimensional, or there are more than ten labels.
+    """
+    if data.ndim != 2 or len(labels) > 10:
+        raise ValueError(f"shape {data.shape}, {len(labels)} labels: one image and at most ten labels can be written")
+    with np.errstate(over="ignore"):
+        stored = np.ascontiguousarray(data, dtype=np.dtype(dtype).newbyteorder("<"))
+    _refuse_not_finite(stored, path, dtype)
+    y_A, x_A = pixel_size_A if isinstance(pixel_size_A, tuple) else (pixel_size_A, pixel_size_A)
+    header = _header_of(stored, (y_A, x_A), labels)
+    with replacing(path) as partial, partial.open("wb") as stream:
+        stream.write(header)
+        stream.write(stored.data)
+
+
+def _header_of(stored: NDArray[np.floating], pixel_size_yx_A: tuple[float, float], labels: Sequence[str]) -> bytes:
+    """The header of a single image; mrcfile would write it too, but leaves the file open where a write fails."""
+    header = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
+    (rows, columns), (y_A, x_A) = stored.shape, pixel_size_yx_A
+    mean, deviation = stored.mean(dtype=np.float64), stored.std(dtype=np.float64)
+    fields = {
+        "nx": columns, "ny": rows, "nz": 1, "mx": columns, "my": rows, "mz": 1, "mapc": 1, "mapr": 2, "maps": 3,
+        "mode": mrcfile.utils.mode_from_dtype(stored.dtype), "nversion": 20141, "map": b"MAP ", "nlabl": len(labels),
+        "dmin": stored.min(), "dmax": stored.max(), "dmean": mean, "rms": deviation,
+        "cella": (columns * x_A, rows * y_A, x_A), "cellb": (90.0, 90.0, 90.0),
+        "machst": mrcfile.utils.machine_stamp_from_byte_order("<"),
+    }  # fmt: skip
+    for name, value in fields.items():
+        header[name] = value
+    for index, label in enumerate(labels):
+        header["label"][index] = _printable_ascii(label).encode("ascii")
+    return header.tobytes()
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    if isinstance(error, FileNotFoundError):
+        return UserError("there is no such file", where=path, wanted="An MRC file is needed", do="check the name")
+    return UserError(f"the file cannot be read ({error.strerror})", where=path)
+
+
+def _in_its_byte_order(header: np.void, path: Path) -> np.void:
+    """The header in the byte order that its machine stamp names, or in the other where only that makes sense."""
+    try:
+        order = mrcfile.utils.byte_order_from_machine_stamp(header["machst"])
+    except ValueError:
+        order = "<"
+    for each in (order, "<" if order == ">" else ">"):
+        view = np.frombuffer(header.tobytes(), HEADER_DTYPE.newbyteorder(each))[0]
+        sides = [int(view[name]) for name in ("nx", "ny", "nz")]
+        if 0 <= view["mode"] <= 1000 and all(0 < side < 2**24 for side in sides) and view["nsymbt"] >= 0:
+            return view
+    found = "its header is not that of an MRC file"
+    raise UserError(found, where=path, wanted="A micrograph in MRC format is needed", do="check the name")
+
+
+def _shape(header: np.void, path: Path) -> tuple[int, int]:
+    if header["nz"] != 1:
+        found = f"it is a stack of {header['nz']} images"
+        raise UserError(found, where=path, wanted="One micrograph in a file is needed", do="sum or split the stack")
+    return int(header["ny"]), int(header["nx"])
+
+
+def _pixel_type(header: np.void, path: Path) -> np.dtype[np.generic]:
+    mode = int(header["mode"])
+    if mode not in _READABLE:
+        wanted = f"Modes {', '.join(map(str, _READABLE))} are read"
+        raise UserError(
+            f"its pixels are of mode {mode}", where=path, wanted=wanted, do="convert it to mode 2 (float32)"
+        )
+    order = mrcfile.utils.normalise_byte_order(header.dtype["mode"].byteorder)
+    return np.dtype("u1" if mode == 0 and _has_unsigned_bytes(header) else _READABLE[mode]).newbyteorder(order)
+
+
+def _has_unsigned_bytes(header: np.void) -> bool:
+    """Whether IMOD wrote the file and says that its mode 0 is unsigned (the standard says signed)."""
+    order = mrcfile.utils.normalise_byte_order(header.dtype["mode"].byteorder)
+    stamp, flags = np.frombuffer(header.tobytes(), np.dtype("i4").newbyteorder(order), count=2, offset=152)
+    return bool(stamp == _IMOD_STAMP and not flags & 1)
+
+
+def _pixel_size_yx_A(header: np.void) -> tuple[float, float] | None:
+    sides = []
+    for axis in "yx":
+        cell_A, samples = float(header["cella"][axis]), int(header[f"m{axis}"])
+        sides.append(cell_A / samples if samples > 0 else 0.0)
+    return (sides[0], sides[1]) if all(np.isfinite(side) and side > 0 for side in sides) else None
+
+
+def _labels(header: np.void) -> tuple[str, ...]:
+    count = min(max(int(header["nlabl"]), 0), 10)
+    return tuple(bytes(label).decode("ascii", "replace").rstrip("\0 ") for label in header["label"][:count])
+
+
+def _refuse_not_finite(stored: NDArray[np.floating], path: Path, dtype: str) -> None:
+    count = stored.size - int(np.count_nonzero(np.isfinite(stored)))
+    if count:
+        found = f"{count} of the {stored.size} values to be written are not finite numbers in {dtype}"
+        do = "write float32" if dtype == "float16" else ""
+        raise UserError(found, where=path, wanted="The file was not written", do=do)
+
+
+def _printable_ascii(label: str) -> str:
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in label)[:80]

@@ -1,0 +1,213 @@
+"""A whole set denoised: what goes where, what is already there, what failed."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from restore.checkpoint import Model
+from restore.denoising import DenoisingSettings, Exposure, OutputType, denoise
+from restore.errors import UserError
+from restore.io.images import read_image, write_image
+from restore.io.mrc import mrc_labels
+from restore.micrograph import Micrograph
+from restore.pipeline import WriteBehind, read_ahead
+from restore.provenance import plain
+from restore.settings import setting
+from restore.version import __version__
+
+log = logging.getLogger(__name__)
+
+_FAILURES = (UserError, OSError, MemoryError, torch.OutOfMemoryError)
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """Where denoised micrographs go."""
+
+    output_suffix: str | None = setting(
+        None, 'put after each name ("_denoised" beside the input, nothing under --output_directory)', "-s"
+    )
+    output_directory: Path | None = setting(None, "folder for the output, in which the input's tree is repeated", "-o")
+    overwrite: bool = setting(False, "denoise everything again, and replace files that restore did not write")
+
+    @property
+    def suffix(self) -> str:
+        """What is put after each name."""
+        if self.output_suffix is None:
+            return "" if self.output_directory else "_denoised"
+        return self.output_suffix
+
+
+@dataclass(frozen=True)
+class Job:
+    """One micrograph and where its denoised image goes: the path, and its name for a STAR file."""
+
+    micrograph: Micrograph
+    path: Path
+    written_name: str
+    fingerprint: str
+
+
+@dataclass
+class Outcome:
+    """What became of a set: rows with a good output (old or new), and the failures with their reasons."""
+
+    done: list[Job] = field(default_factory=list[Job])
+    up_to_date: list[Job] = field(default_factory=list[Job])
+    failed: list[tuple[Job, str]] = field(default_factory=list[tuple[Job, str]])
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The written name of each row that has a denoised image."""
+        return {job.micrograph.row: job.written_name for job in self.done + self.up_to_date}
+
+
+def plan(
+    micrographs: Sequence[Micrograph], output: OutputSettings, fingerprint: Callable[[Micrograph], str]
+) -> list[Job]:
+    """Where each denoised image goes. Raises UserError if one would replace an input or another output."""
+    jobs = [_job(micrograph, output, fingerprint(micrograph)) for micrograph in micrographs]
+    inputs = {path.resolve() for each in micrographs for path in (each.image, each.even, each.odd) if path}
+    taken: dict[Path, Job] = {}
+    for job in jobs:
+        path = job.path.resolve()
+        if path in inputs:
+            raise UserError(
+                f"the output for {job.micrograph.name} would replace an input image",
+                where=job.path,
+                do="give another --output_suffix or --output_directory",
+            )
+        if path in taken:
+            raise UserError(
+                f"{taken[path].micrograph.name} and {job.micrograph.name} would both be written here", where=job.path
+            )
+        taken[path] = job
+    return jobs
+
+
+def _job(micrograph: Micrograph, output: OutputSettings, fingerprint: str) -> Job:
+    name = Path(micrograph.name)
+    new_name = f"{name.stem}{output.suffix}.mrc"
+    if output.output_directory is None:
+        path = micrograph.image.with_name(new_name)
+        return Job(micrograph, path, str(name.with_name(new_name)), fingerprint)
+    inside = [part for part in name.parent.parts if part not in ("..", ".", name.anchor)]
+    path = output.output_directory.joinpath(*inside, new_name)
+    return Job(micrograph, path, str(path), fingerprint)
+
+
+def fingerprints(model: Model, settings: DenoisingSettings) -> Callable[[Micrograph], str]:
+    """A function that digests all that decides a micrograph's denoised image, except the images themselves."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.cpu().numpy().tobytes())
+    digest.update(json.dumps(plain([model.recipe, replace(settings, tile_px=0)])).encode())
+
+    def fingerprint(micrograph: Micrograph) -> str:
+        whole = digest.copy()
+        whole.update(json.dumps(plain([micrograph.pixel_size_A, micrograph.ctf])).encode())
+        return whole.hexdigest()[:24]
+
+    return fingerprint
+
+
+def labels(job: Job, model_name: str) -> list[str]:
+    """What an output's header says: program, version, model, and the fingerprint that a rerun looks for."""
+    ascii_name = model_name.encode("ascii", "replace").decode()
+    return [f"restore {__version__} denoised with {ascii_name}"[:80], f"restore fingerprint {job.fingerprint}"]
+
+
+def is_current(job: Job) -> bool:
+    """Whether the output is there, whole, made with the same model and settings, and not older than its inputs.
+
+    Raises UserError where another program's file stands in its place.
+    """
+    if not job.path.exists():
+        return False
+    try:
+        found = mrc_labels(job.path)
+    except UserError:
+        found = []
+    if not any(label.startswith("restore ") for label in found):
+        raise UserError(
+            "a file stands here that restore did not write",
+            where=job.path,
+            do="give another --output_suffix, or --overwrite",
+        )
+    inputs = [path for path in (job.micrograph.image, job.micrograph.even, job.micrograph.odd) if path]
+    newest = max((path.stat().st_mtime for path in inputs if path.exists()), default=0.0)
+    return f"restore fingerprint {job.fingerprint}" in found and job.path.stat().st_mtime >= newest
+
+
+def read_exposure(micrograph: Micrograph, with_halves: bool) -> Exposure:
+    """Read the full sum of a micrograph, and its halves where they are wanted."""
+
+    def image(path: Path) -> Tensor:
+        return torch.from_numpy(read_image(path).data)
+
+    full = image(micrograph.image)
+    if not with_halves:
+        return Exposure(full)
+    if micrograph.even is None or micrograph.odd is None:
+        raise UserError("it has no halves", where=micrograph.name, wanted="--average_halves needs them")
+    return Exposure(full, (image(micrograph.even), image(micrograph.odd)))
+
+
+def produce(
+    jobs: Sequence[Job],
+    model: Model,
+    model_name: str,
+    settings: DenoisingSettings,
+    progress: Callable[[Outcome], None],
+) -> Outcome:
+    """Denoise and write every job, reading ahead and writing behind; a micrograph that fails is noted and skipped."""
+    outcome = Outcome()
+    device = next(model.network.parameters()).device
+    read = partial(_read, with_halves=settings.average_halves)
+    with WriteBehind() as writer:
+        for job, exposure in read_ahead(jobs, read):
+            try:
+                image = _compute(exposure, job, model, settings, device)
+            except _FAILURES as error:
+                _fail(outcome, job, error)
+            else:
+                writer.submit(partial(_write, outcome, job, image, labels(job, model_name), settings.output_dtype))
+            progress(outcome)
+    progress(outcome)
+    return outcome
+
+
+def _read(job: Job, with_halves: bool) -> Exposure:
+    return read_exposure(job.micrograph, with_halves)
+
+
+def _compute(
+    exposure: Future[Exposure], job: Job, model: Model, settings: DenoisingSettings, device: torch.device
+) -> Tensor:
+    read = exposure.result()
+    halves = tuple(half.to(device) for half in read.halves) if read.halves else None
+    moved = Exposure(read.full.to(device), halves)  # pyright: ignore[reportArgumentType]
+    return denoise(moved, job.micrograph, model, settings).cpu()
+
+
+def _write(outcome: Outcome, job: Job, image: Tensor, header: list[str], dtype: OutputType) -> None:
+    try:
+        write_image(job.path, image.numpy(), job.micrograph.pixel_size_A, header, dtype)
+    except _FAILURES as error:
+        _fail(outcome, job, error)
+    else:
+        outcome.done.append(job)
+
+
+def _fail(outcome: Outcome, job: Job, error: BaseException) -> None:
+    log.warning("%s is skipped: %s", job.micrograph.name, error)
+    outcome.failed.append((job, str(error)))

@@ -1,0 +1,36 @@
+"""Fields of a settings record: each with a default, a sentence, and the names that a command line gives it."""
+
+from dataclasses import MISSING, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a command line needs to know of one setting, beside its name, type and default.
+
+    ``words`` is one sentence with the unit in it. ``flags`` are the option's names where they are not the
+    field's own: a short one (``-b``), or an older long one. ``off`` is the flag that says no to a yes/no setting.
+    """
+
+    words: str
+    flags: tuple[str, ...] = ()
+    off: str = ""
+    choices: tuple[str, ...] = ()
+    group: str = ""
+    metavar: str = ""
+
+
+def setting(
+    default: Any,
+    words: str,
+    *flags: str,
+    off: str = "",
+    choices: tuple[str, ...] = (),
+    group: str = "",
+    metavar: str = "",
+) -> Any:
+    """A dataclass field that also says how it is asked for; ``default=MISSING`` makes it required."""
+    option = Option(words, flags, off, choices, group, metavar)
+    if default is MISSING:
+        return field(metadata={"option": option})
+    return field(default=default, metadata={"option": option})

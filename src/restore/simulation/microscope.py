@@ -1,0 +1,260 @@
+"""One exposure: particles in ice, the contrast transfer function, electrons counted in frames and summed by halves."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float, Int
+from torch import Tensor
+
+from restore.ctf import ctf
+from restore.fourier import frequency_per_A
+from restore.micrograph import CTFParameters
+from restore.settings import setting
+from restore.simulation.specimen import (
+    VOLT_A3_PER_SCATTERING_A,
+    SpecimenTransform,
+    fast_length,
+    project,
+    relion_rotations,
+)
+
+WATERS_PER_A3 = 0.0314  # vitreous ice, 0.94 g/cm³
+WATER_SCATTERING_A = 3.04
+WATER_RING_PER_A, WATER_RING_WIDTH_PER_A, WATER_RING_HEIGHT = 0.27, 0.022, 3.0
+WATER_LONG_RANGE = 0.015  # water's structure factor at low frequency, as far as the exposure's movements leave it
+HOT_PIXEL_RATES = (4.0, 14.0)
+_GRADIENT_TERMS = ((1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
+_ATTEMPTS_PER_PARTICLE = 30
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """What is put under the microscope, and how it is set. ``defocus_um`` is (least, most); each micrograph draws its own."""
+
+    specimen: str = setting("barrel", '"barrel", or a PDB, mmCIF or MRC file', group="specimen")
+    micrographs: int = setting(10, "number of micrographs", "-n", group="specimen")
+    particles_per_um2: float = setting(
+        2000.0, "particles per µm² of ice, as far as they fit side by side", group="specimen"
+    )
+    ice_thickness_A: float = setting(300.0, "thickness of the ice, whose own signal it scales (Å)", group="specimen")
+    ice_gradient_per_um: float = setting(
+        0.2,
+        "change of intensity from thin ice to thick, as a fraction per µm of the image's longer side",
+        group="specimen",
+    )
+    size_px: tuple[int, ...] = setting(
+        (4096, 4096), "height and width of the image, or one number for both (pixels)", group="microscope"
+    )
+    pixel_size_A: float = setting(1.0, "pixel size (Å)", group="microscope")
+    dose_e_per_A2: float = setting(50.0, "electrons per Å² in all frames together", group="microscope")
+    frames: int = setting(40, "number of frames", group="microscope")
+    voltage_kV: float = setting(300.0, "acceleration voltage (kV)", group="microscope")
+    spherical_aberration_mm: float = setting(2.7, "spherical aberration (mm)", group="microscope")
+    amplitude_contrast: float = setting(0.07, "amplitude contrast, as a fraction", group="microscope")
+    defocus_um: tuple[float, float] = setting((0.8, 2.0), "least and most underfocus (µm)", group="microscope")
+    astigmatism_A: float = setting(100.0, "mean difference of the two defoci (Å)", group="microscope")
+    astigmatism_spread_A: float = setting(50.0, "its standard deviation between micrographs (Å)", group="microscope")
+    phase_shift_deg: float = setting(0.0, "phase shift of a phase plate (degrees)", group="microscope")
+    contrast_fraction: float = setting(
+        0.56, "fraction of the ideal weak-phase contrast that the image shows", group="microscope"
+    )
+    envelope_A2: float = setting(80.0, "B factor of the envelope on all signal (Å²)", group="microscope")
+    hot_pixels: int = setting(3, "number of hot pixels of the detector", group="microscope")
+    seed: int = setting(0, "seed of all chance: the same seed gives the same images", group="microscope")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.size_px[0], self.size_px[-1]
+
+
+@dataclass(frozen=True)
+class Particles:
+    """Where the centres of n particles lie (y, x; pixels from the first pixel's centre), and RELION's rot, tilt, psi."""
+
+    position_yx_px: Int[np.ndarray, "n 2"]
+    euler_deg: Float[np.ndarray, "n 3"]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """Counts of the even and the odd frames, the counts to be expected of all, and what lies in the field.
+
+    ``truth`` is the noise-free full sum: CTF, envelope and ice gradient applied, hot pixels not.
+    """
+
+    even: Float[np.ndarray, "y x"]
+    odd: Float[np.ndarray, "y x"]
+    truth: Float[np.ndarray, "y x"]
+    ctf: CTFParameters
+    particles: Particles
+
+    @property
+    def full(self) -> Float[np.ndarray, "y x"]:
+        """Counts of all frames: even + odd, exactly."""
+        return self.even + self.odd
+
+
+def expose(settings: SimulationSettings, specimen: SpecimenTransform, index: int) -> Exposure:
+    """Micrograph ``index`` (from zero) of a session. It depends on the settings and the index alone, not on their number."""
+    chance = np.random.default_rng([settings.seed, index])
+    electrons = torch.Generator().manual_seed(int(chance.integers(2**62)))
+    parameters = draw_ctf(settings, chance)
+    particles = draw_particles(settings, specimen.window_px, chance)
+    contrast = image_contrast(settings, specimen, particles, parameters, electrons)
+    per_pixel = settings.dose_e_per_A2 * settings.pixel_size_A**2
+    truth = (per_pixel * ice_gradient(settings, chance) * (1 - contrast)).clamp(min=0)
+    even, odd = count_halves(with_hot_pixels(truth, settings), settings.frames, electrons)
+    inside = np.all((particles.position_yx_px >= 0) & (particles.position_yx_px < settings.shape), axis=1)
+    visible = Particles(particles.position_yx_px[inside], particles.euler_deg[inside])
+    return Exposure(even.numpy(), odd.numpy(), truth.numpy(), parameters, visible)
+
+
+def draw_ctf(settings: SimulationSettings, chance: np.random.Generator) -> CTFParameters:
+    """A contrast transfer function: uniform defocus, normal astigmatism (U − V, never negative), any direction."""
+    defocus_A = 1e4 * chance.uniform(*settings.defocus_um)
+    astigmatism_A = abs(chance.normal(settings.astigmatism_A, settings.astigmatism_spread_A))
+    return CTFParameters(
+        defocus_u_A=round(defocus_A + astigmatism_A / 2, 2),
+        defocus_v_A=round(defocus_A - astigmatism_A / 2, 2),
+        defocus_angle_deg=round(chance.uniform(0, 180), 2),
+        voltage_kV=settings.voltage_kV,
+        spherical_aberration_mm=settings.spherical_aberration_mm,
+        amplitude_contrast=settings.amplitude_contrast,
+        phase_shift_deg=settings.phase_shift_deg,
+    )
+
+
+def draw_particles(settings: SimulationSettings, window_px: int, chance: np.random.Generator) -> Particles:
+    """Particles at random places, none nearer to another than 3/4 of the window, in orientations uniform over SO(3).
+
+    The field reaches half a window beyond the image on every side, so that some particles are cut by its edges.
+    """
+    shape = np.array(settings.shape)
+    area_um2 = float(np.prod(shape + window_px)) * (settings.pixel_size_A * 1e-4) ** 2
+    nearest_px = 0.75 * window_px
+    closest_packed = int(1.16 * np.prod(shape / nearest_px + 2))
+    wanted = min(round(settings.particles_per_um2 * area_um2), closest_packed)
+    placed, number = np.empty((wanted, 2), dtype=np.int64), 0
+    for candidate in chance.integers(
+        -(window_px // 2), shape + window_px // 2, size=(wanted * _ATTEMPTS_PER_PARTICLE, 2)
+    ):
+        if number == wanted:
+            break
+        if (np.hypot(*(placed[:number] - candidate).T) >= nearest_px).all():
+            placed[number] = candidate
+            number += 1
+    rot, psi = chance.uniform(-180, 180, (2, number))
+    tilt = np.rad2deg(np.arccos(chance.uniform(-1, 1, number)))
+    return Particles(placed[:number], np.stack([rot, tilt, psi], axis=1))
+
+
+def image_contrast(
+    settings: SimulationSettings,
+    specimen: SpecimenTransform,
+    particles: Particles,
+    parameters: CTFParameters,
+    generator: torch.Generator,
+) -> Float[Tensor, "y x"]:
+    """The fraction by which the image is darker than its mean: weak-phase object, CTF and envelope, in both ice and protein.
+
+    ``contrast_fraction`` of it is shown: inelastic scattering, movement and the detector take the rest. Its default
+    makes the correlation between halves that of a real K2 field at 300 kV; 1 is the ideal microscope.
+    Made on a canvas that reaches half a window beyond the image, so that the transform's periodicity stays outside.
+    """
+    margin = specimen.window_px // 2
+    canvas = (fast_length(settings.shape[0] + 2 * margin), fast_length(settings.shape[1] + 2 * margin))
+    phase = placed_projections(specimen, particles, canvas, margin) * interaction_per_V_A(settings.voltage_kV)
+    pixels_A = (settings.pixel_size_A, settings.pixel_size_A)
+    k = frequency_per_A(canvas, pixels_A)
+    spectrum = torch.fft.rfft2(phase).mul_(2)
+    spectrum += _water(settings, canvas, k, generator)
+    spectrum *= ctf(parameters, canvas, pixels_A) * torch.exp(k * k * (-settings.envelope_A2 / 4))
+    spectrum *= settings.contrast_fraction
+    spectrum[0, 0] = 0  # elastic scattering takes no electron away
+    image = torch.fft.irfft2(spectrum, s=canvas)
+    return image[margin : margin + settings.shape[0], margin : margin + settings.shape[1]]
+
+
+def placed_projections(
+    specimen: SpecimenTransform, particles: Particles, canvas: tuple[int, int], margin: int
+) -> Float[Tensor, "y x"]:
+    """The sum of all particles' projections (V × Å) on a periodic canvas whose pixel (margin, margin) is the image's first."""
+    field = torch.zeros(canvas)
+    half, middle = specimen.window_px // 2, specimen.dft.shape[0] // 2
+    window = slice(middle - half, middle + half)
+    offsets = torch.arange(-half, half) + margin
+    rotations = relion_rotations(particles.euler_deg)
+    for start in range(0, len(rotations), 64):
+        for n, projection in enumerate(project(specimen, rotations[start : start + 64]), start):
+            y, x = (int(each) for each in particles.position_yx_px[n])
+            rows, columns = (offsets + y) % canvas[0], (offsets + x) % canvas[1]
+            field[rows[:, None], columns] += projection[window, window]
+    return field
+
+
+def water_power_A2(settings: SimulationSettings, k_per_A: Float[Tensor, "*grid"]) -> Float[Tensor, "*grid"]:
+    """Spectral density of the ice's contrast before the CTF, in Å².
+
+    4 σ² n T f(k)² S(k): n waters per Å3 in thickness T, f water's electron scattering factor, S its structure factor,
+    here a low plateau and the ring near 3.7 Å. The plateau is empirical: far below that of resting water.
+    """
+    amplitude = 2 * interaction_per_V_A(settings.voltage_kV) * VOLT_A3_PER_SCATTERING_A * WATER_SCATTERING_A
+    ring = torch.exp(-(((k_per_A - WATER_RING_PER_A) / WATER_RING_WIDTH_PER_A) ** 2) / 2)
+    structure = WATER_LONG_RANGE + WATER_RING_HEIGHT * ring
+    falloff = torch.exp(-12.4 * k_per_A * k_per_A)
+    return amplitude**2 * WATERS_PER_A3 * settings.ice_thickness_A * falloff * structure
+
+
+def interaction_per_V_A(voltage_kV: float) -> float:
+    """The phase (radians) that a volt × Å of projected potential adds: 2π m e λ / h², relativistic.
+
+    >>> round(interaction_per_V_A(300.0) * 1e3, 3)
+    0.653
+    """
+    rest_keV = 510.999
+    wavelength_A = 12.2643 / math.sqrt(voltage_kV * 1e3 * (1 + voltage_kV / (2 * rest_keV)))
+    mass_ratio = (rest_keV + voltage_kV) / (2 * rest_keV + voltage_kV)
+    return 2 * math.pi / (wavelength_A * voltage_kV * 1e3) * mass_ratio
+
+
+def ice_gradient(settings: SimulationSettings, chance: np.random.Generator) -> Float[Tensor, "y x"]:
+    """A smooth second-order surface of mean one that multiplies the intensity: thin ice is bright."""
+    strength = settings.ice_gradient_per_um * max(settings.shape) * settings.pixel_size_A * 1e-4
+    y, x = (torch.linspace(-1, 1, n, dtype=torch.float32) for n in settings.shape)
+    surface = torch.zeros(settings.shape)
+    for power_y, power_x in _GRADIENT_TERMS:
+        weight = float(chance.normal()) / (power_y + power_x) ** 2
+        surface += weight * (y**power_y)[:, None] * x**power_x
+    surface -= surface.mean()
+    return 1 + surface * (min(strength, 0.9) / float(surface.max() - surface.min()))
+
+
+def with_hot_pixels(rate: Float[Tensor, "y x"], settings: SimulationSettings) -> Float[Tensor, "y x"]:
+    """The rate with a few pixels many times as high; they sit in the same places in all micrographs of a session."""
+    detector = np.random.default_rng([settings.seed, 2**31])
+    y, x = (detector.integers(0, n, settings.hot_pixels) for n in rate.shape)
+    hot = rate.clone()
+    hot[y, x] *= torch.from_numpy(detector.uniform(*HOT_PIXEL_RATES, settings.hot_pixels).astype(np.float32))
+    return hot
+
+
+def count_halves(
+    rate: Float[Tensor, "y x"], frames: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "y x"], Float[Tensor, "y x"]]:
+    """The counts summed over the even and over the odd of ``frames`` frames (the first is odd), of ``rate`` in all.
+
+    A sum of Poisson variables is a Poisson variable: each half is drawn at once, at its share of the rate.
+    """
+    even_share = (frames // 2) / frames
+    return torch.poisson(rate * even_share, generator), torch.poisson(rate * (1 - even_share), generator)
+
+
+def _water(
+    settings: SimulationSettings, canvas: tuple[int, int], k_per_A: Float[Tensor, "y kx"], generator: torch.Generator
+) -> Complex[Tensor, "y kx"]:
+    """The half spectrum of a Gaussian random field of the ice's contrast."""
+    white = torch.fft.rfft2(torch.randn(canvas, generator=generator))
+    return white.mul_(torch.sqrt(water_power_A2(settings, k_per_A)) / settings.pixel_size_A)

@@ -1,0 +1,229 @@
+"""The one road: what comes out of it, what it leaves alone, and the way back."""
+
+from dataclasses import replace
+
+import mrcfile
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from restore import fourier
+from restore.errors import UserError
+from restore.micrograph import CTFParameters
+from restore.preprocessing import (
+    Recipe,
+    cropped_grid,
+    full_spectrum,
+    prepare,
+    replace_hot_pixels,
+    smooth_background,
+    transfer,
+)
+
+CTF = CTFParameters(12000.0, 10000.0, 30.0, 300.0, 2.7, 0.07)
+PLAIN = Recipe(max_resolution_A=5.0, phase_flip=False)
+FLIPPED = Recipe(max_resolution_A=5.0, phase_flip=True)
+
+
+def noise(shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def ramp(shape, strength):
+    y, x = torch.linspace(-1, 1, shape[0])[:, None], torch.linspace(-1, 1, shape[1])[None]
+    return strength * (2 * x - y + x * y + x.square() - 0.5 * y.square())
+
+
+def edge_bands(image, width=8):
+    """The means of the four border strips."""
+    return torch.stack([image[:width].mean(), image[-width:].mean(), image[:, :width].mean(), image[:, -width:].mean()])
+
+
+@given(st.integers(90, 5000), st.integers(90, 5000), st.floats(0.5, 2.0), st.floats(4.5, 6.0))
+def test_the_cropped_grid_has_even_sides_and_spans_the_same_field(height, width, pixel_size_A, resolution_A):
+    grid = cropped_grid((height, width), pixel_size_A, resolution_A)
+    assert grid.shape[0] % 2 == grid.shape[1] % 2 == 0
+    for old, new, pixel in zip((height, width), grid.shape, grid.pixel_size_yx_A, strict=True):
+        assert new * pixel == pytest.approx(old * pixel_size_A)
+        assert new <= old
+        assert pixel == pytest.approx(resolution_A / 2, rel=1.01 / new) or old - new <= 1
+
+
+def test_a_resolution_finer_than_nyquist_is_refused_with_both_numbers_and_a_value_that_works():
+    with pytest.raises(UserError) as caught:
+        cropped_grid((400, 400), 1.53, 3.0)
+    assert str(caught.value) == (
+        "max_resolution 3 Å is finer than the image's Nyquist limit, 3.06 Å. Give --max_resolution 3.1 or more."
+    )
+    cropped_grid((400, 400), 1.53, 3.1)
+    cropped_grid((400, 400), 1.53, 3.06)
+
+
+def test_an_image_with_too_little_left_is_refused_with_its_size():
+    with pytest.raises(UserError, match="200×300 pixels has only 22×34 left at 9 Å"):
+        cropped_grid((200, 300), 0.5, 9.0)
+
+
+@pytest.mark.parametrize("resolution_A", [0.0, -4.0, 200.0, float("nan")])
+def test_a_recipe_with_an_impossible_resolution_is_refused(resolution_A):
+    with pytest.raises(UserError, match="max_resolution"):
+        Recipe(max_resolution_A=resolution_A)
+
+
+def test_a_recipe_survives_its_card_and_a_card_with_other_fields_is_refused():
+    recipe = Recipe(max_resolution_A=6.5, phase_flip=False, hot_pixel_sigma=8.0)
+    assert Recipe.from_card(recipe.card()) == recipe
+    with pytest.raises(ValueError, match="not a recipe"):
+        Recipe.from_card(recipe.card() | {"colour": "red"})
+
+
+@pytest.mark.parametrize("shape", [(100, 120), (101, 120), (100, 131), (111, 97)])
+def test_what_the_network_sees_has_zero_mean_and_unit_deviation(shape):
+    prepared = prepare(noise(shape) * 7 + 40, 2.0, CTF, FLIPPED)
+    assert abs(float(prepared.image.mean())) < 1e-5
+    assert float(prepared.image.std()) == pytest.approx(1, abs=1e-5)
+    assert prepared.mean == pytest.approx(40, abs=1)
+    assert prepared.grid == cropped_grid(shape, 2.0, 5.0)
+    assert tuple(prepared.image.shape) == prepared.grid.shape
+
+
+def test_grey_scale_and_offset_of_the_input_do_not_matter():
+    image = noise((96, 96))
+    one, other = prepare(image, 2.0, None, PLAIN), prepare(image * 25 - 300, 2.0, None, PLAIN)
+    torch.testing.assert_close(one.image, other.image, atol=1e-3, rtol=0)
+    assert other.scale == pytest.approx(25 * one.scale, rel=1e-3)
+
+
+def test_a_prepared_image_is_never_the_raw_one_changed():
+    raw = noise((96, 96))
+    raw[10, 10] = 100
+    before = raw.clone()
+    prepare(raw, 2.0, CTF, FLIPPED)
+    assert torch.equal(raw, before)
+
+
+def test_an_ice_gradient_leaves_no_border():
+    shape = (192, 224)
+    image = noise(shape)
+    flat, sloped = prepare(image, 2.0, None, PLAIN), prepare(image + ramp(shape, 20.0), 2.0, None, PLAIN)
+    assert (edge_bands(sloped.image) - edge_bands(flat.image)).abs().max() < 0.05
+    assert (sloped.image - flat.image).abs().max() < 0.1
+    untreated = prepare(image + ramp(shape, 20.0), 2.0, None, replace(PLAIN, background_order=0))
+    assert (edge_bands(untreated.image) - edge_bands(flat.image)).abs().max() > 0.5  # so the test can fail
+
+
+def test_the_background_is_the_polynomial_itself_where_there_is_nothing_else():
+    surface = ramp((160, 128), 10.0) + 5  # whole blocks: their means of squares differ from the middle by a constant
+    found = smooth_background(surface, 2)
+    assert (found - surface).abs().max() < 0.05
+    assert (found - surface).std() < 0.01
+    assert smooth_background(surface, 0).std() < 1e-5
+
+
+def test_hot_pixels_are_replaced_and_counted_and_nothing_else_is_touched():
+    image = noise((150, 170)) + ramp((150, 170), 3.0) + 10
+    hot = image.clone()
+    places = [(0, 0), (149, 169), (0, 80), (75, 75), (75, 76), (31, 32), (140, 3), (90, 169)]
+    for index, (y, x) in enumerate(places):
+        hot[y, x] += 60 * (-1) ** (index // 4)
+    clean, count = replace_hot_pixels(hot, 10.0)
+    assert count == len(places)
+    mask = torch.zeros_like(image, dtype=torch.bool)
+    for y, x in places:
+        mask[y, x] = True
+        assert abs(clean[y, x] - image[y, x]) < 6
+    assert torch.equal(clean[~mask], image[~mask])
+
+
+def test_dead_pixels_in_a_count_image_are_not_hot():
+    counts = torch.poisson(torch.full((128, 128), 5.0), generator=torch.Generator().manual_seed(1))
+    assert replace_hot_pixels(counts, 10.0)[1] == 0
+
+
+@pytest.mark.parametrize("edge", [0, 5, 48, 50, 61])
+def test_a_gold_edge_is_not_taken_for_hot_pixels(edge):
+    image = noise((128, 128))
+    image[:, :edge] -= 100
+    clean, count = replace_hot_pixels(image, 10.0)
+    assert count == 0
+    assert torch.equal(clean, image)
+
+
+def test_an_image_that_is_flat_but_for_one_pixel_has_no_hot_pixels():
+    image = torch.zeros(64, 64)
+    image[5, 5] = 1
+    assert replace_hot_pixels(image, 10.0)[1] == 0
+
+
+def test_an_image_with_nothing_in_the_band_is_refused():
+    with pytest.raises(UserError, match="constant in the band"):
+        prepare(torch.full((96, 96), 7.0), 2.0, None, PLAIN)
+
+
+def test_flipping_phases_twice_leaves_the_band_pass_squared():
+    grid = cropped_grid((150, 141), 2.0, 5.0)
+    flip, band = transfer(grid, CTF, FLIPPED), transfer(grid, None, PLAIN)
+    assert (flip < 0).any()
+    torch.testing.assert_close(flip.square(), band.square())
+
+
+def test_the_flip_changes_signs_alone():
+    raw = noise((150, 141))
+    flipped, plain = prepare(raw, 2.0, CTF, FLIPPED), prepare(raw, 2.0, CTF, PLAIN)
+    sign = torch.where(transfer(flipped.grid, CTF, FLIPPED) < 0, -1.0, 1.0)
+    back = fourier.image_of(fourier.spectrum_of(flipped.image) * sign, flipped.grid.shape)
+    torch.testing.assert_close(back, plain.image, atol=2e-2, rtol=0)  # self-conjugate terms at Nyquist differ a little
+    inner = fourier.spectrum_of(back - plain.image)[1:-1, :-1].abs().max()
+    assert inner < 1e-3 * fourier.spectrum_of(plain.image).abs().max()
+    assert not torch.allclose(flipped.image, plain.image, atol=0.3)
+
+
+def test_flipping_phases_without_a_ctf_says_what_to_do():
+    with pytest.raises(UserError, match=r"no CTF is known.*--dont_phaseflip"):
+        prepare(noise((96, 96)), 2.0, None, FLIPPED)
+
+
+SHAPES = [(120, 128), (121, 128), (120, 133), (127, 111)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("cycles", [(0, 9), (7, 0), (-5, 8), (12, 12)])
+def test_a_wave_inside_the_band_keeps_its_amplitude(shape, cycles):
+    y, x = torch.arange(shape[0])[:, None] / shape[0], torch.arange(shape[1])[None] / shape[1]
+    image = 6 + 3 * torch.cos(2 * torch.pi * (cycles[0] * y + cycles[1] * x) + 0.4)
+    prepared = prepare(image, 2.0, None, replace(PLAIN, background_order=0))
+    assert float((prepared.image * prepared.scale).square().mean()) == pytest.approx(9 / 2, rel=2e-2)
+    spectrum, frequency = full_spectrum(prepared.image, prepared)
+    index = (cycles[0] % shape[0], cycles[1])
+    whole = fourier.spectrum_of(image)
+    passed = fourier.bandpass(frequency[index], PLAIN.highpass_A, PLAIN.max_resolution_A)
+    torch.testing.assert_close(spectrum[index], whole[index] * passed, atol=1e-4, rtol=1e-3)
+    assert float(spectrum[0, 0].real) == pytest.approx(float(image.mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_there_and_back_is_the_band_limited_input_in_its_own_grey_values(shape):
+    image = noise(shape) * 12 + 55
+    prepared = prepare(image, 2.0, None, replace(PLAIN, background_order=0))
+    spectrum, frequency = full_spectrum(prepared.image, prepared)
+    nyquist = min(0.5 / side for side in prepared.grid.pixel_size_yx_A)
+    expected = fourier.spectrum_of(image) * fourier.bandpass(frequency, PLAIN.highpass_A, PLAIN.max_resolution_A)
+    expected = expected * fourier.soft_lowpass(frequency, 0.9 * nyquist, nyquist)
+    expected[0, 0] = image.mean()
+    torch.testing.assert_close(
+        fourier.image_of(spectrum, shape), fourier.image_of(expected, shape), atol=0.05, rtol=0
+    )
+    assert (spectrum[frequency >= nyquist].abs() == 0).all()
+
+
+@pytest.mark.timeout(120)
+def test_the_ice_gradient_of_a_real_field_leaves_no_dark_or_bright_border(shared_data):
+    with mrcfile.open(shared_data / "k2" / "k2_field1_EVN.mrc") as file:
+        image = torch.from_numpy(np.asarray(file.data, dtype=np.float32))
+    recipe = Recipe(max_resolution_A=9.0, phase_flip=False)
+    prepared = prepare(image, 0.85378, None, recipe)
+    assert edge_bands(prepared.image, 16).abs().max() < 0.1
+    untreated = prepare(image, 0.85378, None, replace(recipe, background_order=0))
+    assert edge_bands(untreated.image, 16).abs().max() > 0.25  # so the test can fail
