@@ -199,6 +199,6 @@ def test_the_receptive_field_is_exactly_as_far_as_gradients_reach(settings):
         (gradient,) = torch.autograd.grad(output[centre + pixel, centre + pixel], image, retain_graph=True)
         for axis in (0, 1):
             touched = gradient[0, 0].abs().amax(dim=axis).nonzero().flatten()
-            assert 0 < touched.min() and touched.max() < side - 1  # the image is larger than the field
+            assert touched.min() > 0 and touched.max() < side - 1  # the image is larger than the field
             reached = max(reached, centre + pixel - int(touched.min()), int(touched.max()) - centre - pixel)
     assert reached == expected

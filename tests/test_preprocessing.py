@@ -41,7 +41,7 @@ def edge_bands(image, width=8):
     return torch.stack([image[:width].mean(), image[-width:].mean(), image[:, :width].mean(), image[:, -width:].mean()])
 
 
-@given(st.integers(90, 5000), st.integers(90, 5000), st.floats(0.5, 2.0), st.floats(4.5, 6.0))
+@given(st.integers(240, 5000), st.integers(240, 5000), st.floats(0.5, 2.0), st.floats(4.5, 6.0))
 def test_the_cropped_grid_has_even_sides_and_spans_the_same_field(height, width, pixel_size_A, resolution_A):
     grid = cropped_grid((height, width), pixel_size_A, resolution_A)
     assert grid.shape[0] % 2 == grid.shape[1] % 2 == 0
@@ -173,10 +173,13 @@ def test_the_flip_changes_signs_alone():
     raw = noise((150, 141))
     flipped, plain = prepare(raw, 2.0, CTF, FLIPPED), prepare(raw, 2.0, CTF, PLAIN)
     sign = torch.where(transfer(flipped.grid, CTF, FLIPPED) < 0, -1.0, 1.0)
-    back = fourier.image_of(fourier.spectrum_of(flipped.image) * sign, flipped.grid.shape)
-    torch.testing.assert_close(back, plain.image, atol=2e-2, rtol=0)  # self-conjugate terms at Nyquist differ a little
-    inner = fourier.spectrum_of(back - plain.image)[1:-1, :-1].abs().max()
-    assert inner < 1e-3 * fourier.spectrum_of(plain.image).abs().max()
+    rows = torch.arange(flipped.grid.shape[0]) != flipped.grid.shape[0] // 2
+    inside = (rows, slice(0, -1))  # the sign at Nyquist is that of two different components at once
+    back, expected = (
+        fourier.spectrum_of(each.image * each.scale)[inside] * turn
+        for each, turn in ((flipped, sign[inside]), (plain, 1.0))
+    )
+    torch.testing.assert_close(back, expected, atol=1e-6, rtol=1e-3)
     assert not torch.allclose(flipped.image, plain.image, atol=0.3)
 
 
@@ -212,18 +215,17 @@ def test_there_and_back_is_the_band_limited_input_in_its_own_grey_values(shape):
     expected = fourier.spectrum_of(image) * fourier.bandpass(frequency, PLAIN.highpass_A, PLAIN.max_resolution_A)
     expected = expected * fourier.soft_lowpass(frequency, 0.9 * nyquist, nyquist)
     expected[0, 0] = image.mean()
-    torch.testing.assert_close(
-        fourier.image_of(spectrum, shape), fourier.image_of(expected, shape), atol=0.05, rtol=0
-    )
-    assert (spectrum[frequency >= nyquist].abs() == 0).all()
+    torch.testing.assert_close(fourier.image_of(spectrum, shape), fourier.image_of(expected, shape), atol=0.05, rtol=0)
+    assert (spectrum[frequency > 1.001 * nyquist].abs() == 0).all()
 
 
 @pytest.mark.timeout(120)
 def test_the_ice_gradient_of_a_real_field_leaves_no_dark_or_bright_border(shared_data):
-    with mrcfile.open(shared_data / "k2" / "k2_field1_EVN.mrc") as file:
+    with mrcfile.open(shared_data / "k2" / "k2_field1_DW.mrc") as file:
         image = torch.from_numpy(np.asarray(file.data, dtype=np.float32))
     recipe = Recipe(max_resolution_A=9.0, phase_flip=False)
     prepared = prepare(image, 0.85378, None, recipe)
-    assert edge_bands(prepared.image, 16).abs().max() < 0.1
+    for width in (4, 8, 16):
+        assert edge_bands(prepared.image, width).abs().max() < 0.1
     untreated = prepare(image, 0.85378, None, replace(recipe, background_order=0))
-    assert edge_bands(untreated.image, 16).abs().max() > 0.25  # so the test can fail
+    assert edge_bands(untreated.image, 4).abs().max() > 0.3  # so the test can fail

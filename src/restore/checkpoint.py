@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -63,7 +64,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, A
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps({"format_version": FORMAT_VERSION, **card}, ensure_ascii=False)
     with replacing(path) as partial:
-        save_file(plain, partial, metadata={_CARD: text})
+        # Not save_file: it hides a full disk behind an error of its own, and keeps the file from the user's group.
+        partial.write_bytes(save(plain, metadata={_CARD: text}))
 
 
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -150,10 +152,21 @@ def restore_state(path: Path, state: TrainingState) -> None:
     try:
         state.network.load_state_dict(tensors_under(tensors, "network"))
         groups = state.optimizer.state_dict()["param_groups"]
-        moments = {index: tensors_under(tensors, f"adam.{index}") for index in groups[0]["params"]}
+        moments = {
+            index: _laid_out_like(parameter, tensors_under(tensors, f"adam.{index}"))
+            for index, parameter in zip(groups[0]["params"], state.optimizer.param_groups[0]["params"], strict=True)
+        }
         state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         state.best_weights = tensors_under(tensors, "best")
         for name in _PLACE:
             setattr(state, name, card["place"][name])
     except (KeyError, ValueError, RuntimeError) as error:
         raise UserError(f"the training state does not fit this run ({error})", where=path) from None
+
+
+def _laid_out_like(parameter: Tensor, moments: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The moments in their parameter's memory layout: fused Adam walks through memory, whatever the strides say."""
+    return {
+        name: torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+        for name, value in moments.items()
+    }

@@ -19,6 +19,9 @@ LEVELS = 3
 STRIDE = 2**LEVELS
 """Image sides must be multiples of this."""
 
+RESIDUAL_SCALE = 0.1
+"""How strongly a wide activation acts before training, relative to Glorot's rule."""
+
 _STRIP_PIXELS = 1 << 14
 
 
@@ -135,11 +138,18 @@ def _call(block: nn.Module, *maps: Tensor) -> Tensor:
 
 
 def build_network(settings: NetworkSettings, generator: torch.Generator) -> WAUNet:
-    """A network with fresh weights: Glorot-uniform, biases zero, as Keras draws them."""
+    """A network with fresh weights: Glorot-uniform, biases zero, as Keras draws them.
+
+    What each wide activation adds to its input begins at a tenth of that, which halves the steps that a run needs at first
+    (docs/decisions/004-default-schedule.md).
+    """
     network = WAUNet(settings)
     for conv in convolutions(network):
         nn.init.xavier_uniform_(conv.weight, generator=generator)
         nn.init.zeros_(cast(Tensor, conv.bias))
+    for module in network.modules():
+        if isinstance(module, WideActivation):
+            module.mix.weight.data *= RESIDUAL_SCALE
     return network
 
 

@@ -9,6 +9,7 @@ workers, without a state to carry.
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,11 +54,44 @@ class Region:
         return self.y1 - self.y0 - patch_px + 1, self.x1 - self.x0 - patch_px + 1
 
 
+class _SteadyFile(FileIO):
+    """A file that takes every write in silence and keeps the first failure for `check`.
+
+    HDF5 cannot close a file whose writes fail (a full disk), and the process crashes at its end.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """All of the bytes, or as many as the disk takes."""
+        rest = memoryview(data).cast("B")
+        try:
+            while rest and self.failure is None:
+                rest = rest[super().write(rest) or 0 :]
+        except OSError as error:
+            self.failure = error
+        return memoryview(data).nbytes
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """The size asked for, whether or not the disk has room for it."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
+
+    def check(self) -> None:
+        """Raise the first failure, if there was one."""
+        if self.failure is not None:
+            raise self.failure
+
+
 class PatchWriter:
     """Writes a patch file pair by pair; it counts as whole only once `finish` has been called."""
 
     def __init__(self, path: Path, recipe: Recipe, dtype: str = "float16") -> None:
-        self._file = h5py.File(path, "w")
+        self._disk = _SteadyFile(path, "w+")
+        self._file = h5py.File(self._disk, "w")
         self._dtype = dtype
         self._count = 0
         self._file.attrs.update(
@@ -77,15 +111,19 @@ class PatchWriter:
             hot_pixels=(even.hot_pixels, odd.hot_pixels),
         )
         self._count += 1
+        self._file.flush()
+        self._disk.check()
 
     def finish(self, provenance: dict[str, Any]) -> None:
         """Mark the file as whole and close it."""
         self._file.attrs.update(complete=True, count=self._count, provenance=json.dumps(provenance))
         self.close()
+        self._disk.check()
 
     def close(self) -> None:
         """Close the file; without `finish` it stays marked as half-written."""
         self._file.close()
+        self._disk.close()
 
     def __enter__(self) -> "PatchWriter":
         return self
@@ -153,6 +191,17 @@ def _dataset(file: h5py.File, index: int) -> h5py.Dataset:
 def _pair(dataset: h5py.Dataset) -> Pair:
     y_A, x_A = (float(side) for side in _attribute(dataset, "pixel_size_yx_A"))
     return Pair(_attribute(dataset, "name"), (dataset.shape[1], dataset.shape[2]), (y_A, x_A))
+
+
+def refuse_smaller(pairs: Sequence[Pair], patch_px: int) -> None:
+    """UserError where a pair is smaller than a patch."""
+    small = [pair for pair in pairs if min(pair.shape) < patch_px]
+    if small:
+        raise UserError(
+            f"{len(small)} micrographs are smaller than a patch of {patch_px} pixels; "
+            f"{small[0].name} has {small[0].shape[0]}×{small[0].shape[1]} once cropped",
+            do="give a finer --max_resolution, or a smaller --patch_px",
+        )
 
 
 def cover(extent: int, patch_px: int) -> list[int]:

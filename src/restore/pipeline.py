@@ -49,6 +49,8 @@ class WriteBehind:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=error is not None)
-        while self._waiting and error is None:
-            self._waiting.popleft().result()
+        try:
+            while self._waiting and error is None:
+                self._waiting.popleft().result()
+        finally:  # a thread that ^C finds being joined is not joined again, and dies in the middle of its write
+            self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,7 +1,10 @@
 """The patch file made from micrographs: read ahead, prepared, stored."""
 
+import hashlib
+import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +18,32 @@ from restore.micrograph import Micrograph
 from restore.patches import PatchFile, PatchWriter
 from restore.pipeline import read_ahead
 from restore.preprocessing import Recipe, prepare
+from restore.provenance import plain
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Destination:
+    """Where a patch file goes, the type of its numbers, and what is recorded of its making."""
+
+    path: Path
+    dtype: str = "float16"
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
 def prepare_patches(
-    path: Path,
     micrographs: Sequence[Micrograph],
     recipe: Recipe,
-    provenance: dict[str, Any],
+    destination: Destination,
     progress: Callable[[Micrograph], None],
 ) -> None:
     """Prepare both halves of every micrograph and store them as one patch file, which appears only when it is whole.
 
     One bad micrograph ends it with a UserError that names the file: training data should be chosen, not left to luck.
     """
-    with replacing(path) as partial, PatchWriter(partial, recipe) as writer:
+    path = destination.path
+    with replacing(path) as partial, PatchWriter(partial, recipe, destination.dtype) as writer:
         hot_pixels = 0
         for micrograph, read in read_ahead(micrographs, _read_halves):
             halves = read.result()
@@ -41,7 +54,7 @@ def prepare_patches(
             writer.add(micrograph.name, even, odd)
             hot_pixels += even.hot_pixels + odd.hot_pixels
             progress(micrograph)
-        writer.finish(provenance)
+        writer.finish({**destination.provenance, "made_of": _digest(micrographs, recipe)})
     log.info("%s: %d pairs, %d hot pixels replaced", path, len(micrographs), hot_pixels)
 
 
@@ -55,7 +68,20 @@ def is_made_of(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe) ->
     """Whether the patch file holds just these micrographs, as they are, prepared in this way. UserError if broken."""
     data = PatchFile(path)
     data.close()
-    names = [micrograph.name for micrograph in micrographs]
     halves = [half for micrograph in micrographs for half in (micrograph.even, micrograph.odd) if half]
     newest = max(half.stat().st_mtime for half in halves)
-    return data.recipe == recipe and [pair.name for pair in data.pairs] == names and newest <= path.stat().st_mtime
+    return data.provenance.get("made_of") == _digest(micrographs, recipe) and newest <= path.stat().st_mtime
+
+
+def _digest(micrographs: Sequence[Micrograph], recipe: Recipe) -> str:
+    """A digest of all that decides what is in a patch file, except the images themselves."""
+    each_one = [
+        (
+            micrograph.name,
+            [str(half.resolve()) for half in (micrograph.even, micrograph.odd) if half],
+            micrograph.pixel_size_A,
+            micrograph.ctf if recipe.phase_flip else None,
+        )
+        for micrograph in micrographs
+    ]
+    return hashlib.sha256(json.dumps(plain([recipe, each_one])).encode()).hexdigest()[:24]

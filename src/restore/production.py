@@ -1,5 +1,6 @@
 """A whole set denoised: what goes where, what is already there, what failed."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -16,6 +17,7 @@ from restore.checkpoint import Model
 from restore.denoising import DenoisingSettings, Exposure, OutputType, denoise
 from restore.errors import UserError
 from restore.io.images import read_image, write_image
+from restore.io.micrographs import MicrographSet
 from restore.io.mrc import mrc_labels
 from restore.micrograph import Micrograph
 from restore.pipeline import WriteBehind, read_ahead
@@ -25,6 +27,8 @@ from restore.version import __version__
 
 log = logging.getLogger(__name__)
 
+_FINGERPRINT = "restore fingerprint "
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FAILURES = (UserError, OSError, MemoryError, torch.OutOfMemoryError)
 
 
@@ -123,7 +127,7 @@ def fingerprints(model: Model, settings: DenoisingSettings) -> Callable[[Microgr
 def labels(job: Job, model_name: str) -> list[str]:
     """What an output's header says: program, version, model, and the fingerprint that a rerun looks for."""
     ascii_name = model_name.encode("ascii", "replace").decode()
-    return [f"restore {__version__} denoised with {ascii_name}"[:80], f"restore fingerprint {job.fingerprint}"]
+    return [f"restore {__version__} denoised with {ascii_name}"[:80], _FINGERPRINT + job.fingerprint]
 
 
 def is_current(job: Job) -> bool:
@@ -133,11 +137,8 @@ def is_current(job: Job) -> bool:
     """
     if not job.path.exists():
         return False
-    try:
-        found = mrc_labels(job.path)
-    except UserError:
-        found = []
-    if not any(label.startswith("restore ") for label in found):
+    found = _fingerprint_of(job.path)
+    if not found:
         raise UserError(
             "a file stands here that restore did not write",
             where=job.path,
@@ -145,7 +146,26 @@ def is_current(job: Job) -> bool:
         )
     inputs = [path for path in (job.micrograph.image, job.micrograph.even, job.micrograph.odd) if path]
     newest = max((path.stat().st_mtime for path in inputs if path.exists()), default=0.0)
-    return f"restore fingerprint {job.fingerprint}" in found and job.path.stat().st_mtime >= newest
+    return found == job.fingerprint and job.path.stat().st_mtime >= newest
+
+
+def _fingerprint_of(path: Path) -> str:
+    """The fingerprint in the labels of a denoised image, nothing where restore did not denoise it."""
+    try:
+        found = mrc_labels(path)
+    except UserError:
+        return ""
+    return next((label.removeprefix(_FINGERPRINT) for label in found if label.startswith(_FINGERPRINT)), "")
+
+
+def without_denoised(chosen: MicrographSet) -> MicrographSet:
+    """The set without images that restore denoised, where it is of a pattern: a rerun's pattern matches its output."""
+    if chosen.star is not None:
+        return chosen
+    raw = tuple(each for each in chosen.micrographs if not _fingerprint_of(each.image))
+    if not raw:
+        raise UserError("only images that are denoised already match it", where=chosen.source, do="give the raw ones")
+    return replace(chosen, micrographs=raw)
 
 
 def read_exposure(micrograph: Micrograph, with_halves: bool) -> Exposure:
@@ -169,7 +189,10 @@ def produce(
     settings: DenoisingSettings,
     progress: Callable[[Outcome], None],
 ) -> Outcome:
-    """Denoise and write every job, reading ahead and writing behind; a micrograph that fails is noted and skipped."""
+    """Denoise and write every job, reading ahead and writing behind; a micrograph that fails is noted and skipped.
+
+    A full disk ends it with a UserError: the others would fail too.
+    """
     outcome = Outcome()
     device = next(model.network.parameters()).device
     read = partial(_read, with_halves=settings.average_halves)
@@ -203,6 +226,8 @@ def _write(outcome: Outcome, job: Job, image: Tensor, header: list[str], dtype: 
     try:
         write_image(job.path, image.numpy(), job.micrograph.pixel_size_A, header, dtype)
     except _FAILURES as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM:
+            raise  # no use in computing the others
         _fail(outcome, job, error)
     else:
         outcome.done.append(job)

@@ -19,14 +19,14 @@ from torch.utils.data import DataLoader
 from restore.checkpoint import Model, TrainingState
 from restore.errors import UserError
 from restore.network import NetworkSettings, WAUNet, add_weight_norm, build_network, remove_weight_norm
-from restore.patches import Pair, PatchFile, RandomWindows, Region, Share, covering_windows
+from restore.patches import Pair, PatchFile, RandomWindows, Region, Share, covering_windows, refuse_smaller
 from restore.precision import autocast, resolve_precision
 from restore.processes import Place
 from restore.schedules import SCHEDULES, Budget, budget
 from restore.settings import setting
 
 LOSSES = {"l2": mse_loss, "l1": l1_loss}
-MAX_HELD_OUT_WINDOWS = 64
+MAX_HELD_OUT_WINDOWS = 32
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,7 @@ def split(pairs: Sequence[Pair], settings: TrainingSettings) -> Split:
     """Hold out a share of the micrographs, at least one of two or more; of a single one, a strip along its longer side."""
     patch_px = settings.patch_px
     whole = [Region(index, 0, pair.shape[0], 0, pair.shape[1]) for index, pair in enumerate(pairs)]
-    small = [pair for pair in pairs if min(pair.shape) < patch_px]
-    if small:
-        raise UserError(
-            f"{len(small)} micrographs are smaller than a patch of {patch_px} pixels; "
-            f"{small[0].name} has {small[0].shape[0]}×{small[0].shape[1]} once cropped",
-            do="give a finer --max_resolution, or a smaller --patch_px",
-        )
+    refuse_smaller(pairs, patch_px)
     if settings.held_out == 0:
         return Split(whole, [])
     if len(whole) == 1:

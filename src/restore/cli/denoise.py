@@ -5,6 +5,7 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from restore.checkpoint import Model, load_model
 from restore.cli.options import add_settings, settings_from
@@ -12,7 +13,7 @@ from restore.cli.progress import Bar
 from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe
 from restore.denoising import DenoisingSettings, merge_band
 from restore.errors import UserError
-from restore.io.atomic import write_text
+from restore.io.atomic import require_writable, write_text
 from restore.io.micrographs import (
     HALVES,
     MicrographSet,
@@ -24,9 +25,9 @@ from restore.io.micrographs import (
     parse_suffixes,
     read_micrographs,
 )
-from restore.io.star import write_star
+from restore.io.star import StarFile, write_star
 from restore.processes import pick_device
-from restore.production import Job, Outcome, OutputSettings, fingerprints, is_current, plan, produce
+from restore.production import Job, Outcome, OutputSettings, fingerprints, is_current, plan, produce, without_denoised
 from restore.provenance import as_json, provenance
 
 log = logging.getLogger(__name__)
@@ -68,20 +69,27 @@ def run(namespace: argparse.Namespace) -> int:
     chosen = _read_set(namespace, model, settings)
     jobs = plan(chosen.micrographs, output, fingerprints(model, settings))
     star_path = _star_path(chosen, output)
+    for folder in {star_path.parent, *(job.path.parent for job in jobs)}:
+        require_writable(folder)
     model = replace(model, network=model.network.to(pick_device(namespace.device)))
     outcome = _denoise_all(jobs, model, namespace, settings)
     if outcome.names:
-        write_star(star_path, denoised_star(chosen, outcome.names))
         made = provenance(settings, {"micrographs": chosen.source, "model": namespace.model, "output": output})
-        write_text(star_path.with_suffix(".settings.json"), as_json(made) + "\n")
+        _write_star(star_path, denoised_star(chosen, outcome.names), made)
         print(star_path)
     return _report(outcome)
 
 
 def _read_set(namespace: argparse.Namespace, model: Model, settings: DenoisingSettings) -> MicrographSet:
     suffixes = parse_suffixes(namespace.even_odd_suffix) if namespace.even_odd_suffix else None
-    needs = Needs(ctf=model.recipe.phase_flip or settings.flip_phases_back, halves=settings.average_halves)
-    return read_micrographs(namespace.input_micrographs, suffixes, namespace.pixel_size, needs)
+    if settings.flip_phases_back and not model.recipe.phase_flip:
+        log.warning("--flip_phases_back changes nothing: the model was made with --dont_phaseflip")
+    needs = Needs(ctf=model.recipe.phase_flip, halves=settings.average_halves)
+    try:
+        return without_denoised(read_micrographs(namespace.input_micrographs, suffixes, namespace.pixel_size, needs))
+    except UserError as error:
+        do = error.do.replace("--dont_phaseflip", "a model made with --dont_phaseflip")
+        raise UserError(error.found, where=error.where, wanted=error.wanted, do=do) from None
 
 
 def _star_path(chosen: MicrographSet, output: OutputSettings) -> Path:
@@ -101,6 +109,14 @@ def _star_path(chosen: MicrographSet, output: OutputSettings) -> Path:
     return path
 
 
+def _write_star(path: Path, star: StarFile, made: dict[str, Any]) -> None:
+    """Write the STAR file, if it is not there as it is to be, and before it the record by which a rerun knows it."""
+    if path.exists() and path.read_bytes() == star.text().encode("utf-8", "surrogateescape"):
+        return
+    write_text(path.with_suffix(".settings.json"), as_json(made) + "\n")
+    write_star(path, star)
+
+
 def _denoise_all(jobs: list[Job], model: Model, namespace: argparse.Namespace, settings: DenoisingSettings) -> Outcome:
     """What became of every job: those that are current are left, those whose files are bad are noted, the rest done."""
     needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
@@ -109,6 +125,8 @@ def _denoise_all(jobs: list[Job], model: Model, namespace: argparse.Namespace, s
     current, to_do, failed = _sort(jobs, bad, getattr(namespace, "overwrite", False))
     if current:
         log.info("%d of %d micrographs are already denoised", len(current), len(jobs))
+    if not to_do:
+        return Outcome(up_to_date=current, failed=failed)
     with Bar(len(to_do), "micrographs", "denoising") as bar:
         outcome = produce(
             to_do, model, namespace.model.name, settings, lambda told: bar.to(len(told.done) + len(told.failed))

@@ -51,26 +51,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     if not arguments or arguments[0] not in COMMANDS:
-        namespace = _front_page().parse_args(arguments or ["--help"])
+        namespace = front_page().parse_args(arguments or ["--help"])
         raise SystemExit(namespace)
     command = arguments[0]
-    parser = argparse.ArgumentParser(
-        f"restore {command}",
-        formatter_class=HelpFormatter,
-        allow_abbrev=False,
-        description=COMMANDS[command].capitalize(),
-    )
-    parser.add_argument("--verbose", "-v", action="store_true", help="say more of what is going on")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    import_module(f"restore.cli.{command}").add_options(parser)
-    namespace = parser.parse_args(arguments[1:], argparse.Namespace(command=command))
+    namespace = command_parser(command).parse_args(arguments[1:], argparse.Namespace(command=command))
     level = logging.DEBUG if namespace.verbose else logging.INFO
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
     logging.getLogger("restore").setLevel(level)
     return namespace
 
 
-def _front_page() -> argparse.ArgumentParser:
+def command_parser(command: str) -> argparse.ArgumentParser:
+    """The parser of one subcommand."""
+    parser = argparse.ArgumentParser(
+        f"restore {command}",
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
+        description=f"{COMMANDS[command][0].upper()}{COMMANDS[command][1:]}.",
+    )
+    parser.add_argument("--verbose", "-v", action="store_true", help="say more of what is going on")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    import_module(f"restore.cli.{command}").add_options(parser)
+    return parser
+
+
+def front_page() -> argparse.ArgumentParser:
+    """The parser of ``restore`` itself, for its help."""
     parser = argparse.ArgumentParser(
         "restore",
         formatter_class=argparse.RawDescriptionHelpFormatter,

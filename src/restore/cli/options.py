@@ -26,16 +26,18 @@ class HelpFormatter(argparse.HelpFormatter):
 
 
 def add_settings(parser: argparse.ArgumentParser, title: str, record: type[Any], leave_out: Sequence[str] = ()) -> None:
-    """Give a parser a group of options, one for each field of a settings record.
+    """Give a parser an option for each field of a settings record, in the field's own group or one of this title.
 
     Only what is typed lands in the namespace, so that a preset or a model can give the other values.
     """
-    group = parser.add_argument_group(title)
+    groups: dict[str, argparse._ArgumentGroup] = {}  # pyright: ignore[reportPrivateUsage]
     hints = get_type_hints(record)
     for each in fields(record):
         if each.name in leave_out:
             continue
         option: Option = each.metadata["option"]
+        heading = option.group or title
+        group = groups.get(heading) or groups.setdefault(heading, parser.add_argument_group(heading))
         kind = _plain_type(hints[each.name])
         names = (f"--{each.name}", *option.flags)
         count, kind = _count_and_item(kind)

@@ -6,9 +6,13 @@ from pathlib import Path
 
 from restore.cli.progress import Bar
 from restore.errors import UserError
+from restore.io.atomic import require_writable
+from restore.io.images import image_shape
 from restore.io.micrographs import MicrographSet, Needs, parse_suffixes, read_micrographs, require_files
-from restore.preparation import is_made_of, prepare_patches
+from restore.patches import Pair, refuse_smaller
+from restore.preparation import Destination, is_made_of, prepare_patches
 from restore.preprocessing import Recipe, cropped_grid
+from restore.production import without_denoised
 from restore.provenance import provenance
 
 
@@ -36,6 +40,9 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         default=Path("training_data.hdf"),
         metavar="PATH",
         help="patch file to write (default: training_data.hdf)",
+    )
+    group.add_argument(
+        "--patch_dtype", choices=("float16", "float32"), default="float16", help="of the patch file (default: float16)"
     )
     group.add_argument("--overwrite", action="store_true", help="replace files that are already there")
 
@@ -94,26 +101,53 @@ def read_training_set(namespace: argparse.Namespace, recipe: Recipe) -> Microgra
     """The micrographs to train on, checked: halves there and alike, and fine enough for the recipe."""
     suffixes = parse_suffixes(namespace.even_odd_suffix) if namespace.even_odd_suffix else None
     needs = Needs(ctf=recipe.phase_flip, halves=True)
-    chosen = read_micrographs(namespace.training_mics, suffixes, namespace.pixel_size, needs)
+    chosen = without_denoised(read_micrographs(namespace.training_mics, suffixes, namespace.pixel_size, needs))
     require_files(chosen.micrographs)
-    for pixel_size_A in {micrograph.pixel_size_A for micrograph in chosen.micrographs}:
-        cropped_grid((1 << 14, 1 << 14), pixel_size_A, recipe.max_resolution_A)
     return chosen
 
 
-def make_patch_file(namespace: argparse.Namespace, recipe: Recipe) -> Path:
-    """Write the patch file that was asked for, or take the one that is there if it is the same."""
+def _pairs_to_be(chosen: MicrographSet, recipe: Recipe) -> list[Pair]:
+    """What the patch file will hold, from the images' headers; UserError where an image is not fine enough."""
+    pairs: list[Pair] = []
+    for micrograph in chosen.micrographs:
+        try:
+            grid = cropped_grid(
+                image_shape(micrograph.even or micrograph.image), micrograph.pixel_size_A, recipe.max_resolution_A
+            )
+        except UserError as error:
+            raise UserError(error.found, where=micrograph.name, wanted=error.wanted, do=error.do) from None
+        pairs.append(Pair(micrograph.name, grid.shape, grid.pixel_size_yx_A))
+    return pairs
+
+
+def _refuse_to_replace_input(path: Path, chosen: MicrographSet) -> None:
+    images = (image for each in chosen.micrographs for image in (each.image, each.even, each.odd) if image)
+    if path.resolve() in {Path(chosen.source).resolve(), *(image.resolve() for image in images)}:
+        raise UserError("the patch file would replace an input", where=path, do="give another --training_filename")
+
+
+def make_patch_file(namespace: argparse.Namespace, recipe: Recipe, patch_px: int = 0) -> Path:
+    """Write the patch file that was asked for, or take the one that is there if it is the same.
+
+    Images that have not room for a patch of ``patch_px`` are refused before anything is written.
+    """
     path, chosen = namespace.training_filename, read_training_set(namespace, recipe)
+    pairs = _pairs_to_be(chosen, recipe)
+    refuse_smaller(pairs, patch_px)
+    _refuse_to_replace_input(path, chosen)
     if path.exists() and not namespace.overwrite:
         if is_made_of(path, chosen.micrographs, recipe):
             return path
         raise UserError(
-            "a patch file of other micrographs or another recipe is already there",
+            "the patch file that is there was made of other micrographs, or with another recipe or CTF",
             where=path,
             do="give another --training_filename, or --overwrite",
         )
+    pixel_bytes = 4 if namespace.patch_dtype == "float32" else 2
+    require_writable(path.parent, sum(2 * pixel_bytes * pair.shape[0] * pair.shape[1] for pair in pairs))
     made = provenance(recipe, {"micrographs": chosen.source, "count": len(chosen.micrographs)})
+    destination = Destination(path, namespace.patch_dtype, made)
     with Bar(len(chosen.micrographs), "micrographs", "preparing") as bar:
         done = iter(range(1, len(chosen.micrographs) + 1))
-        prepare_patches(path, chosen.micrographs, recipe, made, lambda _: bar.to(next(done)))
+        prepare_patches(chosen.micrographs, recipe, destination, lambda _: bar.to(next(done)))
     return path

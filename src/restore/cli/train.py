@@ -18,7 +18,7 @@ from restore.cli.recipe import (
     typed_recipe,
 )
 from restore.errors import UserError
-from restore.io.atomic import write_text
+from restore.io.atomic import require_writable, write_text
 from restore.journal import Journal, RunFiles
 from restore.patches import PatchFile
 from restore.processes import Place, join_processes
@@ -55,10 +55,11 @@ def run(namespace: argparse.Namespace) -> int:
     """Train and write the model; the exit status comes back."""
     files = RunFiles(namespace.model_directory, namespace.model_prefix)
     files.refuse_to_replace(namespace.resume, namespace.overwrite)
+    require_writable(files.directory)
     with join_processes(namespace.device) as place:
         settings = _settings(namespace, files)
         initial = _initial_model(namespace)
-        data = PatchFile(_patch_file(namespace, files, place))
+        data = PatchFile(_patch_file(namespace, files, place, settings.patch_px))
         refuse_other_recipe(namespace, data.recipe, str(data.path))
         if initial is not None and initial.recipe != data.recipe:
             raise UserError(
@@ -96,7 +97,7 @@ def _initial_model(namespace: argparse.Namespace) -> Model | None:
     return load_model(namespace.initial_model) if namespace.initial_model and not namespace.resume else None
 
 
-def _patch_file(namespace: argparse.Namespace, files: RunFiles, place: Place) -> Path:
+def _patch_file(namespace: argparse.Namespace, files: RunFiles, place: Place, patch_px: int) -> Path:
     """The patch file to train on: given, the resumed run's, or made now by the leading process."""
     if namespace.training_data is not None:
         return namespace.training_data
@@ -105,7 +106,7 @@ def _patch_file(namespace: argparse.Namespace, files: RunFiles, place: Place) ->
             return Path(load_run(files.state)["inputs"]["patches"])
         raise UserError("nothing to train on", do="name a STAR file with --training_mics, or a patch file with -t")
     if place.leads:
-        make_patch_file(namespace, typed_recipe(namespace))
+        make_patch_file(namespace, typed_recipe(namespace), patch_px)
     place.wait()
     return namespace.training_filename
 
@@ -122,9 +123,7 @@ def _train(
         return train(state, data, settings, place, _Silent())
     parts = split(data.pairs, settings)
     held_out = {data.pairs[region.pair].name for region in parts.held_out}
-    log.info(
-        "%d micrographs to train on, %d windows held out of %s", len(parts.training), len(held_out), _names(held_out)
-    )
+    log.info("%d micrographs to train on; held out: %s", len(parts.training), _names(held_out))
     write_text(files.settings, as_json(made) + "\n")
     journal = Journal(files, dict(made))
     run = settings.budget

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,20 @@ def replacing(path: Path) -> Generator[Path]:
         raise UserError(found, where=path, wanted="The file was not written", do=do) from error
     finally:
         _remove(partial)
+
+
+def require_writable(folder: Path, size_bytes: int = 0) -> None:
+    """UserError where no file, or none of this size, could be written into ``folder``, which need not exist yet."""
+    there = next(each for each in (folder, *folder.parents, Path()) if each.exists())
+    if not there.is_dir():
+        found, do = _MENDABLE[errno.ENOTDIR]
+    elif not os.access(there, os.W_OK | os.X_OK):
+        found, do = _MENDABLE[errno.EACCES]
+    elif (free_bytes := shutil.disk_usage(there).free) < size_bytes:
+        found, do = f"{free_bytes / 1e9:.3g} GB are free, {size_bytes / 1e9:.3g} are needed", _MENDABLE[errno.ENOSPC][1]
+    else:
+        return
+    raise UserError(found, where=there, wanted="Nothing was done", do=do)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,207 @@
+"""The house itself: floors, nevers, sizes and words, as docs and STYLE have them."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import restore
+
+SOURCE = Path(restore.__file__).parent
+
+FLOORS = (
+    ("errors", "settings", "version", "micrograph", "fourier", "network", "precision", "schedules", "pipeline"),
+    ("provenance", "processes", "ctf", "io", "evaluation"),
+    ("preprocessing", "simulation", "tiling", "figures"),
+    ("patches", "checkpoint"),
+    ("preparation", "denoising"),
+    ("training", "production", "journal"),
+    ("cli",),
+)
+"""A module imports only from floors under its own; inside a folder (io, cli …) what matters is that there is no circle."""
+
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+
+
+@cache
+def modules():
+    """Every module of the package by its dotted name, without "restore."."""
+    paths = sorted(SOURCE.rglob("*.py"))
+    names = [".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in paths]
+    return {name.removesuffix(".__init__"): path for name, path in zip(names, paths, strict=True)}
+
+
+@cache
+def tree(name):
+    return ast.parse(modules()[name].read_text(encoding="utf-8"))
+
+
+def for_type_checkers(node):
+    return isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+
+
+def walk(node):
+    """The nodes that run: what only type checkers see is left out."""
+    for child in ast.iter_child_nodes(node):
+        if not for_type_checkers(child):
+            yield child
+            yield from walk(child)
+
+
+def imports(name):
+    """The full names that a module imports, at its top or inside its functions."""
+    for node in walk(tree(name)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(name):
+    """The modules of this package that a module imports."""
+    for full in imports(name):
+        parts = full.split(".")
+        if parts[0] == "restore":
+            inside = parts[1:]
+            while inside and ".".join(inside) not in modules():
+                inside = inside[:-1]
+            if inside:
+                yield ".".join(inside)
+
+
+def top(name):
+    return name.split(".")[0]
+
+
+INSIDE = [name for name in modules() if name not in ("__init__", "__main__")]
+
+
+def test_every_module_has_a_floor():
+    assert {top(name) for name in INSIDE} - set(FLOOR) == set(), "give the new module a floor, here and in STYLE's plan"
+    assert set(FLOOR) - {top(name) for name in INSIDE} == set(), "a floor names a module that is gone"
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_imports_go_only_downward(name):
+    for other in own_imports(name):
+        if top(other) != top(name):
+            assert FLOOR[top(other)] < FLOOR[top(name)], f"{name} imports {other}"
+
+
+def test_there_are_no_circles():
+    TopologicalSorter({name: set(own_imports(name)) - {name} for name in modules()}).prepare()
+
+
+def test_nobody_imports_cli_but_the_front_door():
+    assert {name for name in modules() if top(name) != "cli" for other in own_imports(name) if top(other) == "cli"} <= {
+        "__main__"
+    }
+
+
+def test_training_and_denoising_never_import_each_other():
+    pairs = {(top(name), top(other)) for name in INSIDE for other in own_imports(name)}
+    assert ("training", "denoising") not in pairs and ("denoising", "training") not in pairs
+
+
+def test_only_cli_imports_simulation():
+    users = {top(name) for name in INSIDE for other in own_imports(name) if top(other) == "simulation"}
+    assert users <= {"cli", "simulation"}
+
+
+def test_evaluation_never_sees_files_or_plots():
+    for name in (name for name in INSIDE if top(name) == "evaluation"):
+        reached = {top(other) for other in own_imports(name)} | {full.split(".")[0] for full in imports(name)}
+        assert not reached & {"io", "matplotlib", "mrcfile", "h5py", "pathlib"}, name
+
+
+def test_the_library_never_prints():
+    for name in (name for name in INSIDE if top(name) != "cli"):
+        calls = [node for node in ast.walk(tree(name)) if isinstance(node, ast.Call)]
+        assert not [call.lineno for call in calls if getattr(call.func, "id", "") == "print"], name
+
+
+def in_a_fresh_process(program):
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_errors_micrograph_provenance_and_io_never_import_torch():
+    light = ["restore"] + [
+        f"restore.{name}" for name in INSIDE if top(name) in ("errors", "micrograph", "provenance", "io")
+    ]
+    program = f"import sys, {', '.join(light)}; print('torch' in sys.modules)"
+    assert in_a_fresh_process(program).strip() == "False"
+
+
+def test_help_does_not_import_torch():
+    program = "import sys; from restore.cli.main import main; main(['--help']); print('torch' in sys.modules)"
+    output = in_a_fresh_process(program)
+    assert "restore train" in output and output.strip().endswith("False")
+
+
+def test_the_version_does_not_import_torch():
+    program = "import sys; from restore.cli.main import main; main(['--version']); print('torch' in sys.modules)"
+    assert in_a_fresh_process(program).split()[-2:] == [restore.__version__, "False"]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_no_file_is_longer_than_300_lines(name):
+    assert len(modules()[name].read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def functions(name):
+    return [node for node in ast.walk(tree(name)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_no_function_is_longer_than_45_lines_without_its_docstring(name):
+    for node in functions(name):
+        first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+        length = (node.end_lineno or 0) - first.lineno + 1
+        assert length <= 45, f"{name}.{node.name}: {length} lines"
+
+
+@pytest.mark.parametrize("name", modules())
+def test_everything_public_has_a_docstring(name):
+    assert ast.get_docstring(tree(name)), f"{name} itself"
+
+    def undocumented(node, prefix):
+        for child in node.body:
+            if isinstance(child, ast.ClassDef | ast.FunctionDef) and not child.name.startswith("_"):
+                if not ast.get_docstring(child):
+                    yield prefix + child.name
+                if isinstance(child, ast.ClassDef):
+                    yield from undocumented(child, f"{prefix}{child.name}.")
+
+    assert not list(undocumented(tree(name), ""))
+
+
+def test_no_module_has_a_name_that_says_nothing():
+    nothing = {"utils", "util", "helpers", "common", "misc", "base", "manager", "core", "tools"}
+    assert not [name for name in modules() if nothing & set(name.split("."))]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_no_public_function_takes_keywords_that_it_does_not_name(name):
+    assert not [node.name for node in functions(name) if node.args.kwarg and not node.name.startswith("_")]
+
+
+def test_every_module_with_maths_or_files_has_its_tests():
+    tests = {path.stem for path in Path(__file__).parent.glob("test_*.py")}
+    tested = {
+        name for name in FLOOR if any(test == f"test_{name}" or test.startswith(f"test_{name}_") for test in tests)
+    }
+    assert set(FLOOR) - tested <= {"version", "evaluation", "figures", "cli"}  # cli: test_journeys
+
+
+def test_every_name_on_the_packages_face_is_there():
+    for name in restore.__all__:
+        assert getattr(restore, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = restore.nothing

@@ -1,0 +1,65 @@
+"""Fields of settings: what they say of themselves, and the presets."""
+
+from dataclasses import MISSING, dataclass, fields, replace
+
+import pytest
+
+from restore.denoising import DenoisingSettings
+from restore.errors import UserError
+from restore.production import OutputSettings
+from restore.settings import Option, setting
+from restore.training import PRESETS, TrainingSettings
+
+
+def test_a_setting_carries_its_default_and_what_a_command_line_says_of_it():
+    @dataclass(frozen=True)
+    class Settings:
+        name: str = setting(MISSING, "its name", choices=("a", "b"))
+        side_px: int = setting(32, "side", "-p", group="size", metavar="N")
+
+    assert Settings(name="a") == Settings("a", 32)
+    options = [each.metadata["option"] for each in fields(Settings)]
+    assert options == [Option("its name", choices=("a", "b")), Option("side", ("-p",), group="size", metavar="N")]
+    with pytest.raises(TypeError, match="name"):
+        Settings()
+
+
+@pytest.mark.parametrize("record", [TrainingSettings, DenoisingSettings, OutputSettings])
+def test_every_setting_has_a_sentence(record):
+    for each in fields(record):
+        words = each.metadata["option"].words
+        assert len(words) > 10 and not words.endswith("."), each.name
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": 1.0},
+        {"learning_rate": float("nan")},
+        {"number_of_epochs": 0},
+        {"batches_per_epoch": 0},
+        {"steps": 0},
+        {"minutes": 0.0},
+        {"minutes": float("nan")},
+        {"patch_px": 100},
+        {"patch_px": 8},
+        {"held_out": 1.0},
+        {"held_out": -0.1},
+        {"filters": 1},
+        {"blocks": 0},
+    ],
+)
+def test_an_impossible_training_setting_is_refused_by_name(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(UserError, match=f"{name} is {value}"):
+        replace(TrainingSettings(), **wrong)
+
+
+def test_the_paper_preset_is_the_paper():
+    paper = PRESETS["paper"]
+    assert (paper.batch_size, paper.learning_rate, paper.patch_px) == (10, 1e-4, 192)
+    assert (paper.number_of_epochs, paper.batches_per_epoch, paper.schedule) == (100, 500, "staircase")
+    assert (paper.filters, paper.blocks, paper.loss, paper.precision) == (32, 4, "l2", "float32")
+    assert PRESETS["default"] == TrainingSettings()
