@@ -21,6 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from restore import production
+from restore.cli import denoise as cli_denoise
 from restore.cli import recipe as cli_recipe
 from restore.cli.main import main
 from restore.io import atomic
@@ -511,6 +512,14 @@ def test_a_foreign_star_at_the_output_is_refused(refused):
     refused(DENOISE, "mics_denoised.star: a STAR file stands here that restore did not write", "--output_suffix")
 
 
+def test_a_pattern_that_matches_only_denoised_images_is_refused(refused):
+    assert restore(*TRAIN, "--dont_phaseflip") == 0
+    model = "NewModels/model.safetensors"
+    assert restore("denoise", "-m", "mics/a_DW.mrc", "-p", model, "--pixel_size=4") == 0
+    command = ("denoise", "-m", "mics/*_denoised.mrc", "-p", model, "--pixel_size=4")
+    refused(command, "mics/*_denoised.mrc: only images that are denoised already match it")
+
+
 def test_a_merge_band_beyond_the_models_resolution_is_refused(refused):
     command = (*DENOISE, "--merge_noisy", "--merge_resolution", "9.5", "--merge_width", "2")
     refused(command, "the merge band is 10.5 to 8.5 Å", "end at 9 Å", "--merge_resolution")
@@ -684,6 +693,20 @@ def test_an_interrupted_denoising_keeps_what_is_whole_and_a_rerun_finishes(monke
     assert restore(*DENOISE, "-o", "reference") == 0
     for name in "abc":
         assert Path(f"out/mics/{name}_DW.mrc").read_bytes() == Path(f"reference/mics/{name}_DW.mrc").read_bytes()
+
+
+def test_a_run_that_ends_before_its_star_is_written_does_not_stand_in_its_own_way(monkeypatch, here):
+    def killed(path, star):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_denoise, "write_star", killed)
+    assert restore(*DENOISE) == 130
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert restore(*DENOISE) == 0
+    Path("mics_denoised.star").write_text("changed by hand")
+    assert restore(*DENOISE) == 0
+    assert "mics/b_DW_denoised.mrc" in Path("mics_denoised.star").read_text()
 
 
 def test_debug_shows_the_traceback_and_the_message(capsys):

@@ -300,6 +300,23 @@ def test_a_pattern_in_the_place_of_a_star_gives_a_star_and_a_rerun_leaves_its_ow
     assert "3 of 3 micrographs are already denoised" in capsys.readouterr().err
 
 
+def test_training_by_a_pattern_leaves_denoised_images_out(here, capsys):
+    assert restore("denoise -m session/micrographs_ctf.star -p Models/model.safetensors") == 0
+    line = f"train -m session/Micrographs/*_DW*.mrc --pixel_size 1.5 -r 9 -x again --steps 1 {SMALL} --dont_phaseflip"
+    assert restore(f"{line} -f plain.hdf") == 1  # made of the same files, but in another folder
+    assert restore(f"{line} -f again.hdf") == 0
+    assert len(load_model(Path("Models/again.safetensors")).training["trained_on"]) == 2
+
+
+def test_flipping_back_what_was_never_flipped_is_a_warning(here, capsys):
+    line = "denoise -m session/micrographs_ctf.star -p Models/plain.safetensors"
+    assert restore(f"{line} -o one") == 0
+    assert "flip_phases_back" not in capsys.readouterr().err
+    assert restore(f"{line} -o two --flip_phases_back") == 0
+    assert "--flip_phases_back changes nothing: the model was made with --dont_phaseflip" in capsys.readouterr().err
+    assert np.array_equal(*(pixels(f"{where}/Micrographs/mic_0001_DW.mrc") for where in ("one", "two")))
+
+
 def test_one_image_is_enough(here):
     assert (
         restore("denoise -m session/Micrographs/mic_0002_DW.mrc -p Models/plain.safetensors --pixel_size 1.5 -o one")
@@ -406,13 +423,17 @@ def test_an_interrupted_training_says_how_to_go_on_and_ends_with_the_same_weight
 # Real processes, stopped in the middle of a write
 
 PAUSING = """
-import os, sys, time
+import os, sys, threading, time
 from pathlib import Path
+import torch
+from tqdm import tqdm
 from restore.cli.main import main
 from restore.io import atomic
 
 os.chdir(folder)
+torch.set_num_threads(threads)  # the last bits of a sum depend on how it is divided
 sys.stdout = sys.stderr = open("said.txt", "w", buffering=1)
+tqdm.set_lock(threading.RLock())  # the usual one is shared by processes, and outlives a killed one
 flush = atomic._flush_to_disk
 
 def pausing(path):
@@ -451,9 +472,8 @@ def running(project, tmp_path_factory):
         for number in (signal.SIGINT, signal.SIGKILL):
             folder = shutil.copytree(project, tmp_path_factory.mktemp(command) / "here")
             word, count = PAUSES[command]
-            process = context.Process(
-                target=exec, args=(PAUSING, {"folder": folder, "line": line, "word": word, "count": count})
-            )
+            known = {"folder": folder, "line": line, "word": word, "count": count, "threads": torch.get_num_threads()}
+            process = context.Process(target=exec, args=(PAUSING, known))
             process.start()
             started[command, number] = folder, process
     yield started

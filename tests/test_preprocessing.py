@@ -137,6 +137,14 @@ def test_hot_pixels_are_replaced_and_counted_and_nothing_else_is_touched():
     assert torch.equal(clean[~mask], image[~mask])
 
 
+@pytest.mark.parametrize("offset", [0.0, 1000.0, 30000.0])
+def test_hot_pixels_are_found_on_any_offset(offset):
+    image = 0.5 * noise((128, 128)) + offset
+    assert replace_hot_pixels(image, 10.0)[1] == 0
+    image[5, 5] += 100
+    assert replace_hot_pixels(image, 10.0)[1] == 1
+
+
 def test_dead_pixels_in_a_count_image_are_not_hot():
     counts = torch.poisson(torch.full((128, 128), 5.0), generator=torch.Generator().manual_seed(1))
     assert replace_hot_pixels(counts, 10.0)[1] == 0

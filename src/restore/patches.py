@@ -167,9 +167,9 @@ def _open(path: Path) -> h5py.File:
         raise UserError("not a readable HDF5 file", where=path, wanted=str(error), do=again) from None
     if file.attrs.get("format") != FORMAT:
         found, do = "an HDF5 file, but not one of patches from restore prepare", again
-    elif _attribute(file, "format_version") > FORMAT_VERSION:
+    elif int(file.attrs.get("format_version", 0)) > FORMAT_VERSION:
         found, do = "a patch file of a newer version of restore", "update restore"
-    elif not _attribute(file, "complete"):
+    elif not file.attrs.get("complete", False):
         found, do = "the patch file is half-written", again
     else:
         return file

@@ -54,7 +54,7 @@ def prepare_patches(
             writer.add(micrograph.name, even, odd)
             hot_pixels += even.hot_pixels + odd.hot_pixels
             progress(micrograph)
-        writer.finish({**destination.provenance, "made_of": _digest(micrographs, recipe)})
+        writer.finish({**destination.provenance, "made_of": _digest(micrographs, recipe, destination.dtype)})
     log.info("%s: %d pairs, %d hot pixels replaced", path, len(micrographs), hot_pixels)
 
 
@@ -64,16 +64,16 @@ def _read_halves(micrograph: Micrograph) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(read_image(micrograph.even).data), torch.from_numpy(read_image(micrograph.odd).data)
 
 
-def is_made_of(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe) -> bool:
+def is_made_of(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe, dtype: str) -> bool:
     """Whether the patch file holds just these micrographs, as they are, prepared in this way. UserError if broken."""
     data = PatchFile(path)
     data.close()
     halves = [half for micrograph in micrographs for half in (micrograph.even, micrograph.odd) if half]
     newest = max(half.stat().st_mtime for half in halves)
-    return data.provenance.get("made_of") == _digest(micrographs, recipe) and newest <= path.stat().st_mtime
+    return data.provenance.get("made_of") == _digest(micrographs, recipe, dtype) and newest <= path.stat().st_mtime
 
 
-def _digest(micrographs: Sequence[Micrograph], recipe: Recipe) -> str:
+def _digest(micrographs: Sequence[Micrograph], recipe: Recipe, dtype: str) -> str:
     """A digest of all that decides what is in a patch file, except the images themselves."""
     each_one = [
         (
@@ -84,4 +84,4 @@ def _digest(micrographs: Sequence[Micrograph], recipe: Recipe) -> str:
         )
         for micrograph in micrographs
     ]
-    return hashlib.sha256(json.dumps(plain([recipe, each_one])).encode()).hexdigest()[:24]
+    return hashlib.sha256(json.dumps(plain([recipe, dtype, each_one])).encode()).hexdigest()[:24]

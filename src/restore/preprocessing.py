@@ -122,9 +122,15 @@ def prepare(
 def transfer(
     grid: Grid, ctf: CTFParameters | None, recipe: Recipe, device: torch.device | str = "cpu"
 ) -> Float[Tensor, "y kx"]:
-    """What each Fourier component of the cropped image is multiplied by: the band-pass, and the sign of the CTF."""
+    """What each Fourier component of the cropped image is multiplied by: the band-pass, and the sign of the CTF.
+
+    Nothing passes at the Nyquist frequency of either axis: there +f and −f are one component, and the CTF of an
+    astigmatic image can have both signs.
+    """
     frequency = fourier.frequency_per_A(grid.shape, grid.pixel_size_yx_A, device)
     band = fourier.bandpass(frequency, recipe.highpass_A, recipe.max_resolution_A)
+    band[grid.shape[0] // 2, :] = 0
+    band[:, -1] = 0
     if not recipe.phase_flip:
         return band
     if ctf is None:
@@ -162,11 +168,12 @@ def replace_hot_pixels(image: Float[Tensor, "y x"], sigma: float) -> tuple[Float
     A pixel is an outlier when it is more than ``sigma`` standard deviations from the mean of its 16×16 block and
     from the median of its 5×5 neighbourhood; the standard deviation is the median over blocks, blind to outliers.
     """
-    block_mean = avg_pool2d(image[None, None], _BLOCK_PX, ceil_mode=True, count_include_pad=False)
-    block_square = avg_pool2d(image.square()[None, None], _BLOCK_PX, ceil_mode=True, count_include_pad=False)
+    centred = image - image.mean()  # a square of large numbers would leave float32 no digits for the variance
+    block_mean = avg_pool2d(centred[None, None], _BLOCK_PX, ceil_mode=True, count_include_pad=False)
+    block_square = avg_pool2d(centred.square()[None, None], _BLOCK_PX, ceil_mode=True, count_include_pad=False)
     spread = (block_square - block_mean.square()).clamp(min=0).median().sqrt()
     local_mean = interpolate(block_mean, size=image.shape, mode="nearest")[0, 0]
-    candidate = (image - local_mean).abs() > sigma * spread
+    candidate = (centred - local_mean).abs() > sigma * spread
     if not spread > 0 or not candidate.any():
         return image, 0
     return _replace_outliers(image, candidate, float(sigma * spread))

@@ -235,9 +235,10 @@ def _end_epoch(
 def held_out_losses(
     network: WAUNet, data: PatchFile, held_out: Sequence[Region], settings: TrainingSettings, device: torch.device
 ) -> dict[str, float]:
-    """The loss on windows that training never saw, and the squared loss that a perfect denoiser would have there.
+    """The loss on windows that training never saw, and the loss that a perfect denoiser would have there.
 
-    A perfect denoiser leaves the noise of the other half: var(M2) − cov(M1, M2), Palovcak 2020, eqs. 10–15.
+    A perfect denoiser leaves the noise of the other half: var(M2) − cov(M1, M2), Palovcak 2020, eqs. 10–15; for the
+    absolute error, the mean of a normal distribution of that variance, √(2 var/π).
     """
     windows = covering_windows(held_out, settings.patch_px)
     chosen = windows[:: -(-len(windows) // MAX_HELD_OUT_WINDOWS)]
@@ -248,7 +249,8 @@ def held_out_losses(
             denoised = network(halves[:, None])[:, 0].float()
         losses.append(float(LOSSES[settings.loss](denoised, halves.flip(0))))
         covariance = torch.cov(halves.flatten(1))
-        perfect.append(float(covariance.diagonal().mean() - covariance[0, 1]))
+        noise = (covariance.diagonal().mean() - covariance[0, 1]).clamp(min=0)
+        perfect.append(float(noise if settings.loss == "l2" else (2 * noise / math.pi).sqrt()))
     return {"held_out_loss": float(np.mean(losses)), "perfect_loss": float(np.mean(perfect))}
 
 

@@ -136,7 +136,7 @@ def make_patch_file(namespace: argparse.Namespace, recipe: Recipe, patch_px: int
     refuse_smaller(pairs, patch_px)
     _refuse_to_replace_input(path, chosen)
     if path.exists() and not namespace.overwrite:
-        if is_made_of(path, chosen.micrographs, recipe):
+        if is_made_of(path, chosen.micrographs, recipe, namespace.patch_dtype):
             return path
         raise UserError(
             "the patch file that is there was made of other micrographs, or with another recipe or CTF",
