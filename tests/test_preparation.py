@@ -78,12 +78,12 @@ def test_a_file_that_was_there_stays_when_a_new_one_fails(tmp_path, micrographs)
 
 def test_a_patch_file_is_current_until_its_micrographs_or_the_recipe_change(tmp_path, micrographs):
     path = made_at(tmp_path / "p.hdf", micrographs)
-    assert is_made_of(path, micrographs, RECIPE, "float16")
-    assert not is_made_of(path, micrographs[:2], RECIPE, "float16")
-    assert not is_made_of(path, micrographs, replace(RECIPE, max_resolution_A=6.0), "float16")
-    assert not is_made_of(path, micrographs, RECIPE, "float32")
-    os.utime(micrographs[1].even, (4e9, 4e9))
+    assert is_made_of(path, micrographs, RECIPE, "float32")
+    assert not is_made_of(path, micrographs[:2], RECIPE, "float32")
+    assert not is_made_of(path, micrographs, replace(RECIPE, max_resolution_A=6.0), "float32")
     assert not is_made_of(path, micrographs, RECIPE, "float16")
+    os.utime(micrographs[1].even, (4e9, 4e9))
+    assert not is_made_of(path, micrographs, RECIPE, "float32")
 
 
 def test_a_broken_patch_file_is_not_passed_over(tmp_path, micrographs):
