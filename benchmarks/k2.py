@@ -12,9 +12,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import machine
 import torch
 
+import machine
 from restore.checkpoint import Model, load_model
 from restore.cli.main import main as restore
 from restore.evaluation.spectra import RingCovariances, ring_covariances

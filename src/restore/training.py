@@ -34,7 +34,7 @@ class TrainingSettings:
     """How a network is trained."""
 
     batch_size: int = setting(10, "patches per step, in each process", "-b")
-    learning_rate: float = setting(1e-3, "initial learning rate of Adam (the paper's: 1e-4)", "-lr")
+    learning_rate: float = setting(2e-3, "highest learning rate of Adam (the paper's: 1e-4)", "-lr")
     schedule: str = setting("cosine", "how the learning rate falls", choices=tuple(SCHEDULES))
     number_of_epochs: int = setting(100, "epochs, where neither steps nor minutes are given")
     batches_per_epoch: int = setting(500, "steps in an epoch")

@@ -1,0 +1,41 @@
+"""What the documentation says is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from restore.cli.main import command_parser
+from restore.cli.options import with_underscores
+from restore.cli.reference import reference
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_command_line_page_is_what_the_parsers_say():
+    assert (ROOT / "docs/cli.md").read_text() == reference(), (
+        "make it again: python -m restore.cli.reference > docs/cli.md"
+    )
+
+
+def test_every_test_that_the_conventions_name_is_there():
+    for name in re.findall(r"test_\w+\.py", (ROOT / "docs/conventions.md").read_text()):
+        assert (ROOT / "tests" / name).exists(), name
+
+
+def commands_in(page):
+    text = (ROOT / page).read_text().replace("\\\n", " ")
+    lines = re.findall(r"^ {0,4}(restore (?:train|denoise|prepare|simulate|demo)\b.*)$", text, re.MULTILINE)
+    return [(page, line.split("#")[0]) for line in lines]
+
+
+@pytest.mark.parametrize(("page", "line"), commands_in("README.md") + commands_in("docs/benchmarks.md"))
+def test_every_command_in_the_docs_can_be_parsed(page, line):
+    _, command, *arguments = with_underscores(line.split())
+    command_parser(command).parse_args(arguments)
+
+
+def test_files_that_the_docs_link_to_exist():
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
