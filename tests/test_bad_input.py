@@ -393,7 +393,7 @@ def test_a_pickle_offered_as_a_model_is_refused_by_name_and_never_loaded(refused
 @pytest.mark.parametrize(
     ("name", "words"),
     [("gone.safetensors", "there is no such model file"), ("Models", "there is no such model file"),
-     ("mics.star", "not a readable safetensors file"), ("training_data.hdf", "a pickle, a PyTorch archive or a Keras file"),
+     ("mics.star", "not a readable safetensors file"), ("training_data.hdf", "an HDF5 file, of patches or of Keras"),
      ("Models/model.state.safetensors", "a safetensors file with training state in it"),
      ("cut.safetensors", "not a readable safetensors file"), ("empty.safetensors", "not a readable safetensors file")],
 )  # fmt: skip

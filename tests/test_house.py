@@ -14,7 +14,18 @@ import restore
 SOURCE = Path(restore.__file__).parent
 
 FLOORS = (
-    ("errors", "settings", "version", "micrograph", "fourier", "network", "precision", "schedules", "pipeline"),
+    (
+        "errors",
+        "settings",
+        "version",
+        "micrograph",
+        "fourier",
+        "network",
+        "allocator",
+        "precision",
+        "schedules",
+        "pipeline",
+    ),
     ("provenance", "processes", "ctf", "io", "evaluation"),
     ("preprocessing", "simulation", "tiling", "figures"),
     ("patches", "checkpoint"),

@@ -420,6 +420,33 @@ def test_an_interrupted_training_says_how_to_go_on_and_ends_with_the_same_weight
     assert len(Path("Models/again.csv").read_text().splitlines()) == 7
 
 
+@pytest.mark.parametrize("command", ["prepare", "denoise"])
+def test_a_cluster_that_asks_a_command_to_end_gets_130_and_nothing_half_written(here, monkeypatch, capsys, command):
+    monkeypatch.setattr("restore.cli.progress.Bar.to", lambda *_: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert restore(LINES[command]) == 130
+    assert "Interrupted" in capsys.readouterr().err
+    assert not [name for name in files(here) if name.endswith(".partial")] and not Path("again.hdf").exists()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_run_is_not_resumed_on_other_patches(here, capsys):
+    (here / "Models/model.safetensors").unlink()
+    assert restore("train --resume -t plain.hdf") == 1
+    said = capsys.readouterr().err
+    assert "plain.hdf: not the patches that the run to resume was trained on" in said and "training_data.hdf" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("train", "Name a STAR file"), ("prepare", "Name a STAR file"),
+     ("train -m session/micrographs_ctf.star -t training_data.hdf -x new", "Give one of them")],
+)  # fmt: skip
+def test_a_command_that_is_given_nothing_or_two_things_to_work_on_is_wrong_use(here, capsys, line, words):
+    assert restore(f"{line} --overwrite") == 2
+    assert words in capsys.readouterr().err
+
+
 # Real processes, stopped in the middle of a write
 
 PAUSING = """

@@ -20,7 +20,7 @@ from restore.preprocessing import Recipe
 
 FORMAT_VERSION = 1
 _CARD = "restore"
-_PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x89HDF")
+_PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,12 @@ def _refuse_other_formats(path: Path) -> None:
         raise UserError("there is no such model file", where=path)
     with path.open("rb") as file:
         start = file.read(4)
+    wanted = "restore reads only the .safetensors that restore train writes"
     if start.startswith(_PICKLE_STARTS):
-        raise UserError(
-            "a pickle, a PyTorch archive or a Keras file: reading it could run code of its maker's",
-            where=path,
-            wanted="restore reads only the .safetensors that restore train writes",
-        )
+        found = "a pickle or a PyTorch archive: reading it could run code of its maker's"
+        raise UserError(found, where=path, wanted=wanted)
+    if start == b"\x89HDF":
+        raise UserError("an HDF5 file, of patches or of Keras, and not a model", where=path, wanted=wanted)
 
 
 def tensors_under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

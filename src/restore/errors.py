@@ -23,3 +23,7 @@ class UserError(Exception):
         first = f"{self.where}: {self.found}." if self.where else f"{self.found}."
         rest = ": ".join(part for part in (self.wanted, self.do) if part)
         return f"{first} {rest[0].upper()}{rest[1:]}." if rest else first
+
+
+class UsageError(UserError):
+    """A command line that asks for nothing, or for two things at once: wrong use, exit status 2."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from restore.allocator import keep_heap
 from restore.checkpoint import Model, load_model
 from restore.cli.options import add_settings, settings_from
 from restore.cli.progress import Bar
@@ -55,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     checked = parser.add_argument_group("recipe (the model's own; checked where given)")
     checked.add_argument("--max_resolution", "-r", type=float, metavar="X", help="finest resolution, Å")
-    add_phaseflip_options(checked)
+    add_phaseflip_options(checked, "correct the CTF's sign")
     add_settings(parser, "output", OutputSettings)
     add_settings(parser, "denoising", DenoisingSettings)
 
@@ -63,6 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     """Denoise what is missing or stale, write the STAR file; the exit status comes back."""
     output, settings = settings_from(namespace, OutputSettings), settings_from(namespace, DenoisingSettings)
+    keep_heap()
     model = load_model(namespace.model)
     refuse_other_recipe(namespace, model.recipe, "the model")
     merge_band(settings, model.recipe.max_resolution_A)

@@ -3,12 +3,15 @@
 import argparse
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from restore.cli.options import HelpFormatter, with_underscores
-from restore.errors import UserError
+from restore.errors import UsageError, UserError
 from restore.version import __version__
 
 COMMANDS = {
@@ -38,15 +41,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in given
     try:
         namespace = _parse([argument for argument in given if argument != "--debug"])
-        return import_module(f"restore.cli.{namespace.command}").run(namespace)
+        with _terminated_as_interrupted():
+            return import_module(f"restore.cli.{namespace.command}").run(namespace)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 2
     except UserError as error:
-        return _say(str(error), 1, debug)
+        return _say(str(error), 2 if isinstance(error, UsageError) else 1, debug)
     except OSError as error:
         return _say(f"{error.filename or 'the system'}: {error.strerror or error}.", 1, debug)
     except KeyboardInterrupt:
         return _say("Interrupted. What was finished is kept.", 130, debug)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Generator[None]:
+    """Inside it SIGTERM, which a cluster sends before it kills, ends a command as ^C does: cleaned up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

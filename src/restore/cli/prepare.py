@@ -3,7 +3,7 @@
 import argparse
 
 from restore.cli.recipe import add_input_options, add_recipe_options, make_patch_file, typed_recipe
-from restore.errors import UserError
+from restore.errors import UsageError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +15,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     """Make the patch file; the exit status comes back."""
     if namespace.training_mics is None:
-        raise UserError("no micrographs are given", do="name a STAR file with --training_mics")
+        raise UsageError("no micrographs are given", do="name a STAR file with --training_mics")
     print(make_patch_file(namespace, typed_recipe(namespace)))
     return 0

@@ -60,11 +60,12 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     add_phaseflip_options(group)
 
 
-def add_phaseflip_options(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
+def add_phaseflip_options(
+    group: "argparse._ArgumentGroup",  # pyright: ignore[reportPrivateUsage]
+    words: str = "correct the CTF's sign (default)",
+) -> None:
     """``--phaseflip`` and its opposite; None where neither is typed."""
-    group.add_argument(
-        "--phaseflip", action="store_true", default=None, dest="phaseflip", help="correct the CTF's sign (default)"
-    )
+    group.add_argument("--phaseflip", action="store_true", default=None, dest="phaseflip", help=words)
     group.add_argument(
         "--dont_phaseflip", action="store_false", default=None, dest="phaseflip", help="leave the CTF's sign alone"
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from restore.allocator import keep_heap
 from restore.checkpoint import Model, TrainingState, load_model, load_run, restore_state, save_model
 from restore.cli.options import add_settings, given
 from restore.cli.progress import Bar
@@ -17,7 +18,7 @@ from restore.cli.recipe import (
     refuse_other_recipe,
     typed_recipe,
 )
-from restore.errors import UserError
+from restore.errors import UsageError, UserError
 from restore.io.atomic import require_writable, write_text
 from restore.journal import Journal, RunFiles
 from restore.patches import PatchFile
@@ -56,10 +57,13 @@ def run(namespace: argparse.Namespace) -> int:
     files = RunFiles(namespace.model_directory, namespace.model_prefix)
     files.refuse_to_replace(namespace.resume, namespace.overwrite)
     require_writable(files.directory)
+    keep_heap()
     with join_processes(namespace.device) as place:
         settings = _settings(namespace, files)
         initial = _initial_model(namespace)
         data = PatchFile(_patch_file(namespace, files, place, settings.patch_px))
+        if namespace.resume:
+            _refuse_other_data(data, files)
         refuse_other_recipe(namespace, data.recipe, str(data.path))
         if initial is not None and initial.recipe != data.recipe:
             raise UserError(
@@ -69,7 +73,13 @@ def run(namespace: argparse.Namespace) -> int:
         if namespace.resume:
             restore_state(files.state, state)
         made = provenance(
-            settings, {"patches": data.path, "micrographs": len(data.pairs), "initial": namespace.initial_model}
+            settings,
+            {
+                "patches": data.path,
+                "made_of": data.provenance.get("made_of"),
+                "micrographs": len(data.pairs),
+                "initial": namespace.initial_model,
+            },
         )
         model = _train(state, data, settings, place, (files, made))
         if place.leads:
@@ -93,18 +103,31 @@ def _settings(namespace: argparse.Namespace, files: RunFiles) -> TrainingSetting
     return replace(before, **typed)
 
 
+def _refuse_other_data(data: PatchFile, files: RunFiles) -> None:
+    before = load_run(files.state)["inputs"]
+    if data.provenance.get("made_of") != before.get("made_of"):
+        raise UserError(
+            "not the patches that the run to resume was trained on",
+            where=data.path,
+            wanted=f"those were {before['patches']}",
+            do="leave the option out, or start a run of another name",
+        )
+
+
 def _initial_model(namespace: argparse.Namespace) -> Model | None:
     return load_model(namespace.initial_model) if namespace.initial_model and not namespace.resume else None
 
 
 def _patch_file(namespace: argparse.Namespace, files: RunFiles, place: Place, patch_px: int) -> Path:
     """The patch file to train on: given, the resumed run's, or made now by the leading process."""
+    if namespace.training_data is not None and namespace.training_mics is not None:
+        raise UsageError("both --training_mics and --training_data are given", do="give one of them")
     if namespace.training_data is not None:
         return namespace.training_data
     if namespace.training_mics is None:
         if namespace.resume:
             return Path(load_run(files.state)["inputs"]["patches"])
-        raise UserError("nothing to train on", do="name a STAR file with --training_mics, or a patch file with -t")
+        raise UsageError("nothing to train on", do="name a STAR file with --training_mics, or a patch file with -t")
     if place.leads:
         make_patch_file(namespace, typed_recipe(namespace), patch_px)
     place.wait()
