@@ -62,4 +62,4 @@ def test_the_paper_preset_is_the_paper():
     assert (paper.batch_size, paper.learning_rate, paper.patch_px) == (10, 1e-4, 192)
     assert (paper.number_of_epochs, paper.batches_per_epoch, paper.schedule) == (100, 500, "staircase")
     assert (paper.filters, paper.blocks, paper.loss, paper.precision) == (32, 4, "l2", "float32")
-    assert PRESETS["default"] == TrainingSettings()
+    assert PRESETS["gpu"] == TrainingSettings()

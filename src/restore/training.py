@@ -33,14 +33,16 @@ MAX_HELD_OUT_WINDOWS = 32
 class TrainingSettings:
     """How a network is trained."""
 
-    batch_size: int = setting(10, "patches per step, in each process", "-b")
+    batch_size: int = setting(10, "patches per step, in each process; 4 on a CPU", "-b")
     learning_rate: float = setting(2e-3, "highest learning rate of Adam (the paper's: 1e-4)", "-lr")
     schedule: str = setting("cosine", "how the learning rate falls", choices=tuple(SCHEDULES))
     number_of_epochs: int = setting(100, "epochs, where neither steps nor minutes are given")
     batches_per_epoch: int = setting(500, "steps in an epoch")
     steps: int | None = setting(None, "end after this many steps")
     minutes: float | None = setting(None, "end after this many minutes")
-    patch_px: int = setting(192, "side of a training patch, in pixels of the cropped image; a multiple of 8")
+    patch_px: int = setting(
+        192, "side of a training patch, in pixels of the cropped image, a multiple of 8; 96 on a CPU"
+    )
     loss: str = setting("l2", "what is minimised", choices=tuple(LOSSES))
     held_out: float = setting(0.05, "share of the micrographs that is held out of training to measure the loss on")
     precision: str = setting(
@@ -80,7 +82,8 @@ class TrainingSettings:
 
 
 PRESETS = {
-    "default": TrainingSettings(),
+    "gpu": TrainingSettings(),
+    "cpu": TrainingSettings(batch_size=4, patch_px=96),
     "paper": TrainingSettings(learning_rate=1e-4, schedule="staircase", precision="float32"),
 }
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from restore.allocator import keep_heap
 from restore.checkpoint import Model, TrainingState, load_model, load_run, restore_state, save_model
 from restore.cli.options import add_settings, given
@@ -46,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 … (default: a GPU if there is one)"
     )
     group.add_argument(
-        "--preset", choices=tuple(PRESETS), default="default", help="starting values of the training options"
+        "--preset", choices=tuple(PRESETS), help="starting values of the training options (default: as the device is)"
     )
     add_recipe_options(parser)
     add_settings(parser, "training", TrainingSettings)
@@ -59,7 +61,7 @@ def run(namespace: argparse.Namespace) -> int:
     require_writable(files.directory)
     keep_heap()
     with join_processes(namespace.device) as place:
-        settings = _settings(namespace, files)
+        settings = _settings(namespace, files, place.device)
         initial = _initial_model(namespace)
         data = PatchFile(_patch_file(namespace, files, place, settings.patch_px))
         if namespace.resume:
@@ -88,11 +90,11 @@ def run(namespace: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(namespace: argparse.Namespace, files: RunFiles) -> TrainingSettings:
+def _settings(namespace: argparse.Namespace, files: RunFiles, device: torch.device) -> TrainingSettings:
     """The preset's settings, or the resumed run's, with what was typed in their place."""
     typed = given(namespace, TrainingSettings)
     if not namespace.resume:
-        return replace(PRESETS[namespace.preset], **typed)
+        return replace(PRESETS[namespace.preset or ("cpu" if device.type == "cpu" else "gpu")], **typed)
     before = TrainingSettings(**load_run(files.state)["settings"])
     for name, value in typed.items():
         if name not in _MAY_CHANGE and value != getattr(before, name):
