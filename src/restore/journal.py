@@ -38,6 +38,11 @@ class RunFiles:
         return self.directory / f"{self.prefix}.csv"
 
     @property
+    def picture(self) -> Path:
+        """The losses, drawn."""
+        return self.directory / f"{self.prefix}.png"
+
+    @property
     def settings(self) -> Path:
         """What was asked for, and of what."""
         return self.directory / f"{self.prefix}.settings.json"

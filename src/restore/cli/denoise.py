@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from restore.allocator import keep_heap
 from restore.checkpoint import Model, load_model
 from restore.cli.options import add_settings, settings_from
@@ -14,7 +16,9 @@ from restore.cli.progress import Bar
 from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe
 from restore.denoising import DenoisingSettings, merge_band
 from restore.errors import UserError
+from restore.figures import Panel, save_png, side_by_side
 from restore.io.atomic import require_writable, write_text
+from restore.io.images import read_image
 from restore.io.micrographs import (
     HALVES,
     MicrographSet,
@@ -78,8 +82,20 @@ def run(namespace: argparse.Namespace) -> int:
     if outcome.names:
         made = provenance(settings, {"micrographs": chosen.source, "model": namespace.model, "output": output})
         _write_star(star_path, denoised_star(chosen, outcome.names), made)
+        _draw(outcome, star_path.with_suffix(".png"))
         print(star_path)
     return _report(outcome)
+
+
+def _draw(outcome: Outcome, path: Path) -> None:
+    """A picture of the first micrograph that was denoised now, raw beside denoised; none where nothing was."""
+    for job in outcome.done[:1]:
+        images = {"raw": job.micrograph.image, "denoised": job.path}
+        panels = [
+            Panel(f"{title}: {image.name}", torch.from_numpy(read_image(image).data), job.micrograph.pixel_size_A)
+            for title, image in images.items()
+        ]
+        save_png(side_by_side(panels), path)
 
 
 def _read_set(namespace: argparse.Namespace, model: Model, settings: DenoisingSettings) -> MicrographSet:

@@ -21,6 +21,7 @@ from restore.cli.recipe import (
     typed_recipe,
 )
 from restore.errors import UsageError, UserError
+from restore.figures import losses, save_png
 from restore.io.atomic import require_writable, write_text
 from restore.journal import Journal, RunFiles
 from restore.patches import PatchFile
@@ -86,6 +87,7 @@ def run(namespace: argparse.Namespace) -> int:
         model = _train(state, data, settings, place, (files, made))
         if place.leads:
             save_model(files.model, replace(model, provenance=made))
+            save_png(losses(model.training["history"]), files.picture)
             _say_result(model, files)
     return 0
 
