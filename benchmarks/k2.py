@@ -24,10 +24,11 @@ from restore.io.images import read_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.micrograph import Micrograph
 from restore.precision import resolve_precision
-from restore.preprocessing import Prepared, prepare
+from restore.preprocessing import Prepared, Recipe, prepare
 from restore.tiling import apply_network
 
 RING_PER_A = 1 / 600
+HIGHPASS_A = Recipe.highpass_A
 BANDS_A = ((200, 60), (60, 40), (40, 25), (25, 20), (20, 15), (15, 12), (12, 9))
 
 
@@ -62,12 +63,12 @@ def report(title: str, images: torch.Tensor, pixel_size_yx_A: tuple[float, float
     rings = ring_covariances(images, pixel_size_yx_A, RING_PER_A)
     raw = rings.correlation(0, 1)
     across = (rings.correlation(2, 1) + rings.correlation(3, 0)) / 2
-    clear = raw > 0.1
-    clear[0] = False
+    clear = (raw > 0.1) & (rings.frequency_per_A >= 1 / HIGHPASS_A)
     kept = (across / raw)[clear]
     print(
         f"\n{len(kept)} rings of 1/{1 / RING_PER_A:.0f} Å have FRC(M1, M2) over 0.1; "
-        f"FRC(D1, M2) / FRC(M1, M2) in them: least {float(kept.min()):.2f}, median {float(kept.median()):.2f}"
+        f"FRC(D1, M2) / FRC(M1, M2) in them: least {float(kept.min()):.2f} at "
+        f"{1 / float(rings.frequency_per_A[clear][kept.argmin()]):.0f} Å, median {float(kept.median()):.2f}"
     )
 
 
