@@ -133,7 +133,7 @@ def skipped(capsys):
         after = contents()
         assert {path: after[path] for path in inputs} == inputs
         new = {str(path) for path in after} - {str(path) for path in inputs}
-        star = {"mics_denoised.star", "mics_denoised.settings.json"}
+        star = {"mics_denoised.star", "mics_denoised.settings.json", "mics_denoised.png"}
         assert new == star | {"mics/a_DW_denoised.mrc", "mics/c_DW_denoised.mrc"}
         rows = Path("mics_denoised.star").read_text()
         assert "a_DW_denoised.mrc" in rows and "c_DW_denoised.mrc" in rows and "b_DW" not in rows
@@ -603,7 +603,7 @@ def test_a_disk_that_fills_ends_denoising_and_a_rerun_finishes(tiny_disk, capsys
     subprocess.run(["mount", "-o", "remount,size=1m", tiny_disk], check=True)
     assert restore(*DENOISE, "-o", tiny_disk) == 0
     images = {f"mics/{name}_DW.mrc" for name in "abc"}
-    assert left_on(tiny_disk) == images | {"mics.star", "mics.settings.json"}
+    assert left_on(tiny_disk) == images | {"mics.star", "mics.settings.json", "mics.png"}
 
 
 def test_a_disk_that_fills_ends_training_without_a_half_written_state(tiny_disk, capsys):

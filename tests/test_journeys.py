@@ -141,7 +141,9 @@ def test_denoised_images_keep_shape_pixel_size_and_grey_mean_and_end_at_the_reso
 
 def test_output_mirrors_the_input_tree_and_inputs_stay_as_they_were(project):
     images = {f"Micrographs/{name}_DW.mrc" for name in NAMES}
-    assert files(project / "Reference") == images | {"micrographs_ctf.star", "micrographs_ctf.settings.json"}
+    assert files(project / "Reference") == images | {
+        f"micrographs_ctf.{kind}" for kind in ("star", "settings.json", "png")
+    }
     with chdir(project):
         names = [each.name for each in read_micrographs("Reference/micrographs_ctf.star").micrographs]
     assert names == [f"Reference/Micrographs/{name}_DW.mrc" for name in NAMES]
@@ -335,7 +337,8 @@ def written_by(line):
     return {path.name for path, when in mtimes("session").items() if before.get(path) != when}
 
 
-RECORD = {"micrographs_ctf_denoised.star", "micrographs_ctf_denoised.settings.json"}
+PICTURE = {"micrographs_ctf_denoised.png"}
+RECORD = PICTURE | {"micrographs_ctf_denoised.star", "micrographs_ctf_denoised.settings.json"}
 
 
 def test_a_rerun_does_nothing_then_only_what_is_missing_or_stale(here, capsys):
@@ -348,7 +351,7 @@ def test_a_rerun_does_nothing_then_only_what_is_missing_or_stale(here, capsys):
     assert said.out == "session/micrographs_ctf_denoised.star\n"
     (folder / "mic_0001_DW_denoised.mrc").unlink()
     os.utime(folder / "mic_0003_DW.mrc")
-    assert written_by(line) == {"mic_0001_DW_denoised.mrc", "mic_0003_DW_denoised.mrc"}
+    assert written_by(line) == {"mic_0001_DW_denoised.mrc", "mic_0003_DW_denoised.mrc"} | PICTURE
     star = Path("session/micrographs_ctf.star")
     defocus = read_star(star).block("micrographs").column("rlnDefocusU")[1]
     star.write_text(star.read_text().replace(defocus, "16000.00"))
@@ -359,10 +362,10 @@ def test_a_rerun_does_all_with_overwrite_another_setting_or_another_model(here):
     line = "denoise -m session/micrographs_ctf.star -p Models/model.safetensors"
     assert written_by(line) >= IMAGES
     assert written_by(f"{line} --tile_px 24") == set()
-    assert written_by(f"{line} --overwrite") == IMAGES
-    assert written_by(f"{line} --merge_noisy --merge_resolution 12") == IMAGES
+    assert written_by(f"{line} --overwrite") == IMAGES | PICTURE
+    assert written_by(f"{line} --merge_noisy --merge_resolution 12") == IMAGES | PICTURE
     assert restore(f"train -t training_data.hdf -x other --seed 5 --steps 1 {SMALL}") == 0
-    assert written_by(line.replace("Models/model", "Models/other")) == IMAGES
+    assert written_by(line.replace("Models/model", "Models/other")) == IMAGES | PICTURE
 
 
 # Training, option by option

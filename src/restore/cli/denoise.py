@@ -88,14 +88,20 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def _draw(outcome: Outcome, path: Path) -> None:
-    """A picture of the first micrograph that was denoised now, raw beside denoised; none where nothing was."""
+    """A picture of the first micrograph that was denoised now, raw beside denoised; none where nothing was.
+
+    One that cannot be written is no reason to call the work undone.
+    """
     for job in outcome.done[:1]:
         images = {"raw": job.micrograph.image, "denoised": job.path}
         panels = [
             Panel(f"{title}: {image.name}", torch.from_numpy(read_image(image).data), job.micrograph.pixel_size_A)
             for title, image in images.items()
         ]
-        save_png(side_by_side(panels), path)
+        try:
+            save_png(side_by_side(panels), path)
+        except UserError as error:
+            log.warning("%s", error)
 
 
 def _read_set(namespace: argparse.Namespace, model: Model, settings: DenoisingSettings) -> MicrographSet:
