@@ -113,7 +113,18 @@ def _dozen(folder: Path) -> str:
 
 def _training_step_s(folder: Path, patches: str) -> float:
     """Seconds per step of the paper's size, from the run's own log: the last epoch less the first."""
-    arguments = ["-t", patches, "-d", str(folder / "Models"), "-x", "speed", "--steps=8", "--preset=gpu", "--held_out=0", "--overwrite"]
+    arguments = [
+        "-t",
+        patches,
+        "-d",
+        str(folder / "Models"),
+        "-x",
+        "speed",
+        "--steps=8",
+        "--preset=gpu",
+        "--held_out=0",
+        "--overwrite",
+    ]
     timed(["train", *arguments])
     with (folder / "Models/speed.csv").open() as table:
         epochs = list(csv.DictReader(table))
