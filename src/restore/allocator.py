@@ -10,8 +10,8 @@ _MMAP_THRESHOLD_BYTES, _TRIM_THRESHOLD_BYTES = 1 << 30, (1 << 31) - 1
 def keep_heap() -> None:
     """Have freed tensors reused instead of handed back to the kernel, where the C library is glibc; else do nothing.
 
-    By default every tensor of over 32 MiB is mapped, cleared page by page, and unmapped again: a third of the time
-    that the network takes on a CPU (docs/benchmarks.md).
+    By default every tensor of over 32 MiB is mapped, cleared page by page, and unmapped again: about a quarter of
+    the time that a training step takes on a CPU (docs/benchmarks.md).
     """
     if not sys.platform.startswith("linux"):
         return

@@ -140,7 +140,7 @@ def _call(block: nn.Module, *maps: Tensor) -> Tensor:
 def build_network(settings: NetworkSettings, generator: torch.Generator) -> WAUNet:
     """A network with fresh weights: Glorot-uniform, biases zero, as Keras draws them.
 
-    What each wide activation adds to its input begins at a tenth of that, which halves the steps that a run needs at first
+    What each wide activation adds to its input begins at a tenth of that, from which short runs get further
     (docs/decisions/004-default-schedule.md).
     """
     network = WAUNet(settings)
