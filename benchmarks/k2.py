@@ -19,12 +19,12 @@ import machine
 from restore.checkpoint import Model, load_model
 from restore.cli.main import main as restore
 from restore.evaluation.spectra import RingCovariances, ring_covariances
-from restore.figures import Panel, save_png, side_by_side
 from restore.io.images import read_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.micrograph import Micrograph
 from restore.precision import resolve_precision
 from restore.preprocessing import Prepared, Recipe, prepare
+from restore.report.figures import Panel, save_png, side_by_side
 from restore.tiling import apply_network
 
 RING_PER_A = 1 / 600

@@ -12,12 +12,12 @@ import torch
 from restore.checkpoint import Model, load_model
 from restore.evaluation.spectra import ring_covariances
 from restore.evaluation.truth import TruthScore, score
-from restore.figures import Panel, ring_curves, save_png, side_by_side
 from restore.io.atomic import write_text
 from restore.io.images import read_image
 from restore.io.micrographs import MicrographSet, read_micrographs
 from restore.micrograph import Micrograph
 from restore.preprocessing import Recipe, prepare
+from restore.report.figures import Panel, ring_curves, save_png, side_by_side
 
 log = logging.getLogger(__name__)
 

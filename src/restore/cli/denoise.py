@@ -16,7 +16,6 @@ from restore.cli.progress import Bar
 from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe
 from restore.denoising import DenoisingSettings, merge_band
 from restore.errors import UserError
-from restore.figures import Panel, save_png, side_by_side
 from restore.io.atomic import require_writable, write_text
 from restore.io.images import read_image
 from restore.io.micrographs import (
@@ -34,6 +33,7 @@ from restore.io.star import StarFile, write_star
 from restore.processes import pick_device
 from restore.production import Job, Outcome, OutputSettings, fingerprints, is_current, plan, produce, without_denoised
 from restore.provenance import as_json, provenance
+from restore.report.figures import Panel, save_png, side_by_side
 
 log = logging.getLogger(__name__)
 

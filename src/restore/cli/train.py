@@ -21,12 +21,12 @@ from restore.cli.recipe import (
     typed_recipe,
 )
 from restore.errors import UsageError, UserError
-from restore.figures import losses, save_png
 from restore.io.atomic import require_writable, write_text
 from restore.journal import Journal, RunFiles
 from restore.patches import PatchFile
 from restore.processes import Place, join_processes
 from restore.provenance import as_json, provenance
+from restore.report.figures import losses, save_png
 from restore.training import PRESETS, TrainingSettings, fresh_state, split, train
 
 log = logging.getLogger(__name__)

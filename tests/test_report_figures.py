@@ -4,7 +4,7 @@ import matplotlib.image
 import numpy as np
 import torch
 
-from restore.figures import Panel, losses, ring_curves, save_png, side_by_side
+from restore.report.figures import Panel, losses, ring_curves, save_png, side_by_side
 
 
 def test_images_side_by_side_make_a_png_with_both_in_their_own_grey_range(tmp_path):
