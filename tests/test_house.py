@@ -19,6 +19,7 @@ FLOORS = (
         "settings",
         "version",
         "micrograph",
+        "symmetry",
         "fourier",
         "network",
         "allocator",
@@ -29,8 +30,9 @@ FLOORS = (
     ("provenance", "processes", "ctf", "io", "evaluation"),
     ("preprocessing", "simulation", "tiling", "report"),
     ("patches", "checkpoint"),
-    ("preparation", "denoising"),
-    ("training", "production", "journal"),
+    ("preparation", "denoising", "measurement"),
+    ("training", "production", "journal", "examination"),
+    ("appraisal",),
     ("cli",),
 )
 """A module imports only from floors under its own; inside a folder (io, cli …) what matters is that there is no circle."""

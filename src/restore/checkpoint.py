@@ -1,5 +1,6 @@
 """The model file (weights and a readable card) and the training state; safetensors both, so neither can run code."""
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -31,6 +32,14 @@ class Model:
     recipe: Recipe
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def digest(self) -> str:
+        """A digest of the weights and the recipe: of all that decides what the model makes of an image."""
+        digest = hashlib.sha256(json.dumps(self.recipe.card()).encode())
+        for name, value in sorted(self.network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.cpu().numpy().tobytes())
+        return digest.hexdigest()
 
 
 def save_model(path: Path, model: Model) -> None:

@@ -1,15 +1,18 @@
 """Which of the processes of a distributed run this is, and which device it computes on."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed
 
 from restore.errors import UserError
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,14 @@ class Place:
         shared = torch.tensor([value], dtype=torch.float64, device=self.device)
         distributed.broadcast(shared, src=0)
         return float(shared)
+
+    def gather(self, items: Sequence[Item]) -> list[Item]:
+        """The items of all processes together, in every process; they must be picklable."""
+        if self.world_size == 1:
+            return list(items)
+        everybody: list[Any] = [None] * self.world_size
+        distributed.all_gather_object(everybody, list(items))
+        return [item for each in everybody for item in each]
 
 
 def pick_device(name: str) -> torch.device:

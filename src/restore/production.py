@@ -19,6 +19,7 @@ from restore.errors import UserError
 from restore.io.images import read_image, write_image
 from restore.io.micrographs import MicrographSet
 from restore.io.mrc import mrc_labels
+from restore.io.places import mirrored
 from restore.micrograph import Micrograph
 from restore.pipeline import WriteBehind, read_ahead
 from restore.provenance import plain
@@ -103,18 +104,13 @@ def _job(micrograph: Micrograph, output: OutputSettings, fingerprint: str) -> Jo
     if output.output_directory is None:
         path = micrograph.image.with_name(new_name)
         return Job(micrograph, path, str(name.with_name(new_name)), fingerprint)
-    inside = [part for part in name.parent.parts if part not in ("..", ".", name.anchor)]
-    path = output.output_directory.joinpath(*inside, new_name)
+    path = mirrored(output.output_directory, name.with_name(new_name))
     return Job(micrograph, path, str(path), fingerprint)
 
 
 def fingerprints(model: Model, settings: DenoisingSettings) -> Callable[[Micrograph], str]:
     """A function that digests all that decides a micrograph's denoised image, except the images themselves."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.cpu().numpy().tobytes())
-    digest.update(json.dumps(plain([model.recipe, replace(settings, tile_px=0)])).encode())
+    digest = hashlib.sha256(json.dumps(plain([model.digest(), replace(settings, tile_px=0)])).encode())
 
     def fingerprint(micrograph: Micrograph) -> str:
         whole = digest.copy()

@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Simulate, train, denoise and compare with the truth; the exit status comes back."""
+    """Simulate, train, denoise, evaluate without the truth, then compare with it; the exit status comes back."""
     folder: Path = namespace.folder
     star, again = folder / "micrographs_ctf.star", ["--overwrite"] if namespace.overwrite else []
     steps = [
@@ -42,6 +42,8 @@ def run(namespace: argparse.Namespace) -> int:
         ["train", "-m", str(star), "-r", str(RESOLUTION_A), "-d", str(folder / "Models"), "-x", "demo",
          "-f", str(folder / "training_data.hdf"), f"--minutes={namespace.minutes}", *TRAINING, *again],
         ["denoise", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"), *again],
+        ["evaluate", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"), "-o", str(folder / "evaluation")],
+        ["report", str(folder / "evaluation"), "-o", str(folder / "report.html")],
     ]  # fmt: skip
     for arguments in steps:
         status = _told(arguments)
@@ -73,7 +75,7 @@ def _compare(folder: Path, star: Path) -> int:
     print(f"  raw                           {mean.raw:.3f}")
     print(f"  best plain low-pass ({mean.lowpass_A:3.0f} Å)   {mean.lowpass:.3f}")
     print(f"  denoised                      {mean.denoised:.3f}")
-    print(f"\nLook at {folder / 'demo.png'} and {folder / 'demo_curves.png'}")
+    print(f"\nOpen {folder / 'report.html'} in a browser; look at {folder / 'demo.png'} and {folder / 'demo_curves.png'}")
     if mean.denoised <= max(mean.raw, mean.lowpass):
         print("The network has not learned to beat a low-pass: something is wrong, or --minutes is too short.")
         return 1

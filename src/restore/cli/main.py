@@ -17,7 +17,11 @@ from restore.version import __version__
 COMMANDS = {
     "train": "train a network on the halves of your micrographs",
     "denoise": "denoise every micrograph with a trained model",
+    "evaluate": "say how much noise went, how much signal stayed, how much false signal came",
+    "report": "show an evaluation as one HTML page that can be mailed whole",
     "prepare": "make the patch file that training reads, and nothing else",
+    "angles": "say how far apart two refinements put the same particles",
+    "fsc": "say how far two half maps, images or stacks agree, by resolution",
     "simulate": "make micrographs with known truth",
     "demo": "simulate, train, denoise and compare, from nothing, in minutes",
 }

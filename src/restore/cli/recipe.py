@@ -9,9 +9,10 @@ from restore.errors import UserError
 from restore.io.atomic import require_writable
 from restore.io.images import image_shape
 from restore.io.micrographs import MicrographSet, Needs, parse_suffixes, read_micrographs, require_files
+from restore.micrograph import Micrograph
 from restore.patches import Pair, refuse_smaller
 from restore.preparation import Destination, is_made_of, prepare_patches
-from restore.preprocessing import Recipe, cropped_grid
+from restore.preprocessing import Grid, Recipe, cropped_grid
 from restore.production import without_denoised
 from restore.provenance import provenance
 
@@ -111,14 +112,18 @@ def _pairs_to_be(chosen: MicrographSet, recipe: Recipe) -> list[Pair]:
     """What the patch file will hold, from the images' headers; UserError where an image is not fine enough."""
     pairs: list[Pair] = []
     for micrograph in chosen.micrographs:
-        try:
-            grid = cropped_grid(
-                image_shape(micrograph.even or micrograph.image), micrograph.pixel_size_A, recipe.max_resolution_A
-            )
-        except UserError as error:
-            raise UserError(error.found, where=micrograph.name, wanted=error.wanted, do=error.do) from None
+        grid = grid_of(micrograph, recipe)
         pairs.append(Pair(micrograph.name, grid.shape, grid.pixel_size_yx_A))
     return pairs
+
+
+def grid_of(micrograph: Micrograph, recipe: Recipe) -> Grid:
+    """The sampling of a micrograph's halves, from a header; UserError naming it where it does not suit the recipe."""
+    shape = image_shape(micrograph.even or micrograph.image)
+    try:
+        return cropped_grid(shape, micrograph.pixel_size_A, recipe.max_resolution_A)
+    except UserError as error:
+        raise UserError(error.found, where=micrograph.name, wanted=error.wanted, do=error.do) from None
 
 
 def _refuse_to_replace_input(path: Path, chosen: MicrographSet) -> None:

@@ -18,7 +18,7 @@ from restore.io.atomic import replacing
 _log = logging.getLogger(__name__)
 
 _READABLE = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
-_HEADER_BYTES = HEADER_DTYPE.itemsize
+HEADER_BYTES = HEADER_DTYPE.itemsize
 _IMOD_STAMP = 1146047817
 
 
@@ -55,23 +55,34 @@ def read_mrc_header(path: Path) -> MrcHeader:
     UserError
         The file is missing or unreadable, no MRC file, cut short, of a mode other than 0, 1, 2, 6 and 12, or a stack.
     """
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(_HEADER_BYTES)
-            size = os.fstat(stream.fileno()).st_size
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if len(start) < _HEADER_BYTES:
-        found = f"it has {len(start)} bytes"
-        raise UserError(found, where=path, wanted=f"An MRC file has {_HEADER_BYTES} and more", do="copy it again")
-    header = _in_its_byte_order(np.frombuffer(start, HEADER_DTYPE)[0], path)
-    shape, dtype = _shape(header, path), _pixel_type(header, path)
-    offset = _HEADER_BYTES + int(header["nsymbt"])
+    header, size = raw_header(path)
+    shape, dtype = _shape(header, path), pixel_type(header, path)
+    offset = HEADER_BYTES + int(header["nsymbt"])
     extra = size - offset - shape[0] * shape[1] * dtype.itemsize
     if extra < 0:
         found = f"the file is cut short: it has {size} bytes of {size - extra}"
         raise UserError(found, where=path, wanted=f"Its header says {shape[1]} x {shape[0]} pixels", do="copy it again")
-    return MrcHeader(path, shape, dtype, offset, _pixel_size_yx_A(header), _labels(header), extra)
+    return MrcHeader(path, shape, dtype, offset, _pixel_size_yx_A(header), labels_of(header), extra)
+
+
+def raw_header(path: Path) -> tuple[np.void, int]:
+    """The fields of any MRC file's header, in the byte order that makes sense, and the size of the file in bytes.
+
+    Raises
+    ------
+    UserError
+        The file is missing, unreadable or no MRC file.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(HEADER_BYTES)
+            size = os.fstat(stream.fileno()).st_size
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if len(start) < HEADER_BYTES:
+        found = f"it has {len(start)} bytes"
+        raise UserError(found, where=path, wanted=f"An MRC file has {HEADER_BYTES} and more", do="copy it again")
+    return _in_its_byte_order(np.frombuffer(start, HEADER_DTYPE)[0], path), size
 
 
 def mrc_shape(path: Path) -> tuple[int, int]:
@@ -97,14 +108,19 @@ def read_mrc(path: Path) -> tuple[NDArray[np.float32], float | None]:
     header = read_mrc_header(path)
     if header.extra_bytes:
         _log.warning("%s: there are %d bytes after the image; they are not used", path, header.extra_bytes)
-    count = header.shape[0] * header.shape[1]
+    pixels = read_pixels(path, header.dtype, header.offset_bytes, header.shape[0] * header.shape[1])
+    return pixels.reshape(header.shape), header.pixel_size_A
+
+
+def read_pixels(path: Path, dtype: np.dtype[np.generic], offset_bytes: int, count: int) -> NDArray[np.float32]:
+    """So many pixels of this type from ``offset_bytes`` on, as float32. UserError where they cannot be read."""
     try:
-        pixels = np.fromfile(path, header.dtype, count=count, offset=header.offset_bytes)
+        pixels = np.fromfile(path, dtype, count=count, offset=offset_bytes)
     except OSError as error:
         raise _unreadable(path, error) from error
     if pixels.size < count:
         raise UserError(f"only {pixels.size} of {count} pixels could be read", where=path)
-    return pixels.reshape(header.shape).astype(np.float32, copy=False), header.pixel_size_A
+    return pixels.astype(np.float32, copy=False)
 
 
 def write_mrc(
@@ -175,7 +191,7 @@ def _in_its_byte_order(header: np.void, path: Path) -> np.void:
         if 0 <= view["mode"] <= 1000 and all(0 < side < 2**24 for side in sides) and view["nsymbt"] >= 0:
             return view
     found = "its header is not that of an MRC file"
-    raise UserError(found, where=path, wanted="A micrograph in MRC format is needed", do="check the name")
+    raise UserError(found, where=path, wanted="A file in MRC format is needed", do="check the name")
 
 
 def _shape(header: np.void, path: Path) -> tuple[int, int]:
@@ -185,7 +201,8 @@ def _shape(header: np.void, path: Path) -> tuple[int, int]:
     return int(header["ny"]), int(header["nx"])
 
 
-def _pixel_type(header: np.void, path: Path) -> np.dtype[np.generic]:
+def pixel_type(header: np.void, path: Path) -> np.dtype[np.generic]:
+    """The type of the file's pixels, in its byte order. UserError where its mode is none that is read."""
     mode = int(header["mode"])
     if mode not in _READABLE:
         wanted = f"Modes {', '.join(map(str, _READABLE))} are read"
@@ -211,7 +228,8 @@ def _pixel_size_yx_A(header: np.void) -> tuple[float, float] | None:
     return (sides[0], sides[1]) if all(np.isfinite(side) and side > 0 for side in sides) else None
 
 
-def _labels(header: np.void) -> tuple[str, ...]:
+def labels_of(header: np.void) -> tuple[str, ...]:
+    """The labels of a header, without what pads them."""
     count = min(max(int(header["nlabl"]), 0), 10)
     return tuple(bytes(label).decode("ascii", "replace").rstrip("\0 ") for label in header["label"][:count])
 

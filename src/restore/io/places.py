@@ -34,6 +34,15 @@ class Places:
         return self.find(name) or self.folders[0] / name
 
 
+def mirrored(folder: Path, name: Path) -> Path:
+    """The place below ``folder`` that repeats the tree of ``name``.
+
+    >>> [str(mirrored(Path("out"), Path(name))) for name in ("job002/a.mrc", "../up/b.mrc", "/abs/c.mrc")]
+    ['out/job002/a.mrc', 'out/up/b.mrc', 'out/abs/c.mrc']
+    """
+    return folder.joinpath(*(part for part in name.parts if part not in ("..", ".", name.anchor)))
+
+
 def image_names(source: str, suffixes: tuple[str, ...]) -> list[str]:
     """The files that ``source``, a file's name or a pattern such as ``folder/*.mrc``, stands for, sorted.
 

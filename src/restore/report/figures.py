@@ -98,14 +98,19 @@ def ring_curves(frequency_per_A: Float[Tensor, "rings"], curves: Mapping[str, Fl
     axes = figure.subplots()
     for (name, values), colour in zip(curves.items(), (_GREY, _BLUE, _ORANGE, "#009e73"), strict=False):
         axes.plot(frequency_per_A.numpy(), values.numpy(), label=name, color=colour)
-    ticks = [length_A for length_A in (100, 50, 30, 20, 15, 12, 9, 7, 6, 5, 4, 3) if 1 / length_A < frequency_per_A[-1]]
-    axes.set_xticks([1 / length_A for length_A in ticks], [str(length_A) for length_A in ticks])
-    axes.set_xlabel("resolution, Å")
+    resolution_axis(axes, float(frequency_per_A[-1]))
     axes.set_ylabel("ring correlation")
     axes.set_ylim(min(-0.02, axes.get_ylim()[0]), 1)
     axes.axhline(0, color="black", linewidth=0.5)
     axes.legend(frameon=False)
     return figure
+
+
+def resolution_axis(axes: Axes, end_per_A: float) -> None:
+    """An axis of spatial frequency from zero to ``end_per_A`` (1/Å) whose ticks are named in Å."""
+    ticks = [length_A for length_A in (100, 50, 30, 20, 15, 12, 9, 7, 6, 5, 4, 3, 2.5, 2) if 1 / length_A <= end_per_A]
+    axes.set_xticks([1 / length_A for length_A in ticks], [f"{length_A:g}" for length_A in ticks])
+    axes.set_xlabel("resolution, Å")
 
 
 def save_png(figure: Figure, path: Path, dpi: int = 150) -> None:

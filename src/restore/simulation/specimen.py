@@ -10,7 +10,6 @@ import mrcfile
 import numpy as np
 import torch
 from jaxtyping import Complex, Float
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch_fourier_slice import extract_central_slices_rfft_3d
 from torch_fourier_slice.volume_utils import separable_sinc2_correction
@@ -18,6 +17,7 @@ from torch_fourier_slice.volume_utils import separable_sinc2_correction
 from restore.errors import UserError
 from restore.fourier import soft_lowpass
 from restore.simulation.phantom import Atoms, barrel_atoms
+from restore.symmetry import from_euler_deg
 
 VOLT_A3_PER_SCATTERING_A = 47.878  # h²/(2π m e), from an electron scattering factor (Å) to volts × Å³
 WATER_V = 4.57  # mean inner potential of vitreous water at 0.94 g/cm³, by the same scattering factors
@@ -135,7 +135,7 @@ def project(specimen: Specimen | SpecimenTransform, rotations: Float[Tensor, "n 
 
 def relion_rotations(euler_deg: Float[np.ndarray, "n 3"]) -> Float[Tensor, "n 3 3"]:
     """The rotations of RELION's Euler angles (rlnAngleRot, rlnAngleTilt, rlnAnglePsi), in degrees, for :func:`project`."""
-    matrices = Rotation.from_euler("ZYZ", euler_deg, degrees=True).as_matrix()
+    matrices = from_euler_deg(euler_deg).as_matrix()
     return torch.from_numpy(np.asarray(matrices, dtype=np.float32).reshape(-1, 3, 3))
 
 

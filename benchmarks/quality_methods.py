@@ -1,0 +1,293 @@
+"""What is examined: every method turns the full sums and halves of an exam into denoised ones, and says what that cost."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from peers.environments import BM3D, CAREAMICS, TOPAZ, NotRunError, python_of
+from quality_data import Exam, Shot, parts_of, star_of_all_images
+from quality_metrics import RING_PER_A, Image, Triple, lowpass_cutoff_per_A
+from restore import fourier
+from restore.evaluation.baselines import wiener_filter
+from restore.evaluation.spectra import ring_covariances
+from restore.io.images import read_image, write_image
+from restore.io.micrographs import Needs, read_micrographs
+from restore.micrograph import Micrograph
+from restore.preprocessing import (
+    Grid,
+    Prepared,
+    Recipe,
+    cropped_grid,
+    prepare,
+    replace_hot_pixels,
+    smooth_background,
+    transfer,
+)
+
+PEERS = Path(__file__).with_name("peers")
+PARTS = ("full", "even", "odd")
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a method left: an image on the judged grid for each shot and part, and its cost; NaN where there is none."""
+
+    images: dict[Key, Image]
+    seconds: float
+    training_s: float = math.nan
+    peak_GB: float = math.nan
+
+
+Method = Callable[[Exam, Path], Work]
+"""From an exam and a folder of its own to the work; raises NotRunError with the reason."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one command took."""
+
+    wall_s: float
+    peak_GB: float
+
+
+def raw(exam: Exam, folder: Path) -> Work:  # noqa: ARG001
+    """The images as they are."""
+    start = time.monotonic()
+    images = {(shot.key, part): _seen(path, shot.micrograph, exam.recipe) for shot, part, path in _all(exam)}
+    return Work(images, (time.monotonic() - start) / len(images))
+
+
+def lowpass(exam: Exam, folder: Path) -> Work:
+    """Every image under the sharp low-pass that suits its full sum best: found with the truth, or with the other half."""
+    images = raw(exam, folder).images
+    start = time.monotonic()
+    done: dict[Key, Image] = {}
+    band = (exam.bands[0][0], exam.bands[-1][1])
+    for shot in exam.shots:
+        pixels = grid_of(shot, exam.recipe).pixel_size_yx_A
+        even, odd = images[shot.key, "even"], images[shot.key, "odd"]
+        pair = (_seen(shot.truth, shot.micrograph, exam.recipe), even + odd) if shot.truth else (even, odd)
+        cutoff = lowpass_cutoff_per_A(*pair, pixels, band)
+        frequency = fourier.frequency_per_A((even.shape[0], even.shape[1]), pixels)
+        for part in PARTS:
+            done[shot.key, part] = _filtered(images[shot.key, part], (frequency <= cutoff).float())
+    return Work(done, (time.monotonic() - start) / len(done))
+
+
+def wiener(exam: Exam, folder: Path) -> Work:
+    """The Wiener filter that the halves imply, in rings of 1/600 Å; it knows no truth."""
+    images = raw(exam, folder).images
+    start = time.monotonic()
+    done: dict[Key, Image] = {}
+    for shot in exam.shots:
+        pixels = grid_of(shot, exam.recipe).pixel_size_yx_A
+        even, odd = images[shot.key, "even"], images[shot.key, "odd"]
+        frc = ring_covariances(torch.stack([even, odd]), pixels, RING_PER_A).correlation(0, 1)
+        frequency = fourier.frequency_per_A((even.shape[0], even.shape[1]), pixels)
+        rings = fourier.ring_index(frequency, RING_PER_A)
+        for part in PARTS:
+            weights = wiener_filter(frc, images=2 if part == "full" else 1).float()
+            gains = torch.cat([weights, torch.zeros(int(rings.max()) + 1)])[rings]  # nothing beyond the last ring
+            done[shot.key, part] = _filtered(images[shot.key, part], gains)
+    return Work(done, (time.monotonic() - start) / len(done))
+
+
+def restore_for(minutes: float, options: Sequence[str]) -> Method:
+    """Restore itself, trained for so many minutes."""
+
+    def denoise(exam: Exam, folder: Path) -> Work:
+        star, rows = folder / "all.star", star_of_all_images(exam, folder / "all.star")
+        recipe = ["-r", str(exam.recipe.max_resolution_A), f"--minutes={minutes}"]
+        places = ["-d", str(folder), "-x", "model", "-f", str(folder / "patches.hdf")]
+        program = [sys.executable, "-m", "restore"]
+        training = call([*program, "train", "-m", str(exam.training), *recipe, *places, *options])
+        out = ["-p", str(folder / "model.safetensors"), "-o", str(folder / "out")]
+        cost = call([*program, "denoise", "-m", str(star), *out])
+        denoised = read_micrographs(str(folder / "out/all.star"), needs=Needs()).micrographs
+        flipped_already = Recipe(exam.recipe.max_resolution_A, phase_flip=False)
+        images = {key: _seen(each.image, each, flipped_already) for key, each in zip(rows, denoised, strict=True)}
+        (folder / "patches.hdf").unlink()
+        peak_GB = max(training.peak_GB, cost.peak_GB)
+        return Work(images, cost.wall_s / len(images), training.wall_s, peak_GB)
+
+    return denoise
+
+
+def topaz_for(environments: Path, cropped: bool) -> Method:
+    """Topaz-Denoise's shipped U-Net, on images as they come off the microscope or Fourier-cropped, without phase flip."""
+
+    def denoise(exam: Exam, folder: Path) -> Work:
+        python = python_of(TOPAZ, environments)
+        names: dict[Key, str] = {}
+        for shot, part, path in _all(exam):
+            image = flat(path, exam.recipe)
+            if cropped:
+                image = fourier_cropped(image, grid_of(shot, exam.recipe))
+            names[shot.key, part] = f"{shot.key}_{part}.mrc"
+            write_image(folder / "in" / names[shot.key, part], image.numpy(), shot.micrograph.pixel_size_A)
+        files = [str(folder / "in" / name) for name in names.values()]
+        command = [
+            str(python),
+            str(PEERS / "topaz_command.py"),
+            "denoise",
+            "-d",
+            "-1",
+            "-o",
+            str(folder / "out"),
+            *files,
+        ]
+        cost = call(command)
+        shots = {shot.key: shot for shot in exam.shots}
+        images = {
+            key: judged(torch.from_numpy(read_image(folder / "out" / name).data), shots[key[0]], exam.recipe)
+            for key, name in names.items()
+        }
+        return Work(images, cost.wall_s / len(images), peak_GB=cost.peak_GB)
+
+    return denoise
+
+
+def bm3d_for(environments: Path, processes: int) -> Method:
+    """BM3D on Fourier-cropped images without phase flip; the deviation of the white noise comes from the halves."""
+
+    def denoise(exam: Exam, folder: Path) -> Work:
+        python = python_of(BM3D, environments)
+        sigmas: dict[str, float] = {}
+        for shot in exam.shots:
+            cropped = cropped_parts(shot, exam.recipe)
+            noise = float((cropped["even"] - cropped["odd"]).std())
+            for part, image in cropped.items():
+                np.save(folder / f"{shot.key}_{part}.npy", image.numpy())
+                sigmas[f"{shot.key}_{part}.npy"] = noise if part == "full" else noise / math.sqrt(2)
+        (folder / "sigma.json").write_text(json.dumps(sigmas))
+        cost = call([str(python), str(PEERS / "bm3d_denoise.py"), str(folder), str(processes)])
+        seconds = json.loads((folder / "seconds.json").read_text())
+        return Work(_loaded(exam, folder, {}), float(np.mean(seconds)), peak_GB=cost.peak_GB)
+
+    return denoise
+
+
+def careamics_for(environments: Path, minutes: float) -> Method:
+    """CAREamics' U-Net, trained on the same halves for so many minutes: Fourier-cropped, without phase flip, unit deviation."""
+
+    def denoise(exam: Exam, folder: Path) -> Work:
+        python = python_of(CAREAMICS, environments)
+        (folder / "images").mkdir(parents=True)
+        pairs = [cropped_parts(each, exam.recipe) for each in read_training(exam)]
+        for part in ("even", "odd"):
+            np.save(folder / f"{part}.npy", np.stack([_unit(pair[part])[0].numpy() for pair in pairs]))
+        scales: dict[Key, float] = {}
+        for shot in exam.shots:
+            for part, image in cropped_parts(shot, exam.recipe).items():
+                scaled, scales[shot.key, part] = _unit(image)
+                np.save(folder / "images" / f"{shot.key}_{part}.npy", scaled.numpy())
+        cost = call([str(python), str(PEERS / "careamics_n2n.py"), str(folder), str(minutes)])
+        seconds = json.loads((folder / "seconds.json").read_text())
+        images = _loaded(exam, folder / "images", scales)
+        return Work(images, float(np.mean(seconds["images"])), seconds["training"], cost.peak_GB)
+
+    return denoise
+
+
+def read_training(exam: Exam) -> tuple[Micrograph, ...]:
+    """The micrographs that may be trained on."""
+    return read_micrographs(str(exam.training), needs=Needs(halves=True)).micrographs
+
+
+def call(command: Sequence[str]) -> Cost:
+    """Run a command and account for it; NotRunError with its last word where it fails."""
+    start = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    said = process.stderr.read() if process.stderr else ""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise NotRunError((said.strip().splitlines() or [f"exit status {process.returncode}"])[-1])
+    return Cost(time.monotonic() - start, used.ru_maxrss * 1024 / 1e9)
+
+
+def grid_of(shot: Shot, recipe: Recipe) -> Grid:
+    """The sampling that a shot is judged on."""
+    return _grid(shot.micrograph, recipe)
+
+
+def triple_of(images: dict[Key, Image], shot: Shot) -> Triple:
+    """A shot's three images."""
+    return Triple(*(images[shot.key, part] for part in PARTS))
+
+
+def truth_of(shot: Shot, recipe: Recipe) -> Image:
+    """The noise-free full sum as it is judged."""
+    assert shot.truth is not None
+    return _seen(shot.truth, shot.micrograph, recipe)
+
+
+def flat(path: Path, recipe: Recipe) -> Image:
+    """An image without hot pixels and smooth background: what every peer is given, for few could bear them."""
+    clean, _ = replace_hot_pixels(torch.from_numpy(read_image(path).data), recipe.hot_pixel_sigma)
+    return clean - smooth_background(clean, recipe.background_order)
+
+
+def fourier_cropped(image: Image, grid: Grid) -> Image:
+    """An image on the judged grid, neither filtered nor flipped."""
+    return fourier.image_of(fourier.crop(fourier.spectrum_of(image), grid.full_shape, grid.shape), grid.shape)
+
+
+def cropped_parts(source: Shot | Micrograph, recipe: Recipe) -> dict[str, Image]:
+    """Full sum and halves, flat and Fourier-cropped."""
+    micrograph = source.micrograph if isinstance(source, Shot) else source
+    grid = _grid(micrograph, recipe)
+    return {part: fourier_cropped(flat(path, recipe), grid) for part, path in parts_of(micrograph)}
+
+
+def judged(image: Image, shot: Shot, recipe: Recipe) -> Image:
+    """A peer's output, of full size or cropped, on the judged grid: band-passed, its phases flipped."""
+    grid = grid_of(shot, recipe)
+    spectrum = fourier.spectrum_of(image - image.mean())
+    if image.shape != grid.shape:
+        spectrum = fourier.crop(spectrum, grid.full_shape, grid.shape)
+    return fourier.image_of(spectrum * transfer(grid, shot.micrograph.ctf, recipe), grid.shape)
+
+
+def _all(exam: Exam) -> list[tuple[Shot, str, Path]]:
+    return [(shot, part, path) for shot in exam.shots for part, path in parts_of(shot.micrograph)]
+
+
+def _grid(micrograph: Micrograph, recipe: Recipe) -> Grid:
+    image = read_image(micrograph.image).data
+    return cropped_grid((image.shape[0], image.shape[1]), micrograph.pixel_size_A, recipe.max_resolution_A)
+
+
+def _seen(path: Path, micrograph: Micrograph, recipe: Recipe) -> Image:
+    """An image as the network would see it, but in its own grey values."""
+    seen: Prepared = prepare(torch.from_numpy(read_image(path).data), micrograph.pixel_size_A, micrograph.ctf, recipe)
+    return seen.image * seen.scale
+
+
+def _filtered(image: Image, gains: torch.Tensor) -> Image:
+    return fourier.image_of(fourier.spectrum_of(image) * gains, (image.shape[0], image.shape[1]))
+
+
+def _unit(image: Image) -> tuple[Image, float]:
+    scale = float(image.std())
+    return (image - image.mean()) / scale, scale
+
+
+def _loaded(exam: Exam, folder: Path, scales: dict[Key, float]) -> dict[Key, Image]:
+    """The peers' arrays, judged."""
+    images: dict[Key, Image] = {}
+    for shot in exam.shots:
+        for part in PARTS:
+            image = torch.from_numpy(np.load(folder / f"{shot.key}_{part}.npy"))
+            images[shot.key, part] = judged(image * scales.get((shot.key, part), 1.0), shot, exam.recipe)
+    return images

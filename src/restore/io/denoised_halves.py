@@ -1,0 +1,65 @@
+"""Where another program's denoised halves lie, from the names of the raw ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from restore.errors import UserError
+from restore.io.places import mirrored
+from restore.micrograph import Micrograph
+
+_OPTIONS = "check --denoised_halves and --denoised_suffix"
+
+
+@dataclass(frozen=True)
+class DenoisedFiles:
+    """The denoised halves of one micrograph."""
+
+    even: Path
+    odd: Path
+
+
+def denoised_halves(micrographs: Sequence[Micrograph], folders: Sequence[Path], suffix: str) -> list[DenoisedFiles]:
+    """The denoised halves of each micrograph: in the folders of the even and the odd ones, or beside the raw ones.
+
+    Their names are the raw halves' with ``suffix``. ``folders`` holds two, one for both, or none. In a folder they lie
+    at the place that the micrograph's or the half's own name gives them there, or at its top.
+
+    Raises
+    ------
+    UserError
+        One is missing, is the raw half itself, or would be that of two halves.
+    """
+    both = (folders[0], folders[-1]) if folders else (None, None)
+    found = [DenoisedFiles(*(_denoised(half, each, folder, suffix) for half, folder in zip(_halves(each), both, strict=True)))
+             for each in micrographs]  # fmt: skip
+    owners: dict[Path, Path] = {}
+    for micrograph, files in zip(micrographs, found, strict=True):
+        for half, path in zip(_halves(micrograph), (files.even, files.odd), strict=True):
+            if (other := owners.setdefault(path.resolve(), half)) != half:
+                raise UserError(f"this would be the denoised version of {other} and of {half}", where=path, do=_OPTIONS)
+    return found
+
+
+def _halves(micrograph: Micrograph) -> tuple[Path, Path]:
+    if micrograph.even is None or micrograph.odd is None:
+        raise UserError("it has no halves", where=micrograph.name)
+    return micrograph.even, micrograph.odd
+
+
+def _denoised(half: Path, micrograph: Micrograph, folder: Path | None, suffix: str) -> Path:
+    name = f"{half.stem}{suffix}{half.suffix}"
+    if folder is None:
+        candidates = [half.with_name(name)]
+    else:
+        trees = (mirrored(folder, Path(micrograph.name)), mirrored(folder, half))
+        candidates = [tree.with_name(name) for tree in trees] + [folder / name]
+    path = next((each for each in candidates if each.is_file()), None)
+    if path is None:
+        wanted = "Every half needs one under its own name"
+        raise UserError(
+            f"there is no denoised version of {half.name}", where=candidates[-1], wanted=wanted, do=_OPTIONS
+        )
+    if path.samefile(half):
+        raise UserError("this is the raw half itself", where=path, wanted="Its denoised version is needed", do=_OPTIONS)
+    return path

@@ -1,0 +1,194 @@
+"""Which particle of one file is which of another."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.spatial import KDTree
+
+from restore.errors import UserError
+from restore.io.particle_records import Particles
+
+_FAR_PX = 1e9  # between two micrographs, for a search in all of them at once
+_Pairs = tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]
+_NamesOf = Callable[[Sequence[str]], list[str]]
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Rows (from zero) of two files that hold the same particle, in the order of the first; ``way`` says how it is known."""
+
+    way: str
+    first: Int[np.ndarray, "m"]
+    second: Int[np.ndarray, "m"]
+
+
+def match(first: Particles, second: Particles, tolerance_px: float) -> Matches:
+    """The particles that both files hold, by the first of these ways that finds half of the smaller file's, else the best.
+
+    Unique identifier (cryoSPARC's); image name; micrograph and coordinates, nearest within ``tolerance_px`` pixels of
+    the first file's micrographs; the same with the folders of micrographs left aside; image name with the folders of
+    stacks left aside. Leading zeros of an image's number do not count, nor, where folders do not, the long number that
+    cryoSPARC puts before the names of imported files.
+
+    Raises
+    ------
+    UserError
+        A particle is there twice in one of the files, or no way finds any.
+    """
+    found: list[Matches] = []
+    for way, find in _WAYS.items():
+        pairs = find(first, second, tolerance_px)
+        if pairs is not None:
+            order = np.argsort(pairs[0], kind="stable")
+            found.append(Matches(way, pairs[0][order], pairs[1][order]))
+            if 2 * len(order) >= min(len(first), len(second)):
+                return found[-1]
+    best = max(found, key=lambda each: len(each.first), default=None)
+    if best is not None and len(best.first):
+        return best
+    tried = ", ".join(each.way for each in found)
+    wanted = f"Tried: {tried}" if tried else "They have no column in common by which to tell"
+    examples = f"the first particles are {_description(first)} and {_description(second)}"
+    nothing, do = f"no particle of {first.source} is in {second.source}", "give two refinements of the same particles"
+    raise UserError(nothing, wanted=f"{wanted}; {examples}", do=do)
+
+
+def coordinates_apart_px(first: Particles, second: Particles, matches: Matches) -> Float[np.ndarray, "m"] | None:
+    """How far apart the coordinates of each matched particle are, in the first file's pixels; None where not known."""
+    places = _same_pixels(first, second)
+    if places is None:
+        return None
+    return np.linalg.norm(places[0][matches.first] - places[1][matches.second], axis=1)
+
+
+def _by_uid(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:  # noqa: ARG001
+    if first.uids is None or second.uids is None:
+        return None
+    for each, uids in ((first, first.uids), (second, second.uids)):
+        _refuse_repeats(each, uids.tolist(), [f"uid {uid}" for uid in uids])
+    return np.intersect1d(first.uids, second.uids, assume_unique=True, return_indices=True)[1:]
+
+
+def _by_image_name(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:  # noqa: ARG001
+    if first.image_names is None or second.image_names is None:
+        return None
+    keys = [[_image_key(name) for name in names] for names in (first.image_names, second.image_names)]
+    for each, found, names in zip((first, second), keys, (first.image_names, second.image_names), strict=True):
+        _refuse_repeats(each, found, names)
+    return _common(keys[0], keys[1])
+
+
+def _by_stack_file(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:  # noqa: ARG001
+    """By image name without folders. What is there twice without its folder is told by no file, and left unmatched."""
+    if first.image_names is None or second.image_names is None:
+        return None
+    keys = [[_without_folder(_image_key(name)) for name in names] for names in (first.image_names, second.image_names)]
+    often = {key for each in keys for key, times in Counter(each).items() if times > 1}
+    return _common([None if key in often else key for key in keys[0]], keys[1])
+
+
+def _by_coordinates(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:
+    return _nearest(first, second, tolerance_px, list)
+
+
+def _by_coordinates_and_file(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:
+    return _nearest(first, second, tolerance_px, lambda names: [_file_name(name) for name in names])
+
+
+_WAYS = {
+    "unique identifier": _by_uid,
+    "image name": _by_image_name,
+    "micrograph and coordinates": _by_coordinates,
+    "micrograph (its folder left aside) and coordinates": _by_coordinates_and_file,
+    "image name (the folder of its stack left aside)": _by_stack_file,
+}
+
+
+def _nearest(first: Particles, second: Particles, tolerance_px: float, names_of: _NamesOf) -> _Pairs | None:
+    """Pairs in which each is the other's nearest in the same micrograph, within the tolerance."""
+    places = _same_pixels(first, second)
+    if places is None or first.micrograph_names is None or second.micrograph_names is None:
+        return None
+    numbers: dict[str, int] = {}
+    spots: list[Float[np.ndarray, "n 3"]] = []
+    both = (first, first.micrograph_names), (second, second.micrograph_names)
+    for (each, names), xy in zip(both, places, strict=True):
+        micrograph = [numbers.setdefault(name, len(numbers)) for name in names_of(names)]
+        spots.append(np.column_stack([xy, np.array(micrograph) * _FAR_PX]))
+        words = [f"the place {x:g}, {y:g} of {name}" for name, (x, y) in zip(names, xy.tolist(), strict=True)]
+        _refuse_repeats(each, list(map(tuple, spots[-1].tolist())), words)
+    distance_px, there = (np.asarray(each) for each in KDTree(spots[1]).query(spots[0]))
+    back = np.asarray(KDTree(spots[0]).query(spots[1])[1])
+    here = np.flatnonzero((distance_px <= tolerance_px) & (back[there] == np.arange(len(there))))
+    return here, there[here]
+
+
+def _same_pixels(
+    first: Particles, second: Particles
+) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "m 2"]] | None:
+    """The coordinates of both in the first file's pixels; as they stand where a pixel size is not known."""
+    if first.coordinates_px is None or second.coordinates_px is None:
+        return None
+    if first.micrograph_pixel_size_A is None or second.micrograph_pixel_size_A is None:
+        return first.coordinates_px, second.coordinates_px
+    unit_A = float(np.median(first.micrograph_pixel_size_A))
+    return (
+        first.coordinates_px * (first.micrograph_pixel_size_A / unit_A)[:, None],
+        second.coordinates_px * (second.micrograph_pixel_size_A / unit_A)[:, None],
+    )
+
+
+def _common(first: Sequence[Hashable], second: Sequence[Hashable]) -> _Pairs:
+    """Where each key of ``first`` stands in ``second``, those that stand there."""
+    place = {key: index for index, key in enumerate(second)}
+    pairs = [(index, place[key]) for index, key in enumerate(first) if key is not None and key in place]
+    both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
+def _image_key(name: str) -> tuple[str, str]:
+    """The number in the stack and the stack.
+
+    >>> _image_key("000017@Extract/job018/a.mrcs")
+    ('17', 'Extract/job018/a.mrcs')
+    """
+    number, at, stack = name.partition("@")
+    return (number.lstrip("0"), stack) if at else ("", name)
+
+
+def _without_folder(key: tuple[str, str]) -> tuple[str, str]:
+    return key[0], _file_name(key[1])
+
+
+def _file_name(path: str) -> str:
+    """The file's name, without the long number that cryoSPARC puts before it on import.
+
+    >>> _file_name("J2/imported/004356277541886112345_mic_01.mrc")
+    'mic_01.mrc'
+    """
+    return re.sub(r"^\d{15,}_", "", path.rpartition("/")[2])
+
+
+def _refuse_repeats(particles: Particles, keys: Sequence[Hashable], words: Sequence[str]) -> None:
+    first_row: dict[Hashable, int] = {}
+    for row, key in enumerate(keys):
+        before = first_row.setdefault(key, row)
+        if before != row:
+            found = f"rows {before + 1} and {row + 1} both hold {words[row]}"
+            do = "remove one of them (a file made by symmetry expansion cannot be compared)"
+            raise UserError(found, where=particles.source, wanted="Each particle may be there once", do=do)
+
+
+def _description(particles: Particles) -> str:
+    """The first particle of a file, by all that it could be known by."""
+    parts = [particles.image_names[0]] if particles.image_names else []
+    if particles.coordinates_px is not None and particles.micrograph_names:
+        x, y = particles.coordinates_px[0]
+        parts.append(f"at {x:g}, {y:g} in {particles.micrograph_names[0]}")
+    if particles.uids is not None:
+        parts.append(f"uid {particles.uids[0]}")
+    return f"{' '.join(parts) or 'without any name'} ({particles.source})"

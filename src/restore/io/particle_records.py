@@ -1,0 +1,41 @@
+"""Particles of a refinement, as arrays of one row each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.spatial.transform import Rotation
+
+
+@dataclass(frozen=True)
+class Particles:
+    """Particles and their orientations, in the order of the file ``source``; what a file does not hold is None.
+
+    ``rotations`` turn image axes into specimen axes (:func:`restore.symmetry.from_euler_deg`). ``image_names`` are
+    RELION's, as "000001@stack.mrcs", counted from one. ``coordinates_px`` are x and y in the micrograph, in its
+    pixels of ``micrograph_pixel_size_A``. ``origins_A`` are RELION's x and y shifts of the image, ``half_sets`` 1 or 2.
+    """
+
+    source: str
+    rotations: Rotation
+    image_names: tuple[str, ...] | None = None
+    micrograph_names: tuple[str, ...] | None = None
+    coordinates_px: Float[np.ndarray, "n 2"] | None = None
+    micrograph_pixel_size_A: Float[np.ndarray, "n"] | None = None
+    image_pixel_size_A: Float[np.ndarray, "n"] | None = None
+    origins_A: Float[np.ndarray, "n 2"] | None = None
+    half_sets: Int[np.ndarray, "n"] | None = None
+    optics_groups: tuple[str, ...] | None = None
+    uids: Int[np.ndarray, "n"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rotations)
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name not in ("source", "rotations") and value is not None and len(value) != len(self):
+                raise ValueError(f"{len(value)} {name} for {len(self)} particles")
+
+    def rotations_of(self, rows: Int[np.ndarray, "m"]) -> Rotation:
+        """The rotations of some rows, counted from zero, in this order."""
+        return Rotation.from_quat(self.rotations.as_quat()[rows])

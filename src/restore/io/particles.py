@@ -1,0 +1,26 @@
+"""The door for particles: from a RELION STAR file or a cryoSPARC ``.cs`` file to records, and from two sets to pairs."""
+
+from pathlib import Path
+
+from restore.io.cryosparc import read_cryosparc_particles
+from restore.io.particle_matching import Matches, coordinates_apart_px, match
+from restore.io.particle_records import Particles
+from restore.io.relion_particles import read_relion_particles
+
+__all__ = ["Matches", "Particles", "coordinates_apart_px", "is_cryosparc", "match", "read_particles"]
+
+
+def read_particles(path: Path) -> Particles:
+    """The particles of a file, with their orientations; its name's ending tells cryoSPARC's from RELION's.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_relion_particles` and :func:`read_cryosparc_particles`.
+    """
+    return read_cryosparc_particles(path) if is_cryosparc(path) else read_relion_particles(path)
+
+
+def is_cryosparc(path: Path) -> bool:
+    """Whether a file is one of cryoSPARC's, by its name."""
+    return path.suffix.lower() == ".cs"

@@ -1,0 +1,153 @@
+"""A chart as SVG: lines with the bands of their intervals. Colours, dashes and sizes are the style sheet's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby
+
+from restore.report.axes import Axis, linear_axis, logarithmic_axis, resolution_ticks
+from restore.report.evaluation_file import Curve, Values
+
+WIDTH, HEIGHT = 480, 300
+LEFT, RIGHT, TOP, BOTTOM = 54, 10, 12, 42
+PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+_OUTSIDE_PX = 4000.0  # far beyond the plot, which cuts off what lies outside
+_TICKS_APART = 0.085
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve of a chart; ``look`` is the style sheet's word for its colour and dashes."""
+
+    label: str
+    look: str
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines over a common x: spatial frequencies in 1/Å, or steps of training.
+
+    ``limits`` bound a linear y axis; ``logarithmic`` has gaps where a value is not positive.
+    """
+
+    title: str
+    words: str
+    x: tuple[float, ...]
+    lines: tuple[Line, ...]
+    logarithmic: bool = False
+    limits: tuple[float, float] | None = None
+    x_label: str = "resolution, Å"
+
+    @property
+    def over_frequency(self) -> bool:
+        """Whether x is a spatial frequency, named by its resolution."""
+        return self.x_label.startswith("resolution")
+
+
+def y_axis(chart: Chart) -> Axis:
+    """The y axis that the chart's lines ask for."""
+    values = [value for line in chart.lines for value in line.curve.value if value is not None]
+    ends = [end for line in chart.lines for end in (*line.curve.low, *line.curve.high) if end is not None]
+    return logarithmic_axis(values) if chart.logarithmic else linear_axis(values, ends, chart.limits)
+
+
+def x_axis(chart: Chart) -> Axis:
+    """The x axis: frequencies from zero, steps from the first."""
+    low = 0.0 if chart.over_frequency else min(chart.x)
+    high = max(chart.x)
+    return Axis(low, high if high > low else low + 1)
+
+
+def svg(chart: Chart) -> str:
+    """The chart; bands below, lines above, all cut off at the plot's edges."""
+    across, up = x_axis(chart), y_axis(chart)
+    bands = "".join(_band(line, chart.x, across, up) for line in chart.lines)
+    lines = "".join(_line(line, chart.x, across, up) for line in chart.lines)
+    zero = _height(up, 0.0) if not up.logarithmic and up.low < 0 < up.high else None
+    base = f'<path class="zero" d="M0 {zero:.1f}H{PLOT_WIDTH}"/>' if zero is not None else ""
+    return (
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" tabindex="0"'
+        f' aria-label="{escape(_description(chart))}">'
+        f"{_grid(chart, across, up)}"
+        f'<svg x="{LEFT}" y="{TOP}" width="{PLOT_WIDTH}" height="{PLOT_HEIGHT}">{base}{bands}{lines}</svg></svg>'
+    )
+
+
+def swatch(look: str) -> str:
+    """A short piece of a line, for a legend."""
+    return f'<svg class="swatch" viewBox="0 0 28 10" aria-hidden="true"><path class="line {look}" d="M0 5H28"/></svg>'
+
+
+def is_cut_off(chart: Chart) -> bool:
+    """Whether values lie beyond the chart's y axis (those that are not positive on a logarithmic one included)."""
+    up = y_axis(chart)
+    values = [value for line in chart.lines for value in line.curve.value if value is not None]
+    return any(value < up.low or value > up.high for value in values)
+
+
+def _description(chart: Chart) -> str:
+    drawn = ", ".join(line.label for line in chart.lines)
+    return f"{chart.title}, against {chart.x_label}: {drawn}. Arrow keys read the values."
+
+
+def _height(up: Axis, value: float) -> float:
+    """Pixels below the plot's upper edge."""
+    if up.logarithmic and value <= 0:
+        return _OUTSIDE_PX
+    return min(max((1 - up.place(value)) * PLOT_HEIGHT, -_OUTSIDE_PX), _OUTSIDE_PX)
+
+
+def _line(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
+    drawn = _known(line.curve, up)
+    pieces: list[str] = []
+    for run in _runs(drawn):
+        points = [f"{across.place(x[i]) * PLOT_WIDTH:.1f} {_height(up, drawn[i] or 0.0):.1f}" for i in run]
+        pieces.append("M" + "L".join(points if len(points) > 1 else points * 2))  # round caps make a dot of one point
+    return f'<path class="line {line.look}" d="{"".join(pieces)}"/>' if pieces else ""
+
+
+def _known(curve: Curve, up: Axis) -> Values:
+    """The values to draw: not those that the axis cannot show, nor those so uncertain that they alone have no interval."""
+    without = all(end is None for end in curve.low)
+    return tuple(
+        None if value is None or (up.logarithmic and value <= 0) or (low is None and not without) else value
+        for value, low in zip(curve.value, curve.low, strict=True)
+    )
+
+
+def _band(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
+    """The area between the ends; on a logarithmic axis it reaches the floor where the low end is not positive."""
+    curve = line.curve
+    shown = tuple(
+        None if low is None or high is None or (up.logarithmic and high <= 0) else low
+        for low, high in zip(curve.low, curve.high, strict=True)
+    )
+    pieces: list[str] = []
+    for run in _runs(shown):
+        places = [across.place(x[i]) * PLOT_WIDTH for i in run]
+        above = [f"{place:.1f} {_height(up, curve.high[i] or 0.0):.1f}" for place, i in zip(places, run, strict=True)]
+        below = [f"{place:.1f} {_height(up, curve.low[i] or 0.0):.1f}" for place, i in zip(places, run, strict=True)]
+        pieces.append(f"M{'L'.join(above + below[::-1])}Z")
+    return f'<path class="band {line.look}" d="{"".join(pieces)}"/>' if pieces else ""
+
+
+def _runs(values: Values) -> list[list[int]]:
+    """The stretches of indices over which there are values."""
+    grouped = groupby(range(len(values)), key=lambda i: values[i] is not None)
+    return [list(indices) for there, indices in grouped if there]
+
+
+def _grid(chart: Chart, across: Axis, up: Axis) -> str:
+    drawn: list[str] = []
+    for value, name in up.ticks():
+        y = TOP + _height(up, value)
+        drawn.append(f'<path class="grid" d="M{LEFT} {y:.1f}h{PLOT_WIDTH}"/>')
+        drawn.append(f'<text class="y" x="{LEFT - 8}" y="{y + 4:.1f}">{name}</text>')
+    for value, name in resolution_ticks(across, _TICKS_APART) if chart.over_frequency else across.ticks():
+        x = LEFT + across.place(value) * PLOT_WIDTH
+        drawn.append(f'<path class="tick" d="M{x:.1f} {TOP + PLOT_HEIGHT}v4"/>')
+        drawn.append(f'<text class="x" x="{x:.1f}" y="{TOP + PLOT_HEIGHT + 18}">{name}</text>')
+    drawn.append(f'<path class="axis" d="M{LEFT} {TOP + PLOT_HEIGHT}h{PLOT_WIDTH}"/>')
+    drawn.append(f'<text class="name" x="{WIDTH - RIGHT}" y="{HEIGHT - 4}">{escape(chart.x_label)}</text>')
+    return "".join(drawn)

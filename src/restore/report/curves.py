@@ -1,0 +1,123 @@
+"""Which curves of an evaluation stand together in a chart, and the words that go with them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from restore.report.charts import Chart, Line
+from restore.report.evaluation_file import Curve, Evaluation, Group, Values, finite
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A chart to be made of those of its curves that the evaluation has: (key, label, look)."""
+
+    title: str
+    words: str
+    curves: tuple[tuple[str, str, str], ...]
+    logarithmic: bool = False
+    limits: tuple[float, float] | None = None
+
+
+_PLANS = (
+    _Plan(
+        "Signal against all error",
+        "Variance of the signal over that of noise and bias together: the fair comparison. Where the denoised line is "
+        "above the Wiener filter’s, the network does more than any filter of frequencies can. An empty image has 1.",
+        (
+            ("signal_to_error_raw", "raw", "raw"),
+            ("signal_to_error_wiener", "Wiener filter", "wiener"),
+            ("signal_to_error_denoised", "denoised", "denoised"),
+        ),
+        logarithmic=True,
+    ),
+    _Plan(
+        "Signal against noise",
+        "The signal-to-noise ratio of one half. It counts only what differs between the halves; "
+        "a picture that is smooth and wrong scores well here, so read it beside the chart of bias.",
+        (("snr_raw", "raw", "raw"), ("snr_denoised", "denoised", "denoised")),
+        logarithmic=True,
+    ),
+    _Plan(
+        "Kept, biased and invented",
+        "How much of the signal’s amplitude is kept (1 is all of it); the bias as a share of the signal; and what is "
+        "drawn into pure noise, as a share of the output.",
+        (
+            ("gain", "signal kept", "denoised"),
+            ("wiener_filter", "kept by the Wiener filter", "wiener"),
+            ("bias_share", "bias", "bias"),
+            ("invented_share", "drawn into pure noise", "nothing"),
+        ),
+        limits=(-0.25, 1.5),
+    ),
+    _Plan(
+        "Agreement of the two halves",
+        "Fourier ring correlation. High agreement after denoising is not resolution gained: "
+        "both halves went through one network, and share what it makes up.",
+        (("frc_raw", "raw", "raw"), ("frc_denoised", "denoised", "denoised")),
+        limits=(-0.3, 1.05),
+    ),
+    _Plan(
+        "Power spectra",
+        "The variance that each ring adds; a raw half has about 1 in all. The dotted line is what the network draws when it is given "
+        "noise without any signal.",
+        (
+            ("power_raw", "raw", "raw"),
+            ("power_noise_only_raw", "noise alone, raw", "lowpass"),
+            ("power_denoised", "denoised", "denoised"),
+            ("power_noise_only_denoised", "noise alone, denoised", "nothing"),
+        ),
+        logarithmic=True,
+    ),
+    _Plan(
+        "Unrelated micrographs",
+        "Correlation between halves of different micrographs, which have nothing in common but the camera and the "
+        "network. It should lie on zero; elsewhere there is a fixed pattern.",
+        (("unpaired_raw", "raw", "raw"), ("unpaired_denoised", "denoised", "denoised")),
+    ),
+)  # fmt: skip
+
+
+def charts_of(evaluation: Evaluation, group: Group) -> list[Chart]:
+    """The charts that this group's curves allow, the fair comparison first."""
+    found = [_chart(plan, evaluation.frequency_per_A, group.curves) for plan in _PLANS]
+    return [chart for chart in found if chart.lines]
+
+
+def _chart(plan: _Plan, frequency_per_A: tuple[float, ...], curves: Mapping[str, Curve]) -> Chart:
+    lines = tuple(
+        Line(label, look, curves[key])
+        for key, label, look in plan.curves
+        if key in curves and any(value is not None for value in curves[key].value)
+    )
+    return Chart(plan.title, plan.words, frequency_per_A, lines, plan.logarithmic, plan.limits)
+
+
+_LOSSES = (
+    ("train_loss", "training", "raw"),
+    ("held_out_loss", "held out", "denoised"),
+    ("perfect_loss", "a perfect denoiser", "wiener"),
+)
+
+
+def loss_chart(model: Mapping[str, Any] | None) -> Chart | None:
+    """The losses of each epoch of the model's training; None where its record has none."""
+    history = ((model or {}).get("training") or {}).get("history") or []
+    rows = [row for row in history if finite(row.get("step")) is not None]
+    drawn = [(label, look, tuple(finite(row.get(key)) for row in rows)) for key, label, look in _LOSSES]
+    lines = tuple(
+        Line(label, look, _without_interval(values))
+        for label, look, values in drawn
+        if any(value is not None for value in values)
+    )
+    if not lines:
+        return None
+    words = (
+        "Mean squared difference from the other half. Most of it is that half’s own noise, which nobody can predict: "
+        "what counts is the distance to the perfect denoiser’s line. The axis does not begin at zero."
+    )
+    return Chart("Training", words, tuple(float(row["step"]) for row in rows), lines, x_label="training step")
+
+
+def _without_interval(values: Values) -> Curve:
+    return Curve(values, (None,) * len(values), (None,) * len(values))

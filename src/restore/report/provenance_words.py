@@ -1,0 +1,124 @@
+"""What was run, in words: in one line, and as a list."""
+
+from collections.abc import Mapping
+from html import escape
+from pathlib import PurePath
+from typing import Any
+
+from restore.report.evaluation_file import Evaluation, finite
+from restore.report.numerals import figure
+
+
+def one_line(evaluation: Evaluation) -> str:
+    """What was evaluated, with which model, when."""
+    made, model = evaluation.provenance, evaluation.model
+    many = len(evaluation.micrographs)
+    parts = [f"{many} micrograph{'s' if many != 1 else ''}"]
+    if model is None:
+        parts.append("denoised by another program")
+    else:
+        parts.append(f"model {_file_name(_of(made, 'inputs').get('model')) or model.get('name') or 'without a name'}")
+    resolution_A = finite(evaluation.recipe.get("max_resolution_A"))
+    if resolution_A is not None:
+        parts.append(f"to {resolution_A:g} Å")
+    parts.append(f"{made.get('program', 'restore')} {made.get('version', '')}".strip())
+    if made.get("time"):
+        parts.append(str(made["time"])[:10])
+    return " · ".join(parts)
+
+
+def method_list(evaluation: Evaluation) -> str:
+    """Command, inputs, model, recipe, and how the intervals were made, as a description list."""
+    made = evaluation.provenance
+    facts = [
+        ("Command", f"<code>{escape(str(made['command']))}</code>" if made.get("command") else ""),
+        ("Made by", escape(f"{made.get('program', 'restore')} {made.get('version', '')}, {made.get('time', '')}")),
+        *((f"Input: {escape(str(name))}", escape(str(value))) for name, value in _of(made, "inputs").items() if value),
+        ("Model", escape(_model_words(evaluation.model)) if evaluation.model else ""),
+        ("Recipe", _plainly(evaluation.recipe)),
+        ("Method", escape(_method_words(evaluation.method))),
+        ("Settings", _plainly(_of(made, "settings"))),
+    ]
+    return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{words}</dd></div>" for name, words in facts if words) + "</dl>"
+
+
+def _of(card: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The mapping under a key; an empty one where there is none."""
+    found = card.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _file_name(path: object) -> str:
+    return PurePath(str(path)).name if path else ""
+
+
+def _model_words(model: Mapping[str, Any]) -> str:
+    training = _of(model, "training")
+    parts = [str(model.get("name") or "a network")]
+    if (parameters := finite(model.get("parameters"))) is not None:
+        parts.append(f"{parameters:,.0f} parameters")
+    if (steps := finite(training.get("steps"))) is not None:
+        parts.append(f"{steps:,.0f} steps of training")
+    if (seconds := finite(training.get("seconds"))) is not None:
+        parts.append(f"in {_duration(seconds)}")
+    for key, words in (("trained_on", "trained on"), ("held_out", "held out")):
+        if isinstance(names := training.get(key), list):
+            parts.append(f"{len(names)} micrograph{'s' if len(names) != 1 else ''} {words}")
+    return ", ".join(parts)
+
+
+def training_list(model: Mapping[str, Any] | None) -> str:
+    """What is to be read beside the losses: the best epoch, and how far it is from the perfect denoiser."""
+    best = _of(_of(model or {}, "training"), "best")
+    epoch, held_out, perfect = (finite(best.get(key)) for key in ("epoch", "held_out_loss", "perfect_loss"))
+    facts = [
+        ("Model", escape(_model_words(model)) if model else ""),
+        ("Kept", f"epoch {epoch:.0f}, the best on micrographs held out" if epoch is not None and held_out else ""),
+        ("Held-out loss", figure(held_out, 4) if held_out is not None else ""),
+        ("A perfect denoiser’s", figure(perfect, 4) if perfect is not None else ""),
+    ]
+    return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{words}</dd></div>" for name, words in facts if words) + "</dl>"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _method_words(method: Mapping[str, Any]) -> str:
+    """How the numbers and their intervals were made."""
+    patch, rings, window = (method.get(key) for key in ("patch_px", "rings", "window"))
+    confidence, resamples = finite(method.get("confidence")), finite(method.get("resamples"))
+    support_A = finite(method.get("support_window_A"))
+    parts: list[str] = []
+    if patch and rings:
+        parts.append(
+            f"Covariances of the halves from overlapping {window or ''} windows of {patch} pixels, in {rings} rings."
+        )
+    if confidence is not None and resamples is not None:
+        parts.append(
+            f"Intervals hold {100 * confidence:g} %: {resamples:.0f} bootstrap samples of micrographs, "
+            "or of patches where there are few micrographs."
+        )
+    if support_A is not None:
+        parts.append(f"The overlay compares what is drawn with the other half in windows of {figure(support_A)} Å.")
+    return " ".join(parts)
+
+
+def _plainly(card: Mapping[str, Any]) -> str:
+    return escape(", ".join(_setting(str(key), value) for key, value in card.items()))
+
+
+def _setting(name: str, value: object) -> str:
+    """A setting's name and value, the unit at the end of its name put behind the value."""
+    for ending, unit in {"_A": " Å", "_px": " px"}.items():
+        if name.endswith(ending):
+            return f"{name.removesuffix(ending).replace('_', ' ')} {_said(value)}{unit}"
+    return f"{name.replace('_', ' ')} {_said(value)}"
+
+
+def _said(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {True: "yes", False: "no", None: "none"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,69 @@
+"""An evaluation's curves as figures: signal against error, and what became of signal and noise in each ring."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from restore.report.figures import resolution_axis
+
+_STYLES: dict[str, tuple[str, str, str]] = {
+    "signal_to_error_raw": ("raw", "#777777", ":"),
+    "signal_to_error_wiener": ("Wiener filter", "#d55e00", "--"),
+    "signal_to_error_denoised": ("denoised", "#0072b2", "-"),
+    "gain": ("signal kept (amplitude)", "#009e73", "-"),
+    "bias_share": ("bias / signal", "#d55e00", "--"),
+    "invented_share": ("drawn into EVN − ODD", "#cc79a7", "-."),
+    "unpaired_denoised": ("FRC of unrelated micrographs", "#777777", ":"),
+}
+
+
+def error_curves(evaluation: Mapping[str, Any]) -> Figure:
+    """Signal over error, var(S)/(var(N) + var(B)), in each ring: raw, Wiener filter, denoised, with intervals."""
+    figure, axes = _axes(evaluation)
+    _draw(axes, evaluation, ("signal_to_error_raw", "signal_to_error_wiener", "signal_to_error_denoised"))
+    axes.set_yscale("log")
+    axes.set_ylabel("signal / error")
+    axes.legend(frameon=False)
+    return figure
+
+
+def shares(evaluation: Mapping[str, Any]) -> Figure:
+    """What stayed of the signal, what came beside it, and what is drawn where there is none, in each ring."""
+    figure, axes = _axes(evaluation)
+    _draw(axes, evaluation, ("gain", "bias_share", "invented_share", "unpaired_denoised"))
+    axes.set_ylim(-0.1, 1.5)
+    axes.axhline(0, color="black", linewidth=0.5)
+    axes.set_ylabel("share")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _axes(evaluation: Mapping[str, Any]) -> tuple[Figure, Axes]:
+    group = evaluation["groups"][0]
+    figure = Figure(figsize=(6, 3.8), layout="constrained")
+    axes = figure.subplots()
+    count = group["micrographs"]
+    axes.set_title(f"{group['name']}: {count} micrograph{'s' if count > 1 else ''}", fontsize=10)
+    resolution_axis(axes, evaluation["frequency_per_A"][-1])
+    return figure, axes
+
+
+def _draw(axes: Axes, evaluation: Mapping[str, Any], keys: Sequence[str]) -> None:
+    frequency = np.array(evaluation["frequency_per_A"])
+    seen = frequency >= 1 / evaluation["recipe"]["highpass_A"]
+    for key in keys:
+        curve = evaluation["groups"][0]["curves"][key]
+        value, low, high = (_numbers(curve[end])[seen] for end in ("value", "low", "high"))
+        if np.isnan(value).all():
+            continue
+        label, colour, line = _STYLES[key]
+        axes.plot(frequency[seen], value, label=label, color=colour, linestyle=line)
+        axes.fill_between(frequency[seen], low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def _numbers(values: Sequence[float | None]) -> Float[np.ndarray, "rings"]:
+    return np.array([np.nan if value is None else value for value in values])
