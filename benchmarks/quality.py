@@ -198,6 +198,8 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     chosen, options = parser.parse_known_args(arguments)
     if "none" in chosen.peers:
         chosen.peers = []
+    for path in (path for path in (*chosen.unseen, chosen.k2) if path is not None and not path.is_file()):
+        parser.error(f"{path}: there is no such file")
     return chosen, options
 
 

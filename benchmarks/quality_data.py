@@ -140,7 +140,8 @@ def _session(folder: Path, specimen: str, condition: Condition, count_and_px: tu
         f"--dose_e_per_A2={condition.dose_e_per_A2}", "--defocus_um", str(least), str(most), f"--seed={seed}",
     ]  # fmt: skip
     with redirect_stdout(sys.stderr):  # the table alone goes to stdout
-        assert restore(["simulate", str(folder), *options]) == 0
+        if restore(["simulate", str(folder), *options]) != 0:
+            sys.exit(f"no session of {specimen} could be simulated")  # why stands on stderr already
     return star
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from restore.cli.main import command_parser
+from restore.cli.main import COMMANDS, command_parser
 from restore.cli.options import with_underscores
 from restore.cli.reference import reference
 
@@ -25,11 +25,14 @@ def test_every_test_that_the_conventions_name_is_there():
 
 def commands_in(page):
     text = (ROOT / page).read_text().replace("\\\n", " ")
-    lines = re.findall(r"^ {0,4}(restore (?:train|denoise|prepare|simulate|demo)\b.*)$", text, re.MULTILINE)
+    lines = re.findall(rf"^ {{0,4}}(restore (?:{'|'.join(COMMANDS)})\b.*)$", text, re.MULTILINE)
     return [(page, line.split("#")[0]) for line in lines]
 
 
-@pytest.mark.parametrize(("page", "line"), commands_in("README.md") + commands_in("docs/benchmarks.md"))
+PAGES = ("README.md", "docs/benchmarks.md", "docs/evaluation.md")
+
+
+@pytest.mark.parametrize(("page", "line"), [each for page in PAGES for each in commands_in(page)])
 def test_every_command_in_the_docs_can_be_parsed(page, line):
     _, command, *arguments = with_underscores(line.split())
     command_parser(command).parse_args(arguments)

@@ -98,6 +98,14 @@ def test_every_group_has_its_numbers_and_curves_held_out_first(made):
     assert charts == [f"{group}-{chart}" for group in range(3) for chart in range(6)] + ["loss"]
 
 
+def test_a_group_of_all_is_left_out_where_it_is_the_same_as_another(made):
+    card = example.evaluation(3, 3)
+    assert [group["name"] for group in card["groups"]] == ["held out", "all"]
+    html = Reader(made(card))
+    assert not html.of("input", name="group")
+    assert "all: 3 micrographs" not in html.text and "held out: 3 micrographs" in html.text
+
+
 def test_noise_removed_is_what_the_variances_say(made):
     card = example.evaluation()
     card["groups"][0]["numbers"]["var_noise_raw"] = example.number(0.8)

@@ -150,15 +150,25 @@ def _comparison(shown: Sequence[Shown], everything: int) -> str:
     parts = {
         "picker": picker(shown),
         "views": "".join(view(each) for each in shown),
-        "count": f"{len(shown)} of {everything} micrographs are shown"
-        + (": the typical and the most unusual, those held out first." if len(shown) < everything else "."),
+        "alone": " hidden" if len(shown) == 1 else "",
+        "count": _count_words(len(shown), everything),
         "overlay": "" if any(each.support for each in shown) else " hidden",
     }
     return Template(_asset("comparison.html")).substitute(parts)
 
 
+def _count_words(shown: int, everything: int) -> str:
+    if shown < everything:
+        return (
+            f"{shown} of {everything} micrographs are shown: typical ones and the most unusual, those held out first."
+        )
+    return f"All {everything} micrographs are shown." if everything > 1 else ""
+
+
 def _pictured_words(shown: Sequence[Shown]) -> str:
-    return f"The {len(shown)} underlined names lead to their pictures." if shown else ""
+    return "The most unusual first." + (
+        f" The {len(shown)} underlined names lead to pictures." if len(shown) > 1 else ""
+    )
 
 
 def _readings(charts: Sequence[Sequence[Chart]], loss: Chart | None) -> dict[str, Any]:

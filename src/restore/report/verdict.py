@@ -85,7 +85,7 @@ def _bias_words(numbers: Mapping[str, Number]) -> str:
     words = "of the signal’s variance is error that both halves share: signal lost, or drawn without cause"
     if invented is None or signal is None or signal <= 0:
         return f"{words}."
-    return f"{words} (the latter {share(invented / signal)})."
+    return f"{words}. The latter is {share(invented / signal)}."
 
 
 def _noise_removed(numbers: Mapping[str, Number]) -> str:
