@@ -212,8 +212,15 @@ def call(command: Sequence[str]) -> Cost:
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise NotRunError((said.strip().splitlines() or [f"exit status {process.returncode}"])[-1])
+        raise NotRunError(_last_error(said) or f"exit status {process.returncode}")
     return Cost(time.monotonic() - start, used.ru_maxrss * 1024 / 1e9)
+
+
+def _last_error(said: str) -> str:
+    """The last line that speaks of an error, or just the last one, fit for a cell of a table."""
+    lines = [line.strip() for line in said.splitlines() if line.strip() and "http" not in line]
+    errors = [line for line in lines if "error" in line.lower()]
+    return (errors or lines or [""])[-1].replace("|", "/")[:200]
 
 
 def grid_of(shot: Shot, recipe: Recipe) -> Grid:

@@ -119,9 +119,8 @@ def _stack(found: Measurement) -> Float[Tensor, "blocks stack rings"]:
 
 
 def _without_gaps(units: Float[Tensor, "units stack rings"]) -> Float[Tensor, "units stack rings"]:
-    """The tables with zeros for what only some units lack (a neighbour to be unrelated to), NaN for what all lack."""
-    nowhere = units.isnan().all(dim=0)
-    return units.nan_to_num(0.0).masked_fill(nowhere, torch.nan)
+    """The tables with the others' mean for what only some units lack (an unrelated neighbour), NaN for what all lack."""
+    return torch.where(units.isnan(), units.nanmean(dim=0), units)
 
 
 def _groups(

@@ -200,7 +200,7 @@ def save_measurement(path: Path, measurement: Measurement) -> None:
 def load_measurement(path: Path) -> Measurement:
     """Read a measurement. Raises UserError where the file is not one, or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             facts = json.loads(file["facts"].tobytes())
             return Measurement(torch.from_numpy(file["blocks"].astype(np.float64)), facts)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:

@@ -75,7 +75,9 @@ def _compare(folder: Path, star: Path) -> int:
     print(f"  raw                           {mean.raw:.3f}")
     print(f"  best plain low-pass ({mean.lowpass_A:3.0f} Å)   {mean.lowpass:.3f}")
     print(f"  denoised                      {mean.denoised:.3f}")
-    print(f"\nOpen {folder / 'report.html'} in a browser; look at {folder / 'demo.png'} and {folder / 'demo_curves.png'}")
+    print(
+        f"\nOpen {folder / 'report.html'} in a browser; look at {folder / 'demo.png'} and {folder / 'demo_curves.png'}"
+    )
     if mean.denoised <= max(mean.raw, mean.lowpass):
         print("The network has not learned to beat a low-pass: something is wrong, or --minutes is too short.")
         return 1

@@ -96,5 +96,20 @@ def _drawn_from_nothing(table: Table, power_denoised: Float[Tensor, "*batch ring
 
 
 def overall(table: Table) -> Numbers:
-    """The quantities of the whole image: those of the table summed over all rings."""
-    return {name: value[..., 0] for name, value in decompose(table.sum(dim=-1, keepdim=True)).items()}
+    """The quantities of the whole image: those of the table summed over all rings.
+
+    ``var_invented`` is summed over rings, so that a filter whose gain differs from ring to ring has invented nothing.
+    """
+    whole = {name: value[..., 0] for name, value in decompose(table.sum(dim=-1, keepdim=True)).items()}
+    return whole | {"var_invented": _invented(table).sum(dim=-1)}
+
+
+def _invented(table: Table) -> Float[Tensor, "*batch rings"]:
+    """What is drawn into both halves and no gain could make of the signal; all of it where there is no signal.
+
+    Of cov(D1, D2) no less than nothing and no more than all can be signal, whatever noise says of a weak ring.
+    """
+    signal, drawn = covariance(table, "M1", "M2"), covariance(table, "D1", "D2")
+    across = (covariance(table, "M1", "D2") + covariance(table, "M2", "D1")) / 2
+    explained = torch.where(signal > 0, across.square() / signal, 0.0)
+    return drawn - explained.minimum(drawn.clamp(min=0))

@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from scipy.stats import norm, t
+
 Interval = Mapping[str, float | None]
 Numbers = Mapping[str, Interval]
 
 _STRANGE = 4.0
+_LARGEST_SCORE = 37.0  # beyond it a tail of the normal distribution is no double any more
+_FREEDOM_OF_SPREAD = 0.7  # with it 1 in 100 of sets of 8 like micrographs, and 1 in 8 of 300, has one beyond 4
 _OUTLIER_KEYS = ("snr_raw", "correlation_denoised", "bias_share", "invented_share", "calibration")
 _LOG_KEYS = ("snr_raw", "bias_share", "invented_share")
 
@@ -54,12 +58,11 @@ def _against_wiener(numbers: Numbers) -> str:
 
 
 def _beats_wiener(numbers: Numbers) -> int:
-    """1 beyond doubt, −1 where it does not, 0 where the interval has one in it."""
-    ratio = numbers["advantage_over_wiener"]
-    low, high = (_at(ratio) if ratio[end] is None else ratio[end] for end in ("low", "high"))
-    assert low is not None
-    assert high is not None
-    return 1 if low > 1 else -1 if not high > 1 else 0
+    """1 beyond doubt, −1 where it does not, 0 where the interval has one in it or there is none, or no signal."""
+    low, high = numbers["advantage_over_wiener"]["low"], numbers["advantage_over_wiener"]["high"]
+    if low is None or high is None or not _at(numbers["frc_raw"]) > 0:
+        return 0
+    return 1 if low > 1 else -1 if high <= 1 else 0
 
 
 def warnings(groups: Sequence[Mapping[str, Any]], has_model: bool) -> list[str]:
@@ -71,14 +74,15 @@ def warnings(groups: Sequence[Mapping[str, Any]], has_model: bool) -> list[str]:
         found.append(
             "Every micrograph here was trained on: the numbers may flatter the model. Train with some held out, or evaluate others."
         )
-    if not _at(numbers["signal_to_error_denoised"]) > _at(numbers["signal_to_error_wiener"]):
-        found.append(
-            "The denoised images are no better than a plain Wiener filter would be: train longer, or on more data."
-        )
+    if not _at(numbers["frc_raw"]) > 0:
+        return [*found, "The halves have no signal in common: nothing can be said of what became of it."]
+    if _at(numbers["signal_to_error_denoised"]) <= _at(numbers["signal_to_error_wiener"]):
+        cure = ": train longer, or on more data" if has_model else ""
+        found.append(f"The denoised images are no better than a plain Wiener filter would be{cure}.")
     if abs(_at(numbers["calibration"]) - 1) > 0.25:
         found.append(
             f"The denoised images are not in the scale of the data: multiplying them by {_at(numbers['calibration']):.2f} would bring "
-            "them nearer. For another program's images give --fit_scale."
+            f"them nearer.{'' if has_model else ' Of programs that do not keep it, give --fit_scale.'}"
         )
     fine = [
         value
@@ -113,7 +117,11 @@ def remarks(numbers: Numbers, facts: Mapping[str, Any]) -> list[str]:
 
 
 def strangeness(everything: Sequence[Numbers]) -> list[float]:
-    """How far each micrograph is from the others: the largest robust z-score of what is compared."""
+    """How far each micrograph is from the others: the largest robust z-score of what is compared.
+
+    The spread of a few micrographs is known badly: a distance counts as Student's t of as many degrees of freedom as
+    the median absolute deviation has, and what comes back is the z-score of a normal distribution that is as unlikely.
+    """
     scores = [0.0] * len(everything)
     for key in _OUTLIER_KEYS:
         values = [_scaled(numbers, key) for numbers in everything]
@@ -124,8 +132,13 @@ def strangeness(everything: Sequence[Numbers]) -> list[float]:
         spread = 1.4826 * median(abs(value - middle) for value in known)
         for index, value in enumerate(values):
             if value is not None and spread > 0:
-                scores[index] = max(scores[index], abs(value - middle) / spread)
+                scores[index] = max(scores[index], _z_score(abs(value - middle) / spread, len(known)))
     return scores
+
+
+def _z_score(distance: float, count: int) -> float:
+    freedom = _FREEDOM_OF_SPREAD * (count - 1)
+    return min(float(norm.isf(t.sf(distance, freedom))), _LARGEST_SCORE)
 
 
 def is_strange(score: float) -> bool:

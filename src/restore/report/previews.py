@@ -37,7 +37,7 @@ def save_previews(
     path = start.with_name(f"{start.name}_support.png")
     _save(
         path,
-        Image.fromarray(overlay(support), "RGBA").resize((size[1] // 2, size[0] // 2), Image.Resampling.BICUBIC),
+        Image.fromarray(overlay(support), "RGBA").resize((size[1] // 2, size[0] // 2), Image.Resampling.BILINEAR),
         "PNG",
     )
     names["support"] = f"{path.parent.name}/{path.name}"

@@ -27,7 +27,6 @@ def error_curves(evaluation: Mapping[str, Any]) -> Figure:
     _draw(axes, evaluation, ("signal_to_error_raw", "signal_to_error_wiener", "signal_to_error_denoised"))
     axes.set_yscale("log")
     axes.set_ylabel("signal / error")
-    axes.legend(frameon=False)
     return figure
 
 
@@ -38,7 +37,6 @@ def shares(evaluation: Mapping[str, Any]) -> Figure:
     axes.set_ylim(-0.1, 1.5)
     axes.axhline(0, color="black", linewidth=0.5)
     axes.set_ylabel("share")
-    axes.legend(frameon=False)
     return figure
 
 
@@ -63,6 +61,8 @@ def _draw(axes: Axes, evaluation: Mapping[str, Any], keys: Sequence[str]) -> Non
         label, colour, line = _STYLES[key]
         axes.plot(frequency[seen], value, label=label, color=colour, linestyle=line)
         axes.fill_between(frequency[seen], low, high, color=colour, alpha=0.2, linewidth=0)
+    if axes.lines:
+        axes.legend(frameon=False)
 
 
 def _numbers(values: Sequence[float | None]) -> Float[np.ndarray, "rings"]:
