@@ -212,7 +212,7 @@ def call(command: Sequence[str]) -> Cost:
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise NotRunError(_last_error(said) or f"exit status {process.returncode}")
+        raise NotRunError(f"exit status {process.returncode}; {_last_error(said)}")
     return Cost(time.monotonic() - start, used.ru_maxrss * 1024 / 1e9)
 
 

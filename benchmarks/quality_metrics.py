@@ -97,7 +97,7 @@ def score_by_truth(
 def score_by_halves(raw: Triple, denoised: Triple, pixel_size_yx_A: tuple[float, float], bands: Bands) -> Score:
     """The score of halves without any truth: each denoised one against the *other* raw one.
 
-    The correlation with the unknown noise-free image is √(cov(M1, D2) cov(M2, D1) / (cov(M1, M2) √(var D1 · var D2))), signed;
+    The correlation with the unknown noise-free image is ½ (cov(M1, D2) + cov(M2, D1)) / √(cov(M1, M2) √(var D1 · var D2));
     var(S) = cov(M1, M2), and var(B) is SPEC's: cov(D1, D2) + cov(M1, M2) − cov(M1, D2) − cov(M2, D1) (Palovcak 2020, S2.2).
     """
     images = torch.stack([raw.even, raw.odd, denoised.even, denoised.odd])

@@ -85,6 +85,9 @@ def here(project, tmp_path, monkeypatch):
     root, own = logging.getLogger(), logging.getLogger("restore")
     before = root.handlers[:], root.level, own.level
     monkeypatch.chdir(shutil.copytree(project, tmp_path / "here"))
+    monkeypatch.setattr(
+        "restore.cli.evaluate.save_png", lambda figure, path: None
+    )  # half a second; the project has them
     yield tmp_path / "here"
     root.handlers[:], root.level, own.level = before
 

@@ -383,6 +383,23 @@ def test_training_starts_from_an_initial_model(here):
     assert onward.provenance["inputs"]["initial"] == "Models/model.safetensors"
 
 
+def test_what_the_initial_model_was_trained_on_is_not_held_out_of_the_next(here):
+    first = load_model(Path("Models/model.safetensors")).training
+    seeds = iter(range(1, 20))
+    while True:
+        line = f"train -t training_data.hdf -x onward --seed {next(seeds)} {SMALL}"
+        assert restore(f"{line} --steps 1 --overwrite") == 0
+        own = load_model(Path("Models/onward.safetensors")).training
+        if own["held_out"] != first["held_out"]:
+            break
+    assert restore(f"{line} --steps 1 --overwrite -i Models/model.safetensors") == 0
+    for more in ("", "--resume --steps 2"):
+        assert not more or restore(f"train -x onward {more}") == 0
+        onward = load_model(Path("Models/onward.safetensors")).training
+        assert set(onward["trained_on"]) == {*first["trained_on"], *own["trained_on"]}
+        assert not set(onward["held_out"]) & set(first["trained_on"])
+
+
 def test_the_papers_preset_is_recorded_and_what_is_typed_goes_before_it(here):
     assert restore(f"train -t training_data.hdf -x paper --preset paper --steps 1 {SMALL}") == 0
     settings = json.loads(Path("Models/paper.settings.json").read_text())["settings"]

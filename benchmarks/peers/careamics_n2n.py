@@ -47,8 +47,8 @@ def denoise(careamist: CAREamist, path: Path) -> float:
     """Denoise one image where it lies; the seconds that it took come back."""
     start = time.monotonic()
     image = np.load(path)
-    sides = [min(TILE_PX, 1 << (side.bit_length() - 1)) for side in image.shape]  # tiles must be powers of two
-    tiles = {"tile_size": tuple(sides), "tile_overlap": (OVERLAP_PX, OVERLAP_PX)}
+    side = min(TILE_PX, 1 << (min(image.shape).bit_length() - 1))  # tiles must be square, their side a power of two
+    tiles = {"tile_size": (side, side), "tile_overlap": (OVERLAP_PX, OVERLAP_PX)}
     predicted, _ = careamist.predict(image[None], axes="SYX", batch_size=1, num_workers=0, checkpoint="last", **tiles)
     np.save(path, np.asarray(predicted[0], dtype=np.float32).reshape(image.shape))
     return time.monotonic() - start

@@ -82,10 +82,12 @@ def run(namespace: argparse.Namespace) -> int:
                 "made_of": data.provenance.get("made_of"),
                 "micrographs": len(data.pairs),
                 "initial": namespace.initial_model,
+                "trained_on_before": _trained_on_before(namespace, initial, files),
             },
         )
         model = _train(state, data, settings, place, (files, made))
         if place.leads:
+            model = replace(model, training=_whole_record(model.training, made["inputs"]["trained_on_before"]))
             save_model(files.model, replace(model, provenance=made))
             save_png(losses(model.training["history"]), files.picture)
             _say_result(model, files)
@@ -120,6 +122,22 @@ def _refuse_other_data(data: PatchFile, files: RunFiles) -> None:
 
 def _initial_model(namespace: argparse.Namespace) -> Model | None:
     return load_model(namespace.initial_model) if namespace.initial_model and not namespace.resume else None
+
+
+def _trained_on_before(namespace: argparse.Namespace, initial: Model | None, files: RunFiles) -> list[str]:
+    """The micrographs that the initial model has seen, also where its run is resumed."""
+    if namespace.resume:
+        return load_run(files.state)["inputs"].get("trained_on_before", [])
+    return list(initial.training.get("trained_on", [])) if initial else []
+
+
+def _whole_record(training: Mapping[str, Any], before: list[str]) -> dict[str, Any]:
+    """The training record with what the initial model was trained on: that is no longer held out."""
+    return {
+        **training,
+        "trained_on": sorted({*training["trained_on"], *before}),
+        "held_out": [name for name in training["held_out"] if name not in before],
+    }
 
 
 def _patch_file(namespace: argparse.Namespace, files: RunFiles, place: Place, patch_px: int) -> Path:
