@@ -60,3 +60,10 @@ def test_every_epoch_of_a_run_ends_exactly_once(steps, epochs):
     ends = [run.epoch(run.progress(step, 0)) for step in range(steps + 1)]
     assert ends[0] == 0 and ends[-1] == run.epochs
     assert all(0 <= after - before <= 1 for before, after in pairwise(ends))
+
+
+def test_a_run_of_minutes_measures_its_loss_no_more_often_than_every_fifty_steps():
+    slow, counted = budget(None, 2, 1, 500), budget(100, None, 1, 500)
+    assert not slow.ends_epoch(0.5, 0, 49) and slow.ends_epoch(0.5, 0, 50) and slow.ends_epoch(1, 0, 1)
+    assert not slow.ends_epoch(0.5, slow.epoch(0.5), 50)
+    assert counted.ends_epoch(0.5, 0, 1)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 WARM_UP = 0.02
+MIN_STEPS = 50
 
 
 def cosine(progress: float) -> float:
@@ -44,6 +45,15 @@ class Budget:
     def epoch(self, progress: float) -> int:
         """The epoch that this point of the run lies in, from 0; the end is ``epochs``."""
         return int(progress * self.epochs + 1e-9)
+
+    def ends_epoch(self, progress: float, epoch: int, steps: int) -> bool:
+        """Whether an epoch ends here, ``steps`` after ``epoch`` did.
+
+        On a slow machine a run of so many minutes has longer epochs, of 50 steps at least: at the end of each the held-out
+        loss is measured, which costs as much as several steps.
+        """
+        long_enough = progress >= 1 or self.steps is not None or steps >= MIN_STEPS
+        return self.epoch(progress) > epoch and long_enough
 
 
 def budget(steps: int | None, minutes: float | None, epochs: int, batches_per_epoch: int) -> Budget:

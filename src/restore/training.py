@@ -173,7 +173,7 @@ def train(state: TrainingState, data: PatchFile, settings: TrainingSettings, pla
             state.seconds = place.agree(time.monotonic() - started)
             progress = run.progress(state.step, state.seconds)
             watcher.step(progress, state)
-            if run.epoch(progress) > state.epoch:
+            if run.ends_epoch(progress, state.epoch, state.loss_steps):
                 state.epoch = run.epoch(progress)
                 _end_epoch(state, data, parts.held_out, settings, place)
                 watcher.epoch(state)

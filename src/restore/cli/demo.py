@@ -29,7 +29,7 @@ TRAINING = ("--filters=16", "--blocks=2", "--batch_size=4", "--patch_px=96", "--
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore demo``."""
     parser.add_argument("folder", type=Path, nargs="?", default=Path("demo"), help="where it happens (default: demo)")
-    parser.add_argument("--minutes", type=float, default=2.0, metavar="X", help="minutes of training (default: 2)")
+    parser.add_argument("--steps", type=int, default=400, metavar="N", help="steps of training (default: 400)")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier demo")
 
 
@@ -40,7 +40,7 @@ def run(namespace: argparse.Namespace) -> int:
     steps = [
         ["simulate", str(folder), *SESSION, *again],
         ["train", "-m", str(star), "-r", str(RESOLUTION_A), "-d", str(folder / "Models"), "-x", "demo",
-         "-f", str(folder / "training_data.hdf"), f"--minutes={namespace.minutes}", *TRAINING, *again],
+         "-f", str(folder / "training_data.hdf"), f"--steps={namespace.steps}", *TRAINING, *again],
         ["denoise", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"), *again],
         ["evaluate", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"), "-o", str(folder / "evaluation")],
         ["report", str(folder / "evaluation"), "-o", str(folder / "report.html")],
@@ -79,7 +79,7 @@ def _compare(folder: Path, star: Path) -> int:
         f"\nOpen {folder / 'report.html'} in a browser; look at {folder / 'demo.png'} and {folder / 'demo_curves.png'}"
     )
     if mean.denoised <= max(mean.raw, mean.lowpass):
-        print("The network has not learned to beat a low-pass: something is wrong, or --minutes is too short.")
+        print("The network has not learned to beat a low-pass: something is wrong, or --steps are too few.")
         return 1
     return 0
 
