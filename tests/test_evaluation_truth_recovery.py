@@ -145,11 +145,6 @@ def test_the_error_is_what_one_sees_with_the_truth_in_hand():
     assert float(found["signal_to_error_denoised"]) == pytest.approx(float(truth), rel=0.03)
 
 
-def coverage(repetitions, units, truth, quantity):
-    """How many of the repetitions have an interval that holds the truth."""
-    return sum(holds(estimates_of(units(index), resamples=300)[quantity], truth) for index in range(repetitions))
-
-
 @pytest.mark.parametrize("blocks", [1, 4], ids=["eight micrographs", "the patches of one"])
 def test_the_intervals_cover_the_truth_as_often_as_they_say(blocks):
     """At least 85 of 100 at a nominal 90 %, for signal, bias and the ratios."""
@@ -157,8 +152,9 @@ def test_the_intervals_cover_the_truth_as_often_as_they_say(blocks):
     everything = [units_of(with_bias(0.1), count, size, 64, blocks, first_seed=100 * index) for index in range(100)]
     truth = overall(torch.cat(everything).sum(dim=0))  # the mean of all is 10 times nearer to it than one is
     assert truth["bias_share"] == pytest.approx(0.1, rel=0.03) and truth["gain"] == pytest.approx(1, rel=0.01)
+    found = [estimates_of(units, resamples=300) for units in everything]
     for quantity in ("snr_raw", "bias_share", "gain", "correlation_denoised", "signal_to_error_denoised"):
-        covered = coverage(100, lambda index: everything[index], float(truth[quantity]), quantity)
+        covered = sum(holds(each[quantity], truth[quantity]) for each in found)
         assert 85 <= covered <= 98, f"{quantity}: {covered}"
 
 
