@@ -19,13 +19,13 @@ import machine
 from restore.checkpoint import Model, load_model
 from restore.cli.main import main as restore
 from restore.evaluation.spectra import RingCovariances, ring_covariances
+from restore.inference.choice import engine_for
+from restore.inference.tiling import apply_network
 from restore.io.images import read_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.micrograph import Micrograph
-from restore.precision import resolve_precision
 from restore.preprocessing import Prepared, Recipe, prepare
 from restore.report.figures import Panel, save_png, side_by_side
-from restore.tiling import apply_network
 
 RING_PER_A = 1 / 600
 HIGHPASS_A = Recipe.highpass_A
@@ -101,10 +101,8 @@ def main() -> None:
     model = load_model(folder / "k2.safetensors")
     micrograph = read_micrographs(chosen.star, needs=Needs(halves=True)).micrographs[0]
     halves = prepared_halves(micrograph, model)
-    dtype = resolve_precision("auto", torch.device("cpu"))
-    images = torch.stack(
-        [half.image for half in halves] + [apply_network(model.network, h.image, dtype) for h in halves]
-    )
+    engine = engine_for(model.network, torch.device("cpu"))
+    images = torch.stack([half.image for half in halves] + [apply_network(engine, h.image) for h in halves])
     print(f"{machine.describe()}; trained {model.training['seconds']:.0f} s, {model.training['steps']} steps")
     print(f"best epoch: {model.training['best']}")
     grid = halves[0].grid

@@ -208,20 +208,21 @@ def main() -> None:
     chosen, options = parsed(None)
     methods = methods_for(chosen, options)
     folder = Path(tempfile.mkdtemp(prefix="restore_quality_"))
+    record: dict[str, object] = {"machine": machine.describe(), "exams": (done := [])}
+    print(machine.describe())
     try:
-        found = [(exam, examine(exam, methods, folder)) for exam in exams(chosen, folder)]
+        for exam in exams(chosen, folder):
+            outcomes = examine(exam, methods, folder)
+            print(f"\n{exam.name}\n\n" + "\n".join(table(exam, outcomes)), flush=True)
+            if exam.shots[0].truth is not None:
+                print("\n" + "\n".join(conditions_table(exam, outcomes)), flush=True)
+            done.append(as_json(exam, outcomes))
+            if chosen.output:
+                chosen.output.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     finally:
         shutil.rmtree(folder)
-    print(machine.describe())
-    for exam, outcomes in found:
-        print(f"\n{exam.name}\n\n" + "\n".join(table(exam, outcomes)))
-        if exam.shots[0].truth is not None:
-            print("\n" + "\n".join(conditions_table(exam, outcomes)))
     for note in absences(chosen):
         print(f"\n{note}")
-    if chosen.output:
-        record = {"machine": machine.describe(), "exams": [as_json(*pair) for pair in found]}
-        chosen.output.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def absences(chosen: argparse.Namespace) -> list[str]:

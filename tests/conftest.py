@@ -21,7 +21,7 @@ SHAPE_CHECKED = [
     "restore.network",
     "restore.preprocessing",
     "restore.patches",
-    "restore.tiling",
+    "restore.inference",
     "restore.denoising",
     "restore.simulation",
     "restore.evaluation",

@@ -677,7 +677,7 @@ def test_an_interrupted_prepare_leaves_nothing(refused, monkeypatch):
 
 
 def test_an_interrupted_denoising_keeps_what_is_whole_and_a_rerun_finishes(monkeypatch, capsys):
-    denoise, calls = production.denoise, []
+    denoise, calls = production.denoise_with, []
 
     def interrupted(*arguments):
         calls.append(1)
@@ -685,7 +685,7 @@ def test_an_interrupted_denoising_keeps_what_is_whole_and_a_rerun_finishes(monke
             signal.raise_signal(signal.SIGINT)
         return denoise(*arguments)
 
-    monkeypatch.setattr(production, "denoise", interrupted)
+    monkeypatch.setattr(production, "denoise_with", interrupted)
     assert restore(*DENOISE, "-o", "out") == 130
     assert "Interrupted. What was finished is kept." in capsys.readouterr().err
     assert left_on(Path("out")) <= {"mics/a_DW.mrc"}

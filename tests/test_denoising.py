@@ -35,7 +35,7 @@ def model(recipe):
 @pytest.fixture
 def nothing_is_changed(monkeypatch):
     """A network that returns its input."""
-    monkeypatch.setattr(denoising, "apply_network", lambda network, image, dtype, tile_px: image)
+    monkeypatch.setattr(denoising, "apply_network", lambda engine, image, tile_px: image)
 
 
 def micrograph(ctf=CTF):
@@ -107,7 +107,7 @@ def test_averaged_halves_have_the_grey_values_of_the_full_sum(share):
 
 def test_the_two_halves_are_denoised_apart(monkeypatch):
     seen = []
-    monkeypatch.setattr(denoising, "apply_network", lambda network, image, dtype, tile_px: seen.append(image) or image)
+    monkeypatch.setattr(denoising, "apply_network", lambda engine, image, tile_px: seen.append(image) or image)
     halves = (noise((96, 96), 1), noise((96, 96), 2))
     run(halves[0] + halves[1], PLAIN, replace(SETTINGS, average_halves=True), halves=halves)
     assert len(seen) == 2 and not torch.allclose(seen[0], seen[1], atol=0.5)

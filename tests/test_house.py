@@ -28,7 +28,7 @@ FLOORS = (
         "pipeline",
     ),
     ("provenance", "processes", "ctf", "io", "evaluation"),
-    ("preprocessing", "simulation", "tiling", "report"),
+    ("preprocessing", "simulation", "inference", "report"),
     ("patches", "checkpoint"),
     ("preparation", "denoising", "measurement"),
     ("training", "production", "journal", "examination"),

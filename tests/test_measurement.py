@@ -13,6 +13,8 @@ from restore import fourier
 from restore.ctf import ctf_sign
 from restore.errors import UserError
 from restore.evaluation.decomposition import PAIRS, covariance, overall
+from restore.inference.pytorch_engine import PyTorchEngine
+from restore.inference.tiling import apply_network
 from restore.measurement import (
     Measurement,
     Sampling,
@@ -27,7 +29,6 @@ from restore.measurement import (
 )
 from restore.micrograph import Micrograph
 from restore.preprocessing import cropped_grid, prepare
-from restore.tiling import apply_network
 
 UNFLIPPED = replace(RECIPE, phase_flip=False)
 
@@ -56,14 +57,15 @@ def whole(measurement):
 
 def test_a_model_is_applied_to_each_half_and_to_what_they_do_not_share():
     raw, known = halves(), model()
-    found = views_of_model(raw, micrograph(), known, "float32")
+    engine = PyTorchEngine(known.network, torch.device("cpu"))
+    found = views_of_model(raw, micrograph(), known.recipe, engine)
     prepared = [prepare(half, PIXEL_A, CTF, known.recipe).image for half in raw]
     for index in (0, 1):
         assert torch.equal(found.raw[index], prepared[index])
-        assert torch.equal(found.denoised[index], apply_network(known.network, prepared[index]))
+        assert torch.equal(found.denoised[index], apply_network(engine, prepared[index]))
     assert torch.allclose(found.nothing[0], (prepared[0] - prepared[1]) / 2**0.5)
-    assert torch.equal(found.nothing[1], apply_network(known.network, found.nothing[0]))
-    tiled = views_of_model(raw, micrograph(), known, "float32", tile_px=64)
+    assert torch.equal(found.nothing[1], apply_network(engine, found.nothing[0]))
+    tiled = views_of_model(raw, micrograph(), known.recipe, engine, tile_px=64)
     assert torch.allclose(tiled.denoised[0], found.denoised[0], atol=1e-4)
 
 

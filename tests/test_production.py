@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from restore.checkpoint import Model
-from restore.denoising import DenoisingSettings
+from restore.denoising import DenoisingSettings, denoiser_for
 from restore.errors import UserError
 from restore.io.mrc import mrc_labels, write_mrc
 from restore.micrograph import CTFParameters, Micrograph
@@ -35,6 +35,10 @@ CTF = CTFParameters(12000.0, 12000.0, 0.0, 300.0, 2.7, 0.07)
 def model(seed=0, recipe=Recipe(max_resolution_A=5.0, phase_flip=False)):  # noqa: B008
     network = build_network(NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(seed)).eval()
     return Model(network, recipe)
+
+
+def denoiser(settings):
+    return denoiser_for(model(), settings, torch.device("cpu"))
 
 
 def micrograph(name="a.mrc", folder=Path(), row=0, **more):
@@ -200,7 +204,7 @@ def four_jobs(tmp_path):
 
 def test_a_bad_micrograph_is_skipped_with_its_reason_and_the_rest_are_done(four_jobs):
     seen = []
-    outcome = produce(four_jobs, model(), "m.safetensors", SETTINGS, lambda outcome: seen.append(len(outcome.failed)))
+    outcome = produce(four_jobs, denoiser(SETTINGS), "m.safetensors", lambda outcome: seen.append(len(outcome.failed)))
     assert [job.micrograph.row for job in outcome.done] == [0, 3]
     assert [job.micrograph.row for job, _ in outcome.failed] == [1, 2]
     assert "m1.mrc" in outcome.failed[0][1]
@@ -212,7 +216,7 @@ def test_a_bad_micrograph_is_skipped_with_its_reason_and_the_rest_are_done(four_
 
 
 def test_what_is_written_is_the_denoised_image_with_the_inputs_pixel_size_and_is_current_then(four_jobs):
-    produce(four_jobs, model(), "m.safetensors", SETTINGS, lambda outcome: None)
+    produce(four_jobs, denoiser(SETTINGS), "m.safetensors", lambda outcome: None)
     job = four_jobs[3]
     with mrcfile.open(job.path) as file:
         assert file.data.shape == (96, 101) and file.data.dtype == np.float32
@@ -225,14 +229,14 @@ def test_what_is_written_is_the_denoised_image_with_the_inputs_pixel_size_and_is
 
 def test_float16_output_is_float16(four_jobs):
     settings = replace(SETTINGS, output_dtype="float16")
-    produce(four_jobs[:1], model(), "m.safetensors", settings, lambda outcome: None)
+    produce(four_jobs[:1], denoiser(settings), "m.safetensors", lambda outcome: None)
     assert mrcfile.read(four_jobs[0].path).dtype == np.float16
 
 
 def test_an_output_that_cannot_be_written_fails_alone(four_jobs):
     blocked = four_jobs[0].path
     blocked.mkdir(parents=True)
-    outcome = produce([four_jobs[0], four_jobs[3]], model(), "m.safetensors", SETTINGS, lambda outcome: None)
+    outcome = produce([four_jobs[0], four_jobs[3]], denoiser(SETTINGS), "m.safetensors", lambda outcome: None)
     assert [job.micrograph.row for job in outcome.done] == [3]
     assert [job.micrograph.row for job, _ in outcome.failed] == [0]
 

@@ -13,16 +13,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.checkpoint import Model
 from restore.errors import UserError
 from restore.evaluation.decomposition import IMAGES, PAIRS, covariance
 from restore.evaluation.spectra import RingAxis, patch_covariances
 from restore.evaluation.support import Support, local_support
+from restore.inference.engine import Engine
+from restore.inference.tiling import apply_network
 from restore.io.atomic import replacing
 from restore.micrograph import Micrograph
-from restore.precision import resolve_precision
 from restore.preprocessing import Grid, Prepared, Recipe, prepare
-from restore.tiling import apply_network
 
 _BLOCKS = 4  # along each axis: few enough to store, many enough to resample
 _LARGEST_PATCH_PX, _SMALLEST_PATCH_PX = 256, 32
@@ -79,14 +78,11 @@ def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sa
     return Sampling(patch_px, RingAxis(rings, 1 / recipe.max_resolution_A / rings))
 
 
-def views_of_model(
-    halves: Halves, micrograph: Micrograph, model: Model, precision: str = "auto", tile_px: int = 0
-) -> Views:
-    """The halves and what the model makes of each, and of their difference, on the network's grid and scale."""
-    first, second = (prepare(half, micrograph.pixel_size_A, micrograph.ctf, model.recipe) for half in halves)
+def views_of_model(halves: Halves, micrograph: Micrograph, recipe: Recipe, engine: Engine, tile_px: int = 0) -> Views:
+    """The halves and what a model's network makes of each, and of their difference, on the network's grid and scale."""
+    first, second = (prepare(half, micrograph.pixel_size_A, micrograph.ctf, recipe) for half in halves)
     nothing = (first.image - second.image) / 2**0.5
-    dtype = resolve_precision(precision, nothing.device)
-    denoised = [apply_network(model.network, image, dtype, tile_px) for image in (first.image, second.image, nothing)]
+    denoised = [apply_network(engine, image, tile_px) for image in (first.image, second.image, nothing)]
     hot_pixels = first.hot_pixels + second.hot_pixels
     return Views(
         (first.image, second.image), (denoised[0], denoised[1]), (nothing, denoised[2]), first.grid, hot_pixels

@@ -4,6 +4,7 @@ Blocks carry the figure's names: ``first``, the encoder's ``down1`` … ``down3`
 (numbered by the level that they join), and ``last``. Sizes are kept as TensorFlow's "same" padding does, with zeros.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -22,7 +23,8 @@ STRIDE = 2**LEVELS
 RESIDUAL_SCALE = 0.1
 """How strongly a wide activation acts before training, relative to Glorot's rule."""
 
-_STRIP_PIXELS = 1 << 14
+STAGES = ("down1", "down2", "down3", "up3", "up2", "up1")
+"""The parts that an image passes one after the other; the first layer belongs to down1, the last ones to up1."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,8 @@ class WideActivation(nn.Module):
 
     def forward(self, x: Float[Tensor, "b f y x"]) -> Float[Tensor, "b f y x"]:
         """The maps plus what the layer adds to them."""
-        return x + self.mix(pad(self._narrowed(x), self.border))
-
-    def _narrowed(self, x: Float[Tensor, "b f y x"]) -> Float[Tensor, "b n y x"]:
-        """The pointwise half, in strips when no gradient is wanted, so that the 4f wide maps never exist whole."""
-        if torch.is_grad_enabled():
-            return self.narrow(relu(self.widen(x)))
-        rows = max(1, _STRIP_PIXELS // (x.shape[0] * x.shape[-1]))
-        strips = [self.narrow(relu(self.widen(strip), inplace=True)) for strip in x.split(rows, dim=-2)]
-        return strips[0] if len(strips) == 1 else torch.cat(strips, dim=-2)
+        wide = relu(self.widen(x), inplace=not torch.is_grad_enabled())
+        return x + self.mix(pad(self.narrow(wide), self.border))
 
 
 class Down(nn.Module):
@@ -122,19 +117,24 @@ class WAUNet(nn.Module):
 
     def forward(self, image: Float[Tensor, "b 1 y x"]) -> Float[Tensor, "b 1 y x"]:
         """The denoised images. Sides must be multiples of 8."""
-        run = partial(checkpoint, use_reentrant=False) if self.gradient_checkpointing else _call
-        x = self.first(image)
-        level1 = run(self.down1, x)
-        level2 = run(self.down2, level1)
-        level3 = run(self.down3, level2)
-        x = run(self.up3, level3, level3)
-        x = run(self.up2, x, level2)
-        x = run(self.up1, x, level1)
-        return self.last(x)
+        run = partial(checkpoint, self.stage, use_reentrant=False) if self.gradient_checkpointing else self.stage
+        return through_stages(run, image)
+
+    def stage(self, name: str, *maps: Tensor) -> Tensor:
+        """One of `STAGES`: a down block takes the maps of a level, an up block those from below and the skip's."""
+        x = self.first(maps[0]) if name == "down1" else maps[0]
+        x = getattr(self, name)(x, *maps[1:])
+        return self.last(x) if name == "up1" else x
 
 
-def _call(block: nn.Module, *maps: Tensor) -> Tensor:
-    return block(*maps)
+def through_stages(run: Callable[..., Tensor], image: Tensor) -> Tensor:
+    """The network's output, with ``run(name, *maps)`` for each of `STAGES`: this is how they are joined."""
+    level1 = run("down1", image)
+    level2 = run("down2", level1)
+    level3 = run("down3", level2)
+    x = run("up3", level3, level3)
+    x = run("up2", x, level2)
+    return run("up1", x, level1)
 
 
 def build_network(settings: NetworkSettings, generator: torch.Generator) -> WAUNet:
@@ -170,19 +170,39 @@ def remove_weight_norm(network: nn.Module) -> None:
         parametrize.remove_parametrizations(conv, "weight")
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How far beyond the pixels that it is right about a stage must read, in pixels of its input."""
+
+    before: int
+    after: int
+
+
+def stage_reach(settings: NetworkSettings, name: str) -> Reach:
+    """The reach of one of `STAGES`: a 4×4 kernel reads 1 before and 2 after, a 3×3 one 1 on each side.
+
+    A down block makes pixel p of 2p … 2p + 1, and its convolution of stride 2 reads 2p + 2 as well.
+    """
+    if name.startswith("up"):
+        return Reach(settings.blocks, 2 * settings.blocks)
+    first = 1 if name == "down1" else 0
+    return Reach(settings.blocks + first, 1 + settings.blocks + first)
+
+
 def receptive_field_px(settings: NetworkSettings) -> int:
     """How far from an output pixel, in input pixels, the network can look: the halo that exact tiles need.
 
-    Walks back through the blocks with the first and last pixel that each layer reads, for the eight positions of
+    Walks back through the stages with the first and last pixel that each reads, for the eight positions of
     an output pixel in the coarsest cell.
     """
     reach = 0
     for pixel in range(STRIDE):
         low = high = pixel
-        for _ in range(LEVELS):  # up1 … up3: `blocks` 4×4 kernels read 1 before and 2 after
-            low, high = low // 2 - settings.blocks, high // 2 + 2 * settings.blocks
-        for _ in range(LEVELS):  # down3 … down1: stride 2 reads 2p … 2p + 2, and `blocks` 3×3 kernels 1 on each side
-            low, high = 2 * low - settings.blocks, 2 * high + 2 + settings.blocks
-        low, high = low - 1, high + 1  # first
+        for name in reversed(STAGES):
+            of_stage = stage_reach(settings, name)
+            if name.startswith("up"):
+                low, high = low // 2 - of_stage.before, high // 2 + of_stage.after
+            else:
+                low, high = 2 * low - of_stage.before, 2 * high + 1 + of_stage.after
         reach = max(reach, pixel - low, high - pixel)
     return reach

@@ -1,7 +1,8 @@
 """Which of the processes of a distributed run this is, and which device it computes on."""
 
 import os
-from collections.abc import Generator, Sequence
+import re
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -63,20 +64,68 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+@dataclass(frozen=True)
+class Launch:
+    """What a launcher says of one of the processes that it started; ``meeting`` is where they find each other."""
+
+    rank: int
+    world_size: int
+    local_rank: int
+    meeting: str
+
+
+def launch(environment: Mapping[str, str]) -> Launch | None:
+    """What torchrun, or else SLURM's srun, has put into the environment; None where this process is alone.
+
+    A batch script that SLURM runs without srun is alone, whatever number of tasks was asked for.
+    """
+    if "WORLD_SIZE" in environment:
+        rank, size, local = (int(environment.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+        found = Launch(rank, size, local, "env://")
+    elif "SLURM_STEP_NUM_TASKS" in environment:
+        names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
+        rank, size, local = (int(environment[name]) for name in names)
+        host = environment.get("MASTER_ADDR") or first_host(environment["SLURM_STEP_NODELIST"])
+        job, step = int(environment["SLURM_JOB_ID"]), int(environment.get("SLURM_STEP_ID", "0"))
+        port = environment.get("MASTER_PORT") or 20000 + (job + 7919 * step) % 10000
+        found = Launch(rank, size, local, f"tcp://{host}:{port}")
+    else:
+        return None
+    return found if found.world_size > 1 else None
+
+
+def first_host(nodes: str) -> str:
+    """The first host of a list as SLURM writes it.
+
+    >>> first_host("gpu[07-09,12],cpu1")
+    'gpu07'
+    >>> first_host("node3,node5")
+    'node3'
+    """
+    prefix, bracket, rest = nodes.partition("[")
+    if not bracket or "," in prefix:
+        return nodes.partition(",")[0]
+    return prefix + re.split("[-,\\]]", rest, maxsplit=1)[0]
+
+
 @contextmanager
 def join_processes(device_name: str) -> Generator[Place]:
-    """The place of this process in the run that torchrun started, or alone where it did not."""
-    world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    if world_size == 1:
-        yield Place(0, 1, pick_device(device_name))
+    """The place of this process in the run that torchrun or srun started, or alone where neither did."""
+    device, launched = pick_device(device_name), launch(os.environ)
+    if launched is None:
+        yield Place(0, 1, device)
         return
-    device = pick_device(device_name)
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    if device.type == "cuda":  # srun may show every process all GPUs of a node, or only its own
+        device = torch.device("cuda", launched.local_rank % torch.cuda.device_count())
         torch.cuda.set_device(device)
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=timedelta(hours=24))
+    distributed.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        init_method=launched.meeting,
+        rank=launched.rank,
+        world_size=launched.world_size,
+        timeout=timedelta(hours=24),
+    )
     try:
-        yield Place(distributed.get_rank(), world_size, device)
+        yield Place(launched.rank, launched.world_size, device)
     finally:
         distributed.destroy_process_group()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from restore.checkpoint import Model
-from restore.denoising import DenoisingSettings, Exposure, OutputType, denoise
+from restore.denoising import Denoiser, DenoisingSettings, Exposure, OutputType, denoise_with
 from restore.errors import UserError
 from restore.io.images import read_image, write_image
 from restore.io.micrographs import MicrographSet
@@ -180,9 +180,8 @@ def read_exposure(micrograph: Micrograph, with_halves: bool) -> Exposure:
 
 def produce(
     jobs: Sequence[Job],
-    model: Model,
+    denoiser: Denoiser,
     model_name: str,
-    settings: DenoisingSettings,
     progress: Callable[[Outcome], None],
 ) -> Outcome:
     """Denoise and write every job, reading ahead and writing behind; a micrograph that fails is noted and skipped.
@@ -190,16 +189,16 @@ def produce(
     A full disk ends it with a UserError: the others would fail too.
     """
     outcome = Outcome()
-    device = next(model.network.parameters()).device
-    read = partial(_read, with_halves=settings.average_halves)
+    read = partial(_read, with_halves=denoiser.settings.average_halves)
     with WriteBehind() as writer:
         for job, exposure in read_ahead(jobs, read):
             try:
-                image = _compute(exposure, job, model, settings, device)
+                image = _compute(exposure, job, denoiser)
             except _FAILURES as error:
                 _fail(outcome, job, error)
             else:
-                writer.submit(partial(_write, outcome, job, image, labels(job, model_name), settings.output_dtype))
+                header, dtype = labels(job, model_name), denoiser.settings.output_dtype
+                writer.submit(partial(_write, outcome, job, image, header, dtype))
             progress(outcome)
     progress(outcome)
     return outcome
@@ -209,13 +208,10 @@ def _read(job: Job, with_halves: bool) -> Exposure:
     return read_exposure(job.micrograph, with_halves)
 
 
-def _compute(
-    exposure: Future[Exposure], job: Job, model: Model, settings: DenoisingSettings, device: torch.device
-) -> Tensor:
-    read = exposure.result()
-    halves = tuple(half.to(device) for half in read.halves) if read.halves else None
-    moved = Exposure(read.full.to(device), halves)  # pyright: ignore[reportArgumentType]
-    return denoise(moved, job.micrograph, model, settings).cpu()
+def _compute(exposure: Future[Exposure], job: Job, denoiser: Denoiser) -> Tensor:
+    read, device = exposure.result(), denoiser.engine.device
+    halves = (read.halves[0].to(device), read.halves[1].to(device)) if read.halves else None
+    return denoise_with(denoiser, Exposure(read.full.to(device), halves), job.micrograph).cpu()
 
 
 def _write(outcome: Outcome, job: Job, image: Tensor, header: list[str], dtype: OutputType) -> None:

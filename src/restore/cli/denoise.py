@@ -3,7 +3,6 @@
 import argparse
 import logging
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from restore.checkpoint import Model, load_model
 from restore.cli.options import add_settings, settings_from
 from restore.cli.progress import Bar
 from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe
-from restore.denoising import DenoisingSettings, merge_band
+from restore.denoising import Denoiser, DenoisingSettings, denoiser_for, merge_band
 from restore.errors import UserError
 from restore.io.atomic import require_writable, write_text
 from restore.io.images import read_image
@@ -23,14 +22,13 @@ from restore.io.micrographs import (
     MicrographSet,
     Needs,
     Part,
-    Problem,
     check_files,
     denoised_star,
     parse_suffixes,
     read_micrographs,
 )
 from restore.io.star import StarFile, write_star
-from restore.processes import pick_device
+from restore.processes import Place, join_processes
 from restore.production import Job, Outcome, OutputSettings, fingerprints, is_current, plan, produce, without_denoised
 from restore.provenance import as_json, provenance
 from restore.report.figures import Panel, save_png, side_by_side
@@ -77,8 +75,10 @@ def run(namespace: argparse.Namespace) -> int:
     star_path = _star_path(chosen, output)
     for folder in {star_path.parent, *(job.path.parent for job in jobs)}:
         require_writable(folder)
-    model = replace(model, network=model.network.to(pick_device(namespace.device)))
-    outcome = _denoise_all(jobs, model, namespace, settings)
+    with join_processes(namespace.device) as place:
+        outcome = _denoise_all(jobs, denoiser_for(model, settings, place.device), namespace, place)
+        if not place.leads:
+            return 0
     if outcome.names:
         made = provenance(settings, {"micrographs": chosen.source, "model": namespace.model, "output": output})
         _write_star(star_path, denoised_star(chosen, outcome.names), made)
@@ -141,40 +141,42 @@ def _write_star(path: Path, star: StarFile, made: dict[str, Any]) -> None:
     write_star(path, star)
 
 
-def _denoise_all(jobs: list[Job], model: Model, namespace: argparse.Namespace, settings: DenoisingSettings) -> Outcome:
-    """What became of every job: those that are current are left, those whose files are bad are noted, the rest done."""
-    needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
+def _denoise_all(jobs: list[Job], denoiser: Denoiser, namespace: argparse.Namespace, place: Place) -> Outcome:
+    """What became of every job: those that are current are left, those whose files are bad are noted, the rest done.
+
+    Every process does its share of the rest and learns what became of all.
+    """
+    needed: tuple[Part, ...] = ("image", *HALVES) if denoiser.settings.average_halves else ("image",)
     _, problems = check_files([job.micrograph for job in jobs], needed)
-    bad = {problem.micrograph.row: problem for problem in problems}
-    current, to_do, failed = _sort(jobs, bad, getattr(namespace, "overwrite", False))
-    if current:
-        log.info("%d of %d micrographs are already denoised", len(current), len(jobs))
-    if not to_do:
-        return Outcome(up_to_date=current, failed=failed)
-    with Bar(len(to_do), "micrographs", "denoising") as bar:
-        outcome = produce(
-            to_do, model, namespace.model.name, settings, lambda told: bar.to(len(told.done) + len(told.failed))
-        )
-    outcome.up_to_date.extend(current)
-    outcome.failed[:0] = failed
+    bad = {problem.micrograph.row: problem.message for problem in problems}
+    outcome = Outcome(failed=[(job, bad[job.micrograph.row]) for job in jobs if job.micrograph.row in bad])
+    good = [job for job in jobs if job.micrograph.row not in bad]
+    to_do = _stale(good, getattr(namespace, "overwrite", False), place)
+    outcome.up_to_date = [job for job in good if job not in to_do]
+    if outcome.up_to_date and place.leads:
+        log.info("%d of %d micrographs are already denoised", len(outcome.up_to_date), len(jobs))
+    mine = _produce(to_do[place.rank :: place.world_size], denoiser, namespace.model.name, place)
+    by_row = {job.micrograph.row: job for job in to_do}
+    outcome.done = [by_row[row] for row in place.gather([job.micrograph.row for job in mine.done])]
+    failed = place.gather([(job.micrograph.row, reason) for job, reason in mine.failed])
+    outcome.failed += [(by_row[row], reason) for row, reason in failed]
     return outcome
 
 
-def _sort(
-    jobs: list[Job], bad: dict[int, Problem], overwrite: bool
-) -> tuple[list[Job], list[Job], list[tuple[Job, str]]]:
-    """The jobs that are done already, those to do, and those that cannot be done."""
-    current: list[Job] = []
-    to_do: list[Job] = []
-    failed: list[tuple[Job, str]] = []
-    for job in jobs:
-        if job.micrograph.row in bad:
-            failed.append((job, bad[job.micrograph.row].message))
-        elif overwrite:
-            to_do.append(job)
-        else:
-            (current if is_current(job) else to_do).append(job)
-    return current, to_do, failed
+def _stale(jobs: list[Job], overwrite: bool, place: Place) -> list[Job]:
+    """The jobs that have no current output; the same in every process, whatever another has finished meanwhile."""
+    stale = set(place.gather([job.micrograph.row for job in jobs if overwrite or not is_current(job)]))
+    return [job for job in jobs if job.micrograph.row in stale]
+
+
+def _produce(jobs: list[Job], denoiser: Denoiser, model_name: str, place: Place) -> Outcome:
+    """What became of this process's share; the leading process's bar tells of its own."""
+    if not jobs:
+        return Outcome()
+    if not place.leads:
+        return produce(jobs, denoiser, model_name, lambda _: None)
+    with Bar(len(jobs), "micrographs", "denoising") as bar:
+        return produce(jobs, denoiser, model_name, lambda told: bar.to(len(told.done) + len(told.failed)))
 
 
 def _report(outcome: Outcome) -> int:

@@ -17,6 +17,7 @@ from restore.cli.progress import Bar
 from restore.cli.recipe import add_phaseflip_options, grid_of, refuse_other_recipe, typed_recipe
 from restore.errors import UsageError, UserError
 from restore.examination import Method, Subject, examine, subjects
+from restore.inference.choice import engine_for
 from restore.io.atomic import require_writable, write_text
 from restore.io.denoised_halves import denoised_halves
 from restore.io.micrographs import (
@@ -196,15 +197,8 @@ def _comparison(
     """What makes comparable views of one micrograph's halves."""
     if model is None:
         return partial(_views_of_others, recipe=recipe, fit=namespace.fit_scale)
-    ready = replace(model, network=model.network.to(place.device))
-    return partial(_views_of_model, model=ready, settings=settings)
-
-
-def _views_of_model(
-    halves: Halves, denoised: Halves | None, micrograph: Micrograph, model: Model, settings: EvaluationSettings
-) -> Views:
-    del denoised
-    return views_of_model(halves, micrograph, model, settings.precision, settings.tile_px)
+    engine = engine_for(model.network, place.device, settings.precision)
+    return lambda halves, _, micrograph: views_of_model(halves, micrograph, recipe, engine, settings.tile_px)
 
 
 def _views_of_others(
