@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 import machine
 from restore.checkpoint import Model, load_model
@@ -25,7 +24,7 @@ from restore.io.images import read_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.micrograph import Micrograph
 from restore.preprocessing import Prepared, Recipe, prepare
-from restore.report.figures import Panel, save_png, side_by_side
+from restore.report.panels import Panel, side_by_side
 
 RING_PER_A = 1 / 600
 HIGHPASS_A = Recipe.highpass_A
@@ -78,8 +77,7 @@ def draw(path: Path, micrograph: Micrograph, denoised: Path) -> None:
     size = micrograph.pixel_size_A
     window = (slice(900, 2900), slice(900, 2900))
     panels = [Panel("raw", _binned(raw[window]), size * 4), Panel("denoised", _binned(clean[window]), size * 4)]
-    save_png(side_by_side(panels), path, dpi=80)
-    Image.open(path).convert("L").save(path, optimize=True)  # grey: a third of the bytes
+    side_by_side(panels).save(path, optimize=True)
 
 
 def _binned(image: torch.Tensor) -> torch.Tensor:

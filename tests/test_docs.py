@@ -25,11 +25,12 @@ def test_every_test_that_the_conventions_name_is_there():
 
 def commands_in(page):
     text = (ROOT / page).read_text().replace("\\\n", " ")
-    lines = re.findall(rf"^ {{0,4}}(restore (?:{'|'.join(COMMANDS)})\b.*)$", text, re.MULTILINE)
-    return [(page, line.split("#")[0]) for line in lines]
+    launcher = r"(?:srun .*?|torchrun .*? -m )?"
+    lines = re.findall(rf"^ {{0,4}}{launcher}(restore (?:{'|'.join(COMMANDS)})\b.*)$", text, re.MULTILINE)
+    return [(page, re.split("[#$]", line)[0]) for line in lines]
 
 
-PAGES = ("README.md", "docs/benchmarks.md", "docs/evaluation.md")
+PAGES = ("README.md", "docs/benchmarks.md", "docs/evaluation.md", "docs/cluster.md")
 
 
 @pytest.mark.parametrize(("page", "line"), [each for page in PAGES for each in commands_in(page)])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from restore import training
-from restore.checkpoint import load_tensors, restore_state, save_state
+from restore.checkpoint import load_model, load_tensors, restore_state, save_state
 from restore.errors import UserError
 from restore.network import NetworkSettings, add_weight_norm, build_network, convolutions
 from restore.patches import Pair, PatchFile, Region
@@ -272,8 +272,8 @@ def test_the_held_out_loss_is_the_mean_over_windows_and_both_roles(make_patches)
     assert found == pytest.approx(np.mean(expected), rel=1e-5)
 
 
-def trained_by_processes(processes, batch_size, patches, folder):
-    options = "--steps 4 --filters 4 --blocks 1 --patch_px 32 --precision float32 --device cpu"
+def trained_by_processes(processes, batch_size, patches, folder, more="--steps 4"):
+    options = f"{more} --filters 4 --blocks 1 --patch_px 32 --precision float32 --device cpu"
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"] if processes == 2 else []
     command = [sys.executable, *launcher, "-m", "restore", "train", "-t", str(patches), "-d", str(folder)]
     command += ["--batch_size", str(batch_size), *options.split()]
@@ -291,3 +291,11 @@ def test_two_processes_give_the_weights_of_one_with_twice_the_batch(make_patches
     assert one.keys() == two.keys()
     assert max((one[name] - two[name]).abs().max() for name in one) < 1e-5
     assert max((one[name] - half[name]).abs().max() for name in one) > 1e-4  # so the test can fail
+
+
+def test_another_number_of_processes_goes_on_with_a_run(make_patches, tmp_path):
+    patches = make_patches()
+    before = trained_by_processes(2, 2, patches, tmp_path)
+    after = trained_by_processes(1, 2, patches, tmp_path, "--resume --steps 6")
+    assert [row["step"] for row in load_model(tmp_path / "model.safetensors").training["history"]][-1] == 6
+    assert max((before[name] - after[name]).abs().max() for name in before) > 1e-5

@@ -38,7 +38,7 @@ class Place:
         """The leading process's value, in every process."""
         if self.world_size == 1:
             return value
-        shared = torch.tensor([value], dtype=torch.float64, device=self.device)
+        shared = torch.tensor([value], dtype=torch.float64)  # on the CPU: a GPU need not be waited for
         distributed.broadcast(shared, src=0)
         return float(shared)
 
@@ -119,7 +119,7 @@ def join_processes(device_name: str) -> Generator[Place]:
         device = torch.device("cuda", launched.local_rank % torch.cuda.device_count())
         torch.cuda.set_device(device)
     distributed.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo",
+        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
         init_method=launched.meeting,
         rank=launched.rank,
         world_size=launched.world_size,

@@ -17,7 +17,8 @@ from restore.io.images import read_image
 from restore.io.micrographs import MicrographSet, read_micrographs
 from restore.micrograph import Micrograph
 from restore.preprocessing import Recipe, prepare
-from restore.report.figures import Panel, ring_curves, save_png, side_by_side
+from restore.report.figures import ring_curves, save_png
+from restore.report.panels import Panel, save_picture, side_by_side
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ def _draw(folder: Path, before: Micrograph, after: Micrograph, recipe: Recipe) -
     images, pixel_size_yx_A = _on_one_grid(before, after, recipe)
     titles = ("truth", "raw", "denoised")
     panels = [Panel(title, image, pixel_size_yx_A[1]) for title, image in zip(titles, images, strict=True)]
-    save_png(side_by_side([panels[1], panels[2], panels[0]]), folder / "demo.png")
+    save_picture(side_by_side([panels[1], panels[2], panels[0]]), folder / "demo.png")
     rings = ring_covariances(images, pixel_size_yx_A, width_per_A=1 / 600)
     curves = {"raw with truth": rings.correlation(0, 1)[1:], "denoised with truth": rings.correlation(0, 2)[1:]}
     save_png(ring_curves(rings.frequency_per_A[1:], curves), folder / "demo_curves.png")

@@ -31,7 +31,7 @@ from restore.io.star import StarFile, write_star
 from restore.processes import Place, join_processes
 from restore.production import Job, Outcome, OutputSettings, fingerprints, is_current, plan, produce, without_denoised
 from restore.provenance import as_json, provenance
-from restore.report.figures import Panel, save_png, side_by_side
+from restore.report.panels import Panel, save_picture, side_by_side
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def _draw(outcome: Outcome, path: Path) -> None:
             for title, image in images.items()
         ]
         try:
-            save_png(side_by_side(panels), path)
+            save_picture(side_by_side(panels), path)
         except UserError as error:
             log.warning("%s", error)
 
