@@ -29,8 +29,8 @@ from restore.preprocessing import (
     cropped_grid,
     prepare,
     replace_hot_pixels,
-    smooth_background,
     transfer,
+    without_background,
 )
 
 PEERS = Path(__file__).with_name("peers")
@@ -208,7 +208,9 @@ def call(command: Sequence[str]) -> Cost:
     """Run a command and account for it; NotRunError with its last word where it fails."""
     start = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    said = process.stderr.read() if process.stderr else ""
+    assert process.stderr is not None
+    with process.stderr:
+        said = process.stderr.read()
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
@@ -242,7 +244,7 @@ def truth_of(shot: Shot, recipe: Recipe) -> Image:
 def flat(path: Path, recipe: Recipe) -> Image:
     """An image without hot pixels and smooth background: what every peer is given, for few could bear them."""
     clean, _ = replace_hot_pixels(torch.from_numpy(read_image(path).data), recipe.hot_pixel_sigma)
-    return clean - smooth_background(clean, recipe.background_order)
+    return without_background(clean, recipe.background_order)
 
 
 def fourier_cropped(image: Image, grid: Grid) -> Image:

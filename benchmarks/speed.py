@@ -1,152 +1,300 @@
-"""How fast restore is here: whole processes timed from outside, as a user meets them.
+"""How fast restore is here: beside Topaz-Denoise, beside plain PyTorch, and beside what the machine can do at all.
 
-    python benchmarks/speed.py [--repeats 3] [--size 4096]
+    python benchmarks/speed.py [--repeats 3] [--size 4096] [--only SECTION ...] [--no-topaz] [-o speed.json]
 
-Measures, on simulated micrographs at 1 Å/px and -r 4.5: seconds and peak memory to denoise one micrograph (in bf16
-where the processor has it, and in float32), micrographs per second in prepare, and patches per second in training
-(the paper's step: batch 10 of 192×192). Prints a Markdown table with the machine above it. Medians of the repeats.
+All in one run, on the CPU, in turns: each turn runs every command once, as a process of its own, and a ratio is the median of the
+ratios within the turns. Micrographs are simulated or noise and weights are fresh, for speed depends on neither. Linux charges a process
+with the most memory that the one which started it ever had, so this one stays small: what is large is done by machine_limits.py.
 """
 
 import argparse
 import csv
-import os
+import json
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import torch
 
 import machine
+import machine_limits
+from machine_limits import Runs, Table, dtype_name, in_turns, middle, number, typical
+from peers.environments import TOPAZ, NotRunError, python_of
+from quality_methods import PEERS, call
+from restore.checkpoint import Model, save_model
+from restore.io.micrographs import read_micrographs
+from restore.io.relion import NAME
+from restore.io.star import read_star, write_star
+from restore.network import NetworkSettings, build_network
+from restore.preprocessing import Recipe
 
 RESTORE = (sys.executable, "-m", "restore")
+WITHIN = (sys.executable, str(Path(__file__).with_name("machine_limits.py")))
+RESOLUTION_A = 4.5
+MODEL, UNFLIPPED_MODEL = "model.safetensors", "unflipped.safetensors"
+PRECISIONS = ("auto",) if dtype_name("auto") == "float32" else ("auto", "float32")
+STARS = {1: "one.star", 4: "micrographs_ctf.star", 12: "dozen.star"}
+LARGE_PIXELS_A = (0.5, 1.0)
+RIVALS = ("one auto", "eager", "topaz", "one float32")
+"""What is compared directly; in each turn these run one after the other."""
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What one command took."""
+class Sizes:
+    """How large everything is. ``training`` lists patches in a step, their side in pixels, and how many steps are timed."""
 
-    wall_s: float
-    peak_GB: float
-
-
-def timed(arguments: Sequence[str]) -> Cost:
-    """Run a restore command and account for it."""
-    start = time.monotonic()
-    process = subprocess.Popen([*RESTORE, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    said = process.stderr.read() if process.stderr else b""
-    _, status, used = os.wait4(process.pid, 0)
-    wall_s = time.monotonic() - start
-    if os.waitstatus_to_exitcode(status) != 0:
-        sys.exit(f"restore {' '.join(arguments)} failed:\n{said.decode()}")
-    return Cost(wall_s, used.ru_maxrss * 1024 / 1e9)
+    micrograph_px: int = 4096
+    large_px: tuple[int, int] = (8184, 11520)
+    network: NetworkSettings = NetworkSettings()
+    training: tuple[tuple[int, int, int], ...] = ((4, 96, 10), (10, 192, 3))
+    limits: tuple[str, ...] = ()
 
 
-def median(costs: Sequence[Cost]) -> Cost:
-    """The median of each figure."""
-    return Cost(statistics.median(c.wall_s for c in costs), statistics.median(c.peak_GB for c in costs))
+QUICK = Sizes(512, (400, 600), NetworkSettings(filters=2, blocks=1), ((4, 96, 2), (10, 192, 1)), ("tiny",))
 
 
-def rows(folder: Path, size: int, repeats: int) -> list[tuple[str, str]]:
-    """Each figure's name and value."""
-    star, model = str(folder / "micrographs_ctf.star"), str(folder / "Models/speed.safetensors")
-    simulation = timed(["simulate", str(folder), "--micrographs=4", f"--size_px={size}"])
-    patches = str(folder / "training_data.hdf")
-    prepare = ["prepare", "-m", star, "-f", patches, "--overwrite"]
-    few, dozen, many = _first(folder, 1), _dozen(folder), median([timed(prepare) for _ in range(repeats)])
-    one = median([timed(["prepare", "-m", few, "-f", patches, "--overwrite"]) for _ in range(repeats)])
-    twelve = timed(["prepare", "-m", dozen, "-f", patches, "--overwrite"])
-    timed(prepare)
-    steps_s = _training_step_s(folder, patches)
-    found = [
-        ("simulate 4 micrographs, s each (with start)", f"{simulation.wall_s / 4:.1f}"),
-        ("prepare, micrographs (pairs) per second", f"{3 / (many.wall_s - one.wall_s):.2f}"),
-        (
-            "prepare, peak memory for 1 / 4 / 12 micrographs, GB",
-            f"{one.peak_GB:.2f} / {many.peak_GB:.2f} / {twelve.peak_GB:.2f}",
-        ),
-        ("training, s per step of 10 × 192²", f"{steps_s:.2f}"),
-        ("training, patches per second", f"{10 / steps_s:.1f}"),
-    ]
-    for precision in ("auto", "float32"):
-        denoise = ["-p", model, "-o", str(folder / "out"), f"--precision={precision}", "--overwrite"]
-        single = median([timed(["denoise", "-m", few, *denoise]) for _ in range(repeats)])
-        several = timed(["denoise", "-m", star, *denoise])
-        all_of_them = timed(["denoise", "-m", dozen, *denoise]) if precision == "auto" else several
-        found += [
-            (f"denoise one, whole process, s ({precision})", f"{single.wall_s:.1f}"),
-            (f"denoise, each further micrograph, s ({precision})", f"{(several.wall_s - single.wall_s) / 3:.1f}"),
-            (
-                f"denoise, peak memory for 1 / 12 (float32: 1 / 4), GB ({precision})",
-                f"{single.peak_GB:.2f} / {all_of_them.peak_GB:.2f}",
-            ),
-        ]
+@dataclass(frozen=True)
+class Contender:
+    """A command that has its turn, or the first one only; ``own`` reads what it measured itself."""
+
+    command: Sequence[str]
+    own: Callable[[], Mapping[str, Any]] = dict
+    once: bool = False
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where a run's files lie, how large they are, and the commands that work on them."""
+
+    folder: Path
+    environments: Path
+    sizes: Sizes
+
+    def paths(self, *names: str) -> list[str]:
+        """Files of the run, as a command is given them."""
+        return [str(self.folder / name) for name in names]
+
+    def denoise(self, source: str, *options: str, model: str = MODEL) -> Contender:
+        """``restore denoise``."""
+        images, weights, output = self.paths(source, model, "out")
+        files = ["-m", images, "-p", weights, "-o", output, "--overwrite"]
+        return Contender([*RESTORE, "denoise", *files, "--device=cpu", *options])
+
+    def prepare(self, star: str, patches: str) -> Contender:
+        """``restore prepare``."""
+        images, output = self.paths(star, patches)
+        return Contender([*RESTORE, "prepare", "-m", images, "-f", output, "--overwrite", "-r", str(RESOLUTION_A)])
+
+    def within(self, name: str, *arguments: str) -> Contender:
+        """One of machine_limits.py's measurements."""
+        found = self.folder / f"{name}.json"
+        return Contender([*WITHIN, str(found), name, *arguments], lambda: json.loads(found.read_text()))
+
+
+def denoise_section(session: Session) -> dict[str, Contender]:
+    """One micrograph and four as a user denoises them, twelve for their memory, and the network alone."""
+    found: dict[str, Contender] = {}
+    for precision in PRECISIONS:
+        for name, star in (("one", STARS[1]), ("four", STARS[4])):
+            found[f"{name} {precision}"] = session.denoise(star, f"--precision={precision}")
+        found[f"network {precision}"] = session.within("network", *session.paths(STARS[1], MODEL), precision)
+    return found | {"twelve auto": replace(session.denoise(STARS[12]), once=True)}
+
+
+def topaz_section(session: Session) -> dict[str, Contender]:
+    """Topaz-Denoise's shipped U-Net on the whole micrograph. NotRunError where it cannot be installed."""
+    python = python_of(TOPAZ, session.environments)
+    image = read_micrographs(session.folder / STARS[1]).micrographs[0].image
+    command = [str(python), str(PEERS / "topaz_command.py"), "denoise", "-d", "-1", "-o", *session.paths("topaz")]
+    return {"topaz": Contender([*command, str(image)])}
+
+
+def large_section(session: Session) -> dict[str, Contender]:
+    """A K3's super-resolution image, and one whose pixels leave four times as much of it to denoise."""
+    found: dict[str, Contender] = {}
+    for pixel_A in LARGE_PIXELS_A:
+        name, sides = f"large_{pixel_A:g}.mrc", map(str, session.sizes.large_px)
+        call(session.within("noise", *session.paths(name), *sides, str(pixel_A)).command)
+        found[f"large {pixel_A:g}"] = session.denoise(name, f"--pixel_size={pixel_A:g}", model=UNFLIPPED_MODEL)
     return found
 
 
-def _first(folder: Path, count: int) -> str:
-    """A STAR file with the first micrographs only."""
-    lines = (folder / "micrographs_ctf.star").read_text().splitlines(keepends=True)
-    rows_there = [line for line in lines if "mic_000" in line]
-    path = folder / f"first_{count}.star"
-    path.write_text("".join(line for line in lines if line not in rows_there[count:]))
-    return str(path)
+def prepare_section(session: Session) -> dict[str, Contender]:
+    """The patch files of one, four and twelve micrographs."""
+    commands = {count: session.prepare(star, "speed.hdf") for count, star in STARS.items()}
+    return {f"prepare {count}": replace(each, once=count == 12) for count, each in commands.items()}
 
 
-def _dozen(folder: Path) -> str:
-    """A STAR file of twelve micrographs: the four, each under three names."""
-    text = (folder / "micrographs_ctf.star").read_text()
-    lines = text.splitlines(keepends=True)
-    extra: list[str] = []
-    for copy in "ab":
-        for line in (line for line in lines if "mic_000" in line):
-            extra.append(line.replace("mic_0", f"{copy}mic_0"))
-        for image in (folder / "Micrographs").glob("mic_*.mrc"):
-            (image.parent / f"{copy}{image.name}").symlink_to(image.name)
-    path = folder / "dozen.star"
-    path.write_text(text.rstrip() + "\n" + "".join(extra) + "\n")
-    return str(path)
+def train_section(session: Session) -> dict[str, Contender]:
+    """Two epochs for each size of step; the second one is timed."""
+    call(session.prepare(STARS[4], "train.hdf").command)
+    settings, found = session.sizes.network, {}
+    forward_flop_per_px = machine_limits.flop_per_px(build_network(settings, torch.Generator()))
+    for batch, patch_px, steps in session.sizes.training:
+        name = f"train{patch_px}"
+        patches, folder = session.paths("train.hdf", "Models")
+        files = ["-t", patches, "-d", folder, "-x", name, "--overwrite"]
+        length = ["--number_of_epochs=2", f"--batches_per_epoch={steps}", "--held_out=0", "--device=cpu"]
+        size = [f"--filters={settings.filters}", f"--blocks={settings.blocks}", f"--patch_px={patch_px}"]
+        own = partial(trained, session.folder / f"Models/{name}.csv", batch, patch_px, forward_flop_per_px)
+        found[name] = Contender([*RESTORE, "train", *files, *length, *size, f"--batch_size={batch}"], own)
+    return found
 
 
-def _training_step_s(folder: Path, patches: str) -> float:
-    """Seconds per step of the paper's size, from the run's own log: the last epoch less the first."""
-    arguments = [
-        "-t",
-        patches,
-        "-d",
-        str(folder / "Models"),
-        "-x",
-        "speed",
-        "--steps=8",
-        "--preset=gpu",
-        "--held_out=0",
-        "--overwrite",
-    ]
-    timed(["train", *arguments])
-    with (folder / "Models/speed.csv").open() as table:
-        epochs = list(csv.DictReader(table))
-    first, last = epochs[1], epochs[-1]
-    return (float(last["seconds"]) - float(first["seconds"])) / (int(last["step"]) - int(first["step"]))
+SECTIONS: dict[str, Callable[[Session], dict[str, Contender]]] = {
+    "machine": lambda session: {"limits": session.within("limits", *session.sizes.limits)},
+    "denoise": denoise_section,
+    "eager": lambda session: {"eager": session.within("eager", *session.paths(STARS[1], MODEL))},
+    "topaz": topaz_section,
+    "large": large_section,
+    "prepare": prepare_section,
+    "train": train_section,
+}
 
 
-def main() -> None:
-    """Measure and print."""
+def trained(table: Path, batch: int, patch_px: int, forward_flop_per_px: float) -> dict[str, float | str]:
+    """What a step cost by the run's own log, a saving of the state included; backward is twice forward's work."""
+    with table.open() as lines:
+        first, *_, last = csv.DictReader(lines)
+    step_s = (float(last["seconds"]) - float(first["seconds"])) / (int(last["step"]) - int(first["step"]))
+    what = f"training step of {batch} × {patch_px}², {dtype_name('auto')}"
+    return machine_limits.work_of(what, dtype_name("auto"), step_s, 3 * forward_flop_per_px * batch * patch_px**2)
+
+
+def set_up(session: Session, sections: Sequence[str]) -> Runs:
+    """Write models and, where they are needed, micrographs; what simulating these took."""
+    network = build_network(session.sizes.network, torch.Generator().manual_seed(0))
+    for name, flip in ((MODEL, True), (UNFLIPPED_MODEL, False)):
+        save_model(session.folder / name, Model(network, Recipe(RESOLUTION_A, phase_flip=flip)))
+    if set(sections) <= {"machine", "large"}:
+        return {}
+    star, size = session.folder / STARS[4], f"--size_px={session.sizes.micrograph_px}"
+    cost = call([*RESTORE, "simulate", str(session.folder), "--micrographs=4", size])
+    rewrite(star, STARS[1], 1)
+    rewrite(star, STARS[12], 4, ("", "a", "b"))
+    return {"simulate": [asdict(cost)]}
+
+
+def rewrite(star: Path, name: str, count: int, prefixes: Sequence[str] = ("",)) -> None:
+    """Write beside a STAR file one of its first micrographs, once under each prefix; links stand for the images."""
+    whole = read_star(star)
+    block = whole.block("micrographs")
+    assert block is not None
+    rows = block.keeping(list(range(count)) * len(prefixes))
+    old = [Path(each) for each in rows.column(NAME)]
+    new = [each.with_name(prefixes[index // count] + each.name) for index, each in enumerate(old)]
+    write_star(star.with_name(name), whole.with_block(rows.with_column(NAME, [str(each) for each in new])))
+    for image in sorted((star.parent / old[0]).parent.glob("mic_*.mrc")):
+        for prefix in filter(None, prefixes):
+            image.with_name(prefix + image.name).symlink_to(image.name)
+
+
+def contenders_of(session: Session, sections: Sequence[str], not_run: dict[str, str]) -> dict[str, Contender]:
+    """Everything that is to be timed, rivals first; why a section cannot be made ready is put into ``not_run``."""
+    found: dict[str, Contender] = {}
+    for name in sections:
+        try:
+            found |= SECTIONS[name](session)
+        except NotRunError as reason:
+            not_run[name] = str(reason)
+    return dict(sorted(found.items(), key=lambda item: item[0] not in RIVALS))
+
+
+def take_turn(turn: int, contenders: Mapping[str, Contender], runs: Runs, not_run: dict[str, str]) -> None:
+    """Run each contender, unless it has failed before or is to run in the first turn only."""
+    for name, contender in contenders.items():
+        if name in not_run or (contender.once and turn > 0):
+            continue
+        print(f"turn {turn + 1}: {name}", file=sys.stderr, flush=True)
+        try:
+            cost = call(contender.command)
+            runs.setdefault(name, []).append({**asdict(cost), **contender.own()})
+        except NotRunError as reason:
+            not_run[name] = str(reason)
+
+
+def processes_table(runs: Runs, not_run: Mapping[str, str]) -> Table:
+    """Seconds and memory of whole processes, and how many times as long as restore's each took."""
+    labels = {f"one {precision}": f"restore denoise, {dtype_name(precision)}" for precision in PRECISIONS}
+    labels |= {"eager": "PyTorch eager, float32, whole, nothing written", "topaz": "Topaz-Denoise, its own U-Net"}
+    labels |= {f"large {pixel_A:g}": f"restore denoise, K3 image, {pixel_A:g} Å/px" for pixel_A in LARGE_PIXELS_A}
+    rows = [["whole process", "s", "GB", "× restore"]]
+    for name, label in labels.items():
+        if name in runs:
+            ratio = middle(its / ours for its, ours in in_turns(runs, "wall_s", name, "one auto"))
+            costs = [typical(runs, name, figure) for figure in ("wall_s", "peak_GB")]
+            rows.append([label, *map(number, costs), number(ratio) if name in RIVALS else ""])
+        elif name in not_run:
+            rows.append([label, f"not run: {not_run[name]}", "", ""])
+    return rows
+
+
+def rates_table(runs: Runs) -> Table:
+    """What further micrographs cost."""
+    rows = [["", ""], ["simulate, s for each of four micrographs", number(typical(runs, "simulate", "wall_s") / 4)]]
+    for precision in PRECISIONS:
+        pairs = in_turns(runs, "wall_s", f"four {precision}", f"one {precision}")
+        further_s = [(four - one) / 3 for four, one in pairs]
+        rows += [[f"denoise, each further micrograph, s ({dtype_name(precision)})", number(middle(further_s))]]
+    rates = [3 / (four - one) for four, one in in_turns(runs, "wall_s", "prepare 4", "prepare 1")]
+    rows += [["prepare, pairs of halves per second", number(middle(rates))]]
+    peaks = {"denoise": ("one auto", "four auto", "twelve auto"), "prepare": [f"prepare {count}" for count in STARS]}
+    for command, names in peaks.items():
+        peaks_GB = " / ".join(number(typical(runs, name, "peak_GB")) for name in names)
+        rows += [[f"{command}, peak memory for 1 / 4 / 12 micrographs, GB", peaks_GB]]
+    return [row for row in rows if row[1].strip("– /") or row == rows[0]]
+
+
+def tables(runs: Runs, not_run: Mapping[str, str]) -> list[Table]:
+    """Every table that has more than a head."""
+    made = [machine_limits.limits_table(runs), processes_table(runs, not_run)]
+    made += [machine_limits.arithmetic_table(runs), rates_table(runs)]
+    return [rows for rows in made if len(rows) > 1]
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--size", type=int, default=4096)
-    chosen = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="restore_speed_"))
+    parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
+    parser.add_argument("--size", type=int, help="side of a simulated micrograph, pixels of 1 Å (default: 4096)")
+    parser.add_argument("--only", nargs="+", choices=tuple(SECTIONS), default=tuple(SECTIONS), help="(default: all)")
+    parser.add_argument("--topaz", action=argparse.BooleanOptionalAction, default=True, help="beside Topaz-Denoise")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes and a tiny network, to see that all runs")
+    parser.add_argument("-o", "--output", type=Path, help="where every figure is written, JSON")
+    parser.add_argument("--environments", type=Path, default=Path.home() / ".cache/restore-benchmarks")
+    chosen = parser.parse_args(arguments)
+    chosen.sections = [name for name in SECTIONS if name in chosen.only and (chosen.topaz or name != "topaz")]
+    sizes = QUICK if chosen.quick else Sizes()
+    chosen.sizes = replace(sizes, micrograph_px=chosen.size or sizes.micrograph_px)
+    return chosen
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print; the exit status says whether all of restore's own ran."""
+    chosen = parsed(arguments)
+    session = Session(Path(tempfile.mkdtemp(prefix="restore_speed_")), chosen.environments, chosen.sizes)
+    not_run: dict[str, str] = {}
     try:
-        table = rows(folder, chosen.size, chosen.repeats)
+        runs = set_up(session, chosen.sections)
+        record = {"machine": machine.describe(), "sizes": asdict(chosen.sizes), "runs": runs, "not_run": not_run}
+        contenders = contenders_of(session, chosen.sections, not_run)
+        for turn in range(chosen.repeats):
+            take_turn(turn, contenders, runs, not_run)
+            if chosen.output:
+                record["tables"] = tables(runs, not_run)
+                chosen.output.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     finally:
-        shutil.rmtree(folder)
-    print(f"{machine.describe()}\n\n| {chosen.size}² at 1 Å/px, -r 4.5 | |\n|---|---|")
-    for name, value in table:
-        print(f"| {name} | {value} |")
+        shutil.rmtree(session.folder)
+    print("\n\n".join([machine.describe(), *map(machine_limits.markdown, tables(runs, not_run))]))
+    for name, reason in not_run.items():
+        print(f"\nNot run: {name}: {reason}")
+    return 1 if set(not_run) - {"eager", "topaz"} else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -165,3 +165,14 @@ def test_rings_are_centred_on_multiples_of_their_width():
             cycles = np.hypot(min(ky, 16 - ky), kx)
             assert abs(int(rings[ky, kx]) - cycles) <= 0.5 + 1e-6
     assert rings[0, 0] == 0 and rings[0, 8] == 8
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (63, 47), (64, 47), (63, 48)])
+@pytest.mark.parametrize("new_shape", [(32, 24), (31, 23), (32, 23), (64, 24)])
+def test_transforms_that_leave_columns_out_are_those_that_do_not(shape, new_shape):
+    new_shape = (min(shape[0], new_shape[0]), new_shape[1])
+    image = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    expected = fourier.crop(fourier.spectrum_of(image), shape, new_shape)
+    torch.testing.assert_close(fourier.cropped_spectrum_of(image, new_shape), expected, atol=1e-7, rtol=1e-5)
+    back = fourier.image_of(fourier.pad(expected, new_shape, shape), shape)
+    torch.testing.assert_close(fourier.padded_image_of(expected, new_shape, shape), back, atol=1e-6, rtol=1e-5)

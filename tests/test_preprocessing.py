@@ -15,11 +15,11 @@ from restore.micrograph import CTFParameters
 from restore.preprocessing import (
     Recipe,
     cropped_grid,
-    full_spectrum,
     prepare,
     replace_hot_pixels,
-    smooth_background,
+    restored_spectrum,
     transfer,
+    without_background,
 )
 
 CTF = CTFParameters(12000.0, 10000.0, 30.0, 300.0, 2.7, 0.07)
@@ -116,10 +116,10 @@ def test_an_ice_gradient_leaves_no_border():
 
 def test_the_background_is_the_polynomial_itself_where_there_is_nothing_else():
     surface = ramp((160, 128), 10.0) + 5  # whole blocks: their means of squares differ from the middle by a constant
-    found = smooth_background(surface, 2)
+    found = surface - without_background(surface, 2)
     assert (found - surface).abs().max() < 0.05
     assert (found - surface).std() < 0.01
-    assert smooth_background(surface, 0).std() < 1e-5
+    assert (surface - without_background(surface, 0)).std() < 1e-5
 
 
 def test_hot_pixels_are_replaced_and_counted_and_nothing_else_is_touched():
@@ -196,6 +196,13 @@ def test_flipping_phases_without_a_ctf_says_what_to_do():
         prepare(noise((96, 96)), 2.0, None, FLIPPED)
 
 
+def on_the_full_grid(prepared):
+    """The spectrum of a denoised image in which nothing was changed, and the frequency there (1/Å)."""
+    grid = prepared.grid
+    spectrum = fourier.pad(restored_spectrum(prepared.image, prepared), grid.shape, grid.full_shape)
+    return spectrum, fourier.frequency_per_A(grid.full_shape, (grid.full_pixel_size_A,) * 2)
+
+
 SHAPES = [(120, 128), (121, 128), (120, 133), (127, 111)]
 
 
@@ -206,7 +213,7 @@ def test_a_wave_inside_the_band_keeps_its_amplitude(shape, cycles):
     image = 6 + 3 * torch.cos(2 * torch.pi * (cycles[0] * y + cycles[1] * x) + 0.4)
     prepared = prepare(image, 2.0, None, replace(PLAIN, background_order=0))
     assert float((prepared.image * prepared.scale).square().mean()) == pytest.approx(9 / 2, rel=2e-2)
-    spectrum, frequency = full_spectrum(prepared.image, prepared)
+    spectrum, frequency = on_the_full_grid(prepared)
     index = (cycles[0] % shape[0], cycles[1])
     whole = fourier.spectrum_of(image)
     passed = fourier.bandpass(frequency[index], PLAIN.highpass_A, PLAIN.max_resolution_A)
@@ -218,7 +225,7 @@ def test_a_wave_inside_the_band_keeps_its_amplitude(shape, cycles):
 def test_there_and_back_is_the_band_limited_input_in_its_own_grey_values(shape):
     image = noise(shape) * 12 + 55
     prepared = prepare(image, 2.0, None, replace(PLAIN, background_order=0))
-    spectrum, frequency = full_spectrum(prepared.image, prepared)
+    spectrum, frequency = on_the_full_grid(prepared)
     nyquist = min(0.5 / side for side in prepared.grid.pixel_size_yx_A)
     expected = fourier.spectrum_of(image) * fourier.bandpass(frequency, PLAIN.highpass_A, PLAIN.max_resolution_A)
     expected = expected * fourier.soft_lowpass(frequency, 0.9 * nyquist, nyquist)

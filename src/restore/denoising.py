@@ -16,7 +16,7 @@ from restore.inference.choice import engine_for
 from restore.inference.engine import Engine
 from restore.inference.tiling import apply_network
 from restore.micrograph import Micrograph
-from restore.preprocessing import Grid, Prepared, full_spectrum, prepare, replace_hot_pixels
+from restore.preprocessing import Grid, Prepared, prepare, prepare_alike, replace_hot_pixels, restored_spectrum
 from restore.settings import setting
 
 OutputType = Literal["float32", "float16"]
@@ -127,16 +127,20 @@ def denoise_with(denoiser: Denoiser, exposure: Exposure, micrograph: Micrograph)
     band = merge_band(settings, model.recipe.max_resolution_A)
     full = prepare(exposure.full, micrograph.pixel_size_A, micrograph.ctf, model.recipe)
     denoised = _network_output(denoiser, exposure, full, micrograph)
-    spectrum, frequency = full_spectrum(denoised, full)
+    spectrum, grid = restored_spectrum(denoised, full), full.grid
+    if band is None and not settings.flip_phases_back:
+        return fourier.padded_image_of(spectrum, grid.shape, grid.full_shape)
+    spectrum = fourier.pad(spectrum, grid.shape, grid.full_shape)
     if band is not None:
         clean, _ = replace_hot_pixels(exposure.full, model.recipe.hot_pixel_sigma)
         raw = fourier.spectrum_of(clean)
         if model.recipe.phase_flip:
-            raw = raw * _full_sign(micrograph, full.grid, raw.device)
-        spectrum = merge(spectrum, raw, frequency, band)
+            raw = raw * _full_sign(micrograph, grid, raw.device)
+        pixel_sizes_A = (grid.full_pixel_size_A, grid.full_pixel_size_A)
+        spectrum = merge(spectrum, raw, fourier.frequency_per_A(grid.full_shape, pixel_sizes_A, raw.device), band)
     if settings.flip_phases_back and model.recipe.phase_flip:
-        spectrum = spectrum * _full_sign(micrograph, full.grid, spectrum.device)
-    return fourier.image_of(spectrum, full.grid.full_shape)
+        spectrum = spectrum * _full_sign(micrograph, grid, spectrum.device)
+    return fourier.image_of(spectrum, grid.full_shape)
 
 
 def _network_output(
@@ -148,8 +152,7 @@ def _network_output(
         return network(full.image)
     raw = torch.zeros_like(full.image)
     denoised = torch.zeros_like(full.image)
-    for half in exposure.halves:
-        prepared = prepare(half, micrograph.pixel_size_A, micrograph.ctf, denoiser.model.recipe)
+    for prepared in prepare_alike(exposure.halves, micrograph.pixel_size_A, micrograph.ctf, denoiser.model.recipe):
         raw += prepared.image * prepared.scale / 2
         denoised += network(prepared.image) * prepared.scale / 2
     # Halves may be sums or averages of frames: what takes their mean to the full sum takes the denoised mean there.

@@ -38,6 +38,21 @@ def frequency_per_A(
     return torch.hypot(*torch.broadcast_tensors(ky, kx))
 
 
+def cropped_spectrum_of(image: Float[Tensor, "*batch y x"], new_shape: Shape) -> Complex[Tensor, "*batch new_y new_kx"]:
+    """``crop`` of `spectrum_of`, without the transforms of columns that it would drop."""
+    shape = (image.shape[-2], image.shape[-1])
+    along_x = torch.fft.rfft(image, dim=-1, norm="forward")[..., : new_shape[1] // 2 + 1]
+    return crop(torch.fft.fft(along_x, dim=-2, norm="forward"), shape, new_shape)
+
+
+def padded_image_of(
+    spectrum: Complex[Tensor, "*batch y kx"], shape: Shape, new_shape: Shape
+) -> Float[Tensor, "*batch new_y new_x"]:
+    """`image_of` of `pad`, without the transforms of columns that it would fill with zeros."""
+    along_y = torch.fft.ifft(_padded_rows(spectrum, shape, new_shape), dim=-2, norm="forward")
+    return torch.fft.irfft(along_y, n=new_shape[1], dim=-1, norm="forward")
+
+
 def crop(
     spectrum: Complex[Tensor, "*batch y kx"], shape: Shape, new_shape: Shape
 ) -> Complex[Tensor, "*batch new_y new_kx"]:
@@ -64,18 +79,28 @@ def pad(
     spectrum: Complex[Tensor, "*batch y kx"], shape: Shape, new_shape: Shape
 ) -> Complex[Tensor, "*batch new_y new_kx"]:
     """The spectrum of the same field on a finer grid, with nothing beyond the old Nyquist frequency."""
+    rows = _padded_rows(spectrum, shape, new_shape)
+    padded = rows.new_zeros(*rows.shape[:-1], new_shape[1] // 2 + 1)
+    padded[..., : rows.shape[-1]] = rows
+    return padded
+
+
+def _padded_rows(
+    spectrum: Complex[Tensor, "*batch y kx"], shape: Shape, new_shape: Shape
+) -> Complex[Tensor, "*batch new_y kx"]:
+    """A spectrum on a finer grid, without the columns in which there is nothing."""
     (height, width), (new_height, new_width) = shape, new_shape
     if new_height < height or new_width < width:
         raise ValueError(f"cannot pad {shape} to {new_shape}")
-    columns, half = width // 2 + 1, (height + 1) // 2
-    padded = spectrum.new_zeros(*spectrum.shape[:-2], new_height, new_width // 2 + 1)
-    padded[..., :half, :columns] = spectrum[..., :half, :]
-    padded[..., new_height - height // 2 :, :columns] = spectrum[..., half:, :]
+    half = (height + 1) // 2
+    padded = spectrum.new_zeros(*spectrum.shape[:-2], new_height, spectrum.shape[-1])
+    padded[..., :half, :] = spectrum[..., :half, :]
+    padded[..., new_height - height // 2 :, :] = spectrum[..., half:, :]
     if height % 2 == 0 and new_height > height:
-        padded[..., new_height - height // 2, :columns] *= 0.5
-        padded[..., height // 2, :columns] = padded[..., new_height - height // 2, :columns]
+        padded[..., new_height - height // 2, :] *= 0.5
+        padded[..., height // 2, :] = padded[..., new_height - height // 2, :]
     if width % 2 == 0 and new_width > width:
-        padded[..., columns - 1] *= 0.5
+        padded[..., -1] *= 0.5
     return padded
 
 

@@ -21,7 +21,7 @@ from restore.inference.engine import Engine
 from restore.inference.tiling import apply_network
 from restore.io.atomic import replacing
 from restore.micrograph import Micrograph
-from restore.preprocessing import Grid, Prepared, Recipe, prepare
+from restore.preprocessing import Grid, Prepared, Recipe, prepare, prepare_alike
 
 _BLOCKS = 4  # along each axis: few enough to store, many enough to resample
 _LARGEST_PATCH_PX, _SMALLEST_PATCH_PX = 256, 32
@@ -80,7 +80,7 @@ def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sa
 
 def views_of_model(halves: Halves, micrograph: Micrograph, recipe: Recipe, engine: Engine, tile_px: int = 0) -> Views:
     """The halves and what a model's network makes of each, and of their difference, on the network's grid and scale."""
-    first, second = (prepare(half, micrograph.pixel_size_A, micrograph.ctf, recipe) for half in halves)
+    first, second = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
     nothing = (first.image - second.image) / 2**0.5
     denoised = [apply_network(engine, image, tile_px) for image in (first.image, second.image, nothing)]
     hot_pixels = first.hot_pixels + second.hot_pixels
@@ -95,7 +95,7 @@ def views_of_images(halves: Halves, denoised: Halves, micrograph: Micrograph, re
     The denoised images may be binned. A ``recipe`` that flips phases says that theirs are flipped already. Their
     sharp spots are left as they are: in an image without noise they are no hot pixels.
     """
-    raw = [prepare(half, micrograph.pixel_size_A, micrograph.ctf, recipe) for half in halves]
+    raw = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
     as_they_are = replace(recipe, phase_flip=False, hot_pixel_sigma=math.inf)
     found: list[Image] = []
     for image, half in zip(denoised, raw, strict=True):

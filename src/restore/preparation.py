@@ -17,7 +17,7 @@ from restore.io.images import read_image
 from restore.micrograph import Micrograph
 from restore.patches import PatchFile, PatchWriter
 from restore.pipeline import read_ahead
-from restore.preprocessing import Recipe, prepare
+from restore.preprocessing import Recipe, prepare_alike
 from restore.provenance import plain
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def prepare_patches(
         for micrograph, read in read_ahead(micrographs, _read_halves):
             halves = read.result()
             try:
-                even, odd = (prepare(half, micrograph.pixel_size_A, micrograph.ctf, recipe) for half in halves)
+                even, odd = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
             except UserError as error:
                 raise UserError(str(error).rstrip("."), where=micrograph.name) from None
             writer.add(micrograph.name, even, odd)

@@ -5,13 +5,14 @@ Hot pixels out, smooth background off, Fourier crop, band-pass, phase flip, zero
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, pad
+from torch.nn.functional import pad
 
 from restore import fourier
 from restore.ctf import ctf_sign
@@ -106,17 +107,28 @@ def prepare(
     image: Float[Tensor, "full_y full_x"], pixel_size_A: float, ctf: CTFParameters | None, recipe: Recipe
 ) -> Prepared:
     """The network's view of a raw image. ``ctf`` is needed, and used, only where the recipe flips phases."""
-    grid = cropped_grid((image.shape[0], image.shape[1]), pixel_size_A, recipe.max_resolution_A)
+    return prepare_alike([image], pixel_size_A, ctf, recipe)[0]
+
+
+def prepare_alike(
+    images: Sequence[Float[Tensor, "full_y full_x"]], pixel_size_A: float, ctf: CTFParameters | None, recipe: Recipe
+) -> list[Prepared]:
+    """`prepare` for several images of one exposure: of one shape and one CTF, which is computed once."""
+    grid = cropped_grid((images[0].shape[0], images[0].shape[1]), pixel_size_A, recipe.max_resolution_A)
+    passed = transfer(grid, ctf, recipe, images[0].device)
+    return [_prepared(image, grid, passed, recipe) for image in images]
+
+
+def _prepared(
+    image: Float[Tensor, "full_y full_x"], grid: Grid, passed: Float[Tensor, "y kx"], recipe: Recipe
+) -> Prepared:
     clean, hot_pixels = replace_hot_pixels(image, recipe.hot_pixel_sigma)
-    mean = clean.mean()
-    flat = clean - smooth_background(clean, recipe.background_order)
-    spectrum = fourier.crop(fourier.spectrum_of(flat), grid.full_shape, grid.shape)
-    spectrum = spectrum * transfer(grid, ctf, recipe, image.device)
-    band = fourier.image_of(spectrum, grid.shape)
+    flat = without_background(clean, recipe.background_order)
+    band = fourier.image_of(fourier.cropped_spectrum_of(flat, grid.shape) * passed, grid.shape)
     scale = band.std()
     if not scale > 0:
         raise UserError("the image is constant in the band that the recipe keeps")
-    return Prepared(band / scale, grid, float(scale), float(mean), hot_pixels)
+    return Prepared(band / scale, grid, float(scale), float(clean.mean()), hot_pixels)
 
 
 def transfer(
@@ -140,22 +152,18 @@ def transfer(
     return band * ctf_sign(ctf, grid.shape, grid.pixel_size_yx_A, device)
 
 
-def full_spectrum(denoised: Float[Tensor, "y x"], prepared: Prepared) -> tuple[Tensor, Float[Tensor, "full_y full_kx"]]:
-    """The denoised image's spectrum on the full grid in the input's grey values, and the frequency (1/Å) there.
+def restored_spectrum(denoised: Float[Tensor, "y x"], prepared: Prepared) -> Complex[Tensor, "y kx"]:
+    """The denoised image's spectrum, on the cropped grid, in the input's grey values and with its mean.
 
-    A fifth-order soft edge ends at the recipe's Nyquist frequency, so that padding leaves no ringing. The mean is
-    that of the input image.
+    A fifth-order soft edge ends at the recipe's Nyquist frequency, so that padding to the full grid leaves no ringing.
     """
     grid = prepared.grid
-    spectrum = fourier.spectrum_of(denoised) * prepared.scale
-    spectrum = fourier.pad(spectrum, grid.shape, grid.full_shape)
-    frequency = fourier.frequency_per_A(
-        grid.full_shape, (grid.full_pixel_size_A, grid.full_pixel_size_A), denoised.device
-    )
+    frequency = fourier.frequency_per_A(grid.shape, grid.pixel_size_yx_A, denoised.device)
     nyquist = min(0.5 / side for side in grid.pixel_size_yx_A)
+    spectrum = fourier.spectrum_of(denoised) * prepared.scale
     spectrum = spectrum * fourier.soft_lowpass(frequency, SOFT_EDGE * nyquist, nyquist)
     spectrum[0, 0] = prepared.mean
-    return spectrum, frequency
+    return spectrum
 
 
 SOFT_EDGE = 0.9
@@ -168,37 +176,62 @@ def replace_hot_pixels(image: Float[Tensor, "y x"], sigma: float) -> tuple[Float
     A pixel is an outlier when it is more than ``sigma`` standard deviations from the mean of its 16×16 block and
     from the median of its 5×5 neighbourhood; the standard deviation is the median over blocks, blind to outliers.
     """
+    height, width = image.shape
     centred = image - image.mean()  # a square of large numbers would leave float32 no digits for the variance
-    block_mean = avg_pool2d(centred[None, None], _BLOCK_PX, ceil_mode=True, count_include_pad=False)
-    block_square = avg_pool2d(centred.square()[None, None], _BLOCK_PX, ceil_mode=True, count_include_pad=False)
-    spread = (block_square - block_mean.square()).clamp(min=0).median().sqrt()
-    local_mean = interpolate(block_mean, size=image.shape, mode="nearest")[0, 0]
-    candidate = (centred - local_mean).abs() > sigma * spread
-    if not spread > 0 or not candidate.any():
+    blocks = _blocks(pad(centred, (0, -width % _BLOCK_PX, 0, -height % _BLOCK_PX)))
+    counts = torch.outer(*(_block_sizes(side, image.device) for side in (height, width)))
+    mean = blocks.sum(dim=(1, 3)) / counts
+    square = torch.linalg.vector_norm(blocks, dim=(1, 3)).square() / counts
+    distance = sigma * (square - mean.square()).clamp(min=0).median().sqrt()
+    suspect = torch.maximum(blocks.amax(dim=(1, 3)) - mean, mean - blocks.amin(dim=(1, 3))) > distance
+    if not distance > 0 or not suspect.any():
         return image, 0
-    return _replace_outliers(image, candidate, float(sigma * spread))
+    rows, columns = suspect.nonzero(as_tuple=True)
+    far = (blocks[rows, :, columns] - mean[rows, columns, None, None]).abs() > distance
+    block, y, x = far.nonzero(as_tuple=True)
+    ys, xs = rows[block] * _BLOCK_PX + y, columns[block] * _BLOCK_PX + x
+    inside = (ys < height) & (xs < width)
+    return _replace_outliers(image, (ys[inside], xs[inside]), float(distance))
+
+
+def _blocks(image: Float[Tensor, "y x"]) -> Float[Tensor, "rows 16 columns 16"]:
+    """The image as blocks; its sides must be multiples of theirs."""
+    return image.unflatten(1, (-1, _BLOCK_PX)).unflatten(0, (-1, _BLOCK_PX))
+
+
+def _block_sizes(side: int, device: torch.device) -> Float[Tensor, "blocks"]:
+    """How many pixels each block along an axis has: 16, or what is left for the last."""
+    edges = torch.arange(0, side, _BLOCK_PX, device=device)
+    return (side - edges).clamp(max=_BLOCK_PX).float()
 
 
 def _replace_outliers(
-    image: Float[Tensor, "y x"], candidate: Bool[Tensor, "y x"], distance: float
+    image: Float[Tensor, "y x"], places: tuple[Int[Tensor, "n"], Int[Tensor, "n"]], distance: float
 ) -> tuple[Float[Tensor, "y x"], int]:
-    """The candidates that are further than ``distance`` from their neighbourhood's median, replaced by it."""
-    margin = _NEIGHBOURS_PX // 2
-    padded = pad(image[None, None], (margin,) * 4, mode="reflect")[0, 0]
-    offsets = torch.arange(_NEIGHBOURS_PX, device=image.device)
-    ys, xs = candidate.nonzero(as_tuple=True)
-    around = padded[ys[:, None, None] + offsets[:, None], xs[:, None, None] + offsets]
+    """Those of the pixels at these places that are further than ``distance`` from their neighbourhood's median, replaced by it."""
+    ys, xs = places
+    offsets = torch.arange(_NEIGHBOURS_PX, device=image.device) - _NEIGHBOURS_PX // 2
+    rows = _reflected(ys[:, None] + offsets, image.shape[0])
+    columns = _reflected(xs[:, None] + offsets, image.shape[1])
+    around = image[rows[:, :, None], columns[:, None, :]]
     median = around.flatten(1).median(dim=1).values
     hot = (image[ys, xs] - median).abs() > distance
+    if not hot.any():
+        return image, 0
     clean = image.clone()
     clean[ys[hot], xs[hot]] = median[hot]
     return clean, int(hot.sum())
 
 
-def smooth_background(image: Float[Tensor, "y x"], order: int) -> Float[Tensor, "y x"]:
-    """The polynomial surface of total degree ``order`` that fits the image's 16×16 block means best."""
+def _reflected(index: Int[Tensor, "*n"], extent: int) -> Int[Tensor, "*n"]:
+    """Indices beyond either end of an axis, reflected into it."""
+    return extent - 1 - (extent - 1 - index.abs()).abs()
+
+
+def without_background(image: Float[Tensor, "y x"], order: int) -> Float[Tensor, "y x"]:
+    """The image less the polynomial surface of total degree ``order`` that fits its 16×16 block means best."""
     rows, columns = image.shape[0] // _BLOCK_PX, image.shape[1] // _BLOCK_PX
-    means = avg_pool2d(image[None, None], _BLOCK_PX)[0, 0].double()
+    means = _blocks(image[: rows * _BLOCK_PX, : columns * _BLOCK_PX]).mean(dim=(1, 3)).double()
     block_y = _powers(rows, image.shape[0] / _BLOCK_PX, order, image.device)
     block_x = _powers(columns, image.shape[1] / _BLOCK_PX, order, image.device)
     terms = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
@@ -209,7 +242,7 @@ def smooth_background(image: Float[Tensor, "y x"], order: int) -> Float[Tensor, 
         coefficients[i, j] = coefficient
     full_y = _powers(image.shape[0], image.shape[0], order, image.device)
     full_x = _powers(image.shape[1], image.shape[1], order, image.device)
-    return (full_y @ coefficients).to(image.dtype) @ full_x.T.to(image.dtype)
+    return torch.addmm(image, (full_y @ coefficients).to(image.dtype), full_x.T.to(image.dtype), alpha=-1)
 
 
 def _powers(count: int, extent: float, order: int, device: torch.device) -> Float[Tensor, "count order"]:

@@ -18,6 +18,9 @@ from restore.network import STAGES, Down, NetworkSettings, Up, Upsample, WAUNet,
 Node = Any
 """A node of an OpenVINO graph."""
 
+_MOST_COMPILED = 48
+"""Stages that are kept, each for one size of tile: those of eight sizes of image."""
+
 
 class OpenVINOEngine:
     """Every stage compiled once for each size of tile that it meets; as many threads as PyTorch has."""
@@ -47,6 +50,8 @@ class OpenVINOEngine:
         if key != self._running or self._request is None:
             self.forget()
             if key not in self._compiled:
+                if len(self._compiled) == _MOST_COMPILED:
+                    self._compiled.pop(next(iter(self._compiled)))
                 name, shape = str(key[0]), list(key[1:])
                 graph = stage_graph(self._network, name)
                 graph.reshape(dict.fromkeys(range(len(graph.inputs)), shape))
@@ -61,7 +66,7 @@ class OpenVINOEngine:
     def forget(self) -> None:
         """Give back the memory of the stage that ran last."""
         self._request = None
-        if self._running:
+        if self._running in self._compiled:
             self._compiled[self._running].release_memory()
 
 

@@ -34,7 +34,7 @@ class PyTorchEngine:
         free, _ = torch.cuda.mem_get_info(self.device)
         free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
         side = int((_GPU_SHARE * free / bytes_per_px(self.settings, self._dtype)) ** 0.5)
-        return max(CPU_TILE_PX, min(side, longest_px) // 64 * 64)
+        return longest_px if side >= longest_px else max(CPU_TILE_PX, side // 64 * 64)
 
     def forget(self) -> None:
         """Empty the cache of CUDA's memory."""
