@@ -84,6 +84,7 @@ class TrainingSettings:
 PRESETS = {
     "gpu": TrainingSettings(),
     "cpu": TrainingSettings(batch_size=4, patch_px=96),
+    "quick": TrainingSettings(batch_size=4, patch_px=96, learning_rate=4e-3, filters=16, blocks=2),
     "paper": TrainingSettings(learning_rate=1e-4, schedule="staircase", precision="float32"),
 }
 

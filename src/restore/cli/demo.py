@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 RESOLUTION_A = 9
 SESSION = ("--micrographs=8", "--size_px=1536", "--pixel_size_A=1.5")
-TRAINING = ("--filters=16", "--blocks=2", "--batch_size=4", "--patch_px=96", "--held_out=0.25", "--learning_rate=0.004")
+TRAINING = ("--preset=quick", "--held_out=0.25")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

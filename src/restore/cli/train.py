@@ -49,7 +49,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 … (default: a GPU if there is one)"
     )
     group.add_argument(
-        "--preset", choices=tuple(PRESETS), help="starting values of the training options (default: as the device is)"
+        "--preset",
+        choices=tuple(PRESETS),
+        help="starting values of the training options: as the device is (default), the paper's, "
+        "or quick, a smaller network for minutes on a CPU",
     )
     add_recipe_options(parser)
     add_settings(parser, "training", TrainingSettings)
