@@ -97,13 +97,13 @@ class Session:
 
 
 def denoise_section(session: Session) -> dict[str, Contender]:
-    """One micrograph and four as a user denoises them, twelve for their memory, and the network alone."""
+    """One micrograph and four as a user denoises them, and the network alone."""
     found: dict[str, Contender] = {}
     for precision in PRECISIONS:
         for name, star in (("one", STARS[1]), ("four", STARS[4])):
             found[f"{name} {precision}"] = session.denoise(star, f"--precision={precision}")
         found[f"network {precision}"] = session.within("network", *session.paths(STARS[1], MODEL), precision)
-    return found | {"twelve auto": replace(session.denoise(STARS[12]), once=True)}
+    return found
 
 
 def topaz_section(session: Session) -> dict[str, Contender]:
@@ -125,9 +125,14 @@ def large_section(session: Session) -> dict[str, Contender]:
 
 
 def prepare_section(session: Session) -> dict[str, Contender]:
-    """The patch files of one, four and twelve micrographs."""
-    commands = {count: session.prepare(star, "speed.hdf") for count, star in STARS.items()}
-    return {f"prepare {count}": replace(each, once=count == 12) for count, each in commands.items()}
+    """The patch files of one and of four micrographs."""
+    return {f"prepare {count}": session.prepare(STARS[count], "speed.hdf") for count in (1, 4)}
+
+
+def memory_section(session: Session) -> dict[str, Contender]:
+    """Twelve micrographs denoised and prepared, for the memory that they take."""
+    commands = {"twelve auto": session.denoise(STARS[12]), "prepare 12": session.prepare(STARS[12], "speed.hdf")}
+    return {name: replace(each, once=True) for name, each in commands.items()}
 
 
 def train_section(session: Session) -> dict[str, Contender]:
@@ -153,6 +158,7 @@ SECTIONS: dict[str, Callable[[Session], dict[str, Contender]]] = {
     "topaz": topaz_section,
     "large": large_section,
     "prepare": prepare_section,
+    "memory": memory_section,
     "train": train_section,
 }
 

@@ -176,7 +176,7 @@ def test_rivals_come_first_and_what_cannot_be_installed_is_noted(speed, session,
     monkeypatch.setattr(speed, "python_of", refuse)
     monkeypatch.setattr(speed, "PRECISIONS", ("auto", "float32"))
     not_run = {}
-    found = speed.contenders_of(session, ["machine", "denoise", "eager", "topaz", "prepare"], not_run)
+    found = speed.contenders_of(session, ["machine", "denoise", "eager", "topaz", "prepare", "memory"], not_run)
     assert not_run == {"topaz": "no network"}
     assert set(list(found)[:3]) == {"one auto", "one float32", "eager"}
     assert {name for name, each in found.items() if each.once} == {"twelve auto", "prepare 12"}
