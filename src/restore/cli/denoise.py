@@ -152,11 +152,11 @@ def _denoise_all(jobs: list[Job], denoiser: Denoiser, namespace: argparse.Namesp
     outcome = Outcome(failed=[(job, bad[job.micrograph.row]) for job in jobs if job.micrograph.row in bad])
     good = [job for job in jobs if job.micrograph.row not in bad]
     to_do = _stale(good, getattr(namespace, "overwrite", False), place)
-    outcome.up_to_date = [job for job in good if job not in to_do]
+    by_row = {job.micrograph.row: job for job in to_do}
+    outcome.up_to_date = [job for job in good if job.micrograph.row not in by_row]
     if outcome.up_to_date and place.leads:
         log.info("%d of %d micrographs are already denoised", len(outcome.up_to_date), len(jobs))
     mine = _produce(to_do[place.rank :: place.world_size], denoiser, namespace.model.name, place)
-    by_row = {job.micrograph.row: job for job in to_do}
     outcome.done = [by_row[row] for row in place.gather([job.micrograph.row for job in mine.done])]
     failed = place.gather([(job.micrograph.row, reason) for job, reason in mine.failed])
     outcome.failed += [(by_row[row], reason) for row, reason in failed]

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from restore.io.atomic import replacing
+from restore.report.greys import grey_levels, shrunk, shrunk_size
 from restore.report.numerals import round_length
 
 LONGEST_PX = 900
@@ -48,8 +47,8 @@ def save_picture(picture: Image.Image, path: Path) -> None:
 
 
 def _drawn(panel: Panel) -> Image.Image:
-    shown = _shrunk(panel.image)
-    picture = Image.fromarray(_grey(shown))
+    size = shrunk_size((panel.image.shape[0], panel.image.shape[1]), LONGEST_PX)
+    picture = Image.fromarray(grey_levels(shrunk(panel.image, size), 2))
     extent_A = panel.image.shape[1] * panel.pixel_size_A
     bar_A = round_length(extent_A / 5)
     _add_bar(ImageDraw.Draw(picture), picture.size, picture.width * bar_A / extent_A, f"{bar_A / 10:g} nm")
@@ -86,17 +85,3 @@ def _fitting(draw: ImageDraw.ImageDraw, title: str, width_px: int) -> str:
 
 def _font(points: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(points)
-
-
-def _shrunk(image: Float[Tensor, "y x"]) -> Float[np.ndarray, "y x"]:
-    """The image averaged down until its longer side is at most ``LONGEST_PX`` pixels."""
-    factor = max(image.shape) / LONGEST_PX
-    if factor > 1:
-        size = [round(side / factor) for side in image.shape]
-        image = interpolate(image[None, None], size=size, mode="area")[0, 0]
-    return image.numpy()
-
-
-def _grey(image: Float[np.ndarray, "y x"]) -> UInt8[np.ndarray, "y x"]:
-    low, high = np.percentile(image, [2, 98])
-    return (255 * ((image - low) / max(high - low, 1e-30)).clip(0, 1)).astype(np.uint8)

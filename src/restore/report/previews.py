@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from restore.evaluation.support import Support
 from restore.io.atomic import replacing
+from restore.report.greys import grey_levels, shrunk, shrunk_size
 
 LONGEST_PX = 640
 _QUALITY = 72
@@ -27,12 +27,12 @@ def save_previews(
 
     Their names (relative to the folder above ``start``'s), size and pixel size come back, as an evaluation lists them.
     """
-    size = _size((raw[0].shape[0], raw[0].shape[1]))
+    size = shrunk_size((raw[0].shape[0], raw[0].shape[1]), LONGEST_PX)
     pictures = {"raw": (raw, "jpg"), "denoised": (denoised, "jpg")}
     names: dict[str, Any] = {}
     for name, (halves, suffix) in pictures.items():
         path = start.with_name(f"{start.name}_{name}.{suffix}")
-        _save(path, Image.fromarray(_grey(_shrunk(halves[0] + halves[1], size))), "JPEG")
+        _save(path, Image.fromarray(grey_levels(shrunk(halves[0] + halves[1], size), 1)), "JPEG")
         names[name] = f"{path.parent.name}/{path.name}"
     path = start.with_name(f"{start.name}_support.png")
     _save(
@@ -54,20 +54,6 @@ def overlay(support: Support) -> UInt8[np.ndarray, "rows columns 4"]:
     colours = np.where(confirmed[..., None] >= refuted[..., None], np.array(_CONFIRMED_RGB), np.array(_REFUTED_RGB))
     strength = np.sqrt(np.nan_to_num(np.maximum(confirmed, refuted)))
     return np.concatenate([colours, (_OPAQUE * strength)[..., None]], axis=-1).astype(np.uint8)
-
-
-def _size(shape: tuple[int, int]) -> tuple[int, int]:
-    factor = max(1.0, max(shape) / LONGEST_PX)
-    return round(shape[0] / factor), round(shape[1] / factor)
-
-
-def _shrunk(image: Float[Tensor, "y x"], size: tuple[int, int]) -> Float[np.ndarray, "rows columns"]:
-    return interpolate(image[None, None].float(), size=size, mode="area")[0, 0].cpu().numpy()
-
-
-def _grey(image: Float[np.ndarray, "rows columns"]) -> UInt8[np.ndarray, "rows columns"]:
-    low, high = np.percentile(image, [1, 99])
-    return (255 * ((image - low) / max(high - low, 1e-30)).clip(0, 1)).astype(np.uint8)
 
 
 def _save(path: Path, picture: Image.Image, kind: str) -> None:
