@@ -122,9 +122,13 @@ class WAUNet(nn.Module):
 
     def stage(self, name: str, *maps: Tensor) -> Tensor:
         """One of `STAGES`: a down block takes the maps of a level, an up block those from below and the skip's."""
-        x = self.first(maps[0]) if name == "down1" else maps[0]
+        x = self._first_maps(maps[0]) if name == "down1" else maps[0]
         x = getattr(self, name)(x, *maps[1:])
         return self.last(x) if name == "up1" else x
+
+    def _first_maps(self, image: Tensor) -> Tensor:
+        """The first layer's maps, channels last: from one channel, and weights under weight normalisation, they are not."""
+        return self.first(image).contiguous(memory_format=torch.channels_last)
 
 
 def through_stages(run: Callable[..., Tensor], image: Tensor) -> Tensor:

@@ -111,13 +111,16 @@ def first_host(nodes: str) -> str:
 @contextmanager
 def join_processes(device_name: str) -> Generator[Place]:
     """The place of this process in the run that torchrun or srun started, or alone where neither did."""
-    device, launched = pick_device(device_name), launch(os.environ)
+    launched = launch(os.environ)
     if launched is None:
-        yield Place(0, 1, device)
+        yield Place(0, 1, pick_device(device_name))
         return
-    if device.type == "cuda":  # srun may show every process all GPUs of a node, or only its own
-        device = torch.device("cuda", launched.local_rank % torch.cuda.device_count())
-        torch.cuda.set_device(device)
+    if device_name != "cpu" and torch.cuda.is_available():
+        # srun may show every process all GPUs of a node, or only its own; nothing must be opened on another's before
+        torch.cuda.set_device(launched.local_rank % torch.cuda.device_count())
+    device = pick_device(device_name)
+    if device.type == "cuda":
+        device = torch.device("cuda", torch.cuda.current_device())
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
         init_method=launched.meeting,
