@@ -13,7 +13,7 @@ help:  ## what can be made
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,check,cpu]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,check,cpu,movies]"
 	touch $@
 
 demo: $(VENV)/.installed  ## simulate, train, denoise and compare, in about five minutes
