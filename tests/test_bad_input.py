@@ -699,7 +699,7 @@ def test_a_run_that_ends_before_its_star_is_written_does_not_stand_in_its_own_wa
     def killed(path, star):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli_denoise, "write_star", killed)
+    monkeypatch.setattr(cli_denoise, "write_bytes", killed)
     assert restore(*DENOISE) == 130
     monkeypatch.undo()
     monkeypatch.chdir(here)

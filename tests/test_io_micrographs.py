@@ -15,7 +15,6 @@ from restore.io.micrographs import (
     Needs,
     Suffixes,
     check_files,
-    denoised_star,
     read_micrographs,
     require_files,
 )
@@ -107,7 +106,7 @@ def refused(folder, text, words, needs=None):
 def test_a_flat_star_gives_pixel_size_ctf_and_phase_shift(project):
     got = read_micrographs(star(project, FLAT), Suffixes())
     first, second = got.micrographs
-    assert (got.block, first.name, first.row, second.row) == ("", "mics/a_DW.mrc", 0, 1)
+    assert (first.name, first.row, second.row) == ("mics/a_DW.mrc", 0, 1)
     assert first.pixel_size_A == pytest.approx(1.25)
     assert first.ctf is not None and second.ctf is not None
     assert (first.ctf.defocus_u_A, first.ctf.defocus_v_A, first.ctf.defocus_angle_deg) == (10000.5, 9000, 45)
@@ -217,7 +216,7 @@ def test_images_without_a_star_need_a_pixel_size_and_no_ctf(project):
     got = read_micrographs(pattern, Suffixes(), 1.25, NO_CTF)
     assert [each.image.name for each in got.micrographs] == ["[x].mrc", "a.mrc", "b_DW.mrc"]
     assert got.micrographs[2].even == folder / "b_EVN.mrc" and got.micrographs[1].odd == folder / "a_ODD.mrc"
-    assert (got.star, got.block, got.micrographs[1].ctf, got.micrographs[1].pixel_size_A) == (None, "", None, 1.25)
+    assert (got.is_listed, got.micrographs[1].ctf, got.micrographs[1].pixel_size_A) == (False, None, 1.25)
     assert len(read_micrographs(pattern, None, 1.25, NO_CTF).micrographs) == 7
     assert len(read_micrographs(folder / "[x].mrc", Suffixes(), 1.25, NO_CTF).micrographs) == 1
     for source, size_A, needs, words in [
@@ -292,13 +291,19 @@ def test_a_wrong_pixel_size_in_headers_is_warned_of_once(project, caplog):
     assert caplog.records == []
 
 
+def denoised(chosen, outputs):
+    """The STAR file of the denoised images in ``outputs``."""
+    ((path, content),) = chosen.listing.denoised(Path("out.star"), outputs).items()
+    assert path == Path("out.star")
+    return parse_star(content.decode())
+
+
 def test_the_output_star_keeps_all_but_the_names_and_the_rows_left_out(project):
     got = read_micrographs(star(project, OPTICS))
-    out = denoised_star(got, {1: "denoised/my b.mrc"})
-    assert got.star is not None
-    assert out.block("optics") == got.star.block("optics") and out.block("other") == got.star.block("other")
-    table = parse_star(out.text()).block("micrographs")
-    assert table is not None and table.columns == got.star.blocks[1].columns
+    out, before = denoised(got, {1: "denoised/my b.mrc"}), read_star(Path(got.source))
+    assert out.block("optics") == before.block("optics") and out.block("other") == before.block("other")
+    table = out.block("micrographs")
+    assert table is not None and table.columns == before.blocks[1].columns
     assert table.rows == (("denoised/my b.mrc", "2", "11000", "9500", "-45", "halves/b_one.mrc", "halves/b_two.mrc"),)
     assert out.text().startswith(OPTICS.split("data_micrographs", maxsplit=1)[0]) and out.text().endswith(
         '"as it is"\n'
@@ -308,7 +313,7 @@ def test_the_output_star_keeps_all_but_the_names_and_the_rows_left_out(project):
 
 
 def test_the_output_star_of_a_flat_one_is_flat(project):
-    out = denoised_star(read_micrographs(star(project, FLAT)), {0: "a.mrc", 1: "b.mrc"})
+    out = denoised(read_micrographs(star(project, FLAT)), {0: "a.mrc", 1: "b.mrc"})
     assert [block.name for block in out.blocks] == [""]
     assert out.blocks[0].column("rlnMicrographName") == ["a.mrc", "b.mrc"]
     assert out.blocks[0].column("rlnMyOwn") == ["x", "y"] and out.blocks[0].column("rlnDefocusU")[0] == "10000.5"
@@ -317,7 +322,7 @@ def test_the_output_star_of_a_flat_one_is_flat(project):
 def test_images_without_a_star_get_a_minimal_one(project):
     images(project, "a.mrc", "b.mrc")
     got = read_micrographs(f"{project}/*.mrc", Suffixes(), 1.25, NO_CTF)
-    write_star(project / "out.star", denoised_star(got, {1: f"{project}/b.mrc"}))
+    write_star(project / "out.star", denoised(got, {1: f"{project}/b.mrc"}))
     (back,) = read_micrographs(project / "out.star", needs=NO_CTF).micrographs
     assert (back.image, back.pixel_size_A) == (project / "b.mrc", 1.25)
 
@@ -351,7 +356,7 @@ def test_relion_reads_the_output_star(project):
     if program is None or not path.is_file():
         pytest.skip(f"relion_star_printtable is not installed, or there is no {path}")
     got = read_micrographs(path)
-    write_star(project / "out.star", denoised_star(got, {row: f"Denoised/{row}.mrc" for row in range(0, 24, 2)}))
+    write_star(project / "out.star", denoised(got, {row: f"Denoised/{row}.mrc" for row in range(0, 24, 2)}))
     command = [program, "out.star", "data_micrographs", "rlnMicrographName", "rlnDefocusU"]
     out = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout.split()
     table = read_star(path).block("micrographs")

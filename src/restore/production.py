@@ -156,7 +156,7 @@ def _fingerprint_of(path: Path) -> str:
 
 def without_denoised(chosen: MicrographSet) -> MicrographSet:
     """The set without images that restore denoised, where it is of a pattern: a rerun's pattern matches its output."""
-    if chosen.star is not None:
+    if chosen.is_listed:
         return chosen
     raw = tuple(each for each in chosen.micrographs if not _fingerprint_of(each.image))
     if not raw:

@@ -15,7 +15,7 @@ from restore.cli.progress import Bar
 from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe
 from restore.denoising import Denoiser, DenoisingSettings, denoiser_for, merge_band
 from restore.errors import UserError
-from restore.io.atomic import require_writable, write_text
+from restore.io.atomic import require_writable, write_bytes, write_text
 from restore.io.images import read_image
 from restore.io.micrographs import (
     HALVES,
@@ -23,11 +23,9 @@ from restore.io.micrographs import (
     Needs,
     Part,
     check_files,
-    denoised_star,
     parse_suffixes,
     read_micrographs,
 )
-from restore.io.star import StarFile, write_star
 from restore.processes import Place, join_processes
 from restore.production import Job, Outcome, OutputSettings, fingerprints, is_current, plan, produce, without_denoised
 from restore.provenance import as_json, provenance
@@ -64,7 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Denoise what is missing or stale, write the STAR file; the exit status comes back."""
+    """Denoise what is missing or stale, list it; the exit status comes back."""
     output, settings = settings_from(namespace, OutputSettings), settings_from(namespace, DenoisingSettings)
     keep_heap()
     model = load_model(namespace.model)
@@ -72,8 +70,8 @@ def run(namespace: argparse.Namespace) -> int:
     merge_band(settings, model.recipe.max_resolution_A)
     chosen = _read_set(namespace, model, settings)
     jobs = plan(chosen.micrographs, output, fingerprints(model, settings))
-    star_path = _star_path(chosen, output)
-    for folder in {star_path.parent, *(job.path.parent for job in jobs)}:
+    listing = _listing_path(chosen, output)
+    for folder in {listing.parent, *(job.path.parent for job in jobs)}:
         require_writable(folder)
     with join_processes(namespace.device) as place:
         outcome = _denoise_all(jobs, denoiser_for(model, settings, place.device), namespace, place)
@@ -81,9 +79,9 @@ def run(namespace: argparse.Namespace) -> int:
             return 0
     if outcome.names:
         made = provenance(settings, {"micrographs": chosen.source, "model": namespace.model, "output": output})
-        _write_star(star_path, denoised_star(chosen, outcome.names), made)
-        _draw(outcome, star_path.with_suffix(".png"))
-        print(star_path)
+        _write_listing(listing, chosen.listing.denoised(listing, outcome.names), made)
+        _draw(outcome, listing.with_suffix(".png"))
+        print(listing)
     return _report(outcome)
 
 
@@ -116,29 +114,31 @@ def _read_set(namespace: argparse.Namespace, model: Model, settings: DenoisingSe
         raise UserError(error.found, where=error.where, wanted=error.wanted, do=do) from None
 
 
-def _star_path(chosen: MicrographSet, output: OutputSettings) -> Path:
-    """Where the output STAR goes: beside the input's, or at the top of the output folder. Never over the input."""
+def _listing_path(chosen: MicrographSet, output: OutputSettings) -> Path:
+    """Where the output's table goes: beside the input's, or at the top of the output folder. Never over the input."""
     source = Path(chosen.source)
-    stem = source.stem if chosen.star else "micrographs"
-    folder = output.output_directory or (source.parent if chosen.star else chosen.micrographs[0].image.parent)
-    path = folder / f"{stem}{output.suffix}.star"
+    stem = source.stem if chosen.is_listed else "micrographs"
+    folder = output.output_directory or (source.parent if chosen.is_listed else chosen.micrographs[0].image.parent)
+    path = folder / f"{stem}{output.suffix}{chosen.listing.ending}"
     if path.resolve() == source.resolve():
-        raise UserError("the output STAR would replace the input's", where=path, do="give another --output_suffix")
+        found = f"the output {chosen.listing.ending[1:].upper()} would replace the input's"
+        raise UserError(found, where=path, do="give another --output_suffix")
     if path.exists() and not path.with_suffix(".settings.json").exists() and not output.overwrite:
         raise UserError(
-            "a STAR file stands here that restore did not write",
+            f"a {chosen.listing.ending[1:].upper()} file stands here that restore did not write",
             where=path,
             do="give another --output_suffix or --output_directory, or --overwrite",
         )
     return path
 
 
-def _write_star(path: Path, star: StarFile, made: dict[str, Any]) -> None:
-    """Write the STAR file, if it is not there as it is to be, and before it the record by which a rerun knows it."""
-    if path.exists() and path.read_bytes() == star.text().encode("utf-8", "surrogateescape"):
-        return
-    write_text(path.with_suffix(".settings.json"), as_json(made) + "\n")
-    write_star(path, star)
+def _write_listing(path: Path, files: dict[Path, bytes], made: dict[str, Any]) -> None:
+    """Write the table's files, if they are not there as they are to be, and before them the record by which a rerun knows it."""
+    stale = {file: content for file, content in files.items() if not file.exists() or file.read_bytes() != content}
+    if stale:
+        write_text(path.with_suffix(".settings.json"), as_json(made) + "\n")
+    for file, content in stale.items():
+        write_bytes(file, content)
 
 
 def _denoise_all(jobs: list[Job], denoiser: Denoiser, namespace: argparse.Namespace, place: Place) -> Outcome:

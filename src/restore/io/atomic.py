@@ -83,8 +83,13 @@ def write_text(path: Path, text: str) -> None:
     UserError
         As :func:`replacing`.
     """
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all. Raises as :func:`replacing`."""
     with replacing(path) as partial:
-        partial.write_bytes(text.encode("utf-8", "surrogateescape"))
+        partial.write_bytes(content)
 
 
 def _flush_to_disk(path: Path) -> None:

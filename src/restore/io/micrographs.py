@@ -1,6 +1,5 @@
 """The door for sets of micrographs: from a STAR file, an image or a pattern, to records, and back to a STAR file."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from restore.errors import UserError
 from restore.io.file_checks import HALVES, Part, Problem, check_files, require_files
 from restore.io.half_names import Suffixes, is_half, parse_suffixes
 from restore.io.images import MRC_SUFFIXES
+from restore.io.listings import ImageListing, Listing, StarListing
 from restore.io.places import Places, image_names
 from restore.io.relion import (
     NAME,
@@ -20,7 +20,7 @@ from restore.io.relion import (
     pixel_size_A,
     star_rows,
 )
-from restore.io.star import Block, StarFile, read_star
+from restore.io.star import read_star
 from restore.micrograph import Micrograph
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "Problem",
     "Suffixes",
     "check_files",
-    "denoised_star",
     "parse_suffixes",
     "read_micrographs",
     "require_files",
@@ -48,15 +47,19 @@ class Needs:
 
 @dataclass(frozen=True)
 class MicrographSet:
-    """The micrographs of one source, in its order, row by row.
+    """The micrographs of one source, in its order, row by row, and the table that lists them.
 
-    ``star`` and ``block`` (the name of the micrographs' block in it) are None and "" where the source is no STAR file.
+    ``is_listed`` is False where the source is an image or a pattern, and the table one that is yet to be made.
     """
 
     source: str
     micrographs: tuple[Micrograph, ...]
-    star: StarFile | None
-    block: str
+    listing: Listing
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the source is a table."""
+        return not isinstance(self.listing, ImageListing)
 
 
 def read_micrographs(
@@ -88,21 +91,6 @@ def read_micrographs(
     return _from_images(str(source), suffixes, pixel_size_A, needs)
 
 
-def denoised_star(micrographs: MicrographSet, outputs: Mapping[int, str]) -> StarFile:
-    """The set's STAR file with only the rows in ``outputs`` (row → name of the denoised image), and those names.
-
-    All else is as it was. For a set without a STAR file it is a minimal one, of RELION 3.1, with the pixel size.
-    """
-    rows = [micrograph.row for micrograph in micrographs.micrographs if micrograph.row in outputs]
-    names = [outputs[row] for row in rows]
-    if micrographs.star is None:
-        return _minimal_star(micrographs.micrographs[0].pixel_size_A, names)
-    block = micrographs.star.block(micrographs.block)
-    if block is None:
-        raise ValueError(f"the STAR file has no block {micrographs.block!r}")
-    return micrographs.star.with_block(block.keeping(rows).with_column(NAME, names))
-
-
 def _refuse_pixel_size(size_A: float | None) -> None:
     if size_A is not None and not 0 < size_A < float("inf"):
         wanted, do = "A positive pixel size in Å is needed", "correct --pixel-size"
@@ -120,8 +108,8 @@ def _from_star(path: Path, suffixes: Suffixes | None, given_A: float | None, nee
         name = row.row[NAME]
         return Micrograph(name, places.find_or_first(name), pixel_size_A(row, given_A), index, ctf, even, odd)
 
-    rows = star_rows(star, block, path)
-    return MicrographSet(str(path), tuple(micrograph(index, row) for index, row in enumerate(rows)), star, block.name)
+    rows = tuple(micrograph(index, row) for index, row in enumerate(star_rows(star, block, path)))
+    return MicrographSet(str(path), rows, StarListing(star, block.name))
 
 
 def _from_images(source: str, suffixes: Suffixes | None, given_A: float | None, needs: Needs) -> MicrographSet:
@@ -141,11 +129,4 @@ def _from_images(source: str, suffixes: Suffixes | None, given_A: float | None, 
     for index, name in enumerate(full):
         even, odd = halves_by_suffix(name, suffixes, places) if suffixes else (None, None)
         micrographs.append(Micrograph(name, Path(name), given_A, index, None, even, odd))
-    return MicrographSet(source, tuple(micrographs), None, "")
-
-
-def _minimal_star(size_A: float, names: list[str]) -> StarFile:
-    size = f"{size_A:.6f}"
-    columns = ("rlnOpticsGroupName", "rlnOpticsGroup", "rlnMicrographOriginalPixelSize", "rlnMicrographPixelSize")
-    optics = Block("optics", columns, (("opticsGroup1", "1", size, size),))
-    return StarFile((optics, Block("micrographs", (NAME, "rlnOpticsGroup"), tuple((name, "1") for name in names))))
+    return MicrographSet(source, tuple(micrographs), ImageListing(micrographs))
