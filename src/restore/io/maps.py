@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import UserError
-from restore.io.mrc import HEADER_BYTES, labels_of, pixel_type, raw_header, read_pixels
+from restore.io.endings import ending_of
+from restore.io.mrc import HEADER_BYTES, extra_bytes, labels_of, pixel_type, raw_header, read_pixels
 
 _log = logging.getLogger(__name__)
 
@@ -53,10 +54,7 @@ def read_map_header(path: Path, kind: Kind = "auto") -> MapHeader:
     z, y, x = (int(header[name]) for name in ("nz", "ny", "nx"))
     stack = _is_stack(header, path) if kind == "auto" else kind == "stack"
     offset = HEADER_BYTES + int(header["nsymbt"])
-    extra = size - offset - z * y * x * dtype.itemsize
-    if extra < 0:
-        found = f"the file is cut short: it has {size} bytes of {size - extra}"
-        raise UserError(found, where=path, wanted=f"Its header says {x} x {y} x {z} voxels", do="copy it again")
+    extra = extra_bytes(path, size, offset + z * y * x * dtype.itemsize, f"{x} x {y} x {z} voxels")
     shape = (z, 1, y, x) if stack else (1, z, y, x)
     return MapHeader(path, shape, dtype, offset, _voxel_size_zyx_A(header, shape[1]), labels_of(header), extra)
 
@@ -91,7 +89,7 @@ def read_map(header: MapHeader) -> NDArray[np.float32]:
 def _is_stack(header: np.void, path: Path) -> bool:
     if int(header["nz"]) == 1:
         return False
-    return path.suffix.lower() == ".mrcs" or (int(header["ispg"]) == 0 and int(header["mz"]) == 1)
+    return ending_of(path.name).startswith(".mrcs") or (int(header["ispg"]) == 0 and int(header["mz"]) == 1)
 
 
 def _refuse_volume_stack(header: np.void, path: Path) -> None:

@@ -1,7 +1,6 @@
 """MRC images: one micrograph in one file."""
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from restore.errors import UserError
 from restore.io.atomic import replacing
+from restore.io.byte_stream import open_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class MrcHeader:
     """What the header of an MRC file says, checked against the size of the file.
 
     ``pixel_size_yx_A`` is None where the header has zero, a negative number or NaN in either axis. ``extra_bytes``
-    counts what the file holds after its image.
+    counts what the file holds after its image; it is 0 for a packed file, whose size is not known before it is read.
     """
 
     path: Path
@@ -41,14 +41,23 @@ class MrcHeader:
     @property
     def pixel_size_A(self) -> float | None:
         """The pixel size, the mean of both axes where they agree within 1 %, else None (no one number is right)."""
-        if self.pixel_size_yx_A is None:
-            return None
-        y, x = self.pixel_size_yx_A
-        return (y + x) / 2 if abs(y - x) <= 0.01 * max(y, x) else None
+        return one_pixel_size_A(self.pixel_size_yx_A)
+
+
+def one_pixel_size_A(pixel_size_yx_A: tuple[float, float] | None) -> float | None:
+    """The mean of both axes where they agree within 1 %, else None.
+
+    >>> one_pixel_size_A((1.0, 1.002)), one_pixel_size_A((1.0, 2.0))
+    (1.001, None)
+    """
+    if pixel_size_yx_A is None:
+        return None
+    y, x = pixel_size_yx_A
+    return (y + x) / 2 if abs(y - x) <= 0.01 * max(y, x) else None
 
 
 def read_mrc_header(path: Path) -> MrcHeader:
-    """Read and check an MRC file's header, either byte order, without its image.
+    """Read and check an MRC file's header, either byte order, packed or not, without its image.
 
     Raises
     ------
@@ -58,31 +67,37 @@ def read_mrc_header(path: Path) -> MrcHeader:
     header, size = raw_header(path)
     shape, dtype = _shape(header, path), pixel_type(header, path)
     offset = HEADER_BYTES + int(header["nsymbt"])
-    extra = size - offset - shape[0] * shape[1] * dtype.itemsize
-    if extra < 0:
-        found = f"the file is cut short: it has {size} bytes of {size - extra}"
-        raise UserError(found, where=path, wanted=f"Its header says {shape[1]} x {shape[0]} pixels", do="copy it again")
-    return MrcHeader(path, shape, dtype, offset, _pixel_size_yx_A(header), labels_of(header), extra)
+    needed = offset + shape[0] * shape[1] * dtype.itemsize
+    extra = extra_bytes(path, size, needed, f"{shape[1]} x {shape[0]} pixels")
+    return MrcHeader(path, shape, dtype, offset, pixel_size_yx_A(header), labels_of(header), extra)
 
 
-def raw_header(path: Path) -> tuple[np.void, int]:
+def raw_header(path: Path) -> tuple[np.void, int | None]:
     """The fields of any MRC file's header, in the byte order that makes sense, and the size of the file in bytes.
+
+    The size is None for a file that gzip or bzip2 packed; only its first bytes are inflated.
 
     Raises
     ------
     UserError
         The file is missing, unreadable or no MRC file.
     """
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(HEADER_BYTES)
-            size = os.fstat(stream.fileno()).st_size
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    with open_bytes(path) as file:
+        start = file.stream.read(HEADER_BYTES)
     if len(start) < HEADER_BYTES:
         found = f"it has {len(start)} bytes"
         raise UserError(found, where=path, wanted=f"An MRC file has {HEADER_BYTES} and more", do="copy it again")
-    return _in_its_byte_order(np.frombuffer(start, HEADER_DTYPE)[0], path), size
+    return _in_its_byte_order(np.frombuffer(start, HEADER_DTYPE)[0], path), file.size_bytes
+
+
+def extra_bytes(path: Path, size: int | None, needed: int, content: str) -> int:
+    """How many bytes a file has beyond those that its header speaks of, 0 for a packed one. UserError where it is short."""
+    if size is None:
+        return 0
+    if size < needed:
+        found = f"the file is cut short: it has {size} bytes of {needed}"
+        raise UserError(found, where=path, wanted=f"Its header says {content}", do="copy it again")
+    return size - needed
 
 
 def mrc_shape(path: Path) -> tuple[int, int]:
@@ -114,12 +129,11 @@ def read_mrc(path: Path) -> tuple[NDArray[np.float32], float | None]:
 
 def read_pixels(path: Path, dtype: np.dtype[np.generic], offset_bytes: int, count: int) -> NDArray[np.float32]:
     """So many pixels of this type from ``offset_bytes`` on, as float32. UserError where they cannot be read."""
-    try:
-        pixels = np.fromfile(path, dtype, count=count, offset=offset_bytes)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if pixels.size < count:
-        raise UserError(f"only {pixels.size} of {count} pixels could be read", where=path)
+    with open_bytes(path) as file:
+        file.skip(offset_bytes)
+        pixels = file.array(dtype, count)
+        if file.size_bytes is None and (extra := file.drain()):
+            _log.warning("%s: there are %d bytes after the image; they are not used", path, extra)
     return pixels.astype(np.float32, copy=False)
 
 
@@ -173,12 +187,6 @@ def _header_of(stored: NDArray[np.floating], pixel_size_yx_A: tuple[float, float
     return header.tobytes()
 
 
-def _unreadable(path: Path, error: OSError) -> UserError:
-    if isinstance(error, FileNotFoundError):
-        return UserError("there is no such file", where=path, wanted="An MRC file is needed", do="check the name")
-    return UserError(f"the file cannot be read ({error.strerror})", where=path)
-
-
 def _in_its_byte_order(header: np.void, path: Path) -> np.void:
     """The header in the byte order that its machine stamp names, or in the other where only that makes sense."""
     try:
@@ -220,7 +228,8 @@ def _has_unsigned_bytes(header: np.void) -> bool:
     return bool(stamp == _IMOD_STAMP and not flags & 1)
 
 
-def _pixel_size_yx_A(header: np.void) -> tuple[float, float] | None:
+def pixel_size_yx_A(header: np.void) -> tuple[float, float] | None:
+    """The header's pixel size in Å along y and x, None where it has zero, a negative number or NaN in either."""
     sides = []
     for axis in "yx":
         cell_A, samples = float(header["cella"][axis]), int(header[f"m{axis}"])
