@@ -29,11 +29,17 @@ def test_a_missing_file_is_named(tmp_path):
             read(tmp_path / "no mic.mrc")
 
 
-@pytest.mark.parametrize("name", ["a.tif", "a.mrc.gz", "a"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.dm4", "a.gz", "a.tif.gz", "a"])
 def test_another_format_is_refused_with_those_that_are_read(tmp_path, name):
-    for use in read_image, image_shape, lambda path: write_image(path, DATA, 1.0):
-        with pytest.raises(UserError, match=r"MRC images \(\.mrc, \.mrcs, \.map\) are"):
-            use(tmp_path / name)
+    for read in read_image, image_shape:
+        with pytest.raises(UserError, match=r"MRC and TIFF images \(\.mrc, .*, \.tif, \.tiff\) are read: convert it"):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.mrc.gz", "a"])
+def test_only_mrc_is_written(tmp_path, name):
+    with pytest.raises(UserError, match=r"MRC images \(\.mrc, \.mrcs, \.map\) are written"):
+        write_image(tmp_path / name, DATA, 1.0)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from restore.errors import UserError
 from restore.evaluation.decomposition import PAIRS
 from restore.io.denoised_halves import DenoisedFiles
+from restore.io.endings import split_ending
 from restore.io.images import read_image
 from restore.measurement import Halves, Sampling, Views, load_measurement, measure, save_measurement, support_of
 from restore.micrograph import Micrograph
@@ -78,7 +79,7 @@ def subjects(
         files = denoised[index] if denoised else None
         own = digest.copy()
         own.update(json.dumps(plain([micrograph.name, micrograph.pixel_size_A, micrograph.ctf, files])).encode())
-        name = f"{micrograph.row:05d}_{micrograph.image.stem}"
+        name = f"{micrograph.row:05d}_{split_ending(micrograph.image.name)[0]}"
         paths = folder / "measured" / f"{name}.npz", folder / "previews" / name
         found.append(Subject(micrograph, *paths, own.hexdigest()[:24], files))
     return found

@@ -16,6 +16,7 @@ from torch import Tensor
 from restore.checkpoint import Model
 from restore.denoising import Denoiser, DenoisingSettings, Exposure, OutputType, denoise_with
 from restore.errors import UserError
+from restore.io.endings import split_ending
 from restore.io.images import read_image, write_image
 from restore.io.micrographs import MicrographSet
 from restore.io.mrc import mrc_labels
@@ -100,7 +101,7 @@ def plan(
 
 def _job(micrograph: Micrograph, output: OutputSettings, fingerprint: str) -> Job:
     name = Path(micrograph.name)
-    new_name = f"{name.stem}{output.suffix}.mrc"
+    new_name = f"{split_ending(name.name)[0]}{output.suffix}.mrc"
     if output.output_directory is None:
         path = micrograph.image.with_name(new_name)
         return Job(micrograph, path, str(name.with_name(new_name)), fingerprint)

@@ -24,7 +24,7 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         "--training_mics",
         "-m",
         metavar="STAR",
-        help="RELION STAR file of micrographs, or MRC files as a quoted pattern",
+        help="RELION STAR file of micrographs, or images (MRC, TIFF) as a quoted pattern",
     )
     group.add_argument(
         "--even_odd_suffix",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import UserError
+from restore.io.endings import split_ending
 from restore.io.places import mirrored
 from restore.micrograph import Micrograph
 
@@ -22,7 +23,7 @@ class DenoisedFiles:
 def denoised_halves(micrographs: Sequence[Micrograph], folders: Sequence[Path], suffix: str) -> list[DenoisedFiles]:
     """The denoised halves of each micrograph: in the folders of the even and the odd ones, or beside the raw ones.
 
-    Their names are the raw halves' with ``suffix``. ``folders`` holds two, one for both, or none. In a folder they lie
+    Their names are the raw halves' with ``suffix``, ending in ``.mrc`` or as the raw ones do. ``folders`` holds two, one for both, or none. In a folder they lie
     at the place that the micrograph's or the half's own name gives them there, or at its top.
 
     Raises
@@ -48,12 +49,13 @@ def _halves(micrograph: Micrograph) -> tuple[Path, Path]:
 
 
 def _denoised(half: Path, micrograph: Micrograph, folder: Path | None, suffix: str) -> Path:
-    name = f"{half.stem}{suffix}{half.suffix}"
+    stem, ending = split_ending(half.name)
+    names = dict.fromkeys(f"{stem}{suffix}{each}" for each in (ending, ".mrc"))
     if folder is None:
-        candidates = [half.with_name(name)]
+        candidates = [half.with_name(name) for name in names]
     else:
         trees = (mirrored(folder, Path(micrograph.name)), mirrored(folder, half))
-        candidates = [tree.with_name(name) for tree in trees] + [folder / name]
+        candidates = [place for name in names for place in (*(tree.with_name(name) for tree in trees), folder / name)]
     path = next((each for each in candidates if each.is_file()), None)
     if path is None:
         wanted = "Every half needs one under its own name"

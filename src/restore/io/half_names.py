@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from restore.errors import UserError
+from restore.io.endings import split_ending
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,17 @@ def half_names(name: str, suffixes: Suffixes) -> list[tuple[str, str]]:
     """The names that the even and the odd half may have, the likelier pair first.
 
     The full sum's suffix is replaced where it last stands in the file name as a word of its own, else at the end of
-    the name; the folder is left alone. The other possibility is RELION's: the half's suffix after the whole name.
+    the name; the folder and the ending (``.mrc``, ``.mrc.gz``) are left alone. The other possibility is RELION's: the half's suffix after the whole name.
 
     >>> half_names("DW/DWARF_01_DW.mrc", Suffixes())[0]
     ('DW/DWARF_01_EVN.mrc', 'DW/DWARF_01_ODD.mrc')
     >>> half_names("job002/mic.mrc", Suffixes())
     [('job002/mic_EVN.mrc', 'job002/mic_ODD.mrc')]
+    >>> half_names("a b_DW.mrc.gz", Suffixes())[0]
+    ('a b_EVN.mrc.gz', 'a b_ODD.mrc.gz')
     """
     folder, slash, file_name = name.rpartition("/")
-    stem, dot, extension = file_name.rpartition(".")
-    stem, tail = (stem, dot + extension) if stem else (file_name, "")
+    stem, tail = split_ending(file_name)
     even, odd = suffixes.even, suffixes.odd
     pairs = [(stem + _joined(even), stem + _joined(odd))]
     at = _last_place(stem, suffixes.full)
@@ -62,7 +64,7 @@ def is_half(name: str, suffixes: Suffixes) -> bool:
     >>> [is_half(name, Suffixes()) for name in ("a_EVN.mrc", "EVN/ODDITY_1.mrc")]
     [True, False]
     """
-    stem = name.rpartition("/")[2].rpartition(".")[0]
+    stem = split_ending(name.rpartition("/")[2])[0]
     return any(_word(suffix).search(stem) for suffix in (suffixes.even, suffixes.odd))
 
 

@@ -1,4 +1,8 @@
-"""The door for one image: whatever the format, what comes back is an :class:`Image`."""
+"""The door for one image: whatever the format, what comes back is an :class:`Image`.
+
+MRC, packed by gzip or bzip2 or not, and TIFF are read; MRC is written. Rows are RELION's: as stored in MRC, upside down in
+TIFF (:mod:`restore.io.tiff` says why).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import UserError
+from restore.io.endings import IMAGE_ENDINGS, MRC_ENDINGS, TIFF_ENDINGS, ending_of
 from restore.io.mrc import read_mrc, read_mrc_header, write_mrc
-
-MRC_SUFFIXES = (".mrc", ".mrcs", ".map")
+from restore.io.tiff import read_pages, read_tiff_header
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,23 @@ def read_image(path: Path) -> Image:
     Raises
     ------
     UserError
-        The file is missing, cut short or of a format that is not read, or the image is constant or holds NaN or
-        infinity.
+        The file is missing, cut short or of a format that is not read, holds several images, or the image is constant
+        or holds NaN or infinity; or it is TIFF, and what reads it is not installed.
     """
-    _refuse_other_formats(path, "read")
-    data, pixel_size_A = read_mrc(path)
+    _refuse_other_formats(path, IMAGE_ENDINGS, "read")
+    data, pixel_size_A = (_only_page(path), None) if _is_tiff(path) else read_mrc(path)
     _refuse_useless(data, path)
     return Image(data, pixel_size_A, path)
 
 
 def read_image_header(path: Path) -> ImageHeader:
-    """Shape and pixel size of one image, without reading its pixels. Raises UserError as :func:`read_image`."""
-    _refuse_other_formats(path, "read")
+    """Shape and pixel size of one image, without its pixels (a packed file's first bytes are inflated).
+
+    Raises UserError as :func:`read_image`; whether a packed file is whole is not known before it is read.
+    """
+    _refuse_other_formats(path, IMAGE_ENDINGS, "read")
+    if _is_tiff(path):
+        return ImageHeader(_one_image(path), None)
     header = read_mrc_header(path)
     return ImageHeader(header.shape, header.pixel_size_A)
 
@@ -65,7 +74,7 @@ def write_image(
     labels: Sequence[str] = (),
     dtype: Literal["float32", "float16"] = "float32",
 ) -> None:
-    """Write one image (y, x), whole or not at all; the pixel size in Å is one number or (y, x).
+    """Write one image (y, x) as MRC, whole or not at all; the pixel size in Å is one number or (y, x).
 
     Raises
     ------
@@ -73,14 +82,34 @@ def write_image(
         The file cannot be written, its suffix is of no format that is written, or the image holds values that are
         not finite.
     """
-    _refuse_other_formats(path, "written")
+    _refuse_other_formats(path, MRC_ENDINGS, "written")
     write_mrc(path, data, pixel_size_A, labels, dtype)
 
 
-def _refuse_other_formats(path: Path, verb: str) -> None:
-    if path.suffix.lower() not in MRC_SUFFIXES:
-        wanted = f"MRC images ({', '.join(MRC_SUFFIXES)}) are {verb}"
-        raise UserError(f'"{path.suffix}" is no suffix of an image', where=path, wanted=wanted, do="convert it to MRC")
+def _refuse_other_formats(path: Path, endings: Sequence[str], verb: str) -> None:
+    if (ending := ending_of(path.name)) not in endings:
+        formats = "MRC" if endings == MRC_ENDINGS else "MRC and TIFF"
+        wanted = f"{formats} images ({', '.join(endings)}) are {verb}"
+        do = "convert it to MRC" if verb == "read" else "choose a name with one of these endings"
+        raise UserError(f'"{ending}" is no ending of an image', where=path, wanted=wanted, do=do)
+
+
+def _is_tiff(path: Path) -> bool:
+    return ending_of(path.name) in TIFF_ENDINGS
+
+
+def _one_image(path: Path) -> tuple[int, int]:
+    """Rows and columns of the only page of a TIFF file. UserError where there are more."""
+    header = read_tiff_header(path)
+    if header.pages != 1:
+        found = f"it is a stack of {header.pages} images"
+        raise UserError(found, where=path, wanted="One micrograph in a file is needed", do="sum or split the stack")
+    return header.shape
+
+
+def _only_page(path: Path) -> NDArray[np.float32]:
+    _one_image(path)
+    return np.ascontiguousarray(next(read_pages(path)), np.float32)
 
 
 def _refuse_useless(data: NDArray[np.float32], path: Path) -> None:

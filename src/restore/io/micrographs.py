@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import UserError
+from restore.io.endings import IMAGE_ENDINGS
 from restore.io.file_checks import HALVES, Part, Problem, check_files, require_files
 from restore.io.half_names import Suffixes, is_half, parse_suffixes
-from restore.io.images import MRC_SUFFIXES
 from restore.io.listings import ImageListing, Listing, StarListing
 from restore.io.places import Places, image_names
 from restore.io.relion import (
@@ -113,7 +113,7 @@ def _from_star(path: Path, suffixes: Suffixes | None, given_A: float | None, nee
 
 
 def _from_images(source: str, suffixes: Suffixes | None, given_A: float | None, needs: Needs) -> MicrographSet:
-    names = image_names(source, MRC_SUFFIXES)
+    names = image_names(source, IMAGE_ENDINGS)
     if given_A is None:
         wanted, do = "Images without a STAR file need a pixel size", "give --pixel-size in Å, or a STAR file"
         raise UserError("there is no pixel size", where=source, wanted=wanted, do=do)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import UserError
+from restore.io.endings import ending_of
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,10 @@ def mirrored(folder: Path, name: Path) -> Path:
     return folder.joinpath(*(part for part in name.parts if part not in ("..", ".", name.anchor)))
 
 
-def image_names(source: str, suffixes: tuple[str, ...]) -> list[str]:
+def image_names(source: str, endings: tuple[str, ...]) -> list[str]:
     """The files that ``source``, a file's name or a pattern such as ``folder/*.mrc``, stands for, sorted.
 
-    A pattern gives only files with one of ``suffixes`` (in any case).
+    A pattern gives only files with one of ``endings`` (in any case).
 
     Raises
     ------
@@ -60,9 +61,9 @@ def image_names(source: str, suffixes: tuple[str, ...]) -> list[str]:
             "it is a folder", where=source, wanted="Images are needed", do=f'give "{source.rstrip("/")}/*.mrc"'
         )
     names = sorted(glob.glob(source, recursive=True)) if glob.has_magic(source) else []  # noqa: PTH207  names stay as typed
-    found = [name for name in names if Path(name).suffix.lower() in suffixes and Path(name).is_file()]
+    found = [name for name in names if ending_of(name) in endings and Path(name).is_file()]
     if not found:
         found_text = "no image matches it" if glob.has_magic(source) else "there is no such file"
-        wanted = "A STAR file, an MRC file or a pattern is needed"
+        wanted = "A STAR file, an image or a pattern is needed"
         raise UserError(found_text, where=source, wanted=wanted, do="check the name")
     return found
