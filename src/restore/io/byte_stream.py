@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from restore.errors import UserError
 
 _GZIP, _BZIP2 = b"\x1f\x8b", b"BZh"
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
