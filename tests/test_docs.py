@@ -18,8 +18,9 @@ def test_the_command_line_page_is_what_the_parsers_say():
     )
 
 
-def test_every_test_that_the_conventions_name_is_there():
-    for name in re.findall(r"test_\w+\.py", (ROOT / "docs/conventions.md").read_text()):
+@pytest.mark.parametrize("page", ["conventions", "formats"])
+def test_every_test_that_a_page_of_facts_names_is_there(page):
+    for name in re.findall(r"test_\w+\.py", (ROOT / f"docs/{page}.md").read_text()):
         assert (ROOT / "tests" / name).exists(), name
 
 

@@ -217,6 +217,14 @@ def test_frames_unlike_the_first_are_refused(tmp_path):
     refused(path, r"a\.tif, page 6: it has 128 x 50 pixels of type uint8\. The first page has 128 x 96")
 
 
+def test_a_shape_that_no_camera_has_is_refused_before_memory_is_asked_for(tmp_path):
+    path = tiff(tmp_path / "a.tif", compression="lzw")
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite(2**31, dtype="I")
+    with pytest.raises(UserError, match=r"it says that it has 128 x 2147483648 pixels\. The file is damaged"):
+        read_movie_header(path)
+
+
 @pytest.mark.parametrize("ending", [".mrcs", ".tif"])
 def test_a_frame_that_holds_no_numbers_is_named(tmp_path, ending):
     frames = FRAMES.astype("f4")

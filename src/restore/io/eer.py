@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import UserError
-from restore.io.tiff import open_tiff, page_offsets, require_module, require_whole
+from restore.io.tiff import open_tiff, page_offsets, page_shape, require_module, require_whole
 from restore.settings import setting
 
 _COMPRESSIONS = {65000: (8, 2, 2), 65001: (7, 2, 2), 65002: (7, 2, 2)}
@@ -97,8 +97,8 @@ def _open_eer(path: Path) -> Generator[tuple[Any, list[int]]]:
 
 
 def _shape(file: Any, pages: list[int], settings: EERSettings) -> tuple[int, int]:
-    first = file.pages[pages[0]]
-    return int(first.imagelength) * settings.upsampling, int(first.imagewidth) * settings.upsampling
+    rows, columns = page_shape(file.pages[pages[0]], file.filehandle.path)
+    return rows * settings.upsampling, columns * settings.upsampling
 
 
 def _electrons(page: Any) -> bytes:

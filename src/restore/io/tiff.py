@@ -22,6 +22,8 @@ from restore.errors import UserError
 _DAMAGES = (ValueError, RuntimeError, KeyError, IndexError, TypeError, ArithmeticError, EOFError, struct.error)
 """What tifffile and imagecodecs raise, version by version, where a file is damaged."""
 
+_MOST_PIXELS = 2**30
+
 
 @dataclass(frozen=True)
 class TiffHeader:
@@ -117,6 +119,15 @@ def require_module(name: str, path: Path) -> Any:
         raise UserError(f"{name} is not installed", where=path, wanted=wanted, do=do) from error
 
 
+def page_shape(page: Any, where: object) -> tuple[int, int]:
+    """Rows and columns of a page. UserError where there are more than any camera has: a wrong byte, not an image."""
+    rows, columns = int(page.imagelength), int(page.imagewidth)
+    if not 0 < rows * columns <= _MOST_PIXELS:
+        found, wanted = f"it says that it has {columns} x {rows} pixels", "The file is damaged"
+        raise UserError(found, where=where, wanted=wanted, do="copy it again")
+    return rows, columns
+
+
 def require_whole(page: Any, path: Path, where: object) -> None:
     """UserError where the file ends before the pixels of this page do."""
     size = path.stat().st_size
@@ -138,7 +149,7 @@ def _grey(page: Any, where: object) -> tuple[tuple[int, int], np.dtype[np.generi
     if len(page.shape) != 2 or dtype is None or dtype.kind not in "iuf":
         found = f"its pixels are colours or no numbers (shape {page.shape}, type {dtype})"
         raise UserError(found, where=where, wanted="Grey images of real numbers are read", do="convert it to MRC")
-    return (int(page.imagelength), int(page.imagewidth)), dtype
+    return page_shape(page, where), dtype
 
 
 @contextmanager
