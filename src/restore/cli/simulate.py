@@ -5,8 +5,8 @@ from pathlib import Path
 
 from restore.cli.options import add_settings, settings_from
 from restore.cli.progress import Bar
-from restore.simulation.microscope import SimulationSettings
 from restore.simulation.session import simulate
+from restore.simulation.settings import SimulationSettings
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

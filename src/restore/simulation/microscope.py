@@ -1,7 +1,7 @@
 """One exposure: particles in ice, the contrast transfer function, electrons counted in frames and summed by halves."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor
 from restore.ctf import ctf
 from restore.fourier import frequency_per_A
 from restore.micrograph import CTFParameters
-from restore.settings import setting
+from restore.simulation.damage import mean_amplitude_left
+from restore.simulation.settings import SimulationSettings
 from restore.simulation.specimen import (
     VOLT_A3_PER_SCATTERING_A,
     SpecimenTransform,
@@ -30,47 +31,6 @@ _ATTEMPTS_PER_PARTICLE = 30
 
 
 @dataclass(frozen=True)
-class SimulationSettings:
-    """What is put under the microscope, and how it is set. ``defocus_um`` is (least, most); each micrograph draws its own."""
-
-    specimen: str = setting("barrel", '"barrel", or a PDB, mmCIF or MRC file', group="specimen")
-    micrographs: int = setting(10, "number of micrographs", "-n", group="specimen")
-    particles_per_um2: float = setting(
-        2000.0, "particles per µm² of ice, as far as they fit side by side", group="specimen"
-    )
-    ice_thickness_A: float = setting(300.0, "thickness of the ice, whose own signal it scales (Å)", group="specimen")
-    ice_gradient_per_um: float = setting(
-        0.2,
-        "change of intensity from thin ice to thick, as a fraction per µm of the image's longer side",
-        group="specimen",
-    )
-    size_px: tuple[int, ...] = setting(
-        (4096, 4096), "height and width of the image, or one number for both (pixels)", group="microscope"
-    )
-    pixel_size_A: float = setting(1.0, "pixel size (Å)", group="microscope")
-    dose_e_per_A2: float = setting(50.0, "electrons per Å² in all frames together", group="microscope")
-    frames: int = setting(40, "number of frames", group="microscope")
-    voltage_kV: float = setting(300.0, "acceleration voltage (kV)", group="microscope")
-    spherical_aberration_mm: float = setting(2.7, "spherical aberration (mm)", group="microscope")
-    amplitude_contrast: float = setting(0.07, "amplitude contrast, as a fraction", group="microscope")
-    defocus_um: tuple[float, float] = setting((0.8, 2.0), "least and most underfocus (µm)", group="microscope")
-    astigmatism_A: float = setting(100.0, "mean difference of the two defoci (Å)", group="microscope")
-    astigmatism_spread_A: float = setting(50.0, "its standard deviation between micrographs (Å)", group="microscope")
-    phase_shift_deg: float = setting(0.0, "phase shift of a phase plate (degrees)", group="microscope")
-    contrast_fraction: float = setting(
-        0.56, "fraction of the ideal weak-phase contrast that the image shows", group="microscope"
-    )
-    envelope_A2: float = setting(80.0, "B factor of the envelope on all signal (Å²)", group="microscope")
-    hot_pixels: int = setting(3, "number of hot pixels of the detector", group="microscope")
-    seed: int = setting(0, "seed of all chance: the same seed gives the same images", group="microscope")
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self.size_px[0], self.size_px[-1]
-
-
-@dataclass(frozen=True)
 class Particles:
     """Where the centres of n particles lie (y, x; pixels from the first pixel's centre), and RELION's rot, tilt, psi."""
 
@@ -79,10 +39,37 @@ class Particles:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """The fraction by which an image is darker than its mean, on a periodic canvas that reaches beyond the image.
+
+    ``spectrum`` is the canvas's half spectrum (``torch.fft.rfft2``, its frequencies ``k_per_A``); canvas pixel
+    (``margin_px``, ``margin_px``) is the image's first.
+    """
+
+    spectrum: Complex[Tensor, "canvas_y kx"]
+    k_per_A: Float[Tensor, "canvas_y kx"]
+    canvas: tuple[int, int]
+    margin_px: int
+
+    def faded(self, share: Float[Tensor, "canvas_y kx"]) -> "Contrast":
+        """The contrast of which only a share is left at each frequency."""
+        return replace(self, spectrum=self.spectrum * share)
+
+    def whole(self) -> Float[Tensor, "canvas_y canvas_x"]:
+        """The canvas."""
+        return torch.fft.irfft2(self.spectrum, s=self.canvas)
+
+    def image(self, shape: tuple[int, int]) -> Float[Tensor, "y x"]:
+        """The part of the canvas that an image of this shape shows."""
+        return self.whole()[self.margin_px : self.margin_px + shape[0], self.margin_px : self.margin_px + shape[1]]
+
+
+@dataclass(frozen=True)
 class Exposure:
     """Counts of the even and the odd frames, the counts to be expected of all, and what lies in the field.
 
-    ``truth`` is the noise-free full sum: CTF, envelope and ice gradient applied, hot pixels not.
+    ``truth`` is the noise-free full sum: CTF, envelope and ice gradient applied, hot pixels not. It is
+    ``intensity`` (counts without specimen) × (1 − ``contrast``), whose damage by radiation is still to come.
     """
 
     even: Float[np.ndarray, "y x"]
@@ -90,6 +77,8 @@ class Exposure:
     truth: Float[np.ndarray, "y x"]
     ctf: CTFParameters
     particles: Particles
+    contrast: Contrast
+    intensity: Float[Tensor, "y x"]
 
     @property
     def full(self) -> Float[np.ndarray, "y x"]:
@@ -103,13 +92,14 @@ def expose(settings: SimulationSettings, specimen: SpecimenTransform, index: int
     electrons = torch.Generator().manual_seed(int(chance.integers(2**62)))
     parameters = draw_ctf(settings, chance)
     particles = draw_particles(settings, specimen.window_px, chance)
-    contrast = image_contrast(settings, specimen, particles, parameters, electrons)
+    contrast = canvas_contrast(settings, specimen, particles, parameters, electrons)
     per_pixel = settings.dose_e_per_A2 * settings.pixel_size_A**2
-    truth = (per_pixel * ice_gradient(settings, chance) * (1 - contrast)).clamp(min=0)
+    intensity = per_pixel * ice_gradient(settings, chance)
+    truth = (intensity * (1 - _after_all_frames(contrast, settings).image(settings.shape))).clamp(min=0)
     even, odd = count_halves(with_hot_pixels(truth, settings), settings.frames, electrons)
     inside = np.all((particles.position_yx_px >= 0) & (particles.position_yx_px < settings.shape), axis=1)
     visible = Particles(particles.position_yx_px[inside], particles.euler_deg[inside])
-    return Exposure(even.numpy(), odd.numpy(), truth.numpy(), parameters, visible)
+    return Exposure(even.numpy(), odd.numpy(), truth.numpy(), parameters, visible, contrast, intensity)
 
 
 def draw_ctf(settings: SimulationSettings, chance: np.random.Generator) -> CTFParameters:
@@ -158,6 +148,17 @@ def image_contrast(
     parameters: CTFParameters,
     generator: torch.Generator,
 ) -> Float[Tensor, "y x"]:
+    """The image of :func:`canvas_contrast`."""
+    return canvas_contrast(settings, specimen, particles, parameters, generator).image(settings.shape)
+
+
+def canvas_contrast(
+    settings: SimulationSettings,
+    specimen: SpecimenTransform,
+    particles: Particles,
+    parameters: CTFParameters,
+    generator: torch.Generator,
+) -> Contrast:
     """The fraction by which the image is darker than its mean: weak-phase object, CTF and envelope, in both ice and protein.
 
     ``contrast_fraction`` of it is shown: inelastic scattering, movement and the detector take the rest. Its default
@@ -174,8 +175,7 @@ def image_contrast(
     spectrum *= ctf(parameters, canvas, pixels_A) * torch.exp(k * k * (-settings.envelope_A2 / 4))
     spectrum *= settings.contrast_fraction
     spectrum[0, 0] = 0  # elastic scattering takes no electron away
-    image = torch.fft.irfft2(spectrum, s=canvas)
-    return image[margin : margin + settings.shape[0], margin : margin + settings.shape[1]]
+    return Contrast(spectrum, k, canvas, margin)
 
 
 def placed_projections(
@@ -250,6 +250,14 @@ def count_halves(
     """
     even_share = (frames // 2) / frames
     return torch.poisson(rate * even_share, generator), torch.poisson(rate * (1 - even_share), generator)
+
+
+def _after_all_frames(contrast: Contrast, settings: SimulationSettings) -> Contrast:
+    """The contrast that the sum of all frames has."""
+    if not settings.radiation_damage:
+        return contrast
+    dose, voltage = settings.dose_e_per_A2, settings.voltage_kV
+    return contrast.faded(mean_amplitude_left(contrast.k_per_A, dose, settings.frames, voltage))
 
 
 def _water(

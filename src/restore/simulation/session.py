@@ -1,4 +1,4 @@
-"""A session: micrographs, their halves and truth, and the STAR files that a CTF program and a picker would leave."""
+"""A session: micrographs, their halves and truth, movies, and the STAR files that come with them."""
 
 import dataclasses
 import json
@@ -12,17 +12,21 @@ import mrcfile
 from restore.errors import UserError
 from restore.io.atomic import replacing, write_text
 from restore.io.images import write_image
-from restore.io.star import Block, StarFile, write_star
-from restore.simulation.microscope import Exposure, Particles, SimulationSettings, expose
+from restore.io.star import write_star
+from restore.simulation.microscope import Exposure, expose
+from restore.simulation.movie_files import tiff_program
+from restore.simulation.recording import GAIN_NAME, MOVIE_ENDINGS, MOVIE_FOLDER, record_movie, write_gain
+from restore.simulation.settings import SimulationSettings, check_settings
 from restore.simulation.specimen import Specimen, load_specimen, transform
+from restore.simulation.tables import Row, ctf_columns, micrograph_table, movie_table, particle_rows, particle_table
 
 log = logging.getLogger(__name__)
 
 IMAGE_FOLDER = "Micrographs"
 SUFFIXES = ("DW", "EVN", "ODD", "TRUTH")
 SETTINGS_NAME, CTF_STAR_NAME, PARTICLE_STAR_NAME = "simulation.json", "micrographs_ctf.star", "particles.star"
+MOVIE_STAR_NAME = "movies.star"
 _LABEL = "restore simulate: made by a program, not by a microscope"
-_SMALLEST_PX = 32
 
 
 def simulate(
@@ -37,32 +41,47 @@ def simulate(
     halves; they sum to DW exactly) and ``_TRUTH`` (the counts to be expected, CTF applied). Beside them
     ``micrographs_ctf.star`` and ``particles.star`` (RELION 3.1; paths relative to ``folder``; particles whose centre
     is in the image), ``specimen.mrc`` (volts above ice) and ``simulation.json``. The STAR files are written last.
+    Where movies are asked for, the images above are the same: what a perfect motion correction of other electrons
+    would give. ``Movies/mic_000n.mrcs`` or ``.tiff`` is then another draw, frame by frame, of the same specimen as it
+    moves; ``_motion.star`` beside it says how, as RELION would (``rlnMicrographMetadata`` of the micrographs names
+    it); ``movies.star`` is what RELION's Import writes, and ``Movies/gain.mrc`` the gain reference, if any.
     ``progress`` is called with (done, all) after each micrograph.
 
     Raises
     ------
     UserError
-        A setting is out of range, the specimen cannot be read, or the folder holds a session and ``overwrite`` is
-        false. Nothing has been written then.
+        A setting is out of range, the specimen cannot be read, TIFF is asked for and cannot be written, or the folder
+        holds a session and ``overwrite`` is false. Nothing has been written then.
     """
     check_settings(settings)
+    if settings.movies == "tiff":
+        tiff_program()
     specimen = load_specimen(settings.specimen, settings.pixel_size_A)
     _clear(folder, overwrite)
     write_text(folder / SETTINGS_NAME, json.dumps(dataclasses.asdict(settings), indent=2) + "\n")
     write_map(folder / "specimen.mrc", specimen)
-    ready, optics = transform(specimen), _optics(settings)
-    ctf_rows: list[dict[str, str]] = []
-    particle_rows: list[dict[str, str]] = []
+    if settings.movies != "none":
+        write_gain(settings, folder, _LABEL)
+    ready = transform(specimen)
+    micrographs: list[Row] = []
+    particles: list[Row] = []
+    movies: list[str] = []
     for index in range(settings.micrographs):
         exposure = expose(settings, ready, index)
         name = write_exposure(exposure, folder, index, settings.pixel_size_A)
-        ctf_rows.append({"rlnMicrographName": name, "rlnOpticsGroup": "1"} | _ctf_columns(exposure))
-        particle_rows += _particle_rows(name, exposure.particles)
+        row = {"rlnMicrographName": name, "rlnOpticsGroup": "1"} | ctf_columns(exposure.ctf)
+        if settings.movies != "none":
+            movie, row["rlnMicrographMetadata"] = record_movie(exposure, settings, folder, index, _LABEL)
+            movies.append(movie)
+        micrographs.append(row)
+        particles += particle_rows(name, exposure.particles)
         log.info("%s: %d particles, defocus %.0f Å", name, len(exposure.particles.euler_deg), exposure.ctf.defocus_u_A)
         if progress is not None:
             progress(index + 1, settings.micrographs)
-    write_star(folder / PARTICLE_STAR_NAME, StarFile((optics, _table("particles", particle_rows, _PARTICLE_COLUMNS))))
-    write_star(folder / CTF_STAR_NAME, StarFile((optics, _table("micrographs", ctf_rows, tuple(ctf_rows[0])))))
+    if movies:
+        write_star(folder / MOVIE_STAR_NAME, movie_table(settings, movies))
+    write_star(folder / PARTICLE_STAR_NAME, particle_table(settings, particles))
+    write_star(folder / CTF_STAR_NAME, micrograph_table(settings, micrographs))
     return folder / CTF_STAR_NAME
 
 
@@ -85,42 +104,13 @@ def write_exposure(exposure: Exposure, folder: Path, index: int, pixel_size_A: f
     return f"{stem}_DW.mrc"
 
 
-def check_settings(settings: SimulationSettings) -> None:
-    """Refuse settings that no microscope could have, with a UserError that names the first of them."""
-    least, most = settings.defocus_um
-    demands = (
-        ("micrographs", settings.micrographs >= 1, "at least one"),
-        ("size_px", len(settings.size_px) in {1, 2} and min(settings.size_px) >= _SMALLEST_PX,
-         f"one or two numbers of at least {_SMALLEST_PX} pixels"),
-        ("pixel_size_A", _positive(settings.pixel_size_A), "Å, above zero"),
-        ("dose_e_per_A2", _positive(settings.dose_e_per_A2), "electrons per Å², above zero"),
-        ("frames", settings.frames >= 2, "at least two, one for each half"),
-        ("voltage_kV", _positive(settings.voltage_kV), "kV, above zero"),
-        ("defocus_um", math.isfinite(most) and -math.inf < least <= most, "least and most, in this order"),
-        ("amplitude_contrast", 0 <= settings.amplitude_contrast <= 1, "between 0 and 1"),
-        ("contrast_fraction", 0 <= settings.contrast_fraction <= 1, "between 0 and 1"),
-        ("particles_per_um2", 0 <= settings.particles_per_um2 < math.inf, "zero or more"),
-        ("ice_thickness_A", 0 <= settings.ice_thickness_A < math.inf, "zero or more"),
-        ("ice_gradient_per_um", 0 <= settings.ice_gradient_per_um < math.inf, "zero or more"),
-        ("envelope_A2", 0 <= settings.envelope_A2 < math.inf, "zero or more"),
-        ("astigmatism_spread_A", 0 <= settings.astigmatism_spread_A < math.inf, "zero or more"),
-        ("hot_pixels", settings.hot_pixels >= 0, "zero or more"),
-        ("seed", settings.seed >= 0, "zero or more"),
-    )  # fmt: skip
-    for name, fine, wanted in demands:
-        if not fine:
-            raise UserError(f"{name} is {getattr(settings, name)}", wanted=f"wanted is {wanted}")
-
-
-def _positive(value: float) -> bool:
-    return 0 < value < math.inf
-
-
 def _clear(folder: Path, overwrite: bool) -> None:
     """Make room: refuse a folder with a session in it, or take the files of the old one away when told to."""
     images = [path for suffix in SUFFIXES for path in (folder / IMAGE_FOLDER).glob(f"mic_[0-9]*_{suffix}.mrc")]
-    named = [folder / name for name in (CTF_STAR_NAME, PARTICLE_STAR_NAME, SETTINGS_NAME)]
-    old = [path for path in named if path.exists()] + sorted(images)
+    for ending in (*MOVIE_ENDINGS.values(), "_motion.star"):
+        images += (folder / MOVIE_FOLDER).glob(f"mic_[0-9]*{ending}")
+    names = (CTF_STAR_NAME, PARTICLE_STAR_NAME, SETTINGS_NAME, MOVIE_STAR_NAME, GAIN_NAME)
+    old = [folder / name for name in names if (folder / name).exists()] + sorted(images)
     if folder.exists() and not folder.is_dir():
         raise UserError("a file stands where a folder is wanted", where=folder, do="choose another name")
     if old and not overwrite:
@@ -131,53 +121,3 @@ def _clear(folder: Path, overwrite: bool) -> None:
         )
     for path in old:
         path.unlink()
-
-
-def _optics(settings: SimulationSettings) -> Block:
-    pixel = f"{settings.pixel_size_A:.6f}"
-    columns = {
-        "rlnOpticsGroupName": "opticsGroup1",
-        "rlnOpticsGroup": "1",
-        "rlnMicrographOriginalPixelSize": pixel,
-        "rlnVoltage": f"{settings.voltage_kV:.6f}",
-        "rlnSphericalAberration": f"{settings.spherical_aberration_mm:.6f}",
-        "rlnAmplitudeContrast": f"{settings.amplitude_contrast:.6f}",
-        "rlnMicrographPixelSize": pixel,
-    }
-    return _table("optics", [columns], tuple(columns))
-
-
-def _ctf_columns(exposure: Exposure) -> dict[str, str]:
-    ctf = exposure.ctf
-    columns = {
-        "rlnDefocusU": ctf.defocus_u_A,
-        "rlnDefocusV": ctf.defocus_v_A,
-        "rlnCtfAstigmatism": ctf.defocus_u_A - ctf.defocus_v_A,
-        "rlnDefocusAngle": ctf.defocus_angle_deg,
-    }
-    if ctf.phase_shift_deg != 0:
-        columns["rlnPhaseShift"] = ctf.phase_shift_deg
-    return {name: f"{value:.6f}" for name, value in columns.items()}
-
-
-_PARTICLE_COLUMNS = (
-    "rlnCoordinateX",
-    "rlnCoordinateY",
-    "rlnAngleRot",
-    "rlnAngleTilt",
-    "rlnAnglePsi",
-    "rlnMicrographName",
-    "rlnOpticsGroup",
-)
-
-
-def _particle_rows(name: str, particles: Particles) -> list[dict[str, str]]:
-    rows: list[dict[str, str]] = []
-    for (y, x), angles in zip(particles.position_yx_px, particles.euler_deg, strict=True):
-        numbers = [f"{value:.6f}" for value in (x, y, *angles)]
-        rows.append(dict(zip(_PARTICLE_COLUMNS, [*numbers, name, "1"], strict=True)))
-    return rows
-
-
-def _table(name: str, rows: list[dict[str, str]], columns: tuple[str, ...]) -> Block:
-    return Block(name, columns, tuple(tuple(row[column] for column in columns) for row in rows))

@@ -1,0 +1,103 @@
+"""The frames of a movie: the specimen where it stands in each of them, and the electrons that the detector counts."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float, Integer
+from scipy.ndimage import map_coordinates
+from torch import Tensor
+
+from restore.simulation.damage import amplitude_left, exposure_in_frame_e_per_A2
+from restore.simulation.microscope import HOT_PIXEL_RATES, Contrast, Exposure, with_hot_pixels
+from restore.simulation.motion import Motion, local_displacement_yx_px
+from restore.simulation.settings import SimulationSettings
+
+_ROWS_AT_A_TIME = 256
+_INTEGERS = {"mrc": (np.int8, np.int16, np.uint16), "tiff": (np.uint8, np.uint16)}
+
+
+def movie_frames(
+    exposure: Exposure,
+    settings: SimulationSettings,
+    motion: Motion,
+    gain: Float[Tensor, "y x"],
+    generator: torch.Generator,
+) -> Iterator[Integer[np.ndarray, "y x"]]:
+    """The electrons counted in each frame, in order: Poisson draws of :func:`expected_frame`, hot pixels included.
+
+    They are independent of the exposure's halves. A pixel of gain g counts one electron in g, so that the counts
+    times the gain are right in the mean; nothing but whole electrons is recorded. One frame is made at a time.
+    """
+    kind = counting_type(settings, float(gain.min()))
+    for frame in range(settings.frames):
+        rate = with_hot_pixels(expected_frame(exposure, settings, motion, frame), settings) / gain
+        counts = torch.poisson(rate, generator).numpy()
+        yield np.minimum(counts, np.iinfo(kind).max).astype(kind)
+
+
+def expected_frame(
+    exposure: Exposure, settings: SimulationSettings, motion: Motion, frame: int
+) -> Float[Tensor, "y x"]:
+    """The counts to be expected in ``frame`` (from zero), without noise and hot pixels.
+
+    The specimen is displaced as it is in this frame; the ice gradient, smooth over the whole field, stays. There is
+    no motion within a frame.
+    """
+    contrast = exposure.contrast
+    if settings.radiation_damage:
+        dose = exposure_in_frame_e_per_A2(settings.dose_e_per_A2, settings.frames, frame)
+        contrast = contrast.faded(amplitude_left(contrast.k_per_A, dose, settings.voltage_kV))
+    return (exposure.intensity / settings.frames * (1 - displaced(contrast, motion, frame, settings.shape))).clamp(
+        min=0
+    )
+
+
+def displaced(contrast: Contrast, motion: Motion, frame: int, shape: tuple[int, int]) -> Float[Tensor, "y x"]:
+    """The image of a contrast as it stands in ``frame``: drift by phases, local motion by cubic B-splines.
+
+    The splines' own filter is undone in the spectrum, so that they pass through every pixel.
+    """
+    ky, kx = (torch.fft.fftfreq(contrast.canvas[0])[:, None], torch.fft.rfftfreq(contrast.canvas[1]))
+    dy, dx = motion.drift_yx_px[frame]
+    ramp_y, ramp_x = (torch.exp(-2j * math.pi * k * float(d)) for k, d in ((ky, dy), (kx, dx)))
+    if not motion.is_local:
+        return contrast.faded(ramp_y).faded(ramp_x).image(shape)
+    splines = contrast.faded(ramp_y / _spline_filter(ky)).faded(ramp_x / _spline_filter(kx))
+    return _interpolated(splines, motion, frame, shape)
+
+
+def counting_type(settings: SimulationSettings, least_gain: float) -> type[np.signedinteger | np.unsignedinteger]:
+    """The smallest integer type of the movie's format that no count will exceed, hot pixels' too.
+
+    The bound lies ten standard deviations above twice the mean, which leaves room for the ice gradient and contrast.
+    """
+    brightest = 2 * settings.dose_per_frame_e_per_px / least_gain * (HOT_PIXEL_RATES[1] if settings.hot_pixels else 1)
+    bound = brightest + 10 * math.sqrt(brightest) + 20
+    return next((kind for kind in _INTEGERS[settings.movies] if bound <= np.iinfo(kind).max), np.uint16)
+
+
+def detector_gain(settings: SimulationSettings) -> Float[Tensor, "y x"]:
+    """The gain reference, mean one, by which counts are to be multiplied; the same for all micrographs of a session."""
+    detector = np.random.default_rng([settings.seed, 2**31 + 1])
+    gain = np.exp(settings.gain_spread * detector.standard_normal(settings.shape, dtype=np.float32))
+    return torch.from_numpy(gain / gain.mean())
+
+
+def _spline_filter(k_per_px: Float[Tensor, "*grid"]) -> Float[Tensor, "*grid"]:
+    """The transform of the cubic B-spline's values at whole pixels (1/6, 4/6, 1/6)."""
+    return (2 + torch.cos(2 * math.pi * k_per_px)) / 3
+
+
+def _interpolated(splines: Contrast, motion: Motion, frame: int, shape: tuple[int, int]) -> Float[Tensor, "y x"]:
+    """What stood, in the canvas of these spline coefficients, where each pixel's specimen has come from."""
+    canvas = splines.whole().numpy()
+    image = np.empty(shape, dtype=np.float32)
+    y, x = (np.arange(n) + splines.margin_px for n in shape)
+    for start in range(0, shape[0], _ROWS_AT_A_TIME):
+        rows = slice(start, start + _ROWS_AT_A_TIME)
+        dy, dx = local_displacement_yx_px(motion, frame, shape, rows)
+        places = np.stack([y[rows, None] - dy, x - dx])
+        map_coordinates(canvas, places, output=image[rows], order=3, mode="grid-wrap", prefilter=False)
+    return torch.from_numpy(image)

@@ -1,0 +1,102 @@
+"""Movies on disk, frame by frame: MRC stacks, and TIFF as the microscopes' programs write it."""
+
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import mrcfile.utils
+import numpy as np
+from jaxtyping import Integer
+from mrcfile.dtypes import HEADER_DTYPE
+
+from restore.errors import UserError
+from restore.io.atomic import replacing
+
+Frames = Iterable[Integer[np.ndarray, "y x"]]
+
+_LARGEST_CLASSIC_TIFF_BYTES = 2**32 - 2**26
+_TIFF_CODECS = {"lzw": "lzw", "deflate": "adobe_deflate"}
+
+
+def tiff_program() -> ModuleType:
+    """``tifffile``, which writes TIFF; UserError, with the cure, where it or its codecs are not installed."""
+    try:
+        import_module("imagecodecs")
+        return import_module("tifffile")
+    except ImportError as error:
+        do = "pip install 'restore-em[movies]', or write MRC movies"
+        raise UserError(f"{error.name} is not installed", wanted="TIFF movies need it", do=do) from error
+
+
+def write_mrc_movie(path: Path, frames: Frames, pixel_size_A: float, label: str) -> None:
+    """Write frames as an MRC image stack of their own integer type (mode 0, 1 or 6), whole or not at all.
+
+    One frame is held at a time; the header, with the statistics of all counts, is written when they are known.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    count, total, squares, least, most = 0, 0, 0, np.inf, -np.inf
+    frame = np.empty((0, 0), np.int8)
+    with replacing(path) as partial, partial.open("wb") as stream:
+        stream.write(bytes(HEADER_DTYPE.itemsize))
+        for frame in frames:
+            stream.write(np.ascontiguousarray(frame, frame.dtype.newbyteorder("<")).data)
+            count, total = count + 1, total + int(frame.sum(dtype=np.int64))
+            squares += int(np.vdot(frame, frame.astype(np.int64)))
+            least, most = min(least, float(frame.min())), max(most, float(frame.max()))
+        mean = total / (count * frame.size)
+        deviation = float(np.sqrt(max(squares / (count * frame.size) - mean**2, 0)))
+        stream.seek(0)
+        stream.write(_stack_header(frame, count, pixel_size_A, (least, most, mean, deviation), label))
+
+
+def write_tiff_movie(path: Path, frames: Frames, size_bytes: int, compression: str, pixel_size_A: float) -> None:
+    """Write frames as the pages of a TIFF file, compressed by ``compression`` (lzw or deflate), whole or not at all.
+
+    The last row of a frame comes first, as IMOD and RELION have it: their y runs upwards, TIFF's downwards. A movie
+    that may grow too large for a classic TIFF (``size_bytes`` before compression) becomes a BigTIFF.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    options: dict[str, Any] = {
+        "photometric": "minisblack",
+        "compression": _TIFF_CODECS[compression],
+        "resolution": (1e8 / pixel_size_A, 1e8 / pixel_size_A),
+        "resolutionunit": "CENTIMETER",
+        "contiguous": False,
+        "metadata": None,
+        "software": "restore",
+    }
+    is_large, open_writer = size_bytes > _LARGEST_CLASSIC_TIFF_BYTES, tiff_program().TiffWriter
+    with replacing(path) as partial, open_writer(partial, bigtiff=is_large) as writer:
+        for frame in frames:
+            writer.write(frame[::-1], **options)
+
+
+def _stack_header(
+    frame: Integer[np.ndarray, "y x"],
+    count: int,
+    pixel_size_A: float,
+    statistics: tuple[float, float, float, float],
+    label: str,
+) -> bytes:
+    header = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
+    rows, columns = frame.shape
+    fields = {
+        "nx": columns, "ny": rows, "nz": count, "mx": columns, "my": rows, "mz": 1, "mapc": 1, "mapr": 2, "maps": 3,
+        "mode": mrcfile.utils.mode_from_dtype(frame.dtype), "nversion": 20141, "map": b"MAP ", "nlabl": 1,
+        "cella": (columns * pixel_size_A, rows * pixel_size_A, pixel_size_A), "cellb": (90.0, 90.0, 90.0),
+        "machst": mrcfile.utils.machine_stamp_from_byte_order("<"),
+    } | dict(zip(("dmin", "dmax", "dmean", "rms"), statistics, strict=True))  # fmt: skip
+    for name, value in fields.items():
+        header[name] = value
+    header["label"][0] = label.encode("ascii")
+    return header.tobytes()
