@@ -186,4 +186,4 @@ def test_a_phase_plate_moves_the_contrast_to_low_frequency(barrel):
 def test_every_setting_says_what_it_is_in_one_sentence():
     for each in fields(SimulationSettings):
         assert each.metadata["option"].words, each.name
-        assert each.metadata["option"].group in {"specimen", "microscope"}
+        assert each.metadata["option"].group in {"specimen", "microscope", "movies"}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Complex, Float, Inexact, Int
 from torch import Tensor
 
 from restore.ctf import ctf
@@ -51,9 +51,12 @@ class Contrast:
     canvas: tuple[int, int]
     margin_px: int
 
-    def faded(self, share: Float[Tensor, "canvas_y kx"]) -> "Contrast":
-        """The contrast of which only a share is left at each frequency."""
-        return replace(self, spectrum=self.spectrum * share)
+    def filtered(self, *factors: Inexact[Tensor, "#canvas_y #kx"]) -> "Contrast":
+        """The contrast with its spectrum multiplied by some factors."""
+        spectrum = self.spectrum
+        for factor in factors:
+            spectrum = spectrum * factor
+        return replace(self, spectrum=spectrum)
 
     def whole(self) -> Float[Tensor, "canvas_y canvas_x"]:
         """The canvas."""
@@ -257,7 +260,7 @@ def _after_all_frames(contrast: Contrast, settings: SimulationSettings) -> Contr
     if not settings.radiation_damage:
         return contrast
     dose, voltage = settings.dose_e_per_A2, settings.voltage_kV
-    return contrast.faded(mean_amplitude_left(contrast.k_per_A, dose, settings.frames, voltage))
+    return contrast.filtered(mean_amplitude_left(contrast.k_per_A, dose, settings.frames, voltage))
 
 
 def _water(

@@ -1,7 +1,9 @@
 """The frames of a movie: the specimen where it stands in each of them, and the electrons that the detector counts."""
 
 import math
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -9,12 +11,14 @@ from jaxtyping import Float, Integer
 from scipy.ndimage import map_coordinates
 from torch import Tensor
 
+from restore.fourier import pad
 from restore.simulation.damage import amplitude_left, exposure_in_frame_e_per_A2
 from restore.simulation.microscope import HOT_PIXEL_RATES, Contrast, Exposure, with_hot_pixels
 from restore.simulation.motion import Motion, local_displacement_yx_px
 from restore.simulation.settings import SimulationSettings
 
-_ROWS_AT_A_TIME = 256
+_ROWS_AT_A_TIME = 128
+_FINER = 2
 _INTEGERS = {"mrc": (np.int8, np.int16, np.uint16), "tiff": (np.uint8, np.uint16)}
 
 
@@ -27,7 +31,7 @@ def movie_frames(
 ) -> Iterator[Integer[np.ndarray, "y x"]]:
     """The electrons counted in each frame, in order: Poisson draws of :func:`expected_frame`, hot pixels included.
 
-    They are independent of the exposure's halves. A pixel of gain g counts one electron in g, so that the counts
+    They are independent of the exposure's halves. A pixel of gain g counts 1/g of its electrons, so that the counts
     times the gain are right in the mean; nothing but whole electrons is recorded. One frame is made at a time.
     """
     kind = counting_type(settings, float(gain.min()))
@@ -48,24 +52,23 @@ def expected_frame(
     contrast = exposure.contrast
     if settings.radiation_damage:
         dose = exposure_in_frame_e_per_A2(settings.dose_e_per_A2, settings.frames, frame)
-        contrast = contrast.faded(amplitude_left(contrast.k_per_A, dose, settings.voltage_kV))
-    return (exposure.intensity / settings.frames * (1 - displaced(contrast, motion, frame, settings.shape))).clamp(
-        min=0
-    )
+        contrast = contrast.filtered(amplitude_left(contrast.k_per_A, dose, settings.voltage_kV))
+    image = displaced(contrast, motion, frame, settings.shape)
+    return (exposure.intensity / settings.frames * (1 - image)).clamp(min=0)
 
 
 def displaced(contrast: Contrast, motion: Motion, frame: int, shape: tuple[int, int]) -> Float[Tensor, "y x"]:
-    """The image of a contrast as it stands in ``frame``: drift by phases, local motion by cubic B-splines.
+    """The image of a contrast as it stands in ``frame``: drift by phases, local motion by interpolation.
 
-    The splines' own filter is undone in the spectrum, so that they pass through every pixel.
+    Cubic B-splines on a grid twice as fine, their own filter undone in the spectrum: without the finer grid they
+    would weaken what lies near the Nyquist frequency, the water ring for one.
     """
-    ky, kx = (torch.fft.fftfreq(contrast.canvas[0])[:, None], torch.fft.rfftfreq(contrast.canvas[1]))
+    ky, kx = torch.fft.fftfreq(contrast.canvas[0])[:, None], torch.fft.rfftfreq(contrast.canvas[1])[None]
     dy, dx = motion.drift_yx_px[frame]
-    ramp_y, ramp_x = (torch.exp(-2j * math.pi * k * float(d)) for k, d in ((ky, dy), (kx, dx)))
+    ramps = [torch.exp(-2j * math.pi * k * float(d)) for k, d in ((ky, dy), (kx, dx))]
     if not motion.is_local:
-        return contrast.faded(ramp_y).faded(ramp_x).image(shape)
-    splines = contrast.faded(ramp_y / _spline_filter(ky)).faded(ramp_x / _spline_filter(kx))
-    return _interpolated(splines, motion, frame, shape)
+        return contrast.filtered(*ramps).image(shape)
+    return _interpolated(contrast.filtered(*ramps), motion, frame, shape)
 
 
 def counting_type(settings: SimulationSettings, least_gain: float) -> type[np.signedinteger | np.unsignedinteger]:
@@ -85,19 +88,27 @@ def detector_gain(settings: SimulationSettings) -> Float[Tensor, "y x"]:
     return torch.from_numpy(gain / gain.mean())
 
 
-def _spline_filter(k_per_px: Float[Tensor, "*grid"]) -> Float[Tensor, "*grid"]:
-    """The transform of the cubic B-spline's values at whole pixels (1/6, 4/6, 1/6)."""
-    return (2 + torch.cos(2 * math.pi * k_per_px)) / 3
-
-
-def _interpolated(splines: Contrast, motion: Motion, frame: int, shape: tuple[int, int]) -> Float[Tensor, "y x"]:
-    """What stood, in the canvas of these spline coefficients, where each pixel's specimen has come from."""
-    canvas = splines.whole().numpy()
+def _interpolated(contrast: Contrast, motion: Motion, frame: int, shape: tuple[int, int]) -> Float[Tensor, "y x"]:
+    """What stood in the canvas where each pixel's specimen has come from."""
+    splines, margin = _spline_coefficients(contrast).numpy(), contrast.margin_px
     image = np.empty(shape, dtype=np.float32)
-    y, x = (np.arange(n) + splines.margin_px for n in shape)
-    for start in range(0, shape[0], _ROWS_AT_A_TIME):
+    y, x = (np.arange(n) + margin for n in shape)
+
+    def fill(start: int) -> None:
         rows = slice(start, start + _ROWS_AT_A_TIME)
         dy, dx = local_displacement_yx_px(motion, frame, shape, rows)
-        places = np.stack([y[rows, None] - dy, x - dx])
-        map_coordinates(canvas, places, output=image[rows], order=3, mode="grid-wrap", prefilter=False)
+        places = np.stack([y[rows, None] - dy, x - dx]) * _FINER
+        map_coordinates(splines, places, output=image[rows], order=3, mode="grid-wrap", prefilter=False)
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        deque(pool.map(fill, range(0, shape[0], _ROWS_AT_A_TIME)), maxlen=0)
     return torch.from_numpy(image)
+
+
+def _spline_coefficients(contrast: Contrast) -> Float[Tensor, "fine_y fine_x"]:
+    """The canvas on the finer grid, as coefficients of cubic B-splines whose values at whole pixels are 1/6, 4/6, 1/6."""
+    fine = (contrast.canvas[0] * _FINER, contrast.canvas[1] * _FINER)
+    spectrum = pad(contrast.spectrum, contrast.canvas, fine) * float(_FINER**2)
+    for k_per_px in (torch.fft.fftfreq(fine[0])[:, None], torch.fft.rfftfreq(fine[1])):
+        spectrum /= (2 + torch.cos(2 * math.pi * k_per_px)) / 3
+    return torch.fft.irfft2(spectrum, s=fine)

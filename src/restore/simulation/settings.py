@@ -2,13 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from restore.errors import UserError
 from restore.settings import setting
 
-MovieFormat = Literal["none", "mrc", "tiff"]
-TiffCompression = Literal["lzw", "deflate"]
+MOVIES = ("none", "mrc", "tiff")
+TIFF_COMPRESSIONS = ("lzw", "deflate")
 LARGEST_GAIN_SPREAD = 0.2
 MOST_PER_FRAME_E_PER_PX = 500.0  # a hot pixel's count in a movie still fits 16 bits
 _SMALLEST_PX = 32
@@ -51,16 +50,14 @@ class SimulationSettings:
         False, "detail fades with exposure (Grant & Grigorieff 2015), in all images", group="microscope"
     )
     seed: int = setting(0, "seed of all chance: the same seed gives the same images", group="microscope")
-    movies: MovieFormat = setting(
-        "none", "write the frames too, as MRC or TIFF", choices=get_args(MovieFormat), group="movies"
-    )
-    tiff_compression: TiffCompression = setting(
-        "lzw", "of TIFF movies, without loss", choices=get_args(TiffCompression), group="movies"
+    movies: str = setting("none", "write the frames too, as MRC or TIFF", choices=MOVIES, group="movies")
+    tiff_compression: str = setting(
+        "lzw", "how TIFF movies are compressed, without loss", choices=TIFF_COMPRESSIONS, group="movies"
     )
     drift_A: float = setting(
-        15.0, "way that the whole field goes from the first frame to the last, most of it early (Å)", group="movies"
+        15.0, "length of the whole field's way from the first frame to the last (Å)", group="movies"
     )
-    local_motion_A: float = setting(4.0, "what the place that moves most moves beside that (Å)", group="movies")
+    local_motion_A: float = setting(4.0, "how far the place that moves most goes beside that (Å)", group="movies")
     gain_spread: float = setting(
         0.0, "standard deviation of the pixels' gain; above 0 there is a gain reference", group="movies"
     )
@@ -96,9 +93,9 @@ def check_settings(settings: SimulationSettings) -> None:
         ("envelope_A2", 0 <= settings.envelope_A2 < math.inf, "zero or more"),
         ("astigmatism_spread_A", 0 <= settings.astigmatism_spread_A < math.inf, "zero or more"),
         ("hot_pixels", settings.hot_pixels >= 0, "zero or more"),
-        ("movies", settings.movies in get_args(MovieFormat), " or ".join(get_args(MovieFormat))),
-        ("tiff_compression", settings.tiff_compression in get_args(TiffCompression),
-         " or ".join(get_args(TiffCompression))),
+        ("movies", settings.movies in MOVIES, " or ".join(MOVIES)),
+        ("tiff_compression", settings.tiff_compression in TIFF_COMPRESSIONS,
+         " or ".join(TIFF_COMPRESSIONS)),
         ("frames", settings.movies == "none" or settings.dose_per_frame_e_per_px <= MOST_PER_FRAME_E_PER_PX,
          f"so many that each has at most {MOST_PER_FRAME_E_PER_PX:.0f} electrons per pixel"),
         ("drift_A", 0 <= settings.drift_A < math.inf, "zero or more"),
