@@ -21,6 +21,7 @@ from restore.io.images import read_image, write_image
 from restore.io.micrographs import MicrographSet
 from restore.io.mrc import mrc_labels
 from restore.io.places import mirrored
+from restore.io.relion_job import names_within_job
 from restore.micrograph import Micrograph
 from restore.pipeline import WriteBehind, read_ahead
 from restore.provenance import plain
@@ -43,6 +44,7 @@ class OutputSettings:
     )
     output_directory: Path | None = setting(None, "folder for the output, in which the input's tree is repeated", "-o")
     overwrite: bool = setting(False, "denoise everything again, and replace files that restore did not write")
+    within_job: bool = setting(False, "name images as RELION's own jobs do, without the folder of the job before")
 
     @property
     def suffix(self) -> str:
@@ -80,7 +82,9 @@ def plan(
     micrographs: Sequence[Micrograph], output: OutputSettings, fingerprint: Callable[[Micrograph], str]
 ) -> list[Job]:
     """Where each denoised image goes. Raises UserError if one would replace an input or another output."""
-    jobs = [_job(micrograph, output, fingerprint(micrograph)) for micrograph in micrographs]
+    names = [micrograph.name for micrograph in micrographs]
+    places = names_within_job(names) if output.within_job else names
+    jobs = [_job(each, Path(place), output, fingerprint(each)) for each, place in zip(micrographs, places, strict=True)]
     inputs = {path.resolve() for each in micrographs for path in (each.image, each.even, each.odd) if path}
     taken: dict[Path, Job] = {}
     for job in jobs:
@@ -99,8 +103,7 @@ def plan(
     return jobs
 
 
-def _job(micrograph: Micrograph, output: OutputSettings, fingerprint: str) -> Job:
-    name = Path(micrograph.name)
+def _job(micrograph: Micrograph, name: Path, output: OutputSettings, fingerprint: str) -> Job:
     new_name = f"{split_ending(name.name)[0]}{output.suffix}.mrc"
     if output.output_directory is None:
         path = micrograph.image.with_name(new_name)

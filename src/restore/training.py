@@ -44,15 +44,15 @@ class TrainingSettings:
         192, "side of a training patch, in pixels of the cropped image, a multiple of 8; 96 on a CPU"
     )
     loss: str = setting("l2", "what is minimised", choices=tuple(LOSSES))
-    held_out: float = setting(0.05, "share of the micrographs that is held out of training to measure the loss on")
+    held_out: float = setting(0.05, "share of the micrographs held out to measure the loss on")
     precision: str = setting(
         "auto", "of the arithmetic; auto is bf16 where it is fast", choices=("auto", "float32", "bf16")
     )
     gradient_checkpointing: bool = setting(False, "recompute instead of keeping: less memory, more time")
     filters: int = setting(32, "feature maps of the network (the paper's: 32)")
-    blocks: int = setting(4, "wide-activation layers in a block of the network (the paper's: 4)")
+    blocks: int = setting(4, "wide-activation layers in a block (the paper's: 4)")
     workers: int = setting(-1, "processes that read patches; −1 is 0 on a CPU and 4 for each GPU")
-    seed: int = setting(0, "of the weights, the patches and the choice of held-out micrographs")
+    seed: int = setting(0, "of weights, patches and choice of held-out micrographs")
 
     def __post_init__(self) -> None:
         wrong = {

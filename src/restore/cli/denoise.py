@@ -10,6 +10,7 @@ import torch
 
 from restore.allocator import keep_heap
 from restore.checkpoint import Model, load_model
+from restore.cli.job import add_job_options, settle
 from restore.cli.options import add_settings, settings_from
 from restore.cli.progress import Bar
 from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe
@@ -26,6 +27,7 @@ from restore.io.micrographs import (
     parse_suffixes,
     read_micrographs,
 )
+from restore.io.relion_job import write_output_node
 from restore.processes import Place, join_processes
 from restore.production import Job, Outcome, OutputSettings, fingerprints, is_current, plan, produce, without_denoised
 from restore.provenance import as_json, provenance
@@ -40,6 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--input_micrographs",
         "-m",
+        "--in_mics",
         required=True,
         metavar="STAR",
         help="RELION STAR file of micrographs, or images (MRC, TIFF) as a quoted pattern",
@@ -54,15 +57,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 … (default: a GPU if there is one)"
     )
+    add_job_options(group)
     checked = parser.add_argument_group("recipe (the model's own; checked where given)")
     checked.add_argument("--max_resolution", "-r", type=float, metavar="X", help="finest resolution, Å")
     add_phaseflip_options(checked, "correct the CTF's sign")
-    add_settings(parser, "output", OutputSettings)
+    add_settings(parser, "output", OutputSettings, leave_out=("within_job",))
     add_settings(parser, "denoising", DenoisingSettings)
 
 
 def run(namespace: argparse.Namespace) -> int:
     """Denoise what is missing or stale, list it; the exit status comes back."""
+    settle(namespace)
     output, settings = settings_from(namespace, OutputSettings), settings_from(namespace, DenoisingSettings)
     keep_heap()
     model = load_model(namespace.model)
@@ -81,6 +86,8 @@ def run(namespace: argparse.Namespace) -> int:
         made = provenance(settings, {"micrographs": chosen.source, "model": namespace.model, "output": output})
         _write_listing(listing, chosen.listing.denoised(listing, outcome.names), made)
         _draw(outcome, listing.with_suffix(".png"))
+        if namespace.job_folder is not None:
+            write_output_node(namespace.job_folder, listing, chosen.source)
         print(listing)
     return _report(outcome)
 

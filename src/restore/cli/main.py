@@ -6,10 +6,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 
+from restore.cli.job import as_job, job_folder
 from restore.cli.options import HelpFormatter, with_underscores
 from restore.errors import UsageError, UserError
 from restore.version import __version__
@@ -43,10 +45,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     given = with_underscores(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    folder = job_folder(given)
+    run = partial(_through_the_door, partial(_run, [argument for argument in given if argument != "--debug"]), debug)
+    return run() if folder is None else _through_the_door(partial(as_job, folder, run), debug)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    with _terminated_as_interrupted():
+        namespace = _parse(arguments)
+        return import_module(f"restore.cli.{namespace.command}").run(namespace)
+
+
+def _through_the_door(run: Callable[[], int], debug: bool) -> int:
+    """The exit status of ``run``, which an error of the user's or the system's ends with a message."""
     try:
-        namespace = _parse([argument for argument in given if argument != "--debug"])
-        with _terminated_as_interrupted():
-            return import_module(f"restore.cli.{namespace.command}").run(namespace)
+        return run()
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 2
     except UserError as error:

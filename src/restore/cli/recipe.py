@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from restore.cli.job import PATCHES
 from restore.cli.progress import Bar
 from restore.errors import UserError
 from restore.io.atomic import require_writable
@@ -23,6 +24,7 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--training_mics",
         "-m",
+        "--in_mics",
         metavar="STAR",
         help="RELION STAR file of micrographs, or images (MRC, TIFF) as a quoted pattern",
     )
@@ -38,9 +40,9 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         "--training_filename",
         "-f",
         type=Path,
-        default=Path("training_data.hdf"),
+        default=PATCHES,
         metavar="PATH",
-        help="patch file to write (default: training_data.hdf)",
+        help=f"patch file to write (default: {PATCHES})",
     )
     group.add_argument(
         "--patch_dtype", choices=("float16", "float32"), default="float16", help="of the patch file (default: float16)"

@@ -11,6 +11,7 @@ import torch
 
 from restore.allocator import keep_heap
 from restore.checkpoint import Model, TrainingState, load_model, load_run, restore_state, save_model
+from restore.cli.job import MODELS, add_job_options, settle
 from restore.cli.options import add_settings, given
 from restore.cli.progress import Bar
 from restore.cli.recipe import (
@@ -40,9 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what else it starts from, and where it goes")
     group.add_argument("--training_data", "-t", type=Path, metavar="HDF", help="a patch file that is already made")
     group.add_argument("--initial_model", "-i", type=Path, metavar="MODEL", help="start from this trained model")
-    group.add_argument(
-        "--model_directory", "-d", type=Path, default=Path("Models"), metavar="DIR", help="(default: Models)"
-    )
+    group.add_argument("--model_directory", "-d", type=Path, default=MODELS, metavar="DIR", help=f"(default: {MODELS})")
     group.add_argument("--model_prefix", "-x", default="model", metavar="NAME", help="name of the run (default: model)")
     group.add_argument("--resume", action="store_true", help="go on with the run of this name where it stopped")
     group.add_argument(
@@ -54,12 +53,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="starting values of the training options: as the device is (default), the paper's, "
         "or quick, a smaller network for minutes on a CPU",
     )
+    add_job_options(group)
     add_recipe_options(parser)
     add_settings(parser, "training", TrainingSettings)
 
 
 def run(namespace: argparse.Namespace) -> int:
     """Train and write the model; the exit status comes back."""
+    settle(namespace)
     files = RunFiles(namespace.model_directory, namespace.model_prefix)
     files.refuse_to_replace(namespace.resume, namespace.overwrite)
     require_writable(files.directory)

@@ -1,0 +1,148 @@
+"""``train`` and ``denoise`` as External jobs of RELION: ``--o FOLDER --in_mics STAR --j N`` (docs/relion.md)."""
+
+import _thread
+import argparse
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from restore.errors import UsageError
+from restore.io.relion_job import Ending, abort_is_asked, begin, end, has_output
+
+POLL_S = 1.0
+"""How often it is looked whether someone wants the job to stop."""
+
+MODELS, PATCHES = Path("Models"), Path("training_data.hdf")
+"""Where a model and its patch file go where nothing else is said."""
+
+_COMMANDS = ("train", "denoise")
+_INTERRUPTED, _SOME_FAILED = 130, 1
+
+
+def add_job_options(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
+    """The options with which RELION starts an External job, beside ``--in_mics``."""
+    group.add_argument(
+        "--o",
+        type=Path,
+        dest="job_folder",
+        metavar="DIR",
+        help="folder of a RELION External job: all output goes there",
+    )
+    group.add_argument("--j", type=_positive, dest="threads", metavar="N", help="threads (default: PyTorch's choice)")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of threads")
+    return int(text)
+
+
+def settle(namespace: argparse.Namespace) -> None:
+    """Put all output into the job's folder, where there is one, and take the number of threads that was given.
+
+    A training whose state is there already is resumed: RELION goes on with a job by giving the same command again.
+
+    Raises
+    ------
+    UsageError
+        Another folder is given as well.
+    """
+    if namespace.threads is not None:
+        import torch
+
+        torch.set_num_threads(namespace.threads)
+    if namespace.job_folder is not None:
+        {"train": _settle_training, "denoise": _settle_denoising}[namespace.command](namespace)
+
+
+def _settle_denoising(namespace: argparse.Namespace) -> None:
+    if getattr(namespace, "output_directory", None) is not None:
+        raise UsageError("both --o and --output_directory are given", do="leave --output_directory out")
+    namespace.output_directory, namespace.within_job = namespace.job_folder, True
+
+
+def _settle_training(namespace: argparse.Namespace) -> None:
+    from restore.journal import RunFiles
+
+    if namespace.model_directory != MODELS:
+        raise UsageError("both --o and --model_directory are given", do="leave --model_directory out")
+    namespace.model_directory = namespace.job_folder
+    if namespace.training_filename == PATCHES:
+        namespace.training_filename = namespace.job_folder / PATCHES
+    state = RunFiles(namespace.model_directory, namespace.model_prefix).state
+    namespace.resume = namespace.resume or (state.exists() and not namespace.overwrite)
+
+
+def job_folder(arguments: Sequence[str]) -> Path | None:
+    """The folder of the External job that a command line starts, None where it starts none; nothing else is parsed.
+
+    >>> job_folder(["denoise", "--o", "External/job012/", "--in_mics", "micrographs.star"])
+    PosixPath('External/job012')
+    """
+    if not arguments or arguments[0] not in _COMMANDS:
+        return None
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name == "--o" and (value if equals else following):
+            return Path(value if equals else following)
+    return None
+
+
+def as_job(folder: Path, run: Callable[[], int]) -> int:
+    """Do the work of an External job; the exit status of ``run`` comes back, and RELION learns how it ended.
+
+    Finished, as RELION says it, is a job that did everything, or that left an output although some micrographs failed
+    (RELION's own jobs leave such out, too). The file RELION_JOB_ABORT_NOW stops it as SIGTERM does. Of several
+    processes only the leading one writes.
+    """
+    writes = leads(os.environ)
+    if writes:
+        begin(folder)
+    ending = Ending.FAILURE
+    try:
+        with _watched(folder):
+            status = _INTERRUPTED if abort_is_asked(folder) else run()
+        ending = _ending(status, folder)
+    except KeyboardInterrupt:
+        ending = Ending.ABORTED
+        raise
+    finally:
+        if writes:
+            end(folder, ending)
+    return status
+
+
+def _ending(status: int, folder: Path) -> Ending:
+    if status == _INTERRUPTED:
+        return Ending.ABORTED
+    return Ending.SUCCESS if status == 0 or (status == _SOME_FAILED and has_output(folder)) else Ending.FAILURE
+
+
+def leads(environment: Mapping[str, str]) -> bool:
+    """Whether this is the leading process of its run, as :func:`restore.processes.launch` finds it, without torch."""
+    if "WORLD_SIZE" in environment:
+        return environment.get("RANK", "0") == "0"
+    return "SLURM_STEP_NUM_TASKS" not in environment or environment["SLURM_PROCID"] == "0"
+
+
+@contextmanager
+def _watched(folder: Path) -> Generator[None]:
+    """Inside it the main thread gets SIGTERM, once, when someone wants the job to stop."""
+    over = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(folder, over), name="abort", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _watch(folder: Path, over: threading.Event) -> None:
+    while not over.wait(POLL_S):
+        if abort_is_asked(folder) and callable(signal.getsignal(signal.SIGTERM)):
+            _thread.interrupt_main(signal.SIGTERM)
+            return
