@@ -59,14 +59,21 @@ class Project:
     def __init__(self, folder):
         self.folder = folder
 
-    def relion(self, *command):
-        """Run one of RELION's programs in the project's folder; what it says comes back."""
+    def start(self, *command):
+        """Start one of RELION's programs in the project's folder."""
         environment = os.environ | {"PYTHONPATH": str(Path(restore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=55, check=False
-        )
-        assert done.returncode == 0 and "ERROR" not in done.stderr, done.stdout + done.stderr
-        return done.stdout
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+    def relion(self, *command):
+        """Run one of RELION's programs in the project's folder to its end; what it says comes back."""
+        program = self.start(*command)
+        try:
+            said, complained = program.communicate(timeout=50)
+        finally:
+            program.kill()
+        assert program.returncode == 0 and "ERROR" not in complained, said + complained
+        return said
 
     def add(self, kind, **options):
         """Schedule a job of a type and with options as in the GUI; its name comes back."""
@@ -86,8 +93,12 @@ class Project:
 
     def run(self, job):
         """Run a scheduled job, or go on with one; how it ended comes back, in RELION's words."""
-        self.relion("relion_pipeliner", "--schedule", "test", "--RunJobs", job, "--sec_wait_after", "1")
+        self.relion(*self.running(job))
         return self.status(job)
+
+    def running(self, job):
+        """The command that runs a scheduled job, or goes on with one."""
+        return "relion_pipeliner", "--schedule", "test", "--RunJobs", job, "--sec_wait_after", "1"
 
     @property
     def pipeline(self):
