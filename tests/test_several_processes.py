@@ -93,3 +93,12 @@ def test_processes_that_srun_starts_divide_the_work(here):
     assert [process.returncode for process in processes] == [1, 0], said
     assert "step/mics.star" in said[0][0] and said[1][0] == ""
     assert len(written("step")) == 4
+
+
+def test_only_the_leading_process_of_a_relion_job_says_how_it_ended(here):
+    done = torchrun(*LINE, "--o", "External/job004/")
+    assert done.returncode == 1 and done.stderr.count("1 of 5 micrographs were not denoised") == 1
+    assert {path.name for path in Path("External/job004").glob("RELION_*")} == {
+        "RELION_JOB_EXIT_SUCCESS",
+        "RELION_OUTPUT_NODES.star",
+    }
