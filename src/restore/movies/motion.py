@@ -1,0 +1,74 @@
+"""Frames put where they belong: a global shift, exactly, and a local one, by interpolation."""
+
+import math
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from restore.fourier import Shape
+from restore.io.motion import LocalMotion
+
+
+def shifted(
+    spectrum: Complex[Tensor, "y kx"], shape: Shape, shift_yx_px: tuple[float, float]
+) -> Complex[Tensor, "y kx"]:
+    """The half spectrum of the same image (``shape``: its y, x) moved by so many pixels, towards larger y and x.
+
+    What leaves at one border comes in at the other. At the Nyquist frequency of an even side, where a wave and its
+    mirror image are one component, the real part of the phase factor is taken, and the image remains real.
+    """
+    ramps = [
+        _ramp(frequencies, side, shift)
+        for frequencies, side, shift in (
+            (torch.fft.fftfreq(shape[0], dtype=torch.float64), shape[0], shift_yx_px[0]),
+            (torch.fft.rfftfreq(shape[1], dtype=torch.float64), shape[1], shift_yx_px[1]),
+        )
+    ]
+    y, x = (ramp.to(spectrum.device, spectrum.dtype) for ramp in ramps)
+    return spectrum * y[:, None] * x[None, :]
+
+
+def _ramp(frequency_per_px: Float[Tensor, "k"], side: int, shift_px: float) -> Complex[Tensor, "k"]:
+    """exp(−2πi k s)."""
+    angle = frequency_per_px * (-2 * math.pi * shift_px)
+    ramp = torch.polar(torch.ones_like(angle), angle)
+    if side % 2 == 0:
+        ramp[side // 2] = math.cos(math.pi * shift_px)
+    return ramp
+
+
+def local_shift_px(
+    local: LocalMotion, z: int, shape: Shape, binning_yx: tuple[float, float], device: torch.device | str = "cpu"
+) -> tuple[Float[Tensor, "y x"], Float[Tensor, "y x"]]:
+    """How far each pixel of a frame, the ``z``-th after the first, is to be moved along y and x, beyond the global shift.
+
+    ``shape`` is the (y, x) of the image to be moved, the shifts are in its own pixels: those of the movie over
+    ``binning_yx``.
+    """
+    times = torch.tensor([z, z**2, z**3], dtype=torch.float64)
+    factors = (torch.from_numpy(local.coefficients_px) @ times).tolist()
+    y, x = (torch.arange(side, dtype=torch.float32, device=device) / side - 0.5 for side in shape)
+
+    def field(one: float, x1: float, x2: float, y1: float, y2: float, xy: float) -> Float[Tensor, "y x"]:
+        of_x, of_y = one + x * (x1 + x * x2), y * (y1 + y * y2)
+        return torch.addcmul(of_y[:, None] + of_x, (xy * y)[:, None], x[None, :])
+
+    along_y, along_x = (field(*each) for each in factors)
+    return along_y / binning_yx[0], along_x / binning_yx[1]
+
+
+def warped(image: Float[Tensor, "y x"], shift_y_px: Tensor, shift_x_px: Tensor) -> Float[Tensor, "y x"]:
+    """The image with each pixel moved by its own shift: the value at (y, x) is that of the old (y − shift, x − shift).
+
+    Bicubic interpolation, which is exact where the shift is nothing; beyond the borders the image is reflected. Half
+    way between pixels it keeps 97 % of the amplitude at half of the Nyquist frequency (bilinear, RELION's, keeps 71 %).
+    """
+    height, width = image.shape
+    y = torch.arange(height, dtype=image.dtype, device=image.device)[:, None] - shift_y_px
+    x = torch.arange(width, dtype=image.dtype, device=image.device)[None, :] - shift_x_px
+    grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
+    moved = torch.nn.functional.grid_sample(
+        image[None, None], grid[None], mode="bicubic", padding_mode="reflection", align_corners=False
+    )
+    return moved[0, 0]

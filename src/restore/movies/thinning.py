@@ -1,0 +1,106 @@
+"""Two independent halves of one image of counted electrons, where no frames are left."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.errors import UserError
+
+_SAMPLE_PX = 1 << 18
+_MOST_VALUES = 1 << 14
+_OFF_GRID = 0.05
+"""How far from a whole number a count may be: float16 images are rounded so."""
+_OUTLIERS = 1e-4
+"""The share of pixels, hot ones, that need not be whole numbers."""
+_VARIANCE_TO_MEAN = (0.5, 2.0)
+_CURE = "give the movie, or halves that the motion correction wrote"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """An image as numbers of electrons: ``electrons`` (y, x) times ``unit`` are its grey values.
+
+    ``outliers`` is how many pixels, hot ones, were no whole number of electrons and were rounded.
+    """
+
+    electrons: NDArray[np.int64]
+    unit: float
+    outliers: int
+
+
+def counts_of(image: NDArray[np.floating]) -> Counts:
+    """The numbers of electrons in an image (y, x) of counts, whole multiples of one unit whatever that is.
+
+    Raises
+    ------
+    UserError
+        It is no image of counts: values below zero, values between the multiples (a gain reference, dose weighting,
+        interpolation or a filter leave such), or whole numbers whose noise is not that of counting.
+    """
+    values = image.astype(np.float64)
+    if values.min() < 0:
+        found = f"its lowest value is {values.min():g}"
+        raise UserError(found, wanted="Counts are never below zero: something was taken off, or added", do=_CURE)
+    unit = _unit(values)
+    scaled = values / unit
+    electrons = np.rint(scaled)
+    outliers = int(np.count_nonzero(np.abs(scaled - electrons) > _OFF_GRID + 1e-6 * scaled))
+    if outliers > _OUTLIERS * values.size:
+        raise _not_counts(f"{100 * outliers / values.size:.3g} % of its pixels lie between the multiples of {unit:.6g}")
+    _refuse_other_noise(electrons)
+    return Counts(electrons.astype(np.int64), unit, outliers)
+
+
+def thin(counts: Counts, seed: int, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The even and the odd half: each electron goes to one of them by the toss of a coin, in the image's grey values.
+
+    Where the counts are Poisson, so are those of both halves, with half the mean each, and they are
+    independent; their sum is the image. The same seed and ``name`` (the micrograph's) give the same halves.
+    """
+    digest = int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "little")
+    even = np.random.default_rng([seed, digest]).binomial(counts.electrons, 0.5)
+    odd = counts.electrons - even
+    return (even * counts.unit).astype(np.float32), (odd * counts.unit).astype(np.float32)
+
+
+def _unit(values: NDArray[np.float64]) -> float:
+    """The grey value of one electron: the smallest step between the values that most pixels have, made precise."""
+    sample = values.ravel()[:: max(values.size // _SAMPLE_PX, 1)]
+    found, often = np.unique(sample, return_counts=True)
+    if len(found) > _MOST_VALUES:
+        raise _not_counts(f"there are more than {_MOST_VALUES} different values in it")
+    usual = found[np.argsort(often)[::-1]][: _usual(often)]
+    steps = np.diff(np.sort(np.append(usual, 0.0)))
+    steps = steps[steps > 0]
+    if not len(steps):
+        raise _not_counts("there is only one value in most of its pixels")
+    near = usual / steps.min()
+    whole = np.rint(near)
+    return float(usual @ whole / (whole @ whole))
+
+
+def _usual(often: NDArray[np.int64]) -> int:
+    """How many of the values, the most frequent first, hold nine tenths of the pixels."""
+    return int(np.searchsorted(np.cumsum(np.sort(often)[::-1]), 0.9 * often.sum())) + 1
+
+
+def _refuse_other_noise(electrons: NDArray[np.float64]) -> None:
+    """Counting has a variance equal to its mean; it is taken from the steps between diagonal neighbours."""
+    rows = max(_SAMPLE_PX // electrons.shape[1], 2)
+    every = max(electrons.shape[0] // rows, 1)
+    sample = np.minimum(electrons, np.quantile(electrons[::every], 0.999) + 1)  # hot pixels no longer count
+    variance = float(np.mean((sample[1:, 1:] - sample[:-1, :-1]) ** 2)) / 2
+    ratio = variance / float(sample.mean())
+    if not _VARIANCE_TO_MEAN[0] <= ratio <= _VARIANCE_TO_MEAN[1]:
+        found = f"its values are whole numbers, but their variance is {ratio:.3g} times their mean"
+        raise UserError(found, wanted="The two are equal where electrons are counted", do=_CURE)
+
+
+def _not_counts(found: str) -> UserError:
+    wanted = (
+        "Only counts of electrons can be thinned, and these were multiplied by a gain reference, weighted by "
+        "dose, interpolated or filtered"
+    )
+    return UserError(found, wanted=wanted, do=_CURE)
