@@ -23,6 +23,7 @@ SHAPE_CHECKED = [
     "restore.patches",
     "restore.inference",
     "restore.denoising",
+    "restore.movies",
     "restore.simulation",
     "restore.evaluation",
 ]

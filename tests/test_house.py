@@ -28,7 +28,7 @@ FLOORS = (
         "pipeline",
     ),
     ("provenance", "processes", "ctf", "io", "evaluation"),
-    ("preprocessing", "simulation", "inference", "report"),
+    ("preprocessing", "movies", "simulation", "inference", "report"),
     ("patches", "checkpoint"),
     ("preparation", "denoising", "measurement"),
     ("training", "production", "journal", "examination"),

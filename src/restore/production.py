@@ -17,9 +17,9 @@ from restore.checkpoint import Model
 from restore.denoising import Denoiser, DenoisingSettings, Exposure, OutputType, denoise_with
 from restore.errors import UserError
 from restore.io.endings import split_ending
+from restore.io.fingerprint import fingerprint_label, fingerprint_of
 from restore.io.images import read_image, write_image
 from restore.io.micrographs import MicrographSet
-from restore.io.mrc import mrc_labels
 from restore.io.places import mirrored
 from restore.io.relion_job import names_within_job
 from restore.micrograph import Micrograph
@@ -30,7 +30,6 @@ from restore.version import __version__
 
 log = logging.getLogger(__name__)
 
-_FINGERPRINT = "restore fingerprint "
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FAILURES = (UserError, OSError, MemoryError, torch.OutOfMemoryError)
 
@@ -127,7 +126,7 @@ def fingerprints(model: Model, settings: DenoisingSettings) -> Callable[[Microgr
 def labels(job: Job, model_name: str) -> list[str]:
     """What an output's header says: program, version, model, and the fingerprint that a rerun looks for."""
     ascii_name = model_name.encode("ascii", "replace").decode()
-    return [f"restore {__version__} denoised with {ascii_name}"[:80], _FINGERPRINT + job.fingerprint]
+    return [f"restore {__version__} denoised with {ascii_name}"[:80], fingerprint_label(job.fingerprint)]
 
 
 def is_current(job: Job) -> bool:
@@ -137,7 +136,7 @@ def is_current(job: Job) -> bool:
     """
     if not job.path.exists():
         return False
-    found = _fingerprint_of(job.path)
+    found = fingerprint_of(job.path)
     if not found:
         raise UserError(
             "a file stands here that restore did not write",
@@ -149,20 +148,11 @@ def is_current(job: Job) -> bool:
     return found == job.fingerprint and job.path.stat().st_mtime >= newest
 
 
-def _fingerprint_of(path: Path) -> str:
-    """The fingerprint in the labels of a denoised image, nothing where restore did not denoise it."""
-    try:
-        found = mrc_labels(path)
-    except UserError:
-        return ""
-    return next((label.removeprefix(_FINGERPRINT) for label in found if label.startswith(_FINGERPRINT)), "")
-
-
 def without_denoised(chosen: MicrographSet) -> MicrographSet:
     """The set without images that restore denoised, where it is of a pattern: a rerun's pattern matches its output."""
     if chosen.is_listed:
         return chosen
-    raw = tuple(each for each in chosen.micrographs if not _fingerprint_of(each.image))
+    raw = tuple(each for each in chosen.micrographs if not fingerprint_of(each.image))
     if not raw:
         raise UserError("only images that are denoised already match it", where=chosen.source, do="give the raw ones")
     return replace(chosen, micrographs=raw)

@@ -21,6 +21,7 @@ COMMANDS = {
     "denoise": "denoise every micrograph with a trained model",
     "evaluate": "say how much noise went, how much signal stayed, how much false signal came",
     "report": "show an evaluation as one HTML page that can be mailed whole",
+    "halves": "sum movies to two halves, or split counted micrographs where there are none",
     "prepare": "make the patch file that training reads, and nothing else",
     "angles": "say how far apart two refinements put the same particles",
     "fsc": "say how far two half maps, images or stacks agree, by resolution",

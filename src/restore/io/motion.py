@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import UserError
+from restore.io.micrographs import MicrographSet
+from restore.io.places import Places
 from restore.io.relion import StarRow
 from restore.io.star import Block, StarFile, read_star
 
@@ -65,6 +67,19 @@ class Motion:
         return min(self.shifts_yx_px)
 
 
+def motion_files(chosen: MicrographSet) -> dict[int, Path]:
+    """For each row of a set of RELION's the STAR file with the motion of its movie, whether it is there or not.
+
+    It is the one in rlnMicrographMetadata, which MotionCorr writes; where there is no such column, as after CtfFind,
+    the STAR file of the micrograph's own name beside it.
+    """
+    block = chosen.star.block(chosen.block) if chosen.star else None
+    if block is None or "rlnMicrographMetadata" not in block.columns:
+        return {each.row: each.image.with_suffix(".star") for each in chosen.micrographs}
+    places, names = Places.of_star(Path(chosen.source)), block.column("rlnMicrographMetadata")
+    return {each.row: places.find_or_first(names[each.row]) for each in chosen.micrographs}
+
+
 def read_motion(path: Path) -> Motion:
     """The record in a micrograph's own STAR file, which MotionCorr leaves beside the micrograph.
 
@@ -73,6 +88,11 @@ def read_motion(path: Path) -> Motion:
     UserError
         The file is missing or none of these, or a value in it is missing or cannot be.
     """
+    if not path.is_file():
+        wanted, do = "The motion that MotionCorr found is needed", "give a STAR file of MotionCorr or CtfFind"
+        raise UserError(
+            "there is no such file", where=path, wanted=wanted, do=f"{do}, and leave that job's folder whole"
+        )
     star = read_star(path)
     general = _general(star, path)
     shape = general.count("rlnImageSizeY"), general.count("rlnImageSizeX")

@@ -20,7 +20,7 @@ class Defects:
     def mended(self, image: Float[Tensor, "y x"]) -> Float[Tensor, "y x"]:
         """The image in which each bad pixel has the mean of the good ones up to 3 pixels from it.
 
-        Pixels with no good one near them get the mean of the image. Each frame is mended from itself, so that
+        Pixels with no good one near them get the mean of all good ones. Each frame is mended from itself, so that
         nothing passes from one half to the other.
         """
         if not len(self.pixels):
@@ -28,7 +28,10 @@ class Defects:
         flat = image.reshape(-1)
         near = (flat[self.neighbours] * self.weights).sum(-1)
         lonely = self.weights.sum(-1) == 0
-        return flat.index_put((self.pixels,), torch.where(lonely, flat.mean(), near)).reshape(image.shape)
+        if lonely.any():
+            good = flat.index_fill(0, self.pixels, 0).sum() / max(len(flat) - len(self.pixels), 1)
+            near = torch.where(lonely, good, near)
+        return flat.index_put((self.pixels,), near).reshape(image.shape)
 
     def to(self, device: torch.device | str) -> "Defects":
         """The same on another device."""

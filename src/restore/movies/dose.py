@@ -23,13 +23,11 @@ def critical_exposure_e_per_A2(frequency_per_A: Float[Tensor, "*grid"], voltage_
     factor = next((value for kV, value in _AT_VOLTAGE.items() if abs(voltage_kV - kV) < 1), None)
     if factor is None:
         wanted = "Dose weighting is known for 300, 200 and 100 kV"
-        raise UserError(f"the voltage is {voltage_kV:g} kV", wanted=wanted, do="give --dont_dose_weight")
+        raise UserError(f"the voltage is {voltage_kV:g} kV", wanted=wanted, do="give --dont_dose_weighting")
     return factor * (0.245 * frequency_per_A**-1.665 + 2.81)
 
 
-def dose_weight(
-    critical_e_per_A2: Float[Tensor, "*grid"], accumulated_e_per_A2: float
-) -> Float[Tensor, "*grid"]:
+def dose_weight(critical_e_per_A2: Float[Tensor, "*grid"], accumulated_e_per_A2: float) -> Float[Tensor, "*grid"]:
     """What is left of the signal's amplitude after an exposure: exp(−N / (2 Ne)).
 
     Where sums of frames are divided by √(Σ w²), only ratios of weights matter. Whatever came before the first frame

@@ -47,14 +47,15 @@ def local_shift_px(
     ``binning_yx``.
     """
     times = torch.tensor([z, z**2, z**3], dtype=torch.float64)
-    factors = (torch.from_numpy(local.coefficients_px) @ times).tolist()
+    along_both = (torch.from_numpy(local.coefficients_px) @ times).tolist()
     y, x = (torch.arange(side, dtype=torch.float32, device=device) / side - 0.5 for side in shape)
 
-    def field(one: float, x1: float, x2: float, y1: float, y2: float, xy: float) -> Float[Tensor, "y x"]:
+    def field(factors: list[float]) -> Float[Tensor, "y x"]:
+        one, x1, x2, y1, y2, xy = factors
         of_x, of_y = one + x * (x1 + x * x2), y * (y1 + y * y2)
         return torch.addcmul(of_y[:, None] + of_x, (xy * y)[:, None], x[None, :])
 
-    along_y, along_x = (field(*each) for each in factors)
+    along_y, along_x = (field(each) for each in along_both)
     return along_y / binning_yx[0], along_x / binning_yx[1]
 
 

@@ -146,7 +146,7 @@ class _Sum:
         spectrum = self._total if self._squares is None else self._total / (self._squares.sqrt() * math.sqrt(2))
         return image_of(spectrum, self.summing.new_shape).cpu()
 
-    def _aligned(self, image: Float[Tensor, "y x"], number: int, steps: int) -> Float[Tensor, "y x"]:
+    def _aligned(self, image: Float[Tensor, "y x"], number: int, steps: int) -> Float[Tensor, "new_y new_x"]:
         """The frame on the grid of the sums, moved by its global and its local shift."""
         moved = image_of(self._globally_aligned(image, number), self.summing.new_shape)
         if self.local is None:
@@ -154,12 +154,14 @@ class _Sum:
         shifts = local_shift_px(self.local, steps, self.summing.new_shape, self.summing.binning_yx, self.device)
         return warped(moved, *shifts)
 
-    def _aligned_spectrum(self, image: Float[Tensor, "y x"], number: int, steps: int) -> Complex[Tensor, "y kx"]:
+    def _aligned_spectrum(
+        self, image: Float[Tensor, "y x"], number: int, steps: int
+    ) -> Complex[Tensor, "new_y new_kx"]:
         if self.local is None:
             return self._globally_aligned(image, number) if self.moves else spectrum_of(image)
         return spectrum_of(self._aligned(image, number, steps))
 
-    def _globally_aligned(self, image: Float[Tensor, "y x"], number: int) -> Complex[Tensor, "y kx"]:
+    def _globally_aligned(self, image: Float[Tensor, "y x"], number: int) -> Complex[Tensor, "new_y new_kx"]:
         spectrum = cropped_spectrum_of(image, self.summing.new_shape)
         if self.summing.motion is None:
             return spectrum

@@ -15,6 +15,7 @@ _OFF_GRID = 0.05
 _OUTLIERS = 1e-4
 """The share of pixels, hot ones, that need not be whole numbers."""
 _VARIANCE_TO_MEAN = (0.5, 2.0)
+_WORD = 64
 _CURE = "give the movie, or halves that the motion correction wrote"
 
 
@@ -42,7 +43,7 @@ def counts_of(image: NDArray[np.floating]) -> Counts:
     values = image.astype(np.float64)
     if values.min() < 0:
         found = f"its lowest value is {values.min():g}"
-        raise UserError(found, wanted="Counts are never below zero: something was taken off, or added", do=_CURE)
+        raise UserError(found, wanted="Counts are never below zero, so something was taken off or added", do=_CURE)
     unit = _unit(values)
     scaled = values / unit
     electrons = np.rint(scaled)
@@ -60,9 +61,29 @@ def thin(counts: Counts, seed: int, name: str) -> tuple[NDArray[np.float32], NDA
     independent; their sum is the image. The same seed and ``name`` (the micrograph's) give the same halves.
     """
     digest = int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "little")
-    even = np.random.default_rng([seed, digest]).binomial(counts.electrons, 0.5)
+    even = _heads(counts.electrons, np.random.default_rng([seed, digest]))
     odd = counts.electrons - even
     return (even * counts.unit).astype(np.float32), (odd * counts.unit).astype(np.float32)
+
+
+def _heads(tosses: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+    """How many of so many tosses of a coin are heads: ones among random bits, ten times as fast as `binomial`."""
+    few = np.minimum(tosses, _WORD)
+    bits = random.integers(0, 1 << _WORD, tosses.shape, np.uint64, endpoint=False)
+    bits >>= np.minimum(_WORD - few, _WORD - 1).astype(np.uint64)
+    heads = np.where(few > 0, _ones(bits), 0)
+    many = tosses > _WORD
+    heads[many] += random.binomial(tosses[many] - _WORD, 0.5)
+    return heads
+
+
+def _ones(bits: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The number of ones in each word: sums of pairs, of fours, of eights, then of the bytes."""
+    pairs = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    mask = np.uint64(0x3333333333333333)
+    fours = (pairs & mask) + ((pairs >> np.uint64(2)) & mask)
+    bytes_ = (fours + (fours >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return ((bytes_ * np.uint64(0x0101010101010101)) >> np.uint64(56)).astype(np.int64)
 
 
 def _unit(values: NDArray[np.float64]) -> float:

@@ -1,0 +1,225 @@
+"""A whole set halved: what goes where, what is already there, what failed."""
+
+import errno
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from restore.errors import UserError
+from restore.io.endings import split_ending
+from restore.io.fingerprint import fingerprint_label, fingerprint_of
+from restore.io.images import read_image, write_image
+from restore.io.movies import read_frames
+from restore.io.places import mirrored
+from restore.micrograph import Micrograph
+from restore.movies.exposures import Exposure
+from restore.movies.summing import sum_halves
+from restore.movies.thinning import counts_of, thin
+from restore.pipeline import WriteBehind, read_ahead
+from restore.settings import setting
+from restore.version import __version__
+
+log = logging.getLogger(__name__)
+
+OutputType = Literal["float32", "float16"]
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_FAILURES = (UserError, OSError, MemoryError, torch.OutOfMemoryError)
+_UNLIKE, _DOUBTFUL = 0.5, 0.9
+"""Correlations with RELION's own sum below which a sum of ours is refused, or spoken of."""
+
+
+@dataclass(frozen=True)
+class HalvesOutput:
+    """Where halves go."""
+
+    output_directory: Path = setting(
+        Path("Halves"), "folder for the output, in which the input's tree is repeated", "-o"
+    )
+    output_dtype: OutputType = setting("float32", "numbers in the images", choices=("float32", "float16"))
+    overwrite: bool = setting(False, "make everything again, and replace files that restore did not write")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One micrograph (or aligned movie), and where its images go; ``full`` is None where no full sum is written.
+
+    ``sources`` are the files besides the micrograph's own that, when they change, make the halves stale.
+    """
+
+    micrograph: Micrograph
+    even: Path
+    odd: Path
+    full: Path | None
+    fingerprint: str
+    sources: tuple[Path, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The files that are written."""
+        return (self.even, self.odd) if self.full is None else (self.even, self.odd, self.full)
+
+
+@dataclass(frozen=True)
+class HalfImages:
+    """The two halves (y, x), how they were made (a label), their pixel size in Å, and what is doubtful about them."""
+
+    even: NDArray[np.float32]
+    odd: NDArray[np.float32]
+    pixel_size_A: float
+    label: str
+    doubt: str = ""
+
+
+@dataclass
+class Outcome:
+    """What became of a set: good halves (old or new), failures with their reasons, doubts."""
+
+    done: list[Job] = field(default_factory=list[Job])
+    up_to_date: list[Job] = field(default_factory=list[Job])
+    failed: list[tuple[Job, str]] = field(default_factory=list[tuple[Job, str]])
+    doubts: list[str] = field(default_factory=list[str])
+
+
+def plan(
+    micrographs: Sequence[Micrograph],
+    folder: Path,
+    full_sums: bool,
+    fingerprint: str,
+    sources: Callable[[Micrograph], tuple[Path, ...]] = lambda _: (),
+) -> list[Job]:
+    """Where all halves go. Raises UserError if a file would replace an input or another output."""
+    jobs = [_job(each, folder, full_sums, fingerprint, sources(each)) for each in micrographs]
+    inputs = {each.image.resolve() for each in micrographs}
+    taken: dict[Path, Job] = {}
+    for job in jobs:
+        for path in job.outputs:
+            resolved, name = path.resolve(), job.micrograph.name
+            if resolved in inputs:
+                do = "give another --output_directory"
+                raise UserError(f"the halves of {name} would replace an input image", where=path, do=do)
+            if resolved in taken:
+                raise UserError(f"{taken[resolved].micrograph.name} and {name} would both be written here", where=path)
+            taken[resolved] = job
+    return jobs
+
+
+def _job(micrograph: Micrograph, folder: Path, full_sums: bool, fingerprint: str, sources: tuple[Path, ...]) -> Job:
+    name = Path(micrograph.name)
+    stem = split_ending(name.name)[0]
+    stem = stem.removesuffix("_DW") or stem
+    even, odd, full = (mirrored(folder, name.with_name(f"{stem}_{kind}.mrc")) for kind in ("EVN", "ODD", "DW"))
+    return Job(micrograph, even, odd, full if full_sums else None, fingerprint, sources)
+
+
+def is_current(job: Job) -> bool:
+    """Whether all images are there, whole, made with the same settings, and not older than what they were made of.
+
+    Raises UserError where another program's file stands in the place of one.
+    """
+    there = [path for path in job.outputs if path.exists()]
+    found = [fingerprint_of(path, "halves") for path in there]
+    for path, fingerprint in zip(there, found, strict=True):
+        if not fingerprint:
+            do = "give another --output_directory, or --overwrite"
+            raise UserError("a file stands here that restore did not write", where=path, do=do)
+    if len(there) < len(job.outputs) or any(each != job.fingerprint for each in found):
+        return False
+    newest = max((path.stat().st_mtime for path in (job.micrograph.image, *job.sources) if path.exists()), default=0.0)
+    return min(path.stat().st_mtime for path in there) >= newest
+
+
+def from_movie(exposure: Exposure, device: torch.device) -> HalfImages:
+    """The halves of a movie, its frames read ahead of the sums. Raises UserError as the readers and the sums do."""
+    halves = sum_halves(_frames(exposure), exposure.summing, device)
+    even, odd = halves.even.numpy(), halves.odd.numpy()
+    doubt = "" if exposure.like is None else _doubt(exposure.like, even + odd)
+    weighting = exposure.summing.dosing
+    how = "plain sum" if weighting is None else f"weighted by dose, {weighting.per_frame_e_per_A2:g} e/A2 a frame"
+    label = f"{halves.frames[0]} even, {halves.frames[1]} odd frames, {how}"
+    return HalfImages(even, odd, exposure.pixel_size_A, label, doubt)
+
+
+def from_counts(micrograph: Micrograph, seed: int) -> HalfImages:
+    """The halves of an image of counted electrons, by thinning. Raises UserError where it is none."""
+    counts = counts_of(read_image(micrograph.image).data)
+    if counts.outliers:
+        log.info("%s: %d pixels are no whole counts and were rounded", micrograph.name, counts.outliers)
+    even, odd = thin(counts, seed, micrograph.name)
+    return HalfImages(even, odd, micrograph.pixel_size_A, f"binomial thinning, seed {seed}, unit {counts.unit:g}")
+
+
+def _frames(exposure: Exposure) -> Iterator[torch.Tensor]:
+    frames = read_frames(exposure.movie.path, exposure.eer)
+    for _, frame in read_ahead(range(exposure.movie.frames), lambda _: next(frames), depth=1):
+        yield torch.from_numpy(frame.result())
+
+
+def _doubt(path: Path, full: NDArray[np.float32]) -> str:
+    """What is odd about our full sum beside the micrograph that RELION made of the same frames.
+
+    Raises UserError where the two are not alike, so that halves of another movie, or with the gain reference the
+    wrong way round, are never taken for those of this micrograph.
+    """
+    theirs = read_image(path).data
+    ours, theirs = full - full.mean(), theirs - theirs.mean()
+    scale = float(np.vdot(ours, theirs) / max(float(np.vdot(ours, ours)), 1e-30))
+    correlation = float(np.vdot(ours, theirs) / np.sqrt(float(np.vdot(ours, ours)) * float(np.vdot(theirs, theirs))))
+    if correlation < _UNLIKE:
+        found = f"the sum of its frames is not like it (correlation {correlation:.2f})"
+        raise UserError(found, where=path, wanted="They are one exposure", do="check the movie, --gain and its turns")
+    if correlation < _DOUBTFUL or not 0.8 < scale < 1.25:
+        return f"{path} is {scale:.3g} times the sum of its frames, correlation {correlation:.3f}"
+    return ""
+
+
+def produce(
+    jobs: Sequence[Job],
+    halve: Callable[[Micrograph], HalfImages],
+    dtype: OutputType,
+    progress: Callable[[Outcome], None],
+) -> Outcome:
+    """Halve and write every job, writing behind; a micrograph that fails is noted and skipped.
+
+    A full disk ends it with a UserError: the others would fail too.
+    """
+    outcome = Outcome()
+    with WriteBehind() as writer:
+        for job in jobs:
+            try:
+                images = halve(job.micrograph)
+            except _FAILURES as error:
+                _fail(outcome, job, error)
+            else:
+                if images.doubt:
+                    outcome.doubts.append(images.doubt)
+                writer.submit(partial(_write, outcome, job, images, dtype))
+            progress(outcome)
+    progress(outcome)
+    return outcome
+
+
+def _write(outcome: Outcome, job: Job, images: HalfImages, dtype: OutputType) -> None:
+    labels = [f"restore {__version__} halves: {images.label}"[:80], fingerprint_label(job.fingerprint, "halves")]
+    try:
+        write_image(job.even, images.even, images.pixel_size_A, labels, dtype)
+        write_image(job.odd, images.odd, images.pixel_size_A, labels, dtype)
+        if job.full is not None:
+            write_image(job.full, images.even + images.odd, images.pixel_size_A, labels, dtype)
+    except _FAILURES as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM:
+            raise  # no use in computing the others
+        _fail(outcome, job, error)
+    else:
+        outcome.done.append(job)
+
+
+def _fail(outcome: Outcome, job: Job, error: BaseException) -> None:
+    log.warning("%s is skipped: %s", job.micrograph.name, error)
+    outcome.failed.append((job, str(error)))
