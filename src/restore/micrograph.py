@@ -37,6 +37,7 @@ class Micrograph:
 
     ``name`` is what the STAR file (or the command line) calls it; ``image``, ``even`` and ``odd`` are paths that
     can be opened. ``row`` counts from zero in the table that it came from. ``ctf`` is None where none is known.
+    ``series`` is the tilt series that it is an image of, empty where it is of none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Micrograph:
     ctf: CTFParameters | None = None
     even: Path | None = None
     odd: Path | None = None
+    series: str = ""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.pixel_size_A) and self.pixel_size_A > 0):

@@ -28,15 +28,20 @@ from restore.preprocessing import Prepared, Recipe
 FORMAT = "restore patches"
 FORMAT_VERSION = 1
 CHUNK_PX = 96
+FEWEST_SERIES = 4
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One micrograph in a patch file: its name, the prepared shape (y, x) and pixel sizes (y, x) in Å."""
+    """One micrograph in a patch file: its name, the prepared shape (y, x) and pixel sizes (y, x) in Å.
+
+    ``series`` is the tilt series that it is an image of, empty where it is of none.
+    """
 
     name: str
     shape: tuple[int, int]
     pixel_size_yx_A: tuple[float, float]
+    series: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,8 @@ class PatchWriter:
             format=FORMAT, format_version=FORMAT_VERSION, complete=False, recipe=json.dumps(recipe.card())
         )
 
-    def add(self, name: str, even: Prepared, odd: Prepared) -> None:
-        """Append one micrograph's two prepared halves."""
+    def add(self, name: str, even: Prepared, odd: Prepared, series: str = "") -> None:
+        """Append one micrograph's two prepared halves; ``series`` as in `Pair`."""
         halves = torch.stack([even.image, odd.image]).cpu().numpy()
         chunk = (2, min(CHUNK_PX, halves.shape[1]), min(CHUNK_PX, halves.shape[2]))
         dataset = self._file.create_dataset(f"{self._count:06d}", data=halves.astype(self._dtype), chunks=chunk)
@@ -109,6 +114,7 @@ class PatchWriter:
             scale=(even.scale, odd.scale),
             mean=(even.mean, odd.mean),
             hot_pixels=(even.hot_pixels, odd.hot_pixels),
+            **({"series": series} if series else {}),
         )
         self._count += 1
         self._file.flush()
@@ -190,7 +196,20 @@ def _dataset(file: h5py.File, index: int) -> h5py.Dataset:
 
 def _pair(dataset: h5py.Dataset) -> Pair:
     y_A, x_A = (float(side) for side in _attribute(dataset, "pixel_size_yx_A"))
-    return Pair(_attribute(dataset, "name"), (dataset.shape[1], dataset.shape[2]), (y_A, x_A))
+    series = str(dataset.attrs.get("series", ""))
+    return Pair(_attribute(dataset, "name"), (dataset.shape[1], dataset.shape[2]), (y_A, x_A), series)
+
+
+def grouped(pairs: Sequence[Pair]) -> list[list[int]]:
+    """The numbers of the pairs that are held out of training together or not at all: the images of a tilt series.
+
+    The images of one series show the same specimen a few degrees apart. Where there are fewer than four series, one is
+    too large a share of the data, and each image stands by itself.
+    """
+    groups: dict[str | int, list[int]] = {}
+    for index, pair in enumerate(pairs):
+        groups.setdefault(pair.series or index, []).append(index)
+    return list(groups.values()) if len(groups) >= FEWEST_SERIES else [[index] for index in range(len(pairs))]
 
 
 def refuse_smaller(pairs: Sequence[Pair], patch_px: int) -> None:

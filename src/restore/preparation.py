@@ -51,7 +51,7 @@ def prepare_patches(
                 even, odd = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
             except UserError as error:
                 raise UserError(str(error).rstrip("."), where=micrograph.name) from None
-            writer.add(micrograph.name, even, odd)
+            writer.add(micrograph.name, even, odd, micrograph.series)
             hot_pixels += even.hot_pixels + odd.hot_pixels
             progress(micrograph)
         writer.finish({**destination.provenance, "made_of": _digest(micrographs, recipe, destination.dtype)})
@@ -81,6 +81,7 @@ def _digest(micrographs: Sequence[Micrograph], recipe: Recipe, dtype: str) -> st
             [str(half.resolve()) for half in (micrograph.even, micrograph.odd) if half],
             micrograph.pixel_size_A,
             micrograph.ctf if recipe.phase_flip else None,
+            *([micrograph.series] if micrograph.series else []),
         )
         for micrograph in micrographs
     ]

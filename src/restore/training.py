@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from restore.checkpoint import Model, TrainingState
 from restore.errors import UserError
 from restore.network import NetworkSettings, WAUNet, add_weight_norm, build_network, remove_weight_norm
-from restore.patches import Pair, PatchFile, RandomWindows, Region, Share, covering_windows, refuse_smaller
+from restore.patches import Pair, PatchFile, RandomWindows, Region, Share, covering_windows, grouped, refuse_smaller
 from restore.precision import autocast, resolve_precision
 from restore.processes import Place
 from restore.schedules import SCHEDULES, Budget, budget
@@ -114,7 +114,7 @@ class Split:
 
 
 def split(pairs: Sequence[Pair], settings: TrainingSettings) -> Split:
-    """Hold out a share of the micrographs, at least one of two or more; of a single one, a strip along its longer side."""
+    """Hold out a share of the micrographs (or series: `grouped`), at least one; of a single one, a strip of it."""
     patch_px = settings.patch_px
     whole = [Region(index, 0, pair.shape[0], 0, pair.shape[1]) for index, pair in enumerate(pairs)]
     refuse_smaller(pairs, patch_px)
@@ -122,8 +122,9 @@ def split(pairs: Sequence[Pair], settings: TrainingSettings) -> Split:
         return Split(whole, [])
     if len(whole) == 1:
         return _split_one(whole[0], patch_px)
-    count = max(1, round(settings.held_out * len(whole)))
-    chosen = set(np.random.default_rng([settings.seed, 1]).permutation(len(whole))[:count].tolist())
+    groups = grouped(pairs)
+    order = np.random.default_rng([settings.seed, 1]).permutation(len(groups)).tolist()
+    chosen = {pair for group in order[: max(1, round(settings.held_out * len(groups)))] for pair in groups[group]}
     return Split(
         [region for region in whole if region.pair not in chosen], [region for region in whole if region.pair in chosen]
     )

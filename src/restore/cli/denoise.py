@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,9 @@ def run(namespace: argparse.Namespace) -> int:
     chosen = _read_set(namespace, model, settings)
     jobs = plan(chosen.micrographs, output, fingerprints(model, settings))
     listing = _listing_path(chosen, output)
-    for folder in {listing.parent, *(job.path.parent for job in jobs)}:
+    planned = chosen.listing.denoised(listing, {job.micrograph.row: job.written_name for job in jobs})
+    _refuse_foreign(planned, listing, output)
+    for folder in {each.parent for each in (*planned, *(job.path for job in jobs))}:
         require_writable(folder)
     with join_processes(namespace.device) as place:
         outcome = _denoise_all(jobs, denoiser_for(model, settings, place.device), namespace, place)
@@ -130,13 +133,17 @@ def _listing_path(chosen: MicrographSet, output: OutputSettings) -> Path:
     if path.resolve() == source.resolve():
         found = f"the output {chosen.listing.ending[1:].upper()} would replace the input's"
         raise UserError(found, where=path, do="give another --output_suffix")
-    if path.exists() and not path.with_suffix(".settings.json").exists() and not output.overwrite:
-        raise UserError(
-            f"a {chosen.listing.ending[1:].upper()} file stands here that restore did not write",
-            where=path,
-            do="give another --output_suffix or --output_directory, or --overwrite",
-        )
     return path
+
+
+def _refuse_foreign(files: Iterable[Path], listing: Path, output: OutputSettings) -> None:
+    """UserError where a file of the table to be written is there already, and is not restore's."""
+    if output.overwrite or listing.with_suffix(".settings.json").exists():
+        return
+    for path in files:
+        if path.exists():
+            kind, do = path.suffix[1:].upper(), "give another --output_suffix or --output_directory, or --overwrite"
+            raise UserError(f"a {kind} file stands here that restore did not write", where=path, do=do)
 
 
 def _write_listing(path: Path, files: dict[Path, bytes], made: dict[str, Any]) -> None:

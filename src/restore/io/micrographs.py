@@ -21,6 +21,7 @@ from restore.io.relion import (
     star_rows,
 )
 from restore.io.star import read_star
+from restore.io.tilt_series import SERIES, read_tilt_series, require_optics, series_table
 from restore.micrograph import Micrograph
 
 __all__ = [
@@ -70,6 +71,8 @@ def read_micrographs(
 ) -> MicrographSet:
     """The micrographs of a RELION STAR file, of one image, or of a pattern such as ``folder/*.mrc``.
 
+    A STAR file may list micrographs, or tilt series (RELION 5), of which each tilt image is a micrograph.
+
     Halves come from the STAR's own columns, else by ``suffixes`` (DW,EVN,ODD where they are needed and none are
     given), and are not looked for otherwise. A STAR file has its own pixel sizes; for images without one,
     ``pixel_size_A`` must be given, there is no CTF, and files that are halves by ``suffixes`` are left out.
@@ -98,18 +101,24 @@ def _refuse_pixel_size(size_A: float | None) -> None:
 
 
 def _from_star(path: Path, suffixes: Suffixes | None, given_A: float | None, needs: Needs) -> MicrographSet:
-    star = read_star(path)
-    block = micrograph_block(star, path)
-    places = Places.of_star(path)
+    star, places = read_star(path), Places.of_star(path)
+    table = series_table(star, path)
+    if table is None:
+        block = micrograph_block(star, path)
+        listing, rows = StarListing(star, block.name), star_rows(star, block, path)
+    else:
+        listing = read_tilt_series(star, table, path, places)
+        rows = list(listing.rows())
+    require_optics(rows, given_A, needs.ctf)
 
     def micrograph(index: int, row: StarRow) -> Micrograph:
         ctf = ctf_parameters(row) if needs.ctf else ctf_if_any(row)
         even, odd = half_paths(row, suffixes, places)
-        name = row.row[NAME]
-        return Micrograph(name, places.find_or_first(name), pixel_size_A(row, given_A), index, ctf, even, odd)
+        name, series = row.row[NAME], row.optics.get(SERIES, "")
+        size_A = pixel_size_A(row, given_A)
+        return Micrograph(name, places.find_or_first(name), size_A, index, ctf, even, odd, series)
 
-    rows = tuple(micrograph(index, row) for index, row in enumerate(star_rows(star, block, path)))
-    return MicrographSet(str(path), rows, StarListing(star, block.name))
+    return MicrographSet(str(path), tuple(micrograph(index, row) for index, row in enumerate(rows)), listing)
 
 
 def _from_images(source: str, suffixes: Suffixes | None, given_A: float | None, needs: Needs) -> MicrographSet:

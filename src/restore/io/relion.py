@@ -12,7 +12,12 @@ from restore.io.star import Block, StarFile
 from restore.micrograph import CTFParameters
 
 NAME, EVEN, ODD = "rlnMicrographName", "rlnMicrographNameEven", "rlnMicrographNameOdd"
-PIXEL_SIZES = ("rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize", "rlnPixelSize")
+PIXEL_SIZES = (
+    "rlnMicrographPixelSize",
+    "rlnTomoTiltSeriesPixelSize",
+    "rlnMicrographOriginalPixelSize",
+    "rlnPixelSize",
+)
 CTF_COLUMNS = (
     "rlnDefocusU",
     "rlnDefocusV",
