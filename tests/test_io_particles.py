@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from restore.errors import UserError
-from restore.io.cryosparc import read_cs
+from restore.io.cryosparc.tables import read_cs
 from restore.io.particles import Particles, coordinates_apart_px, match, read_particles
 from restore.io.star import Block, StarFile, write_star
 from restore.symmetry import from_euler_deg

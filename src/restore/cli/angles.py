@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             name,
             type=Path,
             metavar=f"{name.upper()}",
-            help="particles of a refinement: RELION STAR or cryoSPARC .cs file",
+            help="particles of a refinement: RELION STAR or cryoSPARC .cs or .csg file",
         )
     group = parser.add_argument_group("comparison")
     group.add_argument(

@@ -51,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "-m",
         required=True,
         metavar="STAR",
-        help="RELION STAR file of micrographs that have halves, or images (MRC, TIFF) as a quoted pattern",
+        help="RELION STAR or cryoSPARC .cs or .csg file of micrographs that have halves, or images (MRC, TIFF) as a quoted pattern",
     )
     group.add_argument("--model", "-p", type=Path, metavar="MODEL", help="the model to evaluate, from restore train")
     group.add_argument(

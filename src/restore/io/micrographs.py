@@ -1,10 +1,13 @@
-"""The door for sets of micrographs: from a STAR file, an image or a pattern, to records, and back to a STAR file."""
+"""The door for sets of micrographs: from a table, an image or a pattern, to records, and back to a table."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import UserError
 from restore.io.endings import IMAGE_ENDINGS
+from restore.io.cryosparc.datasets import ENDINGS as CRYOSPARC_ENDINGS
+from restore.io.cryosparc.exposures import read_exposures
+from restore.io.cryosparc.listings import CryosparcListing
 from restore.io.file_checks import HALVES, Part, Problem, check_files, require_files
 from restore.io.half_names import Suffixes, is_half, parse_suffixes
 from restore.io.listings import ImageListing, Listing, StarListing
@@ -69,12 +72,12 @@ def read_micrographs(
     pixel_size_A: float | None = None,
     needs: Needs = Needs(),
 ) -> MicrographSet:
-    """The micrographs of a RELION STAR file, of one image, or of a pattern such as ``folder/*.mrc``.
+    """The micrographs of a RELION STAR file, of a cryoSPARC ``.cs`` or ``.csg`` file, of one image, or of a pattern.
 
     A STAR file may list micrographs, or tilt series (RELION 5), of which each tilt image is a micrograph.
 
     Halves come from the STAR's own columns, else by ``suffixes`` (DW,EVN,ODD where they are needed and none are
-    given), and are not looked for otherwise. A STAR file has its own pixel sizes; for images without one,
+    given), and are not looked for otherwise. Tables have their own pixel sizes; for images such as ``folder/*.mrc``
     ``pixel_size_A`` must be given, there is no CTF, and files that are halves by ``suffixes`` are left out.
     No image is opened here: :func:`check_files`, :func:`require_files`.
 
@@ -88,9 +91,9 @@ def read_micrographs(
         suffixes = Suffixes()
     if Path(source).suffix.lower() == ".star":
         return _from_star(Path(source), suffixes, pixel_size_A, needs)
-    if Path(source).suffix.lower() == ".cs":
-        do = "convert it with csparc2star.py (pyem)"
-        raise UserError("cryoSPARC files are not read yet", where=source, wanted="A STAR file is needed", do=do)
+    if Path(source).suffix.lower() in CRYOSPARC_ENDINGS:
+        micrographs, data = read_exposures(Path(source), suffixes, pixel_size_A, needs.ctf)
+        return MicrographSet(str(source), micrographs, CryosparcListing(data, micrographs))
     return _from_images(str(source), suffixes, pixel_size_A, needs)
 
 

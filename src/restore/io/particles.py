@@ -1,8 +1,9 @@
-"""The door for particles: from a RELION STAR file or a cryoSPARC ``.cs`` file to records, and from two sets to pairs."""
+"""The door for particles: from a RELION STAR file or a cryoSPARC ``.cs`` or ``.csg`` file to records, and from two sets to pairs."""
 
 from pathlib import Path
 
-from restore.io.cryosparc import read_cryosparc_particles
+from restore.io.cryosparc.datasets import ENDINGS
+from restore.io.cryosparc.particles import read_cryosparc_particles
 from restore.io.particle_matching import Matches, coordinates_apart_px, match
 from restore.io.particle_records import Particles
 from restore.io.relion_particles import read_relion_particles
@@ -23,4 +24,4 @@ def read_particles(path: Path) -> Particles:
 
 def is_cryosparc(path: Path) -> bool:
     """Whether a file is one of cryoSPARC's, by its name."""
-    return path.suffix.lower() == ".cs"
+    return path.suffix.lower() in ENDINGS

@@ -1,0 +1,1 @@
+"""cryoSPARC's files: ``.cs`` tables, the ``.csg`` groups that join them, and the exposures and particles in both."""

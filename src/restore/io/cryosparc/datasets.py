@@ -1,0 +1,126 @@
+"""What cryoSPARC knows of exposures or particles: one ``.cs`` table, or the tables of a ``.csg``, joined by ``uid``."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from numpy.typing import NDArray
+
+from restore.errors import UserError
+from restore.io.cryosparc.groups import ResultGroup, groups_with, read_group
+from restore.io.cryosparc.tables import UID, read_cs
+
+ENDINGS = (".cs", ".csg")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A ``.cs`` file and which of its rows are the items of the first table, in their order (None: all, as they are)."""
+
+    path: Path
+    rows: NDArray[Any]
+    order: Int[np.ndarray, "n"] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return self.rows.dtype.names or ()
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column, item by item."""
+        return self.rows[name] if self.order is None else self.rows[name][self.order]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Items and their columns: ``source`` is the file that was given, ``group`` what it says where it is a ``.csg``.
+
+    A column is taken from the file that its slot, the part before "/", is in; else from the first that has it.
+    """
+
+    source: Path
+    tables: tuple[Table, ...]
+    group: ResultGroup | None = None
+
+    def __len__(self) -> int:
+        return len(self.tables[0].rows)
+
+    def names(self) -> Iterator[str]:
+        """The names of all columns, each once."""
+        return iter(dict.fromkeys(name for table in self.tables for name in table.columns))
+
+    def table_of(self, name: str) -> Table | None:
+        """The table that a column is taken from, None where there is no such column."""
+        having = [table for table in self.tables if name in table.columns]
+        slot = name.partition("/")[0]
+        if self.group and slot in self.group.metafiles:
+            own = self.group.file_of(slot)
+            having.sort(key=lambda table: table.path != own)
+        return having[0] if having else None
+
+    def column(self, name: str) -> NDArray[Any] | None:
+        """A column, item by item, None where there is none of this name."""
+        table = self.table_of(name)
+        return table.column(name) if table else None
+
+    def place(self, name: str, item: int) -> str:
+        """Where the value of an item, counted from zero, stands, in words."""
+        table = self.table_of(name)
+        if table is None:
+            return str(self.source)
+        row = item if table.order is None else int(table.order[item])
+        return f"{table.path}, row {row + 1}"
+
+    def where_to_find(self) -> str:
+        """What to give instead of a ``.cs`` file that lacks columns: the group that joins it with others."""
+        groups = groups_with(self.source) if self.group is None else []
+        return f"give {groups[0].path}, which joins it with the others" if groups else ""
+
+
+def read_dataset(path: Path) -> Dataset:
+    """The items of a ``.cs`` or a ``.csg`` file.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_cs` and :func:`read_group`; tables of a group that have no ``uid``, one twice, or not the same ones.
+    """
+    if path.suffix.lower() != ".csg":
+        return Dataset(path, (Table(path, read_cs(path)),))
+    group = read_group(path)
+    files = group.files
+    tables = [Table(file, read_cs(file)) for file in files]
+    if len(tables) == 1:
+        return Dataset(path, tuple(tables), group)
+    uids = [_uids(table) for table in tables]
+    joined = [Table(table.path, table.rows, _order(tables[0], uids[0], table, own)) for table, own in zip(tables[1:], uids[1:], strict=True)]  # fmt: skip
+    return Dataset(path, (tables[0], *joined), group)
+
+
+def _uids(table: Table) -> NDArray[np.uint64]:
+    """The identifiers of a table's rows, each there once."""
+    if UID not in table.columns:
+        wanted = "The tables of a group are joined by it"
+        raise UserError(f"{UID} is missing", where=table.path, wanted=wanted, do="export the result group again")
+    uids = table.rows[UID]
+    _, first, counts = np.unique(uids, return_index=True, return_counts=True)
+    if (counts > 1).any():
+        uid = uids[first[counts > 1][0]]
+        rows = " and ".join(str(row + 1) for row in np.flatnonzero(uids == uid)[:2])
+        raise UserError(f"rows {rows} both have {UID} {uid}", where=table.path, wanted="Each may be there once")
+    return uids
+
+
+def _order(first: Table, wanted: NDArray[np.uint64], table: Table, uids: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """The rows of a table that are the items of the first one; both must hold the same."""
+    missing, extra = ~np.isin(wanted, uids), ~np.isin(uids, wanted)
+    for lacks, other, which in ((table, first, wanted[missing]), (first, table, uids[extra])):
+        if len(which):
+            found = f"{len(which)} of the {len(other.rows)} {UID}s of {other.path} are missing, the first {which[0]}"
+            do = "export the result group again, or give one .cs file"
+            raise UserError(found, where=lacks.path, wanted="The tables of a group must have the same ones", do=do)
+    sorter = np.argsort(uids)
+    return sorter[np.searchsorted(uids, wanted, sorter=sorter)]

@@ -1,0 +1,167 @@
+"""cryoSPARC's ``.csg`` files: the text that says which ``.cs`` file holds which part (slot) of a result group.
+
+They are YAML, of which they use three nested tables of plain, quoted or one-item values. Only that is read, line by
+line, so that a group is written again with everything else in it byte for byte as it was, and nothing in it can run code.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from restore.errors import UserError
+from restore.io.cryosparc.paths import MARK, finder
+
+_LINE = re.compile(r"""( *)('[^']*'|"[^"]*"|[^\s'"#\-:\[{][^:]*):(?:[ ]+(.*))?""")
+_ITEM = re.compile(r"""'(?:[^']|'')*'|"(?:\\.|[^"])*"|[^,\s][^,]*""")
+_IS_GROUP = "A .csg file of cryoSPARC is needed"
+_EXPORT = "export the result group again"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One key of a group file: what stands behind it ("" where there is nothing), and its lines, counted from zero."""
+
+    text: str
+    is_list: bool
+    start: int
+    stop: int
+
+    @property
+    def values(self) -> list[str]:
+        """The value without its quotes; of a list each."""
+        inside = self.text.removeprefix("[").removesuffix("]").strip() if self.is_list else self.text
+        parts = _ITEM.findall(inside) if self.is_list else [inside] if inside else []
+        return [_plain(part.strip()) for part in parts]
+
+
+@dataclass(frozen=True)
+class ResultGroup:
+    """A result group: which file holds each slot, such as ``ctf``, and the lines of its own file.
+
+    ``metafiles`` are the files' names as they stand there, by slot.
+    """
+
+    path: Path
+    lines: tuple[str, ...]
+    entries: Mapping[tuple[str, ...], Entry]
+    metafiles: Mapping[str, str]
+
+    def file_of(self, slot: str) -> Path:
+        """Where the table of a slot lies: beside the group's file if marked so, else in the project's folder."""
+        return finder(self.path)(self.metafiles[slot])
+
+    @property
+    def files(self) -> list[Path]:
+        """The tables of the group, each once, in the order of their slots."""
+        return list(dict.fromkeys(self.file_of(slot) for slot in self.metafiles))
+
+    @property
+    def version(self) -> str:
+        """The version of cryoSPARC that wrote the group, "" where it does not say."""
+        entry = self.entries.get(("version",))
+        return entry.text if entry else ""
+
+    def of(self, table: str, count: int) -> str:
+        """The group's text where all slots are in the file ``table`` beside it, which has ``count`` rows."""
+        lines = list(self.lines)
+        changed = {
+            entry.start: (entry, keys[-1])
+            for keys, entry in self.entries.items()
+            if len(keys) == 3 and keys[0] == "results" and keys[-1] in ("metafile", "num_items")
+        }
+        for start in sorted(changed, reverse=True):
+            entry, key = changed[start]
+            indent = lines[start][: len(lines[start]) - len(lines[start].lstrip(" "))]
+            value = quoted(MARK + table) if key == "metafile" else f"[{count}]" if entry.is_list else str(count)
+            lines[start : entry.stop] = [f"{indent}{key}: {value}"]
+        return "\n".join(lines) + "\n"
+
+
+def read_group(path: Path) -> ResultGroup:
+    """A ``.csg`` file.
+
+    Raises
+    ------
+    UserError
+        The file is missing, is no such text, or names no tables.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError("there is no such file", where=path, wanted=_IS_GROUP, do="check the name") from error
+    except OSError as error:
+        raise UserError(f"the file cannot be read ({error.strerror})", where=path) from error
+    except UnicodeDecodeError as error:
+        raise UserError("it is no text", where=path, wanted=_IS_GROUP, do=_EXPORT) from error
+    lines = tuple(text.splitlines())
+    entries = _entries(lines, path)
+    named = {
+        keys[1]: entry.values for keys, entry in entries.items() if keys[0] == "results" and keys[2:] == ("metafile",)
+    }
+    if not named:
+        raise UserError("it names no metafile", where=path, wanted=_IS_GROUP, do=_EXPORT)
+    for slot, files in named.items():
+        if len(files) != 1:
+            found = f"{len(files)} metafiles are named"
+            raise UserError(found, where=f"{path}, results, {slot}", wanted="Each slot is in one file", do=_EXPORT)
+    return ResultGroup(path, lines, entries, {slot: files[0] for slot, files in named.items()})
+
+
+def groups_with(table: Path) -> list[ResultGroup]:
+    """The groups in the folder of a table that join it with others; files that are no groups are passed over."""
+    found: list[ResultGroup] = []
+    for path in sorted(table.parent.glob("*.csg")):
+        try:
+            group = read_group(path)
+        except UserError:
+            continue
+        if any(file.resolve() == table.resolve() for file in group.files):
+            found.append(group)
+    return found
+
+
+def quoted(text: str) -> str:
+    """A text in single quotes, as YAML has it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _entries(lines: tuple[str, ...], where: object) -> dict[tuple[str, ...], Entry]:
+    """Every key, as the keys above it and itself, with what stands behind it."""
+    entries: dict[tuple[str, ...], Entry] = {}
+    above: list[tuple[int, str]] = []
+    for number, line in enumerate(lines):
+        words = line.strip()
+        if not words or words.startswith("#") or words in ("---", "..."):
+            continue
+        indent, last = len(line) - len(line.lstrip(" ")), tuple(key for _, key in above)
+        if above and (words.startswith("- ") or (indent > above[-1][0] and entries[last].text)):
+            entries[last] = _longer(entries[last], words, number)
+            continue
+        while above and above[-1][0] >= indent:
+            above.pop()
+        match = _LINE.fullmatch(line.rstrip())
+        key = _plain(match[2]) if match else ""
+        keys = (*(key for _, key in above), key)
+        if match is None or keys in entries:
+            found = f'"{words[:40]}" is {"there twice" if match else "not understood"}'
+            raise UserError(found, where=f"{where}, line {number + 1}", wanted=_IS_GROUP, do=_EXPORT)
+        above.append((indent, key))
+        text = (match[3] or "").strip()
+        entries[keys] = Entry(text, text.startswith("["), number, number + 1)
+    return entries
+
+
+def _longer(entry: Entry, words: str, number: int) -> Entry:
+    """The entry with one more line: an item of a list, or the rest of a long value, which YAML breaks at a space."""
+    if not words.startswith("- "):
+        return Entry(f"{entry.text} {words}", entry.is_list, entry.start, number + 1)
+    item = words[2:].strip()
+    return Entry(f"{entry.text}, {item}" if entry.text else item, True, entry.start, number + 1)
+
+
+def _plain(text: str) -> str:
+    """A text without its quotes; between double ones a backslash stands for itself and what it precedes."""
+    if len(text) > 1 and text[0] == text[-1] == "'":
+        return text[1:-1].replace("''", "'")
+    return re.sub(r"\\(.)", r"\1", text[1:-1]) if len(text) > 1 and text[0] == text[-1] == '"' else text

@@ -1,0 +1,80 @@
+"""Particles in cryoSPARC's files, with their poses."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial.transform import Rotation
+
+from restore.errors import UserError
+from restore.io.cryosparc.datasets import Dataset, read_dataset
+from restore.io.cryosparc.paths import without_mark
+from restore.io.cryosparc.tables import UID, texts
+from restore.io.particle_records import Particles
+
+POSE, SPLIT = "alignments3D/pose", "alignments3D/split"
+_MICROGRAPH, _SHAPE, _MICROGRAPH_PIXEL = (
+    f"location/{each}" for each in ("micrograph_path", "micrograph_shape", "micrograph_psize_A")
+)
+_CENTRES = ("location/center_x_frac", "location/center_y_frac")
+
+
+def read_cryosparc_particles(path: Path) -> Particles:
+    """The particles of a ``.cs`` file, or of the files that a ``.csg`` joins, with their poses.
+
+    ``alignments3D/pose`` is a rotation vector (axis × angle in radians) of the same rotation as RELION's Euler angles:
+    ``Rotation.from_rotvec(pose).as_euler("ZYZ")`` is rot, tilt and psi. Coordinates are the centres' fractions times
+    the micrograph's sides; image names count from one, as RELION's do, where ``blob/idx`` counts from zero.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_dataset`; no poses, or one that is not finite.
+    """
+    data = read_dataset(path)
+    pose = data.column(POSE)
+    if pose is None:
+        do = data.where_to_find() or "give the particles file of a refinement, not its passthrough file"
+        raise UserError(f"{POSE} is missing", where=path, wanted="Each particle needs its pose", do=do)
+    pose = np.asarray(pose, dtype=np.float64).reshape(len(data), -1)
+    bad = np.flatnonzero(~np.isfinite(pose).all(axis=1))
+    if pose.shape[1] != 3 or len(bad):
+        row = int(bad[0]) if len(bad) else 0
+        found = f"{POSE} is {pose[row].tolist()}"
+        raise UserError(found, where=data.place(POSE, row), wanted="Three finite numbers are needed")
+    split = data.column(SPLIT)
+    return Particles(
+        str(path),
+        Rotation.from_rotvec(pose),
+        image_names=_image_names(data),
+        micrograph_names=_texts(data, _MICROGRAPH),
+        coordinates_px=_coordinates_px(data),
+        micrograph_pixel_size_A=_numbers(data, _MICROGRAPH_PIXEL),
+        image_pixel_size_A=_numbers(data, "blob/psize_A"),
+        half_sets=split.astype(np.int64) + 1 if split is not None else None,
+        uids=data.column(UID),
+    )
+
+
+def _texts(data: Dataset, name: str) -> tuple[str, ...] | None:
+    column = data.column(name)
+    return None if column is None else tuple(without_mark(text) for text in texts(column))
+
+
+def _numbers(data: Dataset, name: str) -> Float[np.ndarray, "n"] | None:
+    column = data.column(name)
+    return None if column is None else np.asarray(column, dtype=np.float64)
+
+
+def _image_names(data: Dataset) -> tuple[str, ...] | None:
+    paths, indices = _texts(data, "blob/path"), data.column("blob/idx")
+    if paths is None or indices is None:
+        return None
+    return tuple(f"{index + 1:06d}@{path}" for index, path in zip(indices.tolist(), paths, strict=True))
+
+
+def _coordinates_px(data: Dataset) -> Float[np.ndarray, "n 2"] | None:
+    shapes, *fractions = (data.column(name) for name in (_SHAPE, *_CENTRES))
+    if shapes is None or fractions[0] is None or fractions[1] is None:
+        return None
+    return np.stack([each.astype(np.float64) for each in fractions if each is not None], axis=1) * shapes[:, ::-1]
