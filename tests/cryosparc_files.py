@@ -61,7 +61,9 @@ version: v4.5.3
 
 def table(columns, rows=None):
     """A structured array of named columns: of each, values, or a list of texts."""
-    arrays = {name: np.array(values) if not isinstance(values, np.ndarray) else values for name, values in columns.items()}
+    arrays = {
+        name: np.array(values) if not isinstance(values, np.ndarray) else values for name, values in columns.items()
+    }
     fields = [(name, array.dtype, array.shape[1:]) for name, array in arrays.items()]
     made = np.zeros(len(next(iter(arrays.values()))), dtype=fields)
     for name, array in arrays.items():

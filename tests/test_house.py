@@ -32,7 +32,10 @@ FLOORS = (
     ("patches", "checkpoint"),
     ("preparation", "denoising", "measurement"),
     ("training", "production", "journal", "examination"),
-    ("appraisal",),
+    (
+        "appraisal",
+        "inspection",
+    ),
     ("cli",),
 )
 """A module imports only from floors under its own; inside a folder (io, cli …) what matters is that there is no circle."""

@@ -7,8 +7,8 @@ import zlib
 
 import numpy as np
 import pytest
-from cryosparc_files import GROUP, exposures, job, save, table
 
+from cryosparc_files import GROUP, exposures, job, save, table
 from restore.errors import UserError
 from restore.io.cryosparc.datasets import read_dataset
 from restore.io.cryosparc.groups import read_group

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import UserError
-from restore.io.endings import IMAGE_ENDINGS
 from restore.io.cryosparc.datasets import ENDINGS as CRYOSPARC_ENDINGS
 from restore.io.cryosparc.exposures import read_exposures
 from restore.io.cryosparc.listings import CryosparcListing
+from restore.io.endings import IMAGE_ENDINGS
 from restore.io.file_checks import HALVES, Part, Problem, check_files, require_files
 from restore.io.half_names import Suffixes, is_half, parse_suffixes
 from restore.io.listings import ImageListing, Listing, StarListing

@@ -1,0 +1,44 @@
+"""``restore inspect``: what a file is, what would be done with it, what is wrong with it."""
+
+import argparse
+from pathlib import Path
+
+from restore.cli.recipe import add_recipe_options, typed_recipe
+from restore.inspection.door import inspect
+from restore.inspection.findings import Findings
+
+_INDENT = 18
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``restore inspect``."""
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="STAR, .cs, .csg, images, movies, patch files, models, evaluations; nothing is written",
+    )
+    add_recipe_options(parser)
+
+
+def run(namespace: argparse.Namespace) -> int:
+    """Print what each file is; 1 comes back where any has a problem."""
+    recipe, wrong = typed_recipe(namespace), 0
+    for path in namespace.files:
+        found = inspect(path, recipe)
+        print(as_text(path, found))
+        wrong |= bool(found.problems)
+    return int(wrong)
+
+
+def as_text(path: Path, found: Findings) -> str:
+    """Findings as lines for a terminal."""
+    rows = [
+        *found.facts,
+        *(("you can type", each) for each in found.commands),
+        *(("wrong", each) for each in found.problems),
+    ]
+    names = [name if index == 0 or rows[index - 1][0] != name else "" for index, (name, _) in enumerate(rows)]
+    lines = [f"  {name:<{_INDENT}}{text}" for name, (_, text) in zip(names, rows, strict=True)]
+    return "\n".join([f"{path}: {found.what}", *lines])

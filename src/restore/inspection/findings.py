@@ -1,0 +1,51 @@
+"""What is said of a file."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from restore.errors import UserError
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a file is, in one phrase; facts by name; what may be typed next; and what is wrong, each in a sentence or two."""
+
+    what: str
+    facts: tuple[tuple[str, str], ...] = ()
+    commands: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def unusable(what: str, error: UserError) -> Findings:
+    """A file that cannot be used, and why."""
+    return Findings(what, problems=(str(error),))
+
+
+def number(value: float) -> str:
+    """A number with four significant digits, large ones whole.
+
+    >>> [number(each) for each in (0.8537812, 300.0, 15325.8)]
+    ['0.8538', '300', '15326']
+    """
+    return f"{value:.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+
+
+def span(values: Iterable[float], unit: str) -> str:
+    """The least and the largest of some numbers, or the one that they all are.
+
+    >>> span([1.0, 1.0], "Å"), span([3.0, 1.5, 2.0], "µm")
+    ('1 Å', '1.5 to 3 µm')
+    """
+    numbers = list(values)
+    least, most = number(min(numbers)), number(max(numbers))
+    return f"{least} {unit}" if least == most else f"{least} to {most} {unit}"
+
+
+def some(items: Iterable[str], most: int = 5) -> tuple[str, ...]:
+    """The first few, and how many more there are.
+
+    >>> some(["a", "b", "c", "d"], most=2)
+    ('a', 'b', 'and 2 more')
+    """
+    every = tuple(items)
+    return every if len(every) <= most else (*every[:most], f"and {len(every) - most} more")

@@ -1,0 +1,143 @@
+"""STAR files and cryoSPARC's tables."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from restore.errors import UserError
+from restore.inspection.findings import Findings, number, some, span, unusable
+from restore.inspection.images import crop_words
+from restore.io.file_checks import HALVES, check_files
+from restore.io.images import image_shape
+from restore.io.micrographs import MicrographSet, Needs, Suffixes, read_micrographs
+from restore.io.particles import read_particles
+from restore.io.star import StarFile, read_star
+from restore.micrograph import Micrograph
+from restore.preprocessing import Recipe
+
+_PARTICLES, _POSES = "rlnImageName", "rlnAngleRot"
+_MICROGRAPHS = ("rlnMicrographName", "rlnTomoTiltSeriesStarFile")
+_OTHERS = {
+    "rlnMicrographShiftX": ("the motion of one movie, from RELION", "restore halves reads it beside its micrograph"),
+    "rlnMicrographMovieName": ("a list of movies", "align them first: restore halves takes MotionCorr's STAR file"),
+    "rlnFourierShellCorrelationCorrected": ("a RELION postprocess result", "restore fsc draws its own"),
+}
+
+
+def inspect_star(path: Path, recipe: Recipe) -> Findings:
+    """A STAR file: micrographs, tilt series, particles, or what else RELION keeps in them. Raises UserError."""
+    star = read_star(path)
+    columns = {column for block in star.blocks for column in block.columns}
+    if _PARTICLES in columns:
+        return _inspect_particles(path, _POSES in columns)
+    if columns & set(_MICROGRAPHS):
+        return _inspect_micrographs(path, recipe, _block_facts(star))
+    for column, (what, command) in _OTHERS.items():
+        if column in columns:
+            return Findings(what, _block_facts(star), (command,))
+    return Findings("a STAR file of something else", _block_facts(star))
+
+
+def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
+    """A table of cryoSPARC's: exposures or particles. Raises UserError."""
+    try:
+        return _inspect_particles(path, True)
+    except UserError as no_particles:
+        found = _inspect_micrographs(path, recipe, ())
+        if not found.facts:
+            problem = f"As particles: {no_particles}"
+            return Findings("a table of cryoSPARC's that cannot be used", problems=(*found.problems, problem))
+        return found
+
+
+def _block_facts(star: StarFile) -> tuple[tuple[str, str], ...]:
+    return tuple((f"data_{each.name}", f"{len(each.rows)} rows, {len(each.columns)} columns") for each in star.blocks)
+
+
+def _inspect_particles(path: Path, have_poses: bool) -> Findings:
+    if not have_poses:
+        do = "restore angles needs a refinement's"
+        return Findings("a list of particles without orientations", commands=(do,))
+    particles = read_particles(path)
+    facts = [("particles", str(len(particles)))]
+    if particles.micrograph_names is not None:
+        facts.append(("micrographs", str(len(set(particles.micrograph_names)))))
+    if particles.image_pixel_size_A is not None:
+        facts.append(("pixel size", span(particles.image_pixel_size_A.tolist(), "Å")))
+    if particles.half_sets is not None:
+        sizes = Counter(particles.half_sets.tolist())
+        facts.append(("half sets", " and ".join(str(sizes[each]) for each in sorted(sizes))))
+    return Findings("particles with orientations", tuple(facts), (f"restore angles {path} OTHER_REFINEMENT",))
+
+
+def _inspect_micrographs(path: Path, recipe: Recipe, blocks: tuple[tuple[str, str], ...]) -> Findings:
+    what = "a list of micrographs"
+    try:
+        chosen = read_micrographs(path, Suffixes(), needs=Needs(ctf=False))
+    except UserError as error:
+        found = unusable(what, error)
+        return Findings(found.what, blocks, problems=found.problems)
+    micrographs = chosen.micrographs
+    good, problems = check_files(micrographs)
+    paired, half_problems = check_files(good, ("image", *HALVES))
+    pixels = span((each.pixel_size_A for each in micrographs), "Å")
+    facts = [
+        *blocks,
+        ("images", f"{len(good)} of {len(micrographs)} are there and readable"),
+        ("halves", f"{len(paired)} of {len(micrographs)} have both"),
+        ("pixel size", pixels),
+        ("CTF", _ctf_words(micrographs)),
+    ]
+    wrong = [problem.message for problem in problems]
+    if paired and half_problems:
+        wrong += [problem.message for problem in half_problems]
+    size_facts, size_problems = _sizes(good, recipe)
+    commands = _commands(path, chosen, bool(good), bool(paired), recipe)
+    return Findings(
+        what, tuple(facts + size_facts), commands, some([*wrong, *size_problems, *_ctf_problems(path, recipe)])
+    )
+
+
+def _ctf_words(micrographs: Sequence[Micrograph]) -> str:
+    ctfs = [each.ctf for each in micrographs if each.ctf is not None]
+    if not ctfs:
+        return "none"
+    defocus = span(((ctf.defocus_u_A + ctf.defocus_v_A) / 2e4 for ctf in ctfs), "µm")
+    voltage = span((ctf.voltage_kV for ctf in ctfs), "kV")
+    return f"of {len(ctfs)}: defocus {defocus}, {voltage}, Cs {span((c.spherical_aberration_mm for c in ctfs), 'mm')}"
+
+
+def _ctf_problems(path: Path, recipe: Recipe) -> list[str]:
+    """Why phases cannot be flipped, where they are to be."""
+    try:
+        read_micrographs(path, needs=Needs(ctf=recipe.phase_flip))
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def _sizes(micrographs: Sequence[Micrograph], recipe: Recipe) -> tuple[list[tuple[str, str]], list[str]]:
+    """Each combination of shape and pixel size: how many have it, and what the network sees of it."""
+    kinds = Counter((image_shape(each.image), each.pixel_size_A) for each in micrographs)
+    facts: list[tuple[str, str]] = []
+    problems: list[str] = []
+    for ((rows, columns), pixel_A), count in kinds.most_common():
+        words, problem = crop_words((rows, columns), pixel_A, recipe)
+        facts.append(
+            (
+                "size",
+                f"{count} of {columns} × {rows} pixels of {number(pixel_A)} Å{', cropped to ' * bool(words)}{words}",
+            )
+        )
+        problems += [problem] if problem else []
+    return facts, problems
+
+
+def _commands(path: Path, chosen: MicrographSet, good: bool, paired: bool, recipe: Recipe) -> tuple[str, ...]:
+    flip = "" if any(each.ctf for each in chosen.micrographs) or not recipe.phase_flip else " --dont_phaseflip"
+    if not good:
+        return ()
+    denoise = f"restore denoise -m {path} -p MODEL"
+    if paired:
+        return (f"restore train -m {path}{flip}", denoise, f"restore evaluate -m {path} -p MODEL")
+    return (denoise, f"restore halves -m {path}, to train: there are no halves")
