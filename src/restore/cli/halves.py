@@ -17,8 +17,9 @@ from restore.cli.progress import Bar
 from restore.errors import UsageError, UserError
 from restore.io.atomic import require_writable, write_text
 from restore.io.endings import MOVIE_ENDINGS, ending_of
-from restore.io.halves_star import HalfNames, halves_star
+from restore.io.halves_star import HalfNames, halves_star, star_listing
 from restore.io.images import read_image_header
+from restore.io.listings import ImageListing
 from restore.io.micrographs import MicrographSet, Needs, Suffixes, read_micrographs
 from restore.io.motion import motion_files
 from restore.io.movies import EERSettings
@@ -82,7 +83,7 @@ class _Work:
         """Whether full sums are written: asked for, on a grid of their own, or the only ones that there are."""
         if self.settings is None:
             return False
-        return self.chosen.star is None or self.settings.full_sum or self.settings.changes_grid
+        return not self.chosen.is_listed or self.settings.full_sum or self.settings.changes_grid
 
     @property
     def new_pixel_sizes(self) -> bool:
@@ -96,6 +97,7 @@ def run(namespace: argparse.Namespace) -> int:
     keep_heap()
     work = _thinning(namespace) if namespace.thin else _movies(namespace)
     fingerprint = hashlib.sha256(json.dumps(plain([output.output_dtype, work.depends_on])).encode()).hexdigest()[:24]
+    star_listing(work.chosen)
     jobs = plan(work.chosen.micrographs, output.output_directory, work.full_sums, fingerprint, work.sources)
     star_path = _star_path(work.chosen, output)
     for folder in {star_path.parent, *(job.even.parent for job in jobs)}:
@@ -158,6 +160,9 @@ def _movies(namespace: argparse.Namespace) -> _Work:
 def _aligned_movies(source: str, pixel_size_A: float | None, settings: MovieSettings) -> MicrographSet:
     endings = tuple({Path(f"a{ending}").suffix for ending in MOVIE_ENDINGS})
     names = [name for name in image_names(source, endings) if ending_of(name) in MOVIE_ENDINGS]
+    if not names:
+        wanted = f"A STAR file of RELION's, or movies ({', '.join(MOVIE_ENDINGS)}) are needed"
+        raise UserError("it is no movie", where=source, wanted=wanted)
     if not pixel_size_A or pixel_size_A < 0:
         wanted, do = "Movies without a STAR file need a pixel size", "give --pixel_size in Å, or RELION's STAR file"
         raise UserError("there is no pixel size", where=source, wanted=wanted, do=do)
@@ -167,7 +172,7 @@ def _aligned_movies(source: str, pixel_size_A: float | None, settings: MovieSett
         do = f"give {' and '.join(lacking)}, or --dont_dose_weighting"
         raise UserError(f"{' and '.join(lacking)} not given", where=source, wanted=wanted, do=do)
     movies = tuple(Micrograph(name, Path(name), pixel_size_A, row) for row, name in enumerate(names))
-    return MicrographSet(source, movies, None, "")
+    return MicrographSet(source, movies, ImageListing(movies))
 
 
 def _names(job: Job, places: Places, new_pixel_sizes: bool) -> HalfNames:
@@ -180,9 +185,9 @@ def _names(job: Job, places: Places, new_pixel_sizes: bool) -> HalfNames:
 def _star_path(chosen: MicrographSet, output: HalvesOutput) -> Path:
     """Where the output STAR goes: at the top of the output folder. Never over the input."""
     source = Path(chosen.source)
-    path = output.output_directory / f"{source.stem if chosen.star else 'micrographs'}.star"
+    path = output.output_directory / f"{source.stem if chosen.is_listed else 'micrographs'}.star"
     do = "give another --output_directory"
-    if chosen.star and path.resolve() == source.resolve():
+    if chosen.is_listed and path.resolve() == source.resolve():
         raise UserError("the output STAR would replace the input's", where=path, do=do)
     if path.exists() and not path.with_suffix(".settings.json").exists() and not output.overwrite:
         raise UserError("a STAR file stands here that restore did not write", where=path, do=f"{do}, or --overwrite")

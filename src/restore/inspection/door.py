@@ -22,27 +22,28 @@ _OWN: dict[str, Callable[[Path], Findings]] = {
 } | dict.fromkeys(_PICKLES, inspect_tensors)
 
 
-def inspect(path: Path, recipe: Recipe = Recipe()) -> Findings:
+def inspect(path: Path, recipe: Recipe) -> Findings:
     """What the file is, what would be done with it at this recipe, what is wrong with it. Never raises UserError."""
     if not path.exists():
-        return Findings("nothing", problems=(str(UserError("there is no such file", where=path, do="check the name")),))
+        return unusable("nothing", UserError("there is no such file", where=path, do="check the name"))
     if path.is_dir():
-        return Findings("a folder", problems=(f"{path}: give a file in it.",))
+        return unusable("a folder", UserError("it is a folder", where=path, do="give a file in it"))
     ending = ending_of(path.name)
     try:
-        if ending in _TABLES:
-            return inspect_star(path, recipe) if ending == ".star" else inspect_cryosparc(path, recipe)
-        if ending in EER_ENDINGS:
-            return inspect_movie(path)
-        if ending in IMAGE_ENDINGS:
-            return inspect_image(path, recipe)
-        if ending in _OWN:
-            return _OWN[ending](path)
+        return _by_ending(path, ending, recipe)
     except UserError as error:
         return unusable(f"a {ending or 'nameless'} file that cannot be used", error)
-    return Findings("a file of a kind that restore does not know", problems=(_unknown(path, ending),))
 
 
-def _unknown(path: Path, ending: str) -> str:
+def _by_ending(path: Path, ending: str, recipe: Recipe) -> Findings:
+    if ending in _TABLES:
+        return inspect_star(path, recipe) if ending == ".star" else inspect_cryosparc(path, recipe)
+    if ending in EER_ENDINGS:
+        return inspect_movie(path)
+    if ending in IMAGE_ENDINGS:
+        return inspect_image(path, recipe)
+    if ending in _OWN:
+        return _OWN[ending](path)
     wanted = "STAR, .cs and .csg tables, MRC, TIFF and EER images, and restore's own files are known"
-    return str(UserError(f'"{ending}" says nothing to restore', where=path, wanted=wanted))
+    found = f'"{ending}" says nothing to restore'
+    return unusable("a file of another kind", UserError(found, where=path, wanted=wanted))

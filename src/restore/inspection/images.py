@@ -55,28 +55,16 @@ def _inspect_one(path: Path, recipe: Recipe) -> Findings:
         facts.append(
             ("counts", f"electrons, {number(float(clean.mean()) / counts.unit)} a pixel, each is {number(counts.unit)}")
         )
-    labels = mrc_labels(path) if ending_of(path.name) in (*MRC_ENDINGS, *COMPRESSED_MRC_ENDINGS) else []
-    facts += [("label", label) for label in labels if label]
-    if header.pixel_size_A is None:
-        commands = [f"restore denoise -m {path} --pixel_size X -p MODEL, with its pixel size"]
-        return Findings("an image", tuple(facts), tuple(commands + _thinning(path, counts)))
-    return _with_grid(facts, path, header.shape, header.pixel_size_A, recipe, counts)
-
-
-def _with_grid(
-    facts: list[tuple[str, str]],
-    path: Path,
-    shape: tuple[int, int],
-    pixel_size_A: float,
-    recipe: Recipe,
-    counts: Counts | None,
-) -> Findings:
-    command = f"restore denoise -m {path} --pixel_size {number(pixel_size_A)} -p MODEL"
-    words, problem = crop_words(shape, pixel_size_A, recipe)
-    if problem:
-        return Findings("an image", tuple(facts), problems=(problem,))
-    facts.append(("network sees", words))
-    return Findings("an image", tuple(facts), tuple([command, *_thinning(path, counts)]))
+    if ending_of(path.name) in (*MRC_ENDINGS, *COMPRESSED_MRC_ENDINGS):
+        facts += [("label", label) for label in mrc_labels(path) if label]
+    thinning = (f"restore halves --thin -m {path}, where it has no halves",) if counts is not None else ()
+    pixel_A = header.pixel_size_A
+    if pixel_A is None:
+        return Findings("an image", tuple(facts), (f"restore denoise -m {path} --pixel_size X -p MODEL", *thinning))
+    words, problem = crop_words(header.shape, pixel_A, recipe)
+    facts += [("network sees", words)] if words else []
+    command = f"restore denoise -m {path} --pixel_size {number(pixel_A)} -p MODEL"
+    return Findings("an image", tuple(facts), (command, *thinning), (problem,) if problem else ())
 
 
 def crop_words(shape: tuple[int, int], pixel_size_A: float, recipe: Recipe) -> tuple[str, str]:
@@ -94,10 +82,6 @@ def _counts(image: NDArray[np.float32]) -> Counts | None:
         return counts_of(image)
     except UserError:
         return None
-
-
-def _thinning(path: Path, counts: Counts | None) -> list[str]:
-    return [f"restore halves --thin -m {path}, where it has no halves"] if counts is not None else []
 
 
 def _inspect_sections(path: Path, header: MapHeader) -> Findings:

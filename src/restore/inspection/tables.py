@@ -15,10 +15,10 @@ from restore.io.star import StarFile, read_star
 from restore.micrograph import Micrograph
 from restore.preprocessing import Recipe
 
-_PARTICLES, _POSES = "rlnImageName", "rlnAngleRot"
+_PARTICLES, _POSES, _SHIFTS = ("rlnImageName", "rlnCoordinateX"), "rlnAngleRot", "rlnMicrographShiftX"
 _MICROGRAPHS = ("rlnMicrographName", "rlnTomoTiltSeriesStarFile")
 _OTHERS = {
-    "rlnMicrographShiftX": ("the motion of one movie, from RELION", "restore halves reads it beside its micrograph"),
+    _SHIFTS: ("the motion of one movie, from RELION", "restore halves reads it beside its micrograph"),
     "rlnMicrographMovieName": ("a list of movies", "align them first: restore halves takes MotionCorr's STAR file"),
     "rlnFourierShellCorrelationCorrected": ("a RELION postprocess result", "restore fsc draws its own"),
 }
@@ -28,9 +28,9 @@ def inspect_star(path: Path, recipe: Recipe) -> Findings:
     """A STAR file: micrographs, tilt series, particles, or what else RELION keeps in them. Raises UserError."""
     star = read_star(path)
     columns = {column for block in star.blocks for column in block.columns}
-    if _PARTICLES in columns:
+    if columns & set(_PARTICLES) and _SHIFTS not in columns:
         return _inspect_particles(path, _POSES in columns)
-    if columns & set(_MICROGRAPHS):
+    if columns & set(_MICROGRAPHS) and _SHIFTS not in columns:
         return _inspect_micrographs(path, recipe, _block_facts(star))
     for column, (what, command) in _OTHERS.items():
         if column in columns:

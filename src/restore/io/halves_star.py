@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from restore.io.micrographs import MicrographSet, denoised_star
+from restore.errors import UserError
+from restore.io.listings import ImageListing, StarListing
+from restore.io.micrographs import MicrographSet
 from restore.io.relion import EVEN, ODD, PIXEL_SIZES
-from restore.io.star import Block, StarFile
+from restore.io.star import Block, StarFile, parse_star
 
 
 @dataclass(frozen=True)
@@ -18,24 +21,34 @@ class HalfNames:
     pixel_size_A: float | None = None
 
 
+def star_listing(chosen: MicrographSet) -> StarListing | ImageListing:
+    """The set's table, if it can name halves. Raises UserError where it is no STAR file (and no pattern)."""
+    if isinstance(chosen.listing, StarListing | ImageListing):
+        return chosen.listing
+    do = "convert it with csparc2star.py (pyem)"
+    raise UserError("it has no place for the names of halves", where=chosen.source, wanted="A STAR file has", do=do)
+
+
 def halves_star(chosen: MicrographSet, names: Mapping[int, HalfNames], voltage_kV: float | None = None) -> StarFile:
     """The set's STAR file with only the rows in ``names``, and rlnMicrographNameEven and rlnMicrographNameOdd.
 
-    A new pixel size goes where RELION looks for it. All else is as it was. For a set without a STAR file it is a minimal one, of RELION 3.1.
+    A new pixel size goes where RELION looks for it. All else is as it was. For a set without a STAR file it is a
+    minimal one, of RELION 3.1, with the voltage where it is given. Raises UserError as :func:`star_listing`.
     """
-    rows = [each.row for each in chosen.micrographs if each.row in names]
-    star = denoised_star(chosen, {row: names[row].full for row in rows})
-    sizes_A = [names[row].pixel_size_A for row in rows]
-    block = star.block(chosen.block or "micrographs")
+    listing, rows, path = star_listing(chosen), sorted(names), Path("halves.star")
+    content = listing.denoised(path, {row: names[row].full for row in rows})[path]
+    star = parse_star(content.decode("utf-8", "surrogateescape"))
+    block = star.block(listing.block if isinstance(listing, StarListing) else "micrographs")
     if block is None:
-        raise ValueError(f"the STAR file has no block {chosen.block!r}")
+        raise ValueError("the listing has lost its block of micrographs")
     block = block.with_column(EVEN, [names[row].even for row in rows]).with_column(
         ODD, [names[row].odd for row in rows]
     )
     star = star.with_block(block)
+    sizes_A = [names[row].pixel_size_A for row in rows]
     if any(size is not None for size in sizes_A):
         star = _resized(star, block, sizes_A)
-    return star if voltage_kV is None or chosen.star is not None else _with_voltage(star, voltage_kV)
+    return star if voltage_kV is None or chosen.is_listed else _with_voltage(star, voltage_kV)
 
 
 def _resized(star: StarFile, block: Block, sizes_A: Sequence[float | None]) -> StarFile:

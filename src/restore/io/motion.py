@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import UserError
+from restore.io.listings import StarListing
 from restore.io.micrographs import MicrographSet
 from restore.io.places import Places
 from restore.io.relion import StarRow
@@ -73,7 +74,7 @@ def motion_files(chosen: MicrographSet) -> dict[int, Path]:
     It is the one in rlnMicrographMetadata, which MotionCorr writes; where there is no such column, as after CtfFind,
     the STAR file of the micrograph's own name beside it.
     """
-    block = chosen.star.block(chosen.block) if chosen.star else None
+    block = chosen.listing.star.block(chosen.listing.block) if isinstance(chosen.listing, StarListing) else None
     if block is None or "rlnMicrographMetadata" not in block.columns:
         return {each.row: each.image.with_suffix(".star") for each in chosen.micrographs}
     places, names = Places.of_star(Path(chosen.source)), block.column("rlnMicrographMetadata")

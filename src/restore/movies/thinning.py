@@ -90,8 +90,8 @@ def _unit(values: NDArray[np.float64]) -> float:
     """The grey value of one electron: the smallest step between the values that most pixels have, made precise."""
     sample = values.ravel()[:: max(values.size // _SAMPLE_PX, 1)]
     found, often = np.unique(sample, return_counts=True)
-    if len(found) > _MOST_VALUES:
-        raise _not_counts(f"there are more than {_MOST_VALUES} different values in it")
+    if len(found) > min(_MOST_VALUES, sample.size / 4):
+        raise _not_counts(f"{len(found)} of {sample.size} pixels have values of their own")
     usual = found[np.argsort(often)[::-1]][: _usual(often)]
     steps = np.diff(np.sort(np.append(usual, 0.0)))
     steps = steps[steps > 0]
