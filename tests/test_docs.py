@@ -31,7 +31,14 @@ def commands_in(page):
     return [(page, re.split("[#$]", line)[0]) for line in lines]
 
 
-PAGES = ("README.md", "docs/benchmarks.md", "docs/evaluation.md", "docs/cluster.md", "docs/relion.md")
+PAGES = (
+    "README.md",
+    "docs/benchmarks.md",
+    "docs/evaluation.md",
+    "docs/cluster.md",
+    "docs/relion.md",
+    "docs/cryosparc.md",
+)
 
 
 @pytest.mark.parametrize(("page", "line"), [each for page in PAGES for each in commands_in(page)])
