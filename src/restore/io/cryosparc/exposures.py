@@ -120,8 +120,10 @@ def _decimals(column: NDArray[Any]) -> Float[np.ndarray, "n"]:
 def _names(data: Dataset) -> list[str]:
     column = data.column(PATH)
     if column is None:
-        do = data.where_to_find() or _CORRECTED
-        raise UserError(f"{PATH} is missing", where=data.source, wanted="Each micrograph needs its file", do=do)
+        of_particles = data.column("blob/path") is not None or data.column("location/micrograph_path") is not None
+        found = "it lists particles" if of_particles else f"{PATH} is missing"
+        do = _CORRECTED if of_particles else data.where_to_find() or _CORRECTED
+        raise UserError(found, where=data.source, wanted="Each micrograph needs its file", do=do)
     names = texts(column)
     first_row: dict[str, int] = {}
     for row, name in enumerate(names):

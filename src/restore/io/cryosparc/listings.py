@@ -16,7 +16,7 @@ from restore.io.cryosparc.exposures import BLOB, INDEX, PATH
 from restore.io.cryosparc.groups import groups_with, quoted
 from restore.io.cryosparc.paths import MARK, project_folder, reference, without_mark
 from restore.io.cryosparc.tables import cs_bytes, text_column, texts
-from restore.io.mrc import read_mrc_header
+from restore.io.mrc import MrcHeader, read_mrc_header
 from restore.micrograph import Micrograph
 
 _log = logging.getLogger(__name__)
@@ -62,47 +62,33 @@ class CryosparcListing:
         Raises
         ------
         UserError
-            A file would replace one that restore did not write.
+            One of the two would replace a table that was read.
         """
         table, group = path.with_suffix(".cs"), path.with_suffix(".csg")
         companion = group if path == table else table
-        self._refuse_to_replace(companion, path)
+        self._refuse_to_replace(table, group)
         rows = sorted(outputs)
         columns = self._columns(rows, outputs, path.parent)
         files = {table: cs_bytes(columns), group: self._group(table.name, len(rows), columns).encode("utf-8")}
         return {each: files[each] for each in (companion, path)}
 
-    def _refuse_to_replace(self, companion: Path, path: Path) -> None:
+    def _refuse_to_replace(self, *files: Path) -> None:
         inputs = {self.data.source.resolve(), *(table.path.resolve() for table in self.data.tables)}
-        replaced = next((each for each in (companion, path) if each.resolve() in inputs), None)
+        replaced = next((each for each in files if each.resolve() in inputs), None)
         if replaced:
             raise UserError("the output would replace an input", where=replaced, do="give another --output_suffix")
-        if companion.exists() and not path.with_suffix(".settings.json").exists():
-            do = "give another --output_suffix or --output_directory"
-            raise UserError("a file stands here that restore did not write", where=companion, do=do)
 
     def _columns(self, rows: Sequence[int], outputs: Mapping[int, str], folder: Path) -> dict[str, NDArray[Any]]:
         """The columns of some rows, in the order of the tables, as they are to be in a table in ``folder``."""
         images = [_image(self.micrographs[row], outputs[row]) for row in rows]
-        headers = [read_mrc_header(image) for image in images]
         project = project_folder(self.data.source)
-        changed: dict[str, NDArray[Any]] = {
-            PATH: text_column([reference(image, folder, project) for image in images]),
-            SHAPE: np.array([header.shape for header in headers], dtype=np.uint32).reshape(-1, 2),
-            INDEX: np.zeros(len(rows), dtype=np.uint32),
-            FORMAT: text_column([_FORMATS[header.dtype.itemsize] for header in headers]),
-            FLAT: np.ones(len(rows), dtype=np.uint32),
-        }
         columns: dict[str, NDArray[Any]] = {}
         for name in self.data.names():
             column = self.data.column(name)
-            if column is None:
-                continue
-            if name in changed:
-                new = changed[name]
-                columns[name] = new if new.dtype.kind == "S" else new.astype(column.dtype)
-            else:
+            if column is not None:
                 columns[name] = self._moved(name, column[rows], folder, project)
+        columns[PATH] = text_column([reference(image, folder, project) for image in images])
+        _describe(columns, images)
         return columns
 
     def _moved(self, name: str, column: NDArray[Any], folder: Path, project: Path | None) -> NDArray[Any]:
@@ -127,7 +113,7 @@ class CryosparcListing:
             return self.data.group.of(table, count)
         slots = sorted({name.partition("/")[0] for name in columns if "/" in name})
         unknown = [slot for slot in slots if slot not in SLOT_TYPES]
-        if unknown:
+        if unknown and count:
             _log.warning("the .csg leaves out %s: give the job's .csg as input to keep them", ", ".join(unknown))
         known = [slot for slot in slots if slot in SLOT_TYPES]
         versions = [group.version for group in groups_with(self.data.source) if group.version]
@@ -140,6 +126,30 @@ class CryosparcListing:
             f"created: {changed:%Y-%m-%d %H:%M:%S.%f}\ngroup:\n  description: Denoised by restore\n  name: exposures\n"
             f"  title: Denoised exposures\n  type: exposure\nresults:\n{results}version: {(versions or [_VERSION])[0]}\n"
         )
+
+
+def _describe(columns: dict[str, NDArray[Any]], images: Sequence[Path]) -> None:
+    """Put what the denoised images are into the columns that say it; images that are yet to be made are as the raw ones."""
+    headers = [_header(image) for image in images]
+    if SHAPE in columns:
+        shapes = zip(headers, columns[SHAPE].tolist(), strict=True)
+        new = [header.shape if header else shape for header, shape in shapes]
+        columns[SHAPE] = np.array(new, dtype=columns[SHAPE].dtype).reshape(-1, 2)
+    if FORMAT in columns:
+        formats = zip(headers, texts(columns[FORMAT]), strict=True)
+        columns[FORMAT] = text_column(
+            [_FORMATS.get(header.dtype.itemsize, text) if header else text for header, text in formats]
+        )
+    for name, value in ((INDEX, 0), (FLAT, 1)):
+        if name in columns:
+            columns[name] = np.full_like(columns[name], value)
+
+
+def _header(image: Path) -> MrcHeader | None:
+    try:
+        return read_mrc_header(image)
+    except UserError:
+        return None
 
 
 def _image(micrograph: Micrograph, written_name: str) -> Path:
