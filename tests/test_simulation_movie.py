@@ -15,6 +15,8 @@ import torch
 
 from restore.cli.main import main
 from restore.errors import UserError
+from restore.io.motion import read_motion
+from restore.io.movies import read_frames
 from restore.simulation.damage import amplitude_left, critical_exposure_e_per_A2, mean_amplitude_left
 from restore.simulation.microscope import expose
 from restore.simulation.motion import Motion, draw_motion, local_displacement_yx_px
@@ -106,6 +108,17 @@ def test_the_motion_star_is_one_of_relions_and_the_micrographs_name_it(sessions)
     steps = np.diff(shifts[["rlnMicrographShiftX", "rlnMicrographShiftY"]].to_numpy(), axis=0)
     assert np.hypot(*steps.T).sum() * 4.0 == pytest.approx(SETTINGS.drift_A, rel=1e-4)
     assert len(blocks["local_motion_model"]) == 36
+
+
+def test_what_is_written_is_what_the_program_itself_reads(sessions):
+    for kind, ending in (("mrc", "mrcs"), ("tiff", "tiff")):
+        read = np.stack(list(read_frames(sessions / f"{kind}/Movies/mic_0002.{ending}")))
+        np.testing.assert_array_equal(read, mrcfile.read(sessions / "mrc/Movies/mic_0002.mrcs"))
+    motion = read_motion(sessions / "tiff/Movies/mic_0002_motion.star")
+    true = draw_motion(SETTINGS, np.random.default_rng([SETTINGS.seed, 1, 1]))
+    np.testing.assert_allclose([motion.shifts_yx_px[n] for n in range(1, 6)], -true.drift_yx_px, atol=1e-6)
+    assert motion.local is not None and (motion.shape, motion.frames, motion.gain) == ((150, 117), 5, "Movies/gain.mrc")
+    np.testing.assert_allclose(motion.local.coefficients_px, -true.local_yx_px, atol=1e-7)
 
 
 def test_movies_star_is_what_import_writes(sessions):
