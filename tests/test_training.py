@@ -226,6 +226,25 @@ def test_which_micrographs_are_held_out_follows_from_the_seed():
     assert len(set(chosen)) > 2 and again == chosen[4]
 
 
+def tilt_images(series, tilts):
+    return [
+        Pair(f"{name}_{tilt}", (64, 64), (2.0, 2.0), f"TS_{name}") for name in range(series) for tilt in range(tilts)
+    ]
+
+
+def test_the_images_of_a_tilt_series_are_held_out_together():
+    images = tilt_images(series=40, tilts=5)
+    parts = split(images, TrainingSettings(patch_px=32))
+    training, kept = ({images[region.pair].series for region in part} for part in (parts.training, parts.held_out))
+    assert len(kept) == 2 and not training & kept
+    assert (len(parts.held_out), len(parts.training)) == (10, 190)
+
+
+def test_of_fewer_than_four_series_single_images_are_held_out():
+    for series, held_out in ((1, 2), (2, 4), (3, 6), (4, 41)):
+        assert len(split(tilt_images(series, 41), TrainingSettings(patch_px=32)).held_out) == held_out
+
+
 @pytest.mark.parametrize("shape", [(100, 60), (60, 100), (70, 64), (400, 300)])
 def test_of_a_single_micrograph_a_strip_is_held_out_that_training_never_sees(shape):
     parts = split(pairs(shape), TrainingSettings(patch_px=32))

@@ -101,8 +101,8 @@ class TiltSeriesListing:
 def _name_of(target: Path, series: TiltSeries) -> str:
     """What the table calls a new series' file: from the project's folder, from which it calls the input's, if it can be."""
     given = Path(series.row[SERIES_FILE])
-    project = series.path.parents[len(given.parts) - 1]
     if not given.is_absolute():
+        project = series.path.parents[len(given.parts) - 1]
         for whole in (os.path.abspath, os.path.realpath):  # the folder may be known by a link's name
             if Path(whole(target)).is_relative_to(whole(project)):
                 return str(Path(whole(target)).relative_to(whole(project)))
