@@ -22,6 +22,7 @@ LABELS = (
 )
 RELION_4 = HEAD.format(version="30001") + LABELS.format(label="MicrographsData.star.relion.ctf")
 RELION_5 = HEAD.format(version="50001") + LABELS.format(label="MicrographGroupMetadata.star.relion.ctf")
+TILTS = RELION_5.replace("MicrographGroupMetadata.star.relion.ctf", "TomogramGroupMetadata.star.relion.tomo.ctf")
 INPUT = "CtfFind/job003/micrographs_ctf.star"
 
 
@@ -48,6 +49,7 @@ def node_of(job, source=INPUT):
         (RELION_4, INPUT, "rlnPipeLineNodeTypeLabel", "MicrographsData.star.relion.ctf"),
         (RELION_4, "other.star", "rlnPipeLineNodeTypeLabel", "MicrographsData.star.relion"),
         (RELION_5, INPUT, "rlnPipeLineNodeTypeLabel", "MicrographGroupMetadata.star.relion.ctf"),
+        (TILTS, INPUT, "rlnPipeLineNodeTypeLabel", "TomogramGroupMetadata.star.relion.tomo.ctf"),
         (RELION_5, "other.star", "rlnPipeLineNodeTypeLabel", "MicrographGroupMetadata.star.relion"),
         (RELION_5, "CtfFind/job003/logfile.pdf", "rlnPipeLineNodeTypeLabel", "MicrographGroupMetadata.star.relion"),
     ],

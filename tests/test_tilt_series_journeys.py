@@ -132,3 +132,18 @@ def test_evaluate_measures_every_tilt_image(here):
         f"{image_of(name, tilt)}.mrc" for name in ("TS_01", "TS_02") for tilt in range(3)
     ]
     assert sorted(each["role"] for each in found) == ["held out"] + ["trained on"] * 5
+
+
+def test_a_relion_job_leaves_the_table_as_a_node_of_tilt_series(here):
+    Path("default_pipeline.star").write_text(
+        "# version 50001\n\ndata_pipeline_nodes\n\nloop_\n_rlnPipeLineNodeName\n_rlnPipeLineNodeTypeLabel\n"
+        f"{TABLE} TomogramGroupMetadata.star.relion.tomo.ctffind\n"
+    )
+    assert restore(f"denoise -m {TABLE} -p Models/model.safetensors --o External/job004/") == 0
+    node = "External/job004/tilt_series_ctf.star TomogramGroupMetadata.star.relion.tomo.ctffind"
+    assert node in " ".join(Path("External/job004/RELION_OUTPUT_NODES.star").read_text().split())
+    assert (
+        " External/job004/tilt_series_ctf_tilts/TS_01.star " in Path("External/job004/tilt_series_ctf.star").read_text()
+    )
+    chosen = read_micrographs("External/job004/tilt_series_ctf.star")
+    assert check_files(chosen.micrographs) == (list(chosen.micrographs), [])

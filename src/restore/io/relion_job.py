@@ -11,6 +11,7 @@ from restore.io.star import Block, StarFile, read_star, write_star
 ABORT_NOW = "RELION_JOB_ABORT_NOW"
 OUTPUT_NODES = "RELION_OUTPUT_NODES.star"
 _PIPELINES = ("job_pipeline.star", "default_pipeline.star")
+_KINDS = ("MicrographGroup", "MicrographsData", "TomogramGroup")
 _IN_A_JOB = re.compile(r"[^/]+/job\d{3,}/")
 
 
@@ -84,12 +85,12 @@ def _label(new: bool) -> str:
 
 
 def _label_of(source: str, star: StarFile) -> str | None:
-    """The name of the kind of node ``source``, if it is a node that holds micrographs."""
+    """The name of the kind of node ``source``, if it is a node that holds micrographs, or tilt series (RELION 5)."""
     nodes = star.block("pipeline_nodes")
     if nodes is None or not {"rlnPipeLineNodeName", "rlnPipeLineNodeTypeLabel"} <= set(nodes.columns):
         return None
     named = zip(nodes.column("rlnPipeLineNodeName"), nodes.column("rlnPipeLineNodeTypeLabel"), strict=True)
-    return next((label for name, label in named if name == source and label.startswith(("MicrographGroup", "MicrographsData"))), None)  # fmt: skip
+    return next((label for name, label in named if name == source and label.startswith(_KINDS)), None)  # fmt: skip
 
 
 def names_within_job(names: Sequence[str]) -> list[str]:
