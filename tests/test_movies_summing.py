@@ -11,7 +11,7 @@ from restore.fourier import crop, image_of, spectrum_of
 from restore.io.motion import LocalMotion, Motion, local_shifts_px
 from restore.movies.defects import find_neighbours
 from restore.movies.dose import critical_exposure_e_per_A2, dose_weight
-from restore.movies.motion import local_shift_px, shifted, warped
+from restore.movies.motion import local_shift_px, locally_aligned, shifted, warped
 from restore.movies.summing import Dosing, Summing, sum_halves
 
 SHAPE = (48, 61)
@@ -126,7 +126,7 @@ def test_frames_without_a_shift_are_left_out_and_parity_goes_by_their_number():
 def test_the_local_polynomial_is_what_brute_force_says():
     coefficients = np.random.default_rng(0).normal(0, 0.5, (2, 6, 3))
     height, width = shape = (6, 9)
-    found = local_shift_px(LocalMotion(coefficients), 3, shape, (2.0, 2.0))
+    found = local_shift_px(LocalMotion(coefficients), 3, shape, (2.0, 2.0), rows=range(height))
     for axis in (0, 1):
         for row in range(height):
             for column in range(width):
@@ -155,6 +155,12 @@ def test_warping_takes_each_value_from_where_the_shift_says():
     inner = (slice(6, -6), slice(6, -6))
     moved = warped(wave(y, x), shift_y, shift_x)
     torch.testing.assert_close(moved[inner], wave(y - shift_y, x - shift_x)[inner], atol=4e-2, rtol=0)
+
+
+def test_strips_are_the_whole_image():
+    image, local = white((300, 40), 0), LocalMotion(np.random.default_rng(0).normal(0, 0.05, (2, 6, 3)))
+    shifts = local_shift_px(local, 4, (300, 40), (1.0, 1.5), rows=range(300))
+    torch.testing.assert_close(locally_aligned(image, local, 4, (1.0, 1.5)), warped(image, *shifts))
 
 
 def test_half_way_between_pixels_nearly_all_of_a_wave_of_four_pixels_is_kept():

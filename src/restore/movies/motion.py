@@ -9,6 +9,8 @@ from torch import Tensor
 from restore.fourier import Shape
 from restore.io.motion import LocalMotion
 
+_STRIP_ROWS = 128
+
 
 def shifted(
     spectrum: Complex[Tensor, "y kx"], shape: Shape, shift_yx_px: tuple[float, float]
@@ -26,7 +28,7 @@ def shifted(
         )
     ]
     y, x = (ramp.to(spectrum.device, spectrum.dtype) for ramp in ramps)
-    return spectrum * y[:, None] * x[None, :]
+    return (spectrum * y[:, None]).mul_(x[None, :])
 
 
 def _ramp(frequency_per_px: Float[Tensor, "k"], side: int, shift_px: float) -> Complex[Tensor, "k"]:
@@ -38,19 +40,39 @@ def _ramp(frequency_per_px: Float[Tensor, "k"], side: int, shift_px: float) -> C
     return ramp
 
 
-def local_shift_px(
-    local: LocalMotion, z: int, shape: Shape, binning_yx: tuple[float, float], device: torch.device | str = "cpu"
-) -> tuple[Float[Tensor, "y x"], Float[Tensor, "y x"]]:
-    """How far each pixel of a frame, the ``z``-th after the first, is to be moved along y and x, beyond the global shift.
+def locally_aligned(
+    image: Float[Tensor, "y x"], local: LocalMotion, z: int, binning_yx: tuple[float, float]
+) -> Float[Tensor, "y x"]:
+    """A frame, the ``z``-th after the first, with each pixel moved by its local shift; strip by strip, to spare memory."""
+    moved = torch.empty_like(image)
+    for first in range(0, image.shape[0], _STRIP_ROWS):
+        rows = range(first, min(first + _STRIP_ROWS, image.shape[0]))
+        shape = (image.shape[0], image.shape[1])
+        shifts = local_shift_px(local, z, shape, binning_yx, rows=rows, device=image.device)
+        moved[rows.start : rows.stop] = warped(image, *shifts, rows.start)
+    return moved
 
-    ``shape`` is the (y, x) of the image to be moved, the shifts are in its own pixels: those of the movie over
-    ``binning_yx``.
+
+def local_shift_px(
+    local: LocalMotion,
+    z: int,
+    shape: Shape,
+    binning_yx: tuple[float, float],
+    *,
+    rows: range,
+    device: torch.device | str = "cpu",
+) -> tuple[Float[Tensor, "rows x"], Float[Tensor, "rows x"]]:
+    """How far each pixel of some rows of a frame, the ``z``-th after the first, is to be moved along y and along x.
+
+    It is what the local motion adds to the global shift. ``shape`` is the (y, x) of the whole image to be moved, the
+    shifts are in its own pixels: those of the movie over ``binning_yx``.
     """
     times = torch.tensor([z, z**2, z**3], dtype=torch.float64)
     along_both = (torch.from_numpy(local.coefficients_px) @ times).tolist()
-    y, x = (torch.arange(side, dtype=torch.float32, device=device) / side - 0.5 for side in shape)
+    y = torch.arange(rows.start, rows.stop, dtype=torch.float32, device=device) / shape[0] - 0.5
+    x = torch.arange(shape[1], dtype=torch.float32, device=device) / shape[1] - 0.5
 
-    def field(factors: list[float]) -> Float[Tensor, "y x"]:
+    def field(factors: list[float]) -> Float[Tensor, "rows x"]:
         one, x1, x2, y1, y2, xy = factors
         of_x, of_y = one + x * (x1 + x * x2), y * (y1 + y * y2)
         return torch.addcmul(of_y[:, None] + of_x, (xy * y)[:, None], x[None, :])
@@ -59,15 +81,21 @@ def local_shift_px(
     return along_y / binning_yx[0], along_x / binning_yx[1]
 
 
-def warped(image: Float[Tensor, "y x"], shift_y_px: Tensor, shift_x_px: Tensor) -> Float[Tensor, "y x"]:
-    """The image with each pixel moved by its own shift: the value at (y, x) is that of the old (y − shift, x − shift).
+def warped(
+    image: Float[Tensor, "y x"],
+    shift_y_px: Float[Tensor, "rows x"],
+    shift_x_px: Float[Tensor, "rows x"],
+    first_row: int = 0,
+) -> Float[Tensor, "rows x"]:
+    """Rows of the image, from ``first_row``, with each pixel moved: the value at (y, x) is the old (y − shift, x − shift).
 
     Bicubic interpolation, which is exact where the shift is nothing; beyond the borders the image is reflected. Half
     way between pixels it keeps 97 % of the amplitude at half of the Nyquist frequency (bilinear, RELION's, keeps 71 %).
     """
     height, width = image.shape
-    y = torch.arange(height, dtype=image.dtype, device=image.device)[:, None] - shift_y_px
-    x = torch.arange(width, dtype=image.dtype, device=image.device)[None, :] - shift_x_px
+    rows = torch.arange(first_row, first_row + len(shift_y_px), dtype=image.dtype, device=image.device)
+    columns = torch.arange(width, dtype=image.dtype, device=image.device)
+    x, y = columns[None, :] - shift_x_px, rows[:, None] - shift_y_px
     grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
     moved = torch.nn.functional.grid_sample(
         image[None, None], grid[None], mode="bicubic", padding_mode="reflection", align_corners=False

@@ -13,7 +13,7 @@ from restore.fourier import Shape, cropped_spectrum_of, frequency_per_A, image_o
 from restore.io.motion import Motion
 from restore.movies.defects import Defects, find_neighbours
 from restore.movies.dose import critical_exposure_e_per_A2, dose_weight
-from restore.movies.motion import local_shift_px, shifted, warped
+from restore.movies.motion import locally_aligned, shifted
 
 
 @dataclass(frozen=True)
@@ -149,10 +149,7 @@ class _Sum:
     def _aligned(self, image: Float[Tensor, "y x"], number: int, steps: int) -> Float[Tensor, "new_y new_x"]:
         """The frame on the grid of the sums, moved by its global and its local shift."""
         moved = image_of(self._globally_aligned(image, number), self.summing.new_shape)
-        if self.local is None:
-            return moved
-        shifts = local_shift_px(self.local, steps, self.summing.new_shape, self.summing.binning_yx, self.device)
-        return warped(moved, *shifts)
+        return moved if self.local is None else locally_aligned(moved, self.local, steps, self.summing.binning_yx)
 
     def _aligned_spectrum(
         self, image: Float[Tensor, "y x"], number: int, steps: int
