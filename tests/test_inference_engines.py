@@ -1,5 +1,8 @@
 """The engines: the numbers of the network itself, whichever computes them."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -133,3 +136,31 @@ def test_the_estimate_of_memory_holds(monkeypatch):
             level += event.nbytes()
             peak = max(peak, level)
     assert 0.3 < peak / (128**2 * bytes_per_px(NetworkSettings(), torch.float32)) < 1
+
+
+TWO_ENGINES_AND_AN_INTERRUPT = """
+import gc, signal, torch
+from restore.inference.openvino_engine import OpenVINOEngine
+from restore.network import NetworkSettings, build_network
+network = build_network(NetworkSettings(filters=2, blocks=1), torch.Generator())
+engines = [OpenVINOEngine(network) for _ in range(2)]
+for engine in engines:
+    engine.run("down1", torch.zeros(1, 1, 32, 32))
+while engines:
+    del engine
+    engine = engines.pop(0)
+    gc.collect()
+del engine
+gc.collect()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_is_no_crash_after_two_engines_are_gone():
+    pytest.importorskip("openvino")
+    command = [sys.executable, "-X", "faulthandler", "-c", TWO_ENGINES_AND_AN_INTERRUPT]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr

@@ -4,6 +4,7 @@ The graphs are built from the modules of `restore.network` layer by layer: nothi
 and any size of image fits.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,16 @@ _MOST_COMPILED = 48
 """Stages that are kept, each for one size of tile: those of eight sizes of image."""
 
 
+@cache
+def _core() -> openvino.Core:
+    """The one core of this process, never given up.
+
+    Each sets up a stack for signals and puts back the one before at its end: of two that end in the order in which
+    they were made, the second puts back what the first has freed, and the next ^C is a segmentation fault.
+    """
+    return openvino.Core()
+
+
 class OpenVINOEngine:
     """Every stage compiled once for each size of tile that it meets; as many threads as PyTorch has."""
 
@@ -31,7 +42,6 @@ class OpenVINOEngine:
         self._compiled: dict[tuple[str | int, ...], openvino.CompiledModel] = {}
         self._running: tuple[str | int, ...] = ()
         self._request: openvino.InferRequest | None = None
-        self._core = openvino.Core()
         self._options = {
             "INFERENCE_PRECISION_HINT": "bf16" if dtype == torch.bfloat16 else "f32",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -55,7 +65,7 @@ class OpenVINOEngine:
                 name, shape = str(key[0]), list(key[1:])
                 graph = stage_graph(self._network, name)
                 graph.reshape(dict.fromkeys(range(len(graph.inputs)), shape))
-                self._compiled[key] = self._core.compile_model(graph, "CPU", self._options)
+                self._compiled[key] = _core().compile_model(graph, "CPU", self._options)
             self._running, self._request = key, self._compiled[key].create_infer_request()
         return self._request
 
