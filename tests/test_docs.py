@@ -36,6 +36,7 @@ PAGES = (
     "docs/benchmarks.md",
     "docs/evaluation.md",
     "docs/cluster.md",
+    "docs/halves.md",
     "docs/relion.md",
     "docs/cryosparc.md",
 )

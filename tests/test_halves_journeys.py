@@ -228,6 +228,26 @@ def test_settings_and_provenance_lie_beside_the_star(project):
     assert made["inputs"]["micrographs"] == STAR
 
 
+def test_a_simulated_movie_and_its_true_motion_give_back_what_a_perfect_correction_would(project):
+    assert restore("simulate session --micrographs=1 --size_px=256 --frames=10 --pixel_size_A=1.5 --movies=mrc --gain_spread=0.05") == 0  # fmt: skip
+    line = "halves -m session/micrographs_ctf.star --dont_dose_weighting"
+    assert restore(line) == 1  # the session's own images are sums of other electrons
+    assert restore(f"{line} --full_sum") == 0
+    ours = pixels(column("Halves/micrographs_ctf.star", "rlnMicrographName")[0])
+    perfect, truth = (pixels(f"session/Micrographs/mic_0001_{kind}.mrc").astype("f4") for kind in ("DW", "TRUTH"))
+    assert ours.mean() == pytest.approx(perfect.mean(), rel=0.01)
+    found = [coarse_correlation(image[16:-16, 16:-16], truth[16:-16, 16:-16]) for image in (ours, perfect)]
+    assert found[1] > 0.25 and found[0] > 0.85 * found[1], found
+
+
+def coarse_correlation(first, second):
+    """The correlation below a tenth of the sampling frequency."""
+    one, two = (np.fft.rfft2(image - image.mean()) for image in (first, second))
+    coarse = np.hypot(np.fft.fftfreq(first.shape[0])[:, None], np.fft.rfftfreq(first.shape[1])[None]) < 0.1
+    one, two = one[coarse], two[coarse]
+    return np.sum((one * two.conj()).real) / np.linalg.norm(one) / np.linalg.norm(two)
+
+
 # From aligned movies
 
 

@@ -25,8 +25,9 @@ def star_listing(chosen: MicrographSet) -> StarListing | ImageListing:
     """The set's table, if it can name halves. Raises UserError where it is no STAR file (and no pattern)."""
     if isinstance(chosen.listing, StarListing | ImageListing):
         return chosen.listing
-    do = "convert it with csparc2star.py (pyem)"
-    raise UserError("it has no place for the names of halves", where=chosen.source, wanted="A STAR file has", do=do)
+    do = "convert it with csparc2star.py (pyem)" if chosen.listing.ending.startswith(".cs") else ""
+    wanted = "A STAR file of micrographs has it"
+    raise UserError("it has no place for the names of halves", where=chosen.source, wanted=wanted, do=do)
 
 
 def halves_star(chosen: MicrographSet, names: Mapping[int, HalfNames], voltage_kV: float | None = None) -> StarFile:

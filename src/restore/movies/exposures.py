@@ -58,7 +58,8 @@ class MovieSettings:
 class Exposure:
     """One movie ready to be summed: its file, how its frames are read, and what is done with them.
 
-    ``pixel_size_A`` is that of the sums. ``like`` is the micrograph, on the same grid, that the sum should be like.
+    ``pixel_size_A`` is that of the sums. ``like`` is the micrograph, on the same grid, that the sum should be like;
+    None where there is none, or where the sum takes its place.
     """
 
     movie: MovieHeader
@@ -92,9 +93,8 @@ def corrected(image: Path, metadata: Path, settings: MovieSettings, eer: EERSett
     gain = _gain_of(motion, settings, metadata, places)
     dosing = _dosing(settings, motion.pixel_size_A, motion.dose_per_frame_e_per_A2, motion.voltage_kV, metadata)
     summing = _summing(movie, shape, motion, dosing, gain)
-    return Exposure(
-        movie, eer, summing, motion.pixel_size_A * summing.binning_yx[1], image if shape == own_shape else None
-    )
+    like = image if shape == own_shape and not settings.full_sum else None
+    return Exposure(movie, eer, summing, motion.pixel_size_A * summing.binning_yx[1], like)
 
 
 def aligned(path: Path, pixel_size_A: float, settings: MovieSettings, eer: EERSettings) -> Exposure:

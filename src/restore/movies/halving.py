@@ -173,7 +173,8 @@ def _doubt(path: Path, full: NDArray[np.float32]) -> str:
     correlation = float(np.vdot(ours, theirs) / np.sqrt(float(np.vdot(ours, ours)) * float(np.vdot(theirs, theirs))))
     if correlation < _UNLIKE:
         found = f"the sum of its frames is not like it (correlation {correlation:.2f})"
-        raise UserError(found, where=path, wanted="They are one exposure", do="check the movie, --gain and its turns")
+        do = "check the movie, --gain and its turns, or put the sum in its place with --full_sum"
+        raise UserError(found, where=path, wanted="They must be one exposure", do=do)
     if correlation < _DOUBTFUL or not 0.8 < scale < 1.25:
         return f"{path} is {scale:.3g} times the sum of its frames, correlation {correlation:.3f}"
     return ""
