@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--in_mics",
         required=True,
         metavar="STAR",
-        help="RELION STAR or cryoSPARC .cs or .csg file of micrographs, or images (MRC, TIFF) as a quoted pattern",
+        help="RELION STAR, cryoSPARC .cs or .csg, or images as a quoted pattern",
     )
     group.add_argument("--model", "-p", type=Path, required=True, metavar="MODEL", help="model file from restore train")
     group.add_argument("--pixel_size", type=float, metavar="X", help="pixel size in Å, where there is no STAR file")

@@ -26,7 +26,7 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         "-m",
         "--in_mics",
         metavar="STAR",
-        help="RELION STAR or cryoSPARC .cs or .csg file of micrographs, or images (MRC, TIFF) as a quoted pattern",
+        help="RELION STAR, cryoSPARC .cs or .csg, or images as a quoted pattern",
     )
     group.add_argument(
         "--even_odd_suffix",
