@@ -123,6 +123,6 @@ def test_the_command_prints_and_its_status_says_whether_all_is_well(session, cap
     star = str(session / "micrographs_ctf.star")
     assert main(["inspect", star, str(session / "Models/model.safetensors")]) == 0
     said = capsys.readouterr().out
-    assert f"{star}: a list of micrographs\n" in said and "\n  you can type" in said
+    assert f"{star}: a list of micrographs\n" in said and "\n  next  " in said
     assert main(["inspect", star, "gone.mrc"]) == 1
     assert "\n  wrong             gone.mrc: there is no such file." in capsys.readouterr().out

@@ -36,7 +36,7 @@ def as_text(path: Path, found: Findings) -> str:
     """Findings as lines for a terminal."""
     rows = [
         *found.facts,
-        *(("you can type", each) for each in found.commands),
+        *(("next", each) for each in found.commands),
         *(("wrong", each) for each in found.problems),
     ]
     names = [name if index == 0 or rows[index - 1][0] != name else "" for index, (name, _) in enumerate(rows)]
