@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from drifting_movie import drifting_frames, motion_corrected, specimen, write_movie
+from eer_example import counted, random_electrons, write_eer
 from restore.cli.main import main
 from restore.io.mrc import write_mrc
 from restore.io.star import read_star
@@ -401,3 +402,28 @@ def test_two_movies_with_one_output_are_refused(project, capsys):
     write_movie(Path("Movies/a.mrc"), still_frames(0))
     assert restore("halves -m Movies/a.mrc* --pixel_size 1 --dont_dose_weighting") == 1
     assert "Movies/a.mrc and Movies/a.mrcs would both be written here" in capsys.readouterr().err
+
+
+def halves_of(movie, *options):
+    """The even and the odd half that ``restore halves`` makes of an aligned movie, nothing weighted."""
+    out = movie.with_name(f"out_{movie.stem}")
+    words = ["halves", "-m", str(movie), "--pixel_size=1", "--dont_dose_weighting", "-o", str(out), *options]
+    assert main(words) == 0
+    return [mrcfile.read(next(out.rglob(f"*_{suffix}.mrc"))) for suffix in ("EVN", "ODD")]
+
+
+def test_an_eer_movie_gives_halves_of_its_fractions(tmp_path):
+    shape, random = (48, 64), np.random.default_rng(0)
+    hardware = [random_electrons(random, shape, 400) for _ in range(13)]
+    write_eer(tmp_path / "a.eer", hardware, shape)
+    even, odd = halves_of(tmp_path / "a.eer", "--fraction_frames=3")
+    assert np.array_equal(odd, counted(hardware[0:3] + hardware[6:9], shape))
+    assert np.array_equal(even, counted(hardware[3:6] + hardware[9:12], shape))
+
+
+def test_a_packed_tiff_movie_gives_halves_the_way_up_that_relion_has(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    frames = np.random.default_rng(0).poisson(2.0, (6, 48, 64)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tiff", frames, photometric="minisblack", compression="lzw")
+    even, odd = halves_of(tmp_path / "a.tiff")
+    assert np.array_equal(odd, frames[0::2].sum(axis=0)[::-1]) and np.array_equal(even, frames[1::2].sum(axis=0)[::-1])

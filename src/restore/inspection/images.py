@@ -111,7 +111,7 @@ def inspect_movie(path: Path) -> Findings:
 
 
 def _movie_commands(path: Path, header: MovieHeader) -> Sequence[str]:
-    unknown = "" if header.format != "EER" else " --eer_fractions N"
+    unknown = "" if header.format != "EER" else " --fraction_frames N"
     return (
         f"restore halves -m MotionCorr/jobNNN/corrected_micrographs.star{unknown}, where RELION has aligned it",
         f"restore halves -m {path} --pixel_size X{unknown}, where its frames are aligned already",
