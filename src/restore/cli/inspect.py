@@ -40,5 +40,5 @@ def as_text(path: Path, found: Findings) -> str:
         *(("wrong", each) for each in found.problems),
     ]
     names = [name if index == 0 or rows[index - 1][0] != name else "" for index, (name, _) in enumerate(rows)]
-    lines = [f"  {name:<{_INDENT}}{text}" for name, (_, text) in zip(names, rows, strict=True)]
+    lines = [f"  {name:<{_INDENT - 1}} {text}" for name, (_, text) in zip(names, rows, strict=True)]
     return "\n".join([f"{path}: {found.what}", *lines])
