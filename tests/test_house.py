@@ -27,7 +27,7 @@ FLOORS = (
         "schedules",
         "pipeline",
     ),
-    ("provenance", "processes", "ctf", "io", "evaluation"),
+    ("provenance", "processes", "ctf", "io", "evaluation", "outcome"),
     ("preprocessing", "movies", "simulation", "inference", "report"),
     ("patches", "checkpoint"),
     ("preparation", "denoising", "measurement"),

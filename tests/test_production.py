@@ -15,10 +15,10 @@ from restore.errors import UserError
 from restore.io.mrc import mrc_labels, write_mrc
 from restore.micrograph import CTFParameters, Micrograph
 from restore.network import NetworkSettings, build_network
+from restore.outcome import Outcome
 from restore.preprocessing import Recipe
 from restore.production import (
     Job,
-    Outcome,
     OutputSettings,
     fingerprints,
     is_current,
@@ -26,6 +26,7 @@ from restore.production import (
     plan,
     produce,
     read_exposure,
+    written_names,
 )
 
 SETTINGS = DenoisingSettings(precision="float32")
@@ -212,7 +213,7 @@ def test_a_bad_micrograph_is_skipped_with_its_reason_and_the_rest_are_done(four_
     assert len(seen) >= 4 and seen[-1] == 2
     assert [job.path.exists() for job in four_jobs] == [True, False, False, True]
     assert sorted(path.name for path in four_jobs[0].path.parent.rglob("*.*")) == ["m0.mrc", "m3.mrc"]
-    assert outcome.names == {0: four_jobs[0].written_name, 3: four_jobs[3].written_name}
+    assert written_names(outcome) == {0: four_jobs[0].written_name, 3: four_jobs[3].written_name}
 
 
 def test_what_is_written_is_the_denoised_image_with_the_inputs_pixel_size_and_is_current_then(four_jobs):
@@ -244,4 +245,4 @@ def test_an_output_that_cannot_be_written_fails_alone(four_jobs):
 def test_rows_that_were_up_to_date_have_names_too():
     jobs = [Job(micrograph(row=row), Path(f"{row}.mrc"), f"{row}.mrc", "") for row in range(3)]
     outcome = Outcome([jobs[2]], [jobs[0]], [(jobs[1], "no")])
-    assert outcome.names == {0: "0.mrc", 2: "2.mrc"}
+    assert written_names(outcome) == {0: "0.mrc", 2: "2.mrc"}

@@ -1,12 +1,10 @@
 """A whole set denoised: what goes where, what is already there, what failed."""
 
-import errno
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import torch
 from torch import Tensor
 
 from restore.checkpoint import Model
-from restore.denoising import Denoiser, DenoisingSettings, Exposure, OutputType, denoise_with
+from restore.denoising import Denoiser, DenoisingSettings, Exposure, denoise_with
 from restore.errors import UserError
 from restore.io.endings import split_ending
 from restore.io.fingerprint import fingerprint_label, fingerprint_of
@@ -23,15 +21,11 @@ from restore.io.micrographs import MicrographSet
 from restore.io.places import mirrored
 from restore.io.relion_job import names_within_job
 from restore.micrograph import Micrograph
-from restore.pipeline import WriteBehind, read_ahead
+from restore.outcome import Outcome, Write, do_all, refuse_clashes
+from restore.pipeline import read_ahead
 from restore.provenance import plain
 from restore.settings import setting
 from restore.version import __version__
-
-log = logging.getLogger(__name__)
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_FAILURES = (UserError, OSError, MemoryError, torch.OutOfMemoryError)
 
 
 @dataclass(frozen=True)
@@ -63,20 +57,6 @@ class Job:
     fingerprint: str
 
 
-@dataclass
-class Outcome:
-    """What became of a set: rows with a good output (old or new), and the failures with their reasons."""
-
-    done: list[Job] = field(default_factory=list[Job])
-    up_to_date: list[Job] = field(default_factory=list[Job])
-    failed: list[tuple[Job, str]] = field(default_factory=list[tuple[Job, str]])
-
-    @property
-    def names(self) -> dict[int, str]:
-        """The written name of each row that has a denoised image."""
-        return {job.micrograph.row: job.written_name for job in self.done + self.up_to_date}
-
-
 def plan(
     micrographs: Sequence[Micrograph], output: OutputSettings, fingerprint: Callable[[Micrograph], str]
 ) -> list[Job]:
@@ -84,21 +64,9 @@ def plan(
     names = [micrograph.name for micrograph in micrographs]
     places = names_within_job(names) if output.within_job else names
     jobs = [_job(each, Path(place), output, fingerprint(each)) for each, place in zip(micrographs, places, strict=True)]
-    inputs = {path.resolve() for each in micrographs for path in (each.image, each.even, each.odd) if path}
-    taken: dict[Path, Job] = {}
-    for job in jobs:
-        path = job.path.resolve()
-        if path in inputs:
-            raise UserError(
-                f"the output for {job.micrograph.name} would replace an input image",
-                where=job.path,
-                do="give another --output_suffix or --output_directory",
-            )
-        if path in taken:
-            raise UserError(
-                f"{taken[path].micrograph.name} and {job.micrograph.name} would both be written here", where=job.path
-            )
-        taken[path] = job
+    inputs = [path for each in micrographs for path in (each.image, each.even, each.odd) if path]
+    do = "give another --output_suffix or --output_directory"
+    refuse_clashes([(job, job.path) for job in jobs], inputs, "output for", do)
     return jobs
 
 
@@ -121,6 +89,11 @@ def fingerprints(model: Model, settings: DenoisingSettings) -> Callable[[Microgr
         return whole.hexdigest()[:24]
 
     return fingerprint
+
+
+def written_names(outcome: Outcome[Job]) -> dict[int, str]:
+    """The written name of each row that has a denoised image."""
+    return {job.micrograph.row: job.written_name for job in outcome.good}
 
 
 def labels(job: Job, model_name: str) -> list[str]:
@@ -176,25 +149,12 @@ def produce(
     jobs: Sequence[Job],
     denoiser: Denoiser,
     model_name: str,
-    progress: Callable[[Outcome], None],
-) -> Outcome:
-    """Denoise and write every job, reading ahead and writing behind; a micrograph that fails is noted and skipped.
-
-    A full disk ends it with a UserError: the others would fail too.
-    """
-    outcome = Outcome()
-    read = partial(_read, with_halves=denoiser.settings.average_halves)
-    with WriteBehind() as writer:
-        for job, exposure in read_ahead(jobs, read):
-            try:
-                image = _compute(exposure, job, denoiser)
-            except _FAILURES as error:
-                _fail(outcome, job, error)
-            else:
-                header, dtype = labels(job, model_name), denoiser.settings.output_dtype
-                writer.submit(partial(_write, outcome, job, image, header, dtype))
-            progress(outcome)
-    progress(outcome)
+    progress: Callable[[Outcome[Job]], None],
+) -> Outcome[Job]:
+    """Denoise and write every job, reading ahead and writing behind, as `restore.outcome.do_all` says."""
+    outcome, read = Outcome[Job](), partial(_read, with_halves=denoiser.settings.average_halves)
+    work = ((job, partial(_compute, each, job, denoiser, model_name)) for job, each in read_ahead(jobs, read))
+    do_all(work, outcome, progress)
     return outcome
 
 
@@ -202,23 +162,10 @@ def _read(job: Job, with_halves: bool) -> Exposure:
     return read_exposure(job.micrograph, with_halves)
 
 
-def _compute(exposure: Future[Exposure], job: Job, denoiser: Denoiser) -> Tensor:
+def _compute(exposure: Future[Exposure], job: Job, denoiser: Denoiser, model_name: str) -> Write:
+    """The denoised image, ready to be written."""
     read, device = exposure.result(), denoiser.engine.device
     halves = (read.halves[0].to(device), read.halves[1].to(device)) if read.halves else None
-    return denoise_with(denoiser, Exposure(read.full.to(device), halves), job.micrograph).cpu()
-
-
-def _write(outcome: Outcome, job: Job, image: Tensor, header: list[str], dtype: OutputType) -> None:
-    try:
-        write_image(job.path, image.numpy(), job.micrograph.pixel_size_A, header, dtype)
-    except _FAILURES as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM:
-            raise  # no use in computing the others
-        _fail(outcome, job, error)
-    else:
-        outcome.done.append(job)
-
-
-def _fail(outcome: Outcome, job: Job, error: BaseException) -> None:
-    log.warning("%s is skipped: %s", job.micrograph.name, error)
-    outcome.failed.append((job, str(error)))
+    image = denoise_with(denoiser, Exposure(read.full.to(device), halves), job.micrograph).cpu().numpy()
+    header, dtype = labels(job, model_name), denoiser.settings.output_dtype
+    return partial(write_image, job.path, image, job.micrograph.pixel_size_A, header, dtype)

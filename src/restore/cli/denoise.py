@@ -2,10 +2,7 @@
 
 import argparse
 import logging
-import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -15,9 +12,10 @@ from restore.cli.job import add_job_options, settle
 from restore.cli.options import add_settings, settings_from
 from restore.cli.progress import Bar
 from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe
+from restore.cli.results import refuse_foreign, report_failures, write_table
 from restore.denoising import Denoiser, DenoisingSettings, denoiser_for, merge_band
 from restore.errors import UserError
-from restore.io.atomic import require_writable, write_bytes, write_text
+from restore.io.atomic import require_writable
 from restore.io.images import read_image
 from restore.io.micrographs import (
     HALVES,
@@ -29,9 +27,19 @@ from restore.io.micrographs import (
     read_micrographs,
 )
 from restore.io.relion_job import write_output_node
+from restore.outcome import Outcome
 from restore.processes import Place, join_processes
-from restore.production import Job, Outcome, OutputSettings, fingerprints, is_current, plan, produce, without_denoised
-from restore.provenance import as_json, provenance
+from restore.production import (
+    Job,
+    OutputSettings,
+    fingerprints,
+    is_current,
+    plan,
+    produce,
+    without_denoised,
+    written_names,
+)
+from restore.provenance import provenance
 from restore.report.panels import Panel, save_picture, side_by_side
 
 log = logging.getLogger(__name__)
@@ -78,24 +86,25 @@ def run(namespace: argparse.Namespace) -> int:
     jobs = plan(chosen.micrographs, output, fingerprints(model, settings))
     listing = _listing_path(chosen, output)
     planned = chosen.listing.denoised(listing, {job.micrograph.row: job.written_name for job in jobs})
-    _refuse_foreign(planned, listing, output)
+    refuse_foreign(planned, listing, output.overwrite, "give another --output_suffix or --output_directory")
     for folder in {each.parent for each in (*planned, *(job.path for job in jobs))}:
         require_writable(folder)
     with join_processes(namespace.device) as place:
         outcome = _denoise_all(jobs, denoiser_for(model, settings, place.device), namespace, place)
         if not place.leads:
             return 0
-    if outcome.names:
+    names = written_names(outcome)
+    if names:
         made = provenance(settings, {"micrographs": chosen.source, "model": namespace.model, "output": output})
-        _write_listing(listing, chosen.listing.denoised(listing, outcome.names), made)
+        write_table(listing, chosen.listing.denoised(listing, names), made)
         _draw(outcome, listing.with_suffix(".png"))
         if namespace.job_folder is not None:
             write_output_node(namespace.job_folder, listing, chosen.source)
         print(listing)
-    return _report(outcome)
+    return report_failures(outcome, "denoised")
 
 
-def _draw(outcome: Outcome, path: Path) -> None:
+def _draw(outcome: Outcome[Job], path: Path) -> None:
     """A picture of the first micrograph that was denoised now, raw beside denoised; none where nothing was.
 
     One that cannot be written is no reason to call the work undone.
@@ -136,26 +145,7 @@ def _listing_path(chosen: MicrographSet, output: OutputSettings) -> Path:
     return path
 
 
-def _refuse_foreign(files: Iterable[Path], listing: Path, output: OutputSettings) -> None:
-    """UserError where a file of the table to be written is there already, and is not restore's."""
-    if output.overwrite or listing.with_suffix(".settings.json").exists():
-        return
-    for path in files:
-        if path.exists():
-            kind, do = path.suffix[1:].upper(), "give another --output_suffix or --output_directory, or --overwrite"
-            raise UserError(f"a {kind} file stands here that restore did not write", where=path, do=do)
-
-
-def _write_listing(path: Path, files: dict[Path, bytes], made: dict[str, Any]) -> None:
-    """Write the table's files, if they are not there as they are to be, and before them the record by which a rerun knows it."""
-    stale = {file: content for file, content in files.items() if not file.exists() or file.read_bytes() != content}
-    if stale:
-        write_text(path.with_suffix(".settings.json"), as_json(made) + "\n")
-    for file, content in stale.items():
-        write_bytes(file, content)
-
-
-def _denoise_all(jobs: list[Job], denoiser: Denoiser, namespace: argparse.Namespace, place: Place) -> Outcome:
+def _denoise_all(jobs: list[Job], denoiser: Denoiser, namespace: argparse.Namespace, place: Place) -> Outcome[Job]:
     """What became of every job: those that are current are left, those whose files are bad are noted, the rest done.
 
     Every process does its share of the rest and learns what became of all.
@@ -163,7 +153,7 @@ def _denoise_all(jobs: list[Job], denoiser: Denoiser, namespace: argparse.Namesp
     needed: tuple[Part, ...] = ("image", *HALVES) if denoiser.settings.average_halves else ("image",)
     _, problems = check_files([job.micrograph for job in jobs], needed)
     bad = {problem.micrograph.row: problem.message for problem in problems}
-    outcome = Outcome(failed=[(job, bad[job.micrograph.row]) for job in jobs if job.micrograph.row in bad])
+    outcome = Outcome[Job](failed=[(job, bad[job.micrograph.row]) for job in jobs if job.micrograph.row in bad])
     good = [job for job in jobs if job.micrograph.row not in bad]
     to_do = _stale(good, getattr(namespace, "overwrite", False), place)
     by_row = {job.micrograph.row: job for job in to_do}
@@ -183,22 +173,11 @@ def _stale(jobs: list[Job], overwrite: bool, place: Place) -> list[Job]:
     return [job for job in jobs if job.micrograph.row in stale]
 
 
-def _produce(jobs: list[Job], denoiser: Denoiser, model_name: str, place: Place) -> Outcome:
+def _produce(jobs: list[Job], denoiser: Denoiser, model_name: str, place: Place) -> Outcome[Job]:
     """What became of this process's share; the leading process's bar tells of its own."""
     if not jobs:
-        return Outcome()
+        return Outcome[Job]()
     if not place.leads:
         return produce(jobs, denoiser, model_name, lambda _: None)
     with Bar(len(jobs), "micrographs", "denoising") as bar:
         return produce(jobs, denoiser, model_name, lambda told: bar.to(len(told.done) + len(told.failed)))
-
-
-def _report(outcome: Outcome) -> int:
-    """Say what failed, and why; the exit status comes back."""
-    if not outcome.failed:
-        return 0
-    total = len(outcome.failed) + len(outcome.names)
-    print(f"{len(outcome.failed)} of {total} micrographs were not denoised:", file=sys.stderr)
-    for job, reason in outcome.failed:
-        print(f"  {job.micrograph.name}: {reason}", file=sys.stderr)
-    return 1

@@ -9,37 +9,36 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from restore.allocator import keep_heap
 from restore.cli.options import add_settings, given, settings_from
 from restore.cli.progress import Bar
+from restore.cli.results import refuse_foreign, report_failures, write_table
 from restore.errors import UsageError, UserError
-from restore.io.atomic import require_writable, write_text
+from restore.io.atomic import require_writable
 from restore.io.endings import MOVIE_ENDINGS, ending_of
 from restore.io.halves_star import HalfNames, halves_star, star_listing
 from restore.io.images import read_image_header
-from restore.io.listings import ImageListing
+from restore.io.listings import ImageListing, star_bytes
 from restore.io.micrographs import MicrographSet, Needs, Suffixes, read_micrographs
 from restore.io.motion import motion_files
 from restore.io.movies import EERSettings
 from restore.io.places import Places, image_names
-from restore.io.star import StarFile, write_star
 from restore.micrograph import Micrograph
 from restore.movies.exposures import MovieSettings, aligned, corrected
 from restore.movies.halving import (
     HalfImages,
     HalvesOutput,
     Job,
-    Outcome,
     from_counts,
     from_movie,
     is_current,
     plan,
     produce,
 )
+from restore.outcome import Outcome
 from restore.processes import pick_device
-from restore.provenance import as_json, plain, provenance
+from restore.provenance import plain, provenance
 
 log = logging.getLogger(__name__)
 
@@ -103,15 +102,15 @@ def run(namespace: argparse.Namespace) -> int:
     for folder in {star_path.parent, *(job.even.parent for job in jobs)}:
         require_writable(folder)
     outcome = _produce(jobs, work, output)
-    good = outcome.done + outcome.up_to_date
-    if good:
+    if outcome.good:
         places = Places.of_star(star_path)
-        names = {job.micrograph.row: _names(job, places, work.new_pixel_sizes) for job in good}
+        names = {job.micrograph.row: _names(job, places, work.new_pixel_sizes) for job in outcome.good}
         voltage_kV = work.settings.voltage if work.settings else None
         made = provenance(work.depends_on, {"micrographs": work.chosen.source, "output": output})
-        _write_star(star_path, halves_star(work.chosen, names, voltage_kV), made)
+        write_table(star_path, {star_path: star_bytes(halves_star(work.chosen, names, voltage_kV))}, made)
         print(star_path)
-    return _report(outcome)
+    _say_doubts(outcome.remarks)
+    return report_failures(outcome, "halved")
 
 
 def _thinning(namespace: argparse.Namespace) -> _Work:
@@ -189,20 +188,11 @@ def _star_path(chosen: MicrographSet, output: HalvesOutput) -> Path:
     do = "give another --output_directory"
     if chosen.is_listed and path.resolve() == source.resolve():
         raise UserError("the output STAR would replace the input's", where=path, do=do)
-    if path.exists() and not path.with_suffix(".settings.json").exists() and not output.overwrite:
-        raise UserError("a STAR file stands here that restore did not write", where=path, do=f"{do}, or --overwrite")
+    refuse_foreign([path], path, output.overwrite, do)
     return path
 
 
-def _write_star(path: Path, star: StarFile, made: dict[str, Any]) -> None:
-    """Write the STAR file, if it is not there as it is to be, and before it the record by which a rerun knows it."""
-    if path.exists() and path.read_bytes() == star.text().encode("utf-8", "surrogateescape"):
-        return
-    write_text(path.with_suffix(".settings.json"), as_json(made) + "\n")
-    write_star(path, star)
-
-
-def _produce(jobs: list[Job], work: _Work, output: HalvesOutput) -> Outcome:
+def _produce(jobs: list[Job], work: _Work, output: HalvesOutput) -> Outcome[Job]:
     """What became of every job: those that are current are left, the rest done."""
     to_do = [job for job in jobs if output.overwrite or not is_current(job)]
     waiting = {job.micrograph.row for job in to_do}
@@ -210,7 +200,7 @@ def _produce(jobs: list[Job], work: _Work, output: HalvesOutput) -> Outcome:
     if current:
         log.info("%d of %d micrographs have their halves already", len(current), len(jobs))
     if not to_do:
-        return Outcome(up_to_date=current)
+        return Outcome[Job](up_to_date=current)
     with Bar(len(to_do), "micrographs", "halving") as bar:
         outcome = produce(
             to_do, work.halve, output.output_dtype, lambda told: bar.to(len(told.done) + len(told.failed))
@@ -219,19 +209,11 @@ def _produce(jobs: list[Job], work: _Work, output: HalvesOutput) -> Outcome:
     return outcome
 
 
-def _report(outcome: Outcome) -> int:
-    """Say what is doubtful, what failed, and why; the exit status comes back."""
-    if outcome.doubts:
-        count = len(outcome.doubts)
+def _say_doubts(doubts: list[str]) -> None:
+    if doubts:
+        count = len(doubts)
         print(
             f"{count} full sums are not quite like the micrographs, so was their weighting or gain the same?",
             file=sys.stderr,
         )
-        print(f"  {outcome.doubts[0]}{f', and {count - 1} more' if count > 1 else ''}", file=sys.stderr)
-    if not outcome.failed:
-        return 0
-    total = len(outcome.failed) + len(outcome.done) + len(outcome.up_to_date)
-    print(f"{len(outcome.failed)} of {total} micrographs were not halved:", file=sys.stderr)
-    for job, reason in outcome.failed:
-        print(f"  {job.micrograph.name}: {reason}", file=sys.stderr)
-    return 1
+        print(f"  {doubts[0]}{f', and {count - 1} more' if count > 1 else ''}", file=sys.stderr)

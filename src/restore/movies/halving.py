@@ -1,9 +1,8 @@
 """A whole set halved: what goes where, what is already there, what failed."""
 
-import errno
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -22,15 +21,14 @@ from restore.micrograph import Micrograph
 from restore.movies.exposures import Exposure
 from restore.movies.summing import sum_halves
 from restore.movies.thinning import counts_of, thin
-from restore.pipeline import WriteBehind, read_ahead
+from restore.outcome import Outcome, Write, do_all, refuse_clashes
+from restore.pipeline import read_ahead
 from restore.settings import setting
 from restore.version import __version__
 
 log = logging.getLogger(__name__)
 
 OutputType = Literal["float32", "float16"]
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_FAILURES = (UserError, OSError, MemoryError, torch.OutOfMemoryError)
 _UNLIKE, _DOUBTFUL = 0.5, 0.9
 """Correlations with RELION's own sum below which a sum of ours is refused, or spoken of."""
 
@@ -77,16 +75,6 @@ class HalfImages:
     doubt: str = ""
 
 
-@dataclass
-class Outcome:
-    """What became of a set: good halves (old or new), failures with their reasons, doubts."""
-
-    done: list[Job] = field(default_factory=list[Job])
-    up_to_date: list[Job] = field(default_factory=list[Job])
-    failed: list[tuple[Job, str]] = field(default_factory=list[tuple[Job, str]])
-    doubts: list[str] = field(default_factory=list[str])
-
-
 def plan(
     micrographs: Sequence[Micrograph],
     folder: Path,
@@ -96,17 +84,8 @@ def plan(
 ) -> list[Job]:
     """Where all halves go. Raises UserError if a file would replace an input or another output."""
     jobs = [_job(each, folder, full_sums, fingerprint, sources(each)) for each in micrographs]
-    inputs = {each.image.resolve() for each in micrographs}
-    taken: dict[Path, Job] = {}
-    for job in jobs:
-        for path in job.outputs:
-            resolved, name = path.resolve(), job.micrograph.name
-            if resolved in inputs:
-                do = "give another --output_directory"
-                raise UserError(f"the halves of {name} would replace an input image", where=path, do=do)
-            if resolved in taken:
-                raise UserError(f"{taken[resolved].micrograph.name} and {name} would both be written here", where=path)
-            taken[resolved] = job
+    outputs = [(job, path) for job in jobs for path in job.outputs]
+    refuse_clashes(outputs, (each.image for each in micrographs), "halves of", "give another --output_directory")
     return jobs
 
 
@@ -184,43 +163,24 @@ def produce(
     jobs: Sequence[Job],
     halve: Callable[[Micrograph], HalfImages],
     dtype: OutputType,
-    progress: Callable[[Outcome], None],
-) -> Outcome:
-    """Halve and write every job, writing behind; a micrograph that fails is noted and skipped.
+    progress: Callable[[Outcome[Job]], None],
+) -> Outcome[Job]:
+    """Halve and write every job, writing behind, as `restore.outcome.do_all` says; doubts are its remarks."""
+    outcome = Outcome[Job]()
 
-    A full disk ends it with a UserError: the others would fail too.
-    """
-    outcome = Outcome()
-    with WriteBehind() as writer:
-        for job in jobs:
-            try:
-                images = halve(job.micrograph)
-            except _FAILURES as error:
-                _fail(outcome, job, error)
-            else:
-                if images.doubt:
-                    outcome.doubts.append(images.doubt)
-                writer.submit(partial(_write, outcome, job, images, dtype))
-            progress(outcome)
-    progress(outcome)
+    def compute(job: Job) -> Write:
+        images = halve(job.micrograph)
+        if images.doubt:
+            outcome.remarks.append(images.doubt)
+        return partial(_write, job, images, dtype)
+
+    do_all(((job, partial(compute, job)) for job in jobs), outcome, progress)
     return outcome
 
 
-def _write(outcome: Outcome, job: Job, images: HalfImages, dtype: OutputType) -> None:
+def _write(job: Job, images: HalfImages, dtype: OutputType) -> None:
     labels = [f"restore {__version__} halves: {images.label}"[:80], fingerprint_label(job.fingerprint, "halves")]
-    try:
-        write_image(job.even, images.even, images.pixel_size_A, labels, dtype)
-        write_image(job.odd, images.odd, images.pixel_size_A, labels, dtype)
-        if job.full is not None:
-            write_image(job.full, images.even + images.odd, images.pixel_size_A, labels, dtype)
-    except _FAILURES as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM:
-            raise  # no use in computing the others
-        _fail(outcome, job, error)
-    else:
-        outcome.done.append(job)
-
-
-def _fail(outcome: Outcome, job: Job, error: BaseException) -> None:
-    log.warning("%s is skipped: %s", job.micrograph.name, error)
-    outcome.failed.append((job, str(error)))
+    write_image(job.even, images.even, images.pixel_size_A, labels, dtype)
+    write_image(job.odd, images.odd, images.pixel_size_A, labels, dtype)
+    if job.full is not None:
+        write_image(job.full, images.even + images.odd, images.pixel_size_A, labels, dtype)
