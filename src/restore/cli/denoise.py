@@ -9,7 +9,7 @@ import torch
 from restore.allocator import keep_heap
 from restore.checkpoint import Model, load_model
 from restore.cli.job import add_job_options, settle
-from restore.cli.options import add_settings, settings_from
+from restore.cli.options import add_device_option, add_pixel_size_option, add_settings, settings_from
 from restore.cli.progress import Bar
 from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe
 from restore.cli.results import refuse_foreign, report_failures, write_table
@@ -57,15 +57,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="RELION STAR, cryoSPARC .cs or .csg, or images as a quoted pattern",
     )
     group.add_argument("--model", "-p", type=Path, required=True, metavar="MODEL", help="model file from restore train")
-    group.add_argument("--pixel_size", type=float, metavar="X", help="pixel size in Å, where there is no STAR file")
+    add_pixel_size_option(group)
     group.add_argument(
         "--even_odd_suffix",
         metavar="FULL,EVEN,ODD",
         help="names of the halves, for --average_halves (default: DW,EVN,ODD)",
     )
-    group.add_argument(
-        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 … (default: a GPU if there is one)"
-    )
+    add_device_option(group)
     add_job_options(group)
     checked = parser.add_argument_group("recipe (the model's own; checked where given)")
     checked.add_argument("--max_resolution", "-r", type=float, metavar="X", help="finest resolution, Å")

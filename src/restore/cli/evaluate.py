@@ -12,7 +12,7 @@ from typing import Any
 from restore.allocator import keep_heap
 from restore.appraisal import FORMAT_VERSION, EvaluationSettings, appraise, as_csv, as_star, roles
 from restore.checkpoint import Model, load_model
-from restore.cli.options import add_settings, settings_from
+from restore.cli.options import add_device_option, add_pixel_size_option, add_settings, settings_from
 from restore.cli.progress import Bar
 from restore.cli.recipe import add_phaseflip_options, grid_of, refuse_other_recipe, typed_recipe
 from restore.errors import UsageError, UserError
@@ -60,10 +60,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FULL,EVEN,ODD",
         help="names of the halves, where the STAR has no rlnMicrographNameEven/Odd (default: DW,EVN,ODD)",
     )
-    group.add_argument("--pixel_size", type=float, metavar="X", help="pixel size in Å, where there is no STAR file")
-    group.add_argument(
-        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 … (default: a GPU if there is one)"
-    )
+    add_pixel_size_option(group)
+    add_device_option(group)
     group.add_argument(
         "--output_directory",
         "-o",

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from restore.allocator import keep_heap
-from restore.cli.options import add_settings, given, settings_from
+from restore.cli.options import add_device_option, add_pixel_size_option, add_settings, given, settings_from
 from restore.cli.progress import Bar
 from restore.cli.results import refuse_foreign, report_failures, write_table
 from restore.errors import UsageError, UserError
@@ -53,10 +53,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="STAR",
         help="RELION STAR file of micrographs after MotionCorr or CtfFind, or a quoted pattern of movies that are aligned",
     )
-    group.add_argument("--pixel_size", type=float, metavar="X", help="pixel size in Å, where there is no STAR file")
-    group.add_argument(
-        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 … (default: a GPU if there is one)"
-    )
+    add_pixel_size_option(group)
+    add_device_option(group)
     thinning = parser.add_argument_group("without movies")
     thinning.add_argument(
         "--thin", action="store_true", help="split counted micrographs (-m names them) electron by electron, at random"

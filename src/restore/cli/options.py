@@ -25,6 +25,18 @@ class HelpFormatter(argparse.HelpFormatter):
         return f"{', '.join(action.option_strings)} {metavar}"
 
 
+def add_pixel_size_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
+    """``--pixel_size`` of images that no table lists."""
+    group.add_argument("--pixel_size", type=float, metavar="X", help="pixel size in Å, where there is no STAR file")
+
+
+def add_device_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
+    """``--device``."""
+    group.add_argument(
+        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 … (default: a GPU if there is one)"
+    )
+
+
 def add_settings(parser: argparse.ArgumentParser, title: str, record: type[Any], leave_out: Sequence[str] = ()) -> None:
     """Give a parser an option for each field of a settings record, in the field's own group or one of this title.
 

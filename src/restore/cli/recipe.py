@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from restore.cli.job import PATCHES
+from restore.cli.options import add_pixel_size_option
 from restore.cli.progress import Bar
 from restore.errors import UserError
 from restore.io.atomic import require_writable
@@ -35,7 +36,7 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         help="how the names of a full sum and its halves differ, where the STAR has no rlnMicrographNameEven/Odd "
         "(default: DW,EVN,ODD)",
     )
-    group.add_argument("--pixel_size", type=float, metavar="X", help="pixel size in Å, where there is no STAR file")
+    add_pixel_size_option(group)
     group.add_argument(
         "--training_filename",
         "-f",

@@ -12,7 +12,7 @@ import torch
 from restore.allocator import keep_heap
 from restore.checkpoint import Model, TrainingState, load_model, load_run, restore_state, save_model
 from restore.cli.job import MODELS, add_job_options, settle
-from restore.cli.options import add_settings, given
+from restore.cli.options import add_device_option, add_settings, given
 from restore.cli.progress import Bar
 from restore.cli.recipe import (
     add_input_options,
@@ -44,9 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--model_directory", "-d", type=Path, default=MODELS, metavar="DIR", help=f"(default: {MODELS})")
     group.add_argument("--model_prefix", "-x", default="model", metavar="NAME", help="name of the run (default: model)")
     group.add_argument("--resume", action="store_true", help="go on with the run of this name where it stopped")
-    group.add_argument(
-        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 … (default: a GPU if there is one)"
-    )
+    add_device_option(group)
     group.add_argument(
         "--preset",
         choices=tuple(PRESETS),

@@ -94,7 +94,10 @@ def _inspect_micrographs(path: Path, recipe: Recipe, blocks: tuple[tuple[str, st
     size_facts, size_problems = _sizes(good, recipe)
     commands = _commands(path, chosen, bool(good), bool(paired), recipe)
     return Findings(
-        what, tuple(facts + size_facts), commands, some([*wrong, *size_problems, *_ctf_problems(path, recipe)])
+        what,
+        tuple(facts + size_facts),
+        commands,
+        some([*wrong, *size_problems, *_ctf_problems(path, micrographs, recipe)]),
     )
 
 
@@ -107,10 +110,12 @@ def _ctf_words(micrographs: Sequence[Micrograph]) -> str:
     return f"of {len(ctfs)}: defocus {defocus}, {voltage}, Cs {span((c.spherical_aberration_mm for c in ctfs), 'mm')}"
 
 
-def _ctf_problems(path: Path, recipe: Recipe) -> list[str]:
-    """Why phases cannot be flipped, where they are to be."""
+def _ctf_problems(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe) -> list[str]:
+    """Why phases cannot be flipped, where they are to be: what is said where a CTF is asked for and is not there."""
+    if not recipe.phase_flip or all(each.ctf for each in micrographs):
+        return []
     try:
-        read_micrographs(path, needs=Needs(ctf=recipe.phase_flip))
+        read_micrographs(path, needs=Needs(ctf=True))
     except UserError as error:
         return [str(error)]
     return []

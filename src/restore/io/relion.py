@@ -105,7 +105,7 @@ def star_rows(star: StarFile, block: Block, where: object) -> list[StarRow]:
         row, place = dict(zip(block.columns, values, strict=True)), f"{where}, data_{block.name}, row {index}"
         optics, optics_place = _group_of(row, groups, place) if groups else ({}, "")
         rows.append(StarRow(row, place, optics, optics_place))
-    _refuse_repeats(block.column(NAME), f"{where}, data_{block.name}")
+    refuse_repeats(block.column(NAME), f"{where}, data_{block.name}")
     return rows
 
 
@@ -214,9 +214,10 @@ def _group_of(
     return groups[group]
 
 
-def _refuse_repeats(names: Sequence[str], where: str) -> None:
+def refuse_repeats(values: Sequence[str], where: str, what: str = "micrograph", having: str = "name") -> None:
+    """UserError where two rows both ``having`` one value: each ``what`` may be there once."""
     first_row: dict[str, int] = {}
-    for index, name in enumerate(names, 1):
-        if first_row.setdefault(name, index) != index:
-            found = f"rows {first_row[name]} and {index} both name {name}"
-            raise UserError(found, where=where, wanted="Each micrograph may be there once", do="remove one of the rows")
+    for index, value in enumerate(values, 1):
+        if first_row.setdefault(value, index) != index:
+            found = f"rows {first_row[value]} and {index} both {having} {value}"
+            raise UserError(found, where=where, wanted=f"Each {what} may be there once", do="remove one of the rows")

@@ -13,7 +13,7 @@ from pathlib import Path
 from restore.errors import UserError
 from restore.io.listings import star_bytes
 from restore.io.places import Places
-from restore.io.relion import NAME, PIXEL_SIZES, StarRow
+from restore.io.relion import NAME, PIXEL_SIZES, StarRow, refuse_repeats
 from restore.io.star import Block, StarFile, read_star
 
 SERIES, SERIES_FILE, STACK = "rlnTomoName", "rlnTomoTiltSeriesStarFile", "rlnTomoTiltSeriesName"
@@ -145,8 +145,8 @@ def read_tilt_series(star: StarFile, table: Block, path: Path, places: Places) -
         an image is there twice, or there is none.
     """
     where = f"{path}, data_{table.name}"
-    _refuse_repeats(table.column(SERIES), where, "series")
-    _refuse_repeats(table.column(SERIES_FILE), where, "file")
+    refuse_repeats(table.column(SERIES), where, "series", "have the series")
+    refuse_repeats(table.column(SERIES_FILE), where, "file", "have the file")
     found: list[TiltSeries] = []
     first = 0
     for index, values in enumerate(table.rows, 1):
@@ -196,14 +196,6 @@ def _refuse_bad_images(listing: TiltSeriesListing) -> None:
         if places.setdefault(name, row.row_place) != row.row_place:
             wanted, do = "Each tilt image may be there once", "remove one of the rows"
             raise UserError(f"{name} is also in {places[name]}", where=row.row_place, wanted=wanted, do=do)
-
-
-def _refuse_repeats(values: Sequence[str], where: str, what: str) -> None:
-    first_row: dict[str, int] = {}
-    for index, value in enumerate(values, 1):
-        if first_row.setdefault(value, index) != index:
-            found = f"rows {first_row[value]} and {index} both have the {what} {value}"
-            raise UserError(found, where=where, wanted=f"Each {what} may be there once", do="remove one of the rows")
 
 
 def require_optics(rows: Sequence[StarRow], given_A: float | None, ctf: bool) -> None:
