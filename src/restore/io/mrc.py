@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import mrcfile.utils
 import numpy as np
@@ -162,21 +162,41 @@ def write_mrc(
         stored = np.ascontiguousarray(data, dtype=np.dtype(dtype).newbyteorder("<"))
     _refuse_not_finite(stored, path, dtype)
     y_A, x_A = pixel_size_A if isinstance(pixel_size_A, tuple) else (pixel_size_A, pixel_size_A)
-    header = _header_of(stored, (y_A, x_A), labels)
+    mean, deviation = stored.mean(dtype=np.float64), stored.std(dtype=np.float64)
+    statistics = Statistics(float(stored.min()), float(stored.max()), float(mean), float(deviation))
+    header = header_bytes((1, *data.shape), stored.dtype, (y_A, x_A), statistics, labels)
     with replacing(path) as partial, partial.open("wb") as stream:
         stream.write(header)
         stream.write(stored.data)
 
 
-def _header_of(stored: NDArray[np.floating], pixel_size_yx_A: tuple[float, float], labels: Sequence[str]) -> bytes:
-    """The header of a single image; mrcfile would write it too, but leaves the file open where a write fails."""
+@dataclass(frozen=True)
+class Statistics:
+    """Least, most, mean and standard deviation of all pixels of a file, as its header tells them."""
+
+    least: float
+    most: float
+    mean: float
+    deviation: float
+
+
+def header_bytes(
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    pixel_size_yx_A: tuple[float, float],
+    statistics: Statistics,
+    labels: Sequence[str],
+) -> bytes:
+    """The header of an image, or of a stack of them: ``shape`` is (sections, y, x).
+
+    mrcfile would write it too, but leaves the file open where a write fails.
+    """
     header = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
-    (rows, columns), (y_A, x_A) = stored.shape, pixel_size_yx_A
-    mean, deviation = stored.mean(dtype=np.float64), stored.std(dtype=np.float64)
+    (sections, rows, columns), (y_A, x_A) = shape, pixel_size_yx_A
     fields = {
-        "nx": columns, "ny": rows, "nz": 1, "mx": columns, "my": rows, "mz": 1, "mapc": 1, "mapr": 2, "maps": 3,
-        "mode": mrcfile.utils.mode_from_dtype(stored.dtype), "nversion": 20141, "map": b"MAP ", "nlabl": len(labels),
-        "dmin": stored.min(), "dmax": stored.max(), "dmean": mean, "rms": deviation,
+        "nx": columns, "ny": rows, "nz": sections, "mx": columns, "my": rows, "mz": 1, "mapc": 1, "mapr": 2, "maps": 3,
+        "mode": mrcfile.utils.mode_from_dtype(dtype), "nversion": 20141, "map": b"MAP ", "nlabl": len(labels),
+        "dmin": statistics.least, "dmax": statistics.most, "dmean": statistics.mean, "rms": statistics.deviation,
         "cella": (columns * x_A, rows * y_A, x_A), "cellb": (90.0, 90.0, 90.0),
         "machst": mrcfile.utils.machine_stamp_from_byte_order("<"),
     }  # fmt: skip

@@ -6,13 +6,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import mrcfile.utils
 import numpy as np
 from jaxtyping import Integer
-from mrcfile.dtypes import HEADER_DTYPE
 
 from restore.errors import UserError
 from restore.io.atomic import replacing
+from restore.io.mrc import HEADER_BYTES, Statistics, header_bytes
 
 Frames = Iterable[Integer[np.ndarray, "y x"]]
 
@@ -43,7 +42,7 @@ def write_mrc_movie(path: Path, frames: Frames, pixel_size_A: float, label: str)
     count, total, squares, least, most = 0, 0, 0, np.inf, -np.inf
     frame = np.empty((0, 0), np.int8)
     with replacing(path) as partial, partial.open("wb") as stream:
-        stream.write(bytes(HEADER_DTYPE.itemsize))
+        stream.write(bytes(HEADER_BYTES))
         for frame in frames:
             stream.write(np.ascontiguousarray(frame, frame.dtype.newbyteorder("<")).data)
             count, total = count + 1, total + int(frame.sum(dtype=np.int64))
@@ -52,7 +51,8 @@ def write_mrc_movie(path: Path, frames: Frames, pixel_size_A: float, label: str)
         mean = total / (count * frame.size)
         deviation = float(np.sqrt(max(squares / (count * frame.size) - mean**2, 0)))
         stream.seek(0)
-        stream.write(_stack_header(frame, count, pixel_size_A, (least, most, mean, deviation), label))
+        shape, statistics = (count, frame.shape[0], frame.shape[1]), Statistics(least, most, mean, deviation)
+        stream.write(header_bytes(shape, frame.dtype, (pixel_size_A, pixel_size_A), statistics, (label,)))
 
 
 def write_tiff_movie(path: Path, frames: Frames, size_bytes: int, compression: str, pixel_size_A: float) -> None:
@@ -79,24 +79,3 @@ def write_tiff_movie(path: Path, frames: Frames, size_bytes: int, compression: s
     with replacing(path) as partial, open_writer(partial, bigtiff=is_large) as writer:
         for frame in frames:
             writer.write(frame[::-1], **options)
-
-
-def _stack_header(
-    frame: Integer[np.ndarray, "y x"],
-    count: int,
-    pixel_size_A: float,
-    statistics: tuple[float, float, float, float],
-    label: str,
-) -> bytes:
-    header = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
-    rows, columns = frame.shape
-    fields = {
-        "nx": columns, "ny": rows, "nz": count, "mx": columns, "my": rows, "mz": 1, "mapc": 1, "mapr": 2, "maps": 3,
-        "mode": mrcfile.utils.mode_from_dtype(frame.dtype), "nversion": 20141, "map": b"MAP ", "nlabl": 1,
-        "cella": (columns * pixel_size_A, rows * pixel_size_A, pixel_size_A), "cellb": (90.0, 90.0, 90.0),
-        "machst": mrcfile.utils.machine_stamp_from_byte_order("<"),
-    } | dict(zip(("dmin", "dmax", "dmean", "rms"), statistics, strict=True))  # fmt: skip
-    for name, value in fields.items():
-        header[name] = value
-    header["label"][0] = label.encode("ascii")
-    return header.tobytes()
