@@ -18,6 +18,7 @@ sys.modules[checker.__name__] = checker
 SHAPE_CHECKED = [
     "restore.fourier",
     "restore.ctf",
+    "restore.potential",
     "restore.network",
     "restore.preprocessing",
     "restore.patches",
@@ -27,6 +28,7 @@ SHAPE_CHECKED = [
     "restore.simulation",
     "restore.evaluation",
     "restore.extraction",
+    "restore.reconstruction",
 ]
 jaxtyping.install_import_hook(SHAPE_CHECKED, f"{checker.__name__}.check")
 
