@@ -25,6 +25,7 @@ COMMANDS = {
     "prepare": "make the patch file that training reads, and nothing else",
     "angles": "say how far apart two refinements put the same particles",
     "fsc": "say how far two half maps, images or stacks agree, by resolution",
+    "reslog": "say how resolution grows with the number of particles, raw and denoised",
     "inspect": "say what a file is, what would be done with it, and what is wrong with it",
     "simulate": "make micrographs with known truth",
     "demo": "simulate, train, denoise and compare, from nothing, in minutes",
