@@ -3,7 +3,6 @@
 import argparse
 import logging
 import math
-import re
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from restore.cli.options import add_settings, settings_from
 from restore.errors import UsageError, UserError
 from restore.evaluation.fsc import FSC, FSCSettings, Voxel, half_map_fsc
 from restore.io.atomic import require_writable, write_text
+from restore.io.denoised_mark import is_denoised
 from restore.io.maps import MapHeader, read_map, read_map_header
 from restore.io.star import write_star
 from restore.provenance import as_json, provenance
@@ -23,8 +23,6 @@ from restore.report.fsc_figure import fsc_figure
 from restore.report.fsc_file import fsc_star
 
 log = logging.getLogger(__name__)
-
-_DENOISED = re.compile(r"restore \S+ denoised\b")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -158,7 +156,7 @@ def _warn_of_what_halves_share(headers: list[MapHeader]) -> None:
     if headers[0].path.resolve() == headers[1].path.resolve():
         log.warning("both are one file, %s: that it agrees with itself says nothing", headers[0].path)
     for header in headers:
-        if any(_DENOISED.match(label) for label in header.labels):
+        if is_denoised(header.labels):
             words = "%s was denoised by restore. What the network adds can be common to both halves: their correlation may be too high (see the bias in docs/evaluation.md)"
             log.warning(words, header.path)
             return
