@@ -27,6 +27,7 @@ SHAPE_CHECKED = [
     "restore.movies",
     "restore.simulation",
     "restore.evaluation",
+    "restore.reconstruction",
 ]
 jaxtyping.install_import_hook(SHAPE_CHECKED, f"{checker.__name__}.check")
 

@@ -257,6 +257,15 @@ def test_b_factors_are_read_as_they_are_typed(here, capsys, bfactor):
         assert float(general["rlnBfactorUsedForSharpening"][0]) == float(bfactor)
 
 
+def test_halves_from_denoised_images_are_warned_of_and_the_mark_is_kept(here, capsys):
+    with mrcfile.open(HALVES.split()[1], mode="r+") as file:
+        file.add_label("restore 1.0 denoised particles, reconstructed")
+    assert restore(f"sharpen {HALVES} --bfactor -50") == 0
+    assert "their correlation may be too high" in capsys.readouterr().err
+    assert restore("fsc sharpened.mrc sharpened.mrc") == 0
+    assert "sharpened.mrc was denoised by restore" in capsys.readouterr().err
+
+
 def test_maps_that_cannot_be_sharpened_are_refused_with_the_cure(here, capsys):
     for number in (1, 2):
         store(f"noise{number}.mrc", np.random.default_rng(number).standard_normal((32,) * 3))
