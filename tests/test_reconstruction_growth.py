@@ -85,6 +85,19 @@ def test_a_mask_raises_the_resolution_of_a_particle_in_noise(small):
     assert (grown(small, settings, mask=mask)[1] != grown(small, settings)[1]).any()
 
 
+def test_cropped_images_give_the_same_resolution_where_it_is_coarse(tmp_path):
+    """The crossing is at shell 8 or so; of 12 shells in place of 20 nothing before it changes but by interpolation."""
+    world = write_particles(tmp_path, count=300, side=40, noise=20.0, particle=blobs(40, count=4), shift_A=3.0)
+    images, orders = open_particle_images(world.star), np.arange(300)[None]
+    grid = np.indices((40,) * 3) - 20
+    mask = torch.from_numpy(np.clip((18 - np.sqrt((grid**2).sum(0))) / 4, 0, 1).astype(np.float32))
+    whole, cropped = (Growth(images, world.half_sets, MAKING, mask, limit) for limit in (None, 10.0))
+    assert (whole.box_px, cropped.box_px, cropped.voxel_size_A) == (40, 24, 5.0)
+    found = [resolutions_per_A(each, orders, [150, 300]) for each in (whole, cropped)]
+    assert (found[0] < 0.8 * 0.1).all()
+    np.testing.assert_allclose(found[0], found[1], atol=0.3 / (40 * PIXEL_A))
+
+
 def test_the_images_that_are_added_are_counted(small):
     told = []
     sizes, _ = grown(small, ResLogSettings(sizes=3, repeats=2), sizes=[50, 100, 200], watch=told.append)

@@ -5,6 +5,7 @@ import logging
 import random
 import shutil
 
+import mrcfile
 import numpy as np
 import pytest
 
@@ -91,6 +92,16 @@ def test_one_repeat_has_no_intervals(here, capsys):
     assert "95 %" not in said and "particles: 2 sizes" in said and "(" not in said.split("B factor")[1].split("Å²")[0]
 
 
+def test_denoised_images_and_points_near_nyquist_are_pointed_out(here, capsys):
+    for stack in (here / "again/stacks").iterdir():
+        with mrcfile.open(stack, "r+") as file:
+            file.add_label("restore 0.1 denoised with m")
+    assert restore(f"reslog raw/particles.star again/particles.star {QUICK} -r 10") == 0
+    told = capsys.readouterr()
+    assert "denoised: restore denoised the images" in told.err and "raw: restore" not in told.err
+    assert "points lie near Nyquist (9.00 Å)" in told.out or "never fall under 0.143" in told.out
+
+
 def test_symmetry_of_the_particle_raises_the_resolution(here):
     for group in ("C1", "D2"):
         assert restore(f"reslog raw/particles.star --sym {group} --sizes 2 --repeats 1 -o {group}.star") == 0
@@ -110,6 +121,7 @@ def test_symmetry_of_the_particle_raises_the_resolution(here):
         ("reslog raw/particles.star --phases_flipped denoised", 2, "The files are called particles"),
         ("reslog raw/particles.star --mask raw/stacks/part0.mrcs", 1, "the mask has 24 x 24 x 80 voxels"),
         ("reslog raw/particles.star --smallest 160", 1, "there are 160 particles"),
+        ("reslog raw/particles.star -r 0", 2, "--max_resolution is 0"),
         ("reslog gone.star", 1, "there is no such file"),
     ],
 )

@@ -28,6 +28,7 @@ from restore.evaluation.reslog import (
     subset_sizes,
 )
 from restore.io.atomic import require_writable, write_text
+from restore.io.denoised_mark import shows_denoised
 from restore.io.maps import read_map, read_map_header
 from restore.io.particle_images import ParticleImages, open_particle_images
 from restore.io.particles import match
@@ -41,6 +42,7 @@ from restore.report.reslog_file import reslog_star
 
 log = logging.getLogger(__name__)
 
+_NEAR_NYQUIST = 0.85
 Curves = Mapping[str, tuple[ResLogCurve, ResLogFit | None]]
 
 
@@ -65,6 +67,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="the files, by their names here, whose images are phase-flipped and do not say so (rlnCtfDataArePhaseFlipped)",
+    )
+    group.add_argument(
+        "--max_resolution",
+        "-r",
+        type=float,
+        metavar="X",
+        help="reconstruct nothing finer (Å): half the box takes an eighth of the time; leave room beyond what all"
+        " particles reach (default: the images' Nyquist)",
     )
     group.add_argument("--mask", type=Path, metavar="MASK", help="soft mask for the FSC, whose effect is corrected for")
     group.add_argument(
@@ -99,17 +109,19 @@ def run(namespace: argparse.Namespace) -> int:
     rows = _common_rows(files, namespace.tolerance_px)
     sizes = subset_sizes(len(rows[0]), settings)
     orders = growth_orders(growths[0].half_sets[rows[0]], settings)
+    _warn_of_denoised(files, labels)
     total = work(settings.repeats, sizes)
     curves: dict[str, tuple[ResLogCurve, ResLogFit | None]] = {}
     with Bar(total * len(files), "images", "reconstructing") as bar:
         for number, (label, growth, its) in enumerate(zip(labels, growths, rows, strict=True)):
             before = number * total
             found = resolutions_per_A(growth, its[orders], sizes, lambda done, before=before: bar.to(before + done))
-            curve = ResLogCurve(np.array(sizes), found, 0.5 / growth.images.pixel_size_A)
+            curve = ResLogCurve(np.array(sizes), found, 0.5 / growth.voxel_size_A)
             curves[label] = curve, fit_reslog(curve)
     differences = {label: compare_reslog(curves[labels[0]][0], curves[label][0]) for label in labels[1:]}
     star, figure, record = written
-    inputs = {"particles": namespace.particles, "mask": namespace.mask, "labels": labels}
+    inputs = {name: getattr(namespace, name) for name in ("particles", "mask", "flipped", "max_resolution")}
+    inputs["labels"] = labels
     write_text(record, as_json(provenance({"subsets": settings, "reconstruction": making}, inputs)) + "\n")
     write_star(star, reslog_star(curves, differences))
     save_png(reslog_figure(curves, f"{len(rows[0])} particles, symmetry {making.symmetry.upper()}"), figure)
@@ -128,6 +140,8 @@ def _labels(namespace: argparse.Namespace) -> list[str]:
     if len(labels) != len(paths) or len(set(labels)) != len(labels):
         found = f"the labels are {', '.join(labels)}"
         raise UsageError(found, wanted=f"{len(paths)} different ones are needed", do="give them with --labels")
+    if namespace.max_resolution is not None and not namespace.max_resolution > 0:
+        raise UsageError(f"--max_resolution is {namespace.max_resolution:g}", wanted="Å above 0 are needed")
     unknown = sorted(set(namespace.flipped) - set(labels))
     if unknown:
         raise UsageError(f"--phases_flipped names {unknown[0]}", wanted=f"The files are called {', '.join(labels)}")
@@ -157,9 +171,17 @@ def _growths(
     for images, label in zip(files, labels, strict=True):
         own = replace(making, phases_flipped=label in namespace.flipped)
         mask = _read_mask(namespace.mask, images.box_px) if namespace.mask else None
-        growths.append(Growth(images, half_sets(images.particles, making.seed), own, mask))
+        growths.append(Growth(images, half_sets(images.particles, making.seed), own, mask, namespace.max_resolution))
         accumulator(images, own)
     return growths
+
+
+def _warn_of_denoised(files: Sequence[ParticleImages], labels: Sequence[str]) -> None:
+    """Say where a gain of resolution may be the network's: what it adds can be common to both halves."""
+    denoised = [label for images, label in zip(files, labels, strict=True) if shows_denoised(images)]
+    if denoised:
+        words = "%s: restore denoised the images. What the network adds can be common to both halves: their resolution may be too high"
+        log.warning(words, ", ".join(denoised))
 
 
 def _read_mask(path: Path, box_px: int) -> Float[Tensor, "z y x"]:
@@ -206,6 +228,11 @@ def _summary(
             yield f"{label} less {first}, over {difference.pairs} pairs of subsets:"
             yield f"  1/resolution     {_words(gain, '+.4f', '1/Å')}"
             yield f"  worth            {_words(ratio, '.2f', f'times the particles of {first}')}"
+    for label, (curve, _) in curves.items():
+        near = curve.fitted & (curve.frequency_per_A > _NEAR_NYQUIST * curve.nyquist_per_A)
+        if near.any():
+            limit_A = 1 / curve.nyquist_per_A
+            yield f"{label}: {near.sum()} points lie near Nyquist ({limit_A:.2f} Å), where pixels limit them, not particles."
     if settings.repeats > 1:
         yield "In brackets 95 % intervals: how far other subsets of these particles, not other data, would move it."
 

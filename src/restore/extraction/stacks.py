@@ -1,7 +1,6 @@
 """Particle images cut out of a set of micrographs: a stack for each of them, and the table that lists all."""
 
 import logging
-import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from restore.extraction.windows import (
     wholly_outside,
 )
 from restore.io.atomic import require_writable, write_text
+from restore.io.denoised_mark import is_denoised
 from restore.io.endings import split_ending
 from restore.io.images import read_image, read_image_header
 from restore.io.mrc import mrc_labels
@@ -41,8 +41,6 @@ TABLE_NAME = "particles.star"
 Windows = Float[NDArray[np.float32], "n y x"]
 Watch = Callable[[int, int], None]
 """Told how many micrographs are done, and of how many."""
-
-_DENOISED = re.compile(r"restore \S+ denoised\b")
 
 
 @dataclass(frozen=True)
@@ -178,7 +176,7 @@ def _write(job: _Job, ready: Future[Windows], settings: ExtractionSettings) -> N
         windows = ready.result()
     except UserError as error:
         raise UserError(error.found, where=error.where or job.image, wanted=error.wanted, do=error.do) from None
-    labels = [label for label in _labels(job.image) if _DENOISED.match(label)]
+    labels = [label for label in _labels(job.image) if is_denoised([label])]
     pixel_size_A = job.pixel_size_A * settings.box_px / settings.image_px
     write_stack(job.stack, windows, pixel_size_A, (*labels[:1], f"restore {__version__} particles of {job.image.name}"))
 

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from restore.errors import UserError
+from restore.fourier import cropped_spectrum_of, image_of
 from restore.io.particle_images import ParticleImages, read_particle_images
 from restore.io.particles import Particles
 from restore.reconstruction.insertion import Accumulator, ImagesAre
@@ -81,9 +82,13 @@ def reconstruct_halves(
     return HalfMaps(maps[0], maps[1], images.pixel_size_A, counts)
 
 
-def accumulator(images: ParticleImages, settings: ReconstructionSettings) -> Accumulator:
-    """An accumulator for these images, with nothing in it. Raises as :func:`treatment`."""
-    return Accumulator(images.box_px, images.pixel_size_A, *treatment(images, settings))
+def accumulator(images: ParticleImages, settings: ReconstructionSettings, box_px: int | None = None) -> Accumulator:
+    """An accumulator for these images, with nothing in it; with ``box_px`` for images cropped to so many pixels in
+    Fourier space, which :func:`add_particles` does. Raises as :func:`treatment`.
+    """
+    box_px = box_px or images.box_px
+    pixel_size_A = images.pixel_size_A * images.box_px / box_px
+    return Accumulator(box_px, pixel_size_A, *treatment(images, settings))
 
 
 def treatment(images: ParticleImages, settings: ReconstructionSettings) -> tuple[Rotation, ImagesAre]:
@@ -108,7 +113,7 @@ def treatment(images: ParticleImages, settings: ReconstructionSettings) -> tuple
 def add_particles(
     sums: Accumulator, images: ParticleImages, rows: Int[np.ndarray, "m"], settings: ReconstructionSettings
 ) -> None:
-    """Read the images of some particles, by their rows counted from zero, and add them.
+    """Read the images of some particles, by their rows counted from zero, and add them, cropped where the sums are coarser.
 
     Raises
     ------
@@ -121,6 +126,9 @@ def add_particles(
         pixels *= torch.from_numpy(np.where(particles.contrast_signs[rows] < 0, -1, 1).astype(np.float32))[
             :, None, None
         ]
+    if sums.box_px != images.box_px:
+        shape = (sums.box_px, sums.box_px)
+        pixels = image_of(cropped_spectrum_of(pixels, shape), shape)
     origins_A = np.zeros((len(rows), 2)) if particles.origins_A is None else particles.origins_A[rows]
     ctfs = [particles.ctfs[row] for row in rows] if settings.ctf and particles.ctfs is not None else None
     sums.add(pixels, particles.rotations_of(rows), origins_A, ctfs)
