@@ -87,7 +87,7 @@ def test_a_mask_raises_the_resolution_of_a_particle_in_noise(small):
 
 def test_cropped_images_give_the_same_resolution_where_it_is_coarse(tmp_path):
     """The crossing is at shell 8 or so; of 12 shells in place of 20 nothing before it changes but by interpolation."""
-    world = write_particles(tmp_path, count=300, side=40, noise=20.0, particle=blobs(40, count=4), shift_A=3.0)
+    world = write_particles(tmp_path, count=300, side=40, noise=20.0, particle=blobs(40, count=8), shift_A=3.0)
     images, orders = open_particle_images(world.star), np.arange(300)[None]
     grid = np.indices((40,) * 3) - 20
     mask = torch.from_numpy(np.clip((18 - np.sqrt((grid**2).sum(0))) / 4, 0, 1).astype(np.float32))

@@ -56,7 +56,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="particles with orientations: RELION STAR or cryoSPARC .cs or .csg; of several files (raw, denoised)"
         " the same particles are taken",
     )
-    group = parser.add_argument_group("comparison")
+    _add_comparison(parser.add_argument_group("comparison"))
+    add_settings(parser, "subsets", ResLogSettings)
+    add_settings(parser, "reconstruction", ReconstructionSettings, leave_out=("seed", "phases_flipped"))
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--output",
+        "-o",
+        type=Path,
+        default=Path("reslog.star"),
+        metavar="STAR",
+        help="points and lines; the figure and the settings go beside it (default: reslog.star)",
+    )
+    output.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run")
+
+
+def _add_comparison(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
     group.add_argument(
         "--labels", nargs="+", metavar="NAME", help="a name for each file (default: raw denoised, or the files')"
     )
@@ -84,18 +99,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="how far apart coordinates of the same particle may be, in pixels of the micrographs (default: 5)",
     )
-    add_settings(parser, "subsets", ResLogSettings)
-    add_settings(parser, "reconstruction", ReconstructionSettings, leave_out=("seed", "phases_flipped"))
-    output = parser.add_argument_group("output")
-    output.add_argument(
-        "--output",
-        "-o",
-        type=Path,
-        default=Path("reslog.star"),
-        metavar="STAR",
-        help="points and lines; the figure and the settings go beside it (default: reslog.star)",
-    )
-    output.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run")
 
 
 def run(namespace: argparse.Namespace) -> int:
