@@ -59,6 +59,7 @@ def test_a_ctf_that_cannot_be_is_refused_with_its_row(tmp_path, column, value):
         (["6@E/a.mrcs"], "image 6 is asked for, and there are 5. Row 1 of"),
         (["1@E/a.mrcs", "0@E/a.mrcs"], "image 0 is asked for, and there are 5. Row 2 of"),
         (["1@E/b.mrcs"], "b.mrcs: there is no such file"),
+        (["E/a.mrcs"], "it has 5 sections, and row 1 of"),
         (["one@E/a.mrcs"], 'rlnImageName is "one@E/a.mrcs"'),
     ],
 )

@@ -115,7 +115,7 @@ def test_denoised_images_are_known_by_their_micrograph_too(here):
     assert shows_denoised(open_particle_images(here.star))
 
 
-def as_cryosparc(world, folder, sign=1.0):
+def as_cryosparc(world, folder, sign=1.0, **more):
     """The same particles as a cryoSPARC refinement names them."""
     stack = folder / "J5/extract/particles.mrc"
     write_stack(stack, sign * np.concatenate([mrcfile.read(path) for path in world.stacks]), 3.0)
@@ -138,7 +138,7 @@ def as_cryosparc(world, folder, sign=1.0):
         "ctf/df_angle_rad": np.radians([each.defocus_angle_deg for each in world.ctfs]).astype("<f4"),
         "ctf/phase_shift_rad": np.zeros(count, "<f4"),
     }
-    return save(folder / "J9/J9_particles.cs", table(columns))
+    return save(folder / "J9/J9_particles.cs", table(columns | more))
 
 
 def test_cryosparcs_particles_give_the_same_maps(here, tmp_path):
@@ -149,6 +149,13 @@ def test_cryosparcs_particles_give_the_same_maps(here, tmp_path):
         for half in ("half1", "half2"):
             star, cs = mrcfile.read(f"star_{half}.mrc"), mrcfile.read(f"cs{sign}_{half}.mrc")
             assert np.allclose(star, cs, atol=5e-3 * star.std())
+
+
+def test_cryosparcs_aberrations_are_warned_of_where_there_are_any(here, tmp_path, capsys):
+    tilt, none = np.full((120, 2), 0.1, "<f4"), np.zeros((120, 4), "<f4")
+    as_cryosparc(here, tmp_path, **{"ctf/tilt_A": tilt, "ctf/anisomag": none})
+    assert restore("reconstruct J9/J9_particles.cs --engine torch") == 0
+    assert "aberrations beyond the CTF (ctf/tilt_A), which are left in" in capsys.readouterr().err
 
 
 def test_cryosparcs_particles_go_through_relion_as_well(here, tmp_path):

@@ -90,7 +90,7 @@ def test_images_multiplied_with_their_ctf_are_known_by_the_optics_table(tmp_path
     assert shell_correlations(ours.first, world.volume)[:10].min() > 0.9
 
 
-def test_bright_particles_come_out_dark_from_both(tmp_path):
+def test_images_whose_negative_is_meant_give_the_same_map_from_relion(tmp_path):
     needs("relion_reconstruct")
     images = open_particle_images(write_particles(tmp_path, side=32, count=30).star)
     negative = replace(images, particles=replace(images.particles, contrast_signs=np.full(30, -1.0)))

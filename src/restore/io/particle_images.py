@@ -55,9 +55,9 @@ def open_particle_images(path: Path) -> ParticleImages:
     headers = {name: read_map_header(file, "stack") for name, file in files.items()}
     _refuse_shapes(list(headers.values()))
     for row, (name, section) in enumerate(places):
-        if not 0 <= section < headers[name].shape[0]:
-            found = f"image {section + 1} is asked for, and there are {headers[name].shape[0]}"
-            raise UserError(found, where=files[name], wanted=f"Row {row + 1} of {path} names it", do=_MAKE_AGAIN)
+        _refuse_section(
+            headers[name], section if "@" in particles.image_names[row] else None, f"row {row + 1} of {path}"
+        )
     first = headers[places[0][0]]
     sections = np.array([section for _, section in places])
     pixel_size_A = _pixel_size_A(particles, first)
@@ -122,6 +122,21 @@ def _refuse_shapes(headers: Sequence[MapHeader]) -> None:
         if y != first.shape[-1]:
             found = f"its images have {x} x {y} pixels, and those of {first.path} {first.shape[-1]} x {first.shape[-1]}"
             raise UserError(found, where=header.path, wanted="All images must have one size", do=_MAKE_AGAIN)
+
+
+def _refuse_section(header: MapHeader, section: int | None, row: str) -> None:
+    """UserError where a stack has no such section; None stands for a file's only one."""
+    count = header.shape[0]
+    if section is None and count > 1:
+        found, wanted = f"it has {count} sections, and {row} does not say which", "Images are needed, not volumes"
+    elif section is not None and not 0 <= section < count:
+        found, wanted = (
+            f"image {section + 1} is asked for, and there are {count}",
+            f"{row[0].upper()}{row[1:]} names it",
+        )
+    else:
+        return
+    raise UserError(found, where=header.path, wanted=wanted, do=_MAKE_AGAIN)
 
 
 def _pixel_size_A(particles: Particles, header: MapHeader) -> float:

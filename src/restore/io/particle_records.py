@@ -16,8 +16,8 @@ class Particles:
     ``rotations`` turn image axes into specimen axes (:func:`restore.symmetry.from_euler_deg`). ``image_names`` are
     RELION's, as "000001@stack.mrcs", counted from one. ``coordinates_px`` are x and y in the micrograph, in its
     pixels of ``micrograph_pixel_size_A``. ``origins_A`` are RELION's x and y shifts of the image, ``half_sets`` 1 or 2.
-    ``contrast_signs`` are −1 where protein is bright in the image and its map is not to be, as cryoSPARC's
-    ``blob/sign`` has it. ``phases_flipped`` and ``ctf_premultiplied`` tell images to which the sign of the CTF, or the
+    ``contrast_signs`` are −1 where the image's negative is meant, cryoSPARC's ``blob/sign``: it leaves protein dark in
+    its images and makes it bright in its maps. ``phases_flipped`` and ``ctf_premultiplied`` tell images to which the sign of the CTF, or the
     CTF itself, was applied.
     """
 

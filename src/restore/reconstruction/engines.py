@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 
 from restore.errors import UserError
+from restore.io.cryosparc.ctf import aberrations as cryosparc_aberrations
+from restore.io.cryosparc.datasets import read_dataset
 from restore.io.particle_images import ParticleImages
 from restore.io.particles import is_cryosparc
 from restore.io.relion_optics import aberrations
@@ -21,13 +23,21 @@ def half_maps(images: ParticleImages, settings: ReconstructionSettings, watch: W
     UserError
         As :func:`reconstruct_halves` and :func:`reconstruct_halves_by_relion`.
     """
-    if chosen_engine(images, settings) == "relion":
+    engine = chosen_engine(images, settings)
+    _warn_of_aberrations(Path(images.particles.source), engine)
+    if engine == "relion":
         return reconstruct_halves_by_relion(images, settings, watch)
-    source = Path(images.particles.source)
-    if not is_cryosparc(source) and (found := aberrations(source)):
-        words = "%s has aberrations of the microscope (%s), which only RELION corrects: the library leaves them in"
-        log.warning(words, source, ", ".join(found))
     return reconstruct_halves(images, settings, watch)
+
+
+def _warn_of_aberrations(source: Path, engine: str) -> None:
+    """Say what stays in the maps: RELION corrects what is in the optics table, which a .cs file has none of."""
+    if is_cryosparc(source):
+        found, who = cryosparc_aberrations(read_dataset(source)), "which are left in"
+    else:
+        found, who = [] if engine == "relion" else aberrations(source), "which only RELION corrects"
+    if found:
+        log.warning("%s has aberrations beyond the CTF (%s), %s", source, ", ".join(found), who)
 
 
 def chosen_engine(images: ParticleImages, settings: ReconstructionSettings) -> str:

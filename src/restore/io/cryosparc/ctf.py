@@ -14,8 +14,15 @@ from restore.micrograph import CTFParameters
 CTF_COLUMNS = ("df1_A", "df2_A", "df_angle_rad", "accel_kv", "cs_mm", "amp_contrast")
 PHASE_SHIFT = "phase_shift_rad"
 
+_ABERRATIONS = ("ctf/shift_A", "ctf/tilt_A", "ctf/trefoil_A", "ctf/tetra_A", "ctf/anisomag")
 _LEAST = {"accel_kv": 1.0, "amp_contrast": 0.0}
 _MOST = {"amp_contrast": 1.0}
+
+
+def aberrations(data: Dataset) -> list[str]:
+    """The columns of aberrations beyond the CTF, or of distortion, that are not zero everywhere."""
+    columns = {name: data.column(name) for name in _ABERRATIONS}
+    return [name for name, column in columns.items() if column is not None and np.asarray(column).any()]
 
 
 def ctf_values(data: Dataset) -> tuple[Float[np.ndarray, "n 7"], Bool[np.ndarray, "n 7"]]:
