@@ -1,11 +1,9 @@
 """A few residues of a model as sticks, in the translucent density around them."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import generate_binary_structure, label, map_coordinates
 from scipy.spatial import KDTree
 
 from restore.report.frame import Frame
@@ -17,32 +15,32 @@ from restore.report.surface import FINER
 ZONE_A = 2.6  # from an atom's centre: what is farther away is not drawn
 _MARGIN_A = 1.2
 _FINE_A = 0.4
+_TOUCHING_A = 1.2
 _CLEAREST, _DENSEST = 0.22, 0.8  # opacity of a surface that faces the viewer, and of one seen edge on
 
 
-def region_frame(position_A: Float[np.ndarray, "n 3"], shape: tuple[int, int]) -> Frame:
-    """A view in which these atoms lie as flat and as wide as they can, and fill a picture of so many rows and columns.
+def region_frame(position_A: Float[np.ndarray, "n 3"], columns: int, most_rows: int) -> Frame:
+    """A view in which these atoms lie as flat and as wide as they can, in a picture as high as they need.
 
     Right is the direction along which they spread most, up the next (principal components); the last atom lies right
-    of the first, and z of the map, or else y, points up rather than down.
+    of the first, and z of the map points up rather than down.
     """
-    low, high = position_A.min(0), position_A.max(0)
-    directions = np.linalg.svd(position_A - position_A.mean(0), full_matrices=True)[2]
-    right, up = directions[0], directions[1]
+    right, up = np.linalg.svd(position_A - position_A.mean(0), full_matrices=True)[2][:2]
     right = -right if right @ (position_A[-1] - position_A[0]) < 0 else right
-    up = -up if (up[2], up[1]) < (0.0, 0.0) else up
+    up = -up if up[2] < 0 else up
     axes = np.stack([right, up, np.cross(right, up)])
-    seen = (position_A - (low + high) / 2) @ axes.T
-    span_A = np.ptp(seen[:, :2], axis=0) + 2 * (ZONE_A + _MARGIN_A)
-    middle = (seen.min(0) + seen.max(0)) / 2
-    pixel_size_A = max(span_A[1] / shape[0], span_A[0] / shape[1])
-    return Frame(axes, (low + high) / 2 + middle @ axes, shape, float(pixel_size_A))
+    seen = position_A @ axes.T
+    low, high = seen.min(0) - ZONE_A - _MARGIN_A, seen.max(0) + ZONE_A + _MARGIN_A
+    width_A, height_A = (high - low)[:2]
+    pixel_size_A = max(width_A / columns, height_A / most_rows)
+    rows = min(most_rows, round(height_A / pixel_size_A))
+    return Frame(axes, (low + high) / 2 @ axes, (rows, columns), float(pixel_size_A))
 
 
 def region_picture(
     solid: Solid,
     position_A: Float[np.ndarray, "n 3"],
-    elements: Sequence[str],
+    elements: tuple[str, ...],
     frame: Frame,
     colour: Colour,
 ) -> UInt8[np.ndarray, "rows columns 3"]:
@@ -80,7 +78,18 @@ def _near(solid: Solid, seen_A: Float[np.ndarray, "n 3"], frame: Frame) -> tuple
     found = map_coordinates(part, np.moveaxis(index - first, -1, 0)[::-1], order=3, mode="nearest")
     away_A = KDTree(seen_A).query(places, distance_upper_bound=ZONE_A + 1)[0].clip(max=ZONE_A + 1)
     height = np.minimum((found - solid.level) / max(float(part.std()), 1e-30), ZONE_A - away_A)
-    return Solid(torch.from_numpy(height.astype(np.float32)).permute(2, 1, 0), (_FINE_A,) * 3, 0.0), -low
+    height = _at_atoms(height, away_A)
+    return Solid(torch.from_numpy(height.astype(np.float32)).permute(2, 1, 0), (_FINE_A, _FINE_A, _FINE_A), 0.0), -low
+
+
+def _at_atoms(
+    height: Float[np.ndarray, "right up toward"], away_A: Float[np.ndarray, "right up toward"]
+) -> Float[np.ndarray, "right up toward"]:
+    """Without the pieces that come near no atom: they belong to what lies beside the region."""
+    numbers = np.zeros(height.shape, np.int32)
+    label(height > 0, generate_binary_structure(3, 3), output=numbers)
+    own = np.isin(numbers, np.unique(numbers[away_A < _TOUCHING_A]))
+    return np.where(own, height, -np.abs(height))
 
 
 def _inside_of_back(seen_from_behind: Hits) -> Hits:
