@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
+from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
 from restore.report.numerals import round_length
@@ -39,14 +42,15 @@ def side_by_side(columns: Sequence[Column], width_px: int, unit_px: int) -> Imag
         max(tile.pixels.shape[0] for column in columns for tile in column.rows[row])
         for row in range(len(columns[0].rows))
     ]
-    size = (len(columns) * (width_px + gap) + gap, head + sum(heights) + gap * len(heights))
+    strip = round(1.5 * unit_px)
+    size = (len(columns) * (width_px + gap) + gap, head + sum(heights) + (strip + gap) * len(heights))
     picture = Image.new("RGB", size, (255, 255, 255))
     for number, column in enumerate(columns):
         left, top = gap + number * (width_px + gap), head
         _add_head(ImageDraw.Draw(picture), column, (left, width_px), unit_px)
         for tiles, height in zip(column.rows, heights, strict=True):
-            _add_row(picture, tiles, (left, top), unit_px)
-            top += height + gap
+            _add_row(picture, tiles, (left, top + strip), unit_px)
+            top += strip + height + gap
     return picture
 
 
@@ -54,19 +58,19 @@ def _add_head(draw: ImageDraw.ImageDraw, column: Column, left_width: tuple[int, 
     left, width = left_width
     dark = tuple(round(170 * part) for part in column.colour)
     for words, height, points, ink in ((column.title, 1.3, 1.0, dark), (column.caption, 2.9, 0.72, _FAINT)):
-        font = _font(points * unit_px * 1.15)
+        font = _font(points * unit_px)
         draw.text((left + width / 2, height * unit_px), _fitting(draw, words, width, font), ink, font, anchor="mm")
 
 
 def _add_row(picture: Image.Image, tiles: Sequence[Tile], left_top: tuple[int, int], unit_px: int) -> None:
+    """The pictures from left to right, the word of each above it, the first with a scale bar."""
     left, top = left_top
     draw = ImageDraw.Draw(picture)
     for tile in tiles:
         picture.paste(Image.fromarray(tile.pixels), (left, top))
-        draw.text((left + unit_px // 2, top + unit_px // 2), tile.words, _FAINT, _font(0.85 * unit_px), anchor="la")
+        draw.text((left, top - unit_px // 2), tile.words, _FAINT, _font(0.72 * unit_px), anchor="ls")
         left += tile.pixels.shape[1]
-    first = tiles[0]
-    _add_bar(draw, first, (left_top[0] + unit_px // 2, top + first.pixels.shape[0] - unit_px // 2), unit_px)
+    _add_bar(draw, tiles[0], (left_top[0], top + tiles[0].pixels.shape[0] - 1), unit_px)
 
 
 def _add_bar(draw: ImageDraw.ImageDraw, tile: Tile, left_bottom: tuple[int, int], unit_px: int) -> None:
@@ -86,9 +90,7 @@ def _add_bar(draw: ImageDraw.ImageDraw, tile: Tile, left_bottom: tuple[int, int]
     )
 
 
-def _fitting(
-    draw: ImageDraw.ImageDraw, words: str, width_px: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> str:
+def _fitting(draw: ImageDraw.ImageDraw, words: str, width_px: int, font: ImageFont.FreeTypeFont) -> str:
     """The words, their middle left out where they are too long."""
     kept, shown = len(words), words
     while kept > 2 and draw.textlength(shown, font) > width_px:
@@ -97,5 +99,7 @@ def _fitting(
     return shown
 
 
-def _font(points: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(points)
+@cache
+def _font(points: float) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib: Pillow's own letters have no Å."""
+    return ImageFont.truetype(str(Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), points)

@@ -79,10 +79,9 @@ def _surface(contour: Contour, view: str, side_px: int, extent_A: float, look: t
 
 def _regions(shown: Shown, residues: Sequence[Residues], width_px: int) -> Iterator[list[Tile]]:
     for each in residues:
-        position_A = each.position_A - np.array(shown.origin_A)
-        frame = region_frame(position_A, width_px, round(0.75 * width_px))
-        solid = _solid(shown.contours[-1])
-        pixels = region_picture(solid, position_A, each.elements, frame, shown.colour)
+        origin_A = np.array(shown.origin_A)
+        frame = region_frame(each.position_A - origin_A, width_px, round(0.75 * width_px))
+        pixels = region_picture(_solid(shown.contours[-1]), each, origin_A, frame, shown.colour)
         words = str(each.stretch).replace("-", "–")
         yield [Tile(pixels, frame.pixel_size_A, words)]
 
