@@ -27,6 +27,7 @@ SHAPE_CHECKED = [
     "restore.movies",
     "restore.simulation",
     "restore.evaluation",
+    *(f"restore.report.{name}" for name in ("frame", "rays", "shading", "surface", "sticks", "region", "gallery")),
 ]
 jaxtyping.install_import_hook(SHAPE_CHECKED, f"{checker.__name__}.check")
 
