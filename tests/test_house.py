@@ -29,7 +29,7 @@ FLOORS = (
         "pipeline",
     ),
     ("provenance", "processes", "ctf", "potential", "io", "evaluation", "outcome"),
-    ("preprocessing", "movies", "simulation", "inference", "report"),
+    ("preprocessing", "movies", "simulation", "inference", "report", "reconstruction"),
     ("patches", "checkpoint"),
     ("preparation", "denoising", "measurement"),
     ("training", "production", "journal", "examination"),

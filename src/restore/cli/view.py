@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--names", nargs="+", metavar="NAME", help="a title for each map (default: the file's name)")
     group.add_argument("--mask", type=Path, metavar="MASK", help="draw only what lies in this mask, from 0 to 1")
     group.add_argument("--pixel_size", type=float, metavar="X", help="voxel size in Å, whatever the headers say")
-    add_settings(parser, "level (default: 35 %% of the first map's peak, the same volume enclosed by the others)",
+    add_settings(parser, "level (default: 35 % of the first map's peak, the same volume enclosed by the others)",
                  ContourSettings)  # fmt: skip
     group = parser.add_argument_group("residues")
     group.add_argument(
@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--region",
         nargs="+",
         metavar="RESIDUES",
-        help="residues to draw, such as A/45-60 (default: the middle of the model's longest helix and longest strand)",
+        help="residues to draw, in the sharpened maps where given, such as A/45-60 (default: the middle of the model's longest helix and longest strand)",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--output", "-o", type=Path, default=Path("view.png"), metavar="PNG", help="picture"
