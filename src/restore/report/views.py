@@ -44,7 +44,7 @@ def views_picture(
 
     Residues are drawn in the last surface of each map. Under the title stand level and volume of each surface.
     """
-    width_px = max(len(views) * side_px, round(1.4 * side_px))
+    width_px = max(len(views) * side_px, round(1.4 * side_px) if residues else 0)
     extent_A = _extent_A(shown, views)
     return side_by_side(
         [
