@@ -28,6 +28,7 @@ SHAPE_CHECKED = [
     "restore.simulation",
     "restore.evaluation",
     "restore.extraction",
+    *(f"restore.report.{name}" for name in ("frame", "rays", "shading", "surface", "sticks", "region", "gallery")),
     "restore.reconstruction",
 ]
 jaxtyping.install_import_hook(SHAPE_CHECKED, f"{checker.__name__}.check")
