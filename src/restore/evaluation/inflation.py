@@ -25,7 +25,7 @@ from orientations that followed noise, is therefore not found.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from restore.evaluation.fsc import FSC, FSCSettings, ShellAxis, Voxel, half_map_fsc, shell_correlation, shell_sums
@@ -140,15 +140,16 @@ def with_spectrum_of(
     model: Float[Tensor, "2 z y x"], maps: Float[Tensor, "2 z y x"], axis: ShellAxis
 ) -> Float[Tensor, "2 z y x"]:
     """Two maps with each shell's amplitudes times one factor, so that their power is that of two others."""
-    powers = [sum(_power(torch.fft.rfftn(each, dim=(0, 1, 2)), axis) for each in both) for both in (model, maps)]
-    factors = (powers[0] / powers[1].clamp(min=torch.finfo(torch.float64).tiny)).sqrt()
+    wanted, there = (sum((_power(each, axis) for each in both), torch.zeros(())) for both in (model, maps))
+    factors = (wanted / there.clamp(min=torch.finfo(torch.float64).tiny)).sqrt()
     factors = torch.cat([factors, factors[-1:]]).to(maps.dtype)  # beyond Nyquist as at it
     scaled = torch.stack([factors[shells] for shells in axis.shells()])
     spectra = torch.fft.rfftn(maps, dim=(1, 2, 3)) * scaled
     return torch.fft.irfftn(spectra, s=axis.shape, dim=(1, 2, 3))
 
 
-def _power(spectrum: Complex[Tensor, "z y kx"], axis: ShellAxis) -> Float[Tensor, "shells"]:
+def _power(volume: Float[Tensor, "z y x"], axis: ShellAxis) -> Float[Tensor, "shells"]:
+    spectrum = torch.fft.rfftn(volume, dim=(0, 1, 2))
     return shell_sums(spectrum, spectrum, axis, "half")[0]
 
 
