@@ -26,6 +26,7 @@ SHAPE_CHECKED = [
     "restore.movies",
     "restore.simulation",
     "restore.evaluation",
+    "restore.extraction",
 ]
 jaxtyping.install_import_hook(SHAPE_CHECKED, f"{checker.__name__}.check")
 

@@ -28,7 +28,7 @@ FLOORS = (
         "pipeline",
     ),
     ("provenance", "processes", "ctf", "io", "evaluation", "outcome"),
-    ("preprocessing", "movies", "simulation", "inference", "report"),
+    ("preprocessing", "movies", "simulation", "inference", "report", "extraction"),
     ("patches", "checkpoint"),
     ("preparation", "denoising", "measurement"),
     ("training", "production", "journal", "examination"),

@@ -107,7 +107,7 @@ def test_a_flat_file_is_read_with_its_shifts_in_pixels(tmp_path, name):
 def test_columns_that_only_help_may_be_missing(tmp_path):
     found = read_particles(star(tmp_path, COLUMNS[4:7], [row[4:7] for row in ROWS], None))
     assert same(found.rotations, from_euler_deg(np.array([[12.3, 45.6, 78.9], [-112.3, 145.6, -8.9]])))
-    assert [value for name, value in vars(found).items() if name not in ("source", "rotations")] == [None] * 9
+    assert [value for name, value in vars(found).items() if name not in ("source", "rotations")] == [None] * 13
 
 
 @pytest.mark.parametrize(

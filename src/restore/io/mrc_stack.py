@@ -1,15 +1,25 @@
-"""MRC movies: frames one behind the other in one file, packed by gzip or bzip2 or not."""
+"""MRC stacks: the frames of a movie, packed by gzip or bzip2 or not, and particle images, one behind the other."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.errors import UserError
+from restore.io.atomic import replacing
 from restore.io.byte_stream import ByteStream, open_bytes
-from restore.io.mrc import HEADER_BYTES, extra_bytes, pixel_size_yx_A, pixel_type, raw_header
+from restore.io.mrc import (
+    HEADER_BYTES,
+    Statistics,
+    extra_bytes,
+    header_bytes,
+    pixel_size_yx_A,
+    pixel_type,
+    raw_header,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +82,28 @@ def read_stack(path: Path) -> Iterator[NDArray[np.generic]]:
             yield _frame(file, header)
         if extra := file.drain():
             _log.warning("%s: there are %d bytes after the last frame; they are not used", path, extra)
+
+
+def write_stack(path: Path, images: NDArray[np.floating], pixel_size_A: float, labels: Sequence[str] = ()) -> None:
+    """Write images (n, y, x) as an MRC stack of mode 2 (float32), whole or not at all.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written, or the images hold values that are not finite.
+    """
+    stored = np.ascontiguousarray(images, dtype="<f4")
+    least, most = float(stored.min()), float(stored.max())
+    if not np.isfinite(most - least):
+        found = "some of the values to be written are not finite numbers"
+        raise UserError(found, where=path, wanted="The file was not written")
+    mean, deviation = stored.mean(dtype=np.float64), stored.std(dtype=np.float64)
+    statistics = Statistics(least, most, float(mean), float(deviation))
+    shape = (stored.shape[0], stored.shape[1], stored.shape[2])
+    header = header_bytes(shape, stored.dtype, (pixel_size_A, pixel_size_A), statistics, labels)
+    with replacing(path) as partial, partial.open("wb") as stream:
+        stream.write(header)
+        stream.write(stored.data)
 
 
 def _frame(file: ByteStream, header: StackHeader) -> NDArray[np.generic]:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.spatial.transform import Rotation
+
+from restore.micrograph import CTFParameters
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,9 @@ class Particles:
     ``rotations`` turn image axes into specimen axes (:func:`restore.symmetry.from_euler_deg`). ``image_names`` are
     RELION's, as "000001@stack.mrcs", counted from one. ``coordinates_px`` are x and y in the micrograph, in its
     pixels of ``micrograph_pixel_size_A``. ``origins_A`` are RELION's x and y shifts of the image, ``half_sets`` 1 or 2.
+    ``contrast_signs`` are −1 where protein is bright in the image and its map is not to be, as cryoSPARC's
+    ``blob/sign`` has it. ``phases_flipped`` and ``ctf_premultiplied`` tell images to which the sign of the CTF, or the
+    CTF itself, was applied.
     """
 
     source: str
@@ -27,6 +32,10 @@ class Particles:
     half_sets: Int[np.ndarray, "n"] | None = None
     optics_groups: tuple[str, ...] | None = None
     uids: Int[np.ndarray, "n"] | None = None
+    ctfs: tuple[CTFParameters, ...] | None = None
+    contrast_signs: Float[np.ndarray, "n"] | None = None
+    phases_flipped: Bool[np.ndarray, "n"] | None = None
+    ctf_premultiplied: Bool[np.ndarray, "n"] | None = None
 
     def __len__(self) -> int:
         return len(self.rotations)

@@ -5,17 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from restore.errors import UserError
 from restore.io.particle_records import Particles
+from restore.io.relion import CTF_COLUMNS
 from restore.io.star import Block, StarFile, read_star
+from restore.micrograph import CTFParameters
 from restore.symmetry import from_euler_deg
 
 IMAGE, MICROGRAPH, OPTICS, HALF = "rlnImageName", "rlnMicrographName", "rlnOpticsGroup", "rlnRandomSubset"
 EULER = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 COORDINATES = ("rlnCoordinateX", "rlnCoordinateY")
 ORIGINS_A, ORIGINS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
+PHASE_SHIFT = "rlnPhaseShift"
+PHASES_FLIPPED, PREMULTIPLIED = "rlnCtfDataArePhaseFlipped", "rlnCtfDataAreCtfPremultiplied"
 FLAT_PIXEL_SIZE = ("rlnDetectorPixelSize", "rlnMagnification")
 _REFINED = "give the STAR file of a refinement, such as run_data.star"
 
@@ -65,7 +69,8 @@ def read_relion_particles(path: Path) -> Particles:
     Raises
     ------
     UserError
-        No table of particles, no rows, no Euler angles, text in a number's place, an optics group that is not defined.
+        No table of particles, no rows, no Euler angles, text in a number's place, a CTF that cannot be, an optics group
+        that is not defined.
     """
     table = _table(read_star(path), path)
     missing = [column for column in EULER if not table.has([column])]
@@ -85,6 +90,9 @@ def read_relion_particles(path: Path) -> Particles:
         _origins_A(table, image_A),
         None if half_sets is None else half_sets[:, 0].astype(np.int64),
         _names(table, OPTICS),
+        ctfs=_ctfs(table),
+        phases_flipped=_flags_if_there(table, PHASES_FLIPPED),
+        ctf_premultiplied=_flags_if_there(table, PREMULTIPLIED),
     )
 
 
@@ -120,6 +128,24 @@ def _table(star: StarFile, path: Path) -> _Table:
 
 def _numbers_if_there(table: _Table, columns: Sequence[str]) -> Float[np.ndarray, "n columns"] | None:
     return table.numbers(columns) if table.has(columns) else None
+
+
+def _flags_if_there(table: _Table, column: str) -> Bool[np.ndarray, "n"] | None:
+    return table.numbers([column])[:, 0] != 0 if table.has([column]) else None
+
+
+def _ctfs(table: _Table) -> tuple[CTFParameters, ...] | None:
+    """The CTF of each particle's image; None where a column of it is missing, no phase shift where there is none of that."""
+    if not table.has(CTF_COLUMNS):
+        return None
+    values = table.numbers([*CTF_COLUMNS, PHASE_SHIFT] if table.has([PHASE_SHIFT]) else CTF_COLUMNS)
+    for name, least, most in (("rlnVoltage", 1.0, np.inf), ("rlnAmplitudeContrast", 0.0, 1.0)):
+        column = values[:, CTF_COLUMNS.index(name)]
+        bad = np.flatnonzero((column < least) | (column > most))
+        if len(bad):
+            found, where = f"{name} is {column[bad[0]]:g}", f"{table.where}, row {bad[0] + 1}"
+            raise UserError(found, where=where, wanted="The CTF needs a number that can be", do="correct it")
+    return tuple(CTFParameters(*row) for row in values.tolist())
 
 
 def _names(table: _Table, column: str) -> tuple[str, ...] | None:

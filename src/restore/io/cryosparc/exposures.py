@@ -1,16 +1,13 @@
 """Exposures in cryoSPARC's files: where the micrographs lie, their pixel sizes, and the CTF in the units of the records."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
-from numpy.typing import NDArray
 
 from restore.errors import UserError
+from restore.io.cryosparc.ctf import CTF_COLUMNS, PHASE_SHIFT, ctf_values, decimals, parameters_of
 from restore.io.cryosparc.datasets import Dataset, read_dataset
 from restore.io.cryosparc.paths import finder, without_mark
 from restore.io.cryosparc.tables import texts
@@ -21,11 +18,7 @@ from restore.micrograph import CTFParameters, Micrograph
 
 BLOB = "micrograph_blob"
 PATH, PIXEL_SIZE, INDEX = f"{BLOB}/path", f"{BLOB}/psize_A", f"{BLOB}/idx"
-CTF_COLUMNS = ("df1_A", "df2_A", "df_angle_rad", "accel_kv", "cs_mm", "amp_contrast")
-PHASE_SHIFT = "phase_shift_rad"
 
-_LEAST = {"accel_kv": 1.0, "amp_contrast": 0.0}
-_MOST = {"amp_contrast": 1.0}
 _FOR_CTF = "Phase flipping needs it"
 _CTF_CURE = "estimate the CTF again, or give --dont_phaseflip"
 _CORRECTED = "give the exposures of a motion correction job, or of one after it"
@@ -77,44 +70,22 @@ def ctf_parameters(data: Dataset) -> list[CTFParameters]:
         wanted = _FOR_CTF if len(missing) == 1 else "Phase flipping needs them"
         do = data.where_to_find() or "give the .csg of a CTF estimation job, or --dont_phaseflip"
         raise UserError(them, where=data.source, wanted=wanted, do=do)
-    values, bad = _ctf_values(data)
+    values, bad = ctf_values(data)
     if bad.any():
         row, number = (int(each[0]) for each in np.nonzero(bad))
         name = f"ctf/{(*CTF_COLUMNS, PHASE_SHIFT)[number]}"
         found = f"{name} is {values[row, number]:g}"
         raise UserError(found, where=data.place(name, row), wanted=_FOR_CTF, do=_CTF_CURE)
-    return [_parameters(row) for row in values.tolist()]
+    return [parameters_of(row) for row in values.tolist()]
 
 
 def _ctf_if_any(data: Dataset) -> Sequence[CTFParameters | None]:
     """As :func:`ctf_parameters`, with None where that would refuse."""
     if any(data.column(f"ctf/{name}") is None for name in CTF_COLUMNS):
         return [None] * len(data)
-    values, bad = _ctf_values(data)
+    values, bad = ctf_values(data)
     wrong = set(np.nonzero(bad)[0].tolist())
-    return [None if row in wrong else _parameters(each) for row, each in enumerate(values.tolist())]
-
-
-def _ctf_values(data: Dataset) -> tuple[Float[np.ndarray, "n 7"], Bool[np.ndarray, "n 7"]]:
-    """The columns of the CTF and which of their values cannot be."""
-    names = (*CTF_COLUMNS, PHASE_SHIFT)
-    columns = [data.column(f"ctf/{name}") for name in names]
-    values = np.stack([np.zeros(len(data)) if each is None else _decimals(each) for each in columns], axis=1)
-    least = np.array([_LEAST.get(name, -math.inf) for name in names])
-    most = np.array([_MOST.get(name, math.inf) for name in names])
-    return values, ~np.isfinite(values) | (values < least) | (values > most)
-
-
-def _parameters(row: Sequence[float]) -> CTFParameters:
-    defocus_1_A, defocus_2_A, angle_rad, voltage_kV, cs_mm, contrast, shift_rad = row
-    return CTFParameters(
-        defocus_1_A, defocus_2_A, math.degrees(angle_rad), voltage_kV, cs_mm, contrast, math.degrees(shift_rad)
-    )
-
-
-def _decimals(column: NDArray[Any]) -> Float[np.ndarray, "n"]:
-    """Numbers as they were typed: of a float32 the shortest decimal, 0.6575 and not 0.65750002861."""
-    return np.array([float(str(value)) for value in column])
+    return [None if row in wrong else parameters_of(each) for row, each in enumerate(values.tolist())]
 
 
 def _names(data: Dataset) -> list[str]:
@@ -149,7 +120,7 @@ def _pixel_sizes_A(data: Dataset, given_A: float | None) -> list[float]:
             return [given_A] * len(data)
         do = data.where_to_find() or "give --pixel-size"
         raise UserError(f"{PIXEL_SIZE} is missing", where=data.source, wanted="A pixel size in Å is needed", do=do)
-    sizes_A = _decimals(column)
+    sizes_A = decimals(column)
     bad = np.flatnonzero(~(np.isfinite(sizes_A) & (sizes_A > 0)))
     if len(bad):
         found, wanted = f"{PIXEL_SIZE} is {sizes_A[bad[0]]:g}", "A positive pixel size in Å is needed"

@@ -7,12 +7,15 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from restore.errors import UserError
+from restore.io.cryosparc.ctf import CTF_COLUMNS, PHASE_SHIFT, ctf_values, parameters_of
 from restore.io.cryosparc.datasets import Dataset, read_dataset
 from restore.io.cryosparc.paths import without_mark
 from restore.io.cryosparc.tables import UID, texts
 from restore.io.particle_records import Particles
+from restore.micrograph import CTFParameters
 
 POSE, SPLIT = "alignments3D/pose", "alignments3D/split"
+SHIFT, SHIFT_PIXEL, IMAGE_PIXEL, SIGN = "alignments3D/shift", "alignments3D/psize_A", "blob/psize_A", "blob/sign"
 _MICROGRAPH, _SHAPE, _MICROGRAPH_PIXEL = (
     f"location/{each}" for each in ("micrograph_path", "micrograph_shape", "micrograph_psize_A")
 )
@@ -25,11 +28,12 @@ def read_cryosparc_particles(path: Path) -> Particles:
     ``alignments3D/pose`` is a rotation vector (axis × angle in radians) of the same rotation as RELION's Euler angles:
     ``Rotation.from_rotvec(pose).as_euler("ZYZ")`` is rot, tilt and psi. Coordinates are the centres' fractions times
     the micrograph's sides; image names count from one, as RELION's do, where ``blob/idx`` counts from zero.
+    ``alignments3D/shift`` is RELION's origin in pixels, those of ``alignments3D/psize_A``.
 
     Raises
     ------
     UserError
-        As :func:`read_dataset`; no poses, or one that is not finite.
+        As :func:`read_dataset`; no poses, or one that is not finite; a CTF that cannot be.
     """
     data = read_dataset(path)
     pose = data.column(POSE)
@@ -50,9 +54,12 @@ def read_cryosparc_particles(path: Path) -> Particles:
         micrograph_names=_texts(data, _MICROGRAPH),
         coordinates_px=_coordinates_px(data),
         micrograph_pixel_size_A=_numbers(data, _MICROGRAPH_PIXEL),
-        image_pixel_size_A=_numbers(data, "blob/psize_A"),
+        image_pixel_size_A=_numbers(data, IMAGE_PIXEL),
+        origins_A=_origins_A(data),
         half_sets=split.astype(np.int64) + 1 if split is not None else None,
         uids=data.column(UID),
+        ctfs=_ctfs(data),
+        contrast_signs=_numbers(data, SIGN),
     )
 
 
@@ -78,3 +85,22 @@ def _coordinates_px(data: Dataset) -> Float[np.ndarray, "n 2"] | None:
     if shapes is None or fractions[0] is None or fractions[1] is None:
         return None
     return np.stack([each.astype(np.float64) for each in fractions if each is not None], axis=1) * shapes[:, ::-1]
+
+
+def _origins_A(data: Dataset) -> Float[np.ndarray, "n 2"] | None:
+    shift = _numbers(data, SHIFT)
+    pixel_A = _numbers(data, SHIFT_PIXEL if data.column(SHIFT_PIXEL) is not None else IMAGE_PIXEL)
+    return None if shift is None or pixel_A is None else shift * pixel_A[:, None]
+
+
+def _ctfs(data: Dataset) -> tuple[CTFParameters, ...] | None:
+    """The CTF of each particle's image, None where a column of it is missing."""
+    if any(data.column(f"ctf/{name}") is None for name in CTF_COLUMNS):
+        return None
+    values, bad = ctf_values(data)
+    if bad.any():
+        row, number = (int(each[0]) for each in np.nonzero(bad))
+        name = f"ctf/{(*CTF_COLUMNS, PHASE_SHIFT)[number]}"
+        found = f"{name} is {values[row, number]:g}"
+        raise UserError(found, where=data.place(name, row), wanted="The CTF needs a number that can be")
+    return tuple(parameters_of(row) for row in values.tolist())
