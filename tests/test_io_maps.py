@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from restore.errors import UserError
-from restore.io.maps import read_map, read_map_header
+from restore.io.maps import read_map, read_map_header, write_map
 
 DATA = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
 
@@ -81,3 +81,37 @@ def test_extra_bytes_are_warned_of(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert np.array_equal(read_map(read_map_header(path))[0], DATA)
     assert "there are 6 bytes after the voxels" in caplog.text
+
+
+def test_a_written_map_reads_back_here_and_by_mrcfile(tmp_path):
+    path, label = tmp_path / "new" / "map.mrc", "restore makes a map"
+    write_map(path, DATA.astype(np.float64), (1.0, 1.5, 2.0), (-4.5, 0.0, 12.25), [label])
+    header = read_map_header(path)
+    assert header.shape == (1, 3, 4, 5) and header.labels == (label,)
+    assert header.voxel_size_zyx_A == pytest.approx((1.0, 1.5, 2.0))
+    assert header.origin_zyx_A == (-4.5, 0.0, 12.25)
+    assert np.array_equal(read_map(header)[0], DATA)
+    assert mrcfile.validate(path)
+    with mrcfile.open(path) as file:
+        assert file.is_volume() and float(file.header.rms) == pytest.approx(DATA.std())
+
+
+def test_what_is_no_volume_of_numbers_is_not_written(tmp_path):
+    with pytest.raises(UserError, match="1 of the 60 values to be written are not finite"):
+        write_map(tmp_path / "a.mrc", np.where(DATA == 7, np.inf, DATA), 1.5)
+    with pytest.raises(ValueError, match="one volume"):
+        write_map(tmp_path / "a.mrc", DATA[0], 1.5)
+    assert not (tmp_path / "a.mrc").exists()
+
+
+def test_the_origin_is_that_of_the_header_or_else_the_start_of_the_grid(tmp_path):
+    def starts(file):
+        file.header.nxstart, file.header.nystart, file.header.nzstart = -2, 4, 6
+
+    def both(file):
+        starts(file)
+        file.header.origin.x = 9.0
+
+    assert read_map_header(stored(tmp_path / "a.mrc")).origin_zyx_A == (0, 0, 0)
+    assert read_map_header(stored(tmp_path / "a.mrc", voxel_A=(1, 2, 3), change=starts)).origin_zyx_A == (18, 8, -2)
+    assert read_map_header(stored(tmp_path / "a.mrc", change=both)).origin_zyx_A == (0, 0, 9)

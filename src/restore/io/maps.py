@@ -1,16 +1,29 @@
 """MRC maps and stacks: volumes, and images one behind the other."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from mrcfile.dtypes import HEADER_DTYPE
 from numpy.typing import NDArray
 
 from restore.errors import UserError
+from restore.io.atomic import replacing
 from restore.io.endings import ending_of
-from restore.io.mrc import HEADER_BYTES, extra_bytes, labels_of, pixel_type, raw_header, read_pixels
+from restore.io.mrc import (
+    HEADER_BYTES,
+    Statistics,
+    extra_bytes,
+    header_bytes,
+    labels_of,
+    pixel_type,
+    raw_header,
+    read_pixels,
+    refuse_not_finite,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +47,7 @@ class MapHeader:
     voxel_size_zyx_A: tuple[float, float, float] | None
     labels: tuple[str, ...]
     extra_bytes: int
+    origin_zyx_A: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def read_map_header(path: Path, kind: Kind = "auto") -> MapHeader:
@@ -56,7 +70,8 @@ def read_map_header(path: Path, kind: Kind = "auto") -> MapHeader:
     offset = HEADER_BYTES + int(header["nsymbt"])
     extra = extra_bytes(path, size, offset + z * y * x * dtype.itemsize, f"{x} x {y} x {z} voxels")
     shape = (z, 1, y, x) if stack else (1, z, y, x)
-    return MapHeader(path, shape, dtype, offset, _voxel_size_zyx_A(header, shape[1]), labels_of(header), extra)
+    voxel_A = _voxel_size_zyx_A(header, shape[1])
+    return MapHeader(path, shape, dtype, offset, voxel_A, labels_of(header), extra, _origin_zyx_A(header, voxel_A))
 
 
 def read_map(header: MapHeader) -> NDArray[np.float32]:
@@ -86,6 +101,43 @@ def read_map(header: MapHeader) -> NDArray[np.float32]:
     return voxels
 
 
+def write_map(
+    path: Path,
+    volume: NDArray[np.floating],
+    voxel_size_zyx_A: float | tuple[float, float, float],
+    origin_zyx_A: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    labels: Sequence[str] = (),
+) -> None:
+    """Write a volume (z, y, x) as MRC mode 2 (float32), whole or not at all, its first voxel's centre at the origin.
+
+    Labels are those of :func:`restore.io.mrc.write_mrc`.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written, or the volume holds values that are not finite.
+    ValueError
+        The volume is not three-dimensional, or there are more than ten labels.
+    """
+    if volume.ndim != 3 or len(labels) > 10:
+        raise ValueError(
+            f"shape {volume.shape}, {len(labels)} labels: one volume and at most ten labels can be written"
+        )
+    stored = np.ascontiguousarray(volume, dtype="<f4")
+    refuse_not_finite(stored, path, "float32")
+    mean, deviation = stored.mean(dtype=np.float64), stored.std(dtype=np.float64)
+    statistics = Statistics(float(stored.min()), float(stored.max()), float(mean), float(deviation))
+    z_A, y_A, x_A = voxel_size_zyx_A if isinstance(voxel_size_zyx_A, tuple) else (voxel_size_zyx_A,) * 3
+    plane = header_bytes(stored.shape, stored.dtype, (y_A, x_A), statistics, labels)
+    header = np.frombuffer(plane, HEADER_DTYPE.newbyteorder("<")).copy()
+    header["mz"], header["ispg"], header["cella"]["z"] = stored.shape[0], 1, stored.shape[0] * z_A
+    for axis, place_A in zip("zyx", origin_zyx_A, strict=True):
+        header["origin"][axis] = place_A
+    with replacing(path) as partial, partial.open("wb") as stream:
+        stream.write(header.tobytes())
+        stream.write(stored.data)
+
+
 def _is_stack(header: np.void, path: Path) -> bool:
     if int(header["nz"]) == 1:
         return False
@@ -105,3 +157,12 @@ def _voxel_size_zyx_A(header: np.void, z: int) -> tuple[float, float, float] | N
     if z == 1:
         sides[0] = (sides[1] + sides[2]) / 2
     return (sides[0], sides[1], sides[2]) if all(np.isfinite(side) and side > 0 for side in sides) else None
+
+
+def _origin_zyx_A(header: np.void, voxel_size_zyx_A: tuple[float, float, float] | None) -> tuple[float, float, float]:
+    z, y, x = (float(header["origin"][axis]) for axis in "zyx")
+    if (z, y, x) != (0.0, 0.0, 0.0) and np.isfinite([z, y, x]).all():
+        return z, y, x
+    starts = (float(header[f"n{axis}start"]) for axis in "zyx")
+    z, y, x = (start * voxel_A for start, voxel_A in zip(starts, voxel_size_zyx_A or (0.0,) * 3, strict=True))
+    return z, y, x

@@ -160,7 +160,7 @@ def write_mrc(
         raise ValueError(f"shape {data.shape}, {len(labels)} labels: one image and at most ten labels can be written")
     with np.errstate(over="ignore"):
         stored = np.ascontiguousarray(data, dtype=np.dtype(dtype).newbyteorder("<"))
-    _refuse_not_finite(stored, path, dtype)
+    refuse_not_finite(stored, path, dtype)
     y_A, x_A = pixel_size_A if isinstance(pixel_size_A, tuple) else (pixel_size_A, pixel_size_A)
     mean, deviation = stored.mean(dtype=np.float64), stored.std(dtype=np.float64)
     statistics = Statistics(float(stored.min()), float(stored.max()), float(mean), float(deviation))
@@ -263,7 +263,8 @@ def labels_of(header: np.void) -> tuple[str, ...]:
     return tuple(bytes(label).decode("ascii", "replace").rstrip("\0 ") for label in header["label"][:count])
 
 
-def _refuse_not_finite(stored: NDArray[np.floating], path: Path, dtype: str) -> None:
+def refuse_not_finite(stored: NDArray[np.floating], path: Path, dtype: str) -> None:
+    """UserError where values that are about to be written are NaN or infinite."""
     count = stored.size - int(np.count_nonzero(np.isfinite(stored)))
     if count:
         found = f"{count} of the {stored.size} values to be written are not finite numbers in {dtype}"
