@@ -112,11 +112,10 @@ def _height(up: Axis, value: float) -> float:
 
 
 def _level(value: float, up: Axis) -> str:
-    """A value of y across the chart, named at its right end."""
+    """A value of y across the chart, named at its left end."""
     y = _height(up, value)
     return (
-        f'<path class="level" d="M0 {y:.1f}H{PLOT_WIDTH}"/>'
-        f'<text class="level" x="{PLOT_WIDTH - 4}" y="{y - 4:.1f}">{value:g}</text>'
+        f'<path class="level" d="M0 {y:.1f}H{PLOT_WIDTH}"/><text class="level" x="4" y="{y - 4:.1f}">{value:g}</text>'
     )
 
 
