@@ -18,6 +18,7 @@ sys.modules[checker.__name__] = checker
 SHAPE_CHECKED = [
     "restore.fourier",
     "restore.ctf",
+    "restore.potential",
     "restore.network",
     "restore.preprocessing",
     "restore.patches",

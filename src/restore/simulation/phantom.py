@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+
+from restore.atoms import Atoms
 
 # One residue on a rod: element, distance from the axis (Å), angle (degrees), height (Å) relative to its Cα.
 # α helix after Arnott & Dover (1967); the side chains are a mean one. The same for a β strand, which turns by 180°.
@@ -34,14 +35,6 @@ _RESIDUE = {"helix": _HELIX_RESIDUE, "strand": _STRAND_RESIDUE}
 
 _RING_HEIGHT_A = 37.5
 _FOLD = 7
-
-
-@dataclass(frozen=True)
-class Atoms:
-    """Elements and positions, xyz in Å, of n atoms."""
-
-    elements: tuple[str, ...]
-    position_A: Float[np.ndarray, "n 3"]
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,9 @@
 """A specimen: the Coulomb potential of a particle above that of the ice it displaces, and its projections."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import gemmi
 import mrcfile
 import numpy as np
 import torch
@@ -14,12 +12,14 @@ from torch import Tensor
 from torch_fourier_slice import extract_central_slices_rfft_3d
 from torch_fourier_slice.volume_utils import separable_sinc2_correction
 
+from restore.atoms import Atoms
 from restore.errors import UserError
 from restore.fourier import soft_lowpass
-from restore.simulation.phantom import Atoms, barrel_atoms
+from restore.io.models import is_model, read_atoms
+from restore.potential import VOLT_A3_PER_SCATTERING_A, ScatteringDensity
+from restore.simulation.phantom import barrel_atoms
 from restore.symmetry import from_euler_deg
 
-VOLT_A3_PER_SCATTERING_A = 47.878  # h²/(2π m e), from an electron scattering factor (Å) to volts × Å³
 WATER_V = 4.57  # mean inner potential of vitreous water at 0.94 g/cm³, by the same scattering factors
 PROTEIN_ABOVE_WATER_V = 2.5
 VOLUME_PER_ATOM_A3 = 17.0  # protein 133 Å3 and 7.8 atoms (without hydrogen) per residue; nucleic acid is within a tenth
@@ -68,7 +68,7 @@ def load_specimen(name: str, pixel_size_A: float) -> Specimen:
     ending = endings[-1] if endings else ""
     if ending in {".mrc", ".map", ".ccp4"}:
         return from_map(path, pixel_size_A)
-    if ending in {".pdb", ".ent", ".cif", ".mmcif"}:
+    if is_model(path):
         return from_model(path, pixel_size_A)
     raise UserError(
         f'the specimen "{name}" is no kind that is known',
@@ -91,7 +91,8 @@ def from_model(path: Path, pixel_size_A: float) -> Specimen:
 
     Hydrogens scatter where the file has them; their place is not made up where it has not.
     """
-    return _specimen(_read_atoms(path), pixel_size_A, path.name, "C1")
+    atoms = read_atoms(path)
+    return _specimen(Atoms(atoms.elements, atoms.position_A), pixel_size_A, path.name, "C1")
 
 
 def from_map(path: Path, pixel_size_A: float) -> Specimen:
@@ -139,31 +140,6 @@ def relion_rotations(euler_deg: Float[np.ndarray, "n 3"]) -> Float[Tensor, "n 3 
     return torch.from_numpy(np.asarray(matrices, dtype=np.float32).reshape(-1, 3, 3))
 
 
-def _read_atoms(path: Path) -> Atoms:
-    if not path.is_file():
-        raise UserError("there is no such file", where=path, wanted="an atomic model (PDB or mmCIF) was asked for")
-    try:
-        structure = gemmi.read_structure(str(path))
-    except (RuntimeError, ValueError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"this cannot be read as an atomic model ({error})", where=path, wanted="a PDB or mmCIF file"
-        ) from error
-    if len(structure) > 0:
-        structure.remove_waters()
-    sites = list(_sites(structure[0])) if len(structure) > 0 else []
-    if not sites:
-        raise UserError("there are no atoms in it", where=path, wanted="a PDB or mmCIF file with coordinates is needed")
-    elements, position_A = zip(*sites, strict=True)
-    return Atoms(elements, np.array(position_A))
-
-
-def _sites(model: gemmi.Model) -> Iterator[tuple[str, list[float]]]:
-    """The element and place of each atom, one of each set of alternatives."""
-    for each in model.all():
-        if each.atom.altloc in {"\0", "A"}:
-            yield each.atom.element.name, each.atom.pos.tolist()
-
-
 def _specimen(atoms: Atoms, pixel_size_A: float, name: str, symmetry: str) -> Specimen:
     """The potential of the atoms minus that of the water they displace (a Gaussian of 17 Å³ each), in volts.
 
@@ -183,25 +159,15 @@ def _specimen(atoms: Atoms, pixel_size_A: float, name: str, symmetry: str) -> Sp
 
 
 def _scattering_density(atoms: Atoms, side: int, pixel_size_A: float, blur_A2: float) -> Float[Tensor, "d d d"]:
-    """Electron scattering length density (z, y, x) of centred atoms less the water's, in 1/Å², blurred by a B factor.
-
-    Scattering factors are those of the International Tables (c4322, through gemmi).
-    """
-    calculator, length_A = gemmi.DensityCalculatorE(), side * pixel_size_A
-    calculator.grid.spacegroup = gemmi.SpaceGroup("P1")
-    calculator.grid.set_unit_cell(gemmi.UnitCell(length_A, length_A, length_A, 90, 90, 90))
-    calculator.grid.set_size(side, side, side)
-    calculator.blur = blur_A2
-    atom, water_A2 = gemmi.Atom(), 4 * np.pi * VOLUME_PER_ATOM_A3 ** (2 / 3)
+    """Electron scattering length density (z, y, x) of centred atoms less the water's, in 1/Å², blurred by a B factor."""
+    middle_A, length_A = pixel_size_A * (side // 2), side * pixel_size_A
+    density = ScatteringDensity((side,) * 3, (length_A,) * 3, blur_A2)
+    density.add_atoms(atoms, (-middle_A,) * 3)
+    heavy = np.array([element not in {"H", "D"} for element in atoms.elements])
     water_A = -WATER_V * VOLUME_PER_ATOM_A3 / VOLT_A3_PER_SCATTERING_A
-    atom.occ = 1.0
-    for element, position_A in zip(atoms.elements, atoms.position_A + pixel_size_A * (side // 2), strict=True):
-        atom.element, atom.pos, atom.b_iso = gemmi.Element(element), gemmi.Position(*position_A), 0.0
-        calculator.add_atom_density_to_grid(atom)
-        if not atom.element.is_hydrogen:
-            atom.b_iso = water_A2
-            calculator.add_c_contribution_to_grid(atom, water_A)
-    return torch.from_numpy(np.array(calculator.grid.array, dtype=np.float32)).permute(2, 1, 0)
+    water_A2 = 4 * np.pi * VOLUME_PER_ATOM_A3 ** (2 / 3)
+    density.add_gaussians(atoms.position_A[heavy] + middle_A, water_A, water_A2)
+    return density.array()
 
 
 def _frequency_per_A(side: int, pixel_size_A: float) -> Float[Tensor, "d d kx"]:
