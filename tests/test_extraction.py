@@ -9,6 +9,8 @@ import mrcfile
 import numpy as np
 import pytest
 
+from cryosparc_files import save
+from cryosparc_files import table as cryosparc_table
 from restore.errors import UserError
 from restore.extraction.finding import as_named, counterparts
 from restore.extraction.relion import is_installed, relion_windows
@@ -249,6 +251,46 @@ def test_the_header_tells_the_pixel_size_where_the_table_has_only_the_movies(pro
     raw, _ = images_of(project)
     particles = read_particles(extract(project / "run_data.star", raw, project / "out", SETTINGS))
     np.testing.assert_allclose(particles.image_pixel_size_A, 1.5)
+
+
+def test_images_whose_phases_are_flipped_are_marked(project):
+    raw, _ = images_of(project)
+    for flipped in (True, False):
+        star = extract(project / "run_data.star", replace(raw, phases_flipped=flipped), project / "out", SETTINGS)
+        assert (read_particles(star).phases_flipped is not None) is flipped
+    assert read_star(project / "out/particles.star").block("particles").rows[0][:-1] == particle_block().rows[0]
+
+
+def test_particles_of_cryosparc_are_listed_for_relion(project):
+    """Fractions of the micrograph become pixels, and poses, shifts, CTF and half sets are those of the same record."""
+    count = len(COORDINATES)
+    inside = np.clip(np.array(COORDINATES), 1, 100).astype(np.float32)
+    columns = {
+        "uid": np.arange(count, dtype="<u8"),
+        "alignments3D/pose": np.random.default_rng(0).normal(size=(count, 3)).astype("<f4"),
+        "alignments3D/shift": np.full((count, 2), 1.5, "<f4"),
+        "alignments3D/split": np.arange(count, dtype="<u4") % 2,
+        "blob/psize_A": np.full(count, 3.0, "<f4"),
+        "location/micrograph_path": np.array(["Micrographs/a.mrc", "Micrographs/b.mrc"] * 3, "S"),
+        "location/micrograph_shape": np.array([SHAPE] * count, "<u4"),
+        "location/micrograph_psize_A": np.full(count, 1.5, "<f4"),
+        "location/center_x_frac": inside[:, 0] / SHAPE[1],
+        "location/center_y_frac": inside[:, 1] / SHAPE[0],
+    }
+    for name, value in {"df1_A": 12000, "df2_A": 11000, "df_angle_rad": 0.5, "accel_kv": 300, "cs_mm": 2.7}.items():
+        columns[f"ctf/{name}"] = np.full(count, value, "<f4")
+    columns["ctf/amp_contrast"] = np.full(count, 0.1, "<f4")
+    save(project / "particles.cs", cryosparc_table(columns))
+    raw, _ = images_of(project)
+    before = read_particles(project / "particles.cs")
+    after = read_particles(extract(project / "particles.cs", raw, project / "out", SETTINGS))
+    np.testing.assert_allclose((before.rotations.inv() * after.rotations).magnitude(), 0, atol=1e-6)
+    np.testing.assert_allclose(after.coordinates_px, before.coordinates_px, atol=1e-5)
+    np.testing.assert_allclose(after.origins_A, before.origins_A, atol=1e-5)
+    np.testing.assert_allclose(after.image_pixel_size_A, 1.5)
+    assert after.half_sets.tolist() == before.half_sets.tolist()
+    assert after.ctfs[0].defocus_angle_deg == pytest.approx(before.ctfs[0].defocus_angle_deg, abs=1e-5)
+    assert after.ctfs[0].voltage_kV == 300 and after.ctfs[0].amplitude_contrast == pytest.approx(0.1)
 
 
 # Which image belongs to a micrograph

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from restore.errors import UserError
 from restore.extraction.relion import is_installed, relion_windows
-from restore.extraction.tables import ParticleTable, listed, pixel_sizes_A, read_table, with_ctfs
+from restore.extraction.tables import ParticleTable, listed, pixel_sizes_A, read_table, with_ctfs, with_phases_flipped
 from restore.extraction.windows import (
     ExtractionSettings,
     beyond_edges,
@@ -50,12 +50,15 @@ class Images:
     """The image of each micrograph by the name that particles give it (`restore.extraction.finding`).
 
     ``raw`` are the raw ones of the same names, whose backgrounds normalise where the settings say "raw". ``ctfs`` are
-    used where the table of particles has no defocus, as after picking.
+    used where the table of particles has no defocus, as after picking. ``phases_flipped`` says of ``paths`` that they
+    were multiplied by the sign of the CTF, as ``restore denoise`` leaves them without ``--flip_phases_back``: the new
+    table then says so too.
     """
 
     paths: Mapping[str, Path]
     raw: Mapping[str, Path] | None = None
     ctfs: Mapping[str, CTFParameters] | None = None
+    phases_flipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class _Job:
 def extract(
     particles: Path, images: Images, folder: Path, settings: ExtractionSettings, watch: Watch | None = None
 ) -> Path:
-    """Cut every particle of a STAR file out of ``images``; the path of the table that lists them comes back.
+    """Cut every particle of a STAR or ``.cs`` file out of ``images``; the path of the table that lists them comes back.
 
     ``folder`` gets a stack for each micrograph and ``particles.star``, which has the rows of the input in the same
     order with all their columns (orientations, origins, CTF, half sets, micrograph names); only the images and their
@@ -87,6 +90,7 @@ def extract(
         Something is missing or does not fit, before anything is written; later, an image that cannot be used.
     """
     table = with_ctfs(read_table(particles), images.ctfs)
+    table = with_phases_flipped(table) if images.phases_flipped else table
     jobs = _jobs(table, images, folder, settings)
     require_writable(folder, 4 * settings.image_px**2 * len(table.micrograph_names))
     with_relion = settings.engine == "relion" or (settings.engine == "auto" and is_installed())

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from restore.errors import UserError
 from restore.extraction.windows import ExtractionSettings
+from restore.io.particle_star import particle_star
+from restore.io.particles import is_cryosparc, read_particles
 from restore.io.star import Block, StarFile, read_star
 from restore.micrograph import CTFParameters
 
 MICROGRAPH, IMAGE, OPTICS = "rlnMicrographName", "rlnImageName", "rlnOpticsGroup"
 COORDINATES = ("rlnCoordinateX", "rlnCoordinateY")
 ORIGINS_A, ORIGINS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
+PHASES_FLIPPED = "rlnCtfDataArePhaseFlipped"
 DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
 MICROGRAPH_PIXEL, MOVIE_PIXEL = "rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize"
 _WANTED = "Particles are cut out at their coordinates"
@@ -49,12 +52,14 @@ class ParticleTable:
 def read_table(path: Path) -> ParticleTable:
     """The particles of a STAR file: coordinates and micrographs are needed, all else is kept as it is.
 
+    Those of a ``.cs`` or ``.csg`` file become a STAR file first (`restore.io.particle_star`).
+
     Raises
     ------
     UserError
         The file is missing or wrong, has no such table or no rows, or a coordinate is no number.
     """
-    star = read_star(path)
+    star = particle_star(read_particles(path)) if is_cryosparc(path) else read_star(path)
     needed = (MICROGRAPH, *COORDINATES)
     fitting = [block for block in star.blocks if set(needed) <= set(block.columns)]
     if not fitting:
@@ -116,6 +121,13 @@ def with_ctfs(table: ParticleTable, ctfs: Mapping[str, CTFParameters] | None) ->
         if name in DEFOCUS or column.any():
             block = block.with_column(name, [f"{value:.6f}" for value in column])
     return replace(table, block=block, star=table.star.with_block(block))
+
+
+def with_phases_flipped(table: ParticleTable) -> ParticleTable:
+    """The table that says that its images were multiplied by the sign of their CTF."""
+    block = table.optics or table.block
+    star = table.star.with_block(block.with_column(PHASES_FLIPPED, ["1"] * len(block.rows)))
+    return replace(table, star=star, block=star.block(table.block.name) or table.block)
 
 
 def listed(
