@@ -50,8 +50,8 @@ class ScatteringDensity:
     def __init__(self, shape: Grid, cell_zyx_A: Point, blur_A2: float) -> None:
         self._calculator = gemmi.DensityCalculatorE()
         self._calculator.grid.spacegroup = gemmi.SpaceGroup("P1")
-        self._calculator.grid.set_unit_cell(gemmi.UnitCell(*reversed(cell_zyx_A), 90, 90, 90))
-        self._calculator.grid.set_size(*reversed(shape))
+        self._calculator.grid.set_unit_cell(gemmi.UnitCell(cell_zyx_A[2], cell_zyx_A[1], cell_zyx_A[0], 90, 90, 90))
+        self._calculator.grid.set_size(shape[2], shape[1], shape[0])
         self._calculator.blur = blur_A2
         self._calculator.cutoff = _CUTOFF_A2
 

@@ -7,14 +7,23 @@ import re
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from restore.allocator import keep_heap
+from restore.cli.fsc_model import run_against_model
+from restore.cli.maps import (
+    crossing_words,
+    output_paths,
+    read_mask,
+    refuse_other_shape,
+    refuse_voxel,
+    sides,
+    voxel_size_zyx_A,
+    voxel_words,
+)
 from restore.cli.options import add_settings, settings_from
-from restore.errors import UsageError, UserError
+from restore.errors import UsageError
 from restore.evaluation.fsc import FSC, FSCSettings, Voxel, half_map_fsc
-from restore.io.atomic import require_writable, write_text
+from restore.io.atomic import write_text
 from restore.io.maps import MapHeader, read_map, read_map_header
 from restore.io.star import write_star
 from restore.provenance import as_json, provenance
@@ -30,10 +39,30 @@ _DENOISED = re.compile(r"restore \S+ denoised\b")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore fsc``."""
     group = parser.add_argument_group("input (MRC volumes, images or stacks of images)")
-    group.add_argument("half1", type=Path, help="first half map or image")
-    group.add_argument("half2", type=Path, help="second half map or image")
+    group.add_argument("half1", type=Path, help="first half map or image; with --model a map")
     group.add_argument(
-        "--mask", type=Path, metavar="MASK", help="soft mask, from 0 (solvent) to 1; adds the correction"
+        "half2",
+        type=Path,
+        nargs="?",
+        help="second half map or image; with --model it may be left out, else the mean of both is compared",
+    )
+    group.add_argument(
+        "--model",
+        type=Path,
+        metavar="MODEL",
+        help="atomic model fitted into the map (PDB or mmCIF): compare the map with its density, not half with half",
+    )
+    group.add_argument(
+        "--model_bfactors",
+        choices=("file", "none"),
+        default="file",
+        help="B factors of the model's atoms: those of the file (default), or none, all atoms as sharp",
+    )
+    group.add_argument(
+        "--mask",
+        type=Path,
+        metavar="MASK",
+        help="soft mask, from 0 (solvent) to 1; adds the curve under it, and between halves its correction",
     )
     group.add_argument("--pixel_size", type=float, metavar="X", help="voxel size in Å, whatever the headers say")
     kinds = group.add_mutually_exclusive_group()
@@ -55,11 +84,13 @@ def run(namespace: argparse.Namespace) -> int:
     settings = settings_from(namespace, FSCSettings)
     keep_heap()
     _refuse_wrong_use(namespace, settings)
-    written = _output_paths(namespace.output, namespace.overwrite)
+    if namespace.model is not None:
+        return run_against_model(namespace)
+    written = output_paths(namespace.output, ".star", [".png", ".settings.json"], namespace.overwrite)
     headers = [read_map_header(path, namespace.kind) for path in (namespace.half1, namespace.half2)]
-    _refuse_other_shape(headers[0], headers[1])
-    voxel_A = _voxel_size_zyx_A(headers, namespace.pixel_size)
-    mask = _read_mask(namespace.mask, headers[0]) if namespace.mask else None
+    refuse_other_shape(headers[0], headers[1])
+    voxel_A = voxel_size_zyx_A(headers, namespace.pixel_size)
+    mask = read_mask(namespace.mask, headers[0]) if namespace.mask else None
     _warn_of_what_halves_share(headers)
     first, second = (torch.from_numpy(read_map(header)) for header in headers)
     fsc = half_map_fsc(first, second, voxel_A, settings, mask)
@@ -82,75 +113,13 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def _refuse_wrong_use(namespace: argparse.Namespace, settings: FSCSettings) -> None:
-    if namespace.pixel_size is not None and not 0 < namespace.pixel_size < math.inf:
-        raise UsageError(f"--pixel_size is {namespace.pixel_size:g}", wanted="A voxel has a size above 0 Å")
+    refuse_voxel(namespace.pixel_size)
+    if namespace.model is None and namespace.half2 is None:
+        raise UsageError("one map is given", wanted="Two halves are needed", do="give the other half, or --model")
     if not 0 < settings.randomize_at_fsc <= 1:
         raise UsageError(
             f"--randomize_at_fsc is {settings.randomize_at_fsc:g}", wanted="A correlation from 0 to 1 is needed"
         )
-
-
-def _output_paths(star: Path | None, overwrite: bool) -> list[Path]:
-    """The STAR file, the figure and the record of a run; none of them there yet, unless they may be replaced."""
-    if star is None:
-        return []
-    if star.suffix.lower() != ".star":
-        raise UsageError(f'"{star}" is no name of a STAR file', wanted="The name must end in .star")
-    paths = [star, star.with_suffix(".png"), star.with_suffix(".settings.json")]
-    require_writable(star.parent)
-    for path in paths:
-        if path.exists() and not overwrite:
-            raise UserError("the file is there already", where=path, do="give another --output, or --overwrite")
-    return paths
-
-
-def _refuse_other_shape(first: MapHeader, other: MapHeader) -> None:
-    if first.shape != other.shape:
-        found = f"it has {_sides(other)}, and {first.path} has {_sides(first)}"
-        raise UserError(found, where=other.path, wanted="Both must have one shape", do="check the names")
-
-
-def _sides(header: MapHeader) -> str:
-    n, z, y, x = header.shape
-    if n > 1:
-        return f"{n} images of {x} x {y} pixels"
-    return f"{x} x {y} pixels" if z == 1 else f"{x} x {y} x {z} voxels"
-
-
-def _voxel_size_zyx_A(headers: list[MapHeader], given_A: float | None) -> Voxel:
-    """The voxel size to compute with: the one given, else that of the headers, the first's where they differ."""
-    if given_A is not None:
-        return (given_A, given_A, given_A)
-    known = [header for header in headers if header.voxel_size_zyx_A]
-    sizes = [header.voxel_size_zyx_A for header in known if header.voxel_size_zyx_A]
-    if not known:
-        raise UserError("its header has no voxel size", where=headers[0].path, do="give --pixel_size in Å")
-    if any(abs(one - other) > 0.01 * one for one, other in zip(sizes[0], sizes[-1], strict=True)):
-        words = (
-            "%s has voxels of %s Å and %s of %s Å in their headers; the first is taken (--pixel_size overrules both)"
-        )
-        log.warning(words, known[0].path, _voxel_words(sizes[0]), known[-1].path, _voxel_words(sizes[-1]))
-    return sizes[0]
-
-
-def _voxel_words(voxel_zyx_A: Voxel) -> str:
-    """One number where the axes agree, else x, y and z."""
-    smallest, largest = min(voxel_zyx_A), max(voxel_zyx_A)
-    same = largest - smallest < 1e-3 * largest
-    return f"{largest:.5g}" if same else " x ".join(f"{each:.5g}" for each in reversed(voxel_zyx_A))
-
-
-def _read_mask(path: Path, half: MapHeader) -> Float[Tensor, "z y x"]:
-    header = read_map_header(path, "volume")
-    if header.shape[1:] != half.shape[1:]:
-        found = f"the mask has {_sides(header)}, and {half.path} has {_sides(half)}"
-        raise UserError(found, where=path, wanted="A mask must have the shape of what it masks", do="resample it")
-    mask = torch.from_numpy(read_map(header))[0]
-    lowest, highest = float(mask.min()), float(mask.max())
-    if lowest < -1e-4 or highest > 1 + 1e-4:
-        found = f"its values go from {lowest:g} to {highest:g}"
-        raise UserError(found, where=path, wanted="A mask lies between 0 and 1", do="make it with relion_mask_create")
-    return mask
 
 
 def _warn_of_what_halves_share(headers: list[MapHeader]) -> None:
@@ -169,20 +138,13 @@ def _summary(fsc: FSC, headers: list[MapHeader], voxel_A: Voxel, settings: FSCSe
     shells = "rings" if headers[0].shape[1] == 1 else "shells"
     width_A = 1 / float(fsc.frequency_per_A[1])
     lines = [
-        f"{headers[0].path} and {headers[1].path}: {_sides(headers[0])}, {_voxel_words(voxel_A)} Å each; "
+        f"{headers[0].path} and {headers[1].path}: {sides(headers[0])}, {voxel_words(voxel_A)} Å each; "
         f"{len(fsc.frequency_per_A)} {shells}, 1/{width_A:.4g} Å wide",
         f"{'falls under':<14}{'0.5':>12}{'0.143':>12}",
     ]
     names = [name for name in fsc.curves if name != "randomised"]
-    lines += [f"{name:<14}{_crossing(fsc, name, 0.5):>12}{_crossing(fsc, name, 0.143):>12}" for name in names]
+    lines += [f"{name:<14}{crossing_words(fsc, name, 0.5):>12}{crossing_words(fsc, name, 0.143):>12}" for name in names]
     return "\n".join(lines + _remarks(fsc, settings, masked, shells.removesuffix("s")))
-
-
-def _crossing(fsc: FSC, name: str, threshold: float) -> str:
-    crossing_A = fsc.crossing_A(fsc.curves[name], threshold)
-    if crossing_A is None:
-        return "nowhere"
-    return "at once" if math.isinf(crossing_A) else f"{crossing_A:.2f} Å"
 
 
 def _remarks(fsc: FSC, settings: FSCSettings, masked: bool, shell: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Atomic models: PDB and mmCIF files, gzipped or not."""
 
+import math
 from pathlib import Path
 
 import gemmi
@@ -31,6 +32,16 @@ def read_atoms(path: Path) -> Atoms:
     UserError
         There is no such file, it cannot be read as a model, it holds no atoms, or places that are no numbers.
     """
+    atoms = [each.atom for each in read_structure(path)[0].all()]
+    position_A = np.array([atom.pos.tolist() for atom in atoms])
+    bfactor_A2 = np.nan_to_num(np.array([atom.b_iso for atom in atoms]))
+    return Atoms(
+        tuple(atom.element.name for atom in atoms), position_A, bfactor_A2, np.array([atom.occ for atom in atoms])
+    )
+
+
+def read_structure(path: Path) -> gemmi.Structure:
+    """The file as gemmi reads it, without waters and all alternatives but the first; raises what ``read_atoms`` does."""
     if not path.is_file():
         raise UserError("there is no such file", where=path, wanted="an atomic model (PDB or mmCIF) was asked for")
     try:
@@ -39,25 +50,20 @@ def read_atoms(path: Path) -> Atoms:
         raise UserError(
             f"this cannot be read as an atomic model ({error})", where=path, wanted="a PDB or mmCIF file"
         ) from error
-    atoms = _atoms(structure)
-    if not atoms:
+    _thin_out(structure)
+    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
         raise UserError("there are no atoms in it", where=path, wanted="a PDB or mmCIF file with coordinates is needed")
-    position_A = np.array([atom.pos.tolist() for atom in atoms])
-    if not np.isfinite(position_A).all():
+    if not all(math.isfinite(sum(each.atom.pos.tolist())) for each in structure[0].all()):
         raise UserError("some of its atoms have no place", where=path, wanted="Every coordinate must be a number")
-    bfactor_A2 = np.nan_to_num(np.array([atom.b_iso for atom in atoms]))
-    return Atoms(
-        tuple(atom.element.name for atom in atoms), position_A, bfactor_A2, np.array([atom.occ for atom in atoms])
-    )
+    return structure
 
 
-def _atoms(structure: gemmi.Structure) -> list[gemmi.Atom]:
-    """The atoms of the first model; the structure loses its waters and all alternatives but the first."""
+def _thin_out(structure: gemmi.Structure) -> None:
+    """Take off waters and all alternatives but the first, which counts whole."""
     if len(structure) == 0:
-        return []
+        return
     structure.remove_waters()
     for each in structure[0].all():
         if each.atom.altloc != "\0":
             each.atom.occ = 1.0
     structure.remove_alternative_conformations()
-    return [each.atom for each in structure[0].all()]

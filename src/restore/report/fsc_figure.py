@@ -1,9 +1,12 @@
 """A Fourier shell correlation as a figure."""
 
 import math
+from collections.abc import Mapping, Sequence
 
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from restore.evaluation.fsc import FSC
 from restore.report.axes import Axis, resolution_ticks
@@ -15,6 +18,7 @@ _LOOKS = {  # told apart by colour-blind readers (Okabe & Ito), and by their das
     "randomised": ("#d55e00", "--", 1.2),
     "corrected": ("#0072b2", "-", 2.0),
 }
+_COLOURS = ("#0072b2", "#d55e00", "#e69f00", "#009e73", "#cc79a7")
 _NAMES = {"randomised": "masked, phases random"}
 
 
@@ -22,6 +26,13 @@ def fsc_figure(fsc: FSC, title: str) -> Figure:
     """All curves against spatial frequency, both thresholds, and where the best curve crosses them, in Å."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
+    draw_fsc(axes, fsc)
+    axes.set_title(title, fontsize=10)
+    return figure
+
+
+def draw_fsc(axes: Axes, fsc: FSC) -> None:
+    """The same into axes that there are."""
     frequency = fsc.frequency_per_A.numpy()
     for name, curve in fsc.curves.items():
         colour, dashes, width = _LOOKS[name]
@@ -30,8 +41,38 @@ def fsc_figure(fsc: FSC, title: str) -> Figure:
         )
     for threshold in _THRESHOLDS:
         _mark(axes, fsc, threshold)
-    _dress(axes, fsc, title)
+    _dress(axes, fsc.frequency_per_A, list(fsc.curves.values()))
+
+
+def map_model_figure(curves: Mapping[str, FSC], title: str) -> Figure:
+    """The FSC of one or several maps with a model, each with where it crosses 0.5: under the mask where there is one.
+
+    The curves without the mask are drawn thinner and dashed beside those under it.
+    """
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.axhline(0.5, color="black", linewidth=0.6, linestyle=":")
+    end = max((fsc.frequency_per_A for fsc in curves.values()), key=lambda frequency: float(frequency[-1]))
+    for index, (name, fsc) in enumerate(curves.items()):
+        colour, frequency = _COLOURS[index % len(_COLOURS)], fsc.frequency_per_A.numpy()
+        curve = fsc.unmasked if fsc.masked is None else fsc.masked
+        crossing_A = fsc.crossing_A(curve, 0.5)
+        label = f"{name}: {_said(crossing_A)}"
+        axes.plot(frequency, curve.numpy(), color=colour, linewidth=2, label=label)
+        if fsc.masked is not None:
+            axes.plot(frequency, fsc.unmasked.numpy(), "--", color=colour, linewidth=1, label="    without the mask")
+        if crossing_A is not None and math.isfinite(crossing_A):
+            axes.plot([1 / crossing_A], [0.5], "o", color=colour, markersize=5)
+    drawn = [curve for fsc in curves.values() for curve in fsc.curves.values()]
+    _dress(axes, end, drawn)
+    axes.set_title(title, fontsize=10)
     return figure
+
+
+def _said(crossing_A: float | None) -> str:
+    if crossing_A is None:
+        return "never under 0.5"
+    return "under 0.5 at once" if math.isinf(crossing_A) else f"{crossing_A:.2f} Å at 0.5"
 
 
 def _mark(axes: Axes, fsc: FSC, threshold: float) -> None:
@@ -46,16 +87,15 @@ def _mark(axes: Axes, fsc: FSC, threshold: float) -> None:
     axes.annotate(words, (1 / crossing_A, threshold), (5, 4), textcoords="offset points", fontsize=9)
 
 
-def _dress(axes: Axes, fsc: FSC, title: str) -> None:
-    end = float(fsc.frequency_per_A[-1])
+def _dress(axes: Axes, frequency_per_A: Float[Tensor, "shells"], curves: Sequence[Float[Tensor, "shells"]]) -> None:
+    end = float(frequency_per_A[-1])
     ticks = resolution_ticks(Axis(0, end), 0.06)
     axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks])
     axes.set_xlim(0, end)
-    axes.set_ylim(min(-0.05, *(float(curve.min()) - 0.02 for curve in fsc.curves.values())), 1.02)
+    axes.set_ylim(min(-0.05, *(float(curve.min()) - 0.02 for curve in curves)), 1.02)
     axes.axhline(0, color="black", linewidth=0.5)
     axes.set_xlabel("resolution, Å")
     axes.set_ylabel("correlation")
-    axes.set_title(title, fontsize=10)
     axes.legend(frameon=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -161,8 +161,8 @@ def _specimen(atoms: Atoms, pixel_size_A: float, name: str, symmetry: str) -> Sp
 def _scattering_density(atoms: Atoms, side: int, pixel_size_A: float, blur_A2: float) -> Float[Tensor, "d d d"]:
     """Electron scattering length density (z, y, x) of centred atoms less the water's, in 1/Å², blurred by a B factor."""
     middle_A, length_A = pixel_size_A * (side // 2), side * pixel_size_A
-    density = ScatteringDensity((side,) * 3, (length_A,) * 3, blur_A2)
-    density.add_atoms(atoms, (-middle_A,) * 3)
+    density = ScatteringDensity((side, side, side), (length_A, length_A, length_A), blur_A2)
+    density.add_atoms(atoms, (-middle_A, -middle_A, -middle_A))
     heavy = np.array([element not in {"H", "D"} for element in atoms.elements])
     water_A = -WATER_V * VOLUME_PER_ATOM_A3 / VOLT_A3_PER_SCATTERING_A
     water_A2 = 4 * np.pi * VOLUME_PER_ATOM_A3 ** (2 / 3)

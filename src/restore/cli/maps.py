@@ -1,0 +1,111 @@
+"""What the commands that take maps share: checks of shapes, voxels, masks and outputs, and words for them."""
+
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from restore.errors import UsageError, UserError
+from restore.evaluation.fsc import FSC, Voxel
+from restore.io.atomic import require_writable
+from restore.io.maps import MapHeader, read_map, read_map_header
+
+log = logging.getLogger(__name__)
+
+
+def output_paths(table: Path | None, ending: str, others: Sequence[str], overwrite: bool) -> list[Path]:
+    """The result of this ending and the files beside it, none there yet unless they may be replaced; nothing for no result."""
+    if table is None:
+        return []
+    if table.suffix.lower() != ending:
+        kind = "a STAR file" if ending == ".star" else "an MRC map"
+        raise UsageError(f'"{table}" is no name of {kind}', wanted=f"The name must end in {ending}")
+    paths = [table, *(table.with_name(f"{table.stem}{other}") for other in others)]
+    require_writable(table.parent)
+    refuse_existing(paths, overwrite)
+    return paths
+
+
+def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
+    """UserError where one of these is there already and may not be replaced."""
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise UserError("the file is there already", where=path, do="give another --output, or --overwrite")
+
+
+def refuse_voxel(given_A: float | None) -> None:
+    """UsageError where the voxel size that was typed can be none."""
+    if given_A is not None and not 0 < given_A < math.inf:
+        raise UsageError(f"--pixel_size is {given_A:g}", wanted="A voxel has a size above 0 Å")
+
+
+def refuse_other_shape(first: MapHeader, other: MapHeader) -> None:
+    """UserError where two maps have not one shape."""
+    if first.shape != other.shape:
+        found = f"it has {sides(other)}, and {first.path} has {sides(first)}"
+        raise UserError(found, where=other.path, wanted="Both must have one shape", do="check the names")
+
+
+def volume_header(path: Path) -> MapHeader:
+    """The header of a map that must be a volume. UserError where it is an image."""
+    header = read_map_header(path, "volume")
+    if header.shape[1] == 1:
+        raise UserError("it is an image", where=path, wanted="A volume is needed", do="check the name")
+    return header
+
+
+def sides(header: MapHeader) -> str:
+    """The shape of a map in words."""
+    n, z, y, x = header.shape
+    if n > 1:
+        return f"{n} images of {x} x {y} pixels"
+    return f"{x} x {y} pixels" if z == 1 else f"{x} x {y} x {z} voxels"
+
+
+def voxel_size_zyx_A(headers: Sequence[MapHeader], given_A: float | None) -> Voxel:
+    """The voxel size to compute with: the one given, else that of the headers, the first's where they differ."""
+    if given_A is not None:
+        return (given_A, given_A, given_A)
+    known = [header for header in headers if header.voxel_size_zyx_A]
+    sizes = [header.voxel_size_zyx_A for header in known if header.voxel_size_zyx_A]
+    if not known:
+        raise UserError("its header has no voxel size", where=headers[0].path, do="give --pixel_size in Å")
+    if any(abs(one - other) > 0.01 * one for one, other in zip(sizes[0], sizes[-1], strict=True)):
+        words = (
+            "%s has voxels of %s Å and %s of %s Å in their headers; the first is taken (--pixel_size overrules both)"
+        )
+        log.warning(words, known[0].path, voxel_words(sizes[0]), known[-1].path, voxel_words(sizes[-1]))
+    return sizes[0]
+
+
+def voxel_words(voxel_zyx_A: Voxel) -> str:
+    """One number where the axes agree, else x, y and z."""
+    smallest, largest = min(voxel_zyx_A), max(voxel_zyx_A)
+    same = largest - smallest < 1e-3 * largest
+    return f"{largest:.5g}" if same else " x ".join(f"{each:.5g}" for each in reversed(voxel_zyx_A))
+
+
+def read_mask(path: Path, half: MapHeader) -> Float[Tensor, "z y x"]:
+    """A mask for this map. UserError where it has another shape, or values outside 0 to 1."""
+    header = read_map_header(path, "volume")
+    if header.shape[1:] != half.shape[1:]:
+        found = f"the mask has {sides(header)}, and {half.path} has {sides(half)}"
+        raise UserError(found, where=path, wanted="A mask must have the shape of what it masks", do="resample it")
+    mask = torch.from_numpy(read_map(header))[0]
+    lowest, highest = float(mask.min()), float(mask.max())
+    if lowest < -1e-4 or highest > 1 + 1e-4:
+        found = f"its values go from {lowest:g} to {highest:g}"
+        raise UserError(found, where=path, wanted="A mask lies between 0 and 1", do="make it with relion_mask_create")
+    return mask
+
+
+def crossing_words(fsc: FSC, name: str, threshold: float) -> str:
+    """Where a curve falls under a threshold, in words for a table."""
+    crossing_A = fsc.crossing_A(fsc.curves[name], threshold)
+    if crossing_A is None:
+        return "nowhere"
+    return "at once" if math.isinf(crossing_A) else f"{crossing_A:.2f} Å"
