@@ -1,105 +1,71 @@
-"""Particles and their images as a RELION STAR file, wherever they were read from."""
+"""Particles of any file as RELION's STAR file."""
 
 import warnings
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
 
-from restore.errors import UserError
-from restore.io.particle_images import ParticleImages
-from restore.io.relion_particles import (
-    COORDINATES,
-    EULER,
-    HALF,
-    IMAGE,
-    MICROGRAPH,
-    OPTICS,
-    ORIGINS_A,
-    PHASE_SHIFT,
-    PHASES_FLIPPED,
-    PREMULTIPLIED,
-)
+from restore.io.particle_records import Particles
 from restore.io.star import Block, StarFile
-from restore.micrograph import CTFParameters
 
-_MICROSCOPE = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
-_DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
+_DECIMALS = 6
+_DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift")
 
 
-def particle_star(images: ParticleImages) -> StarFile:
-    """A file of RELION 3.1 that names these images, with their orientations, shifts, half sets and CTFs.
+def particle_star(particles: Particles) -> StarFile:
+    """The particles as RELION 3.1 lists them: an optics table, and what the record holds, in its order.
 
-    Particles of one microscope setting become one optics group. Images are named by their absolute paths.
-
-    Raises
-    ------
-    UserError
-        The images' contrast is not the same in all (cryoSPARC's ``blob/sign``), which RELION cannot say.
+    A group of optics is what has one microscope (voltage, Cs, amplitude contrast) and one pixel size. Identifiers and
+    signs of contrast, for which RELION has no columns, are left out.
     """
-    particles = images.particles
-    if particles.contrast_signs is not None and (particles.contrast_signs < 0).any():
-        found = "some of its images have their contrast inverted (blob/sign is -1)"
-        raise UserError(found, where=particles.source, wanted="RELION cannot say so", do="extract them again")
-    settings = [_settings(each) for each in particles.ctfs] if particles.ctfs else [()] * len(particles)
-    groups = list(dict.fromkeys(settings))
-    columns = {IMAGE: _names(images), OPTICS: [str(groups.index(each) + 1) for each in settings]}
-    if particles.micrograph_names is not None:
-        columns[MICROGRAPH] = list(particles.micrograph_names)
-    columns |= _numbers(COORDINATES, particles.coordinates_px)
-    columns |= _numbers(EULER, _euler_deg(images))
-    columns |= _numbers(ORIGINS_A, particles.origins_A)
-    if particles.ctfs:
-        rows = [
-            (each.defocus_u_A, each.defocus_v_A, each.defocus_angle_deg, each.phase_shift_deg)
-            for each in particles.ctfs
-        ]
-        columns |= _numbers((*_DEFOCUS, PHASE_SHIFT), np.array(rows))
+    columns: dict[str, Sequence[str]] = {}
+    for name, texts in (("rlnImageName", particles.image_names), ("rlnMicrographName", particles.micrograph_names)):
+        if texts is not None:
+            columns[name] = texts
+    with warnings.catch_warnings(action="ignore"):  # gimbal lock: rot and psi are then one angle, whatever parts it
+        euler_deg = particles.rotations.as_euler("ZYZ", degrees=True)
+    columns |= _numbers(("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"), euler_deg)
+    columns |= _numbers(("rlnCoordinateX", "rlnCoordinateY"), particles.coordinates_px)
+    columns |= _numbers(("rlnOriginXAngst", "rlnOriginYAngst"), particles.origins_A)
+    if particles.ctfs is not None:
+        values = [(c.defocus_u_A, c.defocus_v_A, c.defocus_angle_deg, c.phase_shift_deg) for c in particles.ctfs]
+        columns |= _numbers(_DEFOCUS, np.array(values))
     if particles.half_sets is not None:
-        columns[HALF] = [str(each) for each in particles.half_sets]
-    block = Block("particles", tuple(columns), tuple(zip(*columns.values(), strict=True)))
-    return StarFile((_optics(images, groups), block))
+        columns["rlnRandomSubset"] = [str(each) for each in particles.half_sets]
+    groups = [tuple(sorted(each.items())) for each in _optics(particles)]
+    numbers = {group: str(number) for number, group in enumerate(dict.fromkeys(groups), 1)}
+    columns["rlnOpticsGroup"] = [numbers[group] for group in groups]
+    rows = [{"rlnOpticsGroupName": f"opticsGroup{n}", "rlnOpticsGroup": n} | dict(g) for g, n in numbers.items()]
+    return StarFile(
+        (_table("optics", {key: [row[key] for row in rows] for key in rows[0]}), _table("particles", columns))
+    )
 
 
-def _settings(ctf: CTFParameters) -> tuple[float, ...]:
-    return ctf.voltage_kV, ctf.spherical_aberration_mm, ctf.amplitude_contrast
+def _optics(particles: Particles) -> list[dict[str, str]]:
+    """What the optics table says of each particle."""
+    described: list[dict[str, str]] = [{} for _ in range(len(particles))]
+    sizes = {
+        "rlnMicrographPixelSize": particles.micrograph_pixel_size_A,
+        "rlnImagePixelSize": particles.image_pixel_size_A,
+    }
+    for name, values in sizes.items():
+        for each, value in zip(described, () if values is None else values, strict=False):
+            each[name] = _text(value)
+    for each, ctf in zip(described, particles.ctfs or (), strict=False):
+        each["rlnVoltage"], each["rlnSphericalAberration"] = _text(ctf.voltage_kV), _text(ctf.spherical_aberration_mm)
+        each["rlnAmplitudeContrast"] = _text(ctf.amplitude_contrast)
+    return described
 
 
-def _optics(images: ParticleImages, groups: Sequence[tuple[float, ...]]) -> Block:
-    particles = images.particles
-    names = ["rlnOpticsGroupName", OPTICS, *(_MICROSCOPE if groups[0] else ())]
-    names += ["rlnImagePixelSize", "rlnImageSize", "rlnImageDimensionality"]
-    last = [f"{images.pixel_size_A:.6f}", str(images.box_px), "2"]
-    if particles.micrograph_pixel_size_A is not None:
-        names.append("rlnMicrographPixelSize")
-        last.append(f"{particles.micrograph_pixel_size_A[0]:.6f}")
-    for name, flags in ((PHASES_FLIPPED, particles.phases_flipped), (PREMULTIPLIED, particles.ctf_premultiplied)):
-        if flags is not None:
-            names.append(name)
-            last.append(str(int(flags[0])))
-    rows = [
-        (f"opticsGroup{number}", str(number), *(f"{each:.6f}" for each in group), *last)
-        for number, group in enumerate(groups, 1)
-    ]
-    return Block("optics", tuple(names), tuple(rows))
-
-
-def _names(images: ParticleImages) -> list[str]:
-    absolute = {path: Path(path).absolute() for path in dict.fromkeys(images.paths)}
-    return [
-        f"{section + 1:06d}@{absolute[path]}"
-        for section, path in zip(images.sections.tolist(), images.paths, strict=True)
-    ]
-
-
-def _euler_deg(images: ParticleImages) -> Float[np.ndarray, "n 3"]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # at the pole only the sum of two angles is known, and that is enough
-        return np.asarray(images.particles.rotations.as_euler("ZYZ", degrees=True))
-
-
-def _numbers(names: Sequence[str], values: Float[np.ndarray, "n columns"] | None) -> dict[str, list[str]]:
+def _numbers(names: Sequence[str], values: np.ndarray | None) -> dict[str, list[str]]:
     if values is None:
         return {}
-    return {name: [f"{each:.6f}" for each in column.tolist()] for name, column in zip(names, values.T, strict=True)}
+    return {name: [_text(value) for value in column] for name, column in zip(names, values.T, strict=True)}
+
+
+def _text(value: float) -> str:
+    return f"{value:.{_DECIMALS}f}"
+
+
+def _table(name: str, columns: Mapping[str, Sequence[str]]) -> Block:
+    return Block(name, tuple(columns), tuple(zip(*columns.values(), strict=True)))

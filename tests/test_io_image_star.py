@@ -8,7 +8,7 @@ import pytest
 from particle_world import write_particles
 from restore.errors import UserError
 from restore.io.particle_images import open_particle_images, read_particle_images
-from restore.io.particle_star import particle_star
+from restore.io.image_star import image_star
 from restore.io.star import write_star
 
 
@@ -19,7 +19,7 @@ def images(tmp_path_factory):
 
 def again(images, folder):
     """The same, written and read."""
-    write_star(folder / "written.star", particle_star(images))
+    write_star(folder / "written.star", image_star(images))
     return open_particle_images(folder / "written.star")
 
 
@@ -55,4 +55,4 @@ def test_flipped_phases_are_said(images, tmp_path):
 def test_inverted_contrast_is_refused(images):
     signs = replace(images, particles=replace(images.particles, contrast_signs=-np.ones(len(images))))
     with pytest.raises(UserError, match="contrast inverted"):
-        particle_star(signs)
+        image_star(signs)
