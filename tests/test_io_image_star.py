@@ -7,8 +7,8 @@ import pytest
 
 from particle_world import write_particles
 from restore.errors import UserError
-from restore.io.particle_images import open_particle_images, read_particle_images
 from restore.io.image_star import image_star
+from restore.io.particle_images import open_particle_images, read_particle_images
 from restore.io.star import write_star
 
 

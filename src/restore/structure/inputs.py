@@ -55,9 +55,10 @@ class StructureSettings:
     tolerance_px: float = setting(
         5.0, "how far apart coordinates of the same particle may be, in pixels of the micrographs"
     )
-    phases_flipped: bool = setting(
-        False, "the denoised images' phases are flipped, where their file does not say so", group="reconstruction"
-    )
+    denoised_phases: str = setting(
+        "auto", "whether the denoised images' phases are flipped (auto: as their file says, else found by comparing them with"
+        " the raw ones)", choices=("auto", "flipped", "kept"), group="reconstruction",
+    )  # fmt: skip
     engine: str = setting(
         "auto", "what cuts and reconstructs: RELION's programs (auto: where they are installed), or restore",
         choices=("auto", "relion", "torch"), group="reconstruction",

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,8 @@ class Stages:
     def run(self, stage: Stage, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """What ``work`` gives, which JSON must be able to say; where the stage is current, what it gave before.
 
-        Its record is written after its outputs, so that a stage that was interrupted is done again.
+        Its record is written after its outputs, so that a stage that was interrupted is done again. Outputs that are
+        not known before can be in what ``work`` gives, as "files".
         """
         path = self._folder / f"{stage.name}.json"
         if not self._overwrite and (kept := _kept(path, stage)) is not None:
@@ -50,7 +51,8 @@ class Stages:
             return kept
         path.unlink(missing_ok=True)
         found = plain(work())
-        record = {"fingerprint": stage.fingerprint(), "outputs": _states(stage.outputs), "found": found}
+        outputs = [*stage.outputs, *map(Path, found.get("files", ()))]
+        record = {"fingerprint": stage.fingerprint(), "outputs": _states(outputs), "found": found}
         write_text(path, as_json(record) + "\n")
         return json.loads(json.dumps(found))
 
@@ -59,13 +61,14 @@ def _kept(path: Path, stage: Stage) -> dict[str, Any] | None:
     """What a stage gave before; None where it is not there whole, or was made otherwise or from other files."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        same = record["fingerprint"] == stage.fingerprint() and record["outputs"] == _states(stage.outputs)
+        outputs = record["outputs"]
+        same = record["fingerprint"] == stage.fingerprint() and outputs == _states([Path(name) for name in outputs])
         return dict(record["found"]) if same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _states(paths: Sequence[Path]) -> dict[str, list[int]]:
+def _states(paths: Iterable[Path]) -> dict[str, list[int]]:
     return {str(path): _state(path) for path in paths}
 
 
