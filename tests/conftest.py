@@ -28,6 +28,7 @@ SHAPE_CHECKED = [
     "restore.simulation",
     "restore.evaluation",
     "restore.extraction",
+    "restore.reconstruction",
 ]
 jaxtyping.install_import_hook(SHAPE_CHECKED, f"{checker.__name__}.check")
 

@@ -49,7 +49,7 @@ class Blobs:
         return np.stack([self.transform(flat @ matrix.T) for matrix in rotations.as_matrix()])
 
 
-def blobs(side, symmetry="C1", count=60, seed=0, width_px=0.8):
+def blobs(side, symmetry="C1", count=30, seed=0, width_px=0.8):
     """Blobs at random in a ball of 0.3 box sides, repeated by a point group."""
     chance, group = np.random.default_rng(seed), point_group(symmetry)
     own = max(1, count // len(group))

@@ -1,0 +1,1 @@
+"""From particles with known orientations to half maps."""
