@@ -29,7 +29,6 @@ FLOORS = (
         "pipeline",
     ),
     ("provenance", "processes", "ctf", "potential", "io", "evaluation", "outcome"),
-    ("provenance", "processes", "ctf", "potential", "io", "evaluation", "outcome"),
     ("preprocessing", "movies", "simulation", "inference", "report", "extraction", "reconstruction"),
     ("patches", "checkpoint"),
     ("preparation", "denoising", "measurement"),

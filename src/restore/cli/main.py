@@ -27,6 +27,7 @@ COMMANDS = {
     "fsc": "say how far two half maps, images or stacks agree, or a map and a model, by resolution",
     "amplitudes": "say how the Fourier amplitudes of maps fall with resolution, and their B factors",
     "sharpen": "weigh the mean of two half maps by their FSC, and sharpen it by a B factor",
+    "structure": "compare the structures that raw and denoised images give: everything of Figure S2 on one page",
     "inspect": "say what a file is, what would be done with it, and what is wrong with it",
     "simulate": "make micrographs with known truth",
     "demo": "simulate, train, denoise and compare, from nothing, in minutes",

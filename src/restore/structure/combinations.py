@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -79,7 +79,7 @@ def cast(
     if refined_denoised is not None:
         found = match(raw.particles, refined_denoised, tolerance_px)
         raw, denoised, way = rows_of(raw, found.first), rows_of(denoised, found.first), found.way
-        refinements = {"raw": raw.particles, "denoised": _selected(refined_denoised, found.second)}
+        refinements = {"raw": raw.particles, "denoised": refined_denoised.selected(found.second)}
         if _are_one(refinements["raw"], refinements["denoised"]):
             del refinements["denoised"]
     return Cast({"raw": raw, "denoised": denoised}, refinements, way)
@@ -106,19 +106,8 @@ def rows_of(images: ParticleImages, rows: Int[np.ndarray, "m"]) -> ParticleImage
     """Some of the images, in this order."""
     paths = tuple(images.paths[row] for row in rows)
     return ParticleImages(
-        _selected(images.particles, rows), paths, images.sections[rows], images.box_px, images.pixel_size_A
+        images.particles.selected(rows), paths, images.sections[rows], images.box_px, images.pixel_size_A
     )
-
-
-def _selected(particles: Particles, rows: Int[np.ndarray, "m"]) -> Particles:
-    """Some of the particles, in this order."""
-    fields: dict[str, Any] = {}
-    for name, value in vars(particles).items():
-        if isinstance(value, tuple):
-            fields[name] = tuple(value[row] for row in rows)
-        elif isinstance(value, np.ndarray):
-            fields[name] = value[rows]
-    return replace(particles, rotations=particles.rotations_of(rows), **fields)
 
 
 def _refuse_other_images(raw: ParticleImages, denoised: ParticleImages) -> None:
