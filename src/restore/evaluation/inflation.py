@@ -12,7 +12,7 @@ so that what the raw halves support,
 
     h = FSC(D1, R2) FSC(D2, R1) / FSC(R1, R2) = g² S² / √(P_D1 P_D2),
 
-is the FSC that the denoised halves would have without the bias: each map's squared correlation with the signal. What
+is the FSC that the denoised halves would have if the bias were noise: each half's squared correlation with the signal. What
 FSC(D1, D2) has beyond it, B² / √(P_D1 P_D2), is the inflation. The mean of both halves has, with noise halved,
 
     C² = g² S² / (g² S² + B² + M²/2) = 2 h / (1 + FSC(D1, D2)),

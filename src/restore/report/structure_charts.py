@@ -67,8 +67,8 @@ def _bias_row(structure: Structure) -> Row:
     words = (
         "Half 1 of the denoised map against half 2 of the raw one, and the other way round. The noise of one half is not"
         " in the other, and what the network made up is not in the raw one, so that these two and the raw halves’ FSC give"
-        " the FSC that the denoised halves would have without bias. Between the lines lies what both denoised halves share and"
-        " the raw ones do not know."
+        " the FSC that the denoised halves would have if bias were noise. Between the lines lies what both denoised halves"
+        " share and the raw ones do not know."
     )
     return Row("bias", "", "What the raw halves support", words, tuple(charts), caution=True)
 
@@ -127,7 +127,7 @@ def _against(structure: Structure, found: Mapping[str, Correlation | None], what
 
 def _amplitudes(structure: Structure) -> Row:
     lines = [_line(name, LABELS[name], each.amplitude) for name, each in structure.reconstructions.items()]
-    title = "Mean amplitude in each shell, 1 in the first"
+    title = "Mean amplitude in each shell, of the raw map 1 in the first"
     words = (
         "How fast the Fourier amplitudes of the maps fall. A denoised map falls faster where the network took signal"
         " away with the noise, and a raw one levels off where noise is all that is left."
@@ -148,7 +148,7 @@ def _reslog_row(structure: Structure) -> Row:
     for name, each in known.items():
         lines.append(Line(LABELS[name], name, each.points, dots=True))
         lines.append(Line(f"fit, {LABELS[name].partition(',')[0]}", name, each.line))
-    said = " ".join(each.words for each in known.values())
+    said = " ".join(f"{_SHORT[name.partition('_')[0]].capitalize()}: {each.words}" for name, each in known.items())
     first: ResLog = next(iter(known.values()))
     chart = Chart(
         "1 / resolution, 1/Å", said, first.sizes, tuple(lines),

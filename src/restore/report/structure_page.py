@@ -13,6 +13,10 @@ from restore.report.structure_charts import LABELS, Row, rows_of
 from restore.report.structure_file import Angles, Picture, Reconstruction, Structure
 
 _LARGEST_BYTES = 4_000_000
+_BESIDE = (
+    'The FSC of denoised half maps is no evidence of resolution: both can hold what the network made up (<a href="#summary">'
+    "more</a>)."
+)
 
 
 def structure_page(structure: Structure, folder: Path) -> str:
@@ -98,7 +102,7 @@ def _caution(structure: Structure) -> str:
 
 def _row(structure: Structure, row: Row, charts: dict[str, Chart]) -> str:
     drawn = "".join(chart_figure(key, chart) for key, chart in charts.items())
-    caution = f'<div class="caution">{_caution(structure)}</div>' if row.caution and structure.cautions else ""
+    caution = f'<p class="caution">{_BESIDE}</p>' if row.caution and structure.cautions else ""
     inner = f'<p class="lead">{row.words}</p>{caution}<div class="charts">{drawn}</div>'
     return _section(structure, row.key, f"{row.letters} · {row.title}" if row.letters else row.title, inner)
 
@@ -159,5 +163,5 @@ def _one_picture(picture: Picture, folder: Path) -> str:
     title = escape(picture.title)
     return (
         f'<figure class="plate"><figcaption><h3>{title}</h3><p>{escape(picture.words)}</p></figcaption>'
-        f'<img src="{address}" alt="{title} ({escape(PurePath(picture.path).name)})" loading="lazy"></figure>'
+        f'<img src="{address}" alt="{title} ({escape(PurePath(picture.path).name)})"></figure>'
     )

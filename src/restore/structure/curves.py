@@ -29,7 +29,7 @@ def crossing(
 ) -> dict[str, Any]:
     """Where a curve first falls under a threshold, and how that is said.
 
-    A curve that ends (NaN) before it falls is said to hold to there.
+    A curve that ends (NaN) before it falls is said to be better than where it ends.
     """
     known = curve.isfinite()
     end = int((~known).nonzero()[0]) if not bool(known.all()) else len(curve)
@@ -38,10 +38,10 @@ def crossing(
     value_A = FSC(frequency_per_A[:end], curve[:end]).crossing_A(curve[:end], threshold)
     if value_A is None:
         last_A = 1 / float(frequency_per_A[end - 1])
-        words = f"above it to Nyquist ({last_A:.2f} Å)" if end == len(curve) else f"above it to {last_A:.2f} Å"
-        return {"value_A": None, "words": words}
+        nyquist = " (Nyquist)" if end == len(curve) else ""
+        return {"value_A": None, "words": f"better than {last_A:.2f} Å{nyquist}"}
     if math.isinf(value_A):
-        return {"value_A": None, "words": "at once"}
+        return {"value_A": None, "words": "no resolution"}
     return {"value_A": round(value_A, 4), "words": f"{value_A:.2f} Å"}
 
 

@@ -17,11 +17,15 @@ CAUTION = (
 )
 
 _FOUND = {"better": "better than", "worse": "worse than", "alike": "neither better nor worse than"}
-_NAMES = {
-    "raw_by_raw": "raw images with orientations refined on raw images",
-    "denoised_by_raw": "denoised images with the same orientations",
+_IS = {"better": "better", "worse": "worse", "alike": "neither better nor worse"}
+_MAPS = {
+    "denoised_by_raw": "denoised images with these orientations",
     "denoised_by_denoised": "denoised images with orientations refined on denoised images",
     "raw_by_denoised": "raw images with orientations refined on denoised images",
+}
+_YARDSTICKS = {
+    "truth": ("The true map", ""),
+    "model": ("The model", " This counts if neither the network nor the refinements have seen the model."),
 }
 
 
@@ -67,7 +71,7 @@ def _orientations(card: Mapping[str, Any], sampled: Sampled, found: dict[str, Di
     apart = found["raw_images"] = sampled.compare(first, second, 0.143)
     words = (
         f"For raw images, the orientations refined on denoised images are {_FOUND[apart.verdict]} those refined on raw"
-        f" images: {_at(second, '0.143')} against {_at(first, '0.143')} at FSC = 0.143, the FSC {_more(apart)}."
+        f" images: {_at(second, '0.143')} against {_at(first, '0.143')} at FSC = 0.143, {_more(apart)}."
     )
     helped = {"better": " Denoising helped the refinement.", "worse": " Denoising harmed the refinement."}
     return words + helped.get(apart.verdict, "")
@@ -76,17 +80,20 @@ def _orientations(card: Mapping[str, Any], sampled: Sampled, found: dict[str, Di
 def _against(card: Mapping[str, Any], sampled: Sampled, found: dict[str, Difference]) -> list[str]:
     """What the truth and the model say of each map, compared with that of raw images by raw orientations."""
     said: list[str] = []
-    for key, words in (("truth", "the true map"), ("model", "the model")):
-        first = card["reconstructions"]["raw_by_raw"].get(key)
-        for name, each in card["reconstructions"].items():
-            if name == "raw_by_raw" or not first or not each.get(key):
-                continue
-            apart = found[f"{key}_{name}"] = sampled.compare(first, each[key], 0.5)
-            said.append(
-                f"Against {words}, the map of {_NAMES[name]} is {_FOUND[apart.verdict]} that of"
-                f" {_NAMES['raw_by_raw']}: {_at(each[key], '0.5')} against {_at(first, '0.5')} at 0.5, the correlation"
-                f" {_more(apart)}."
-            )
+    maps = card["reconstructions"]
+    for key, (words, proviso) in _YARDSTICKS.items():
+        first = maps["raw_by_raw"].get(key)
+        if not first:
+            continue
+        parts: list[str] = []
+        for name, called in _MAPS.items():
+            if name in maps and maps[name].get(key):
+                apart = found[f"{key}_{name}"] = sampled.compare(first, maps[name][key], 0.5)
+                parts.append(f"that of {called} is {_IS[apart.verdict]}: {_at(maps[name][key], '0.5')}, {_more(apart)}")
+        said.append(
+            f"{words} agrees with that of raw images with their own orientations to {_at(first, '0.5')} (correlation 0.5);"
+            f" compared with this, {'; '.join(parts)}.{proviso}"
+        )
     return said
 
 
@@ -133,7 +140,7 @@ def _at(correlation: Mapping[str, Any], threshold: str) -> str:
 
 def _more(apart: Difference) -> str:
     sign = "higher" if apart.mean >= 0 else "lower"
-    return f"{sign} by {abs(apart.mean):.3f} ± {apart.error:.3f} in the mean of {apart.shells} shells"
+    return f"the mean correlation {sign} by {abs(apart.mean):.3f} ± {apart.error:.3f}"
 
 
 def _number(card: Mapping[str, Any]) -> str:
