@@ -1,5 +1,8 @@
 """The density of a model: against the sum over its atoms in Fourier space, and its identities."""
 
+import json
+from pathlib import Path
+
 import gemmi
 import numpy as np
 import pytest
@@ -67,3 +70,33 @@ def test_moving_the_origin_by_voxels_rolls_the_map():
     first = model_map(atoms, (24,) * 3, (1.5,) * 3)
     moved = model_map(atoms, (24,) * 3, (1.5,) * 3, (3.0, -1.5, 0.0))
     torch.testing.assert_close(moved, first.roll((-2, 1), (0, 1)), atol=2e-3 * float(first.abs().max()), rtol=0)
+
+
+# Beside other programs
+
+
+ORACLE = Path(__file__).parent / "data" / "potential_oracle.json"
+
+
+@pytest.mark.parametrize(
+    ("program", "correlated", "scatter"),
+    [("torch_calculate_electrostatic_potential_V", 0.999999, 1e-3), ("ttsim3d", 0.9999, 0.03)],
+)
+def test_components_are_those_of_other_programs(program, correlated, scatter):
+    stored = json.loads(ORACLE.read_text())
+    atoms = Atoms(
+        tuple(stored["elements"]), np.array(stored["position_xyz_A"]), np.array(stored["bfactor_A2"])
+    )  # fmt: skip
+    found = np.fft.rfftn(model_map(atoms, (48,) * 3, (1.0,) * 3, (-24.0,) * 3).numpy())
+    z, y, x = np.array(stored["component_zyx"]).T
+    ours, theirs = found[z, y, x], np.array(stored[program]) @ [1, 1j]
+    radius = np.sqrt(z**2 + y**2 + x**2)
+    scale = np.abs(ours[radius < 6]).sum() / np.abs(theirs[radius < 6]).sum()
+    if program.endswith("_V"):
+        assert scale == pytest.approx(1, abs=1e-3)  # both in volts
+    for start in range(0, 24, 4):
+        band = (radius >= start) & (radius < start + 4)
+        one, other = ours[band], theirs[band]
+        cross = (one.conj() * other).sum().real / np.sqrt((abs(one) ** 2).sum() * (abs(other) ** 2).sum())
+        assert cross > correlated, start
+        assert np.sqrt((abs(one) ** 2).sum() / (abs(other) ** 2).sum()) / scale == pytest.approx(1, abs=scatter)

@@ -76,6 +76,8 @@ def run(namespace: argparse.Namespace) -> int:
         falloffs = _scaled(falloffs)
     fits = _fits(falloffs, settings, resolution_A)
     print(_summary(headers, voxels_A, fits, names))
+    if resolution_A is None and settings.fit_to is None:
+        print("The lines go to Nyquist. Where noise or a low-pass sets in before, give --fsc or --fit_to.")
     if written:
         star, figure, record = written
         inputs = {"maps": namespace.maps, "voxel_sizes_zyx_A": voxels_A, "fsc": namespace.fsc, "scale": namespace.scale}

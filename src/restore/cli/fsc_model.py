@@ -103,5 +103,6 @@ def _write(written: list[Path], fsc: FSC, namespace: argparse.Namespace, voxel_A
     write_text(record, as_json(made) + "\n")
     mask = str(namespace.mask) if namespace.mask else None
     write_star(star, map_model_star(fsc, maps, str(namespace.model), mask))
-    name = namespace.half1.name if len(maps) == 1 else f"mean of {namespace.half1.name} and {namespace.half2.name}"
-    save_png(map_model_figure({name: fsc}, f"{name} and {namespace.model.name}"), figure)
+    names = " and ".join(Path(each).name for each in maps)
+    label = namespace.half1.name if len(maps) == 1 else "mean of the halves"
+    save_png(map_model_figure({label: fsc}, f"{names} against {namespace.model.name}"), figure)

@@ -14,7 +14,7 @@ from restore.report.fsc_figure import draw_fsc
 
 _COLOURS = ("#0072b2", "#d55e00", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#777777")  # Okabe & Ito
 _STEPS = ("#777777", "#0072b2", "#d55e00")
-_DEEPEST = 1e-7  # of the largest amplitude: what was filtered away is not drawn
+_DEEPEST = 1e-5  # of the largest amplitude: what was filtered away is not drawn
 
 
 def amplitude_figure(falloffs: Mapping[str, Falloff], fits: Mapping[str, GuinierFit], title: str = "") -> Figure:
@@ -28,7 +28,7 @@ def amplitude_figure(falloffs: Mapping[str, Falloff], fits: Mapping[str, Guinier
         colour = _COLOURS[index % len(_COLOURS)]
         dashes = "-" if index < len(_COLOURS) else "--"
         frequency, amplitude = (each.numpy()[1:] for each in falloff)
-        seen = amplitude > 0
+        seen = amplitude > amplitude.max() * _DEEPEST
         left.semilogy(frequency[seen], amplitude[seen], color=colour, linestyle=dashes, linewidth=1.6, label=name)
         label = _with_bfactor(name, fits[name]) if name in fits else name
         right.plot(frequency[seen] ** 2, np.log(amplitude[seen]), dashes, color=colour, linewidth=1.2, label=label)

@@ -19,6 +19,7 @@ _LOOKS = {  # told apart by colour-blind readers (Okabe & Ito), and by their das
     "corrected": ("#0072b2", "-", 2.0),
 }
 _COLOURS = ("#0072b2", "#d55e00", "#e69f00", "#009e73", "#cc79a7")
+_ROOM = 0.7  # of the axis: the words of a dot further right stand on its left
 _NAMES = {"randomised": "masked, phases random"}
 
 
@@ -84,7 +85,9 @@ def _mark(axes: Axes, fsc: FSC, threshold: float) -> None:
         return
     axes.plot([1 / crossing_A], [threshold], "o", color="black", markersize=4)
     words = f"{crossing_A:.2f} Å at {threshold:g}"
-    axes.annotate(words, (1 / crossing_A, threshold), (5, 4), textcoords="offset points", fontsize=9)
+    side, offset = ("left", (5, 4)) if 1 / crossing_A < _ROOM * float(fsc.frequency_per_A[-1]) else ("right", (-5, -12))
+    place = (1 / crossing_A, threshold)
+    axes.annotate(words, place, offset, textcoords="offset points", fontsize=9, horizontalalignment=side)
 
 
 def _dress(axes: Axes, frequency_per_A: Float[Tensor, "shells"], curves: Sequence[Float[Tensor, "shells"]]) -> None:
