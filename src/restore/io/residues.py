@@ -8,11 +8,13 @@ from pathlib import Path
 import gemmi
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial import KDTree
 
 from restore.errors import UserError
 from restore.io.models import read_structure
 
 _WORDS = re.compile(r"([^/:\s]+)[/:](-?\d+)(?:[-–](-?\d+))?")
+_AROUND_A = 8.0
 _LONGEST = {"helix": 14, "strand": 9}
 
 
@@ -31,7 +33,10 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Residues:
-    """The n atoms of a stretch, without hydrogens and in the file's order; positions are x, y and z in Å."""
+    """The n atoms of a stretch, without hydrogens and in the file's order; positions are x, y and z in Å.
+
+    ``around_A`` is where the model's other atoms are that lie within 8 Å of these.
+    """
 
     stretch: Stretch
     elements: tuple[str, ...]
@@ -39,6 +44,7 @@ class Residues:
     residue_names: tuple[str, ...]
     numbers: tuple[int, ...]
     position_A: Float[np.ndarray, "n 3"]
+    around_A: Float[np.ndarray, "m 3"]
 
 
 def stretch_from(words: str) -> Stretch:
@@ -121,11 +127,19 @@ def _residues(model: gemmi.Model, stretch: Stretch, path: Path) -> Residues:
         least, most = min(number for number, _ in numbered), max(number for number, _ in numbered)
         found = f"chain {stretch.chain} has no residue from {stretch.first} to {stretch.last}"
         raise UserError(found, where=path, wanted=f"Its residues have numbers from {least} to {most}")
+    position_A = np.array([atom.pos.tolist() for _, _, atom in atoms])
     return Residues(
         stretch,
         tuple(atom.element.name for _, _, atom in atoms),
         tuple(atom.name for _, _, atom in atoms),
         tuple(name for _, name, _ in atoms),
         tuple(number for number, _, _ in atoms),
-        np.array([atom.pos.tolist() for _, _, atom in atoms]),
+        position_A,
+        _around(model, position_A),
     )
+
+
+def _around(model: gemmi.Model, position_A: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 3"]:
+    everything_A = np.array([each.atom.pos.tolist() for each in model.all() if not each.atom.element.is_hydrogen])
+    away_A = KDTree(position_A).query(everything_A)[0]
+    return everything_A[(away_A > 0) & (away_A < _AROUND_A)]

@@ -12,8 +12,9 @@ Picture = Float[np.ndarray, "rows columns 3"]
 WHITE: Colour = (1.0, 1.0, 1.0)
 _KEY, _FILL = (-0.5, 0.65, 0.8), (0.75, -0.15, 0.6)
 _SHINE, _SHINE_POWER = 0.16, 24
-_FADE = 0.32  # of the farthest surface, towards the background
-_HOLLOWS = ((0.012, 0.45), (0.04, 0.55), (0.1, 0.45))  # width as a share of the picture, and how dark
+_FADE = 0.45  # of the farthest surface, towards the background
+_HOLLOWS = ((0.012, 0.35), (0.035, 0.4), (0.1, 0.3))  # width as a share of the picture, and how dark
+_COARSE = 4  # pixels, of what blurs
 
 
 def shaded(hits: Hits, colour: Colour | Picture, pixel_size_A: float) -> Picture:
@@ -65,10 +66,13 @@ def _hollows(hits: Hits, pixel_size_A: float) -> Float[np.ndarray, "rows columns
     if not there.any():
         return light
     depth_A = np.where(there, hits.depth_A, 0).astype(np.float32)
+    coarse_A, coarse_there = depth_A[::_COARSE, ::_COARSE], there[::_COARSE, ::_COARSE].astype(np.float32)
     for share, darkness in _HOLLOWS:
-        width = max(3, round(share * max(there.shape)))
-        around_A = _blurred(depth_A, width) / np.maximum(_blurred(there.astype(np.float32), width), 1e-6)
-        light *= 1 - darkness * np.clip((around_A - depth_A) / (2 * width * pixel_size_A), 0, 1)
+        width = max(3, round(share * max(coarse_A.shape)))
+        around_A = _blurred(coarse_A, width) / np.maximum(_blurred(coarse_there, width), 1e-6)
+        around_A = _enlarged(around_A, there.shape)
+        deeper = (around_A - depth_A) / (2.5 * width * _COARSE * pixel_size_A)
+        light *= 1 - darkness * np.clip(deeper, 0, 1)
     return light
 
 
@@ -78,9 +82,14 @@ def _blurred(image: Float[np.ndarray, "rows columns"], width: int) -> Float[np.n
     return image
 
 
+def _enlarged(image: Float[np.ndarray, "y x"], shape: tuple[int, ...]) -> Float[np.ndarray, "rows columns"]:
+    large = image.repeat(_COARSE, axis=0)[: shape[0]].repeat(_COARSE, axis=1)[:, : shape[1]]
+    return uniform_filter(large, _COARSE + 1, mode="nearest")
+
+
 def _faded(lit: Picture, depth_A: Float[np.ndarray, "rows columns"]) -> Picture:
     if np.isnan(depth_A).all():
         return lit
     nearest, farthest = np.nanmax(depth_A), np.nanmin(depth_A)
     distance = (nearest - np.nan_to_num(depth_A)) / max(nearest - farthest, 1e-6)
-    return lit + _FADE * np.clip(distance, 0, 1)[..., None] ** 1.5 * (1 - lit)
+    return lit + _FADE * np.clip(distance, 0, 1)[..., None] * (1 - lit)

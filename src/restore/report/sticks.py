@@ -37,7 +37,7 @@ def bonds(position_A: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, "bonds 2"]:
     return KDTree(position_A).query_pairs(LONGEST_BOND_A, output_type="ndarray").reshape(-1, 2)
 
 
-def sticks(elements: Sequence[str], seen_A: Float[np.ndarray, "n 3"], carbon: Colour = CARBON) -> list[Stick]:
+def sticks(elements: tuple[str, ...], seen_A: Float[np.ndarray, "n 3"], carbon: Colour = CARBON) -> list[Stick]:
     """Two sticks for each bond, each in the colour of its atom's element: carbon as given, oxygen red, nitrogen blue."""
     drawn: list[Stick] = []
     for one, other in bonds(seen_A):

@@ -19,18 +19,11 @@ def surface_picture(solid: Solid, frame: Frame, colour: Colour = GREY) -> UInt8[
     return as_bytes(shrunk_colours(shaded(first_hits(solid, fine), colour, fine.pixel_size_A), FINER))
 
 
-def whole_frame(
-    shape: tuple[int, int, int],
-    voxel_size_zyx_A: tuple[float, float, float],
-    side_px: int,
-    view: str | Float[np.ndarray, "3 3"] = "top",
-    zoom: float = 1.0,
-) -> Frame:
-    """The middle of a map's box in a square picture: its longest side fills it, or the share 1/zoom of it.
+def middle_frame(solid: Solid, side_px: int, extent_A: float, view: str | Float[np.ndarray, "3 3"] = "top") -> Frame:
+    """The middle of a map's box in a square picture of this extent.
 
     ``view`` is a name among ``VIEWS``, or the directions right, up and toward the viewer as rows, in x, y and z.
     """
     axes = np.array(VIEWS[view], float) if isinstance(view, str) else view
-    size_xyz_A = (np.array(shape[::-1]) - 1) * np.array(voxel_size_zyx_A[::-1])
-    longest_A = max(side * voxel_A for side, voxel_A in zip(shape, voxel_size_zyx_A, strict=True))
-    return Frame(axes, size_xyz_A / 2, (side_px, side_px), longest_A / zoom / side_px)
+    size_xyz_A = (np.array(solid.density.shape[::-1]) - 1) * np.array(solid.voxel_size_zyx_A[::-1])
+    return Frame(axes, size_xyz_A / 2, (side_px, side_px), extent_A / side_px)
