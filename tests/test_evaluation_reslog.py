@@ -25,6 +25,7 @@ def test_sizes_rise_by_one_ratio_to_all_particles():
     assert len(sizes) == 8 and sizes[0] == 781 and sizes[-1] == 100_000
     np.testing.assert_allclose(np.diff(np.log2(sizes)), 1, atol=2e-3)
     assert subset_sizes(1000, ResLogSettings(sizes=3, smallest=10)) == [10, 100, 1000]
+    assert subset_sizes(400, ResLogSettings(sizes=8))[0] == 32
     assert subset_sizes(6, ResLogSettings(sizes=8)) == [2, 3, 4, 5, 6]
 
 

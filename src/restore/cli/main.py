@@ -29,6 +29,8 @@ COMMANDS = {
     "sharpen": "weigh the mean of two half maps by their FSC, and sharpen it by a B factor",
     "structure": "compare the structures that raw and denoised images give: everything of Figure S2 on one page",
     "view": "draw the surfaces of maps beside each other, and residues of a model in their density",
+    "fsc": "say how far two half maps, images or stacks agree, by resolution",
+    "reslog": "say how resolution grows with the number of particles, raw and denoised",
     "inspect": "say what a file is, what would be done with it, and what is wrong with it",
     "simulate": "make micrographs with known truth",
     "demo": "simulate, train, denoise and compare, from nothing, in minutes",

@@ -12,6 +12,7 @@ from restore.settings import setting
 
 MOST_DOUBLINGS = 20
 THRESHOLD = 0.143
+_FEWEST = 32  # with fewer the FSC falls in its first shells, which have next to no components
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class ResLogSettings:
 
     sizes: int = setting(8, "number of sizes, in equal steps of the logarithm, up to all particles")
     smallest: int | None = setting(
-        None, "particles in the smallest subset (default: all, halved once for each further size)"
+        None,
+        "particles in the smallest subset (default: all, halved once for each further size, but 32 or more where all are 128 or more)",
     )
     repeats: int = setting(3, "independent draws of the subsets; the intervals come from their spread")
     seed: int = setting(0, "seed of the draws: the same seed, the same particles, the same subsets")
@@ -42,7 +44,8 @@ def subset_sizes(count: int, settings: ResLogSettings) -> list[int]:
     >>> subset_sizes(1600, ResLogSettings(sizes=5))
     [100, 200, 400, 800, 1600]
     """
-    smallest = settings.smallest or max(2.0, count / 2 ** min(settings.sizes - 1, MOST_DOUBLINGS))
+    least = _FEWEST if count >= 4 * _FEWEST else 2
+    smallest = settings.smallest or max(least, count / 2 ** min(settings.sizes - 1, MOST_DOUBLINGS))
     if smallest >= count:
         found, wanted = f"there are {count} particles", "More than the smallest subset has are needed"
         raise UserError(found, wanted=wanted, do="give more particles or a smaller --smallest")
