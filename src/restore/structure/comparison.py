@@ -20,6 +20,7 @@ from restore.structure.gathering import Bars, gather
 from restore.structure.growing import reslog
 from restore.structure.inputs import StructureInputs, StructureSettings
 from restore.structure.orientations import orientations
+from restore.structure.pictures import draw, residues_of
 from restore.structure.reconstructions import MapFiles, Yardsticks, measure, measure_bias, reconstruct
 from restore.structure.stages import Stages
 from restore.structure.summary import CAUTION, Sampled, summary
@@ -47,6 +48,7 @@ def compare_structures(
     stages = Stages(folder, overwrite)
     cast = gather(inputs, settings, folder, stages, bars)
     against = _yardsticks(inputs, cast)
+    residues = residues_of(inputs, settings)
     files = {each.name: reconstruct(each, settings, folder, stages, bars) for each in cast.combinations}
     maps = {each.name: measure(each, files[each.name], against, settings, stages) for each in cast.combinations}
     axis = _axis(cast)
@@ -63,6 +65,7 @@ def compare_structures(
         "bias": _biases(files, against, settings.sym, stages),
         "reslog": _reslog(cast, against, settings, folder, (stages, bars)),
         "angles": orientations(cast, inputs, settings, folder, stages),
+        **draw(files, against, residues, settings, (stages, folder)),
         "commands": _commands(files, inputs, settings),
         "cautions": [CAUTION],
         "warnings": [],
@@ -140,21 +143,21 @@ def _reslog(
 
 def _commands(files: Mapping[str, MapFiles], inputs: StructureInputs, settings: StructureSettings) -> dict[str, str]:
     """The command that makes one row of the page alone."""
-    mask = ["--mask", inputs.mask] if inputs.mask else []
-    first, sym = files["raw_by_raw"], ["--sym", settings.sym]
-    found = {
+    mask, sym = ["--mask", inputs.mask] if inputs.mask else [], ["--sym", settings.sym]
+    own = "denoised_by_denoised" if "denoised_by_denoised" in files else "denoised_by_raw"
+    first, other = files["raw_by_raw"], files[own]
+    model = ["--model", inputs.model]
+    found: dict[str, list[object]] = {
         "fsc": ["fsc", *first.halves, *mask],
+        "views": ["view", first.mean, other.mean, *mask],
         "amplitudes": ["amplitudes", *(each.mean for each in files.values())],
     }
     if settings.reslog_sizes:
-        found["reslog"] = [
-            "reslog",
-            *(files[name].particles for name in ("raw_by_raw", "denoised_by_raw")),
-            *sym,
-            *mask,
-        ]
+        found["reslog"] = ["reslog", first.particles, other.particles, *sym, *mask]
     if inputs.model:
-        found["model"] = ["fsc", first.mean, "--model", inputs.model, *mask]
+        found["model"] = ["fsc", first.mean, *model, *mask]
+        region = ["--region", *settings.region] if settings.region else []
+        found["regions"] = ["view", first.mean, other.mean, *mask, *model, *region, "--views"]
     if inputs.denoised_particles and "raw_by_denoised" in files:
         found["angles"] = ["angles", inputs.raw_particles, inputs.denoised_particles, *sym]
     return {name: _typed(words) for name, words in found.items()}
