@@ -104,7 +104,7 @@ def _extract(
     def work() -> Mapping[str, Any]:
         with bars(len(images.paths), "micrographs", f"extracting {folder.name}") as bar:
             extract(particles, images, folder, how, lambda done, _: bar.to(done))
-        return {"files": sorted({str(path) for path in open_particle_images(table).paths})}
+        return {"files": sorted({stages.name_of(path) for path in open_particle_images(table).paths})}
 
     sources = [particles, *images.paths.values(), *(images.raw or {}).values()]
     stages.run(Stage(f"extract_{folder.name}", how, sources, [table]), work)

@@ -6,6 +6,8 @@ from pathlib import Path
 from restore.errors import UserError
 from restore.settings import setting
 
+_SMALLEST_VIEW_PX, _LARGEST_VIEW_PX = 100, 2000
+
 
 @dataclass(frozen=True)
 class StructureInputs:
@@ -71,6 +73,7 @@ class StructureSettings:
     mass_kDa: float | None = setting(
         None, "mass of the particle, which sets the level of the views (default: found in the raw map)"
     )
+    views_px: int = setting(480, "side of a view of a map, 0 for no pictures of maps (pixels)")
     region: tuple[str, ...] | None = setting(
         None, "residues of the model to show in detail, as A/45-60 (default: a helix and a strand)"
     )
@@ -79,5 +82,8 @@ class StructureSettings:
     def __post_init__(self) -> None:
         if self.reslog_sizes == 1 or self.reslog_sizes < 0:
             raise UserError(f"--reslog_sizes is {self.reslog_sizes}", wanted="0, or 2 and more, are needed")
+        if self.views_px and not _SMALLEST_VIEW_PX <= self.views_px <= _LARGEST_VIEW_PX:
+            wanted = f"0, or {_SMALLEST_VIEW_PX} to {_LARGEST_VIEW_PX} pixels, can be drawn"
+            raise UserError(f"--views_px is {self.views_px}", wanted=wanted)
         if not self.tolerance_px >= 0:
             raise UserError(f"--tolerance_px is {self.tolerance_px:g}", wanted="0 or more pixels are needed")

@@ -23,7 +23,6 @@ _TITLES = {
     "denoised_by_raw": "denoised, orientations of raw",
     "denoised_by_denoised": "denoised",
 }
-_SIDE_PX = 400
 
 
 def draw(
@@ -34,6 +33,8 @@ def draw(
     run: tuple[Stages, Path],
 ) -> dict[str, list[dict[str, str]]]:
     """The pictures of the raw map and of the denoised one as the page's records: ``views`` and, with a model, ``regions``."""
+    if not settings.views_px:
+        return {"views": [], "regions": []}
     stages, folder = run
     chosen = {name: files[name] for name in _chosen(files)}
     views, regions = folder / "views.png", folder / "regions.png"
@@ -43,19 +44,18 @@ def draw(
         shown = _shown(chosen, against, settings.mass_kDa)
         cards: dict[str, list[dict[str, str]]] = {"views": [], "regions": []}
         if shown:
-            save_picture(views_picture(shown, side_px=_SIDE_PX), views)
+            save_picture(views_picture(shown, side_px=settings.views_px), views)
             words = (
                 "Before sharpening" + (", and after it" if len(shown[0].contours) > 1 else "") + ", all on one scale."
             )
             cards["views"].append(_card("Side and top", words, views, folder))
         if shown and residues:
-            save_picture(views_picture(shown, (), residues, _SIDE_PX), regions)
+            save_picture(views_picture(shown, (), residues, settings.views_px), regions)
             names = ", ".join(str(each.stretch) for each in residues)
             cards["regions"].append(_card(names, "In the sharpened maps, where there are any.", regions, folder))
-        pictures = [folder / each["path"] for several in cards.values() for each in several]
-        return {**cards, "files": [str(path) for path in pictures]}
+        return {**cards, "files": [each["path"] for several in cards.values() for each in several]}
 
-    made_with = [list(chosen), settings.mass_kDa, [str(each.stretch) for each in residues]]
+    made_with = [list(chosen), settings.mass_kDa, settings.views_px, [str(each.stretch) for each in residues]]
     found = stages.run(Stage("views", made_with, [*maps, *against.files], []), work)
     return {"views": found["views"], "regions": found["regions"]}
 

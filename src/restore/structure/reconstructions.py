@@ -130,7 +130,7 @@ def measure(
         found["bfactor_A2"] = number(fit.bfactor_A2, fit.bfactor_error_A2) if fit else number(float("nan"))
         found["sharpened_by_A2"] = sharpening.bfactor_A2 if sharpening else None
         outputs = [files.fsc, files.figure, *([files.sharpened] if sharpening else [])]
-        return found | {"files": [str(path) for path in outputs]}
+        return found | {"files": [stages.name_of(path) for path in outputs]}
 
     stage = Stage(f"measure_{combination.name}", settings.bfactor, [*files.halves, files.mean, *against.files], [])
     found = stages.run(stage, work)
@@ -141,13 +141,13 @@ def measure(
         "particles": files.particles,
         "fsc": files.fsc,
     }
-    if str(files.sharpened) in found["files"]:
+    if stages.name_of(files.sharpened) in found["files"]:
         names["sharpened"] = files.sharpened
     return found | {
         "images": combination.images,
         "orientations": combination.orientations,
         "particles": len(combination.particles),
-        "files": {name: str(path) for name, path in names.items()},
+        "files": {name: stages.name_of(path) for name, path in names.items()},
     }
 
 
