@@ -3,17 +3,16 @@
 import logging
 import shutil
 import subprocess
-import warnings
 from contextlib import chdir
 
 import mrcfile
 import numpy as np
 import pytest
 
+from map_world import HALVES, SIDE, VOXEL_A, ball, make_halves, store
 from restore.cli.main import main
 from restore.io.star import read_star
 
-SIDE, VOXEL_A = 64, 1.5
 COLUMNS = {
     "corrected": "rlnFourierShellCorrelationCorrected",
     "unmasked": "rlnFourierShellCorrelationUnmaskedMaps",
@@ -24,42 +23,6 @@ COLUMNS = {
 
 def restore(line):
     return main(line.split())
-
-
-def coloured(seed, gain, side=SIDE):
-    """Noise whose amplitudes follow ``gain`` of the frequency in cycles per voxel."""
-    white = np.fft.rfftn(np.random.default_rng(seed).standard_normal((side,) * 3))
-    squared = [np.fft.fftfreq(side) ** 2, np.fft.fftfreq(side) ** 2, np.fft.rfftfreq(side) ** 2]
-    radius = np.sqrt(squared[0][:, None, None] + squared[1][:, None] + squared[2])
-    return np.fft.irfftn(white * gain(radius), s=(side,) * 3, axes=(0, 1, 2))
-
-
-def ball(side, radius_px, edge_px=6):
-    grid = np.indices((side,) * 3) - side // 2
-    return 0.5 - 0.5 * np.cos(np.pi * np.clip((radius_px + edge_px - np.sqrt((grid**2).sum(0))) / edge_px, 0, 1))
-
-
-def store(path, data, voxel_A=VOXEL_A, label=None):
-    with (
-        warnings.catch_warnings(action="ignore"),
-        mrcfile.new(path, np.asarray(data, np.float32), overwrite=True) as file,
-    ):  # NaN
-        file.voxel_size = voxel_A
-        if label:
-            file.add_label(label)
-
-
-def make_halves(side, seed):
-    """Density in a ball with independent coloured noise all over, and a soft mask, as files of the working directory."""
-    density = coloured(seed, lambda r: np.exp(-60 * r**2), side)
-    density *= 2 / density.std() * (ball(side, 0.36 * side) > 0.5)
-    for half in (1, 2):
-        noise = coloured(seed + half, lambda r: 0.3 + 0.5 * np.exp(-10 * r**2), side)
-        store(f"run_half{half}_class001_unfil.mrc", density + noise / noise.std())
-    store("mask.mrc", ball(side, 0.36 * side))
-
-
-HALVES = "run_half1_class001_unfil.mrc run_half2_class001_unfil.mrc"
 
 
 @pytest.fixture(scope="module")

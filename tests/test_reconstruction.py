@@ -8,6 +8,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from particle_world import blobs, shell_correlations, write_particles
+from restore.ctf import ctf
 from restore.errors import UserError
 from restore.io.particle_images import open_particle_images, read_particle_images
 from restore.reconstruction.gridding import compensation
@@ -74,8 +75,6 @@ def test_images_that_were_multiplied_with_their_ctf_are_not_multiplied_again(tmp
     world = write_particles(tmp_path, side=SIDE, count=200)
     images = open_particle_images(world.star)
     particles = images.particles
-    from restore.ctf import ctf
-
     pixels = torch.from_numpy(read_particle_images(images, range(200)))
     values = torch.stack([ctf(each, (SIDE, SIDE), (3.0, 3.0)) for each in particles.ctfs])
     multiplied = torch.fft.irfft2(torch.fft.rfft2(pixels) * values, s=(SIDE, SIDE))

@@ -14,7 +14,7 @@ from restore.atoms import Atoms
 VOLT_A3_PER_SCATTERING_A = 47.878  # h²/(2π m e), from an electron scattering factor (Å) to volts × Å³
 _FINER = 1.5  # the grid on which atoms are put down has this many voxels, or more, for one of the map along each side
 _BLUR_VOXELS2 = 40.0  # B factor over squared voxel: what is folded to Nyquist is 1e-3 of what is there
-_CUTOFF_A2 = 1e-6  # where an atom ends, in 1/Å²
+_CUTOFF_A2 = 1e-6  # where an atom ends, in 1/Å²: taking the blur off multiplies what is missing
 
 Grid = tuple[int, int, int]
 Point = tuple[float, float, float]
@@ -35,7 +35,7 @@ def model_map(
     fine = _fine_shape(shape)
     cell_A = tuple(side * voxel_A for side, voxel_A in zip(shape, voxel_size_zyx_A, strict=True))
     blur_A2 = _BLUR_VOXELS2 * max(voxel_size_zyx_A) ** 2
-    density = ScatteringDensity(fine, (cell_A[0], cell_A[1], cell_A[2]), blur_A2)
+    density = ScatteringDensity(fine, (cell_A[0], cell_A[1], cell_A[2]), blur_A2, _CUTOFF_A2)
     density.add_atoms(atoms, origin_zyx_A)
     spectrum = _cropped(torch.fft.rfftn(density.array()), shape) * (math.prod(shape) / math.prod(fine))
     k = _frequency_per_A(shape, voxel_size_zyx_A)
@@ -45,15 +45,18 @@ def model_map(
 
 
 class ScatteringDensity:
-    """Electron scattering length density (1/Å²) in a box that repeats itself, to which atoms are added."""
+    """Electron scattering length density (1/Å²) in a box that repeats itself, to which atoms are added.
 
-    def __init__(self, shape: Grid, cell_zyx_A: Point, blur_A2: float) -> None:
+    An atom ends where its density is under ``cutoff_A2``.
+    """
+
+    def __init__(self, shape: Grid, cell_zyx_A: Point, blur_A2: float, cutoff_A2: float = 1e-5) -> None:
         self._calculator = gemmi.DensityCalculatorE()
         self._calculator.grid.spacegroup = gemmi.SpaceGroup("P1")
         self._calculator.grid.set_unit_cell(gemmi.UnitCell(cell_zyx_A[2], cell_zyx_A[1], cell_zyx_A[0], 90, 90, 90))
         self._calculator.grid.set_size(shape[2], shape[1], shape[0])
         self._calculator.blur = blur_A2
-        self._calculator.cutoff = _CUTOFF_A2
+        self._calculator.cutoff = cutoff_A2
 
     def add_atoms(self, atoms: Atoms, origin_zyx_A: Point = (0.0, 0.0, 0.0)) -> None:
         """Add atoms, each with the blur on top of its own B factor."""

@@ -3,7 +3,6 @@
 import argparse
 import logging
 import math
-import re
 from pathlib import Path
 
 import torch
@@ -19,6 +18,7 @@ from restore.cli.maps import (
     sides,
     voxel_size_zyx_A,
     voxel_words,
+    warn_of_what_halves_share,
 )
 from restore.cli.options import add_settings, settings_from
 from restore.errors import UsageError
@@ -32,8 +32,6 @@ from restore.report.fsc_figure import fsc_figure
 from restore.report.fsc_file import fsc_star
 
 log = logging.getLogger(__name__)
-
-_DENOISED = re.compile(r"restore \S+ denoised\b")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +89,7 @@ def run(namespace: argparse.Namespace) -> int:
     refuse_other_shape(headers[0], headers[1])
     voxel_A = voxel_size_zyx_A(headers, namespace.pixel_size)
     mask = read_mask(namespace.mask, headers[0]) if namespace.mask else None
-    _warn_of_what_halves_share(headers)
+    warn_of_what_halves_share(headers)
     first, second = (torch.from_numpy(read_map(header)) for header in headers)
     fsc = half_map_fsc(first, second, voxel_A, settings, mask)
     print(_summary(fsc, headers, voxel_A, settings, mask is not None))
@@ -120,17 +118,6 @@ def _refuse_wrong_use(namespace: argparse.Namespace, settings: FSCSettings) -> N
         raise UsageError(
             f"--randomize_at_fsc is {settings.randomize_at_fsc:g}", wanted="A correlation from 0 to 1 is needed"
         )
-
-
-def _warn_of_what_halves_share(headers: list[MapHeader]) -> None:
-    """Say where an agreement of the two would prove nothing."""
-    if headers[0].path.resolve() == headers[1].path.resolve():
-        log.warning("both are one file, %s: that it agrees with itself says nothing", headers[0].path)
-    for header in headers:
-        if any(_DENOISED.match(label) for label in header.labels):
-            words = "%s was denoised by restore. What the network adds can be common to both halves: their correlation may be too high (see the bias in docs/evaluation.md)"
-            log.warning(words, header.path)
-            return
 
 
 def _summary(fsc: FSC, headers: list[MapHeader], voxel_A: Voxel, settings: FSCSettings, masked: bool) -> str:

@@ -23,6 +23,7 @@ COMMANDS = {
     "report": "show an evaluation as one HTML page that can be mailed whole",
     "halves": "sum movies to two halves, or split counted micrographs where there are none",
     "prepare": "make the patch file that training reads, and nothing else",
+    "reconstruct": "make half maps from particle images whose orientations are known",
     "angles": "say how far apart two refinements put the same particles",
     "fsc": "say how far two half maps, images or stacks agree, or a map and a model, by resolution",
     "amplitudes": "say how the Fourier amplitudes of maps fall with resolution, and their B factors",

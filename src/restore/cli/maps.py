@@ -12,6 +12,7 @@ from torch import Tensor
 from restore.errors import UsageError, UserError
 from restore.evaluation.fsc import FSC, Voxel
 from restore.io.atomic import require_writable
+from restore.io.denoised_mark import is_denoised
 from restore.io.maps import MapHeader, read_map, read_map_header
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,17 @@ def read_mask(path: Path, half: MapHeader) -> Float[Tensor, "z y x"]:
         found = f"its values go from {lowest:g} to {highest:g}"
         raise UserError(found, where=path, wanted="A mask lies between 0 and 1", do="make it with relion_mask_create")
     return mask
+
+
+def warn_of_what_halves_share(headers: list[MapHeader]) -> None:
+    """Say where an agreement of the two would prove nothing."""
+    if headers[0].path.resolve() == headers[1].path.resolve():
+        log.warning("both are one file, %s: that it agrees with itself says nothing", headers[0].path)
+    for header in headers:
+        if is_denoised(header.labels):
+            words = "%s was denoised by restore. What the network adds can be common to both halves: their correlation may be too high (see the bias in docs/evaluation.md)"
+            log.warning(words, header.path)
+            return
 
 
 def crossing_words(fsc: FSC, name: str, threshold: float) -> str:

@@ -21,6 +21,7 @@ from restore.cli.maps import (
     volume_header,
     voxel_size_zyx_A,
     voxel_words,
+    warn_of_what_halves_share,
 )
 from restore.cli.options import add_settings, settings_from
 from restore.errors import UsageError, UserError
@@ -91,13 +92,14 @@ def run(namespace: argparse.Namespace) -> int:
     refuse_other_shape(headers[0], headers[1])
     voxel_A = voxel_size_zyx_A(headers, namespace.pixel_size)
     mask = read_mask(namespace.mask, headers[0]) if namespace.mask else None
+    warn_of_what_halves_share(headers)
     first, second = (torch.from_numpy(read_map(header)) for header in headers)
     fsc = half_map_fsc(first, second, voxel_A, fsc_settings, mask)
     sharpening = _sharpened((first[0] + second[0]) / 2, voxel_A, fsc, settings, guinier)
     inputs = {name: getattr(namespace, name) for name in ("half1", "half2", "mask")} | {"voxel_size_zyx_A": voxel_A}
     made = provenance({"sharpening": settings, "fit": guinier, "fsc": fsc_settings}, inputs)
     write_text(written[3], as_json(made) + "\n")
-    labels = _labels(headers[0], sharpening)
+    labels = _labels(headers, sharpening)
     write_map(written[0], sharpening.volume.numpy(), voxel_A, headers[0].origin_zyx_A, labels)
     if masked and mask is not None:
         write_map(masked, (sharpening.volume * mask).numpy(), voxel_A, headers[0].origin_zyx_A, labels)
@@ -144,10 +146,11 @@ def _sharpened(
         raise UserError(f"there are {error}", wanted="The B factor's line needs three", do=do) from error
 
 
-def _labels(header: MapHeader, sharpening: Sharpening) -> list[str]:
-    """Those of the half map, which say how it came about, and what was done to it."""
+def _labels(headers: list[MapHeader], sharpening: Sharpening) -> list[str]:
+    """Those of the half maps, which say how they came about, and what was done to them."""
     lowpass = f", low-pass {sharpening.lowpass_A:.2f} A" if sharpening.lowpass_A else ""
-    return [*header.labels[:9], f"restore {__version__} sharpened: B {sharpening.bfactor_A2:.1f} A2{lowpass}"]
+    kept = dict.fromkeys(label for header in headers for label in header.labels)
+    return [*list(kept)[:9], f"restore {__version__} sharpened: B {sharpening.bfactor_A2:.1f} A2{lowpass}"]
 
 
 def _summary(sharpening: Sharpening, fsc: FSC, header: MapHeader, voxel_A: Voxel) -> str:

@@ -119,8 +119,8 @@ def sharpened(
 ) -> Float[Tensor, "z y x"]:
     """The map times exp(-B s²/4), the weight of each component's shell, and a soft low-pass.
 
-    A negative B factor sharpens. The low-pass is a raised cosine, two shells wide about ``lowpass_A``. What lies beyond
-    the Nyquist frequency is removed, as RELION does.
+    A negative B factor sharpens. The low-pass is a raised cosine, two shells wide about the shell next to ``lowpass_A``.
+    What lies beyond the Nyquist frequency is removed. Both are RELION's way.
     """
     axis = ShellAxis((volume.shape[0], volume.shape[1], volume.shape[2]), voxel_size_zyx_A)
     weights = torch.zeros(axis.count + 1, dtype=torch.float64)
@@ -129,7 +129,7 @@ def sharpened(
     for z, (shells, radius) in enumerate(zip(axis.shells(), axis.radii(), strict=True)):
         gain = torch.exp(-bfactor_A2 / 4 * (radius * axis.width_per_A).square()) * (radius < axis.count - 1 + 1e-6)
         if lowpass_A is not None:
-            gain = gain * _raised_cosine(radius, 1 / (lowpass_A * axis.width_per_A))
+            gain = gain * _raised_cosine(radius, math.floor(1 / (lowpass_A * axis.width_per_A) + 0.5))
         spectrum[z] *= (gain * weights[shells]).to(volume)
     return torch.fft.irfftn(spectrum, s=axis.shape, dim=_GRID)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from restore.errors import UserError
@@ -32,6 +33,9 @@ class ReconstructionSettings:
     symmetry: str = setting("C1", "point group of the particle, as RELION has it: C1, D7, O, I1 …", "--sym")
     ctf: bool = setting(True, "correct for the CTF", off="--no_ctf")
     phases_flipped: bool = setting(False, "the images' phases are flipped, as restore denoise leaves them")
+    engine: str = setting(
+        "auto", "relion_reconstruct where it is installed, or the library", choices=("auto", "relion", "torch")
+    )
     seed: int = setting(0, "seed of the half sets, where the file has none (rlnRandomSubset, alignments3D/split)")
 
 
@@ -43,6 +47,7 @@ class HalfMaps:
     second: Float[Tensor, "z y x"]
     voxel_size_A: float
     counts: tuple[int, int]
+    engine: str = "torch"
 
     @property
     def mean(self) -> Float[Tensor, "z y x"]:
@@ -58,7 +63,7 @@ def reconstruct_halves(
     Raises
     ------
     UserError
-        As :func:`half_sets`, :func:`images_are` and :func:`read_particle_images`; there is no CTF and one is wanted.
+        As :func:`treatment`, :func:`half_sets` and :func:`read_particle_images`.
     """
     halves = half_sets(images.particles, settings.seed)
     empty = accumulator(images, settings)
@@ -77,7 +82,12 @@ def reconstruct_halves(
 
 
 def accumulator(images: ParticleImages, settings: ReconstructionSettings) -> Accumulator:
-    """An accumulator for these images, with nothing in it.
+    """An accumulator for these images, with nothing in it. Raises as :func:`treatment`."""
+    return Accumulator(images.box_px, images.pixel_size_A, *treatment(images, settings))
+
+
+def treatment(images: ParticleImages, settings: ReconstructionSettings) -> tuple[Rotation, ImagesAre]:
+    """The rotations of the point group, and what was done to the images.
 
     Raises
     ------
@@ -92,7 +102,7 @@ def accumulator(images: ParticleImages, settings: ReconstructionSettings) -> Acc
         group = point_group(settings.symmetry)
     except ValueError as error:
         raise UserError(str(error), do="give another --sym") from None
-    return Accumulator(images.box_px, images.pixel_size_A, group, images_are(images.particles, settings))
+    return group, images_are(images.particles, settings)
 
 
 def add_particles(

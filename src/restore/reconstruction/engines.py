@@ -1,0 +1,42 @@
+"""The door for half maps: by RELION's program or by the library's, whichever was asked for or is there."""
+
+import logging
+from pathlib import Path
+
+from restore.errors import UserError
+from restore.io.particle_images import ParticleImages
+from restore.io.particles import is_cryosparc
+from restore.io.relion_optics import aberrations
+from restore.reconstruction.halves import HalfMaps, ReconstructionSettings, Watch, reconstruct_halves
+from restore.reconstruction.relion import reconstruct_halves_by_relion, relion_is_there
+
+log = logging.getLogger(__name__)
+
+
+def half_maps(images: ParticleImages, settings: ReconstructionSettings, watch: Watch = lambda _: None) -> HalfMaps:
+    """Both half maps by ``settings.engine``; "auto" is RELION where it is installed and can do it, else the library.
+
+    Raises
+    ------
+    UserError
+        As :func:`reconstruct_halves` and :func:`reconstruct_halves_by_relion`.
+    """
+    if chosen_engine(images, settings) == "relion":
+        return reconstruct_halves_by_relion(images, settings, watch)
+    source = Path(images.particles.source)
+    if not is_cryosparc(source) and (found := aberrations(source)):
+        words = "%s has aberrations of the microscope (%s), which only RELION corrects: the library leaves them in"
+        log.warning(words, source, ", ".join(found))
+    return reconstruct_halves(images, settings, watch)
+
+
+def chosen_engine(images: ParticleImages, settings: ReconstructionSettings) -> str:
+    """``relion`` or ``torch``."""
+    if settings.engine not in ("auto", "relion", "torch"):
+        raise UserError(f"the engine is {settings.engine}", wanted="auto, relion or torch is needed")
+    if settings.engine != "auto":
+        return settings.engine
+    signs = images.particles.contrast_signs
+    one_contrast = signs is None or len({sign < 0 for sign in signs.tolist()}) == 1
+    known = not settings.symmetry.strip().upper().startswith("DY")
+    return "relion" if relion_is_there() and one_contrast and known else "torch"
