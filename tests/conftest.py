@@ -29,6 +29,7 @@ SHAPE_CHECKED = [
     "restore.evaluation",
     "restore.extraction",
     "restore.reconstruction",
+    *(f"restore.report.{name}" for name in ("frame", "rays", "shading", "surface", "sticks", "region", "gallery")),
 ]
 jaxtyping.install_import_hook(SHAPE_CHECKED, f"{checker.__name__}.check")
 

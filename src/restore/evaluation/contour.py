@@ -53,7 +53,7 @@ class ContourError(ValueError):
         self.number = number
 
 
-def contours(maps: Sequence[tuple[Float[Tensor, "z y x"], Voxel]], settings: ContourSettings) -> list[Contour]:
+def contours(maps: Sequence[tuple[Float[Tensor, "_ _ _"], Voxel]], settings: ContourSettings) -> list[Contour]:
     """The maps as they are to be drawn beside each other.
 
     Where the settings say nothing, the first is drawn at its :func:`usual_level`, and each other map at the level at

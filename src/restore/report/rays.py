@@ -47,8 +47,12 @@ def first_hits(solid: Solid, frame: Frame) -> Hits:
     sampler = _Sampler(solid, frame)
     near_A, far_A = (edge.flatten() for edge in _span_A(solid, frame))
     pixels = near_A.isfinite().nonzero()[:, 0]
+    entry_A, exit_A = sampler.box_A(sampler.places(pixels))
+    crossed = entry_A > exit_A
+    pixels = pixels[crossed]
     places = sampler.places(pixels)
-    depth_A, hit = _march(sampler, places, near_A[pixels], far_A[pixels])
+    start_A = torch.minimum(near_A[pixels], entry_A[crossed])
+    depth_A, hit = _march(sampler, places, start_A, torch.maximum(far_A[pixels], exit_A[crossed]))
     depth = torch.full((math.prod(frame.shape),), math.nan)
     normal = torch.zeros(math.prod(frame.shape), 3)
     depth[pixels[hit]] = depth_A[hit]
@@ -75,6 +79,12 @@ class _Sampler:
         up = torch.from_numpy(self._frame.up_A).float()[row]
         centre = torch.tensor(self._frame.centre_A, dtype=torch.float32)
         return centre + right[:, None] * self._axes[0] + up[:, None] * self._axes[1]
+
+    def box_A(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the ray through each place enters the box and where it leaves it; in that order only if it does."""
+        direction = torch.where(self._axes[2].abs() < 1e-6, 1e-6, self._axes[2])
+        faces = torch.stack([-places / direction, (2 / self._scale - places) / direction])
+        return faces.amax(dim=0).amin(dim=1), faces.amin(dim=0).amax(dim=1)
 
     def at(self, places: Tensor, toward_A: Tensor) -> Tensor:
         """The height this far toward the viewer from each place."""

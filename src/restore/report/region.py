@@ -14,7 +14,7 @@ from restore.report.sticks import stick_hits, sticks
 from restore.report.surface import FINER
 
 ZONE_A = 2.6  # from an atom's centre: what is farther away is not drawn
-_MARGIN_A = 1.2
+_MARGIN_A, _EDGE_A = 1.2, 0.7  # beyond the zone: of the grid, and of the picture
 _FINE_A = 0.4
 _TOUCHING_A = 1.2
 _CLEAREST, _DENSEST = 0.22, 0.8  # opacity of a surface that faces the viewer, and of one seen edge on
@@ -31,7 +31,7 @@ def region_frame(position_A: Float[np.ndarray, "n 3"], columns: int, most_rows: 
     up = -up if up[2] < 0 else up
     axes = np.stack([right, up, np.cross(right, up)])
     seen = position_A @ axes.T
-    low, high = seen.min(0) - ZONE_A - _MARGIN_A, seen.max(0) + ZONE_A + _MARGIN_A
+    low, high = seen.min(0) - ZONE_A - _EDGE_A, seen.max(0) + ZONE_A + _EDGE_A
     width_A, height_A = (high - low)[:2]
     pixel_size_A = max(width_A / columns, height_A / most_rows)
     rows = min(most_rows, round(height_A / pixel_size_A))

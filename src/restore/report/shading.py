@@ -12,7 +12,7 @@ Picture = Float[np.ndarray, "rows columns 3"]
 WHITE: Colour = (1.0, 1.0, 1.0)
 _KEY, _FILL = (-0.5, 0.65, 0.8), (0.75, -0.15, 0.6)
 _SHINE, _SHINE_POWER = 0.16, 24
-_FADE = 0.45  # of the farthest surface, towards the background
+_FADE = 0.35  # of the farthest surface, towards the background
 _HOLLOWS = ((0.012, 0.35), (0.035, 0.4), (0.1, 0.3))  # width as a share of the picture, and how dark
 _COARSE = 4  # pixels, of what blurs
 
@@ -30,7 +30,7 @@ def over(front: Picture, opacity: Float[np.ndarray, "rows columns"], behind: Pic
     return behind + opacity[..., None] * (front - behind)
 
 
-def shrunk_colours(picture: Picture, times: int) -> Picture:
+def shrunk_colours(picture: Picture, times: int) -> Float[np.ndarray, "fewer_rows fewer_columns 3"]:
     """The picture with so many pixels along each side averaged to one: edges without steps."""
     rows, columns = picture.shape[0] // times, picture.shape[1] // times
     return picture.reshape(rows, times, columns, times, 3).mean((1, 3))
