@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from restore.evaluation.fsc import ShellAxis, shell_correlation, shell_sums
-from restore.evaluation.inflation import agreements, components, inflation, reference_correlation
+from restore.evaluation.inflation import agreements, components, inflation
+from restore.evaluation.sharpening import fsc_weight
 
 SIDE = 32
 VOXEL_A = (2.0, 2.0, 2.0)
@@ -117,13 +118,13 @@ def test_the_correlation_with_the_truth_is_predicted_without_knowing_it():
 
 def test_c_ref_of_unbiased_halves_is_their_means_correlation_with_the_truth():
     signal, raw, _ = halves()
-    predicted = reference_correlation(shell_correlation(raw[:1], raw[1:], AXIS))
+    predicted = fsc_weight(shell_correlation(raw[:1], raw[1:], AXIS))
     true = shell_correlation(raw.mean(dim=0)[None], signal[None], AXIS)
     assert (predicted - true)[2:12].abs().max() < 0.05
 
 
 def test_c_ref_of_an_fsc_of_a_third_is_the_root_of_a_half():
-    found = reference_correlation(torch.tensor([1.0, 1 / 3, 0.143, -0.2], dtype=torch.float64))
+    found = fsc_weight(torch.tensor([1.0, 1 / 3, 0.143, -0.2], dtype=torch.float64))
     torch.testing.assert_close(
         found, torch.tensor([1, math.sqrt(0.5), 0.5002, 0], dtype=torch.float64), atol=1e-4, rtol=0
     )

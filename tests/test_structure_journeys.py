@@ -14,7 +14,7 @@ from restore.io.star import read_star, write_star
 from restore.report.structure_file import COMBINATIONS, read_structure
 from structure_world import write_project
 
-QUICK = ["--reslog_sizes", "3", "--reslog_repeats", "2", "--views_px", "100"]
+QUICK = ["--reslog_sizes", "3", "--reslog_repeats", "2", "--views_px", "100", "--engine", "torch"]
 
 
 def structure(project, folder, *more):
@@ -176,7 +176,23 @@ def test_one_refinement_is_enough_and_nothing_is_said_of_orientations(honest, tm
         block = block.with_column(name, raw.block("particles").column(name))
     write_star(tmp_path / "denoised.star", denoised.with_block(block))
     arguments = ["--raw_particles", str(honest[0].raw), "--denoised_particles", str(tmp_path / "denoised.star")]
-    assert main(["structure", *arguments, "-o", str(tmp_path / "out"), "--reslog_sizes", "0", "--views_px", "0"]) == 0
+    assert (
+        main(
+            [
+                "structure",
+                *arguments,
+                "-o",
+                str(tmp_path / "out"),
+                "--reslog_sizes",
+                "0",
+                "--views_px",
+                "0",
+                "--engine",
+                "torch",
+            ]
+        )
+        == 0
+    )
     card = card_of(tmp_path / "out")
     assert list(card["reconstructions"]) == ["raw_by_raw", "denoised_by_raw"]
     said = " ".join(card["summary"])
@@ -211,7 +227,9 @@ def session(tmp_path, monkeypatch):
 
 def test_particles_are_cut_out_of_raw_and_denoised_micrographs(session, tmp_path):
     arguments = ["--raw_particles", str(session.raw), "--denoised_micrographs", "Denoised", "--box_px", "32"]
-    assert main(["structure", *arguments, "-o", "out", "--reslog_sizes", "0", "--views_px", "0"]) == 0
+    assert (
+        main(["structure", *arguments, "-o", "out", "--reslog_sizes", "0", "--views_px", "0", "--engine", "torch"]) == 0
+    )
     stacks = [mrcfile.read(tmp_path / "out" / kind / "mic1.mrcs") for kind in ("raw", "denoised")]
     np.testing.assert_allclose(stacks[1], 0.5 * stacks[0], atol=1e-3)  # one scale: the raw image's
     card = card_of(tmp_path / "out")

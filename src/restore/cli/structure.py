@@ -50,11 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model", type=Path, metavar="MODEL", help="atomic model (PDB, mmCIF) that lies in the map: map-model FSC"
     )
-    truth = parser.add_argument_group("truth (simulations)")
-    truth.add_argument("--truth_map", type=Path, metavar="MAP", help="the true map: FSC of each map against it")
-    truth.add_argument(
-        "--truth_particles", type=Path, metavar="STAR", help="the true orientations: angular error of each refinement"
-    )
+    _add_truth(parser)
     output = parser.add_argument_group("output")
     output.add_argument(
         "--output_directory",
@@ -66,6 +62,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument("--overwrite", action="store_true", help="do every stage again")
     add_settings(parser, "comparison", StructureSettings)
+
+
+def _add_truth(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("truth (simulations)")
+    group.add_argument("--truth_map", type=Path, metavar="MAP", help="the true map: FSC of each map against it")
+    group.add_argument(
+        "--truth_particles", type=Path, metavar="STAR", help="the true orientations: angular error of each refinement"
+    )
 
 
 def run(namespace: argparse.Namespace) -> int:

@@ -29,6 +29,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from restore.evaluation.fsc import FSC, FSCSettings, ShellAxis, Voxel, half_map_fsc, shell_correlation, shell_sums
+from restore.evaluation.sharpening import fsc_weight
 
 _SIGMAS = 3.0
 _NEGLIGIBLE = 0.01  # a gain that differs within a shell makes as much
@@ -87,15 +88,6 @@ class Inflation:
         """Whether the mean excess is above 0.01, and positive by more than three times its error."""
         mean, error = self.mean_excess
         return mean > max(_NEGLIGIBLE, _SIGMAS * error)
-
-
-def reference_correlation(fsc: Float[Tensor, "shells"]) -> Float[Tensor, "shells"]:
-    """C_ref = √(2 FSC / (1 + FSC)), the correlation of the mean of two half maps with the truth that their FSC predicts.
-
-    Rosenthal & Henderson 2003, eq. 17 and 18. It holds if the halves share nothing but the signal; 0 where the FSC is negative.
-    """
-    positive = fsc.clamp(min=0)
-    return (2 * positive / (1 + positive)).sqrt()
 
 
 def agreements(
@@ -183,7 +175,7 @@ def inflation(found: Agreements) -> Inflation:
         _without(unknown, _error(of_supported, found)),
         _without(unknown, found.denoised - supported),
         _without(unknown, _error(of_excess, found)),
-        reference_correlation(found.denoised),
+        fsc_weight(found.denoised),
         _without(unknown, squared.clamp(min=0).sqrt()),
         found.samples,
         last,

@@ -16,6 +16,7 @@ from restore.provenance import as_json, provenance
 from restore.report.structure_file import FILE_NAME, FORMAT_VERSION, structure_from
 from restore.report.structure_page import structure_page
 from restore.structure.combinations import Cast
+from restore.structure.doubts import doubts_of_particles, doubts_of_results
 from restore.structure.gathering import Bars, gather
 from restore.structure.growing import reslog
 from restore.structure.inputs import StructureInputs, StructureSettings
@@ -47,6 +48,7 @@ def compare_structures(
     _refuse_unknown_group(settings.sym)
     stages = Stages(folder, overwrite)
     cast = gather(inputs, settings, folder, stages, bars)
+    doubts = list(doubts_of_particles(cast))
     against = _yardsticks(inputs, cast)
     residues = residues_of(inputs, settings)
     files = {each.name: reconstruct(each, settings, folder, stages, bars) for each in cast.combinations}
@@ -68,8 +70,10 @@ def compare_structures(
         **draw(files, against, residues, settings, (stages, folder)),
         "commands": _commands(files, inputs, settings),
         "cautions": [CAUTION],
-        "warnings": [],
     }
+    card["warnings"] = [*doubts, *doubts_of_results(card)]
+    for doubt in card["warnings"]:
+        log.warning("%s", doubt)
     kept = 1.0 if against.mask is None else float(against.mask.double().mean())
     sampled = Sampled.of(axis.shape[0], against.voxel_A, len(point_group(settings.sym)), kept)
     card["summary"], card["differences"] = summary(card, sampled)

@@ -17,13 +17,13 @@ from restore.evaluation.reslog import (
     subset_sizes,
 )
 from restore.reconstruction.growth import Growth, resolutions_per_A, work
-from restore.reconstruction.halves import ReconstructionSettings, half_sets
+from restore.reconstruction.halves import half_sets
 from restore.report.figures import save_png
 from restore.report.reslog_figure import reslog_figure
 from restore.structure.combinations import Combination
 from restore.structure.gathering import Bars
 from restore.structure.inputs import StructureSettings
-from restore.structure.reconstructions import Yardsticks
+from restore.structure.reconstructions import Yardsticks, making
 from restore.structure.stages import Stage, Stages
 
 _LEAST_PARTICLES = 16
@@ -54,8 +54,7 @@ def reslog(
 
 def _growth(combination: Combination, against: Yardsticks, settings: StructureSettings) -> Growth:
     images = combination.particles
-    how = ReconstructionSettings(symmetry=settings.sym, ctf=images.particles.ctfs is not None, seed=settings.seed)
-    return Growth(images, half_sets(images.particles, settings.seed), how, against.mask)
+    return Growth(images, half_sets(images.particles, settings.seed), making(combination, settings), against.mask)
 
 
 def _curve(

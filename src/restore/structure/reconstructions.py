@@ -11,15 +11,17 @@ from torch import Tensor
 
 from restore.evaluation.falloff import GuinierSettings, TooFewShellsError, rotational_amplitudes
 from restore.evaluation.fsc import FSC, FSCSettings, half_map_fsc
-from restore.evaluation.inflation import agreements, inflation, reference_correlation
-from restore.evaluation.modelmap import map_model_fsc
-from restore.evaluation.sharpening import Sharpening, SharpenSettings, UnresolvedError, sharpen
+from restore.evaluation.inflation import agreements, inflation
+from restore.evaluation.modelmap import looks_unfitted, map_model_fsc
+from restore.evaluation.sharpening import Sharpening, SharpenSettings, UnresolvedError, fsc_weight, sharpen
 from restore.io.atomic import write_text
+from restore.io.denoised_mark import denoised_label
 from restore.io.image_star import image_star
-from restore.io.maps import write_map
+from restore.io.maps import read_map_header, write_map
 from restore.io.star import write_star
 from restore.provenance import as_json, provenance
-from restore.reconstruction.halves import ReconstructionSettings, reconstruct_halves
+from restore.reconstruction.engines import half_maps
+from restore.reconstruction.halves import ReconstructionSettings
 from restore.report.figures import save_png
 from restore.report.fsc_figure import fsc_figure
 from restore.report.fsc_file import fsc_star
@@ -81,6 +83,12 @@ def map_files(folder: Path, combination: Combination) -> MapFiles:
     )
 
 
+def making(combination: Combination, settings: StructureSettings) -> ReconstructionSettings:
+    """How a combination's maps are made."""
+    ctf = combination.particles.particles.ctfs is not None
+    return ReconstructionSettings(symmetry=settings.sym, ctf=ctf, engine=settings.engine, seed=settings.seed)
+
+
 def reconstruct(
     combination: Combination, settings: StructureSettings, folder: Path, stages: Stages, bars: Bars
 ) -> MapFiles:
@@ -89,27 +97,27 @@ def reconstruct(
     Raises
     ------
     UserError
-        As :func:`reconstruct_halves`.
+        As :func:`restore.reconstruction.engines.half_maps`.
     """
     files, images = map_files(folder, combination), combination.particles
-    how = ReconstructionSettings(symmetry=settings.sym, ctf=images.particles.ctfs is not None, seed=settings.seed)
+    how = making(combination, settings)
     star = image_star(images)
 
     def work() -> Mapping[str, Any]:
         write_star(files.particles, star)
         with bars(len(images), "images", f"reconstructing {combination.name}") as bar:
-            halves = reconstruct_halves(images, how, bar.to)
-        made = f"{combination.images} images, orientations of {combination.orientations}"
-        kind = "denoised" if combination.images == "denoised" else "raw"
-        labels = (f"restore {__version__} {kind} particles: {made}"[:80],)
+            halves = half_maps(images, how, bar.to)
+        made = f"{combination.images} images, orientations refined on {combination.orientations}"
+        label = f"restore {__version__} {made}"[:80]
+        labels = (denoised_label(f"particles: {made}") if combination.images == "denoised" else label,)
         for path, volume in zip((*files.halves, files.mean), (halves.first, halves.second, halves.mean), strict=True):
             write_map(path, volume.numpy(), halves.voxel_size_A, labels=labels)
         record = provenance(how, {"particles": files.particles, "images": made})
         write_text(files.mean.with_suffix(".settings.json"), as_json(record) + "\n")
-        return {"counts": list(halves.counts)}
+        return {"counts": list(halves.counts), "engine": halves.engine}
 
     inputs = [*dict.fromkeys(images.paths)]
-    made_with = [how, settings.engine, star.text()]
+    made_with = [how, star.text()]
     stages.run(Stage(f"reconstruct_{combination.name}", made_with, inputs, [*files.halves, files.mean]), work)
     return files
 
@@ -167,12 +175,13 @@ def _measured(mean: Float[Tensor, "z y x"], fsc: FSC, against: Yardsticks) -> di
     weight = 1 if against.mask is None else against.mask
     found: dict[str, Any] = {
         "fsc": half_map_correlation(fsc),
-        "reference": values(reference_correlation(fsc.best)),
+        "reference": values(fsc_weight(fsc.best)),
         "mean_amplitude": values(rotational_amplitudes(mean * weight, against.voxel_zyx_A).amplitude),
     }
     for name, other in (("model", against.model), ("truth", against.truth)):
         if other is not None:
-            found[name] = truth_correlation(map_model_fsc(mean, other.to(mean), against.voxel_zyx_A, against.mask))
+            correlation = map_model_fsc(mean, other.to(mean), against.voxel_zyx_A, against.mask)
+            found[name] = truth_correlation(correlation) | {"is_doubtful": looks_unfitted(correlation)}
     return found
 
 
@@ -190,5 +199,6 @@ def _write(files: MapFiles, fsc: FSC, sharpening: Sharpening | None, against: Ya
     write_star(files.fsc, fsc_star(fsc, str(files.half1), str(files.half2)))
     save_png(fsc_figure(fsc, name), files.figure)
     if sharpening is not None:
+        labels = read_map_header(files.mean).labels[:9]
         label = f"restore {__version__} sharpened: B {sharpening.bfactor_A2:.1f} A2"
-        write_map(files.sharpened, sharpening.volume.numpy(), against.voxel_A, labels=(label,))
+        write_map(files.sharpened, sharpening.volume.numpy(), against.voxel_A, labels=(*labels, label))
