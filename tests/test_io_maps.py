@@ -115,3 +115,16 @@ def test_the_origin_is_that_of_the_header_or_else_the_start_of_the_grid(tmp_path
     assert read_map_header(stored(tmp_path / "a.mrc")).origin_zyx_A == (0, 0, 0)
     assert read_map_header(stored(tmp_path / "a.mrc", voxel_A=(1, 2, 3), change=starts)).origin_zyx_A == (18, 8, -2)
     assert read_map_header(stored(tmp_path / "a.mrc", change=both)).origin_zyx_A == (0, 0, 9)
+
+
+def test_a_volume_whose_axes_are_stored_in_another_order_is_refused(tmp_path):
+    def turned(file):
+        file.header.mapc, file.header.maps = 3, 1
+
+    def unsaid(file):
+        file.header.mapc = file.header.mapr = file.header.maps = 0
+
+    with pytest.raises(UserError, match="its columns, rows and sections run along z, y, x"):
+        read_map_header(stored(tmp_path / "a.mrc", change=turned))
+    assert read_map_header(stored(tmp_path / "a.mrc", change=unsaid)).shape == (1, 3, 4, 5)
+    assert read_map_header(stored(tmp_path / "a.mrc", change=turned), "stack").shape == (3, 1, 4, 5)

@@ -142,6 +142,8 @@ def test_a_model_outside_the_map_is_refused_with_where_both_lie(here, capsys):
 def test_what_cannot_be_compared_with_a_model_is_refused(here, capsys):
     assert restore("fsc half1.mrc") == 2
     assert "give the other half, or --model" in capsys.readouterr().err
+    assert restore("fsc half1.mrc --model model.pdb --stack") == 2
+    assert "leave --stack out" in capsys.readouterr().err
     store("image.mrc", np.random.default_rng(0).standard_normal((32, 32)))
     for line, words in {
         "fsc image.mrc --model model.pdb": "image.mrc: it is an image. A volume is needed",

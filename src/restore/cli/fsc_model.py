@@ -19,7 +19,7 @@ from restore.cli.maps import (
     voxel_size_zyx_A,
     voxel_words,
 )
-from restore.errors import UserError
+from restore.errors import UsageError, UserError
 from restore.evaluation.fsc import FSC, Voxel
 from restore.evaluation.modelmap import COARSE_A, coarse_agreement, looks_unfitted, map_model_fsc
 from restore.io.atomic import write_text
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 def run_against_model(namespace: argparse.Namespace) -> int:
     """Compare the map, or the mean of the halves, with the model; the exit status comes back."""
+    if namespace.kind == "stack":
+        raise UsageError("--stack is given", wanted="A model is compared with a volume", do="leave --stack out")
     written = output_paths(namespace.output, ".star", [".png", ".settings.json"], namespace.overwrite)
     paths = [path for path in (namespace.half1, namespace.half2) if path is not None]
     headers = [volume_header(path) for path in paths]

@@ -60,13 +60,15 @@ def read_map_header(path: Path, kind: Kind = "auto") -> MapHeader:
     ------
     UserError
         The file is missing or unreadable, no MRC file, cut short, of a mode other than 0, 1, 2, 6 and 12, or holds
-        several volumes.
+        several volumes, or one whose columns, rows and sections do not run along x, y and z.
     """
     header, size = raw_header(path)
     _refuse_volume_stack(header, path)
     dtype = pixel_type(header, path)
     z, y, x = (int(header[name]) for name in ("nz", "ny", "nx"))
     stack = _is_stack(header, path) if kind == "auto" else kind == "stack"
+    if not stack:
+        _refuse_turned_axes(header, path)
     offset = HEADER_BYTES + int(header["nsymbt"])
     extra = extra_bytes(path, size, offset + z * y * x * dtype.itemsize, f"{x} x {y} x {z} voxels")
     shape = (z, 1, y, x) if stack else (1, z, y, x)
@@ -147,6 +149,19 @@ def _is_stack(header: np.void, path: Path) -> bool:
 def _refuse_volume_stack(header: np.void, path: Path) -> None:
     if int(header["ispg"]) >= 401:
         raise UserError("it holds several volumes", where=path, wanted="One volume is needed", do="split the file")
+
+
+def _refuse_turned_axes(header: np.void, path: Path) -> None:
+    """Some programs of crystallography store other axes first. Zeros, as old files have them, say nothing."""
+    axes = tuple(int(header[f"map{name}"]) for name in "crs")
+    if axes != (1, 2, 3) and set(axes) == {1, 2, 3} and int(header["nz"]) > 1:
+        names = ", ".join("xyz"[axis - 1] for axis in axes)
+        raise UserError(
+            f"its columns, rows and sections run along {names}",
+            where=path,
+            wanted="They must run along x, y, z",
+            do="write it again in that order, for example with ChimeraX or gemmi",
+        )
 
 
 def _voxel_size_zyx_A(header: np.void, z: int) -> tuple[float, float, float] | None:

@@ -7,11 +7,10 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-import mrcfile
-
 from restore.errors import UserError
-from restore.io.atomic import replacing, write_text
+from restore.io.atomic import write_text
 from restore.io.images import write_image
+from restore.io.maps import write_map
 from restore.io.star import write_star
 from restore.simulation.microscope import Exposure, expose
 from restore.simulation.movie_files import tiff_program
@@ -59,7 +58,7 @@ def simulate(
     specimen = load_specimen(settings.specimen, settings.pixel_size_A)
     _clear(folder, overwrite)
     write_text(folder / SETTINGS_NAME, json.dumps(dataclasses.asdict(settings), indent=2) + "\n")
-    write_map(folder / "specimen.mrc", specimen)
+    write_specimen(folder / "specimen.mrc", specimen)
     if settings.movies != "none":
         write_gain(settings, folder, _LABEL)
     ready = transform(specimen)
@@ -85,14 +84,11 @@ def simulate(
     return folder / CTF_STAR_NAME
 
 
-def write_map(path: Path, specimen: Specimen) -> None:
+def write_specimen(path: Path, specimen: Specimen) -> None:
     """Write a specimen as an MRC volume (z, y, x) in volts above ice, without its empty margin, whole or not at all."""
     middle, half = len(specimen.density) // 2, math.ceil(specimen.diameter_A / specimen.pixel_size_A / 2 + 2)
     inner = slice(max(middle - half, 0), middle + half)
-    with replacing(path) as partial, mrcfile.new(partial) as file:
-        file.set_data(specimen.density[inner, inner, inner])
-        file.voxel_size = specimen.pixel_size_A
-        file.add_label(_LABEL)
+    write_map(path, specimen.density[inner, inner, inner], specimen.pixel_size_A, labels=[_LABEL])
 
 
 def write_exposure(exposure: Exposure, folder: Path, index: int, pixel_size_A: float) -> str:
