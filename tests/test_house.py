@@ -36,6 +36,7 @@ FLOORS = (
     (
         "appraisal",
         "inspection",
+        "structure",
     ),
     ("cli",),
 )

@@ -135,13 +135,13 @@ def test_names_are_shown_and_never_run(made):
 
 
 def test_what_is_embedded_can_neither_end_its_element_nor_hold_nan():
-    from restore.report.page import _embedded
+    from restore.report.document import embedded
 
-    text = _embedded({"name": EVIL, "value": None})
+    text = embedded({"name": EVIL, "value": None})
     assert not set("<>&\u2028\u2029") & set(text)
     assert json.loads(text)["name"] == EVIL
     with pytest.raises(ValueError, match="not JSON compliant"):
-        _embedded([float("nan")])
+        embedded([float("nan")])
 
 
 def test_nothing_in_the_page_points_outside_it(made):

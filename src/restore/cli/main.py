@@ -30,6 +30,7 @@ COMMANDS = {
     "sharpen": "weigh the mean of two half maps by their FSC, and sharpen it by a B factor",
     "reslog": "say how resolution grows with the number of particles, raw and denoised",
     "view": "draw the surfaces of maps beside each other, and residues of a model in their density",
+    "structure": "say whether denoising helps the structure: raw and denoised maps compared on one page",
     "inspect": "say what a file is, what would be done with it, and what is wrong with it",
     "simulate": "make micrographs with known truth",
     "demo": "simulate, train, denoise and compare, from nothing, in minutes",

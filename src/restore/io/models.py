@@ -32,7 +32,8 @@ def read_atoms(path: Path) -> Atoms:
     UserError
         There is no such file, it cannot be read as a model, it holds no atoms, or places that are no numbers.
     """
-    atoms = [each.atom for each in read_structure(path)[0].all()]
+    structure = read_structure(path)  # gemmi's atoms live as long as it does
+    atoms = [each.atom for each in structure[0].all()]
     position_A = np.array([atom.pos.tolist() for atom in atoms])
     bfactor_A2 = np.nan_to_num(np.array([atom.b_iso for atom in atoms]))
     return Atoms(

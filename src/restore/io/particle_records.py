@@ -1,6 +1,7 @@
 """Particles of a refinement, as arrays of one row each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -48,3 +49,13 @@ class Particles:
     def rotations_of(self, rows: Int[np.ndarray, "m"]) -> Rotation:
         """The rotations of some rows, counted from zero, in this order."""
         return Rotation.from_quat(self.rotations.as_quat()[rows])
+
+    def selected(self, rows: Int[np.ndarray, "m"]) -> "Particles":
+        """Some of the particles, by their rows counted from zero, in this order."""
+        fields: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, tuple):
+                fields[name] = tuple(value[row] for row in rows)
+            elif isinstance(value, np.ndarray):
+                fields[name] = value[rows]
+        return replace(self, rotations=self.rotations_of(rows), **fields)

@@ -13,22 +13,28 @@ LEFT, RIGHT, TOP, BOTTOM = 54, 10, 12, 42
 PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 _OUTSIDE_PX = 4000.0  # far beyond the plot, which cuts off what lies outside
 _TICKS_APART = 0.085
+_SPARE = 1.15
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve of a chart; ``look`` is the style sheet's word for its colour and dashes."""
+    """One curve of a chart; ``look`` is the style sheet's word for its colour and dashes.
+
+    With ``dots`` its values are measurements apart, each with its interval, and are not joined.
+    """
 
     label: str
     look: str
     curve: Curve
+    dots: bool = False
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines over a common x: spatial frequencies in 1/Å, or steps of training.
+    """Lines over a common x: spatial frequencies in 1/Å, or something counted, as ``x_label`` says.
 
-    ``limits`` bound a linear y axis; ``logarithmic`` has gaps where a value is not positive.
+    ``limits`` bound a linear y axis; ``logarithmic`` has gaps where a value is not positive. ``levels`` are values of y to
+    be marked across the chart. A pointer reads an x that is counted in the words of ``x_reading``, # its place.
     """
 
     title: str
@@ -38,6 +44,9 @@ class Chart:
     logarithmic: bool = False
     limits: tuple[float, float] | None = None
     x_label: str = "resolution, Å"
+    x_logarithmic: bool = False
+    x_reading: str = "step #"
+    levels: tuple[float, ...] = ()
 
     @property
     def over_frequency(self) -> bool:
@@ -53,7 +62,9 @@ def y_axis(chart: Chart) -> Axis:
 
 
 def x_axis(chart: Chart) -> Axis:
-    """The x axis: frequencies from zero, steps from the first."""
+    """The x axis: frequencies from zero, what is counted from the first."""
+    if chart.x_logarithmic:
+        return Axis(min(chart.x) / _SPARE, max(chart.x) * _SPARE, logarithmic=True)
     low = 0.0 if chart.over_frequency else min(chart.x)
     high = max(chart.x)
     return Axis(low, high if high > low else low + 1)
@@ -66,6 +77,7 @@ def svg(chart: Chart) -> str:
     lines = "".join(_line(line, chart.x, across, up) for line in chart.lines)
     zero = _height(up, 0.0) if not up.logarithmic and up.low < 0 < up.high else None
     base = f'<path class="zero" d="M0 {zero:.1f}H{PLOT_WIDTH}"/>' if zero is not None else ""
+    base += "".join(_level(value, up) for value in chart.levels)
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" tabindex="0"'
         f' aria-label="{escape(_description(chart))}">'
@@ -74,9 +86,10 @@ def svg(chart: Chart) -> str:
     )
 
 
-def swatch(look: str) -> str:
-    """A short piece of a line, for a legend."""
-    return f'<svg class="swatch" viewBox="0 0 28 10" aria-hidden="true"><path class="line {look}" d="M0 5H28"/></svg>'
+def swatch(look: str, dots: bool = False) -> str:
+    """A short piece of a line, or a dot, for a legend."""
+    drawn = f'<path class="line dots {look}" d="M14 5h0"/>' if dots else f'<path class="line {look}" d="M0 5H28"/>'
+    return f'<svg class="swatch" viewBox="0 0 28 10" aria-hidden="true">{drawn}</svg>'
 
 
 def is_cut_off(chart: Chart) -> bool:
@@ -98,8 +111,19 @@ def _height(up: Axis, value: float) -> float:
     return min(max((1 - up.place(value)) * PLOT_HEIGHT, -_OUTSIDE_PX), _OUTSIDE_PX)
 
 
+def _level(value: float, up: Axis) -> str:
+    """A value of y across the chart, named at its left end."""
+    y = _height(up, value)
+    return (
+        f'<path class="level" d="M0 {y:.1f}H{PLOT_WIDTH}"/><text class="level" x="4" y="{y - 4:.1f}">{value:g}</text>'
+    )
+
+
 def _line(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
     drawn = _known(line.curve, up)
+    if line.dots:
+        points = [f"M{across.place(x[i]) * PLOT_WIDTH:.1f} {_height(up, drawn[i] or 0.0):.1f}h0" for i in _there(drawn)]
+        return f'<path class="line dots {line.look}" d="{"".join(points)}"/>' if points else ""
     pieces: list[str] = []
     for run in _runs(drawn):
         points = [f"{across.place(x[i]) * PLOT_WIDTH:.1f} {_height(up, drawn[i] or 0.0):.1f}" for i in run]
@@ -123,6 +147,10 @@ def _band(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
         None if low is None or high is None or (up.logarithmic and high <= 0) else low
         for low, high in zip(curve.low, curve.high, strict=True)
     )
+    if line.dots:
+        heights = ((i, *(_height(up, ends[i] or 0.0) for ends in (curve.low, curve.high))) for i in _there(shown))
+        ends = [f"M{across.place(x[i]) * PLOT_WIDTH:.1f} {low:.1f}V{high:.1f}" for i, low, high in heights]
+        return f'<path class="ends {line.look}" d="{"".join(ends)}"/>' if ends else ""
     pieces: list[str] = []
     for run in _runs(shown):
         places = [across.place(x[i]) * PLOT_WIDTH for i in run]
@@ -130,6 +158,11 @@ def _band(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
         below = [f"{place:.1f} {_height(up, curve.low[i] or 0.0):.1f}" for place, i in zip(places, run, strict=True)]
         pieces.append(f"M{'L'.join(above + below[::-1])}Z")
     return f'<path class="band {line.look}" d="{"".join(pieces)}"/>' if pieces else ""
+
+
+def _there(values: Values) -> list[int]:
+    """The indices of the values that there are."""
+    return [index for index, value in enumerate(values) if value is not None]
 
 
 def _runs(values: Values) -> list[list[int]]:

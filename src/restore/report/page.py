@@ -1,18 +1,14 @@
 """An evaluation as one HTML page that needs nothing else: no network, no other file."""
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path, PurePath
 from string import Template
-from typing import Any
 
-from restore.report.charts import LEFT, PLOT_WIDTH, WIDTH, Chart, is_cut_off, svg, swatch, x_axis
+from restore.report.charts import Chart
 from restore.report.curves import charts_of, loss_chart
-from restore.report.evaluation_file import Evaluation, Group, Values
+from restore.report.document import asset, chart_figure, paragraphs, policy, readings, warning_box
+from restore.report.evaluation_file import Evaluation, Group
 from restore.report.pictures import Shown, choose, picker, view
 from restore.report.provenance_words import method_list, one_line, training_list
 from restore.report.table import table
@@ -25,17 +21,17 @@ def page(evaluation: Evaluation, folder: Path, most_previews: int = 24) -> str:
     shown = choose(evaluation.micrographs, folder, most_previews)
     charts = [charts_of(evaluation, group) for group in groups]
     loss = loss_chart(evaluation.model)
-    style, begin, script = (_asset(name) for name in ("page.css", "begin.js", "page.js"))
+    style, begin, script = (asset(name) for name in ("page.css", "begin.js", "page.js"))
     parts = {
-        "csp": _policy(style, [begin, script]),
+        "csp": policy(style, [begin, script]),
         "style": style,
         "begin": begin,
         "script": script,
         "title": escape(_source(evaluation)),
         "one_line": escape(one_line(evaluation)),
-        "warnings": _warnings(evaluation.warnings),
+        "warnings": warning_box(evaluation.warnings),
         "groups": _group_choice(groups),
-        "summary": _paragraphs(evaluation.summary),
+        "summary": paragraphs(evaluation.summary),
         "verdict": "".join(_verdict(number, group) for number, group in enumerate(groups)),
         "comparison": _comparison(shown, len(evaluation.micrographs)),
         "curves": "".join(_curves(number, group, charts[number]) for number, group in enumerate(groups)),
@@ -44,44 +40,16 @@ def page(evaluation: Evaluation, folder: Path, most_previews: int = 24) -> str:
         "count": str(len(evaluation.micrographs)),
         "pictured": _pictured_words(shown),
         "method": method_list(evaluation),
-        "glossary": _asset("glossary.html"),
-        "data": _embedded(_readings(charts, loss)),
+        "glossary": asset("glossary.html"),
+        "data": _readings(charts, loss),
     }
-    return Template(_asset("page.html")).substitute(parts)
-
-
-def _asset(name: str) -> str:
-    return (files("restore.report") / "assets" / name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, scripts: Sequence[str]) -> str:
-    """A content security policy: nothing but this style, these scripts and pictures that are inside the page."""
-
-    def digest(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-    allowed = " ".join(digest(script) for script in scripts)
-    return (
-        f"default-src 'none'; img-src data:; style-src {digest(style)}; script-src {allowed};"
-        " base-uri 'none'; form-action 'none'"
-    )
+    return Template(asset("page.html")).substitute(parts)
 
 
 def _source(evaluation: Evaluation) -> str:
     inputs = evaluation.provenance.get("inputs")
     found = inputs.get("micrographs") if isinstance(inputs, Mapping) else None
     return PurePath(str(found)).name if found else "these micrographs"
-
-
-def _warnings(sentences: Sequence[str]) -> str:
-    if not sentences:
-        return ""
-    items = "".join(f"<li>{escape(each)}</li>" for each in sentences)
-    return f'<section class="warnings" aria-label="Warnings"><h2>Before you read on</h2><ul>{items}</ul></section>'
-
-
-def _paragraphs(sentences: Sequence[str]) -> str:
-    return "".join(f"<p>{escape(each)}</p>" for each in sentences)
 
 
 def _told_apart(groups: Sequence[Group]) -> list[Group]:
@@ -121,27 +89,15 @@ def _verdict(number: int, group: Group) -> str:
 
 
 def _curves(number: int, group: Group, charts: Sequence[Chart]) -> str:
-    drawn = "".join(_figure(f"{number}-{index}", chart) for index, chart in enumerate(charts))
+    drawn = "".join(chart_figure(f"{number}-{index}", chart) for index, chart in enumerate(charts))
     return _of_group(number, group, f'<div class="charts">{drawn}</div>')
-
-
-def _figure(key: str, chart: Chart) -> str:
-    lines = "".join(
-        f'<li>{swatch(line.look)}<span>{escape(line.label)}</span><output class="reading"></output></li>'
-        for line in chart.lines
-    )
-    cut = " Values beyond the axis are cut off." if is_cut_off(chart) else ""
-    return (
-        f'<figure class="chart" data-chart="{key}"><figcaption><h3>{chart.title}</h3><p>{chart.words}{cut}</p></figcaption>'
-        f'{svg(chart)}<ul class="legend" aria-live="polite">{lines}</ul></figure>'
-    )
 
 
 def _training(evaluation: Evaluation, loss: Chart | None) -> str:
     if loss is None:
         return ""
     facts = f'<div class="facts beside">{training_list(evaluation.model)}</div>'
-    return f'<div class="charts">{_figure("loss", loss)}{facts}</div>'
+    return f'<div class="charts">{chart_figure("loss", loss)}{facts}</div>'
 
 
 def _comparison(shown: Sequence[Shown], everything: int) -> str:
@@ -154,7 +110,7 @@ def _comparison(shown: Sequence[Shown], everything: int) -> str:
         "count": _count_words(len(shown), everything),
         "overlay": "" if any(each.support for each in shown) else " hidden",
     }
-    return Template(_asset("comparison.html")).substitute(parts)
+    return Template(asset("comparison.html")).substitute(parts)
 
 
 def _count_words(shown: int, everything: int) -> str:
@@ -171,33 +127,7 @@ def _pictured_words(shown: Sequence[Shown]) -> str:
     )
 
 
-def _readings(charts: Sequence[Sequence[Chart]], loss: Chart | None) -> dict[str, Any]:
-    """What a pointer over a chart reads: x, where it lies, and every line's values and intervals."""
+def _readings(charts: Sequence[Sequence[Chart]], loss: Chart | None) -> str:
+    """What a pointer over a chart reads, of each by its name."""
     named = {f"{number}-{index}": chart for number, group in enumerate(charts) for index, chart in enumerate(group)}
-    if loss:
-        named["loss"] = loss
-    return {key: _reading(chart) for key, chart in named.items()}
-
-
-def _reading(chart: Chart) -> dict[str, Any]:
-    across = x_axis(chart)
-    return {
-        "unit": "Å" if chart.over_frequency else "step",
-        "x": _short(chart.x),
-        "place": [round((LEFT + across.place(x) * PLOT_WIDTH) / WIDTH, 4) for x in chart.x],
-        "lines": [
-            [_short(part) for part in (each.curve.value, each.curve.low, each.curve.high)] for each in chart.lines
-        ],
-    }
-
-
-def _short(values: Values) -> list[float | None]:
-    return [None if value is None else float(f"{value:.5g}") for value in values]
-
-
-def _embedded(found: object) -> str:
-    """JSON that may stand inside a script element: it cannot end the element, and holds no NaN."""
-    text = json.dumps(found, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+    return readings(named | ({"loss": loss} if loss else {}))

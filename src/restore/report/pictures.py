@@ -1,19 +1,17 @@
 """Which micrographs a page shows, and their pictures inside the page."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import chain, zip_longest
 from pathlib import Path
 
+from restore.report.document import data_uri
 from restore.report.evaluation_file import Preview, Row
 from restore.report.numerals import figure, interval, length, round_length, share
 
 LARGEST_BYTES = 8_500_000
 """All pictures of a page together, as they stand in it; the rest of a page of 50 micrographs is below 1 MB."""
-
-_MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 
 
 @dataclass(frozen=True)
@@ -63,21 +61,19 @@ def _load(index: int, row: Row, folder: Path) -> Shown | None:
     preview = row.preview
     if preview is None:
         return None
-    raw, denoised = _data_uri(folder, preview.raw), _data_uri(folder, preview.denoised)
+    raw, denoised = _picture(folder, preview.raw), _picture(folder, preview.denoised)
     if raw is None or denoised is None:
         return None
-    support = _data_uri(folder, preview.support) if preview.support else None
+    support = _picture(folder, preview.support) if preview.support else None
     return Shown(index, row, preview, raw, denoised, support)
 
 
-def _data_uri(folder: Path, name: str) -> str | None:
+def _picture(folder: Path, name: str) -> str | None:
     """The picture, or None where there is none. Only pictures inside the evaluation's folder go into a page."""
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():
         return None
-    found = path.read_bytes()
-    kind = next((kind for magic, kind in _MAGIC.items() if found.startswith(magic)), None)
-    return f"data:{kind};base64,{base64.b64encode(found).decode()}" if kind else None
+    return data_uri(path.read_bytes())
 
 
 def _bytes(shown: Shown) -> int:

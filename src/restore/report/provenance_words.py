@@ -1,6 +1,6 @@
 """What was run, in words: in one line, and as a list."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import PurePath
 from typing import Any
@@ -29,14 +29,21 @@ def one_line(evaluation: Evaluation) -> str:
 
 def method_list(evaluation: Evaluation) -> str:
     """Command, inputs, model, recipe, and how the intervals were made, as a description list."""
-    made = evaluation.provenance
+    more = [
+        ("Model", escape(_model_words(evaluation.model)) if evaluation.model else ""),
+        ("Recipe", _plainly(evaluation.recipe)),
+        ("Method", escape(_method_words(evaluation.method))),
+    ]
+    return facts_of(evaluation.provenance, more)
+
+
+def facts_of(made: Mapping[str, Any], more: Sequence[tuple[str, str]]) -> str:
+    """Command, program, inputs, ``more`` (titles with their HTML) and settings, as a description list; nothing empty."""
     facts = [
         ("Command", f"<code>{escape(str(made['command']))}</code>" if made.get("command") else ""),
         ("Made by", escape(f"{made.get('program', 'restore')} {made.get('version', '')}, {made.get('time', '')}")),
         *((f"Input: {escape(str(name))}", escape(str(value))) for name, value in _of(made, "inputs").items() if value),
-        ("Model", escape(_model_words(evaluation.model)) if evaluation.model else ""),
-        ("Recipe", _plainly(evaluation.recipe)),
-        ("Method", escape(_method_words(evaluation.method))),
+        *more,
         ("Settings", _plainly(_of(made, "settings"))),
     ]
     return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{words}</dd></div>" for name, words in facts if words) + "</dl>"

@@ -124,7 +124,7 @@
       at.setAttribute("x", left + (place > 0.5 ? -6 : 6));
       at.setAttribute("y", 24);
       at.setAttribute("text-anchor", place > 0.5 ? "end" : "start");
-      at.textContent = readings.unit === "Å" ? `${said(1 / x)} Å` : `step ${x}`;
+      at.textContent = readings.unit === "Å" ? `${said(1 / x)} Å` : readings.unit.replace("#", x);
       readings.lines.forEach(([value, low, high], line) => {
         const ends = low[index] === null || high[index] === null ? "" : ` (${said(low[index])} to ${said(high[index])})`;
         outputs[line].textContent = said(value[index]) + ends;
@@ -155,7 +155,8 @@
 
   const comparison = one(".comparison");
   if (comparison) compare(comparison);
-  tabulate(one("#micrographs table"));
+  const table = one("#micrographs table");
+  if (table) tabulate(table);
   const readings = JSON.parse(one("#readings").textContent);
   all(".chart").forEach((chart) => readable(chart, readings[chart.dataset.chart]));
 })();

@@ -1,0 +1,167 @@
+"""Everything of Figure S2 as one HTML page that needs nothing else: no network, no other file."""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path, PurePath
+from string import Template
+
+from restore.report.charts import Chart
+from restore.report.document import asset, chart_figure, data_uri, paragraphs, policy, readings, warning_box
+from restore.report.numerals import MISSING, figure
+from restore.report.provenance_words import facts_of
+from restore.report.structure_charts import LABELS, Row, rows_of
+from restore.report.structure_file import Angles, Picture, Reconstruction, Structure
+
+_LARGEST_BYTES = 4_000_000
+_BESIDE = (
+    'The FSC of denoised half maps is no evidence of resolution: both can hold what the network made up (<a href="#summary">'
+    "more</a>)."
+)
+
+
+def structure_page(structure: Structure, folder: Path) -> str:
+    """The page's HTML, with the pictures out of the result's ``folder``."""
+    before, after = rows_of(structure)
+    named = {
+        row.key: {f"{row.key}-{number}": chart for number, chart in enumerate(row.charts)} for row in before + after
+    }
+    style, begin, script = asset("page.css") + asset("structure.css"), asset("begin.js"), asset("page.js")
+
+    def drawn(rows: Sequence[Row]) -> str:
+        return "".join(_row(structure, row, named[row.key]) for row in rows)
+
+    parts = {
+        "csp": policy(style, [begin, script]),
+        "style": style,
+        "begin": begin,
+        "script": script,
+        "one_line": escape(_one_line(structure)),
+        "warnings": warning_box(structure.warnings),
+        "summary": paragraphs(structure.summary),
+        "table": _table(structure),
+        "caution": _caution(structure),
+        "before": drawn(before),
+        "views": _views(structure, folder),
+        "after": drawn(after),
+        "regions": _regions(structure, folder),
+        "angles": _angles(structure, folder),
+        "method": facts_of(structure.provenance, []),
+        "data": readings({key: chart for charts in named.values() for key, chart in charts.items()}),
+    }
+    return Template(asset("structure.html")).substitute(parts)
+
+
+def _one_line(structure: Structure) -> str:
+    made = structure.provenance
+    parts = [
+        f"{structure.particles.get('count', MISSING)} particles",
+        f"symmetry {structure.symmetry}",
+        f"box {structure.box_px} px of {structure.pixel_size_A:.4g} Å",
+        f"{made.get('program', 'restore')} {made.get('version', '')}".strip(),
+    ]
+    return " · ".join([*parts, str(made["time"])[:10]] if made.get("time") else parts)
+
+
+def _supported(structure: Structure, name: str, each: Reconstruction) -> str:
+    """What the raw halves support of a denoised map; of a raw one, all."""
+    if each.images == "raw":
+        return each.fsc.crossings["0.143"].words
+    bias = structure.bias.get(each.orientations)
+    return bias.supported_crossing.words if bias and name.startswith("denoised") else MISSING
+
+
+_Cell = Callable[[Structure, str, Reconstruction], str]
+_HEADS: tuple[tuple[str, _Cell], ...] = (
+    ("half maps, 0.143", lambda _, __, each: each.fsc.crossings["0.143"].words),
+    ("supported, 0.143", _supported),
+    ("half maps, 0.5", lambda _, __, each: each.fsc.crossings["0.5"].words),
+    ("truth, 0.5", lambda _, __, each: each.truth.crossings["0.5"].words if each.truth else MISSING),
+    ("model, 0.5", lambda _, __, each: each.model.crossings["0.5"].words if each.model else MISSING),
+    ("B-factor, Å²", lambda _, __, each: figure(each.bfactor_A2.value)),
+)
+
+
+def _table(structure: Structure) -> str:
+    """The reconstructions, one a row, with where their curves end."""
+    found = structure.reconstructions
+    columns = [(head, [cell(structure, name, each) for name, each in found.items()]) for head, cell in _HEADS]
+    columns = [(head, cells) for head, cells in columns if any(cell != MISSING for cell in cells)]
+    heads = "".join(f'<th scope="col">{head}</th>' for head, _ in columns)
+    rows = "".join(
+        f'<tr><th scope="row"><i class="mark {name}"></i>{LABELS[name]}</th>'
+        + "".join(f"<td>{escape(cells[number])}</td>" for _, cells in columns)
+        + "</tr>"
+        for number, name in enumerate(found)
+    )
+    return f'<table class="maps"><thead><tr><th scope="col">map</th>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _caution(structure: Structure) -> str:
+    return "".join(f"<p>{escape(each)}</p>" for each in structure.cautions)
+
+
+def _row(structure: Structure, row: Row, charts: dict[str, Chart]) -> str:
+    drawn = "".join(chart_figure(key, chart) for key, chart in charts.items())
+    caution = f'<p class="caution">{_BESIDE}</p>' if row.caution and structure.cautions else ""
+    inner = f'<p class="lead">{row.words}</p>{caution}<div class="charts">{drawn}</div>'
+    return _section(structure, row.key, f"{row.letters} · {row.title}" if row.letters else row.title, inner)
+
+
+def _section(structure: Structure, key: str, title: str, inner: str) -> str:
+    """A row of the figure under its title, with the command that makes it alone at its end."""
+    command = structure.commands.get(key)
+    alone = f'<p class="quiet alone">Alone: <code>{escape(command)}</code></p>' if command else ""
+    return f'<section id="{key}"><h2>{title}</h2>{inner}{alone}</section>'
+
+
+def _views(structure: Structure, folder: Path) -> str:
+    words = (
+        "The maps from the side and from the top, before and after sharpening. All are drawn at the level that encloses"
+        " the same volume, so that their own grey scales play no part."
+    )
+    inner = _pictures(structure.views, folder)
+    return _section(structure, "views", "C, D · Views", f'<p class="lead">{words}</p>{inner}') if inner else ""
+
+
+def _regions(structure: Structure, folder: Path) -> str:
+    words = "The density about some residues, with the model in it. The model is drawn where it is, not fitted again."
+    inner = _pictures(structure.regions, folder)
+    return _section(structure, "regions", "H, I · Details", f'<p class="lead">{words}</p>{inner}') if inner else ""
+
+
+def _angles(structure: Structure, folder: Path) -> str:
+    words = (
+        "How far apart two sets of orientations put the same particles, under the symmetry of the particle"
+        " (Palovcak et al. 2020, S2.5). Shifts play no part."
+    )
+    pictures = [Picture(each.title, _angle_words(each), each.picture) for each in structure.angles]
+    inner = _pictures(pictures, folder)
+    return _section(structure, "angles", "S2.5 · Orientations", f'<p class="lead">{words}</p>{inner}') if inner else ""
+
+
+def _angle_words(each: Angles) -> str:
+    low, high = each.quartiles_deg
+    return (
+        f"{each.count} particles: median {each.median_deg:.2f}°, middle half {low:.2f}° to {high:.2f}°;"
+        f" orientations by chance would have {each.chance_median_deg:.0f}°."
+    )
+
+
+def _pictures(pictures: Sequence[Picture], folder: Path) -> str:
+    drawn = "".join(_one_picture(each, folder) for each in pictures)
+    return f'<div class="plates">{drawn}</div>' if drawn else ""
+
+
+def _one_picture(picture: Picture, folder: Path) -> str:
+    """A picture in the page; nothing where it is not in the folder, or too large for a page."""
+    path = (folder / picture.path).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
+        return ""
+    address = data_uri(path.read_bytes())
+    if address is None:
+        return ""
+    title = escape(picture.title)
+    return (
+        f'<figure class="plate"><figcaption><h3>{title}</h3><p>{escape(picture.words)}</p></figcaption>'
+        f'<img src="{address}" alt="{title} ({escape(PurePath(picture.path).name)})"></figure>'
+    )

@@ -1,0 +1,1 @@
+"""Raw and denoised images of the same particles, compared by the structures that they give."""

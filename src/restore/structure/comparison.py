@@ -1,0 +1,171 @@
+"""Two structures compared, from files to ``structure.json``, maps, curves and one page: everything of Figure S2."""
+
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from restore.errors import UserError
+from restore.evaluation.falloff import Falloff, TooFewShellsError, on_one_scale
+from restore.evaluation.fsc import ShellAxis
+from restore.io.atomic import write_text
+from restore.provenance import as_json, provenance
+from restore.report.structure_file import FILE_NAME, FORMAT_VERSION, structure_from
+from restore.report.structure_page import structure_page
+from restore.structure.combinations import Cast
+from restore.structure.doubts import doubts_of_particles, doubts_of_results
+from restore.structure.gathering import Bars, gather
+from restore.structure.growing import reslog
+from restore.structure.inputs import StructureInputs, StructureSettings
+from restore.structure.orientations import orientations
+from restore.structure.pictures import draw, residues_of
+from restore.structure.reconstructions import MapFiles, Yardsticks, measure, measure_bias, reconstruct
+from restore.structure.stages import Stages
+from restore.structure.summary import CAUTION, Sampled, summary
+from restore.structure.volumes import model_density, read_mask, read_truth
+from restore.symmetry import point_group
+
+log = logging.getLogger(__name__)
+
+PAGE_NAME = "structure.html"
+
+
+def compare_structures(
+    inputs: StructureInputs, settings: StructureSettings, folder: Path, bars: Bars, overwrite: bool = False
+) -> dict[str, Any]:
+    """Extract, reconstruct, measure, and write it all into a folder; what ``structure.json`` holds comes back.
+
+    Stages that are there already, made alike from the same files, are kept.
+
+    Raises
+    ------
+    UserError
+        An input is missing or does not fit.
+    """
+    _refuse_unknown_group(settings.sym)
+    stages = Stages(folder, overwrite)
+    cast = gather(inputs, settings, folder, stages, bars)
+    doubts = list(doubts_of_particles(cast))
+    against = _yardsticks(inputs, cast)
+    residues = residues_of(inputs, settings)
+    files = {each.name: reconstruct(each, settings, folder, stages, bars) for each in cast.combinations}
+    maps = {each.name: measure(each, files[each.name], against, settings, stages) for each in cast.combinations}
+    axis = _axis(cast)
+    _put_on_one_scale(maps, axis, cut_alike=inputs.denoised_micrographs is not None)
+    card: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "provenance": provenance(settings, vars(inputs)),
+        "particles": {"count": len(cast), "matched_by": cast.way},
+        "symmetry": settings.sym.upper(),
+        "box_px": axis.shape[0],
+        "pixel_size_A": against.voxel_A,
+        "frequency_per_A": [round(each, 8) for each in axis.frequency_per_A.tolist()],
+        "reconstructions": maps,
+        "bias": _biases(files, against, settings.sym, stages),
+        "reslog": _reslog(cast, against, settings, folder, (stages, bars)),
+        "angles": orientations(cast, inputs, settings, folder, stages),
+        **draw(files, against, residues, settings, (stages, folder)),
+        "commands": _commands(files, inputs, settings),
+        "cautions": [CAUTION],
+    }
+    card["warnings"] = [*doubts, *doubts_of_results(card)]
+    for doubt in card["warnings"]:
+        log.warning("%s", doubt)
+    kept = 1.0 if against.mask is None else float(against.mask.double().mean())
+    sampled = Sampled.of(axis.shape[0], against.voxel_A, len(point_group(settings.sym)), kept)
+    card["summary"], card["differences"] = summary(card, sampled)
+    write_text(folder / FILE_NAME, as_json(card) + "\n")
+    write_text(folder / PAGE_NAME, structure_page(structure_from(card), folder))
+    return card
+
+
+def _refuse_unknown_group(name: str) -> None:
+    try:
+        point_group(name)
+    except ValueError as error:
+        raise UserError(str(error), where="--sym", do="give one of these") from None
+
+
+def _axis(cast: Cast) -> ShellAxis:
+    side, voxel_A = cast.images["raw"].box_px, cast.images["raw"].pixel_size_A
+    return ShellAxis((side, side, side), (voxel_A, voxel_A, voxel_A))
+
+
+def _yardsticks(inputs: StructureInputs, cast: Cast) -> Yardsticks:
+    """Mask, model and truth on the grid of the maps; whatever does not fit is refused before anything is reconstructed."""
+    images = cast.images["raw"]
+    side, voxel_A = images.box_px, images.pixel_size_A
+    return Yardsticks(
+        voxel_A,
+        read_mask(inputs.mask, side) if inputs.mask else None,
+        model_density(inputs.model, side, voxel_A) if inputs.model else None,
+        read_truth(inputs.truth_map, side, voxel_A) if inputs.truth_map else None,
+        tuple(path for path in (inputs.mask, inputs.model, inputs.truth_map) if path),
+    )
+
+
+def _put_on_one_scale(maps: Mapping[str, dict[str, Any]], axis: ShellAxis, cut_alike: bool) -> None:
+    """Give each map the amplitudes to be drawn: 1 in the raw map's first shell.
+
+    Images that were cut alike have one scale; others are brought to it where their coarse shells allow.
+    """
+    falloffs = {
+        name: Falloff(axis.frequency_per_A, torch.tensor(each["mean_amplitude"])) for name, each in maps.items()
+    }
+    first = falloffs["raw_by_raw"]
+    for name, each in maps.items():
+        falloff = falloffs[name]
+        if not cut_alike and name != "raw_by_raw":
+            try:
+                falloff = on_one_scale(falloff, first)
+            except TooFewShellsError as error:
+                log.warning("the amplitudes of %s keep their own scale: there are %s", name, error)
+        scaled = falloff.amplitude / first.amplitude[1]
+        each["amplitude"] = [None, *(float(f"{value:.6g}") for value in scaled[1:].tolist())]
+
+
+def _biases(files: Mapping[str, MapFiles], against: Yardsticks, sym: str, stages: Stages) -> dict[str, Any]:
+    """The bias that the denoised halves share, for each refinement's orientations."""
+    found: dict[str, Any] = {}
+    for by in ("raw", "denoised"):
+        if f"denoised_by_{by}" in files:
+            found[by] = measure_bias(files[f"raw_by_{by}"], files[f"denoised_by_{by}"], against, sym, stages)
+    return found
+
+
+def _reslog(
+    cast: Cast, against: Yardsticks, settings: StructureSettings, folder: Path, run: tuple[Stages, Bars]
+) -> dict[str, Any]:
+    """ResLog of raw images by their own orientations, and of denoised images by theirs, or else by the raw ones'."""
+    own = "denoised_by_denoised" if "denoised" in cast.refinements else "denoised_by_raw"
+    chosen = [each for each in cast.combinations if each.name in ("raw_by_raw", own)]
+    return reslog(chosen, against, settings, folder, run)
+
+
+def _commands(files: Mapping[str, MapFiles], inputs: StructureInputs, settings: StructureSettings) -> dict[str, str]:
+    """The command that makes one row of the page alone."""
+    mask, sym = ["--mask", inputs.mask] if inputs.mask else [], ["--sym", settings.sym]
+    own = "denoised_by_denoised" if "denoised_by_denoised" in files else "denoised_by_raw"
+    first, other = files["raw_by_raw"], files[own]
+    model = ["--model", inputs.model]
+    found: dict[str, list[object]] = {
+        "fsc": ["fsc", *first.halves, *mask],
+        "views": ["view", first.mean, other.mean, *mask],
+        "amplitudes": ["amplitudes", *(each.mean for each in files.values())],
+    }
+    if settings.reslog_sizes:
+        found["reslog"] = ["reslog", first.particles, other.particles, *sym, *mask]
+    if inputs.model:
+        found["model"] = ["fsc", first.mean, *model, *mask]
+        region = ["--region", *settings.region] if settings.region else []
+        found["regions"] = ["view", first.mean, other.mean, *mask, *model, *region, "--views"]
+    if inputs.denoised_particles and "raw_by_denoised" in files:
+        found["angles"] = ["angles", inputs.raw_particles, inputs.denoised_particles, *sym]
+    return {name: _typed(words) for name, words in found.items()}
+
+
+def _typed(words: Sequence[object]) -> str:
+    return shlex.join(["restore", *(str(word) for word in words)])

@@ -1,0 +1,139 @@
+"""From files to the same particles' raw and denoised images, cut out of micrographs where there are no stacks of them."""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from restore.ctf import ctf
+from restore.errors import UserError
+from restore.evaluation.phases import agreement_where_negative, are_flipped
+from restore.extraction.finding import as_named, counterparts
+from restore.extraction.stacks import TABLE_NAME, Images, extract
+from restore.extraction.windows import ExtractionSettings
+from restore.io.particle_images import ParticleImages, open_particle_images, read_particle_images
+from restore.io.particles import read_particles
+from restore.structure.combinations import Cast, Which, cast
+from restore.structure.inputs import StructureInputs, StructureSettings
+from restore.structure.stages import Stage, Stages
+
+log = logging.getLogger(__name__)
+
+_COMPARED = 200
+
+
+class Progress(Protocol):
+    """What is told how far a stage has come."""
+
+    def to(self, count: float, words: str = "") -> None:
+        """So many are done."""
+        ...
+
+
+Bars = Callable[[float, str, str], AbstractContextManager[Progress]]
+"""Makes the progress of a stage from what there is to do, the unit, and the stage in words."""
+
+
+def gather(inputs: StructureInputs, settings: StructureSettings, folder: Path, stages: Stages, bars: Bars) -> Cast:
+    """The particles that all files hold, with both kinds of images and one or two refinements.
+
+    Raises
+    ------
+    UserError
+        As :func:`extract`, :func:`open_particle_images` and :func:`cast`; no box was given, and one is needed.
+    """
+    if inputs.denoised_micrographs is None:
+        assert inputs.denoised_particles is not None  # StructureInputs sees to it
+        raw, denoised = (open_particle_images(path) for path in (inputs.raw_particles, inputs.denoised_particles))
+        refined = denoised.particles
+    else:
+        raw, denoised = _extracted(inputs, settings, folder, stages, bars)
+        refined = read_particles(inputs.denoised_particles) if inputs.denoised_particles else None
+    found = cast(raw, denoised, refined, settings.tolerance_px)
+    images: dict[Which, ParticleImages] = {
+        "raw": found.images["raw"],
+        "denoised": _with_phases(found.images["denoised"], found.images["raw"], settings.denoised_phases),
+    }
+    log.info("%d particles are in all files, by %s", len(found), found.way)
+    return replace(found, images=images)
+
+
+def _extracted(
+    inputs: StructureInputs, settings: StructureSettings, folder: Path, stages: Stages, bars: Bars
+) -> tuple[ParticleImages, ParticleImages]:
+    """Both kinds of images, cut out of micrographs at the raw refinement's coordinates."""
+    if settings.box_px is None:
+        do = "give --box_px, as large as that of the refinement or larger"
+        raise UserError(
+            "the size of the particles' windows is not known", wanted="Particles are to be extracted", do=do
+        )
+    particles = read_particles(inputs.raw_particles)
+    if particles.micrograph_names is None:
+        wanted = "Particles are cut out of micrographs"
+        raise UserError("it names no micrographs", where=inputs.raw_particles, wanted=wanted, do="give another file")
+    names = list(dict.fromkeys(particles.micrograph_names))
+    source = inputs.raw_micrographs
+    raw = counterparts(names, source) if source else as_named(names, inputs.raw_particles)
+    denoised = counterparts(names, str(inputs.denoised_micrographs))
+    tables = [
+        _extract(inputs.raw_particles, Images(paths, normaliser), settings, place, (stages, bars))
+        for paths, normaliser, place in ((raw, None, folder / "raw"), (denoised, raw, folder / "denoised"))
+    ]
+    return open_particle_images(tables[0]), open_particle_images(tables[1])
+
+
+def _extract(
+    particles: Path, images: Images, settings: StructureSettings, folder: Path, run: tuple[Stages, Bars]
+) -> Path:
+    """The table of the images of one kind; those of denoised micrographs have the raw ones' scale."""
+    stages, bars = run
+    how = ExtractionSettings(
+        box_px=settings.box_px or 0,
+        scale_px=settings.scale_px,
+        normalise="raw" if images.raw else "own",
+        invert_contrast=settings.dark_protein,
+        engine={"torch": "own"}.get(settings.engine, settings.engine),
+    )
+    table = folder / TABLE_NAME
+
+    def work() -> Mapping[str, Any]:
+        with bars(len(images.paths), "micrographs", f"extracting {folder.name}") as bar:
+            extract(particles, images, folder, how, lambda done, _: bar.to(done))
+        return {"files": sorted({stages.name_of(path) for path in open_particle_images(table).paths})}
+
+    sources = [particles, *images.paths.values(), *(images.raw or {}).values()]
+    stages.run(Stage(f"extract_{folder.name}", how, sources, [table]), work)
+    return table
+
+
+def _with_phases(denoised: ParticleImages, raw: ParticleImages, phases: str) -> ParticleImages:
+    """The denoised images, marked as phase-flipped or not: as was said, as their file says, or as comparison shows."""
+    particles = denoised.particles
+    if phases == "auto" and (particles.phases_flipped is not None or particles.ctfs is None):
+        return denoised
+    flipped = _found_flipped(denoised, raw) if phases == "auto" else phases == "flipped"
+    return replace(denoised, particles=replace(particles, phases_flipped=np.full(len(denoised), flipped)))
+
+
+def _found_flipped(denoised: ParticleImages, raw: ParticleImages) -> bool:
+    ctfs = denoised.particles.ctfs
+    assert ctfs is not None  # its caller sees to it
+    rows = np.linspace(0, len(raw) - 1, min(len(raw), _COMPARED)).round().astype(int)
+    first, second = (torch.from_numpy(read_particle_images(each, rows)) for each in (raw, denoised))
+    shape, pixel_A = (raw.box_px, raw.box_px), (raw.pixel_size_A, raw.pixel_size_A)
+    values = torch.stack([ctf(ctfs[row], shape, pixel_A) for row in rows.tolist()])
+    agreement = agreement_where_negative(first, second, values)
+    found = are_flipped(agreement)
+    if found is None:
+        words = "whether the phases of the denoised images are flipped could not be found (agreement %.3f where the CTF is negative); taken as not: give --denoised_phases"
+        log.warning(words, agreement)
+    else:
+        log.info(
+            "the denoised images' phases are %s, as comparison with the raw ones shows", "flipped" if found else "kept"
+        )
+    return bool(found)

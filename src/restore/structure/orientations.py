@@ -1,0 +1,71 @@
+"""Angular distances between the two refinements, and of each from the truth."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from restore.evaluation.angles import angular_distances, summary
+from restore.io.particles import Particles, match, read_particles
+from restore.report.figures import save_png
+from restore.report.histograms import histogram
+from restore.structure.combinations import Cast
+from restore.structure.inputs import StructureInputs, StructureSettings
+from restore.structure.stages import Stage, Stages
+from restore.symmetry import point_group
+
+log = logging.getLogger(__name__)
+
+_TITLES = {
+    "refinements": "Refined on raw images and on denoised ones",
+    "raw": "Refined on raw images, from the truth",
+    "denoised": "Refined on denoised images, from the truth",
+}
+
+
+def orientations(
+    found: Cast, inputs: StructureInputs, settings: StructureSettings, folder: Path, stages: Stages
+) -> list[dict[str, Any]]:
+    """The statistics of each comparison, and its histogram in the folder, by its name there."""
+    files = [path for path in (inputs.raw_particles, inputs.denoised_particles, inputs.truth_particles) if path]
+    pictures = {name: folder / "angles" / f"{name}.png" for name in _names(found, inputs)}
+
+    def work() -> Mapping[str, Any]:
+        truth = read_particles(inputs.truth_particles) if inputs.truth_particles else None
+        pairs = {name: _pair(name, found, truth, settings.tolerance_px) for name in pictures}
+        group = point_group(settings.sym)
+        cards: list[dict[str, Any]] = []
+        for name, (first, second) in pairs.items():
+            distances = angular_distances(first.rotations, second.rotations, group)
+            result = summary(distances, group)
+            words = (_TITLES[name], "angular distance, degrees")
+            figure = histogram(distances.total_deg, result.median_deg, result.quartiles_deg, words, "°")
+            save_png(figure, pictures[name])
+            picture = str(pictures[name].relative_to(folder))
+            cards.append({"compared": name, "title": _TITLES[name], "picture": picture, **asdict(result)})
+        return {"angles": cards}
+
+    made_with = [settings.sym, settings.tolerance_px, len(found)]
+    return stages.run(Stage("angles", made_with, files, list(pictures.values())), work)["angles"]
+
+
+def _names(found: Cast, inputs: StructureInputs) -> list[str]:
+    """What is compared: the refinements with each other, and each with the truth."""
+    between = ["refinements"] if "denoised" in found.refinements else []
+    return between + (list(found.refinements) if inputs.truth_particles else [])
+
+
+def _pair(name: str, found: Cast, truth: Particles | None, tolerance_px: float) -> tuple[Particles, Particles]:
+    """The particles of one comparison, row by row."""
+    refined = found.refinements
+    if name == "refinements" or truth is None:
+        return refined["raw"], refined["denoised"]
+    return _matched(refined["raw" if name == "raw" else "denoised"], truth, tolerance_px)
+
+
+def _matched(first: Particles, truth: Particles, tolerance_px: float) -> tuple[Particles, Particles]:
+    rows = match(first, truth, tolerance_px)
+    if len(rows.first) < len(first):
+        log.warning("%s holds %d of the %d particles of %s", truth.source, len(rows.first), len(first), first.source)
+    return first.selected(rows.first), truth.selected(rows.second)

@@ -1,0 +1,109 @@
+"""The maps as surfaces, from the side and from the top, and residues of the model in their density."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from restore.errors import UserError
+from restore.evaluation.contour import Contour, ContourError, ContourSettings, contours
+from restore.io.residues import Residues, read_residues, stretch_from
+from restore.report.panels import save_picture
+from restore.report.surface import BLUE, RED
+from restore.report.views import Shown, views_picture
+from restore.structure.inputs import StructureInputs, StructureSettings
+from restore.structure.reconstructions import MapFiles, Yardsticks
+from restore.structure.stages import Stage, Stages
+from restore.structure.volumes import read_volume
+
+log = logging.getLogger(__name__)
+
+_TITLES = {
+    "raw_by_raw": "raw",
+    "denoised_by_raw": "denoised, orientations of raw",
+    "denoised_by_denoised": "denoised",
+}
+
+
+def draw(
+    files: Mapping[str, MapFiles],
+    against: Yardsticks,
+    residues: Sequence[Residues],
+    settings: StructureSettings,
+    run: tuple[Stages, Path],
+) -> dict[str, list[dict[str, str]]]:
+    """The pictures of the raw map and of the denoised one as the page's records: ``views`` and, with a model, ``regions``."""
+    if not settings.views_px:
+        return {"views": [], "regions": []}
+    stages, folder = run
+    chosen = {name: files[name] for name in _chosen(files)}
+    views, regions = folder / "views.png", folder / "regions.png"
+    maps = [path for each in chosen.values() for path in (each.mean, each.sharpened) if path.is_file()]
+
+    def work() -> Mapping[str, Any]:
+        shown = _shown(chosen, against, settings.mass_kDa)
+        cards: dict[str, list[dict[str, str]]] = {"views": [], "regions": []}
+        if shown:
+            save_picture(views_picture(shown, side_px=settings.views_px), views)
+            words = (
+                "Before sharpening" + (", and after it" if len(shown[0].contours) > 1 else "") + ", all on one scale."
+            )
+            cards["views"].append(_card("Side and top", words, views, folder))
+        if shown and residues:
+            save_picture(views_picture(shown, (), residues, settings.views_px), regions)
+            names = ", ".join(str(each.stretch) for each in residues)
+            cards["regions"].append(_card(names, "In the sharpened maps, where there are any.", regions, folder))
+        return {**cards, "files": [each["path"] for several in cards.values() for each in several]}
+
+    made_with = [list(chosen), settings.mass_kDa, settings.views_px, [str(each.stretch) for each in residues]]
+    found = stages.run(Stage("views", made_with, [*maps, *against.files], []), work)
+    return {"views": found["views"], "regions": found["regions"]}
+
+
+def _chosen(files: Mapping[str, MapFiles]) -> list[str]:
+    """The raw map, and the denoised one by its own orientations, or else by the raw one's."""
+    return ["raw_by_raw", "denoised_by_denoised" if "denoised_by_denoised" in files else "denoised_by_raw"]
+
+
+def _shown(chosen: Mapping[str, MapFiles], against: Yardsticks, mass_kDa: float | None) -> list[Shown]:
+    """The maps with their surfaces; the sharpened ones only where all have been sharpened; nothing where a map has none."""
+    kinds = [[each.mean for each in chosen.values()]]
+    if all(each.sharpened.is_file() for each in chosen.values()):
+        kinds.append([each.sharpened for each in chosen.values()])
+    try:
+        rows = [_surfaces(paths, against, mass_kDa) for paths in kinds]
+    except ContourError as error:
+        log.warning("the maps cannot be drawn: %s", error)
+        return []
+    columns = zip(chosen, (BLUE, RED), zip(*rows, strict=True), strict=True)
+    return [Shown(_TITLES[name], surfaces, colour=colour) for name, colour, surfaces in columns]
+
+
+def _surfaces(paths: Sequence[Path], against: Yardsticks, mass_kDa: float | None) -> list[Contour]:
+    """Each map's surface under the mask; all enclose the volume that the first one's encloses."""
+    maps = [read_volume(path) for path in paths]
+    drawn = [each if against.mask is None else each * against.mask for each in maps]
+    return contours([(each, against.voxel_zyx_A) for each in drawn], ContourSettings(mass_kDa=mass_kDa))
+
+
+def residues_of(inputs: StructureInputs, settings: StructureSettings) -> list[Residues]:
+    """What of the model is drawn: the stretches that were named, else a helix and a strand, where its file says which.
+
+    Raises
+    ------
+    UserError
+        The model has no such residues.
+    """
+    if inputs.model is None:
+        return []
+    try:
+        return read_residues(inputs.model, [stretch_from(words) for words in settings.region or ()])
+    except UserError as error:
+        if settings.region:
+            raise
+        log.warning("no residues are drawn: %s", error)
+        return []
+
+
+def _card(title: str, words: str, path: Path, folder: Path) -> dict[str, str]:
+    return {"title": title, "words": words, "path": str(path.relative_to(folder))}

@@ -1,0 +1,204 @@
+"""The half maps of each combination, and what is measured of them: one stage for each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from restore.evaluation.falloff import GuinierSettings, TooFewShellsError, rotational_amplitudes
+from restore.evaluation.fsc import FSC, FSCSettings, half_map_fsc
+from restore.evaluation.inflation import agreements, inflation
+from restore.evaluation.modelmap import looks_unfitted, map_model_fsc
+from restore.evaluation.sharpening import Sharpening, SharpenSettings, UnresolvedError, fsc_weight, sharpen
+from restore.io.atomic import write_text
+from restore.io.denoised_mark import denoised_label
+from restore.io.image_star import image_star
+from restore.io.maps import read_map_header, write_map
+from restore.io.star import write_star
+from restore.provenance import as_json, provenance
+from restore.reconstruction.engines import half_maps
+from restore.reconstruction.halves import ReconstructionSettings
+from restore.report.figures import save_png
+from restore.report.fsc_figure import fsc_figure
+from restore.report.fsc_file import fsc_star
+from restore.structure.combinations import Combination
+from restore.structure.curves import bias, half_map_correlation, number, truth_correlation, values
+from restore.structure.gathering import Bars
+from restore.structure.inputs import StructureSettings
+from restore.structure.stages import Stage, Stages
+from restore.structure.volumes import read_volume
+from restore.symmetry import point_group
+from restore.version import __version__
+
+
+@dataclass(frozen=True)
+class MapFiles:
+    """What a combination leaves in the result's folder."""
+
+    particles: Path
+    half1: Path
+    half2: Path
+    mean: Path
+    sharpened: Path
+    fsc: Path
+    figure: Path
+
+    @property
+    def halves(self) -> list[Path]:
+        """Both half maps."""
+        return [self.half1, self.half2]
+
+
+@dataclass(frozen=True)
+class Yardsticks:
+    """What maps are compared with, on their grid, and the files that these came from."""
+
+    voxel_A: float
+    mask: Float[Tensor, "z y x"] | None
+    model: Float[Tensor, "z y x"] | None
+    truth: Float[Tensor, "z y x"] | None
+    files: tuple[Path, ...]
+
+    @property
+    def voxel_zyx_A(self) -> tuple[float, float, float]:
+        """The voxel size along each axis."""
+        return (self.voxel_A, self.voxel_A, self.voxel_A)
+
+
+def map_files(folder: Path, combination: Combination) -> MapFiles:
+    """Where the results of a combination lie."""
+    stem, maps = combination.name, folder / "maps"
+    return MapFiles(
+        particles=folder / "particles" / f"{stem}.star",
+        half1=maps / f"{stem}_half1.mrc",
+        half2=maps / f"{stem}_half2.mrc",
+        mean=maps / f"{stem}.mrc",
+        sharpened=maps / f"{stem}_sharpened.mrc",
+        fsc=folder / "fsc" / f"{stem}.star",
+        figure=folder / "fsc" / f"{stem}.png",
+    )
+
+
+def making(combination: Combination, settings: StructureSettings) -> ReconstructionSettings:
+    """How a combination's maps are made."""
+    ctf = combination.particles.particles.ctfs is not None
+    return ReconstructionSettings(symmetry=settings.sym, ctf=ctf, engine=settings.engine, seed=settings.seed)
+
+
+def reconstruct(
+    combination: Combination, settings: StructureSettings, folder: Path, stages: Stages, bars: Bars
+) -> MapFiles:
+    """The half maps and their mean as MRC files, and the particles with these orientations as a STAR file.
+
+    Raises
+    ------
+    UserError
+        As :func:`restore.reconstruction.engines.half_maps`.
+    """
+    files, images = map_files(folder, combination), combination.particles
+    how = making(combination, settings)
+    star = image_star(images)
+
+    def work() -> Mapping[str, Any]:
+        write_star(files.particles, star)
+        with bars(len(images), "images", f"reconstructing {combination.name}") as bar:
+            halves = half_maps(images, how, bar.to)
+        made = f"{combination.images} images, orientations refined on {combination.orientations}"
+        label = f"restore {__version__} {made}"[:80]
+        labels = (denoised_label(f"particles: {made}") if combination.images == "denoised" else label,)
+        for path, volume in zip((*files.halves, files.mean), (halves.first, halves.second, halves.mean), strict=True):
+            write_map(path, volume.numpy(), halves.voxel_size_A, labels=labels)
+        record = provenance(how, {"particles": files.particles, "images": made})
+        write_text(files.mean.with_suffix(".settings.json"), as_json(record) + "\n")
+        return {"counts": list(halves.counts), "engine": halves.engine}
+
+    inputs = [*dict.fromkeys(images.paths)]
+    made_with = [how, star.text()]
+    stages.run(Stage(f"reconstruct_{combination.name}", made_with, inputs, [*files.halves, files.mean]), work)
+    return files
+
+
+def measure(
+    combination: Combination, files: MapFiles, against: Yardsticks, settings: StructureSettings, stages: Stages
+) -> dict[str, Any]:
+    """All that is known of one map, as JSON can say it; the sharpened map, the FSC and its figure are written."""
+
+    def work() -> Mapping[str, Any]:
+        halves = torch.stack([read_volume(path) for path in files.halves])
+        fsc = half_map_fsc(halves[:1], halves[1:], against.voxel_zyx_A, FSCSettings(), against.mask)
+        mean = read_volume(files.mean)
+        sharpening = _sharpened(mean, fsc, against, settings)
+        _write(files, fsc, sharpening, against, combination.name)
+        found = _measured(mean, fsc, against)
+        fit = sharpening.fit if sharpening else None
+        found["bfactor_A2"] = number(fit.bfactor_A2, fit.bfactor_error_A2) if fit else number(float("nan"))
+        found["sharpened_by_A2"] = sharpening.bfactor_A2 if sharpening else None
+        outputs = [files.fsc, files.figure, *([files.sharpened] if sharpening else [])]
+        return found | {"files": [stages.name_of(path) for path in outputs]}
+
+    stage = Stage(f"measure_{combination.name}", settings.bfactor, [*files.halves, files.mean, *against.files], [])
+    found = stages.run(stage, work)
+    names = {
+        "half1": files.half1,
+        "half2": files.half2,
+        "map": files.mean,
+        "particles": files.particles,
+        "fsc": files.fsc,
+    }
+    if stages.name_of(files.sharpened) in found["files"]:
+        names["sharpened"] = files.sharpened
+    return found | {
+        "images": combination.images,
+        "orientations": combination.orientations,
+        "particles": len(combination.particles),
+        "files": {name: stages.name_of(path) for name, path in names.items()},
+    }
+
+
+def measure_bias(raw: MapFiles, denoised: MapFiles, against: Yardsticks, sym: str, stages: Stages) -> dict[str, Any]:
+    """How much of the denoised half maps' agreement the raw ones of the same orientations support, as JSON can say it."""
+
+    def work() -> Mapping[str, Any]:
+        both = [torch.stack([read_volume(path) for path in files.halves]) for files in (raw, denoised)]
+        order = len(point_group(sym))
+        return bias(inflation(agreements(both[0], both[1], against.voxel_zyx_A, against.mask, order)))
+
+    inputs = [*raw.halves, *denoised.halves, *against.files]
+    return stages.run(Stage(f"bias_{denoised.mean.stem}", sym, inputs, []), work)
+
+
+def _measured(mean: Float[Tensor, "z y x"], fsc: FSC, against: Yardsticks) -> dict[str, Any]:
+    weight = 1 if against.mask is None else against.mask
+    found: dict[str, Any] = {
+        "fsc": half_map_correlation(fsc),
+        "reference": values(fsc_weight(fsc.best)),
+        "mean_amplitude": values(rotational_amplitudes(mean * weight, against.voxel_zyx_A).amplitude),
+    }
+    for name, other in (("model", against.model), ("truth", against.truth)):
+        if other is not None:
+            correlation = map_model_fsc(mean, other.to(mean), against.voxel_zyx_A, against.mask)
+            found[name] = truth_correlation(correlation) | {"is_doubtful": looks_unfitted(correlation)}
+    return found
+
+
+def _sharpened(
+    mean: Float[Tensor, "z y x"], fsc: FSC, against: Yardsticks, settings: StructureSettings
+) -> Sharpening | None:
+    """The map sharpened; None where the halves do not agree, or the amplitudes of too few shells are known."""
+    try:
+        return sharpen(mean, against.voxel_zyx_A, fsc, SharpenSettings(bfactor=settings.bfactor), GuinierSettings())
+    except (UnresolvedError, TooFewShellsError):
+        return None
+
+
+def _write(files: MapFiles, fsc: FSC, sharpening: Sharpening | None, against: Yardsticks, name: str) -> None:
+    write_star(files.fsc, fsc_star(fsc, str(files.half1), str(files.half2)))
+    save_png(fsc_figure(fsc, name), files.figure)
+    if sharpening is not None:
+        labels = read_map_header(files.mean).labels[:9]
+        label = f"restore {__version__} sharpened: B {sharpening.bfactor_A2:.1f} A2"
+        write_map(files.sharpened, sharpening.volume.numpy(), against.voxel_A, labels=(*labels, label))

@@ -1,0 +1,47 @@
+"""Whether one correlation curve is better than another: never by chance alone, always where it plainly is."""
+
+import torch
+
+from restore.evaluation.evidence import Difference, difference
+from restore.evaluation.fsc import ShellAxis, shell_correlation
+from restore.evaluation.inflation import components
+
+SIDE = 32
+AXIS = ShellAxis((SIDE,) * 3, (2.0, 2.0, 2.0))
+
+
+def curve(seed, noise):
+    """The FSC of two halves of a fixed signal."""
+    generator = torch.Generator().manual_seed(seed)
+    signal = torch.randn((1, SIDE, SIDE, SIDE), generator=torch.Generator().manual_seed(0))
+    halves = [signal + noise * torch.randn(signal.shape, generator=generator) for _ in range(2)]
+    return shell_correlation(*halves, AXIS)
+
+
+def test_repeats_of_one_experiment_are_alike_and_their_difference_scatters_as_its_error_says():
+    found = [difference(curve(seed, 1.0), curve(seed + 100, 1.0), components(AXIS)) for seed in range(200, 230)]
+    assert all(each.verdict == "alike" for each in found)
+    scatter = torch.tensor([each.mean for each in found]).square().mean().sqrt()
+    assert 0.6 < float(scatter) / found[0].error < 1.5
+
+
+def test_less_noise_is_better_and_more_is_worse():
+    less, more = curve(1, 0.9), curve(2, 1.0)
+    assert difference(more, less, components(AXIS)).verdict == "better"
+    assert difference(less, more, components(AXIS)).verdict == "worse"
+
+
+def test_a_difference_that_nobody_would_see_is_none():
+    assert Difference(0.004, 1e-6, 20).verdict == "alike"
+
+
+def test_only_shells_count_in_which_one_of_the_curves_says_something():
+    first, second = torch.zeros(17), torch.zeros(17)
+    first[:6], second[:9], second[12:] = 1, 1, 0.9
+    found = difference(first, second, torch.ones(17))
+    assert found.shells == 8 and abs(found.mean - 3 / 8) < 1e-6
+
+
+def test_curves_that_fall_at_once_are_no_evidence():
+    nothing = torch.zeros(17)
+    assert difference(nothing, nothing, torch.ones(17)).verdict == "alike"
