@@ -35,11 +35,19 @@ def test_a_difference_that_nobody_would_see_is_none():
     assert Difference(0.004, 1e-6, 20).verdict == "alike"
 
 
-def test_only_shells_count_in_which_one_of_the_curves_says_something():
-    first, second = torch.zeros(17), torch.zeros(17)
-    first[:6], second[:9], second[12:] = 1, 1, 0.9
-    found = difference(first, second, torch.ones(17))
+def test_shells_count_up_to_the_last_in_which_one_of_the_curves_says_something():
+    first, second, samples = torch.zeros(17), torch.zeros(17), torch.full((17,), 1000.0)
+    first[:6], second[:9], second[12] = 1, 1, 0.1
+    found = difference(first, second, samples)
     assert found.shells == 8 and abs(found.mean - 3 / 8) < 1e-6
+    second[3] = 0  # a dip ends nothing
+    assert difference(first, second, samples).shells == 8
+
+
+def test_an_agreement_that_chance_could_make_does_not_count():
+    first, second = torch.zeros(17), torch.zeros(17)
+    second[:9] = 0.5
+    assert difference(first, second, torch.full((17,), 30.0)).shells == 0
 
 
 def test_curves_that_fall_at_once_are_no_evidence():

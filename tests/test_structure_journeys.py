@@ -10,7 +10,7 @@ import pytest
 from restore.cli.main import main
 from restore.io.images import write_image
 from restore.io.maps import read_map, read_map_header, write_map
-from restore.io.star import read_star, write_star
+from restore.io.star import Block, StarFile, read_star, write_star
 from restore.report.structure_file import COMBINATIONS, read_structure
 from structure_world import write_project
 
@@ -237,6 +237,24 @@ def test_particles_are_cut_out_of_raw_and_denoised_micrographs(session, tmp_path
         np.array(card["reconstructions"][name]["amplitude"][1:]) for name in ("raw_by_raw", "denoised_by_raw")
     ]
     np.testing.assert_allclose(amplitudes[1] / amplitudes[0], 0.5, rtol=1e-3)
+
+
+def test_particles_without_a_ctf_need_the_table_of_micrographs_that_has_it(session, tmp_path, capsys):
+    table = read_star(session.raw)
+    block = table.block("particles")
+    kept = [name for name in block.columns if "Defocus" not in name and name != "rlnImageName"]
+    bare = Block("particles", tuple(kept), tuple(zip(*(block.column(name) for name in kept), strict=True)))
+    write_star(session.raw, table.with_block(bare))
+    arguments = ["--raw_particles", str(session.raw), "--denoised_micrographs", "Denoised", "--box_px", "32"]
+    quick = ["--reslog_sizes", "0", "--views_px", "0", "--engine", "torch"]
+    assert main(["structure", *arguments, "-o", "out", *quick]) != 0
+    assert "the particles have no CTF" in capsys.readouterr().err
+    names = ("rlnMicrographName", "rlnOpticsGroup", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
+    rows = tuple((f"mic{number}.mrc", "1", f"{10000 + number}", "9000", "20") for number in range(3))
+    write_star(tmp_path / "micrographs_ctf.star", StarFile((table.block("optics"), Block("micrographs", names, rows))))
+    assert main(["structure", *arguments, "--raw_micrographs", "micrographs_ctf.star", "-o", "out", *quick]) == 0
+    found = read_star(tmp_path / "out" / "particles" / "denoised_by_raw.star").block("particles").column("rlnDefocusU")
+    assert {float(each) for each in found} == {10000.0, 10001.0, 10002.0}
 
 
 @pytest.mark.parametrize(

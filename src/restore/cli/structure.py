@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--raw_micrographs",
         metavar="STAR",
-        help="the raw micrographs, where they are not where the particles say",
+        help="the raw micrographs, where they are not where the particles say, or their table, where the particles have no CTF",
     )
     group.add_argument("--mask", type=Path, metavar="MASK", help="soft mask for every FSC, from 0 (solvent) to 1")
     group.add_argument(

@@ -7,8 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.evaluation.fsc import first_below
-
 Verdict = Literal["better", "worse", "alike"]
 
 _SIGMAS = 3.0
@@ -37,16 +35,18 @@ def difference(
     samples: Float[Tensor, "shells"],
     threshold: float = 0.143,
 ) -> Difference:
-    """How much higher the second curve is, up to the shell before the first in which both are under the threshold.
+    """How much higher the second curve is, up to the last shell in which either is above the threshold, and above chance.
 
-    Shells weigh as their ``samples``, which also give the error of a correlation r, (1 - r²)/√n. The two are taken as
+    Chance is three times the error of no correlation. What lies before that shell counts whole, for a structure's
+    power, and with it the correlation, can be low in single shells. Shells weigh as their ``samples``, which also give the error of a correlation r, (1 - r²)/√n. The two are taken as
     independent; curves of the same images are less so, so that the error is rather too large than too small.
     """
-    ends = [first_below(curve, threshold) or len(curve) for curve in (first, second)]
-    shells = slice(1, max(ends))
-    if shells.stop <= 1:
+    telling = torch.maximum(first, second) > (_SIGMAS / samples.sqrt()).clamp(min=threshold)
+    last = int(telling.nonzero().max()) if bool(telling[1:].any()) else 0
+    if last == 0:
         return Difference(0.0, torch.inf, 0)
+    shells = slice(1, last + 1)
     weights = samples[shells] / samples[shells].sum()
     variance = sum(((1 - curve[shells].square()).square() for curve in (first, second)), torch.zeros(()))
     error = (weights.square() * variance / samples[shells]).sum().sqrt()
-    return Difference(float((weights * (second - first)[shells]).sum()), float(error), shells.stop - 1)
+    return Difference(float((weights * (second - first)[shells]).sum()), float(error), last)

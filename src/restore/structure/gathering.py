@@ -16,8 +16,11 @@ from restore.evaluation.phases import agreement_where_negative, are_flipped
 from restore.extraction.finding import as_named, counterparts
 from restore.extraction.stacks import TABLE_NAME, Images, extract
 from restore.extraction.windows import ExtractionSettings
+from restore.io.cryosparc.datasets import ENDINGS as CRYOSPARC_ENDINGS
+from restore.io.micrographs import Needs, read_micrographs
 from restore.io.particle_images import ParticleImages, open_particle_images, read_particle_images
 from restore.io.particles import read_particles
+from restore.micrograph import CTFParameters
 from restore.structure.combinations import Cast, Which, cast
 from restore.structure.inputs import StructureInputs, StructureSettings
 from restore.structure.stages import Stage, Stages
@@ -25,6 +28,9 @@ from restore.structure.stages import Stage, Stages
 log = logging.getLogger(__name__)
 
 _COMPARED = 200
+TABLE_ENDINGS = (".star", *CRYOSPARC_ENDINGS)
+_NO_CTF = "the particles have no CTF"
+_GIVE_CTF = "give the table of micrographs that has it as --raw_micrographs, or --no_ctf"
 
 
 class Progress(Protocol):
@@ -80,11 +86,25 @@ def _extracted(
     source = inputs.raw_micrographs
     raw = counterparts(names, source) if source else as_named(names, inputs.raw_particles)
     denoised = counterparts(names, str(inputs.denoised_micrographs))
+    ctfs = None
+    if settings.ctf and particles.ctfs is None:
+        ctfs = _ctfs_of(inputs.raw_micrographs, raw) or _ctfs_of(inputs.denoised_micrographs, denoised)
+        if ctfs is None:
+            raise UserError(_NO_CTF, where=inputs.raw_particles, wanted="It is corrected for", do=_GIVE_CTF)
     tables = [
-        _extract(inputs.raw_particles, Images(paths, normaliser), settings, place, (stages, bars))
+        _extract(inputs.raw_particles, Images(paths, normaliser, ctfs), settings, place, (stages, bars))
         for paths, normaliser, place in ((raw, None, folder / "raw"), (denoised, raw, folder / "denoised"))
     ]
     return open_particle_images(tables[0]), open_particle_images(tables[1])
+
+
+def _ctfs_of(source: str | None, images: Mapping[str, Path]) -> dict[str, CTFParameters] | None:
+    """The CTF of each of these micrographs from a table that lists them; None where it is no table, or lacks any."""
+    if source is None or Path(source).suffix.lower() not in TABLE_ENDINGS:
+        return None
+    by_path = {each.image: each.ctf for each in read_micrographs(source, needs=Needs(ctf=False)).micrographs}
+    found = {name: ctf for name, path in images.items() if (ctf := by_path.get(path)) is not None}
+    return found if len(found) == len(images) else None
 
 
 def _extract(
@@ -107,7 +127,7 @@ def _extract(
         return {"files": sorted({stages.name_of(path) for path in open_particle_images(table).paths})}
 
     sources = [particles, *images.paths.values(), *(images.raw or {}).values()]
-    stages.run(Stage(f"extract_{folder.name}", how, sources, [table]), work)
+    stages.run(Stage(f"extract_{folder.name}", [how, images.ctfs], sources, [table]), work)
     return table
 
 

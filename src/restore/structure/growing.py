@@ -54,7 +54,7 @@ def reslog(
 
 def _growth(combination: Combination, against: Yardsticks, settings: StructureSettings) -> Growth:
     images = combination.particles
-    return Growth(images, half_sets(images.particles, settings.seed), making(combination, settings), against.mask)
+    return Growth(images, half_sets(images.particles, settings.seed), making(settings), against.mask)
 
 
 def _curve(

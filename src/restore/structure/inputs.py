@@ -57,6 +57,7 @@ class StructureSettings:
     tolerance_px: float = setting(
         5.0, "how far apart coordinates of the same particle may be, in pixels of the micrographs"
     )
+    ctf: bool = setting(True, "correct for the CTF", off="--no_ctf", group="reconstruction")
     denoised_phases: str = setting(
         "auto", "whether the denoised images' phases are flipped (auto: as their file says, else found by comparing them with"
         " the raw ones)", choices=("auto", "flipped", "kept"), group="reconstruction",

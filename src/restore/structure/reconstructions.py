@@ -83,10 +83,9 @@ def map_files(folder: Path, combination: Combination) -> MapFiles:
     )
 
 
-def making(combination: Combination, settings: StructureSettings) -> ReconstructionSettings:
-    """How a combination's maps are made."""
-    ctf = combination.particles.particles.ctfs is not None
-    return ReconstructionSettings(symmetry=settings.sym, ctf=ctf, engine=settings.engine, seed=settings.seed)
+def making(settings: StructureSettings) -> ReconstructionSettings:
+    """How maps are made, whatever the combination."""
+    return ReconstructionSettings(settings.sym, settings.ctf, engine=settings.engine, seed=settings.seed)
 
 
 def reconstruct(
@@ -100,7 +99,7 @@ def reconstruct(
         As :func:`restore.reconstruction.engines.half_maps`.
     """
     files, images = map_files(folder, combination), combination.particles
-    how = making(combination, settings)
+    how = making(settings)
     star = image_star(images)
 
     def work() -> Mapping[str, Any]:
