@@ -1,6 +1,8 @@
 """What all tests share: real data, thread and hypothesis limits, shape checks, and small inputs made on the spot."""
 
+import logging
 import sys
+from collections.abc import Generator
 from pathlib import Path
 from types import ModuleType
 
@@ -42,6 +44,15 @@ from restore.preprocessing import Grid, Prepared, Recipe  # noqa: E402
 torch.set_num_threads(1)  # small tensors: a second thread only waits for the first
 settings.register_profile("restore", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("restore")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_found() -> Generator[None]:
+    """Commands that a test calls set logging up; it is left as it was found."""
+    root, own = logging.getLogger(), logging.getLogger("restore")
+    before = root.handlers[:], root.level, own.level
+    yield
+    root.handlers[:], root.level, own.level = before
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import logging
 import shutil
 import subprocess
 
@@ -23,12 +22,9 @@ def angles(line):
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """An empty working directory; logging is left as it was found."""
-    root, own = logging.getLogger(), logging.getLogger("restore")
-    before = root.handlers[:], root.level, own.level
+    """An empty working directory."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    root.handlers[:], root.level, own.level = before
 
 
 def rotations(count=40):

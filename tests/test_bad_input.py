@@ -3,7 +3,6 @@
 import errno
 import io
 import json
-import logging
 import os
 import pickle
 import resource
@@ -86,14 +85,11 @@ def world(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def here(world, tmp_path, monkeypatch):
-    """A copy of the world to spoil, the working directory of the test; logging is left as it was found."""
-    root, own = logging.getLogger(), logging.getLogger("restore")
-    before = root.handlers[:], root.level, own.level
+    """A copy of the world to spoil, the working directory of the test."""
     folder = tmp_path / "here"
     shutil.copytree(world, folder)
     monkeypatch.chdir(folder)
     yield folder
-    root.handlers[:], root.level, own.level = before
 
 
 def contents(folder=Path()):

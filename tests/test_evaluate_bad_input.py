@@ -1,6 +1,5 @@
 """What ``restore evaluate`` says to bad input and wrong use; nothing is written then."""
 
-import logging
 import os
 import shutil
 from pathlib import Path
@@ -29,11 +28,8 @@ def world(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def here(world, tmp_path, monkeypatch):
-    root, own = logging.getLogger(), logging.getLogger("restore")
-    before = root.handlers[:], root.level, own.level
     monkeypatch.chdir(shutil.copytree(world, tmp_path / "here"))
     yield tmp_path / "here"
-    root.handlers[:], root.level, own.level = before
 
 
 def contents():

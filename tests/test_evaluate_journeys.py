@@ -1,7 +1,6 @@
 """``restore evaluate`` as a person types it: a model, another program's images, reruns, kills, several processes."""
 
 import json
-import logging
 import os
 import shutil
 import signal
@@ -81,15 +80,12 @@ def project(tmp_path_factory):
 
 @pytest.fixture
 def here(project, tmp_path, monkeypatch):
-    """A copy of the project, older than everything new, as working directory; logging is left as it was found."""
-    root, own = logging.getLogger(), logging.getLogger("restore")
-    before = root.handlers[:], root.level, own.level
+    """A copy of the project, older than everything new, as working directory."""
     monkeypatch.chdir(shutil.copytree(project, tmp_path / "here"))
     monkeypatch.setattr(
         "restore.cli.evaluate.save_png", lambda figure, path: None
     )  # half a second; the project has them
     yield tmp_path / "here"
-    root.handlers[:], root.level, own.level = before
 
 
 def made_by_another_program(place, change=lambda half, name: half):

@@ -1,6 +1,5 @@
 """``restore fsc`` as a person types it, and beside the real relion_postprocess."""
 
-import logging
 import shutil
 import subprocess
 from contextlib import chdir
@@ -35,13 +34,10 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def here(made, tmp_path, monkeypatch):
-    """A copy of the half maps as working directory; logging is left as it was found."""
-    root, own = logging.getLogger(), logging.getLogger("restore")
-    before = root.handlers[:], root.level, own.level
+    """A copy of the half maps as working directory."""
     shutil.copytree(made, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     yield tmp_path / "here"
-    root.handlers[:], root.level, own.level = before
 
 
 def curves(path):

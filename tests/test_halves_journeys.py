@@ -1,7 +1,6 @@
 """``restore halves`` as a person types it: movies to halves, counts to halves, and what goes wrong on the way."""
 
 import json
-import logging
 import os
 from pathlib import Path
 
@@ -95,8 +94,6 @@ def still_frames(seed):
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project after MotionCorr and CtfFind: three movies without motion, and their plain sums; logging is restored."""
-    root, own = logging.getLogger(), logging.getLogger("restore")
-    before = root.handlers[:], root.level, own.level
     rows = ""
     for seed, name in enumerate(NAMES):
         frames = still_frames(seed)
@@ -109,7 +106,6 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "CtfFind/job003/micrographs_ctf.star").write_text(OPTICS + rows)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    root.handlers[:], root.level, own.level = before
 
 
 STAR = "CtfFind/job003/micrographs_ctf.star"

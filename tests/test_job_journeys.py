@@ -1,6 +1,5 @@
 """``train`` and ``denoise`` as RELION starts them, in-process: where things go, and what every ending leaves."""
 
-import logging
 import os
 import shutil
 import signal
@@ -53,16 +52,14 @@ def world(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def here(world, tmp_path, monkeypatch):
-    """A copy of the world as working directory; logging and the number of threads are left as they were found."""
-    root, own = logging.getLogger(), logging.getLogger("restore")
-    before, threads = (root.handlers[:], root.level, own.level), torch.get_num_threads()
+    """A copy of the world as working directory; the number of threads is left as it was found."""
+    threads = torch.get_num_threads()
     shutil.copytree(world, tmp_path / "here")
     for name in ("RANK", "WORLD_SIZE", "SLURM_STEP_NUM_TASKS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(cli_job, "POLL_S", 0.02)
     with chdir(tmp_path / "here"):
         yield
-    root.handlers[:], root.level, own.level = before
     torch.set_num_threads(threads)
 
 

@@ -1,7 +1,6 @@
 """The commands as a person types them, from nothing to denoised micrographs, with every stop on the way."""
 
 import json
-import logging
 import multiprocessing
 import os
 import shutil
@@ -53,13 +52,10 @@ def project(tmp_path_factory):
 
 @pytest.fixture
 def here(project, tmp_path, monkeypatch):
-    """A copy of the project as working directory; logging is left as it was found."""
-    root, own = logging.getLogger(), logging.getLogger("restore")
-    before = root.handlers[:], root.level, own.level
+    """A copy of the project as working directory."""
     shutil.copytree(project, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     yield tmp_path / "here"
-    root.handlers[:], root.level, own.level = before
 
 
 def pixels(path):

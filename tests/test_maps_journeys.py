@@ -1,7 +1,6 @@
 """``restore fsc --model``, ``restore amplitudes`` and ``restore sharpen`` as a person types them, and beside RELION."""
 
 import gzip
-import logging
 import shutil
 import subprocess
 from contextlib import chdir
@@ -41,13 +40,10 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def here(made, tmp_path, monkeypatch):
-    """A copy of the maps as working directory; logging is left as it was found."""
-    root, own = logging.getLogger(), logging.getLogger("restore")
-    before = root.handlers[:], root.level, own.level
+    """A copy of the maps as working directory."""
     shutil.copytree(made, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     yield tmp_path / "here"
-    root.handlers[:], root.level, own.level = before
 
 
 def columns(path, block):

@@ -1,7 +1,6 @@
 """``restore reconstruct`` as a person types it."""
 
 import json
-import logging
 from pathlib import Path
 
 import mrcfile
@@ -29,12 +28,9 @@ def restore(line):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A working directory with particles; logging is left as it was found."""
-    root, own = logging.getLogger(), logging.getLogger("restore")
-    before = root.handlers[:], root.level, own.level
+    """A working directory with particles."""
     monkeypatch.chdir(tmp_path)
     yield write_particles(tmp_path, side=SIDE, count=120, noise=0.5, symmetry="D2")
-    root.handlers[:], root.level, own.level = before
 
 
 def header_of(name):

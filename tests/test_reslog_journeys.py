@@ -1,7 +1,6 @@
 """``restore reslog`` as a person types it."""
 
 import json
-import logging
 import random
 import shutil
 
@@ -36,13 +35,10 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def here(made, tmp_path, monkeypatch):
-    """The particles in the working directory; logging is left as it was found."""
-    root, own = logging.getLogger(), logging.getLogger("restore")
-    before = root.handlers[:], root.level, own.level
+    """The particles in the working directory."""
     shutil.copytree(made, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     yield tmp_path / "here"
-    root.handlers[:], root.level, own.level = before
 
 
 def points(path, curve):

@@ -1,7 +1,6 @@
 """Tilt series of RELION 5 through the commands: trained on, denoised and evaluated, image by image."""
 
 import json
-import logging
 import shutil
 from contextlib import chdir
 from pathlib import Path
@@ -44,13 +43,10 @@ def project(tmp_path_factory):
 
 @pytest.fixture
 def here(project, tmp_path, monkeypatch):
-    """A copy of the project as working directory; logging is left as it was found."""
-    root, own = logging.getLogger(), logging.getLogger("restore")
-    before = root.handlers[:], root.level, own.level
+    """A copy of the project as working directory."""
     shutil.copytree(project, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     yield tmp_path / "here"
-    root.handlers[:], root.level, own.level = before
 
 
 def test_train_takes_the_halves_of_every_tilt_and_notes_the_series(project):

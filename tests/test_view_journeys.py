@@ -1,7 +1,6 @@
 """``restore view`` as a person types it."""
 
 import json
-import logging
 import shutil
 
 import mrcfile
@@ -37,13 +36,10 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def here(made, tmp_path, monkeypatch):
-    """A copy of the maps and the model as working directory; logging is left as it was found."""
-    root, own = logging.getLogger(), logging.getLogger("restore")
-    before = root.handlers[:], root.level, own.level
+    """A copy of the maps and the model as working directory."""
     shutil.copytree(made, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     yield tmp_path / "here"
-    root.handlers[:], root.level, own.level = before
 
 
 def drawn(path):
