@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from restore.report.figures import save_png
 
-SHELLS, VOXEL_A, BOX = 48, 1.6, 96
+SHELLS, VOXEL_A, BOX = 49, 1.6, 96
 FREQUENCY = [shell / (BOX * VOXEL_A) for shell in range(SHELLS)]
 CAUTION = "The half maps of denoised images can agree on what the network made up."
 

@@ -110,5 +110,5 @@ def test_a_folder_without_a_good_result_says_what_is_wrong(tmp_path, content, wo
 def test_a_curve_of_another_length_is_damage():
     card = example.structure()
     card["bias"]["raw"]["claimed"] = [1.0]
-    with pytest.raises(ValueError, match="1 values where there should be 48"):
+    with pytest.raises(ValueError, match="1 values where there should be 49"):
         structure_from(card)
