@@ -53,7 +53,7 @@ def whole(world, settings=None):
         ({"phases_flipped": True}, {"phases_flipped": True}),
         ({"phase_shift_deg": 90.0}, {}),
         ({"symmetry": "D7", "count": 100}, {"symmetry": "D7"}),
-        ({"symmetry": "I1", "count": 60}, {"symmetry": "I1"}),
+        ({"symmetry": "I1", "count": 20}, {"symmetry": "I1"}),
         ({"symmetry": "T", "count": 100}, {"symmetry": "T"}),
     ],
 )
