@@ -266,7 +266,7 @@ def test_particles_without_a_ctf_need_the_table_of_micrographs_that_has_it(sessi
         (["--reslog_sizes", "1"], "0, or 2 and more"),
         (["--raw_micrographs", "Micrographs"], "give --denoised_micrographs too"),
         (["--denoised_micrographs", "Denoised"], "give --box_px"),
-        (["--mask", "{small}"], "The maps will have 32 on each side"),
+        (["--mask", "{small}"], "each of the maps has 32 x 32 x 32 voxels"),
         (["--truth_map", "{small}"], "4 Å"),
     ],
 )

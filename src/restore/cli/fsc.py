@@ -11,8 +11,8 @@ from restore.allocator import keep_heap
 from restore.cli.fsc_model import run_against_model
 from restore.cli.maps import (
     crossing_words,
+    mask_for,
     output_paths,
-    read_mask,
     refuse_other_shape,
     refuse_voxel,
     sides,
@@ -88,7 +88,7 @@ def run(namespace: argparse.Namespace) -> int:
     headers = [read_map_header(path, namespace.kind) for path in (namespace.half1, namespace.half2)]
     refuse_other_shape(headers[0], headers[1])
     voxel_A = voxel_size_zyx_A(headers, namespace.pixel_size)
-    mask = read_mask(namespace.mask, headers[0]) if namespace.mask else None
+    mask = mask_for(namespace.mask, headers[0])
     warn_of_what_halves_share(headers)
     first, second = (torch.from_numpy(read_map(header)) for header in headers)
     fsc = half_map_fsc(first, second, voxel_A, settings, mask)

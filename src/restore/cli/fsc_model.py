@@ -11,8 +11,8 @@ import torch
 from restore.atoms import Atoms
 from restore.cli.maps import (
     crossing_words,
+    mask_for,
     output_paths,
-    read_mask,
     refuse_other_shape,
     sides,
     volume_header,
@@ -44,7 +44,7 @@ def run_against_model(namespace: argparse.Namespace) -> int:
     headers = [volume_header(path) for path in paths]
     refuse_other_shape(headers[0], headers[-1])
     voxel_A = voxel_size_zyx_A(headers, namespace.pixel_size)
-    mask = read_mask(namespace.mask, headers[0]) if namespace.mask else None
+    mask = mask_for(namespace.mask, headers[0])
     atoms = read_atoms(namespace.model)
     if namespace.model_bfactors == "none":
         atoms = replace(atoms, bfactor_A2=np.zeros(len(atoms.elements)))

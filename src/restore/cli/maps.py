@@ -13,7 +13,7 @@ from restore.errors import UsageError, UserError
 from restore.evaluation.fsc import FSC, Voxel
 from restore.io.atomic import require_writable
 from restore.io.denoised_mark import is_denoised
-from restore.io.maps import MapHeader, read_map, read_map_header
+from restore.io.maps import MapHeader, read_map_header, read_mask
 
 log = logging.getLogger(__name__)
 
@@ -90,18 +90,11 @@ def voxel_words(voxel_zyx_A: Voxel) -> str:
     return f"{largest:.5g}" if same else " x ".join(f"{each:.5g}" for each in reversed(voxel_zyx_A))
 
 
-def read_mask(path: Path, half: MapHeader) -> Float[Tensor, "z y x"]:
-    """A mask for this map. UserError where it has another shape, or values outside 0 to 1."""
-    header = read_map_header(path, "volume")
-    if header.shape[1:] != half.shape[1:]:
-        found = f"the mask has {sides(header)}, and {half.path} has {sides(half)}"
-        raise UserError(found, where=path, wanted="A mask must have the shape of what it masks", do="resample it")
-    mask = torch.from_numpy(read_map(header))[0]
-    lowest, highest = float(mask.min()), float(mask.max())
-    if lowest < -1e-4 or highest > 1 + 1e-4:
-        found = f"its values go from {lowest:g} to {highest:g}"
-        raise UserError(found, where=path, wanted="A mask lies between 0 and 1", do="make it with relion_mask_create")
-    return mask
+def mask_for(path: Path | None, header: MapHeader) -> Float[Tensor, "z y x"] | None:
+    """The mask, if there is one, for a map of this header."""
+    if path is None:
+        return None
+    return torch.from_numpy(read_mask(path, header.shape[1:], str(header.path)))
 
 
 def warn_of_what_halves_share(headers: list[MapHeader]) -> None:

@@ -8,9 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Int
 
 from restore.allocator import keep_heap
 from restore.cli.options import add_settings, settings_from
@@ -29,7 +27,6 @@ from restore.evaluation.reslog import (
 )
 from restore.io.atomic import require_writable, write_text
 from restore.io.denoised_mark import shows_denoised
-from restore.io.maps import read_map, read_map_header
 from restore.io.particle_images import ParticleImages, open_particle_images
 from restore.io.particles import match
 from restore.io.star import write_star
@@ -39,6 +36,7 @@ from restore.reconstruction.halves import ReconstructionSettings, accumulator, h
 from restore.report.figures import save_png
 from restore.report.reslog_figure import reslog_figure
 from restore.report.reslog_file import reslog_star
+from restore.structure.volumes import box_mask
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +171,7 @@ def _growths(
     growths: list[Growth] = []
     for images, label in zip(files, labels, strict=True):
         own = replace(making, phases_flipped=label in namespace.flipped)
-        mask = _read_mask(namespace.mask, images.box_px) if namespace.mask else None
+        mask = box_mask(namespace.mask, images.box_px)
         growths.append(Growth(images, half_sets(images.particles, making.seed), own, mask, namespace.max_resolution))
         accumulator(images, own)
     return growths
@@ -185,20 +183,6 @@ def _warn_of_denoised(files: Sequence[ParticleImages], labels: Sequence[str]) ->
     if denoised:
         words = "%s: restore denoised the images. What the network adds can be common to both halves: their resolution may be too high"
         log.warning(words, ", ".join(denoised))
-
-
-def _read_mask(path: Path, box_px: int) -> Float[Tensor, "z y x"]:
-    header = read_map_header(path, "volume")
-    if header.shape[1:] != (box_px,) * 3:
-        sides = " x ".join(str(side) for side in reversed(header.shape[1:]))
-        found, wanted = f"the mask has {sides} voxels", f"The maps will have {box_px} on each side"
-        raise UserError(found, where=path, wanted=wanted, do="resample it")
-    mask = torch.from_numpy(read_map(header))[0]
-    lowest, highest = float(mask.min()), float(mask.max())
-    if lowest < -1e-4 or highest > 1 + 1e-4:
-        found = f"its values go from {lowest:g} to {highest:g}"
-        raise UserError(found, where=path, wanted="A mask lies between 0 and 1", do="make it with relion_mask_create")
-    return mask
 
 
 def _common_rows(files: Sequence[ParticleImages], tolerance_px: float) -> list[Int[np.ndarray, "m"]]:

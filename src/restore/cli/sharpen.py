@@ -12,8 +12,8 @@ from torch import Tensor
 from restore.allocator import keep_heap
 from restore.cli.amplitudes import fit_words, refuse_fit_range
 from restore.cli.maps import (
+    mask_for,
     output_paths,
-    read_mask,
     refuse_existing,
     refuse_other_shape,
     refuse_voxel,
@@ -91,7 +91,7 @@ def run(namespace: argparse.Namespace) -> int:
     headers = [volume_header(path) for path in (namespace.half1, namespace.half2)]
     refuse_other_shape(headers[0], headers[1])
     voxel_A = voxel_size_zyx_A(headers, namespace.pixel_size)
-    mask = read_mask(namespace.mask, headers[0]) if namespace.mask else None
+    mask = mask_for(namespace.mask, headers[0])
     warn_of_what_halves_share(headers)
     first, second = (torch.from_numpy(read_map(header)) for header in headers)
     fsc = half_map_fsc(first, second, voxel_A, fsc_settings, mask)

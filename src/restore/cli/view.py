@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from restore.allocator import keep_heap
-from restore.cli.maps import read_mask, refuse_existing, refuse_voxel, sides, volume_header, voxel_size_zyx_A
+from restore.cli.maps import mask_for, refuse_existing, refuse_voxel, sides, volume_header, voxel_size_zyx_A
 from restore.cli.options import add_settings, settings_from
 from restore.errors import UsageError, UserError
 from restore.evaluation.contour import Contour, ContourError, ContourSettings, contours
@@ -168,8 +168,8 @@ def _contours(
 
 
 def _density(header: MapHeader, mask: Path | None) -> Float[Tensor, "z y x"]:
-    density = torch.from_numpy(read_map(header))[0]
-    return density if mask is None else density * read_mask(mask, header)
+    density, kept = torch.from_numpy(read_map(header))[0], mask_for(mask, header)
+    return density if kept is None else density * kept
 
 
 def _shown(namespace: argparse.Namespace, headers: Sequence[MapHeader], drawn: Sequence[Contour]) -> list[Shown]:

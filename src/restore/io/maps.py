@@ -140,6 +140,31 @@ def write_map(
         stream.write(stored.data)
 
 
+def read_mask(path: Path, shape: tuple[int, int, int], masked: str) -> NDArray[np.float32]:
+    """A mask (z, y, x) for maps of this shape, which ``masked`` names for errors ("a.mrc", "each of the maps").
+
+    Raises
+    ------
+    UserError
+        As :func:`read_map`; it has another shape, or values outside 0 to 1.
+    """
+    header = read_map_header(path, "volume")
+    if header.shape[1:] != shape:
+        found = f"the mask has {_voxels(header.shape[1:])}, and {masked} has {_voxels(shape)}"
+        raise UserError(found, where=path, wanted="A mask must have the shape of what it masks", do="resample it")
+    mask = read_map(header)[0]
+    lowest, highest = float(mask.min()), float(mask.max())
+    if lowest < -1e-4 or highest > 1 + 1e-4:
+        found = f"its values go from {lowest:g} to {highest:g}"
+        raise UserError(found, where=path, wanted="A mask lies between 0 and 1", do="make it with relion_mask_create")
+    return mask
+
+
+def _voxels(shape: tuple[int, ...]) -> str:
+    z, y, x = shape
+    return f"{x} x {y} pixels" if z == 1 else f"{x} x {y} x {z} voxels"
+
+
 def _is_stack(header: np.void, path: Path) -> bool:
     if int(header["nz"]) == 1:
         return False

@@ -25,7 +25,7 @@ from restore.structure.pictures import draw, residues_of
 from restore.structure.reconstructions import MapFiles, Yardsticks, measure, measure_bias, reconstruct
 from restore.structure.stages import Stages
 from restore.structure.summary import CAUTION, Sampled, summary
-from restore.structure.volumes import model_density, read_mask, read_truth
+from restore.structure.volumes import box_mask, model_density, read_truth
 from restore.symmetry import point_group
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def _yardsticks(inputs: StructureInputs, cast: Cast) -> Yardsticks:
     side, voxel_A = images.box_px, images.pixel_size_A
     return Yardsticks(
         voxel_A,
-        read_mask(inputs.mask, side) if inputs.mask else None,
+        box_mask(inputs.mask, side),
         model_density(inputs.model, side, voxel_A) if inputs.model else None,
         read_truth(inputs.truth_map, side, voxel_A) if inputs.truth_map else None,
         tuple(path for path in (inputs.mask, inputs.model, inputs.truth_map) if path),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from restore.errors import UserError
 from restore.evaluation.regridding import GridError, on_grid
-from restore.io.maps import read_map, read_map_header
+from restore.io.maps import read_map, read_map_header, read_mask
 from restore.io.models import read_atoms
 from restore.potential import model_map
 
@@ -22,18 +22,9 @@ def read_volume(path: Path) -> Float[Tensor, "z y x"]:
     return torch.from_numpy(read_map(read_map_header(path, "volume")))[0]
 
 
-def read_mask(path: Path, side: int) -> Float[Tensor, "z y x"]:
-    """A mask for maps of ``side`` voxels. UserError where it has another shape, or values outside 0 to 1."""
-    mask = read_volume(path)
-    if mask.shape != (side,) * 3:
-        sizes = " x ".join(str(each) for each in reversed(mask.shape))
-        found, wanted = f"the mask has {sizes} voxels", f"The maps will have {side} on each side"
-        raise UserError(found, where=path, wanted=wanted, do="resample it, or make one with relion_mask_create")
-    lowest, highest = float(mask.min()), float(mask.max())
-    if lowest < -1e-4 or highest > 1 + 1e-4:
-        found = f"its values go from {lowest:g} to {highest:g}"
-        raise UserError(found, where=path, wanted="A mask lies between 0 and 1", do="make it with relion_mask_create")
-    return mask
+def box_mask(path: Path | None, side: int) -> Float[Tensor, "z y x"] | None:
+    """The mask, if there is one, for maps of ``side`` voxels. Raises as :func:`restore.io.maps.read_mask`."""
+    return None if path is None else torch.from_numpy(read_mask(path, (side, side, side), "each of the maps"))
 
 
 def read_truth(path: Path, side: int, voxel_A: float) -> Float[Tensor, "z y x"]:
