@@ -55,6 +55,7 @@ def bias(claimed_A, supported_A):
         "excess_error": [0.02] * SHELLS,
         "mean_excess": {"value": 0.08, "low": 0.06, "high": 0.1},
         "is_found": True,
+        "band": {"from_A": 12.0, "to_A": 6.0, "mean_excess": 0.08},
         "known_to_A": 1 / FREQUENCY[known],
         "claimed_crossing": {"value_A": claimed_A, "words": f"{claimed_A:.2f} Å"},
         "supported_crossing": {"value_A": supported_A, "words": f"{supported_A:.2f} Å"},

@@ -93,6 +93,16 @@ def test_a_bias_that_both_denoised_halves_share_is_found_as_large_as_it_is():
     assert score.abs().max() < 4 and score.square().mean().sqrt() < 1.4
 
 
+def test_a_bias_in_a_few_coarse_shells_is_found_there_though_the_mean_of_all_shells_hides_it():
+    _, raw, denoised = halves()
+    ring = filtered(field(5), lambda k: ((k >= 4) & (k <= 7)).double() * 0.3)
+    found = found_for(raw, denoised + ring)
+    assert found.inflated_band is not None
+    first, last = found.inflated_band
+    assert 4 <= first <= last <= 7 and last - first >= 2
+    assert found.mean_excess[0] < 0.03 and found_for(raw, denoised).inflated_band is None
+
+
 def test_the_errors_are_those_of_repeated_experiments():
     signal, _, _ = halves()
     excesses, errors = [], []

@@ -128,7 +128,8 @@ def denoise_with(denoiser: Denoiser, exposure: Exposure, micrograph: Micrograph)
     full = prepare(exposure.full, micrograph.pixel_size_A, micrograph.ctf, model.recipe)
     denoised = _network_output(denoiser, exposure, full, micrograph)
     spectrum, grid = restored_spectrum(denoised, full), full.grid
-    if band is None and not settings.flip_phases_back:
+    flips_back = settings.flip_phases_back and model.recipe.phase_flip
+    if band is None and not flips_back:
         return fourier.padded_image_of(spectrum, grid.shape, grid.full_shape)
     spectrum = fourier.pad(spectrum, grid.shape, grid.full_shape)
     if band is not None:
@@ -138,7 +139,7 @@ def denoise_with(denoiser: Denoiser, exposure: Exposure, micrograph: Micrograph)
             raw = raw * _full_sign(micrograph, grid, raw.device)
         pixel_sizes_A = (grid.full_pixel_size_A, grid.full_pixel_size_A)
         spectrum = merge(spectrum, raw, fourier.frequency_per_A(grid.full_shape, pixel_sizes_A, raw.device), band)
-    if settings.flip_phases_back and model.recipe.phase_flip:
+    if flips_back:
         spectrum = spectrum * _full_sign(micrograph, grid, spectrum.device)
     return fourier.image_of(spectrum, grid.full_shape)
 

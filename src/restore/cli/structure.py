@@ -33,18 +33,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--denoised_particles",
         type=Path,
         metavar="STAR",
-        help="the same particles refined on denoised images; without --denoised_micrographs their images are taken too",
+        help="the same particles, refined on denoised images",
     )
     group.add_argument(
         "--denoised_micrographs",
         metavar="STAR",
-        help="micrographs that restore denoise wrote, to extract the particles from: its table, a folder, or a quoted"
-        " pattern",
+        help="to extract particles from: the table of restore denoise, a folder, or a pattern (default:"
+        " the images that the particles name)",
     )
     group.add_argument(
         "--raw_micrographs",
         metavar="STAR",
-        help="the raw micrographs, where they are not where the particles say, or their table, where the particles have no CTF",
+        help="where the raw ones are, or their table, if the particles do not say",
     )
     group.add_argument("--mask", type=Path, metavar="MASK", help="soft mask for every FSC, from 0 (solvent) to 1")
     group.add_argument(

@@ -33,6 +33,7 @@ from restore.evaluation.sharpening import fsc_weight
 
 _SIGMAS = 3.0
 _NEGLIGIBLE = 0.01  # a gain that differs within a shell makes as much
+_LEAST_SHELLS = 3
 _NEITHER = 1e-12
 _PAIRS = ((0, 1), (0, 3), (1, 2), (2, 3))  # of D1, D2, R1 and R2: those whose noise is independent
 
@@ -84,10 +85,27 @@ class Inflation:
         return float((weights * self.excess[shells]).sum()), float(variance.sqrt())
 
     @property
+    def inflated_band(self) -> tuple[int, int] | None:
+        """The first and the last shell of the longest run of three or more that claim too much; None without one.
+
+        Each of them has an excess above 0.01, and above three times its error. A mean over all shells would not do: there
+        are so many components in the finest shells that what they cannot tell hides what the coarse ones do.
+        """
+        least = (_SIGMAS * self.excess_error).clamp(min=_NEGLIGIBLE)
+        inflated = (self.excess > least)[: self.last_shell + 1].tolist()
+        runs: list[tuple[int, int]] = []
+        start = 1
+        for shell in range(1, len(inflated) + 1):
+            if shell == len(inflated) or not inflated[shell]:
+                runs.append((start, shell - 1))
+                start = shell + 1
+        longest = max(runs, key=lambda run: run[1] - run[0], default=(1, 0))
+        return longest if longest[1] - longest[0] + 1 >= _LEAST_SHELLS else None
+
+    @property
     def is_found(self) -> bool:
-        """Whether the mean excess is above 0.01, and positive by more than three times its error."""
-        mean, error = self.mean_excess
-        return mean > max(_NEGLIGIBLE, _SIGMAS * error)
+        """Whether there is a band that claims too much."""
+        return self.inflated_band is not None
 
 
 def agreements(

@@ -49,7 +49,8 @@ def _half_maps(structure: Structure) -> Row:
         charts += _chart(structure, f"{letter} · {words}", _crossing_words(structure, names), lines, (0.143, 0.5))
     words = (
         "Fourier shell correlation of half maps. The line of raw images can be compared between the two charts: it tells"
-        " which orientations are better. The line of denoised images cannot be compared with it."
+        " which orientations are better. The line of denoised images cannot be compared with it. Under a mask, denoised maps"
+        " have the amplitudes of the raw ones: theirs fall so steeply that the mask would mix their shells."
     )
     return Row("fsc", "A, B", "Half maps", words, tuple(charts), caution=True)
 
@@ -139,7 +140,7 @@ def _amplitudes(structure: Structure) -> Row:
 def _reslog_row(structure: Structure) -> Row:
     words = (
         "The resolution of maps from random subsets against their size (Stagg et al. 2014). A line that is higher or"
-        " steeper needs fewer particles. Denoised images’ resolution comes from their half maps’ FSC."
+        " steeper needs fewer particles. The FSC is that of half maps without a mask."
     )
     known = {name: each for name, each in structure.reslog.items() if name in LABELS}
     if not known:

@@ -89,11 +89,16 @@ def _table(structure: Structure) -> str:
     heads = "".join(f'<th scope="col">{head}</th>' for head, _ in columns)
     rows = "".join(
         f'<tr><th scope="row"><i class="mark {name}"></i>{LABELS[name]}</th>'
-        + "".join(f"<td>{escape(cells[number])}</td>" for _, cells in columns)
+        + "".join(f"<td>{escape(_short(cells[number]))}</td>" for _, cells in columns)
         + "</tr>"
         for number, name in enumerate(found)
     )
     return f'<table class="maps"><thead><tr><th scope="col">map</th>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _short(words: str) -> str:
+    """What "better than 5.00 Å (Nyquist)" is in a table."""
+    return words.replace("better than", "<").replace(" (Nyquist)", "")
 
 
 def _caution(structure: Structure) -> str:

@@ -52,7 +52,7 @@ def compare_structures(
     against = _yardsticks(inputs, cast)
     residues = residues_of(inputs, settings)
     files = {each.name: reconstruct(each, settings, folder, stages, bars) for each in cast.combinations}
-    maps = {each.name: measure(each, files[each.name], against, settings, stages) for each in cast.combinations}
+    maps = {each.name: measure(each, files, against, settings, stages) for each in cast.combinations}
     axis = _axis(cast)
     _put_on_one_scale(maps, axis, cut_alike=inputs.denoised_micrographs is not None)
     card: dict[str, Any] = {
@@ -65,7 +65,7 @@ def compare_structures(
         "frequency_per_A": [round(each, 8) for each in axis.frequency_per_A.tolist()],
         "reconstructions": maps,
         "bias": _biases(files, against, settings.sym, stages),
-        "reslog": _reslog(cast, against, settings, folder, (stages, bars)),
+        "reslog": _reslog(cast, settings, folder, (stages, bars)),
         "angles": orientations(cast, inputs, settings, folder, stages),
         **draw(files, against, residues, settings, (stages, folder)),
         "commands": _commands(files, inputs, settings),
@@ -136,13 +136,11 @@ def _biases(files: Mapping[str, MapFiles], against: Yardsticks, sym: str, stages
     return found
 
 
-def _reslog(
-    cast: Cast, against: Yardsticks, settings: StructureSettings, folder: Path, run: tuple[Stages, Bars]
-) -> dict[str, Any]:
+def _reslog(cast: Cast, settings: StructureSettings, folder: Path, run: tuple[Stages, Bars]) -> dict[str, Any]:
     """ResLog of raw images by their own orientations, and of denoised images by theirs, or else by the raw ones'."""
     own = "denoised_by_denoised" if "denoised" in cast.refinements else "denoised_by_raw"
     chosen = [each for each in cast.combinations if each.name in ("raw_by_raw", own)]
-    return reslog(chosen, against, settings, folder, run)
+    return reslog(chosen, settings, folder, run)
 
 
 def _commands(files: Mapping[str, MapFiles], inputs: StructureInputs, settings: StructureSettings) -> dict[str, str]:
@@ -157,7 +155,7 @@ def _commands(files: Mapping[str, MapFiles], inputs: StructureInputs, settings: 
         "amplitudes": ["amplitudes", *(each.mean for each in files.values())],
     }
     if settings.reslog_sizes:
-        found["reslog"] = ["reslog", first.particles, other.particles, *sym, *mask]
+        found["reslog"] = ["reslog", first.particles, other.particles, *sym]
     if inputs.model:
         found["model"] = ["fsc", first.mean, *model, *mask]
         region = ["--region", *settings.region] if settings.region else []

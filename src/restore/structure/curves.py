@@ -65,6 +65,15 @@ def truth_correlation(fsc: FSC) -> dict[str, Any]:
     return correlation(fsc, "unmasked" if fsc.masked is None else "masked")
 
 
+def _band(found: Inflation) -> dict[str, float] | None:
+    """The band in which too much is claimed, and how much on average over its shells."""
+    if found.inflated_band is None:
+        return None
+    first, last = found.inflated_band
+    coarse_A, fine_A = (1 / float(found.frequency_per_A[shell]) for shell in (first, last))
+    return {"from_A": coarse_A, "to_A": fine_A, "mean_excess": float(found.excess[first : last + 1].mean())}
+
+
 def bias(found: Inflation) -> dict[str, Any]:
     """What denoised half maps claim and raw ones support."""
     names = ("claimed", "supported", "supported_error", "excess", "excess_error")
@@ -78,6 +87,7 @@ def bias(found: Inflation) -> dict[str, Any]:
         "claimed_correlation": values(found.claimed_correlation),
         "mean_excess": number(*found.mean_excess),
         "is_found": found.is_found,
+        "band": _band(found),
         "known_to_A": None if whole or not known else round(1 / known, 4),
         "claimed_crossing": crossing(frequency, found.claimed, THRESHOLDS[0]),
         "supported_crossing": crossing(frequency, found.supported, THRESHOLDS[0]),

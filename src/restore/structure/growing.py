@@ -20,21 +20,18 @@ from restore.reconstruction.growth import Growth, resolutions_per_A, work
 from restore.reconstruction.halves import half_sets
 from restore.report.figures import save_png
 from restore.report.reslog_figure import reslog_figure
+from restore.report.structure_charts import LABELS
 from restore.structure.combinations import Combination
 from restore.structure.gathering import Bars
 from restore.structure.inputs import StructureSettings
-from restore.structure.reconstructions import Yardsticks, making
+from restore.structure.reconstructions import making
 from restore.structure.stages import Stage, Stages
 
 _LEAST_PARTICLES = 16
 
 
 def reslog(
-    combinations: Sequence[Combination],
-    against: Yardsticks,
-    settings: StructureSettings,
-    folder: Path,
-    run: tuple[Stages, Bars],
+    combinations: Sequence[Combination], settings: StructureSettings, folder: Path, run: tuple[Stages, Bars]
 ) -> dict[str, Any]:
     """The points and lines of each combination, by its name; nothing where there are too few particles, or none is wanted."""
     count = len(combinations[0].particles)
@@ -42,26 +39,27 @@ def reslog(
         return {}
     subsets = ResLogSettings(settings.reslog_sizes, None, settings.reslog_repeats, settings.seed)
     sizes = subset_sizes(count, subsets)
-    stages, bars = run
     curves: dict[str, ResLogCurve] = {}
     for each in combinations:
-        growth = _growth(each, against, settings)
-        curves[each.name] = _curve(each.name, growth, sizes, subsets, (stages, bars, against.files))
+        growth = _growth(each, settings)
+        curves[each.name] = _curve(each.name, growth, sizes, subsets, run)
     fitted = {name: (curve, fit_reslog(curve)) for name, curve in curves.items()}
-    save_png(reslog_figure(fitted, f"{count} particles, symmetry {settings.sym.upper()}"), folder / "reslog.png")
+    named = {LABELS[name]: each for name, each in fitted.items()}
+    save_png(reslog_figure(named, f"{count} particles, symmetry {settings.sym.upper()}"), folder / "reslog.png")
     return {name: _card(curve, fit) for name, (curve, fit) in fitted.items()}
 
 
-def _growth(combination: Combination, against: Yardsticks, settings: StructureSettings) -> Growth:
+def _growth(combination: Combination, settings: StructureSettings) -> Growth:
+    """The sums of a combination. No mask: it would mix the shells of denoised maps, whose amplitudes fall steeply."""
     images = combination.particles
-    return Growth(images, half_sets(images.particles, settings.seed), making(settings), against.mask)
+    return Growth(images, half_sets(images.particles, settings.seed), making(settings))
 
 
 def _curve(
-    name: str, growth: Growth, sizes: list[int], subsets: ResLogSettings, run: tuple[Stages, Bars, Sequence[Path]]
+    name: str, growth: Growth, sizes: list[int], subsets: ResLogSettings, run: tuple[Stages, Bars]
 ) -> ResLogCurve:
     """The resolution of each subset, computed or kept."""
-    stages, bars, files = run
+    stages, bars = run
     orders = growth_orders(growth.half_sets, subsets)
 
     def compute() -> Mapping[str, Any]:
@@ -70,8 +68,8 @@ def _curve(
         return {"frequency_per_A": [[None if math.isinf(each) else each for each in row] for row in found.tolist()]}
 
     particles = growth.images.particles
-    made_with = [growth.settings, subsets, sizes, particles.rotations.as_quat().tolist()]
-    inputs = [*dict.fromkeys(growth.images.paths), *files]
+    made_with = ["unmasked", growth.settings, subsets, sizes, particles.rotations.as_quat().tolist()]
+    inputs = [*dict.fromkeys(growth.images.paths)]
     rows = stages.run(Stage(f"reslog_{name}", made_with, inputs, []), compute)["frequency_per_A"]
     frequency = np.array([[math.inf if each is None else each for each in row] for row in rows])
     return ResLogCurve(np.array(sizes), frequency, 0.5 / growth.images.pixel_size_A)

@@ -67,17 +67,13 @@ class StructureSettings:
         choices=("auto", "relion", "torch"), group="reconstruction",
     )  # fmt: skip
     bfactor: float | None = setting(
-        None, "B factor of the sharpened maps in Å², negative sharpens (default: that of each map's Guinier fit)"
+        None, "B factor for sharpening, Å², negative sharpens (default: each map's Guinier fit)"
     )
     reslog_sizes: int = setting(6, "number of subset sizes of the ResLog plot, 0 for none", group="ResLog")
     reslog_repeats: int = setting(3, "independent draws of the subsets", group="ResLog")
-    mass_kDa: float | None = setting(
-        None, "mass of the particle, which sets the level of the views (default: found in the raw map)"
-    )
-    views_px: int = setting(480, "side of a view of a map, 0 for no pictures of maps (pixels)")
-    region: tuple[str, ...] | None = setting(
-        None, "residues of the model to show in detail, as A/45-60 (default: a helix and a strand)"
-    )
+    mass_kDa: float | None = setting(None, "mass of the particle, for the views' level (default: found in the raw map)")
+    views_px: int = setting(480, "side of a view (pixels), 0 for no pictures")
+    region: tuple[str, ...] | None = setting(None, "residues to show, as A/45-60 (default: a helix and a strand)")
     seed: int = setting(0, "seed of the subsets, and of half sets where a refinement has none")
 
     def __post_init__(self) -> None:

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from restore.evaluation.falloff import GuinierSettings, TooFewShellsError, rotational_amplitudes
-from restore.evaluation.fsc import FSC, FSCSettings, half_map_fsc
-from restore.evaluation.inflation import agreements, inflation
+from restore.evaluation.fsc import FSC, FSCSettings, ShellAxis, half_map_fsc
+from restore.evaluation.inflation import agreements, inflation, with_spectrum_of
 from restore.evaluation.modelmap import looks_unfitted, map_model_fsc
 from restore.evaluation.sharpening import Sharpening, SharpenSettings, UnresolvedError, fsc_weight, sharpen
 from restore.io.atomic import write_text
@@ -122,24 +122,41 @@ def reconstruct(
 
 
 def measure(
-    combination: Combination, files: MapFiles, against: Yardsticks, settings: StructureSettings, stages: Stages
+    combination: Combination,
+    made: Mapping[str, MapFiles],
+    against: Yardsticks,
+    settings: StructureSettings,
+    stages: Stages,
 ) -> dict[str, Any]:
-    """All that is known of one map, as JSON can say it; the sharpened map, the FSC and its figure are written."""
+    """All that is known of one map, as JSON can say it; the sharpened map, the FSC and its figure are written.
+
+    Correlations under a mask are those of maps with the amplitudes of the raw one that has the same orientations: the
+    mask would mix the shells of a map whose amplitudes fall as steeply as a denoised one's
+    (:func:`restore.evaluation.inflation.with_spectrum_of`).
+    """
+    files, raw = made[combination.name], made[f"raw_by_{combination.orientations}"]
 
     def work() -> Mapping[str, Any]:
         halves = torch.stack([read_volume(path) for path in files.halves])
+        if against.mask is not None and raw != files:
+            side = halves.shape[-1]
+            axis = ShellAxis((side, side, side), against.voxel_zyx_A)
+            halves = with_spectrum_of(torch.stack([read_volume(path) for path in raw.halves]), halves, axis)
         fsc = half_map_fsc(halves[:1], halves[1:], against.voxel_zyx_A, FSCSettings(), against.mask)
         mean = read_volume(files.mean)
         sharpening = _sharpened(mean, fsc, against, settings)
         _write(files, fsc, sharpening, against, combination.name)
-        found = _measured(mean, fsc, against)
+        found = _measured(halves.mean(dim=0), fsc, against)
+        weight = 1 if against.mask is None else against.mask
+        found["mean_amplitude"] = values(rotational_amplitudes(mean * weight, against.voxel_zyx_A).amplitude)
         fit = sharpening.fit if sharpening else None
         found["bfactor_A2"] = number(fit.bfactor_A2, fit.bfactor_error_A2) if fit else number(float("nan"))
         found["sharpened_by_A2"] = sharpening.bfactor_A2 if sharpening else None
         outputs = [files.fsc, files.figure, *([files.sharpened] if sharpening else [])]
         return found | {"files": [stages.name_of(path) for path in outputs]}
 
-    stage = Stage(f"measure_{combination.name}", settings.bfactor, [*files.halves, files.mean, *against.files], [])
+    inputs = [*dict.fromkeys([*files.halves, files.mean, *raw.halves]), *against.files]
+    stage = Stage(f"measure_{combination.name}", ["evened", settings.bfactor], inputs, [])
     found = stages.run(stage, work)
     names = {
         "half1": files.half1,
@@ -167,16 +184,11 @@ def measure_bias(raw: MapFiles, denoised: MapFiles, against: Yardsticks, sym: st
         return bias(inflation(agreements(both[0], both[1], against.voxel_zyx_A, against.mask, order)))
 
     inputs = [*raw.halves, *denoised.halves, *against.files]
-    return stages.run(Stage(f"bias_{denoised.mean.stem}", sym, inputs, []), work)
+    return stages.run(Stage(f"bias_{denoised.mean.stem}", ["in bands", sym], inputs, []), work)
 
 
 def _measured(mean: Float[Tensor, "z y x"], fsc: FSC, against: Yardsticks) -> dict[str, Any]:
-    weight = 1 if against.mask is None else against.mask
-    found: dict[str, Any] = {
-        "fsc": half_map_correlation(fsc),
-        "reference": values(fsc_weight(fsc.best)),
-        "mean_amplitude": values(rotational_amplitudes(mean * weight, against.voxel_zyx_A).amplitude),
-    }
+    found: dict[str, Any] = {"fsc": half_map_correlation(fsc), "reference": values(fsc_weight(fsc.best))}
     for name, other in (("model", against.model), ("truth", against.truth)):
         if other is not None:
             correlation = map_model_fsc(mean, other.to(mean), against.voxel_zyx_A, against.mask)

@@ -71,7 +71,7 @@ def _orientations(card: Mapping[str, Any], sampled: Sampled, found: dict[str, Di
     apart = found["raw_images"] = sampled.compare(first, second, 0.143)
     words = (
         f"For raw images, the orientations refined on denoised images are {_FOUND[apart.verdict]} those refined on raw"
-        f" images: {_at(second, '0.143')} against {_at(first, '0.143')} at FSC = 0.143, {_more(apart)}."
+        f" images: {_against_each_other(second, first)} at FSC = 0.143, {_more(apart)}."
     )
     helped = {"better": " Denoising helped the refinement.", "worse": " Denoising harmed the refinement."}
     return words + helped.get(apart.verdict, "")
@@ -117,15 +117,17 @@ def _half_maps(card: Mapping[str, Any]) -> list[str]:
         excess = each["mean_excess"]
         which = f"with the orientations refined on {name} images"
         words = (
-            f"The half maps of denoised images agree to {_claim(card, name)} {which}, those of raw"
+            f"The half maps of denoised images agree to {each['claimed_crossing']['words']} {which}, those of raw"
             f" images to {_at(raw, '0.143')}."
         )
         if each["known_to_A"] is None and excess["value"] is None:
             said.append(f"{words} The raw half maps agree too little to tell how much of it is so.")
         elif each["is_found"]:
+            band = each["band"]
             said.append(
-                f"{words} A part of this is bias that both denoised halves share: the raw halves support"
-                f" {each['supported_crossing']['words']}, and a mean FSC that is lower by {_number(excess)}."
+                f"{words} A part of this is bias that both denoised halves share: from {band['from_A']:.1f} to"
+                f" {band['to_A']:.1f} Å their FSC is {band['mean_excess']:.3f} higher than the raw halves support, which"
+                f" support {each['supported_crossing']['words']}."
             )
         else:
             said.append(
@@ -134,11 +136,9 @@ def _half_maps(card: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _claim(card: Mapping[str, Any], name: str) -> str:
-    """Where the denoised half maps fall under 0.143, and where they do if the mask may not mix their shells."""
-    plain = _at(card["reconstructions"][f"denoised_by_{name}"]["fsc"], "0.143")
-    evened = card["bias"][name]["claimed_crossing"]["words"]
-    return plain if evened == plain else f"{plain} ({evened} with the amplitudes of the raw maps under the mask)"
+def _against_each_other(second: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    ends = [_at(each, "0.143") for each in (second, first)]
+    return f"both {ends[0]}" if ends[0] == ends[1] else f"{ends[0]} against {ends[1]}"
 
 
 def _at(correlation: Mapping[str, Any], threshold: str) -> str:
