@@ -39,6 +39,7 @@ PAGES = (
     "docs/halves.md",
     "docs/relion.md",
     "docs/cryosparc.md",
+    "docs/structure.md",
 )
 
 
