@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from restore.allocator import keep_heap
-from restore.cli.maps import output_paths, refuse_voxel, sides, volume_header, voxel_size_zyx_A, voxel_words
+from restore.cli.maps import refuse_voxel, sides, volume_header, voxel_size_zyx_A, voxel_words
 from restore.cli.options import add_settings, settings_from
+from restore.cli.results import output_paths
 from restore.errors import UsageError, UserError
 from restore.evaluation.falloff import (
     SCALE_BAND_A,

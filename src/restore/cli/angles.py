@@ -9,6 +9,8 @@ from pathlib import Path
 
 from scipy.spatial.transform import Rotation
 
+from restore.cli.options import group_of
+from restore.cli.results import refuse_existing
 from restore.errors import UsageError, UserError
 from restore.evaluation.angles import SHARES_BELOW_DEG, AngleSummary, AngularDistances, angular_distances, summary
 from restore.io.atomic import require_writable, write_text
@@ -17,7 +19,7 @@ from restore.io.star import Block, StarFile, write_star
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.histograms import histogram
-from restore.symmetry import KNOWN_GROUPS, point_group
+from restore.symmetry import KNOWN_GROUPS
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     """Compare the two files, print the summary, write table and figure; the exit status comes back."""
-    group = _group(namespace.sym)
+    group = group_of(namespace.sym)
     if not namespace.tolerance_px >= 0:
         raise UsageError(f"--tolerance_px is {namespace.tolerance_px:g}", wanted="pixels, zero or more, are needed")
     table = _table_path(namespace)
@@ -90,13 +92,6 @@ def _end(path: str) -> str:
     return path if len(path) <= _TITLE_WIDTH else f"…{path[-_TITLE_WIDTH:]}"
 
 
-def _group(name: str) -> Rotation:
-    try:
-        return point_group(name)
-    except ValueError as error:
-        raise UsageError(str(error), where="--sym", do="give one of these") from None
-
-
 def _table_path(namespace: argparse.Namespace) -> Path:
     """The table: a STAR file where the name that was given has no ending that is known."""
     path: Path = namespace.output
@@ -109,8 +104,7 @@ def _refuse_existing(paths: Sequence[Path], namespace: argparse.Namespace) -> No
     for path in paths:
         if path.resolve() in inputs:
             raise UserError("the output would replace an input", where=path, do="give another --output")
-        if path.exists() and not namespace.overwrite:
-            raise UserError("the file is there already", where=path, do="give another --output, or --overwrite")
+        refuse_existing([path], namespace.overwrite)
 
 
 def _doubts(

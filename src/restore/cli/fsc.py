@@ -12,7 +12,6 @@ from restore.cli.fsc_model import run_against_model
 from restore.cli.maps import (
     crossing_words,
     mask_for,
-    output_paths,
     refuse_other_shape,
     refuse_voxel,
     sides,
@@ -21,6 +20,7 @@ from restore.cli.maps import (
     warn_of_what_halves_share,
 )
 from restore.cli.options import add_settings, settings_from
+from restore.cli.results import output_paths
 from restore.errors import UsageError
 from restore.evaluation.fsc import FSC, FSCSettings, Voxel, half_map_fsc
 from restore.io.atomic import write_text

@@ -12,13 +12,13 @@ from restore.atoms import Atoms
 from restore.cli.maps import (
     crossing_words,
     mask_for,
-    output_paths,
     refuse_other_shape,
     sides,
     volume_header,
     voxel_size_zyx_A,
     voxel_words,
 )
+from restore.cli.results import output_paths
 from restore.errors import UsageError, UserError
 from restore.evaluation.fsc import FSC, Voxel
 from restore.evaluation.modelmap import COARSE_A, coarse_agreement, looks_unfitted, map_model_fsc

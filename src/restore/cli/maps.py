@@ -1,8 +1,8 @@
-"""What the commands that take maps share: checks of shapes, voxels, masks and outputs, and words for them."""
+"""What the commands that take maps share: checks of shapes, voxels and masks, and words for them."""
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,31 +11,10 @@ from torch import Tensor
 
 from restore.errors import UsageError, UserError
 from restore.evaluation.fsc import FSC, Voxel
-from restore.io.atomic import require_writable
 from restore.io.denoised_mark import is_denoised
 from restore.io.maps import MapHeader, read_map_header, read_mask
 
 log = logging.getLogger(__name__)
-
-
-def output_paths(table: Path | None, ending: str, others: Sequence[str], overwrite: bool) -> list[Path]:
-    """The result of this ending and the files beside it, none there yet unless they may be replaced; nothing for no result."""
-    if table is None:
-        return []
-    if table.suffix.lower() != ending:
-        kind = "a STAR file" if ending == ".star" else "an MRC map"
-        raise UsageError(f'"{table}" is no name of {kind}', wanted=f"The name must end in {ending}")
-    paths = [table, *(table.with_name(f"{table.stem}{other}") for other in others)]
-    require_writable(table.parent)
-    refuse_existing(paths, overwrite)
-    return paths
-
-
-def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
-    """UserError where one of these is there already and may not be replaced."""
-    for path in paths:
-        if path.exists() and not overwrite:
-            raise UserError("the file is there already", where=path, do="give another --output, or --overwrite")
 
 
 def refuse_voxel(given_A: float | None) -> None:

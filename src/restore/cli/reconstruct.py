@@ -5,9 +5,9 @@ import logging
 from pathlib import Path
 
 from restore.allocator import keep_heap
-from restore.cli.options import add_settings, settings_from
+from restore.cli.options import add_settings, group_of, settings_from
 from restore.cli.progress import Bar
-from restore.errors import UsageError, UserError
+from restore.cli.results import refuse_existing
 from restore.evaluation.fsc import FSCSettings, half_map_fsc
 from restore.io.atomic import require_writable, write_text
 from restore.io.denoised_mark import denoised_label, shows_denoised
@@ -16,7 +16,6 @@ from restore.io.particle_images import ParticleImages, open_particle_images
 from restore.provenance import as_json, provenance
 from restore.reconstruction.engines import chosen_engine, half_maps
 from restore.reconstruction.halves import HalfMaps, ReconstructionSettings, treatment
-from restore.symmetry import point_group
 from restore.version import __version__
 
 log = logging.getLogger(__name__)
@@ -46,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     """Make the half maps, write them, say how far they agree; the exit status comes back."""
     settings = settings_from(namespace, ReconstructionSettings)
-    _refuse_unknown_group(settings.symmetry)
+    group_of(settings.symmetry)
     paths = _output_paths(namespace.output, namespace.overwrite)
     keep_heap()
     images = open_particle_images(namespace.particles)
@@ -69,22 +68,13 @@ def run(namespace: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_unknown_group(name: str) -> None:
-    try:
-        point_group(name)
-    except ValueError as error:
-        raise UsageError(str(error), where="--sym", do="give one of these") from None
-
-
 def _output_paths(output: Path, overwrite: bool) -> list[Path]:
     """The half maps, their mean and the record; none of them there yet, unless they may be replaced."""
     name = output.with_suffix("") if output.suffix.lower() in (".mrc", ".map") else output
     endings = ("_half1.mrc", "_half2.mrc", ".mrc", ".settings.json")
     paths = [name.with_name(f"{name.name}{ending}") for ending in endings]
     require_writable(name.parent)
-    for path in paths:
-        if path.exists() and not overwrite:
-            raise UserError("the file is there already", where=path, do="give another --output, or --overwrite")
+    refuse_existing(paths, overwrite)
     return paths
 
 

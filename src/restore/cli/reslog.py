@@ -13,7 +13,8 @@ from jaxtyping import Int
 from restore.allocator import keep_heap
 from restore.cli.options import add_settings, settings_from
 from restore.cli.progress import Bar
-from restore.errors import UsageError, UserError
+from restore.cli.results import output_paths
+from restore.errors import UsageError
 from restore.evaluation.reslog import (
     Estimate,
     ResLogCurve,
@@ -25,7 +26,7 @@ from restore.evaluation.reslog import (
     growth_orders,
     subset_sizes,
 )
-from restore.io.atomic import require_writable, write_text
+from restore.io.atomic import write_text
 from restore.io.denoised_mark import shows_denoised
 from restore.io.particle_images import ParticleImages, open_particle_images
 from restore.io.particles import match
@@ -104,7 +105,7 @@ def run(namespace: argparse.Namespace) -> int:
     settings, making = settings_from(namespace, ResLogSettings), _making(namespace)
     labels = _labels(namespace)
     keep_heap()
-    written = _output_paths(namespace.output, namespace.overwrite)
+    written = output_paths(namespace.output, ".star", [".png", ".settings.json"], namespace.overwrite)
     files = [open_particle_images(path) for path in namespace.particles]
     growths = _growths(files, labels, making, namespace)
     rows = _common_rows(files, namespace.tolerance_px)
@@ -147,18 +148,6 @@ def _labels(namespace: argparse.Namespace) -> list[str]:
     if unknown:
         raise UsageError(f"--phases_flipped names {unknown[0]}", wanted=f"The files are called {', '.join(labels)}")
     return labels
-
-
-def _output_paths(star: Path, overwrite: bool) -> tuple[Path, Path, Path]:
-    """The STAR file, the figure and the record of a run; none of them there yet, unless they may be replaced."""
-    if star.suffix.lower() != ".star":
-        raise UsageError(f'"{star}" is no name of a STAR file', wanted="The name must end in .star")
-    paths = star, star.with_suffix(".png"), star.with_suffix(".settings.json")
-    require_writable(star.parent)
-    for path in paths:
-        if path.exists() and not overwrite:
-            raise UserError("the file is there already", where=path, do="give another --output, or --overwrite")
-    return paths
 
 
 def _growths(

@@ -13,8 +13,6 @@ from restore.allocator import keep_heap
 from restore.cli.amplitudes import fit_words, refuse_fit_range
 from restore.cli.maps import (
     mask_for,
-    output_paths,
-    refuse_existing,
     refuse_other_shape,
     refuse_voxel,
     sides,
@@ -24,6 +22,7 @@ from restore.cli.maps import (
     warn_of_what_halves_share,
 )
 from restore.cli.options import add_settings, settings_from
+from restore.cli.results import output_paths, refuse_existing
 from restore.errors import UsageError, UserError
 from restore.evaluation.falloff import GuinierSettings, TooFewShellsError
 from restore.evaluation.fsc import FSC, FSCSettings, Voxel, half_map_fsc

@@ -11,8 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from restore.allocator import keep_heap
-from restore.cli.maps import mask_for, refuse_existing, refuse_voxel, sides, volume_header, voxel_size_zyx_A
+from restore.cli.maps import mask_for, refuse_voxel, sides, volume_header, voxel_size_zyx_A
 from restore.cli.options import add_settings, settings_from
+from restore.cli.results import refuse_existing
 from restore.errors import UsageError, UserError
 from restore.evaluation.contour import Contour, ContourError, ContourSettings, contours
 from restore.evaluation.fsc import Voxel

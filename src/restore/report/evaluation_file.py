@@ -127,8 +127,8 @@ def evaluation_from(card: Mapping[str, Any]) -> Evaluation:
         frequency_per_A=frequency,
         groups=tuple(_group(each, len(frequency)) for each in card["groups"]),
         micrographs=tuple(_row(each) for each in card["micrographs"]),
-        warnings=_sentences(card.get("warnings")),
-        summary=_sentences(card.get("summary")),
+        warnings=sentences(card.get("warnings")),
+        summary=sentences(card.get("summary")),
     )
 
 
@@ -143,16 +143,18 @@ def _nothing(_: str) -> None:
     """What stands for NaN and Infinity, which are no JSON."""
 
 
-def _sentences(found: Any) -> tuple[str, ...]:
+def sentences(found: Any) -> tuple[str, ...]:
+    """A list as texts; none where there is none."""
     return tuple(str(each) for each in found or ())
 
 
-def _number(card: Mapping[str, Any] | None) -> Number:
+def number(card: Mapping[str, Any] | None) -> Number:
+    """A value and the ends of its interval, None what is not there or not finite."""
     return Number(*(finite((card or {}).get(part)) for part in ("value", "low", "high")))
 
 
 def _numbers(card: Mapping[str, Any] | None) -> dict[str, Number]:
-    return {str(name): _number(each) for name, each in (card or {}).items()}
+    return {str(name): number(each) for name, each in (card or {}).items()}
 
 
 def _curve(name: str, card: Mapping[str, Any], rings: int) -> Curve:
@@ -179,7 +181,7 @@ def _row(card: Mapping[str, Any]) -> Row:
         role=str(card.get("role") or ""),
         numbers=_numbers(card.get("numbers")),
         outlier=finite(card.get("outlier")),
-        remarks=_sentences(card.get("remarks")),
+        remarks=sentences(card.get("remarks")),
         hot_pixels=None if hot_pixels is None else int(hot_pixels),
         defocus_A=finite(card.get("defocus_A")),
         preview=_preview(card.get("previews")),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from restore.errors import UserError
-from restore.report.evaluation_file import Curve, Number, Values, finite
+from restore.report.evaluation_file import Curve, Number, Values, finite, number, sentences
 
 FILE_NAME = "structure.json"
 FORMAT_VERSION = 1
@@ -172,9 +172,9 @@ def structure_from(card: Mapping[str, Any]) -> Structure:
         views=_several(card.get("views"), _picture),
         regions=_several(card.get("regions"), _picture),
         commands={str(name): str(each) for name, each in (card.get("commands") or {}).items()},
-        cautions=_sentences(card.get("cautions")),
-        warnings=_sentences(card.get("warnings")),
-        summary=_sentences(card.get("summary")),
+        cautions=sentences(card.get("cautions")),
+        warnings=sentences(card.get("warnings")),
+        summary=sentences(card.get("summary")),
     )
 
 
@@ -182,19 +182,11 @@ def _several(cards: Sequence[Any] | None, record: Callable[[Any], _Record]) -> t
     return tuple(record(each) for each in cards or ())
 
 
-def _sentences(found: Sequence[Any] | None) -> tuple[str, ...]:
-    return tuple(str(each) for each in found or ())
-
-
 def _values(found: Sequence[Any] | None, count: int) -> Values:
     values = tuple(finite(each) for each in found or ())
     if len(values) != count:
         raise ValueError(f"{len(values)} values where there should be {count}")
     return values
-
-
-def _number(card: Mapping[str, Any] | None) -> Number:
-    return Number(*(finite((card or {}).get(part)) for part in ("value", "low", "high")))
 
 
 def _crossing(card: Mapping[str, Any]) -> Crossing:
@@ -216,7 +208,7 @@ def _reconstruction(card: Mapping[str, Any], shells: int) -> Reconstruction:
         fsc=_correlation(card["fsc"], shells),
         reference=_values(card["reference"], shells),
         amplitude=_values(card["amplitude"], shells),
-        bfactor_A2=_number(card.get("bfactor_A2")),
+        bfactor_A2=number(card.get("bfactor_A2")),
         model=_correlation(card["model"], shells) if card.get("model") else None,
         truth=_correlation(card["truth"], shells) if card.get("truth") else None,
     )
@@ -226,7 +218,7 @@ def _bias(card: Mapping[str, Any], shells: int) -> Bias:
     names = ("claimed", "supported", "supported_error", "excess", "excess_error")
     return Bias(
         *(_values(card[name], shells) for name in names),
-        mean_excess=_number(card.get("mean_excess")),
+        mean_excess=number(card.get("mean_excess")),
         is_found=bool(card["is_found"]),
         known_to_A=finite(card.get("known_to_A")),
         claimed_crossing=_crossing(card["claimed_crossing"]),

@@ -68,7 +68,7 @@ def _curve(
         return {"frequency_per_A": [[None if math.isinf(each) else each for each in row] for row in found.tolist()]}
 
     particles = growth.images.particles
-    made_with = ["unmasked", growth.settings, subsets, sizes, particles.rotations.as_quat().tolist()]
+    made_with = [growth.settings, subsets, sizes, particles.rotations.as_quat().tolist()]
     inputs = [*dict.fromkeys(growth.images.paths)]
     rows = stages.run(Stage(f"reslog_{name}", made_with, inputs, []), compute)["frequency_per_A"]
     frequency = np.array([[math.inf if each is None else each for each in row] for row in rows])

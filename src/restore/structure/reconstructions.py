@@ -156,7 +156,7 @@ def measure(
         return found | {"files": [stages.name_of(path) for path in outputs]}
 
     inputs = [*dict.fromkeys([*files.halves, files.mean, *raw.halves]), *against.files]
-    stage = Stage(f"measure_{combination.name}", ["evened", settings.bfactor], inputs, [])
+    stage = Stage(f"measure_{combination.name}", settings.bfactor, inputs, [])
     found = stages.run(stage, work)
     names = {
         "half1": files.half1,
@@ -184,7 +184,7 @@ def measure_bias(raw: MapFiles, denoised: MapFiles, against: Yardsticks, sym: st
         return bias(inflation(agreements(both[0], both[1], against.voxel_zyx_A, against.mask, order)))
 
     inputs = [*raw.halves, *denoised.halves, *against.files]
-    return stages.run(Stage(f"bias_{denoised.mean.stem}", ["in bands", sym], inputs, []), work)
+    return stages.run(Stage(f"bias_{denoised.mean.stem}", sym, inputs, []), work)
 
 
 def _measured(mean: Float[Tensor, "z y x"], fsc: FSC, against: Yardsticks) -> dict[str, Any]:
