@@ -15,7 +15,8 @@ import restore
 SOURCE = Path(restore.__file__).parent
 
 FLOORS = (
-    ("errors", "settings", "version", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
+    ("errors",),
+    ("records", "settings", "version", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
     ("provenance", "ctf", "io", "runtime", "maps"),
     ("preprocessing", "movies", "simulation", "report"),
     ("model", "particles"),
