@@ -29,9 +29,15 @@ is damaged. `RecursionError` is a `RuntimeError`, `UnicodeDecodeError` a `ValueE
 
 
 @contextmanager
-def reading(path: Path, wanted: str = "") -> Generator[None]:
+def reading(
+    path: Path,
+    wanted: str = "",
+    damage: str = "the file is damaged or cut short",
+    do: str = "copy it again",
+) -> Generator[None]:
     """A block that reads the file at ``path``: what is raised about the file comes out as an error
-    that names it. ``wanted`` is what the file should have been, "A STAR file is needed".
+    that names it. ``wanted`` is what the file should have been, "A STAR file is needed", ``damage``
+    what is said of one whose content cannot be read, and ``do`` its cure.
 
     Only parsing belongs inside the block, for a mistake of ours in it would be called a damaged
     file.
@@ -51,8 +57,8 @@ def reading(path: Path, wanted: str = "") -> Generator[None]:
         raise UserError(found, where=path) from error
     except MemoryError as error:
         found = f"it needs more memory than there is ({error})"
-        raise UserError(found, where=path, wanted=wanted, do="check that the file is whole") from error
+        raise UserError(found, where=path, wanted=wanted, do=do) from error
     except DAMAGES as error:
-        reason = str(error).strip().partition("\n")[0][:200] or type(error).__name__
-        found = f"the file is damaged or cut short ({reason})"
-        raise UserError(found, where=path, wanted=wanted, do="copy it again") from error
+        reason = str(error).strip().partition("\n")[0].removeprefix(f"{path}:")[:200]
+        found = f"{damage} ({reason or type(error).__name__})"
+        raise UserError(found, where=path, wanted=wanted, do=do) from error
