@@ -14,19 +14,6 @@ from restore.settings import Option
 Record = TypeVar("Record")
 
 
-class HelpFormatter(argparse.HelpFormatter):
-    """Help that fits a screen or two: the metavar is said once, the default at the end."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=100)
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        if not action.option_strings or action.nargs == 0:
-            return super()._format_action_invocation(action)
-        metavar = self._format_args(action, self._get_default_metavar_for_optional(action))
-        return f"{', '.join(action.option_strings)} {metavar}"
-
-
 def add_pixel_size_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
     """``--pixel_size`` of images that no table lists."""
     group.add_argument(

@@ -246,7 +246,7 @@ def refuse_smaller(pairs: Sequence[Pair], patch_px: int) -> None:
         raise UserError(
             f"{len(small)} micrographs are smaller than a patch of {patch_px} pixels; "
             f"{small[0].name} has {small[0].shape[0]}×{small[0].shape[1]} once cropped",
-            do="give a finer --max_resolution, or a smaller --patch_px",
+            do="give a finer `max_resolution`, or a smaller `patch_px`",
         )
 
 
