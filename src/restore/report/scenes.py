@@ -215,7 +215,7 @@ def _in_zone(
     part: Contour, atoms_A: Float[np.ndarray, "n 3"], others_A: Float[np.ndarray, "m 3"]
 ) -> torch.Tensor:
     """Which voxels lie within the zone of the atoms, and nearer to them than to the others."""
-    index = np.stack(np.indices(part.density.shape)[::-1], axis=-1)
+    index = np.moveaxis(np.indices(part.density.shape)[::-1], 0, -1)
     places_A = index * np.array(part.voxel_size_zyx_A[::-1])
     away_A = KDTree(atoms_A).query(places_A)[0]
     zone = away_A < ZONE_A
