@@ -51,10 +51,14 @@ class ContourSettings:
             )
         if self.mass_kDa is not None and not self.mass_kDa > 0:
             raise UsageError(
-                f"`mass_kDa` is {self.mass_kDa:g}", wanted="A mass above 0 kDa is needed"
+                f"mass_kDa is {self.mass_kDa:g}",
+                field="mass_kDa",
+                wanted="A mass above 0 kDa is needed",
             )
         if not 0 <= self.dust <= 1:
-            raise UsageError(f"`dust` is {self.dust:g}", wanted="A share from 0 to 1 is needed")
+            raise UsageError(
+                f"dust is {self.dust:g}", field="dust", wanted="A share from 0 to 1 is needed"
+            )
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,8 @@ class Contour:
 class ContourError(ValueError):
     """A map has no surface as it was asked for; ``number`` is its place among the maps, from 0."""
 
-    def __init__(self, number: int, found: str) -> None:
-        super().__init__(found)
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(reason)
         self.number = number
 
 

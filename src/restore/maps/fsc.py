@@ -35,7 +35,8 @@ class FSCSettings:
     def __post_init__(self) -> None:
         if not 0 < self.randomize_at_fsc <= 1:
             raise UsageError(
-                f"`randomize_at_fsc` is {self.randomize_at_fsc:g}",
+                f"randomize_at_fsc is {self.randomize_at_fsc:g}",
+                field="randomize_at_fsc",
                 wanted="A correlation above 0 and up to 1 is needed",
             )
 

@@ -169,7 +169,7 @@ def with_spectrum_of(
     others.
     """
     wanted, there = (
-        sum((_power(each, axis) for each in both), torch.zeros(())) for both in (model, maps)
+        sum((_power(volume, axis) for volume in pair), torch.zeros(())) for pair in (model, maps)
     )
     factors = (wanted / there.clamp(min=torch.finfo(torch.float64).tiny)).sqrt()
     factors = torch.cat([factors, factors[-1:]]).to(maps.dtype)  # beyond Nyquist as at it
@@ -200,48 +200,53 @@ def components(axis: ShellAxis) -> Float[Tensor, "shells"]:
     return counts
 
 
-def inflation(found: Agreements) -> Inflation:
+def inflation(measured: Agreements) -> Inflation:
     """What is claimed beyond what the raw halves support; the errors are those that the noise in
     all four maps makes.
     """
-    last = _last_known_shell(found)
-    unknown = torch.arange(len(found.raw)) > last
-    first, second = found.crossed
-    supported = first * second / found.raw
+    last = _last_known_shell(measured)
+    unknown = torch.arange(len(measured.raw)) > last
+    first, second = measured.crossed
+    supported = first * second / measured.raw
     # Derivatives by FSC(D1, D2), FSC(D1, R2), FSC(D2, R1) and FSC(R1, R2).
     of_supported = torch.stack(
-        [torch.zeros_like(first), second / found.raw, first / found.raw, -supported / found.raw]
+        [
+            torch.zeros_like(first),
+            second / measured.raw,
+            first / measured.raw,
+            -supported / measured.raw,
+        ]
     )
     of_excess = torch.stack([torch.ones_like(first), *-of_supported[1:]])
-    squared = 2 * supported / (1 + found.denoised)
+    squared = 2 * supported / (1 + measured.denoised)
     return Inflation(
-        found.frequency_per_A,
-        found.denoised,
+        measured.frequency_per_A,
+        measured.denoised,
         _without(unknown, supported),
-        _without(unknown, _error(of_supported, found)),
-        _without(unknown, found.denoised - supported),
-        _without(unknown, _error(of_excess, found)),
-        fsc_weight(found.denoised),
+        _without(unknown, _error(of_supported, measured)),
+        _without(unknown, measured.denoised - supported),
+        _without(unknown, _error(of_excess, measured)),
+        fsc_weight(measured.denoised),
         _without(unknown, squared.clamp(min=0).sqrt()),
-        found.samples,
+        measured.samples,
         last,
     )
 
 
-def _last_known_shell(found: Agreements) -> int:
+def _last_known_shell(measured: Agreements) -> int:
     """The shell before the first in which the raw halves agree less than three times the error of
     their agreement.
     """
-    error = (1 - found.raw.square()) / found.samples.sqrt()
-    below = (found.raw[1:] < _SIGMAS * error[1:]).nonzero()
-    return int(below[0]) if len(below) else len(found.raw) - 1
+    error = (1 - measured.raw.square()) / measured.samples.sqrt()
+    below = (measured.raw[1:] < _SIGMAS * error[1:]).nonzero()
+    return int(below[0]) if len(below) else len(measured.raw) - 1
 
 
 def _without(unknown: Tensor, curve: Float[Tensor, "shells"]) -> Float[Tensor, "shells"]:
     return curve.masked_fill(unknown, torch.nan)
 
 
-def _error(gradient: Float[Tensor, "4 shells"], found: Agreements) -> Float[Tensor, "shells"]:
+def _error(gradient: Float[Tensor, "4 shells"], measured: Agreements) -> Float[Tensor, "shells"]:
     """The error of a function of the four agreements, from its derivatives by them.
 
     Second moments m_ij of n samples of a fixed signal (moments W) and normal noise (covariances V)
@@ -249,7 +254,7 @@ def _error(gradient: Float[Tensor, "4 shells"], found: Agreements) -> Float[Tens
     V_il W_jk) / n, so that Σ G_ij m_ij with a symmetric G has the variance 2 (tr GVGV + 2 tr GWGV)
     / n. A correlation r_ij changes by dm_ij - r_ij (dm_ii + dm_jj) / 2 where all m_ii are 1.
     """
-    signal, noise = _moments(found)
+    signal, noise = _moments(measured)
     correlation = signal + noise
     linear = torch.zeros_like(signal)
     for (i, j), slope in zip(_PAIRS, gradient, strict=True):
@@ -258,19 +263,21 @@ def _error(gradient: Float[Tensor, "4 shells"], found: Agreements) -> Float[Tens
         linear[:, i, i] -= slope * correlation[:, i, j] / 2
         linear[:, j, j] -= slope * correlation[:, i, j] / 2
     by_noise = linear @ noise
-    variance = 2 * (by_noise + 2 * linear @ signal) @ by_noise / found.samples[:, None, None]
+    variance = 2 * (by_noise + 2 * linear @ signal) @ by_noise / measured.samples[:, None, None]
     return variance.diagonal(dim1=1, dim2=2).sum(dim=1).clamp(min=0).sqrt()
 
 
-def _moments(found: Agreements) -> tuple[Float[Tensor, "shells 4 4"], Float[Tensor, "shells 4 4"]]:
+def _moments(
+    measured: Agreements,
+) -> tuple[Float[Tensor, "shells 4 4"], Float[Tensor, "shells 4 4"]]:
     """The moments of signal and of noise of D1, D2, R1 and R2, each map's power being 1: alike in
     both halves.
     """
-    denoised, raw = found.denoised.clamp(0, 1), found.raw.clamp(0, 1)
+    denoised, raw = measured.denoised.clamp(0, 1), measured.raw.clamp(0, 1)
     most = (denoised * raw).sqrt()
-    crossed = found.crossed.mean(dim=0).clamp(-most, most)
+    crossed = measured.crossed.mean(dim=0).clamp(-most, most)
     most = ((1 - denoised) * (1 - raw)).sqrt()
-    same_half = (found.same_half.mean(dim=0) - crossed).clamp(-most, most)
+    same_half = (measured.same_half.mean(dim=0) - crossed).clamp(-most, most)
     signal, noise = (torch.zeros(len(raw), 4, 4, dtype=torch.float64) for _ in range(2))
     signal[:, :2, :2] = denoised[:, None, None]
     signal[:, 2:, 2:] = raw[:, None, None]

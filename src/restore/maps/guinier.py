@@ -102,7 +102,7 @@ def guinier_fit(spectrum: AmplitudeSpectrum, from_A: float, to_A: float) -> Guin
     Shells without any amplitude are left out. :class:`TooFewShellsError` where under three are
     left.
     """
-    frequency, amplitude = (each.double() for each in spectrum)
+    frequency, amplitude = (values.double() for values in spectrum)
     inside = (frequency >= (1 - 1e-6) / from_A) & (frequency <= (1 + 1e-6) / to_A) & (amplitude > 0)
     s2, log = frequency[inside].square(), amplitude[inside].log()
     count = len(s2)

@@ -30,7 +30,7 @@ def map_model_fsc(
     if mask is None:
         return FSC(axis.frequency_per_A, unmasked)
     masked = shell_correlation(
-        first, second, axis, spectrum=lambda each: torch.fft.rfftn(each * mask, dim=_GRID)
+        first, second, axis, spectrum=lambda density: torch.fft.rfftn(density * mask, dim=_GRID)
     )
     return FSC(axis.frequency_per_A, unmasked, masked)
 

@@ -18,7 +18,7 @@ def agreement_where_negative(
     It is negative where the phases of one were flipped; 0 where there are no such components.
     """
     first, second = (
-        torch.fft.rfft2(each - each.mean(dim=(-2, -1), keepdim=True)) for each in (raw, images)
+        torch.fft.rfft2(stack - stack.mean(dim=(-2, -1), keepdim=True)) for stack in (raw, images)
     )
     negative = ctf < 0
     cross = (first * second.conj()).real[negative].sum()

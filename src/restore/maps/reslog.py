@@ -41,7 +41,9 @@ class ResLogSettings:
             ("seed", self.seed, 0),
         ):
             if value < least:
-                raise UserError(f"`{name}` is {value}", wanted=f"At least {least} is needed")
+                raise UserError(
+                    f"{name} is {value}", field=name, wanted=f"At least {least} is needed"
+                )
 
 
 def subset_sizes(count: int, settings: ResLogSettings) -> list[int]:
@@ -146,7 +148,9 @@ class ResLogFit:
         values = self.lines @ np.stack([np.ones(len(particles)), np.log10(particles)])
         ends = [_estimate(column, self.confidence) for column in values.T]
         value, low, high = (
-            np.array([(each.value, each.low, each.high) for each in ends]).reshape(-1, 3).T
+            np.array([(estimate.value, estimate.low, estimate.high) for estimate in ends])
+            .reshape(-1, 3)
+            .T
         )
         return value, low, high
 
@@ -211,7 +215,7 @@ def compare_reslog(
         [apart.sum() / both.sum(), *(apart[used].sum(axis=1) / both[used].sum(axis=1))]
     )
     steps = _estimate(means / lines[:, 1], confidence)
-    ratio = Estimate(*(10.0**each for each in (steps.value, steps.low, steps.high)))
+    ratio = Estimate(*(10.0**exponent for exponent in (steps.value, steps.low, steps.high)))
     return ResLogDifference(_estimate(means, confidence), ratio, int(both.sum()))
 
 
@@ -226,7 +230,7 @@ def _lines(
     rows = np.broadcast_to(x, y.shape)
     parts = [
         (rows[known], y[known]),
-        *((x[has], each[has]) for each, has in zip(y, known, strict=True)),
+        *((x[has], row[has]) for row, has in zip(y, known, strict=True)),
     ]
     lines = [
         np.polynomial.polynomial.polyfit(*part, 1)

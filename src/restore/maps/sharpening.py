@@ -45,11 +45,14 @@ class SharpenSettings:
     def __post_init__(self) -> None:
         if self.bfactor is not None and not math.isfinite(self.bfactor):
             raise UsageError(
-                f"`bfactor` is {self.bfactor:g}", wanted='A number in Å² is needed, or "auto"'
+                f"bfactor is {self.bfactor:g}",
+                field="bfactor",
+                wanted='A number in Å² is needed, or "auto"',
             )
         if self.lowpass is not None and not 0 <= self.lowpass < math.inf:
             raise UsageError(
-                f"`lowpass` is {self.lowpass:g}",
+                f"lowpass is {self.lowpass:g}",
+                field="lowpass",
                 wanted="A resolution in Å is needed, or 0 for none",
             )
 

@@ -51,7 +51,7 @@ class ShellAxis:
         """Size and voxel of each axis that has more than one voxel: the z of an image sets no
         limit.
         """
-        return [each for each in zip(self.shape, self.voxel_size_zyx_A, strict=True) if each[0] > 1]
+        return [axis for axis in zip(self.shape, self.voxel_size_zyx_A, strict=True) if axis[0] > 1]
 
     def radii(self) -> Iterator[Float[Tensor, "y kx"]]:
         """How far each component of the half transform is from the centre, in shells, one plane of
@@ -93,7 +93,9 @@ def shell_sums(
     sums = torch.zeros(3, axis.count, dtype=torch.float64)
     for shells, one, other in zip(axis.shells(), first, second, strict=True):
         a, b = one.cpu(), other.cpu()
-        (a_re, a_im), (b_re, b_im) = ((each.real.double(), each.imag.double()) for each in (a, b))
+        (a_re, a_im), (b_re, b_im) = (
+            (plane.real.double(), plane.imag.double()) for plane in (a, b)
+        )
         products = (a_re * b_re + a_im * b_im, a_re * a_re + a_im * a_im, b_re * b_re + b_im * b_im)
         for row, product in enumerate(products):
             sums[row] += torch.bincount(

@@ -57,15 +57,15 @@ def angular_distances(first: Rotation, second: Rotation, group: Rotation) -> Ang
         raise ValueError(f"{len(first)} orientations and {len(second)}")
     parts = [np.empty((0, 3))]
     for start in range(0, len(first), _AT_A_TIME):
-        some = slice(start, start + _AT_A_TIME)
-        parts.append(_distances_deg(first[some], second[some], group))
+        portion = slice(start, start + _AT_A_TIME)
+        parts.append(_distances_deg(first[portion], second[portion], group))
     return AngularDistances(*np.concatenate(parts).T)
 
 
 def summary(distances: AngularDistances, group: Rotation) -> AngleSummary:
     """The statistics of at least one particle's distances under a group."""
     total_deg = distances.total_deg
-    low, median, high = (float(each) for each in np.percentile(total_deg, [25, 50, 75]))
+    low, median, high = (float(quartile) for quartile in np.percentile(total_deg, [25, 50, 75]))
     return AngleSummary(
         len(total_deg),
         median,

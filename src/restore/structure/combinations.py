@@ -39,7 +39,7 @@ class Combination:
 
 
 @dataclass(frozen=True)
-class Cast:
+class ComparisonSet:
     """The same particles, row by row: their images of both kinds, and the one or two refinements.
 
     ``way`` says how it is known which particle of one file is which of the other.
@@ -67,12 +67,12 @@ class Cast:
         ]
 
 
-def cast(
+def comparison_set(
     raw: ParticleImages,
     denoised: ParticleImages,
     refined_denoised: Particles | None,
     tolerance_px: float,
-) -> Cast:
+) -> ComparisonSet:
     """The particles that all files hold, in the order of the raw ones.
 
     ``raw`` and ``denoised`` are the same particles' images. The orientations of ``raw`` are those
@@ -85,16 +85,20 @@ def cast(
         The files have no particle in common, or images differ in box or pixel size.
     """
     _refuse_other_images(raw, denoised)
-    found = match(raw.particles, denoised.particles, tolerance_px)
-    raw, denoised, way = rows_of(raw, found.first), rows_of(denoised, found.second), found.way
+    matches = match(raw.particles, denoised.particles, tolerance_px)
+    raw, denoised, way = rows_of(raw, matches.first), rows_of(denoised, matches.second), matches.way
     refinements: dict[Which, Particles] = {"raw": raw.particles}
     if refined_denoised is not None:
-        found = match(raw.particles, refined_denoised, tolerance_px)
-        raw, denoised, way = rows_of(raw, found.first), rows_of(denoised, found.first), found.way
-        refinements = {"raw": raw.particles, "denoised": refined_denoised.selected(found.second)}
+        matches = match(raw.particles, refined_denoised, tolerance_px)
+        raw, denoised, way = (
+            rows_of(raw, matches.first),
+            rows_of(denoised, matches.first),
+            matches.way,
+        )
+        refinements = {"raw": raw.particles, "denoised": refined_denoised.selected(matches.second)}
         if _are_one(refinements["raw"], refinements["denoised"]):
             del refinements["denoised"]
-    return Cast({"raw": raw, "denoised": denoised}, refinements, way)
+    return ComparisonSet({"raw": raw, "denoised": denoised}, refinements, way)
 
 
 def _are_one(first: Particles, second: Particles) -> bool:
@@ -132,7 +136,9 @@ def _refuse_other_images(raw: ParticleImages, denoised: ParticleImages) -> None:
     same_size = abs(raw.pixel_size_A - denoised.pixel_size_A) <= 1e-3 * raw.pixel_size_A
     if raw.box_px == denoised.box_px and same_size:
         return
-    sizes = [f"{each.box_px} pixels of {each.pixel_size_A:.4g} Å" for each in (raw, denoised)]
-    found = f"its images have {sizes[1]}, and those of {raw.particles.source} {sizes[0]}"
+    sizes = [f"{images.box_px} pixels of {images.pixel_size_A:.4g} Å" for images in (raw, denoised)]
+    problem = f"its images have {sizes[1]}, and those of {raw.particles.source} {sizes[0]}"
     wanted = "Raw and denoised images must be of one size"
-    raise UserError(found, where=denoised.particles.source, wanted=wanted, do="extract both alike")
+    raise UserError(
+        problem, where=denoised.particles.source, wanted=wanted, do="extract both alike"
+    )

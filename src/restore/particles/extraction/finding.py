@@ -70,7 +70,10 @@ def counterparts(names: Iterable[str], source: str) -> dict[str, Path]:
 
 def _images(source: str) -> list[Path]:
     if Path(source).suffix.lower() in (".star", *CRYOSPARC_ENDINGS):
-        return [each.image for each in read_micrographs(source, needs=Needs(ctf=False)).micrographs]
+        return [
+            micrograph.image
+            for micrograph in read_micrographs(source, needs=Needs(ctf=False)).micrographs
+        ]
     pattern = f"{source.rstrip('/')}/**/*" if Path(source).is_dir() else source
     return [Path(name) for name in image_names(pattern, MRC_ENDINGS)]
 
@@ -81,10 +84,10 @@ def _stem(name: str) -> str:
 
 def _common_suffix(stems: set[str], denoised: Sequence[str]) -> str:
     """What stands after the names of most micrographs. Of equally good ones, the shortest."""
-    found = Counter(
-        each[end:] for each in denoised for end in range(1, len(each) + 1) if each[:end] in stems
+    suffixes = Counter(
+        name[end:] for name in denoised for end in range(1, len(name) + 1) if name[:end] in stems
     )
-    return min(found, key=lambda suffix: (-found[suffix], len(suffix)), default="")
+    return min(suffixes, key=lambda suffix: (-suffixes[suffix], len(suffix)), default="")
 
 
 def _nearest(name: str, paths: Sequence[Path], source: str) -> Path:
@@ -92,9 +95,9 @@ def _nearest(name: str, paths: Sequence[Path], source: str) -> Path:
     alike = [_folders_alike(Path(name), path) for path in paths]
     best = [path for path, number in zip(paths, alike, strict=True) if number == max(alike)]
     if len(best) > 1:
-        found = f"{best[0]} and {best[1]} could both be the denoised image of {name}"
+        problem = f"{best[0]} and {best[1]} could both be the denoised image of {name}"
         raise UserError(
-            found, where=source, do="name one of them, or the table that restore denoise wrote"
+            problem, where=source, do="name one of them, or the table that restore denoise wrote"
         )
     return best[0]
 

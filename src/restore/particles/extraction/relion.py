@@ -133,5 +133,5 @@ def _run(command: list[str], project: Path, image: Path) -> None:
             for line in done.stderr.splitlines()
             if "ERROR" in line and line.strip() != "ERROR:"
         ]
-        said = lines[0] if lines else f"exit status {done.returncode}"
-        raise UserError(f"{PROGRAM} failed: {said}", where=image, do="take the engine own")
+        reason = lines[0] if lines else f"exit status {done.returncode}"
+        raise UserError(f"{PROGRAM} failed: {reason}", where=image, do="take the engine own")

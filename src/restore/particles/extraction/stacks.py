@@ -59,8 +59,8 @@ class Images:
 
     ``raw`` are the raw ones of the same names, whose backgrounds normalise where the settings say
     "raw". ``ctfs`` are used where the table of particles has no defocus, as after picking.
-    ``phases_flipped`` says of ``paths`` that they were multiplied by the sign of the CTF, as
-    ``restore denoise`` leaves them without ``--flip_phases_back``: the new table then says so too.
+    ``phases_flipped`` says that the images of ``paths`` were multiplied by the sign of the CTF, as
+    denoising leaves them unless phases are flipped back: the new table then says so too.
     """
 
     paths: Mapping[str, Path]
@@ -138,13 +138,13 @@ def _jobs(
     sizes_A = pixel_sizes_A(table, {name: header.pixel_size_A for name, header in headers.items()})
     jobs: list[_Job] = []
     outside = 0
-    for name, its in rows.items():
+    for name, own in rows.items():
         raw = images.raw[name] if images.raw is not None and settings.normalise == "raw" else None
         _refuse_other_shape(images.paths[name], headers[name].shape, raw)
-        places = table.coordinates_px[its]
-        outside += _count_outside(table, its, settings.box_px, headers[name].shape)
+        places = table.coordinates_px[own]
+        outside += _count_outside(table, own, settings.box_px, headers[name].shape)
         stack = mirrored(folder, Path(f"{split_ending(name)[0]}.mrcs"))
-        jobs.append(_Job(name, images.paths[name], raw, places, its, sizes_A[name], stack))
+        jobs.append(_Job(name, images.paths[name], raw, places, own, sizes_A[name], stack))
     _refuse_clashes(jobs)
     if outside:
         words = (
@@ -169,21 +169,21 @@ def _count_outside(
             table.coordinates_px[row],
             f"{table.path}, data_{table.block.name}, row {row + 1}",
         )
-        found = (
+        problem = (
             f"the window about {x:g}, {y:g} lies outside {table.micrograph_names[row]} "
             f"({shape[1]} x {shape[0]} pixels)"
         )
         raise UserError(
-            found, where=where, wanted="Nothing can be cut out there", do="leave the particle out"
+            problem, where=where, wanted="Nothing can be cut out there", do="leave the particle out"
         )
     return int(beyond_edges(corners, box_px, shape).sum())
 
 
 def _refuse_other_shape(image: Path, shape: tuple[int, int], raw: Path | None) -> None:
     if raw is not None and (other := read_image_header(raw).shape) != shape:
-        found = f"it has {shape[1]} x {shape[0]} pixels, and {raw} has {other[1]} x {other[0]}"
+        problem = f"it has {shape[1]} x {shape[0]} pixels, and {raw} has {other[1]} x {other[0]}"
         raise UserError(
-            found,
+            problem,
             where=image,
             wanted="Particles lie at the same pixels of both",
             do="denoise it again",

@@ -73,9 +73,9 @@ def read_table(path: Path) -> ParticleTable:
     needed = (MICROGRAPH, *COORDINATES)
     fitting = [block for block in star.blocks if set(needed) <= set(block.columns)]
     if not fitting:
-        found = f"no table has {', '.join(needed)}"
+        problem = f"no table has {', '.join(needed)}"
         raise UserError(
-            found,
+            problem,
             where=path,
             wanted=_WANTED,
             do="give the STAR file of a refinement, such as run_data.star",
@@ -105,14 +105,14 @@ def pixel_sizes_A(table: ParticleTable, header_A: Mapping[str, float | None]) ->
     for name, rows in table.rows_of.items():
         group = group_of(rows[0])
         texts = (group.get(MICROGRAPH_PIXEL), header_A.get(name), group.get(MOVIE_PIXEL))
-        first = next((each for each in texts if each is not None), None)
+        first = next((text for text in texts if text is not None), None)
         if first is None:
-            found, wanted = (
+            problem, wanted = (
                 f"the pixel size of {name} is not known",
                 f"Neither {MICROGRAPH_PIXEL} nor its header says it",
             )
             raise UserError(
-                found, where=table.path, wanted=wanted, do="add the column to data_optics"
+                problem, where=table.path, wanted=wanted, do="add the column to data_optics"
             )
         sizes[name] = _positive(first, table, rows[0])
     return sizes
@@ -135,8 +135,8 @@ def with_ctfs(table: ParticleTable, ctfs: Mapping[str, CTFParameters] | None) ->
         )
     values = np.array(
         [
-            (each.defocus_u_A, each.defocus_v_A, each.defocus_angle_deg, each.phase_shift_deg)
-            for each in (ctfs[name] for name in table.micrograph_names)
+            (ctf.defocus_u_A, ctf.defocus_v_A, ctf.defocus_angle_deg, ctf.phase_shift_deg)
+            for ctf in (ctfs[name] for name in table.micrograph_names)
         ]
     )
     block = table.block
@@ -192,9 +192,9 @@ def _image_optics(optics: Block, block: Block, image_A: Sequence[float], image_p
     sizes: dict[str, float] = {}
     for group, size_A in zip(block.column(OPTICS), image_A, strict=True):
         if abs(sizes.setdefault(group, size_A) - size_A) > 1e-4 * size_A:
-            found = f"{OPTICS} {group} has micrographs of {sizes[group]:g} and of {size_A:g} Å"
+            problem = f"{OPTICS} {group} has micrographs of {sizes[group]:g} and of {size_A:g} Å"
             raise UserError(
-                found,
+                problem,
                 wanted="The particle images of one group need one pixel size",
                 do="split the group",
             )
@@ -270,8 +270,10 @@ def _numbers(block: Block, name: str, where: str) -> Float[NDArray[np.float64], 
         values = np.array([_number(text) for text in texts])
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        found, row = f'{name} is "{texts[bad[0]]}"', f"{where}, row {bad[0] + 1}"
-        raise UserError(found, where=row, wanted=_WANTED, do="correct it or leave the particle out")
+        problem, row = f'{name} is "{texts[bad[0]]}"', f"{where}, row {bad[0] + 1}"
+        raise UserError(
+            problem, where=row, wanted=_WANTED, do="correct it or leave the particle out"
+        )
     return values
 
 

@@ -1,5 +1,5 @@
-"""Windows of a micrograph about its particles, as ``relion_preprocess --extract`` cuts, rescales
-and normalises them.
+"""Windows of a micrograph about its particles, cut, rescaled and normalised as by
+``relion_preprocess``.
 """
 
 from dataclasses import MISSING, dataclass

@@ -45,11 +45,11 @@ def _warn_of_aberrations(source: Path, engine: str) -> None:
     none of.
     """
     if is_cryosparc(source):
-        found, who = cryosparc_aberrations(read_dataset(source)), "which are left in"
+        names, who = cryosparc_aberrations(read_dataset(source)), "which are left in"
     else:
-        found, who = [] if engine == "relion" else aberrations(source), "which only RELION corrects"
-    if found:
-        log.warning("%s has aberrations beyond the CTF (%s), %s", source, ", ".join(found), who)
+        names, who = [] if engine == "relion" else aberrations(source), "which only RELION corrects"
+    if names:
+        log.warning("%s has aberrations beyond the CTF (%s), %s", source, ", ".join(names), who)
 
 
 def chosen_engine(images: ParticleImages, settings: ReconstructionSettings) -> str:

@@ -86,5 +86,5 @@ def _shell_means(weight: Float[Tensor, "z y x"], shells: Tensor) -> Float[Tensor
     """
     flat = shells.flatten()
     means = torch.bincount(flat, weight.flatten().double()) / torch.bincount(flat).clamp(min=1)
-    some = means[means > 0]
-    return means.clamp(min=float(some.min()) if len(some) else 1.0).float()[shells]
+    positive = means[means > 0]
+    return means.clamp(min=float(positive.min()) if len(positive) else 1.0).float()[shells]

@@ -34,7 +34,7 @@ class ReconstructionSettings:
     """What a map is made with, besides the images and their orientations."""
 
     symmetry: str = setting(
-        "C1", "point group of the particle, as RELION has it: C1, D7, O, I1 …", "--sym"
+        "C1", "point group of the particle, in RELION's convention: C1, D7, O, I1 …", "--sym"
     )
     ctf: bool = setting(True, "correct for the CTF", off="--no_ctf")
     phases_flipped: bool = setting(
@@ -114,9 +114,9 @@ def treatment(
         As :func:`images_are`; there is no CTF and one is wanted; the point group is not known.
     """
     if settings.ctf and images.particles.ctfs is None:
-        found = "the particles have no CTF (rlnDefocusU and so on, or the slot ctf)"
-        do = "give the file of a refinement, or --no_ctf"
-        raise UserError(found, where=images.particles.source, wanted="It is corrected for", do=do)
+        problem = "the particles have no CTF (rlnDefocusU and so on, or the slot ctf)"
+        do = "give the file of a refinement, or `ctf=False`"
+        raise UserError(problem, where=images.particles.source, wanted="It is corrected for", do=do)
     return point_group(settings.symmetry), images_are(images.particles, settings)
 
 
@@ -172,17 +172,17 @@ def half_sets(particles: Particles, seed: int) -> Int[np.ndarray, "n"]:
         halves = np.random.default_rng(seed).permutation(np.arange(len(particles)) % 2 + 1)
     strange = np.flatnonzero((halves != 1) & (halves != 2))
     if len(strange):
-        found = f"the half set of row {strange[0] + 1} is {halves[strange[0]]}"
+        problem = f"the half set of row {strange[0] + 1} is {halves[strange[0]]}"
         raise UserError(
-            found,
+            problem,
             where=particles.source,
             wanted="1 or 2 is needed",
             do="correct it or remove the column",
         )
     if not {1, 2} <= set(halves.tolist()):
-        found = f"all particles are in half set {halves[0]}"
+        problem = f"all particles are in half set {halves[0]}"
         raise UserError(
-            found,
+            problem,
             where=particles.source,
             wanted="Both are needed",
             do="give the file of all particles",

@@ -72,10 +72,10 @@ class Accumulator:
         )
         step = max(1, _POINTS_AT_A_TIME // len(self._place))
         for start in range(0, len(images), step):
-            some = slice(start, start + step)
-            spectra = self._spectra(images[some], origins_A[some])
-            transfer = None if ctfs is None else self._transfer(ctfs[some])
-            self._insert(self._values(spectra, transfer), matrices[some])
+            portion = slice(start, start + step)
+            spectra = self._spectra(images[portion], origins_A[portion])
+            transfer = None if ctfs is None else self._transfer(ctfs[portion])
+            self._insert(self._values(spectra, transfer), matrices[portion])
         self.count += len(images)
 
     def include(self, other: "Accumulator") -> None:
@@ -117,11 +117,11 @@ class Accumulator:
 
     def _transfer(self, ctfs: Sequence[CTFParameters]) -> Float[Tensor, "n k"]:
         shape, pixel_A = (self.box_px, self.box_px), (self.pixel_size_A, self.pixel_size_A)
-        each = {
+        values = {
             parameters: ctf(parameters, shape, pixel_A)[self._inside]
             for parameters in dict.fromkeys(ctfs)
         }
-        return torch.stack([each[parameters] for parameters in ctfs])
+        return torch.stack([values[parameters] for parameters in ctfs])
 
     def _values(
         self, spectra: Complex[Tensor, "n k"], transfer: Float[Tensor, "n k"] | None

@@ -86,7 +86,7 @@ def resolutions_per_A(
         :func:`restore.particles.reconstruction.halves.accumulator` and
         :func:`restore.io.particle_images.read_particle_images`.
     """
-    found = np.empty((len(orders), len(sizes)))
+    per_A = np.empty((len(orders), len(sizes)))
     mask = None if source.mask is None else _cropped(source.mask, source.box_px)
     done = 0
     for repeat, order in enumerate(orders):
@@ -94,14 +94,14 @@ def resolutions_per_A(
         starts = (0, *sizes[:-1])
         for index, (start, stop) in enumerate(zip(starts, sizes, strict=True)):
             if repeat and index == len(sizes) - 1:
-                found[repeat, index] = found[0, index]
+                per_A[repeat, index] = per_A[0, index]
                 break
             for rows in _portions(order[start:stop]):
                 _add(sums, source, rows)
                 done += len(rows)
                 watch(done)
-            found[repeat, index] = _resolution_per_A(sums, source, mask)
-    return found
+            per_A[repeat, index] = _resolution_per_A(sums, source, mask)
+    return per_A
 
 
 def _portions(rows: Int[np.ndarray, "m"]) -> list[Int[np.ndarray, "k"]]:
@@ -113,10 +113,10 @@ def _portions(rows: Int[np.ndarray, "m"]) -> list[Int[np.ndarray, "k"]]:
 
 
 def _add(sums: Sequence[Accumulator], source: ResLogSource, rows: Int[np.ndarray, "k"]) -> None:
-    for half, each in enumerate(sums, 1):
+    for half, half_sums in enumerate(sums, 1):
         own = rows[source.half_sets[rows] == half]
         if len(own):
-            add_particles(each, source.images, own, source.settings)
+            add_particles(half_sums, source.images, own, source.settings)
 
 
 def _cropped(mask: Float[Tensor, "z y x"], box_px: int) -> Float[Tensor, "w v u"]:
@@ -132,14 +132,14 @@ def _cropped(mask: Float[Tensor, "z y x"], box_px: int) -> Float[Tensor, "w v u"
 def _resolution_per_A(
     sums: Sequence[Accumulator], source: ResLogSource, mask: Float[Tensor, "w v u"] | None
 ) -> float:
-    if not all(each.count for each in sums):
-        found = "the smallest subset has no particle in one of the half sets"
+    if not all(half_sums.count for half_sums in sums):
+        problem = "the smallest subset has no particle in one of the half sets"
         raise UserError(
-            found,
+            problem,
             where=source.images.particles.source,
-            do="give a larger --smallest or fewer --sizes",
+            do="give a larger `smallest` or fewer `sizes`",
         )
-    first, second = (each.volume()[None] for each in sums)
+    first, second = (half_sums.volume()[None] for half_sums in sums)
     voxel_A = source.voxel_size_A
     fsc = half_map_fsc(first, second, (voxel_A, voxel_A, voxel_A), FSCSettings(), mask)
     crossing_A = fsc.crossing_A(fsc.best, THRESHOLD)

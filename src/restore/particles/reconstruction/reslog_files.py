@@ -65,7 +65,8 @@ class ReslogInputs:
             )
         if self.max_resolution_A is not None and not self.max_resolution_A > 0:
             raise UsageError(
-                f"`max_resolution_A` is {self.max_resolution_A:g}",
+                f"max_resolution_A is {self.max_resolution_A:g}",
+                field="max_resolution_A",
                 wanted="A resolution above 0 Å is needed",
             )
         unknown = sorted(set(self.phases_flipped) - set(names))

@@ -33,7 +33,7 @@ def _one_of_each_coset(
     chosen: list[np.ndarray] = []
     covered = list(half_turns)
     for matrix in matrices:
-        if not any(np.allclose(matrix, each, atol=1e-5) for each in covered):
+        if not any(np.allclose(matrix, known, atol=1e-5) for known in covered):
             chosen.append(matrix)
             covered += [matrix @ turn for turn in half_turns]
     return chosen
