@@ -16,7 +16,7 @@ SOURCE = Path(restore.__file__).parent
 
 FLOORS = (
     ("errors", "version"),
-    ("settings", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
+    ("records", "settings", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
     ("provenance", "ctf", "io", "runtime", "maps"),
     ("preprocessing", "movies", "simulation", "report"),
     ("model", "postprocessing"),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
+from restore.cli.wording import Wording
 from restore.errors import UsageError
 
 _HABITS = {
@@ -65,6 +66,14 @@ class Parser(argparse.ArgumentParser):
             kind = "option" if name.startswith("-") else "argument"
             raise UsageError(f"{self.prog} has no {kind} {name}", do=self._advice(name))
         return parsed
+
+    def format_help(self) -> str:
+        """The help, with the names of options wherever the library names fields."""
+        wording = Wording(self)
+        for action in self._actions:
+            if action.help not in (None, argparse.SUPPRESS):
+                action.help = wording.text(action.help)
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with what argparse found."""
