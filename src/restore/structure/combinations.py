@@ -1,5 +1,5 @@
-"""Which images are reconstructed by which orientations: the same particles, raw and denoised, in up
-to four combinations.
+"""Images combined with orientations: the same particles, raw and denoised, in up to four
+combinations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _SAME_DEG = 1e-3
 
 @dataclass(frozen=True)
 class Combination:
-    """Images of one kind, with the orientations, shifts and half sets that were refined on one
+    """Images of one kind, with the orientations, shifts and half sets refined on images of one
     kind.
     """
 
@@ -32,7 +32,7 @@ class Combination:
 
     @property
     def name(self) -> str:
-        """What files and tables call it: "denoised_by_raw" are denoised images by the orientations
+        """The name in files and tables: "denoised_by_raw" are denoised images with the orientations
         of the raw ones.
         """
         return f"{self.images}_by_{self.orientations}"
@@ -40,9 +40,9 @@ class Combination:
 
 @dataclass(frozen=True)
 class ComparisonSet:
-    """The same particles, row by row: their images of both kinds, and the one or two refinements.
+    """The same particles, row by row: their images of both kinds, and one or two refinements.
 
-    ``way`` says how it is known which particle of one file is which of the other.
+    ``way`` says how particles of different files were matched.
     """
 
     images: Mapping[Which, ParticleImages]
@@ -54,12 +54,13 @@ class ComparisonSet:
 
     @property
     def combinations(self) -> list[Combination]:
-        """Raw images by raw orientations first; images of one kind by the other's orientations
-        beside their own.
-        """
+        """All combinations, raw images with raw orientations first."""
         order: Sequence[tuple[Which, Which]] = (
-            ("raw", "raw"), ("denoised", "raw"), ("denoised", "denoised"), ("raw", "denoised"),
-        )  # fmt: skip
+            ("raw", "raw"),
+            ("denoised", "raw"),
+            ("denoised", "denoised"),
+            ("raw", "denoised"),
+        )
         return [
             Combination(kind, by, oriented(self.images[kind], self.refinements[by]))
             for kind, by in order
@@ -75,9 +76,9 @@ def comparison_set(
 ) -> ComparisonSet:
     """The particles that all files hold, in the order of the raw ones.
 
-    ``raw`` and ``denoised`` are the same particles' images. The orientations of ``raw`` are those
-    refined on raw images, and ``refined_denoised`` are those refined on denoised ones. Where there
-    are none, or they are the very same, there is one refinement.
+    ``raw`` and ``denoised`` are images of the same particles. The orientations of ``raw`` were
+    refined on raw images, those of ``refined_denoised`` on denoised ones. If the latter are None,
+    or identical to the former, there is one refinement.
 
     Raises
     ------
@@ -102,7 +103,7 @@ def comparison_set(
 
 
 def _are_one(first: Particles, second: Particles) -> bool:
-    """Whether two files hold one refinement: every orientation is the same."""
+    """Whether two files hold the same refinement: every orientation is the same."""
     apart_deg = angular_distances(first.rotations, second.rotations, point_group("C1")).total_deg
     return bool(apart_deg.max(initial=0.0) < _SAME_DEG)
 

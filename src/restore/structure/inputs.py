@@ -1,5 +1,5 @@
-"""From files to the same particles' raw and denoised images, cut out of micrographs where there are
-no stacks of them.
+"""Raw and denoised images of the same particles, from files, extracted from micrographs if
+needed.
 """
 
 import logging
@@ -43,8 +43,8 @@ def read_comparison_set(
     Raises
     ------
     UserError
-        As :func:`extract`, :func:`open_particle_images` and :func:`comparison_set`; no box was given, and one
-        is needed.
+        As :func:`extract`, :func:`open_particle_images` and :func:`comparison_set`; no box was
+        given, and one is needed.
     """
     if inputs.denoised_micrographs is None:
         assert inputs.denoised_particles is not None  # StructureInputs sees to it
@@ -69,7 +69,7 @@ def read_comparison_set(
 def _extracted(
     inputs: StructureInputs, settings: StructureSettings, folder: Path, stages: Stages, bars: Bars
 ) -> tuple[ParticleImages, ParticleImages]:
-    """Both kinds of images, cut out of micrographs at the raw refinement's coordinates."""
+    """Both kinds of images, extracted at the coordinates of the raw refinement."""
     if settings.box_px is None:
         do = "give `box_px`, as large as that of the refinement or larger"
         raise UserError(
@@ -110,8 +110,8 @@ def _extracted(
 
 
 def _ctfs_of(source: str | None, images: Mapping[str, Path]) -> dict[str, CTFParameters] | None:
-    """The CTF of each of these micrographs from a table that lists them; None where it is no table,
-    or lacks any.
+    """The CTF of each of these micrographs from a table that lists them; None where it is not a
+    table, or lacks one of them.
     """
     if source is None or Path(source).suffix.lower() not in TABLE_ENDINGS:
         return None
@@ -132,7 +132,9 @@ def _extract(
     stages: Stages,
     bars: Bars,
 ) -> Path:
-    """The table of the images of one kind; those of denoised micrographs have the raw ones' scale."""
+    """The table of the images of one kind; those of denoised micrographs have the raw ones'
+    scale.
+    """
     how = ExtractionSettings(
         box_px=settings.box_px or 0,
         scale_px=settings.scale_px,
@@ -155,8 +157,8 @@ def _extract(
 
 
 def _with_phases(denoised: ParticleImages, raw: ParticleImages, phases: str) -> ParticleImages:
-    """The denoised images, marked as phase-flipped or not: as was said, as their file says, or as
-    comparison shows.
+    """The denoised images, marked as phase-flipped or not: by the settings, by their file, or by
+    comparison.
     """
     particles = denoised.particles
     if phases == "auto" and (particles.phases_flipped is not None or particles.ctfs is None):

@@ -31,7 +31,7 @@ def orientations(
     folder: Path,
     stages: Stages,
 ) -> list[dict[str, Any]]:
-    """The statistics of each comparison, and its histogram in the folder, by its name there."""
+    """The statistics of each comparison, and the name of its histogram in the folder."""
     files = [
         path
         for path in (inputs.raw_particles, inputs.denoised_particles, inputs.truth_particles)
@@ -63,7 +63,7 @@ def orientations(
 
 
 def _names(particles: ComparisonSet, inputs: StructureInputs) -> list[str]:
-    """What is compared: the refinements with each other, and each with the truth."""
+    """The comparisons: of the refinements with each other, and of each with the truth."""
     between = ["refinements"] if "denoised" in particles.refinements else []
     return between + (list(particles.refinements) if inputs.truth_particles else [])
 

@@ -1,4 +1,6 @@
-"""The maps as surfaces, from the side and from the top, and residues of the model in their density."""
+"""The maps as surfaces, from the side and from the top, and residues of the model in their
+density.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The half maps of each combination, and what is measured of them: one stage for each."""
+"""The half maps of each combination, and what is measured of them, each in one stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ from restore.version import __version__
 
 @dataclass(frozen=True)
 class MapFiles:
-    """What a combination leaves in the result's folder."""
+    """The files of one combination in the result's folder."""
 
     particles: Path
     half1: Path
@@ -61,7 +61,7 @@ class MapFiles:
 
 @dataclass(frozen=True)
 class References:
-    """What maps are compared with, on their grid, and the files that these came from."""
+    """What maps are compared with, on their grid, and the files it was read from."""
 
     voxel_A: float
     mask: Float[Tensor, "z y x"] | None
@@ -76,7 +76,7 @@ class References:
 
 
 def map_files(folder: Path, combination: Combination) -> MapFiles:
-    """Where the results of a combination lie."""
+    """The paths of the results of a combination."""
     stem, maps = combination.name, folder / "maps"
     return MapFiles(
         particles=folder / "particles" / f"{stem}.star",
@@ -90,7 +90,7 @@ def map_files(folder: Path, combination: Combination) -> MapFiles:
 
 
 def making(settings: StructureSettings) -> ReconstructionSettings:
-    """How maps are made, whatever the combination."""
+    """The reconstruction settings, the same for all combinations."""
     return ReconstructionSettings(
         settings.sym, settings.ctf, engine=settings.engine, seed=settings.seed
     )
@@ -144,12 +144,12 @@ def measure(
     settings: StructureSettings,
     stages: Stages,
 ) -> dict[str, Any]:
-    """All that is known of one map, as JSON can say it; the sharpened map, the FSC and its figure
-    are written.
+    """Everything measured of one map, as JSON can hold it; the sharpened map, the FSC and its
+    figure are written.
 
-    Correlations under a mask are those of maps with the amplitudes of the raw one that has the same
-    orientations: the mask would mix the shells of a map whose amplitudes fall as steeply as a
-    denoised one's (:func:`restore.maps.fsc_inflation.with_spectrum_of`).
+    Correlations under a mask are those of maps with the amplitudes of the raw map of the same
+    orientations: the mask would mix the shells of a denoised map, whose amplitudes decay steeply
+    (:func:`restore.maps.fsc_inflation.with_spectrum_of`).
     """
     files, raw = map_files_of[combination.name], map_files_of[f"raw_by_{combination.orientations}"]
 
@@ -201,8 +201,8 @@ def measure(
 def measure_bias(
     raw: MapFiles, denoised: MapFiles, against: References, sym: str, stages: Stages
 ) -> dict[str, Any]:
-    """How much of the denoised half maps' agreement the raw ones of the same orientations support,
-    as JSON can say it.
+    """The part of the denoised half maps' FSC that the raw ones of the same orientations support,
+    as JSON can hold it.
     """
 
     def work() -> Mapping[str, Any]:
@@ -235,9 +235,7 @@ def _measured(mean: Float[Tensor, "z y x"], fsc: FSC, against: References) -> di
 def _sharpened(
     mean: Float[Tensor, "z y x"], fsc: FSC, against: References, settings: StructureSettings
 ) -> Sharpening | None:
-    """The map sharpened; None where the halves do not agree, or the amplitudes of too few shells
-    are known.
-    """
+    """The sharpened map; None where the halves do not agree, or too few shells have amplitudes."""
     try:
         return sharpen(
             mean,

@@ -38,8 +38,8 @@ def reslog(
     stages: Stages,
     bars: Bars,
 ) -> dict[str, Any]:
-    """The points and lines of each combination, by its name; nothing where there are too few
-    particles, or none is wanted.
+    """The points and lines of each combination, by its name; empty where there are too few
+    particles, or no plot is wanted.
     """
     count = len(combinations[0].particles)
     if not settings.reslog_sizes or count < _LEAST_PARTICLES:
@@ -59,8 +59,8 @@ def reslog(
 
 
 def _source(combination: Combination, settings: StructureSettings) -> ResLogSource:
-    """The sums of a combination. No mask: it would mix the shells of denoised maps, whose
-    amplitudes fall steeply.
+    """The images of a combination, compared without a mask: it would mix the shells of denoised
+    maps, whose amplitudes decay steeply.
     """
     images = combination.particles
     return ResLogSource(images, half_sets(images.particles, settings.seed), making(settings))
@@ -95,7 +95,9 @@ def _curve(
 
 
 def _card(curve: ResLogCurve, fit: ResLogFit | None) -> dict[str, Any]:
-    """A curve as JSON can say it: points over the repeats, those that tell something, and the line."""
+    """A curve as JSON can say it: points over the repeats, those that tell something, and the
+    line.
+    """
     known = np.where(curve.fitted, curve.frequency_per_A, np.nan)
     columns = [column[np.isfinite(column)] for column in known.T]
     points = {

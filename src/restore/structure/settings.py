@@ -1,4 +1,4 @@
-"""What a comparison of structures starts from, and how it is made."""
+"""The inputs and the settings of a comparison of structures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,12 @@ _SMALLEST_VIEW_PX, _LARGEST_VIEW_PX = 100, 2000
 
 @dataclass(frozen=True)
 class StructureInputs:
-    """Files: particles with orientations, and what their images come from, or are compared with.
+    """Files: particles with orientations, the micrographs that their images come from, and
+    references to compare with.
 
-    Without ``denoised_micrographs`` the images are those that the particles name; then
+    Without ``denoised_micrographs`` the images are those that the particles name, and
     ``denoised_particles`` is needed. ``raw_micrographs`` and ``denoised_micrographs`` are tables,
-    folders or patterns; the raw ones are those that the particles name where nothing is said.
+    folders or patterns; by default the raw ones are those that the particles name.
     """
 
     raw_particles: Path
@@ -44,7 +45,7 @@ class StructureInputs:
 
 @dataclass(frozen=True)
 class StructureSettings:
-    """How particles are cut out, reconstructed and compared."""
+    """How particles are extracted, reconstructed and compared."""
 
     sym: str = setting("C1", "point group of the particle, in RELION's convention: C1, D7, O, I1 …")
     box_px: int | None = setting(

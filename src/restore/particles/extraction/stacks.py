@@ -1,6 +1,4 @@
-"""Particle images cut out of a set of micrographs: a stack for each of them, and the table that
-lists all.
-"""
+"""Particle images extracted from a set of micrographs: a stack for each of them, and one table."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -54,13 +52,12 @@ Watch = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Images:
-    """The image of each micrograph by the name that particles give it
-    (`restore.particles.extraction.finding`).
+    """The image of each micrograph, by the name that the particles give it.
 
-    ``raw`` are the raw ones of the same names, whose backgrounds normalise where the settings say
-    "raw". ``ctfs`` are used where the table of particles has no defocus, as after picking.
-    ``phases_flipped`` says that the images of ``paths`` were multiplied by the sign of the CTF, as
-    denoising leaves them unless phases are flipped back: the new table then says so too.
+    ``raw`` holds the raw micrographs of the same names, whose backgrounds are used where
+    ``normalise`` is "raw". ``ctfs`` are used where the table of particles has no defocus, as after
+    picking. ``phases_flipped`` says that the images of ``paths`` were multiplied by the sign of the
+    CTF, as denoising leaves them unless phases are flipped back; the new table then says so too.
     """
 
     paths: Mapping[str, Path]
@@ -89,14 +86,14 @@ def extract(
     settings: ExtractionSettings,
     watch: Watch | None = None,
 ) -> Path:
-    """Cut every particle of a STAR or ``.cs`` file out of ``images``; the path of the table that
-    lists them comes back.
+    """Extract every particle of a STAR or ``.cs`` file from ``images`` and return the path of the
+    new table.
 
     ``folder`` gets a stack for each micrograph and ``particles.star``, which has the rows of the
     input in the same order with all their columns (orientations, origins, CTF, half sets,
-    micrograph names); only the images and their size are new. So two calls with the same particles,
-    of raw and of denoised images, give two tables whose rows are the same particles, in the same
-    windows. A stack of denoised images says in its label that it is.
+    micrograph names); only the image names and sizes are new. Two calls with the same particles,
+    for raw and for denoised micrographs, therefore give two tables with the same particles row by
+    row, cut at the same places. The label of a stack says if its images were denoised.
 
     Raises
     ------
@@ -130,7 +127,7 @@ def extract(
 def _jobs(
     table: ParticleTable, images: Images, folder: Path, settings: ExtractionSettings
 ) -> list[_Job]:
-    """What is to be done, checked as far as headers tell."""
+    """The particles of each micrograph, checked as far as headers allow."""
     if settings.normalise == "raw" and images.raw is None:
         raise ValueError('normalise is "raw", and there are no raw images')
     rows = table.rows_of
@@ -158,8 +155,8 @@ def _jobs(
 def _count_outside(
     table: ParticleTable, rows: Sequence[int], box_px: int, shape: tuple[int, int]
 ) -> int:
-    """How many of some particles have windows that reach beyond the micrograph. UserError where one
-    has no pixel in it.
+    """The number of these particles whose windows reach beyond the micrograph. UserError where a
+    window has no pixel in it.
     """
     corners = corners_px(table.coordinates_px[list(rows)], box_px)
     lost = np.flatnonzero(wholly_outside(corners, box_px, shape))

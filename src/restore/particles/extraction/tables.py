@@ -1,4 +1,4 @@
-"""The table of the particles to cut out, and the one that lists them when they are."""
+"""The table of the particles to extract, and the table of the extracted ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,8 +26,8 @@ _WANTED = "Particles are cut out at their coordinates"
 
 @dataclass(frozen=True)
 class ParticleTable:
-    """Particles with their coordinates (x and y in pixels of the micrographs), row by row, in the
-    file they came in.
+    """Particles with their coordinates (x and y in pixels of the micrographs), row by row, and the
+    file that they were read from.
     """
 
     path: Path
@@ -38,8 +38,8 @@ class ParticleTable:
 
     @property
     def rows_of(self) -> dict[str, list[int]]:
-        """The rows of each micrograph, counted from zero, micrographs in the order in which they
-        come first.
+        """The rows of each micrograph, counted from zero; micrographs in order of first
+        appearance.
         """
         rows: dict[str, list[int]] = {}
         for row, name in enumerate(self.micrograph_names):
@@ -58,10 +58,10 @@ class ParticleTable:
 
 
 def read_table(path: Path) -> ParticleTable:
-    """The particles of a STAR file: coordinates and micrographs are needed, all else is kept as it
-    is.
+    """The particles of a STAR file, which must have coordinates and micrographs; all other columns
+    are kept as they are.
 
-    Those of a ``.cs`` or ``.csg`` file become a STAR file first
+    Those of a ``.cs`` or ``.csg`` file are first converted to a STAR file
     (`restore.io.relion.particle_star`).
 
     Raises
@@ -89,11 +89,11 @@ def read_table(path: Path) -> ParticleTable:
 
 
 def pixel_sizes_A(table: ParticleTable, header_A: Mapping[str, float | None]) -> dict[str, float]:
-    """The pixel size of each micrograph, in which coordinates are counted.
+    """The pixel size of each micrograph, the unit of the coordinates.
 
-    It is the optics table's ``rlnMicrographPixelSize``; without it the image header's
-    (``header_A``), and without that ``rlnMicrographOriginalPixelSize``, which RELION leaves as that
-    of the movie where motion correction has binned.
+    It is ``rlnMicrographPixelSize`` of the optics table, else that of the image header
+    (``header_A``), else ``rlnMicrographOriginalPixelSize``, which in RELION remains that of the
+    movie if motion correction has binned it.
 
     Raises
     ------
@@ -119,8 +119,8 @@ def pixel_sizes_A(table: ParticleTable, header_A: Mapping[str, float | None]) ->
 
 
 def with_ctfs(table: ParticleTable, ctfs: Mapping[str, CTFParameters] | None) -> ParticleTable:
-    """The table with the defocus of each particle's micrograph, where it has none of its own and
-    there are ``ctfs``.
+    """The table with the defocus of each particle's micrograph, if the table has none and ``ctfs``
+    are given.
     """
     if ctfs is None or DEFOCUS[0] in table.block.columns:
         return table
@@ -147,7 +147,7 @@ def with_ctfs(table: ParticleTable, ctfs: Mapping[str, CTFParameters] | None) ->
 
 
 def with_phases_flipped(table: ParticleTable) -> ParticleTable:
-    """The table that says that its images were multiplied by the sign of their CTF."""
+    """The table, marked as listing images that were multiplied by the sign of their CTF."""
     block = table.optics or table.block
     star = table.star.with_block(block.with_column(PHASES_FLIPPED, ["1"] * len(block.rows)))
     return replace(table, star=star, block=star.block(table.block.name) or table.block)
@@ -159,12 +159,12 @@ def listed(
     settings: ExtractionSettings,
     micrograph_A: Mapping[str, float],
 ) -> StarFile:
-    """The file with the names, the size and the pixel size of the new images; every other column as
-    it was.
+    """The file with the names, the size and the pixel size of the new images, and every other
+    column unchanged.
 
-    Where the table has no origins, those are given that put the particle back where its coordinate
-    was: windows begin at whole pixels. Origins that are there belong to windows that RELION cut at
-    the same whole pixels, and are kept.
+    If the table has no origins, origins are added that restore the exact coordinates, since windows
+    begin at whole pixels. Existing origins are kept: they belong to windows that RELION cut at the
+    same whole pixels.
     """
     scale = settings.box_px / settings.image_px
     image_A = [micrograph_A[name] * scale for name in table.micrograph_names]
@@ -208,8 +208,8 @@ def _image_optics(optics: Block, block: Block, image_A: Sequence[float], image_p
 
 
 def _flat_sizes(block: Block, image_A: Sequence[float]) -> Block:
-    """A flat table's pixel size, as detector pixel (µm) over magnification; origins in pixels
-    become those of the new.
+    """The pixel size of a flat table, as detector pixel (µm) over magnification; origins in pixels
+    are converted to the new pixels.
     """
     if {"rlnDetectorPixelSize", "rlnMagnification"} <= set(block.columns):
         detector_um, magnification = (
@@ -225,8 +225,8 @@ def _flat_sizes(block: Block, image_A: Sequence[float]) -> Block:
 
 
 def _optics_rows(table: ParticleTable) -> Callable[[int], Mapping[str, str]]:
-    """What finds the row of the optics table that a particle belongs to; nothing is in it where
-    there is no table.
+    """A function from a particle's row to its row of the optics table, which is empty if there is
+    no such table.
     """
     optics = table.optics
     if optics is None:

@@ -33,19 +33,19 @@ _INPUT = "particles.star"
 
 
 def relion_is_there() -> bool:
-    """Whether ``relion_reconstruct`` can be run."""
+    """Whether ``relion_reconstruct`` is installed."""
     return shutil.which(PROGRAM) is not None
 
 
 def reconstruct_halves_by_relion(
     images: ParticleImages, settings: ReconstructionSettings, watch: Watch = lambda _: None
 ) -> HalfMaps:
-    """Both half maps, as :func:`restore.particles.reconstruction.halves.reconstruct_halves` makes
-    them, by ``relion_reconstruct``.
+    """Both half maps by ``relion_reconstruct``, as
+    :func:`restore.particles.reconstruction.halves.reconstruct_halves` makes them.
 
-    It is given the records' orientations, shifts and CTFs, and the optics table of their file, so
-    that aberrations in there are corrected too. Grey values come out as those of the library,
-    within a few per cent.
+    RELION gets the orientations, shifts and CTFs of the records and the optics table of their file,
+    so that it also corrects the aberrations in that table. Grey values agree with those of the
+    library within a few per cent.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def _linked(images: ParticleImages, folder: Path) -> dict[Path, str]:
 
 
 def _sign(particles: Particles) -> float:
-    """The sign that all images have, of which RELION knows nothing."""
+    """The common sign of all images, which RELION does not know about."""
     if particles.contrast_signs is None:
         return 1.0
     signs = np.sign(particles.contrast_signs)

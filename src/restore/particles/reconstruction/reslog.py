@@ -1,4 +1,4 @@
-"""The resolution of half maps from more and more particles."""
+"""The resolution of half maps reconstructed from increasing numbers of particles."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -31,8 +31,8 @@ class ResLogSource:
     """Particle images, the half set (1 or 2) of each, and how they are reconstructed and compared.
 
     With ``max_resolution_A`` images are cropped in Fourier space, so that nothing finer is
-    reconstructed, in a time that goes with the third power of the box. The mask is of the images'
-    own box.
+    reconstructed; the time is proportional to the cube of the box. The mask has the images' own
+    box.
     """
 
     images: ParticleImages
@@ -43,8 +43,8 @@ class ResLogSource:
 
     @property
     def box_px(self) -> int:
-        """Side of the maps: the images' own, or the least even one that holds the finest resolution
-        wanted.
+        """Side of the maps: that of the images, or the smallest even side that holds the finest
+        resolution wanted.
         """
         if self.max_resolution_A is None:
             return self.images.box_px
@@ -60,8 +60,8 @@ class ResLogSource:
 
 
 def work(repeats: int, sizes: Sequence[int]) -> int:
-    """How many images :func:`resolutions_per_A` adds: the largest subset, all particles, is made
-    once.
+    """The number of images that :func:`resolutions_per_A` adds. The largest subset, all particles,
+    is reconstructed once.
     """
     return sizes[-1] + (repeats - 1) * sizes[-2]
 
@@ -72,12 +72,12 @@ def resolutions_per_A(
     sizes: Sequence[int],
     watch: Watch = lambda _: None,
 ) -> Float[np.ndarray, "repeats sizes"]:
-    """1/d of the first so many particles of each order, where their half maps' FSC falls under
-    0.143.
+    """1/d of each subset, where the FSC of its half maps falls under 0.143; a subset is the
+    beginning of one of the orders.
 
-    ``orders`` hold rows of the images' file. Subsets of a repeat are nested, so each image is added
-    once for all of them. The values are those of :class:`restore.maps.reslog.ResLogCurve`: 0 for
-    under it at once, infinite for never.
+    ``orders`` hold rows of the images' file. The subsets of a repeat are nested, so each image is
+    added only once. The values are those of :class:`restore.maps.reslog.ResLogCurve`: 0 where the
+    FSC is under 0.143 from the first shell on, infinite where it never falls under it.
 
     Raises
     ------
@@ -105,9 +105,7 @@ def resolutions_per_A(
 
 
 def _portions(rows: Int[np.ndarray, "m"]) -> list[Int[np.ndarray, "k"]]:
-    """The rows in the order of the file, so that stacks are read from their beginning to their end,
-    some at a time.
-    """
+    """The rows in portions, sorted so that stacks are read from beginning to end."""
     ordered = np.sort(rows)
     return [ordered[start : start + _AT_A_TIME] for start in range(0, len(ordered), _AT_A_TIME)]
 

@@ -171,7 +171,9 @@ def _curves(
 def _sources(
     files: Sequence[ParticleImages], inputs: ReslogInputs, making: ReconstructionSettings
 ) -> list[ResLogSource]:
-    """What is reconstructed of each file; whatever a reconstruction would refuse is refused here."""
+    """What is reconstructed of each file; whatever a reconstruction would refuse is refused
+    here.
+    """
     sources: list[ResLogSource] = []
     for images, name in zip(files, inputs.names, strict=True):
         own = replace(making, phases_flipped=name in inputs.phases_flipped)
