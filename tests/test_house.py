@@ -166,20 +166,12 @@ NAMES_OPTIONS_STILL = {
     "io.relion.micrographs",
     "io.relion.tilt_series",
     "io.residues",
-    "maps.contour",
-    "maps.reslog",
     "movies.dose",
     "movies.exposures",
     "movies.halving",
     "movies.summing",
-    "particles.extraction.stacks",
-    "particles.extraction.windows",
-    "particles.reconstruction.halves",
-    "particles.reconstruction.reslog",
     "preprocessing",
     "structure.comparison",
-    "structure.inputs",
-    "structure.settings",
 }
 """Modules whose texts name options of the command line. This list only shrinks, to nothing."""
 
