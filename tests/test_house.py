@@ -15,11 +15,12 @@ import restore
 SOURCE = Path(restore.__file__).parent
 
 FLOORS = (
-    ("errors", "settings", "version", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
+    ("errors", "version"),
+    ("records", "settings", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
     ("provenance", "ctf", "io", "runtime", "maps"),
     ("preprocessing", "movies", "simulation", "report"),
-    ("model", "particles"),
-    ("training", "denoising", "evaluation"),
+    ("model", "postprocessing"),
+    ("training", "denoising", "evaluation", "particles"),
     ("inspection", "structure"),
     ("cli",),
 )

@@ -7,13 +7,9 @@ import types
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from restore.errors import UsageError
 from restore.settings import Option
-
-if TYPE_CHECKING:
-    from scipy.spatial.transform import Rotation
 
 Record = TypeVar("Record")
 
@@ -33,16 +29,6 @@ def add_device_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ign
         metavar="NAME",
         help="cpu, cuda, cuda:1 … (default: a GPU if there is one)",
     )
-
-
-def group_of(name: str) -> "Rotation":
-    """The rotations of the point group that ``--sym`` names. UsageError where there is none."""
-    from restore.symmetry import point_group
-
-    try:
-        return point_group(name)
-    except ValueError as error:
-        raise UsageError(str(error), where="--sym", do="give one of these") from None
 
 
 def add_settings(
