@@ -16,7 +16,7 @@ from restore.cli.options import (
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_phaseflip_options, grid_of, refuse_other_recipe, typed_recipe
+from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe, typed_recipe
 from restore.denoising.batch import without_denoised
 from restore.errors import UsageError, UserError
 from restore.evaluation.aggregate import (
@@ -37,6 +37,7 @@ from restore.evaluation.measure import (
     views_of_images,
     views_of_model,
 )
+from restore.face.patches import grid_of
 from restore.io.atomic import require_writable, write_text
 from restore.io.denoised_halves import denoised_halves
 from restore.io.micrographs import (

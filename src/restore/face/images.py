@@ -40,8 +40,8 @@ def read_image(path: str | PathLike[str]) -> Image:
     Examples
     --------
     >>> image = restore.read_image("session/Micrographs/mic_0001_DW.mrc")
-    >>> image.data.shape, image.data.dtype, image.pixel_size_A
-    ((256, 256), dtype('float32'), 1.5)
+    >>> image.data.shape, image.pixel_size_A
+    ((256, 256), 1.5)
     """
     return images.read_image(Path(path))
 
@@ -74,9 +74,9 @@ def write_image(
 
     Examples
     --------
-    >>> restore.write_image("flat.mrc", np.eye(64), pixel_size_A=1.2)
+    >>> restore.write_image("flat.mrc", np.eye(64), pixel_size_A=1.25)
     >>> restore.read_image("flat.mrc").pixel_size_A
-    1.2
+    1.25
     """
     data, size_A = pixels_of(image), pixel_size_of(image, pixel_size_A)
     images.write_image(Path(path), np.asarray(data, np.float32), size_A, dtype=dtype)

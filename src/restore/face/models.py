@@ -45,7 +45,7 @@ def load_model(path: str | PathLike[str]) -> Model:
     --------
     >>> model = restore.load_model("Models/model.safetensors")
     >>> model.recipe.max_resolution_A, model.recipe.phase_flip
-    (9.0, True)
+    (9, True)
     >>> model.training["steps"]
     2
     """
@@ -188,7 +188,7 @@ def denoise(
     result = denoising.denoise(
         Exposure(full, both), micrograph, chosen, settings or DenoisingSettings()
     )
-    return cast(AnyImage, _like(image, result))
+    return cast(AnyImage, _like(image, result, size_A))
 
 
 def _device(pixels: NDArray[Any] | Tensor, name: str | None) -> torch.device:
@@ -204,10 +204,12 @@ def _as_tensor(pixels: NDArray[Any] | Tensor) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
 
 
-def _like(image: NDArray[Any] | Tensor | Image, result: Tensor) -> NDArray[Any] | Tensor | Image:
+def _like(
+    image: NDArray[Any] | Tensor | Image, result: Tensor, size_A: float
+) -> NDArray[Any] | Tensor | Image:
     """The result as the kind of thing that the image is."""
     if isinstance(image, Tensor):
         return result.to(image.device)
     if isinstance(image, Image):
-        return Image(result.cpu().numpy(), image.pixel_size_A, image.path)
+        return Image(result.cpu().numpy(), size_A, image.path)
     return result.cpu().numpy()
