@@ -20,9 +20,8 @@ from restore.cli.recipe import add_phaseflip_options, grid_of, refuse_other_reci
 from restore.denoising.batch import without_denoised
 from restore.errors import UsageError, UserError
 from restore.evaluation.aggregate import (
-    FORMAT_VERSION,
     EvaluationSettings,
-    appraise,
+    aggregate,
     as_csv,
     as_star,
     roles,
@@ -36,6 +35,14 @@ from restore.evaluation.measure import (
     sampling_for,
     views_of_images,
     views_of_model,
+)
+from restore.evaluation.records import (
+    FILE,
+    FILE_NAME,
+    Evaluation,
+    Making,
+    MethodSummary,
+    ModelSummary,
 )
 from restore.io.atomic import require_writable, write_text
 from restore.io.denoised_halves import denoised_halves
@@ -52,15 +59,14 @@ from restore.micrograph import Micrograph
 from restore.model.checkpoint import Model, load_model
 from restore.model.inference.selection import engine_for
 from restore.preprocessing import Recipe
-from restore.provenance import as_json, provenance
+from restore.provenance import provenance
+from restore.records import plain, record_text
 from restore.report.figures import save_png
 from restore.report.spectra import error_curves, shares
 from restore.runtime.distributed import Place, join_processes
 from restore.runtime.memory import keep_heap
 
 log = logging.getLogger(__name__)
-
-RECORD_NAME = "evaluation.json"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -153,7 +159,7 @@ def run(namespace: argparse.Namespace) -> int:
     chosen = _read_set(namespace, recipe)
     good, bad = _usable(chosen.micrographs)
     require_writable(folder)
-    _refuse_foreign(folder / RECORD_NAME)
+    _refuse_foreign(folder / FILE_NAME)
     with join_processes(namespace.device) as place:
         views = _comparison(model, recipe, namespace, settings, place)
         method = Method(
@@ -181,12 +187,13 @@ def run(namespace: argparse.Namespace) -> int:
             if subject.micrograph.row not in {row for row, _ in failed}
         ]
         if measured:
-            record = _record(namespace, settings, recipe, model, method)
+            making = _making(namespace, settings, recipe, model, method)
             names = [subject.micrograph.name for subject in measured]
             known = roles(names, model.training) if model else ["all"] * len(names)
             with Bar(len(measured), "micrographs", "comparing") as bar:
-                record |= appraise(measured, known, method.sampling.axis, settings, bar.to)
-            _write(folder, record)
+                axis = method.sampling.axis
+                evaluation = aggregate(measured, known, axis, settings, making, progress=bar.to)
+            _write(folder, evaluation)
     names = {micrograph.row: micrograph.name for micrograph in chosen.micrographs}
     return _report(bad + [(names[row], reason) for row, reason in failed], len(chosen.micrographs))
 
@@ -304,61 +311,61 @@ def _examine(everything: Sequence[Subject], method: Method, place: Place) -> lis
     return place.gather([(subject.micrograph.row, reason) for subject, reason in failed])
 
 
-def _record(
+def _making(
     namespace: argparse.Namespace,
     settings: EvaluationSettings,
     recipe: Recipe,
     model: Model | None,
     method: Method,
-) -> dict[str, Any]:
+) -> Making:
     """The part of the evaluation that says how it was made."""
     inputs = {
-        "micrographs": namespace.input_micrographs, "model": namespace.model, "denoised": namespace.denoised_halves,
-        "denoised_suffix": namespace.denoised_suffix, "fit_scale": namespace.fit_scale,
-    }  # fmt: skip
-    return {
-        "format_version": FORMAT_VERSION,
-        "provenance": provenance(settings, inputs),
-        "recipe": recipe.card(),
-        "model": _model_record(namespace.model, model) if model else None,
-        "method": {
-            "patch_px": method.sampling.patch_px, "rings": method.sampling.axis.count, "window": "Hann",
-            "confidence": settings.confidence, "resamples": settings.resamples,
-            "support_window_A": settings.support_window,
-        },
-    }  # fmt: skip
-
-
-def _model_record(path: Path, model: Model) -> dict[str, Any]:
-    parameters = sum(each.numel() for each in model.network.parameters())
-    return {
-        "name": path.name,
-        "parameters": parameters,
-        "training": dict(model.training),
-        "provenance": dict(model.provenance),
+        "micrographs": namespace.input_micrographs,
+        "model": namespace.model,
+        "denoised": namespace.denoised_halves,
+        "denoised_suffix": namespace.denoised_suffix,
+        "fit_scale": namespace.fit_scale,
     }
+    return Making(
+        provenance=provenance(settings, inputs),
+        recipe=recipe.card(),
+        model=_model_summary(namespace.model, model) if model else None,
+        method=MethodSummary(
+            patch_px=method.sampling.patch_px,
+            rings=method.sampling.axis.count,
+            window="Hann",
+            confidence=settings.confidence,
+            resamples=settings.resamples,
+            support_window_A=settings.support_window,
+        ),
+    )
 
 
-def _write(folder: Path, record: dict[str, Any]) -> None:
+def _model_summary(path: Path, model: Model) -> ModelSummary:
+    parameters = sum(parameter.numel() for parameter in model.network.parameters())
+    return ModelSummary(path.name, parameters, plain(model.training), plain(model.provenance))
+
+
+def _write(folder: Path, evaluation: Evaluation) -> None:
     """The tables and figures, and last the record that the report reads; the summary goes to
     standard output.
     """
-    write_star(folder / "micrographs.star", as_star(record["micrographs"]))
-    write_text(folder / "micrographs.csv", as_csv(record["micrographs"]))
-    figures: dict[str, Callable[[dict[str, Any]], Any]] = {
+    write_star(folder / "micrographs.star", as_star(evaluation.micrographs))
+    write_text(folder / "micrographs.csv", as_csv(evaluation.micrographs))
+    figures: dict[str, Callable[[Evaluation], Any]] = {
         "errors.png": error_curves,
         "shares.png": shares,
     }
     for name, draw in figures.items():
         try:
-            save_png(draw(record), folder / name)
+            save_png(draw(evaluation), folder / name)
         except UserError as error:
             log.warning("%s", error)
-    write_text(folder / RECORD_NAME, as_json(record) + "\n")
-    for sentence in record["warnings"]:
+    write_text(folder / FILE_NAME, record_text(evaluation, FILE))
+    for sentence in evaluation.warnings:
         print(f"Warning: {sentence}", file=sys.stderr)
-    print("\n".join(record["summary"]))
-    print(folder / RECORD_NAME)
+    print("\n".join(evaluation.summary))
+    print(folder / FILE_NAME)
 
 
 def _report(failed: Sequence[tuple[str, str]], total: int) -> int:

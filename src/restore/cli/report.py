@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from restore.errors import UsageError
+from restore.evaluation.records import read_evaluation
 from restore.io.atomic import require_writable, write_text
-from restore.report.evaluation_file import read_evaluation
 from restore.report.page import page
 
 
