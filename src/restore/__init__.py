@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from restore.denoising.denoise import DenoisingSettings
     from restore.errors import UserError
     from restore.evaluation.aggregate import EvaluationSettings
+    from restore.evaluation.records import Evaluation
+    from restore.face.evaluation import DenoisedHalves, EvaluatedSet, evaluate
     from restore.face.images import read_image, read_micrographs, write_image
     from restore.face.models import denoise, load_model, prepare, save_model
     from restore.face.pages import write_report
@@ -44,6 +46,9 @@ _ROOMS = {
     "CTFParameters": "micrograph",
     "DenoisingSettings": "denoising.denoise",
     "EvaluationSettings": "evaluation.aggregate",
+    "DenoisedHalves": "face.evaluation",
+    "EvaluatedSet": "face.evaluation",
+    "Evaluation": "evaluation.records",
     "Image": "io.images.image",
     "Micrograph": "micrograph",
     "MicrographSet": "io.micrographs",
@@ -56,6 +61,7 @@ _ROOMS = {
     "TrainingSettings": "training.loop",
     "UserError": "errors",
     "denoise": "face.models",
+    "evaluate": "face.evaluation",
     "load_model": "face.models",
     "make_patches": "face.patches",
     "prepare": "face.models",
@@ -70,7 +76,10 @@ _ROOMS = {
 
 __all__ = [
     "CTFParameters",
+    "DenoisedHalves",
     "DenoisingSettings",
+    "EvaluatedSet",
+    "Evaluation",
     "EvaluationSettings",
     "Image",
     "Micrograph",
@@ -85,6 +94,7 @@ __all__ = [
     "UserError",
     "__version__",
     "denoise",
+    "evaluate",
     "load_model",
     "make_patches",
     "prepare",

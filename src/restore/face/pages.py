@@ -3,8 +3,8 @@
 from os import PathLike
 from pathlib import Path
 
+from restore.evaluation.records import read_evaluation
 from restore.io.atomic import require_writable, write_text
-from restore.report.evaluation_file import read_evaluation
 from restore.report.page import page
 
 
@@ -39,6 +39,7 @@ def write_report(
 
     Examples
     --------
+    >>> found = restore.evaluate("session/micrographs_ctf.star", "Models/model.safetensors")
     >>> restore.write_report("evaluation")
     PosixPath('evaluation/report.html')
     """
