@@ -229,7 +229,8 @@ def _usable(chosen: MicrographSet) -> tuple[list[Micrograph], list[tuple[str, st
     """
     micrographs = chosen.micrographs
     _, problems = check_files(micrographs, HALVES)
-    reasons = {problem.micrograph.row: problem.message for problem in problems} | chosen.problems
+    files = {problem.micrograph.row: problem.message for problem in problems}
+    reasons = {**files, **chosen.problems}
     good = [micrograph for micrograph in micrographs if micrograph.row not in reasons]
     bad = [
         (micrograph.name, reasons[micrograph.row])
