@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from restore.errors import UserError
 from restore.io.atomic import replacing
-from restore.model.network import NetworkSettings, WAUNet
+from restore.model.network import Network, NetworkSettings, network_of
 from restore.preprocessing import Recipe
 
 FORMAT_VERSION = 1
@@ -30,7 +30,7 @@ _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 class Model:
     """A trained network with what it takes to use it, and the record of its training."""
 
-    network: WAUNet
+    network: Network
     recipe: Recipe
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -65,7 +65,7 @@ def load_model(path: Path) -> Model:
     """Read a model file. Raises UserError for anything that is not one, pickles by name."""
     tensors, card = load_tensors(path, "model")
     try:
-        network = WAUNet(NetworkSettings(**card["network"]))
+        network = network_of(NetworkSettings(**card["network"]))
         network.load_state_dict(tensors)
         recipe = Recipe.from_card(card["recipe"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -145,7 +145,7 @@ def named_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 class TrainingState:
     """Everything that a run needs to go on: weights, optimiser, place, and the best weights so far."""
 
-    network: WAUNet
+    network: Network
     optimizer: Optimizer
     step: int = 0
     epoch: int = 0

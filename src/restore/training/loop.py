@@ -19,10 +19,12 @@ from torch.utils.data import DataLoader
 from restore.errors import UserError
 from restore.model.checkpoint import Model, TrainingState
 from restore.model.network import (
+    Network,
     NetworkSettings,
-    WAUNet,
     add_weight_norm,
+    architecture_of,
     build_network,
+    network_of,
     remove_weight_norm,
 )
 from restore.runtime.distributed import Place
@@ -170,7 +172,7 @@ def _split_one(whole: Region, patch_px: int) -> Split:
 
 
 def fresh_state(
-    settings: TrainingSettings, device: torch.device, initial: WAUNet | None = None
+    settings: TrainingSettings, device: torch.device, initial: Network | None = None
 ) -> TrainingState:
     """The state before the first step: new weights, or those of ``initial``, under weight
     normalisation.
@@ -183,7 +185,8 @@ def fresh_state(
                 wanted=f"{settings.network} is asked for",
             )
         network.load_state_dict(initial.state_dict())
-    add_weight_norm(network)
+    if architecture_of(settings.network).weight_norm:
+        add_weight_norm(network)
     network.to(device)
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     network.gradient_checkpointing = settings.gradient_checkpointing
@@ -311,7 +314,7 @@ def _end_epoch(
 
 @torch.no_grad()
 def held_out_losses(
-    network: WAUNet,
+    network: Network,
     data: PatchFile,
     held_out: Sequence[Region],
     settings: TrainingSettings,
@@ -342,10 +345,15 @@ def _finished(
     state: TrainingState, data: PatchFile, parts: Split, settings: TrainingSettings
 ) -> Model:
     """The model of the best epoch, without weight normalisation, and the record of its training."""
-    network = WAUNet(settings.network)
-    add_weight_norm(network)
+    network, under_norm = (
+        network_of(settings.network),
+        architecture_of(settings.network).weight_norm,
+    )
+    if under_norm:
+        add_weight_norm(network)
     network.load_state_dict(state.best_weights)
-    remove_weight_norm(network)
+    if under_norm:
+        remove_weight_norm(network)
     names = [pair.name for pair in data.pairs]
     record = {
         "settings": asdict(settings),
