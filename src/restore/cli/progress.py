@@ -13,7 +13,7 @@ class Bar:
     no terminal.
     """
 
-    def __init__(self, total: float, unit: str, words: str) -> None:
+    def __init__(self, total: float | None, unit: str, words: str) -> None:
         quiet_s = 0.2 if sys.stderr.isatty() else 30.0
         self._bar: tqdm[Any] = tqdm(
             total=total, unit=f" {unit}", desc=words, mininterval=quiet_s, dynamic_ncols=True

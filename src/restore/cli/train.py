@@ -36,6 +36,7 @@ from restore.runtime.memory import keep_heap
 from restore.training.loop import PRESETS, TrainingSettings, fresh_state, split, train
 from restore.training.patches import PatchFile
 from restore.training.run_files import Journal, RunFiles
+from restore.training.validation import epoch_words
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--preset",
         choices=tuple(PRESETS),
-        help="starting values of the training options: as the device is (default), the paper's, "
-        "or quick, a smaller network for minutes on a CPU",
+        help="starting values of the training options: as the device is (default), or the paper's",
     )
     add_job_options(group)
     add_recipe_options(parser)
@@ -221,12 +221,12 @@ def _train(
     journal = Journal(files, dict(made))
     run = settings.budget
     total, unit = (
-        (run.steps, "steps")
+        (float(run.steps), "steps")
         if run.steps is not None
         else (round((run.seconds or 0) / 6) / 10, "minutes")
     )
     try:
-        with Bar(total, unit, "training") as bar:
+        with Bar(None if run.open_ended else total, unit, "training") as bar:
             return train(state, data, settings, place, _Told(journal, bar, total))
     finally:
         journal.close()
@@ -258,14 +258,7 @@ class _Told:
     def epoch(self, state: TrainingState) -> None:
         """Log the losses and save the state."""
         self._journal.epoch(state)
-        row = state.history[-1]
-        words = f"epoch {row['epoch']:.0f}: training loss {row['train_loss']:.4f}"
-        if "held_out_loss" in row:
-            words += (
-                f", held out {row['held_out_loss']:.4f} (a perfect denoiser: "
-                f"{row['perfect_loss']:.4f})"
-            )
-        log.info(words)
+        log.info(epoch_words(state.history[-1]))
 
     def interrupted(self, state: TrainingState) -> None:
         """Save the state and say how to go on."""
@@ -283,5 +276,6 @@ def _names(names: set[str]) -> str:
 def _say_result(model: Model, files: RunFiles) -> None:
     best = model.training["best"]
     if "held_out_loss" in best:
-        log.info("best epoch: %d, held-out loss %.4f", best["epoch"], best["held_out_loss"])
+        log.info("best epoch: %d, validation loss %.4f", best["epoch"], best["held_out_loss"])
+    log.info("%s", model.training["verdict"])
     print(files.model)

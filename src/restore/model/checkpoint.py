@@ -143,7 +143,13 @@ def named_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 @dataclass
 class TrainingState:
-    """Everything that a run needs to go on: weights, optimiser, place, and the best weights so far."""
+    """Everything that a run needs to go on: weights, optimiser, place, and the best weights so far.
+
+    ``average`` is the moving average of the weights, empty where none is kept; it is what is
+    validated, and what ``best_weights`` are copies of. ``rate_factor`` multiplies the learning rate;
+    it is halved each time the run falls back to them. ``flat_since`` is the step from which on a
+    run without a given length winds down, or None.
+    """
 
     network: Network
     optimizer: Optimizer
@@ -155,16 +161,21 @@ class TrainingState:
     best_loss: float = math.inf
     best_weights: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+    average: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    rate_factor: float = 1.0
+    flat_since: int | None = None
 
 
-_PLACE = ("step", "epoch", "seconds", "loss_sum", "loss_steps", "best_loss", "history")
+_PLACE = (
+    *("step", "epoch", "seconds", "loss_sum", "loss_steps", "best_loss", "history"),
+    *("rate_factor", "flat_since"),
+)
 
 
 def save_state(path: Path, state: TrainingState, run: Mapping[str, Any]) -> None:
     """Write the training state and the record of the run that it belongs to, beside and renamed."""
-    tensors = named_under("network", state.network.state_dict()) | named_under(
-        "best", state.best_weights
-    )
+    tensors = named_under("network", state.network.state_dict())
+    tensors |= named_under("best", state.best_weights) | named_under("average", state.average)
     for index, moments in state.optimizer.state_dict()["state"].items():
         tensors |= named_under(f"adam.{index}", moments)
     place = {name: getattr(state, name) for name in _PLACE} | {"loss_sum": float(state.loss_sum)}
@@ -184,14 +195,20 @@ def restore_state(path: Path, state: TrainingState) -> None:
     try:
         state.network.load_state_dict(tensors_under(tensors, "network"))
         groups = state.optimizer.state_dict()["param_groups"]
-        moments = {
+        found = {
             index: _laid_out_like(parameter, tensors_under(tensors, f"adam.{index}"))
             for index, parameter in zip(
                 groups[0]["params"], state.optimizer.param_groups[0]["params"], strict=True
             )
         }
+        moments = {index: of_parameter for index, of_parameter in found.items() if of_parameter}
         state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         state.best_weights = tensors_under(tensors, "best")
+        parameters = dict(state.network.named_parameters())
+        state.average = {
+            name: torch.empty_like(parameters[name]).copy_(value)
+            for name, value in tensors_under(tensors, "average").items()
+        }
         for name in _PLACE:
             setattr(state, name, card["place"][name])
     except (KeyError, ValueError, RuntimeError) as error:
