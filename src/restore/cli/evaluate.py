@@ -265,8 +265,9 @@ def _comparison(
     if model is None:
         return partial(_views_of_others, recipe=recipe, fit=namespace.fit_scale)
     engine = engine_for(model.network, place.device, settings.precision)
+    calibration = model.calibration if settings.calibration == "rings" else None
     return lambda halves, _, micrograph: views_of_model(
-        halves, micrograph, recipe, engine, settings.tile_px
+        halves, micrograph, recipe, engine, settings.tile_px, calibration=calibration
     )
 
 

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from restore.errors import UserError
 from restore.io.atomic import replacing
+from restore.model.calibration import RingCalibration
 from restore.model.network import Network, NetworkSettings, network_of
 from restore.preprocessing import Recipe
 
@@ -28,18 +29,24 @@ _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network with what it takes to use it, and the record of its training."""
+    """A trained network with what it takes to use it, and the record of its training.
+
+    ``calibration`` is what its output is multiplied by, ring by ring; None where it was not measured.
+    """
 
     network: Network
     recipe: Recipe
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    calibration: RingCalibration | None = None
 
     def digest(self) -> str:
-        """A digest of the weights and the recipe: of all that decides what the model makes of an
-        image.
+        """A digest of the weights, the recipe and the calibration: of all that decides what the
+        model makes of an image.
         """
         digest = hashlib.sha256(json.dumps(self.recipe.card()).encode())
+        if self.calibration is not None:
+            digest.update(json.dumps(self.calibration.card()).encode())
         for name, value in sorted(self.network.state_dict().items()):
             digest.update(name.encode())
             digest.update(value.cpu().numpy().tobytes())
@@ -57,6 +64,8 @@ def save_model(path: Path, model: Model) -> None:
         "training": model.training,
         "provenance": model.provenance,
     }
+    if model.calibration is not None:
+        card["calibration"] = model.calibration.card()
     weights = {name: value.detach().float() for name, value in model.network.state_dict().items()}
     save_tensors(path, weights, card)
 
@@ -68,10 +77,13 @@ def load_model(path: Path) -> Model:
         network = network_of(NetworkSettings(**card["network"]))
         network.load_state_dict(tensors)
         recipe = Recipe.from_card(card["recipe"])
+        calibration = (
+            RingCalibration.from_card(card["calibration"]) if "calibration" in card else None
+        )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"the model file is damaged ({error})", where=path) from None
     network.eval()
-    return Model(network, recipe, card.get("training", {}), card.get("provenance", {}))
+    return Model(network, recipe, card.get("training", {}), card.get("provenance", {}), calibration)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from restore.model.network import (
 )
 from restore.runtime.distributed import Place
 from restore.runtime.precision import autocast, resolve_precision
+from restore.training.calibration import measure_calibration
 from restore.training.patches import PatchFile, RandomWindows, Region, Share
 from restore.training.schedules import MIN_STEPS, SCHEDULES
 from restore.training.settings import LOSSES, PRESETS, TrainingSettings
@@ -135,7 +136,7 @@ def train(
             if progress < 1 and place.agree(stop_asked()):
                 watcher.interrupted(state)
                 raise KeyboardInterrupt
-    return _finished(state, data, parts, settings)
+    return _finished(state, data, parts, settings, place)
 
 
 @dataclass(frozen=True)
@@ -261,9 +262,15 @@ def _end_epoch(
 
 
 def _finished(
-    state: TrainingState, data: PatchFile, parts: Split, settings: TrainingSettings
+    state: TrainingState,
+    data: PatchFile,
+    parts: Split,
+    settings: TrainingSettings,
+    place: Place,
 ) -> Model:
-    """The model of the best epoch, without weight normalisation, and the record of its training."""
+    """The model of the best epoch, without weight normalisation, the record of its training, and in
+    the leading process its calibration.
+    """
     network, under_norm = (
         network_of(settings.network),
         architecture_of(settings.network).weight_norm,
@@ -285,7 +292,13 @@ def _finished(
         "trained_on": sorted({names[region.pair] for region in parts.training}),
         "held_out": sorted({names[region.pair] for region in parts.held_out}),
     }
-    return Model(network.cpu().eval(), data.recipe, record, data.provenance)
+    network = network.cpu().eval()
+    calibration = (
+        measure_calibration(network, data, parts.held_out, settings, place.device)
+        if place.leads
+        else None
+    )
+    return Model(network, data.recipe, record, data.provenance, calibration)
 
 
 @contextmanager

@@ -86,14 +86,10 @@ def _cut(images: Tensor, window: Region, patch_px: int) -> Tensor:
 def spectra_of(data: PatchFile, indices: Sequence[int]) -> RingCovariances:
     """The covariances of the two halves in each ring, summed over pairs that are spread over the set."""
     chosen = indices[:: -(-len(indices) // MOST_PAIRS)]
-    extent_A = min(
-        side * size_A
-        for index in chosen
-        for side, size_A in zip(
-            data.pairs[index].shape, data.pairs[index].pixel_size_yx_A, strict=True
-        )
+    pairs = [data.pairs[index] for index in chosen]
+    width_per_A = ring_width_per_A(
+        [pair.shape for pair in pairs], [pair.pixel_size_yx_A for pair in pairs]
     )
-    width_per_A = max(RING_PER_A, 2 / extent_A)
     tables = [
         ring_covariances(
             torch.from_numpy(data.halves(index)), data.pairs[index].pixel_size_yx_A, width_per_A
@@ -115,6 +111,18 @@ def epoch_words(row: Mapping[str, float]) -> str:
             words += f", Wiener filter {row['wiener_loss']:.4f}"
         words += ")"
     return words
+
+
+def ring_width_per_A(
+    shapes: Sequence[tuple[int, int]], pixel_sizes_yx_A: Sequence[tuple[float, float]]
+) -> float:
+    """The width of rings that all images have: 1/600 Å, or two Fourier pixels of the smallest side."""
+    extent_A = min(
+        side * size_A
+        for shape, sizes_A in zip(shapes, pixel_sizes_yx_A, strict=True)
+        for side, size_A in zip(shape, sizes_A, strict=True)
+    )
+    return max(RING_PER_A, 2 / extent_A)
 
 
 def verdict(best: Mapping[str, float]) -> str:
