@@ -268,9 +268,14 @@ def _finished(
     settings: TrainingSettings,
     place: Place,
 ) -> Model:
-    """The model of the best epoch, without weight normalisation, the record of its training, and in
-    the leading process its calibration.
+    """The model of the best epoch, without weight normalisation, the record of its training, and
+    its calibration.
     """
+    if not state.history:
+        raise UserError(
+            "the loss is no longer a number",
+            do="give a lower `learning_rate`, or `precision=float32`",
+        )
     network, under_norm = (
         network_of(settings.network),
         architecture_of(settings.network).weight_norm,
@@ -293,11 +298,7 @@ def _finished(
         "held_out": sorted({names[region.pair] for region in parts.held_out}),
     }
     network = network.cpu().eval()
-    calibration = (
-        measure_calibration(network, data, parts.held_out, settings, place.device)
-        if place.leads
-        else None
-    )
+    calibration = measure_calibration(network, data, parts.held_out, settings, place.device)
     return Model(network, data.recipe, record, data.provenance, calibration)
 
 

@@ -13,6 +13,11 @@ from restore.training.schedules import SCHEDULES, Budget, budget
 LOSSES = {"l2": mse_loss, "l1": l1_loss}
 
 
+def _at_least(number: int | None, least: int) -> bool:
+    """Whether a number that may be left out is large enough."""
+    return number is None or number >= least
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """How a network is trained."""
@@ -55,27 +60,34 @@ class TrainingSettings:
     seed: int = setting(0, "of weights, patches and choice of held-out micrographs")
 
     def __post_init__(self) -> None:
-        wrong = {
-            "batch_size": self.batch_size < 1,
-            "learning_rate": not 0 < self.learning_rate < 1,
-            "number_of_epochs": self.number_of_epochs is not None and self.number_of_epochs < 1,
-            "batches_per_epoch": self.batches_per_epoch < 1,
-            "steps": self.steps is not None and self.steps < 1,
-            "minutes": self.minutes is not None and not self.minutes > 0,
-            "architecture": self.architecture not in ARCHITECTURES,
-            "gradient_clip": not self.gradient_clip >= 0,
-            "weight_average": not 0 <= self.weight_average < 1,
-            "held_out": not 0 <= self.held_out < 1,
-            "filters": self.filters is not None and self.filters < 2,
-            "blocks": self.blocks is not None and self.blocks < 1,
+        known = self.architecture in ARCHITECTURES
+        stride = ARCHITECTURES[self.architecture if known else NETWORKS[0]].stride
+        checks = {
+            "batch_size": (self.batch_size >= 1, "1 or more is needed"),
+            "learning_rate": (0 < self.learning_rate < 1, "more than 0 and less than 1 is needed"),
+            "number_of_epochs": (_at_least(self.number_of_epochs, 1), "1 or more is needed"),
+            "batches_per_epoch": (self.batches_per_epoch >= 1, "1 or more is needed"),
+            "steps": (_at_least(self.steps, 1), "1 or more is needed"),
+            "minutes": (self.minutes is None or self.minutes > 0, "more than 0 is needed"),
+            "held_out": (0 <= self.held_out < 1, "0 or more and less than 1 is needed"),
+            "gradient_clip": (self.gradient_clip >= 0, "0 or more is needed"),
+            "weight_average": (0 <= self.weight_average < 1, "0 or more and less than 1 is needed"),
+            "architecture": (
+                known,
+                f"one of {', '.join(NETWORKS)} is needed",
+            ),
+            "patch_px": (
+                self.patch_px >= 16 and self.patch_px % stride == 0,
+                f"16 or more, and a multiple of {stride}, is needed",
+            ),
+            "filters": (_at_least(self.filters, 2), "2 or more is needed"),
+            "blocks": (_at_least(self.blocks, 1), "1 or more is needed"),
         }
-        for name in (name for name, is_wrong in wrong.items() if is_wrong):
-            raise UserError(f"{name} is {getattr(self, name)}", do="see restore train --help")
-        stride = ARCHITECTURES[self.architecture].stride
-        if self.patch_px < 16 or self.patch_px % stride != 0:
-            raise UserError(
-                f"patch_px is {self.patch_px}", wanted=f"a multiple of {stride}, 16 at least"
-            )
+        for name, (is_right, wanted) in checks.items():
+            if not is_right:
+                value = getattr(self, name)
+                shown = f"{value:g}" if isinstance(value, float) else value
+                raise UserError(f"{name} is {shown}", field=name, wanted=wanted)
 
     @property
     def network(self) -> NetworkSettings:

@@ -74,8 +74,8 @@ def fall_back(state: TrainingState) -> None:
     """
     if state.rate_factor <= 0.5**MOST_FALLS:
         raise UserError(
-            "training diverges again and again, also at a sixtieth of its learning_rate",
-            do="look at the halves, give a lower learning_rate, or compute in float32",
+            "training diverges again and again, also at a sixtieth of its learning rate",
+            do="look at the halves, give a lower `learning_rate`, or `precision=float32`",
         )
     state.rate_factor /= 2
     state.network.load_state_dict(state.best_weights)
