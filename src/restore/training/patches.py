@@ -179,6 +179,10 @@ class PatchFile:
         halves = _dataset(self._file, region.pair)[:, y : y + patch_px, x : x + patch_px]
         return np.asarray(halves, dtype=np.float32)
 
+    def halves(self, index: int) -> Float[NDArray[Any], "2 y x"]:
+        """The two halves of one pair, whole."""
+        return np.asarray(_dataset(self._file, index)[()], dtype=np.float32)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
