@@ -14,8 +14,18 @@ import restore
 SOURCE = Path(restore.__file__).parent
 
 FLOORS = (
-    ("errors", "settings", "version", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
-    ("provenance", "ctf", "io", "runtime", "maps"),
+    (
+        "errors",
+        "settings",
+        "version",
+        "micrograph",
+        "atoms",
+        "symmetry",
+        "fourier",
+        "thumbnails",
+        "background",
+    ),
+    ("provenance", "ctf", "io", "runtime", "maps", "blank_pixels", "blank_filling"),
     ("preprocessing", "movies", "simulation", "report"),
     ("model", "particles"),
     ("training", "denoising", "evaluation"),
