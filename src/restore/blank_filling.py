@@ -11,7 +11,7 @@ from torch import Tensor
 from restore import fourier
 from restore.background import fit_surface
 
-_TILE_PX, _SMALLEST_TILE_PX = 512, 32
+_TILE_PX, _SMALLEST_TILE_PX = 256, 32
 _MOST_PATCHES = 16
 
 
@@ -24,10 +24,11 @@ def fill_blank_pixels(
     The noise follows from ``seed``; images that are compared must have different ones.
     """
     surface = fit_surface(image, order, blank)
-    y, x = blank.nonzero(as_tuple=True)
+    places = blank.flatten().nonzero()[:, 0]
+    y, x = places // image.shape[1], places % image.shape[1]
     tile = _noise_tile(image, blank, seed)
     filled = image.clone()
-    filled[y, x] = surface.at(y, x) + tile[y % tile.shape[0], x % tile.shape[1]]
+    filled.view(-1)[places] = surface.at(y, x) + tile[y % tile.shape[0], x % tile.shape[1]]
     return filled
 
 
@@ -58,7 +59,7 @@ def _noise_tile(
 def _valid_patches(
     image: Float[Tensor, "y x"], blank: Bool[Tensor, "y x"]
 ) -> Float[Tensor, "n side side"] | None:
-    """Up to 16 square patches, evenly chosen, without blank pixels: of 512 pixels or the largest
+    """Up to 16 square patches, evenly chosen, without blank pixels: of 256 pixels or the largest
     power of two that there is room for; None where even 32 are too many.
     """
     side = _TILE_PX

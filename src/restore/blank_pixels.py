@@ -15,13 +15,14 @@ image is on its way back to its usual grey value.
 """
 
 import math
+from functools import reduce
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from restore.background import BLOCK_PX, blocks_of
+from restore.background import BLOCK_PX
 
 _SHORTEST_RUN_PX = 16
 _CHANCE_RUNS = 1e-6  # chance runs expected in an image
@@ -29,9 +30,12 @@ _SAMPLED_ROWS, _SAMPLE_PX = 8, 64
 _ALL_EQUAL = 0x0101010101010101  # eight true bools, read as one integer
 
 _NOISELESS = 0.1  # of the usual standard deviation
+_UPPER, _UPPER_IN_SIGMA = 0.65, 0.385  # a quantile of the normal distribution, above the median
+_DEVIATIONS_OF_BLOCKS = 6.0
 _SOFT_EDGE_BLOCKS = 24
 _FLAT_SLOPE, _BACK_AT = 0.04, 0.02  # of the depth of the area without data
 _DEVIATIONS_OF_EDGE = 0.5
+_AS_DEEP, _DEEP = 0.9, 3.0
 
 _WIDEST_BORDER_PX = 100
 _FAR_OFF = 5.0
@@ -44,19 +48,14 @@ def find_blank_pixels(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None
     The image must be a raw one: without noise (a simulated truth, a denoised image), areas without
     contrast would be taken for areas without data.
     """
-    masks = [_equal_neighbours(image), _far_off_lines(image)]
-    found = [mask for mask in masks if mask is not None]
-    blank = torch.stack(found).any(dim=0) if found else None
-    noiseless = _without_noise(image, blank)
-    if noiseless is None:
-        return blank
-    return noiseless if blank is None else noiseless | blank
+    blank = union([_equal_neighbours(image), _far_off_lines(image)])
+    return union([blank, _without_noise(image, blank)])
 
 
 def union(masks: list[Bool[Tensor, "y x"] | None]) -> Bool[Tensor, "y x"] | None:
     """The pixels that any of the masks marks; None where none marks any."""
     known = [mask for mask in masks if mask is not None]
-    return torch.stack(known).any(dim=0) if known else None
+    return reduce(torch.logical_or, known) if known else None
 
 
 def _equal_neighbours(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
@@ -202,18 +201,32 @@ def _without_noise(
     enough = counts >= BLOCK_PX  # of the 128 pixels that are looked at in a block
     full = counts >= counts.max() / 2
     usual, deviation = means[full].median(), deviations[full].median()
+    # Where electrons are few, blocks without any are chance: the deviation then differs so much
+    # from block to block that nothing can be said.
+    spread = (deviations[full].quantile(_UPPER) - deviation) / _UPPER_IN_SIGMA
     noiseless = enough & (deviations < _NOISELESS * deviation)
+    noiseless = _opened(noiseless) & (_DEVIATIONS_OF_BLOCKS * spread < deviation)
     if not (noiseless.any() or (blank is not None)):
         return None
-    # How far each seed lies from the usual grey value: a block without valid pixels by its own.
-    levels = means if blank is None else torch.where(enough, means, _block_means(image))
-    seeds = noiseless | ~enough
-    with_data = enough & ~noiseless
+    # How far each seed lies from the usual grey value; the one pixel in the middle of a block
+    # stands for a block without valid pixels.
+    middles = image[BLOCK_PX // 2 :: BLOCK_PX, BLOCK_PX // 2 :: BLOCK_PX]
+    levels = torch.where(enough, means, middles[: means.shape[0], : means.shape[1]])
     edges = _soft_edges(
-        torch.where(seeds, levels, means) - usual, seeds, with_data, float(deviation)
+        levels - usual, noiseless | ~enough, enough & ~noiseless, float(deviation)
     )
     marked = noiseless | edges
     return _pixels_of(marked, (image.shape[0], image.shape[1])) if marked.any() else None
+
+
+def _opened(blocks: Bool[Tensor, "rows columns"]) -> Bool[Tensor, "rows columns"]:
+    """The marked blocks that are part of a marked square of 2×2."""
+    squares = blocks[1:, 1:] & blocks[1:, :-1] & blocks[:-1, 1:] & blocks[:-1, :-1]
+    opened = torch.zeros_like(blocks)
+    for rows in (slice(1, None), slice(None, -1)):
+        for columns in (slice(1, None), slice(None, -1)):
+            opened[rows, columns] |= squares
+    return opened
 
 
 def _block_statistics(
@@ -240,11 +253,6 @@ def _block_statistics(
     return means + offset, (squares - means.square()).clamp(min=0).sqrt(), counts
 
 
-def _block_means(image: Float[Tensor, "y x"]) -> Float[Tensor, "rows columns"]:
-    inside = tuple(slice(side // BLOCK_PX * BLOCK_PX) for side in image.shape)
-    return blocks_of(image[inside]).mean(dim=(1, 3))
-
-
 def _soft_edges(
     distance: Float[Tensor, "rows columns"],
     seeds: Bool[Tensor, "rows columns"],
@@ -255,7 +263,7 @@ def _soft_edges(
 
     ``distance`` is that of each block's mean from the usual grey value. A block is on the slope when
     it lies on the seeds' side of that value, and means change around it (on a plateau, such as gold
-    beside a border, they do not).
+    beside a border, they do not), or when it is as far off as the seeds themselves.
     """
     infinite = torch.full_like(distance, math.inf)
     highest = _largest_around(torch.where(with_data, distance, -infinite))
@@ -269,7 +277,8 @@ def _soft_edges(
             least = _DEVIATIONS_OF_EDGE * deviation
             front = with_data & (depth == 0) & (depth_around > 0)
             front &= side * distance > (_BACK_AT * depth_around).clamp(min=least)
-            front &= slope > (_FLAT_SLOPE * depth_around).clamp(min=least)
+            as_deep = side * distance > (_AS_DEEP * depth_around).clamp(min=_DEEP * deviation)
+            front &= as_deep | (slope > (_FLAT_SLOPE * depth_around).clamp(min=least))
             if not front.any():
                 break
             depth = torch.where(front, depth_around, depth)

@@ -153,7 +153,7 @@ def common_blank_pixels(
     """
     blank = union([find_blank_pixels(image) for image in images])
     if blank is not None and not blank.all():
-        share = 1 - float(blank.float().mean())
+        share = 1 - int(blank.sum()) / blank.numel()
         if share < _FEWEST_VALID:
             raise UserError(
                 f"only {100 * share:.1f} % of the pixels hold data",
@@ -215,7 +215,10 @@ def _prepared_around(
         _require_contrast(torch.zeros(()))
     scale = values.std()
     _require_contrast(scale)
-    mean = float(clean.masked_fill(blank, 0).sum(dtype=torch.float64) / (~blank).sum())
+    # The mean of the valid pixels, from those of all and of the filled ones.
+    pixels, blank_pixels = blank.numel(), int(blank.sum())
+    filled = float(clean[blank].mean()) * blank_pixels
+    mean = (float(clean.mean()) * pixels - filled) / (pixels - blank_pixels)
     return Prepared(
         (band - values.mean()) / scale,
         grid,
@@ -223,7 +226,7 @@ def _prepared_around(
         mean,
         hot_pixels,
         blank_on_grid,
-        int(blank.sum()),
+        blank_pixels,
     )
 
 
