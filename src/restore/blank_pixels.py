@@ -43,13 +43,15 @@ _FAR_OFF = 5.0
 
 
 def find_blank_pixels(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
-    """Which pixels of a raw image hold no data; None where all of them do.
+    """Which pixels of a raw image hold no data; None where all of them do, or none does (a constant
+    image is the caller's to reject).
 
     The image must be a raw one: without noise (a simulated truth, a denoised image), areas without
     contrast would be taken for areas without data.
     """
     blank = union([_equal_neighbours(image), _far_off_lines(image)])
-    return union([blank, _without_noise(image, blank)])
+    blank = union([blank, _without_noise(image, blank)])
+    return None if blank is None or blank.all() else blank
 
 
 def union(masks: list[Bool[Tensor, "y x"] | None]) -> Bool[Tensor, "y x"] | None:

@@ -152,7 +152,7 @@ def common_blank_pixels(
     Raises UserError where nearly nothing is left.
     """
     blank = union([find_blank_pixels(image) for image in images])
-    if blank is not None and not blank.all():
+    if blank is not None:
         share = 1 - int(blank.sum()) / blank.numel()
         if share < _FEWEST_VALID:
             raise UserError(
@@ -205,8 +205,6 @@ def _prepared_around(
     seed: int,
 ) -> Prepared:
     """`_prepared` for an image with pixels without data, which are filled and do not count."""
-    if blank.all():
-        _require_contrast(torch.zeros(()))
     clean, hot_pixels = completed(image, blank, recipe, seed)
     band = _band_of(clean, grid, passed, recipe)
     blank_on_grid = _on_grid(blank, grid.shape)

@@ -34,11 +34,11 @@ from restore.training.patches import (
     RandomWindows,
     Region,
     Share,
-    covering_windows,
     grouped,
     refuse_smaller,
 )
 from restore.training.schedules import SCHEDULES, Budget, budget
+from restore.training.valid_windows import valid_covering_windows, valid_regions
 
 LOSSES = {"l2": mse_loss, "l1": l1_loss}
 MAX_HELD_OUT_WINDOWS = 32
@@ -157,6 +157,14 @@ def split(pairs: Sequence[Pair], settings: TrainingSettings) -> Split:
     )
 
 
+def _with_data(parts: Split, data: PatchFile, patch_px: int) -> Split:
+    """The parts without regions and borders that hold no data."""
+    return Split(
+        valid_regions(data, parts.training, patch_px),
+        valid_regions(data, parts.held_out, patch_px),
+    )
+
+
 def _split_one(whole: Region, patch_px: int) -> Split:
     rows = whole.y1 >= whole.x1
     extent = whole.y1 if rows else whole.x1
@@ -205,11 +213,8 @@ def train(
     ^C and SIGTERM end the run after the step in hand: the watcher is told, and KeyboardInterrupt is
     raised.
     """
-    parts, run, schedule = (
-        split(data.pairs, settings),
-        settings.budget,
-        SCHEDULES[settings.schedule],
-    )
+    parts = _with_data(split(data.pairs, settings), data, settings.patch_px)
+    run, schedule = settings.budget, SCHEDULES[settings.schedule]
     stepper = DistributedDataParallel(state.network) if place.world_size > 1 else state.network
     batches = iter(_loader(data, parts.training, settings, place, state.step))
     started = time.monotonic() - state.seconds
@@ -324,7 +329,7 @@ def held_out_losses(
     eqs. 10–15; for the absolute error, the mean of a normal distribution of that variance, √(2
     var/π).
     """
-    windows = covering_windows(held_out, settings.patch_px)
+    windows = valid_covering_windows(data, held_out, settings.patch_px)
     chosen = windows[:: -(-len(windows) // MAX_HELD_OUT_WINDOWS)]
     losses, perfect = [], []
     for window in chosen:
