@@ -20,7 +20,7 @@ from restore import fourier
 from restore.background import BLOCK_PX, blocks_of, without_background
 from restore.blank_filling import fill_blank_pixels
 from restore.blank_pixels import find_blank_pixels, union
-from restore.ctf import ctf_sign
+from restore.ctf import ctf_sign, require_plausible_defocus
 from restore.errors import UserError
 from restore.fourier import Shape
 from restore.micrograph import CTFParameters
@@ -28,6 +28,7 @@ from restore.micrograph import CTFParameters
 _NEIGHBOURS_PX = 5
 _SAMPLED = 8
 _FEWEST_VALID = 0.05
+_HIGHEST_ORDER = 6
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Recipe:
 
     ``max_resolution_A`` is the Nyquist limit of the cropped image, ``highpass_A`` the band-pass's
     other edge. ``background_order`` is the degree of the surface that is taken off,
-    ``hot_pixel_sigma`` how many local standard deviations away a pixel is replaced.
+    ``hot_pixel_sigma`` how many local standard deviations away a pixel is replaced (infinity: none
+    is). Raises UserError where a value is impossible or of another type.
     """
 
     max_resolution_A: float = 4.5
@@ -46,7 +48,22 @@ class Recipe:
     hot_pixel_sigma: float = 10.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.max_resolution_A < self.highpass_A:
+        if type(self.phase_flip) is not bool:
+            raise UserError(f"phase_flip is {self.phase_flip!r}", wanted="it must be true or false")
+        for name in ("max_resolution_A", "highpass_A", "hot_pixel_sigma", "background_order"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise UserError(f"{name} is {value!r}", wanted="it must be a number")
+        if not self.hot_pixel_sigma > 0:
+            raise UserError(
+                f"hot_pixel_sigma is {self.hot_pixel_sigma:g}", wanted="it must be more than 0"
+            )
+        if self.background_order not in range(_HIGHEST_ORDER + 1):
+            raise UserError(
+                f"background_order is {self.background_order:g}",
+                wanted=f"it must be a whole number from 0 to {_HIGHEST_ORDER}",
+            )
+        if not (0 < self.max_resolution_A < self.highpass_A < math.inf):
             raise UserError(
                 f"max_resolution is {self.max_resolution_A:g} Å",
                 wanted=f"it must be between 0 and {self.highpass_A:g} Å",
@@ -297,6 +314,7 @@ def transfer(
             wanted="phase flipping needs one",
             do="run CTF estimation, or give --dont_phaseflip",
         )
+    require_plausible_defocus(ctf)
     return band * ctf_sign(ctf, grid.shape, grid.pixel_size_yx_A, device)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from restore.errors import UserError
 from restore.evaluation.estimators.decomposition import IMAGES, PAIRS, covariance
+from restore.evaluation.estimators.half_identity import half_identity
 from restore.evaluation.estimators.spectra import RingAxis, patch_covariances, valid_patches
 from restore.evaluation.estimators.support import Support, local_support
 from restore.io.atomic import replacing
@@ -138,6 +139,7 @@ def views_of_images(
         (other,) = prepare_masked([image], pixel_size_A, micrograph.ctf, as_they_are, blank)
         _refuse_other_grid(other, half)
         found.append(other.image * (other.scale / half.scale))
+    _require_own_halves((raw[0].image, raw[1].image), (found[0], found[1]), raw[0].blank)
     return Views(
         (raw[0].image, raw[1].image),
         (found[0], found[1]),
@@ -162,6 +164,28 @@ def _blank_of(
         for new, old in zip(shape, blank.shape, strict=True)
     )
     return blank[rows.long()][:, columns.long()]
+
+
+_WRONG_HALVES = {
+    "exchanged": "each has the noise of the other raw half: are the even and the odd one exchanged",
+    "made from one image": "they have nothing of the noise in which the raw halves differ: were "
+    "both made from the same image",
+    "inverted": "their contrast is that of the raw halves turned around",
+}
+
+
+def _require_own_halves(raw: Halves, denoised: Halves, blank: Bool[Tensor, "y x"] | None) -> None:
+    """Raise UserError where the denoised halves were not made of these raw ones, one of each: no
+    number would mean what it says.
+    """
+    identity = half_identity(raw, denoised, blank)
+    reason = _WRONG_HALVES.get(identity.verdict)
+    if reason is not None:
+        raise UserError(
+            f"the denoised halves look {identity.verdict}: {reason} (correlation of the halves' "
+            f"differences {identity.difference:.2g}, of their sums {identity.total:.2g})",
+            wanted="an evaluation needs each half denoised by itself, dark where the raw one is",
+        )
 
 
 def _refuse_other_grid(denoised: Prepared, raw: Prepared) -> None:
