@@ -16,7 +16,12 @@ SHAPE = (640, 704)
 @pytest.mark.parametrize("width", [1, 2, 8, 40])
 def test_a_border_is_found_to_the_pixel(width, sides, value):
     image, blank = micrograph(SHAPE, 1), torch.zeros(SHAPE, dtype=torch.bool)
-    strips = [(slice(width),), (slice(-width, None),), (slice(None), slice(width)), (slice(None), slice(-width, None))]
+    strips = [
+        (slice(width),),
+        (slice(-width, None),),
+        (slice(None), slice(width)),
+        (slice(None), slice(-width, None)),
+    ]
     for strip in strips[:sides]:
         blank[strip] = True
     found = find_blank_pixels(torch.where(blank, value, image))
@@ -56,9 +61,7 @@ def test_counting_images_repeat_their_values_and_have_data_everywhere(electrons,
 
 @pytest.mark.parametrize("electrons", [0.3, 1.0, 20.0])
 def test_a_border_of_zeros_is_found_in_counting_images(electrons):
-    counts = torch.poisson(
-        torch.full(SHAPE, electrons), generator=torch.Generator().manual_seed(4)
-    )
+    counts = torch.poisson(torch.full(SHAPE, electrons), generator=torch.Generator().manual_seed(4))
     counts[:3] = 0
     counts[:, -20:] = 0
     found = find_blank_pixels(counts)

@@ -5,8 +5,9 @@ there are no electrons. Three signs tell such pixels:
 
 - *Equal neighbours*: runs of one value along a row or a column that are too long to be chance. How
   long that is follows from the image itself, because counting images repeat their values.
-- *No noise*: blocks of 16×16 pixels whose standard deviation is less than a tenth of the usual one:
-  fewer than 1 % of the electrons (gold and carbon let more through).
+- *No electrons*: blocks of 16×16 pixels whose standard deviation is less than a tenth of the usual
+  one, which is less than 1 % of the electrons (gold and carbon let more through), or whose mean is
+  less than 5 % of the usual one where grey values count from zero.
 - *Far-off lines* along the four sides: a row or column at the border that, as a whole, lies more
   than five standard deviations of a pixel from the rows or columns further in, and ends in a step.
 
@@ -32,14 +33,14 @@ _ALL_EQUAL = 0x0101010101010101  # eight true bools, read as one integer
 _NOISELESS = 0.1  # of the usual standard deviation
 _UPPER, _UPPER_IN_SIGMA = 0.65, 0.385  # a quantile of the normal distribution, above the median
 _DEVIATIONS_OF_BLOCKS = 6.0
+_BRIGHT, _DARK = 5.0, 0.05  # of the usual deviation; of the usual grey value
 _SOFT_EDGE_BLOCKS = 24
 _FLAT_SLOPE, _BACK_AT = 0.04, 0.02  # of the depth of the area without data
-_DEVIATIONS_OF_EDGE = 0.5
+_LEAST_STEP, _LEAST_SCATTER = 0.5, 3.0  # standard deviations of pixels, and of block means
 _AS_DEEP, _DEEP = 0.9, 3.0
 
 _WIDEST_BORDER_PX = 100
 _FAR_OFF = 5.0
-
 
 
 def find_blank_pixels(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
@@ -208,15 +209,18 @@ def _without_noise(
     spread = (deviations[full].quantile(_UPPER) - deviation) / _UPPER_IN_SIGMA
     noiseless = enough & (deviations < _NOISELESS * deviation)
     noiseless = _opened(noiseless) & (_DEVIATIONS_OF_BLOCKS * spread < deviation)
+    if usual > _BRIGHT * deviation:  # grey values count from zero: dark blocks got no electrons
+        noiseless |= enough & (means < _DARK * usual)
     if not (noiseless.any() or (blank is not None)):
         return None
     # How far each seed lies from the usual grey value; the one pixel in the middle of a block
     # stands for a block without valid pixels.
     middles = image[BLOCK_PX // 2 :: BLOCK_PX, BLOCK_PX // 2 :: BLOCK_PX]
     levels = torch.where(enough, means, middles[: means.shape[0], : means.shape[1]])
-    edges = _soft_edges(
-        levels - usual, noiseless | ~enough, enough & ~noiseless, float(deviation)
-    )
+    # Blocks differ by their noise, and by signal and ice: an edge must stand out from that.
+    scatter = 1.4826 * (means[full] - usual).abs().median()
+    least = max(_LEAST_STEP * float(deviation), _LEAST_SCATTER * float(scatter))
+    edges = _soft_edges(levels - usual, noiseless | ~enough, enough & ~noiseless, least)
     marked = noiseless | edges
     return _pixels_of(marked, (image.shape[0], image.shape[1])) if marked.any() else None
 
@@ -259,11 +263,12 @@ def _soft_edges(
     distance: Float[Tensor, "rows columns"],
     seeds: Bool[Tensor, "rows columns"],
     with_data: Bool[Tensor, "rows columns"],
-    deviation: float,
+    least: float,
 ) -> Bool[Tensor, "rows columns"]:
     """The blocks on the slope between seeds and the image, up to 24 blocks away.
 
-    ``distance`` is that of each block's mean from the usual grey value. A block is on the slope when
+    ``distance`` is that of each block's mean from the usual grey value, ``least`` what is more than
+    noise and signal. A block is on the slope when
     it lies on the seeds' side of that value, and means change around it (on a plateau, such as gold
     beside a border, they do not), or when it is as far off as the seeds themselves.
     """
@@ -276,10 +281,9 @@ def _soft_edges(
         depth = torch.where(seeds, side * distance, 0).clamp(min=0)
         for _ in range(_SOFT_EDGE_BLOCKS):
             depth_around = _largest_around(depth)
-            least = _DEVIATIONS_OF_EDGE * deviation
-            front = with_data & (depth == 0) & (depth_around > 0)
+            front = with_data & (depth == 0) & (depth_around > _DEEP * least)
             front &= side * distance > (_BACK_AT * depth_around).clamp(min=least)
-            as_deep = side * distance > (_AS_DEEP * depth_around).clamp(min=_DEEP * deviation)
+            as_deep = side * distance > _AS_DEEP * depth_around
             front &= as_deep | (slope > (_FLAT_SLOPE * depth_around).clamp(min=least))
             if not front.any():
                 break
@@ -293,9 +297,7 @@ def _largest_around(values: Float[Tensor, "rows columns"]) -> Float[Tensor, "row
     return max_pool2d(values[None, None], 3, stride=1, padding=1)[0, 0]
 
 
-def _pixels_of(
-    blocks: Bool[Tensor, "rows columns"], shape: tuple[int, int]
-) -> Bool[Tensor, "y x"]:
+def _pixels_of(blocks: Bool[Tensor, "rows columns"], shape: tuple[int, int]) -> Bool[Tensor, "y x"]:
     """The pixels of marked blocks; an incomplete last row or column goes with its neighbour."""
     index = [
         (torch.arange(side, device=blocks.device) // BLOCK_PX).clamp(max=count - 1)

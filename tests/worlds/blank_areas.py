@@ -36,17 +36,17 @@ def _third(value):
     return mask
 
 
-def _circle(softness_px, rest=0.0):
-    """The edge of the beam at 0.6 of the longer side: dark beyond it."""
+def _circle(softness_px, rest=0.0, share=0.5):
+    """The edge of the beam at a share of the longer side from the middle: dark beyond it."""
 
     def mask(image):
         distance = radius(image.shape)
-        edge = 0.6 * max(image.shape)
+        edge = share * max(image.shape)
         if not softness_px:
             light = (distance < edge).float()
             return image * (rest + light * (1 - rest)), distance >= edge, distance >= edge - 24
         light = torch.sigmoid((edge - distance) / softness_px)
-        dark, ice = distance > edge - 2 * softness_px, distance > edge - 6 * softness_px - 24
+        dark, ice = distance > edge - softness_px, distance > edge - 6 * softness_px - 24
         return image * light, dark, ice
 
     return mask
@@ -64,6 +64,7 @@ AREAS = {
     "a hard edge of the beam": _circle(0),
     "a hard edge of the beam and some light beyond it": _circle(0, rest=0.003),
     "a soft edge of the beam": _circle(15),
+    "a soft edge of the beam in the corners": _circle(15, share=0.57),
     "a block": _block,
 }
 """Functions of an image: the image with the area, the mask of what surely holds no data, and that of

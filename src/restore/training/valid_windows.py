@@ -95,9 +95,7 @@ def _valid_corners(
     return inside == 0
 
 
-def _bounds(
-    region: Region, corners: Bool[NDArray[Any], "rows columns"], patch_px: int
-) -> Region:
+def _bounds(region: Region, corners: Bool[NDArray[Any], "rows columns"], patch_px: int) -> Region:
     """The smallest rectangle that holds every valid window."""
     rows, columns = (np.flatnonzero(corners.any(axis=axis)) for axis in (1, 0))
     return replace(

@@ -111,9 +111,7 @@ def patch_covariances(
     return table.cpu()
 
 
-def valid_patches(
-    blank: Bool[Tensor, "y x"], patch_px: int
-) -> Bool[Tensor, "rows columns"]:
+def valid_patches(blank: Bool[Tensor, "y x"], patch_px: int) -> Bool[Tensor, "rows columns"]:
     """Which of the patches of `patch_covariances` hold no blank pixel, on the CPU."""
     tops, lefts = (_starts(extent, patch_px) for extent in blank.shape)
     blank = blank.cpu()
