@@ -16,8 +16,17 @@ SOURCE = Path(restore.__file__).parent
 
 FLOORS = (
     ("errors", "version"),
-    ("records", "settings", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
-    ("quantities", "provenance", "ctf", "io", "runtime", "maps"),
+    (
+        "records",
+        "settings",
+        "micrograph",
+        "atoms",
+        "symmetry",
+        "fourier",
+        "thumbnails",
+        "background",
+    ),
+    ("quantities", "provenance", "ctf", "io", "runtime", "maps", "blank_pixels", "blank_filling"),
     ("preprocessing", "movies", "simulation", "evaluation.records"),
     ("report",),
     ("model", "postprocessing"),
