@@ -18,7 +18,7 @@ FLOORS = (
     ("records", "settings", "version", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
     ("quantities", "provenance", "ctf", "io", "runtime", "maps"),
     ("preprocessing", "movies", "simulation", "evaluation.records", "structure.records"),
-    ("report",),
+    ("report", "tables"),
     ("model", "particles"),
     ("training", "denoising", "evaluation"),
     ("inspection", "structure"),

@@ -30,8 +30,8 @@ from restore.maps.guinier import (
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.guinier_figure import amplitude_figure
-from restore.report.guinier_file import amplitudes_star
 from restore.runtime.memory import keep_heap
+from restore.tables.guinier import amplitudes_star
 
 log = logging.getLogger(__name__)
 

@@ -28,8 +28,8 @@ from restore.maps.fsc import FSC, FSCSettings, Voxel, half_map_fsc
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.fsc_figure import fsc_figure
-from restore.report.fsc_file import fsc_star
 from restore.runtime.memory import keep_heap
+from restore.tables.fsc import fsc_star
 
 log = logging.getLogger(__name__)
 

@@ -35,9 +35,9 @@ from restore.particles.reconstruction.reslog import Growth, resolutions_per_A, w
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.reslog_figure import reslog_figure
-from restore.report.reslog_file import reslog_star
 from restore.runtime.memory import keep_heap
 from restore.structure.volumes import box_mask
+from restore.tables.reslog import reslog_star
 
 log = logging.getLogger(__name__)
 

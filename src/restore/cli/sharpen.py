@@ -33,10 +33,10 @@ from restore.maps.guinier import GuinierSettings, TooFewShellsError
 from restore.maps.sharpening import Sharpening, SharpenSettings, UnresolvedError, sharpen
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
-from restore.report.fsc_file import fsc_star
 from restore.report.guinier_figure import sharpening_figure
-from restore.report.guinier_file import with_sharpening
 from restore.runtime.memory import keep_heap
+from restore.tables.fsc import fsc_star
+from restore.tables.guinier import with_sharpening
 from restore.version import __version__
 
 log = logging.getLogger(__name__)

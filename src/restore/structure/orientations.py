@@ -8,11 +8,13 @@ from typing import Any
 
 from restore.io.particles import Particles, match, read_particles
 from restore.particles.angles import angular_distances, summary
+from restore.records import decoded
 from restore.report.figures import save_png
 from restore.report.histograms import histogram
 from restore.structure.combinations import Cast
+from restore.structure.records import Angles
 from restore.structure.settings import StructureInputs, StructureSettings
-from restore.structure.stages import Stage, Stages
+from restore.structure.stages import REDO, Stage, Stages
 from restore.symmetry import point_group
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,7 @@ _TITLES = {
 
 def orientations(
     found: Cast, inputs: StructureInputs, settings: StructureSettings, folder: Path, stages: Stages
-) -> list[dict[str, Any]]:
+) -> tuple[Angles, ...]:
     """The statistics of each comparison, and its histogram in the folder, by its name there."""
     files = [
         path
@@ -55,7 +57,9 @@ def orientations(
         return {"angles": cards}
 
     made_with = [settings.sym, settings.tolerance_px, len(found)]
-    return stages.run(Stage("angles", made_with, files, list(pictures.values())), work)["angles"]
+    stage = Stage("angles", made_with, files, list(pictures.values()))
+    kept = stages.run(stage, work).get("angles")
+    return decoded(tuple[Angles, ...], kept, stages.path_of(stage), "stage", REDO)
 
 
 def _names(found: Cast, inputs: StructureInputs) -> list[str]:
