@@ -11,10 +11,9 @@ from pathlib import Path
 
 import torch
 
-from restore.errors import UserError
 from restore.io.atomic import write_text
 from restore.maps.fsc import ShellAxis
-from restore.maps.guinier import Falloff, TooFewShellsError, on_one_scale
+from restore.maps.guinier import AmplitudeSpectrum, TooFewShellsError, on_one_scale
 from restore.provenance import provenance
 from restore.quantities import rounded_values
 from restore.records import record_text
@@ -70,7 +69,7 @@ def compare_structures(
     UserError
         An input is missing or does not fit.
     """
-    _refuse_unknown_group(settings.sym)
+    group = point_group(settings.sym)  # an unknown one is refused before any work
     stages = Stages(folder, overwrite)
     cast = gather(inputs, settings, folder, stages, bars)
     doubts = list(warnings_of_particles(cast))
@@ -90,8 +89,7 @@ def compare_structures(
         log.warning("%s", doubt)
     pictures = draw(files, against, residues, settings, (stages, folder))
     kept = 1.0 if against.mask is None else float(against.mask.double().mean())
-    order = len(point_group(settings.sym))
-    samples = independent_samples(axis.shape[0], against.voxel_A, order, kept)
+    samples = independent_samples(axis.shape[0], against.voxel_A, len(group), kept)
     structure = Structure(
         provenance=provenance(settings, vars(inputs)),
         particles=ParticleSet(len(cast), cast.way),
@@ -114,13 +112,6 @@ def compare_structures(
     write_text(folder / FILE_NAME, record_text(structure, FILE))
     write_text(folder / PAGE_NAME, structure_page(structure, folder))
     return structure
-
-
-def _refuse_unknown_group(name: str) -> None:
-    try:
-        point_group(name)
-    except ValueError as error:
-        raise UserError(str(error), where="--sym", do="give one of these") from None
 
 
 def _axis(cast: Cast) -> ShellAxis:
@@ -151,19 +142,20 @@ def _on_one_scale(
     Images that were cut alike have one scale; others are brought to it where their coarse shells
     allow.
     """
-    falloffs = {
-        name: Falloff(axis.frequency_per_A, _amplitudes(each)) for name, each in maps.items()
+    spectra = {
+        name: AmplitudeSpectrum(axis.frequency_per_A, _amplitudes(each))
+        for name, each in maps.items()
     }
-    first = falloffs["raw_by_raw"]
+    first = spectra["raw_by_raw"]
     scaled: dict[str, Reconstruction] = {}
     for name, each in maps.items():
-        falloff = falloffs[name]
+        spectrum = spectra[name]
         if not cut_alike and name != "raw_by_raw":
             try:
-                falloff = on_one_scale(falloff, first)
+                spectrum = on_one_scale(spectrum, first)
             except TooFewShellsError as error:
                 log.warning("the amplitudes of %s keep their own scale: there are %s", name, error)
-        amplitude = (falloff.amplitude / first.amplitude[1])[1:]
+        amplitude = (spectrum.amplitude / first.amplitude[1])[1:]
         scaled[name] = replace(each, amplitude=(None, *rounded_values(amplitude.tolist())))
     return scaled
 
@@ -194,7 +186,7 @@ def _reslog(
     """
     own = "denoised_by_denoised" if "denoised" in cast.refinements else "denoised_by_raw"
     chosen = [each for each in cast.combinations if each.name in ("raw_by_raw", own)]
-    return reslog(chosen, settings, folder, run)
+    return reslog(chosen, settings, folder, *run)
 
 
 def _commands(
