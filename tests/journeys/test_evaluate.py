@@ -97,7 +97,7 @@ def here(project, tmp_path, monkeypatch):
     """A copy of the project, older than everything new, as working directory."""
     monkeypatch.chdir(shutil.copytree(project, tmp_path / "here"))
     monkeypatch.setattr(
-        "restore.cli.evaluate.save_png", lambda figure, path: None
+        "restore.face.evaluation.save_png", lambda figure, path: None
     )  # half a second; the project has them
     yield tmp_path / "here"
 

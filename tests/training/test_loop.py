@@ -214,7 +214,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice(make_patches):
     state = fresh_state(TINY, CPU)
     with torch.no_grad():
         state.network.first.bias.fill_(float("nan"))
-    with pytest.raises(UserError, match=r"no longer a number\. Give a lower --learning_rate"):
+    with pytest.raises(UserError, match=r"no longer a number\. Give a lower `learning_rate`"):
         run(make_patches(), TINY, state=state)
 
 

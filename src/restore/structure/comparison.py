@@ -19,14 +19,14 @@ from restore.quantities import rounded_values
 from restore.records import record_text
 from restore.report.structure_page import structure_page
 from restore.report.structure_words import CAUTION, summary, warnings
-from restore.structure.combinations import Cast
+from restore.structure.combinations import ComparisonSet
 from restore.structure.evidence import differences, independent_samples
-from restore.structure.inputs import Bars, gather
+from restore.structure.inputs import Bars, read_comparison_set
 from restore.structure.orientations import orientations
 from restore.structure.pictures import draw, residues_of
 from restore.structure.reconstructions import (
     MapFiles,
-    Yardsticks,
+    References,
     measure,
     measure_bias,
     reconstruct,
@@ -71,19 +71,21 @@ def compare_structures(
     """
     group = point_group(settings.sym)  # an unknown one is refused before any work
     stages = Stages(folder, overwrite)
-    cast = gather(inputs, settings, folder, stages, bars)
-    doubts = list(warnings_of_particles(cast))
-    against = _yardsticks(inputs, cast)
+    particles = read_comparison_set(inputs, settings, folder, stages, bars)
+    doubts = list(warnings_of_particles(particles))
+    against = _references(inputs, particles)
     residues = residues_of(inputs, settings)
     files = {
-        each.name: reconstruct(each, settings, folder, stages, bars) for each in cast.combinations
+        each.name: reconstruct(each, settings, folder, stages, bars)
+        for each in particles.combinations
     }
     maps = {
-        each.name: measure(each, files, against, settings, stages) for each in cast.combinations
+        each.name: measure(each, files, against, settings, stages)
+        for each in particles.combinations
     }
-    axis = _axis(cast)
+    axis = _axis(particles)
     maps = _on_one_scale(maps, axis, cut_alike=inputs.denoised_micrographs is not None)
-    angles = orientations(cast, inputs, settings, folder, stages)
+    angles = orientations(particles, inputs, settings, folder, stages)
     doubts += warnings(angles, maps["raw_by_raw"])
     for doubt in doubts:
         log.warning("%s", doubt)
@@ -92,14 +94,14 @@ def compare_structures(
     samples = independent_samples(axis.shape[0], against.voxel_A, len(group), kept)
     structure = Structure(
         provenance=provenance(settings, vars(inputs)),
-        particles=ParticleSet(len(cast), cast.way),
+        particles=ParticleSet(len(particles), particles.way),
         symmetry=settings.sym.upper(),
         box_px=axis.shape[0],
         pixel_size_A=against.voxel_A,
         frequency_per_A=tuple(round(each, 8) for each in axis.frequency_per_A.tolist()),
         reconstructions=maps,
         bias=_biases(files, against, settings.sym, stages),
-        reslog=_reslog(cast, settings, folder, (stages, bars)),
+        reslog=_reslog(particles, settings, folder, (stages, bars)),
         angles=angles,
         views=pictures.views,
         regions=pictures.regions,
@@ -114,18 +116,18 @@ def compare_structures(
     return structure
 
 
-def _axis(cast: Cast) -> ShellAxis:
-    side, voxel_A = cast.images["raw"].box_px, cast.images["raw"].pixel_size_A
+def _axis(particles: ComparisonSet) -> ShellAxis:
+    side, voxel_A = particles.images["raw"].box_px, particles.images["raw"].pixel_size_A
     return ShellAxis((side, side, side), (voxel_A, voxel_A, voxel_A))
 
 
-def _yardsticks(inputs: StructureInputs, cast: Cast) -> Yardsticks:
+def _references(inputs: StructureInputs, particles: ComparisonSet) -> References:
     """Mask, model and truth on the grid of the maps; whatever does not fit is refused before
     anything is reconstructed.
     """
-    images = cast.images["raw"]
+    images = particles.images["raw"]
     side, voxel_A = images.box_px, images.pixel_size_A
-    return Yardsticks(
+    return References(
         voxel_A,
         box_mask(inputs.mask, side),
         model_density(inputs.model, side, voxel_A) if inputs.model else None,
@@ -166,7 +168,7 @@ def _amplitudes(reconstruction: Reconstruction) -> torch.Tensor:
 
 
 def _biases(
-    files: Mapping[str, MapFiles], against: Yardsticks, sym: str, stages: Stages
+    files: Mapping[str, MapFiles], against: References, sym: str, stages: Stages
 ) -> dict[str, Bias]:
     """The bias that the denoised halves share, for each refinement's orientations."""
     found: dict[str, Bias] = {}
@@ -179,13 +181,13 @@ def _biases(
 
 
 def _reslog(
-    cast: Cast, settings: StructureSettings, folder: Path, run: tuple[Stages, Bars]
+    particles: ComparisonSet, settings: StructureSettings, folder: Path, run: tuple[Stages, Bars]
 ) -> dict[str, ResLog]:
     """ResLog of raw images by their own orientations, and of denoised images by theirs, or else by
     the raw ones'.
     """
-    own = "denoised_by_denoised" if "denoised" in cast.refinements else "denoised_by_raw"
-    chosen = [each for each in cast.combinations if each.name in ("raw_by_raw", own)]
+    own = "denoised_by_denoised" if "denoised" in particles.refinements else "denoised_by_raw"
+    chosen = [each for each in particles.combinations if each.name in ("raw_by_raw", own)]
     return reslog(chosen, settings, folder, *run)
 
 

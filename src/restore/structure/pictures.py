@@ -1,4 +1,6 @@
-"""The maps as surfaces, from the side and from the top, and residues of the model in their density."""
+"""The maps as surfaces, from the side and from the top, and residues of the model in their
+density.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -13,7 +15,7 @@ from restore.records import decoded
 from restore.report.panels import save_picture
 from restore.report.surface import BLUE, RED
 from restore.report.views import Shown, views_picture
-from restore.structure.reconstructions import MapFiles, Yardsticks
+from restore.structure.reconstructions import MapFiles, References
 from restore.structure.records import Picture
 from restore.structure.settings import StructureInputs, StructureSettings
 from restore.structure.stages import REDO, Stage, Stages
@@ -38,7 +40,7 @@ class Pictures:
 
 def draw(
     files: Mapping[str, MapFiles],
-    against: Yardsticks,
+    against: References,
     residues: Sequence[Residues],
     settings: StructureSettings,
     run: tuple[Stages, Path],
@@ -95,7 +97,7 @@ def _chosen(files: Mapping[str, MapFiles]) -> list[str]:
 
 
 def _shown(
-    chosen: Mapping[str, MapFiles], against: Yardsticks, mass_kDa: float | None
+    chosen: Mapping[str, MapFiles], against: References, mass_kDa: float | None
 ) -> list[Shown]:
     """The maps with their surfaces; the sharpened ones only where all have been sharpened; nothing
     where a map has none.
@@ -112,7 +114,7 @@ def _shown(
     return [Shown(_TITLES[name], surfaces, colour=colour) for name, colour, surfaces in columns]
 
 
-def _surfaces(paths: Sequence[Path], against: Yardsticks, mass_kDa: float | None) -> list[Contour]:
+def _surfaces(paths: Sequence[Path], against: References, mass_kDa: float | None) -> list[Contour]:
     """Each map's surface under the mask; all enclose the volume that the first one's encloses."""
     maps = [read_volume(path) for path in paths]
     masked = [each if against.mask is None else each * against.mask for each in maps]

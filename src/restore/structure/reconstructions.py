@@ -1,4 +1,4 @@
-"""The half maps of each combination, and what is measured of them: one stage for each."""
+"""The half maps of each combination, and what is measured of them, each in one stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ from restore.version import __version__
 
 @dataclass(frozen=True)
 class MapFiles:
-    """What a combination leaves in the result's folder."""
+    """The files of one combination in the result's folder."""
 
     particles: Path
     half1: Path
@@ -63,8 +63,8 @@ class MapFiles:
 
 
 @dataclass(frozen=True)
-class Yardsticks:
-    """What maps are compared with, on their grid, and the files that these came from."""
+class References:
+    """What maps are compared with, on their grid, and the files it was read from."""
 
     voxel_A: float
     mask: Float[Tensor, "z y x"] | None
@@ -79,7 +79,7 @@ class Yardsticks:
 
 
 def map_files(folder: Path, combination: Combination) -> MapFiles:
-    """Where the results of a combination lie."""
+    """The paths of the results of a combination."""
     stem, maps = combination.name, folder / "maps"
     return MapFiles(
         particles=folder / "particles" / f"{stem}.star",
@@ -93,7 +93,7 @@ def map_files(folder: Path, combination: Combination) -> MapFiles:
 
 
 def making(settings: StructureSettings) -> ReconstructionSettings:
-    """How maps are made, whatever the combination."""
+    """The reconstruction settings, the same for all combinations."""
     return ReconstructionSettings(
         settings.sym, settings.ctf, engine=settings.engine, seed=settings.seed
     )
@@ -118,16 +118,16 @@ def reconstruct(
         write_star(files.particles, star)
         with bars(len(images), "images", f"reconstructing {combination.name}") as bar:
             halves = half_maps(images, how, bar.to)
-        made = f"{combination.images} images, orientations refined on {combination.orientations}"
-        label = f"restore {__version__} {made}"[:80]
+        origin = f"{combination.images} images, orientations refined on {combination.orientations}"
+        label = f"restore {__version__} {origin}"[:80]
         labels = (
-            denoised_label(f"particles: {made}") if combination.images == "denoised" else label,
+            denoised_label(f"particles: {origin}") if combination.images == "denoised" else label,
         )
         for path, volume in zip(
             (*files.halves, files.mean), (halves.first, halves.second, halves.mean), strict=True
         ):
             write_map(path, volume.numpy(), halves.voxel_size_A, labels=labels)
-        record = provenance(how, {"particles": files.particles, "images": made})
+        record = provenance(how, {"particles": files.particles, "images": origin})
         write_text(files.mean.with_suffix(".settings.json"), as_json(record) + "\n")
         return {"counts": list(halves.counts), "engine": halves.engine}
 
@@ -142,19 +142,19 @@ def reconstruct(
 
 def measure(
     combination: Combination,
-    made: Mapping[str, MapFiles],
-    against: Yardsticks,
+    map_files_of: Mapping[str, MapFiles],
+    against: References,
     settings: StructureSettings,
     stages: Stages,
 ) -> Reconstruction:
-    """All that is known of one map, without its amplitudes to be drawn; the sharpened map, the FSC and its figure
-    are written.
+    """Everything measured of one map (its amplitudes to be drawn excepted); the sharpened map, the
+    FSC and its figure are written.
 
-    Correlations under a mask are those of maps with the amplitudes of the raw one that has the same
-    orientations: the mask would mix the shells of a map whose amplitudes fall as steeply as a
-    denoised one's (:func:`restore.maps.fsc_inflation.with_spectrum_of`).
+    Correlations under a mask are those of maps with the amplitudes of the raw map of the same
+    orientations: the mask would mix the shells of a denoised map, whose amplitudes decay steeply
+    (:func:`restore.maps.fsc_inflation.with_spectrum_of`).
     """
-    files, raw = made[combination.name], made[f"raw_by_{combination.orientations}"]
+    files, raw = map_files_of[combination.name], map_files_of[f"raw_by_{combination.orientations}"]
 
     def work() -> Mapping[str, Any]:
         halves = torch.stack([read_volume(path) for path in files.halves])
@@ -171,7 +171,7 @@ def measure(
         weight = 1 if against.mask is None else against.mask
         fit = sharpening.fit if sharpening else None
         outputs = [files.fsc, files.figure, *([files.sharpened] if sharpening else [])]
-        correlations = _references(halves.mean(dim=0), against)
+        correlations = _correlations(halves.mean(dim=0), against)
         result = MapResult(
             fsc=half_map_correlation(fsc),
             reference=values(fsc_weight(fsc.best)),
@@ -216,7 +216,7 @@ def measure(
 
 
 def measure_bias(
-    raw: MapFiles, denoised: MapFiles, against: Yardsticks, sym: str, stages: Stages
+    raw: MapFiles, denoised: MapFiles, against: References, sym: str, stages: Stages
 ) -> Bias:
     """How much of the denoised half maps' agreement the raw ones of the same orientations support."""
 
@@ -233,7 +233,7 @@ def measure_bias(
     return decoded(Bias, stages.run(stage, work), stages.path_of(stage), "stage", REDO)
 
 
-def _references(mean: Float[Tensor, "z y x"], against: Yardsticks) -> dict[str, Correlation]:
+def _correlations(mean: Float[Tensor, "z y x"], against: References) -> dict[str, Correlation]:
     """The map's correlations with the model and with the truth, where there are any."""
     correlations: dict[str, Correlation] = {}
     for name, other in (("model", against.model), ("truth", against.truth)):
@@ -244,11 +244,9 @@ def _references(mean: Float[Tensor, "z y x"], against: Yardsticks) -> dict[str, 
 
 
 def _sharpened(
-    mean: Float[Tensor, "z y x"], fsc: FSC, against: Yardsticks, settings: StructureSettings
+    mean: Float[Tensor, "z y x"], fsc: FSC, against: References, settings: StructureSettings
 ) -> Sharpening | None:
-    """The map sharpened; None where the halves do not agree, or the amplitudes of too few shells
-    are known.
-    """
+    """The sharpened map; None where the halves do not agree, or too few shells have amplitudes."""
     try:
         return sharpen(
             mean,
@@ -262,7 +260,7 @@ def _sharpened(
 
 
 def _write(
-    files: MapFiles, fsc: FSC, sharpening: Sharpening | None, against: Yardsticks, name: str
+    files: MapFiles, fsc: FSC, sharpening: Sharpening | None, against: References, name: str
 ) -> None:
     write_star(files.fsc, fsc_star(fsc, str(files.half1), str(files.half2)))
     save_png(fsc_figure(fsc, name), files.figure)

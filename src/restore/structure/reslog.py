@@ -40,19 +40,19 @@ def reslog(
     stages: Stages,
     bars: Bars,
 ) -> dict[str, ResLog]:
-    """The points and lines of each combination, by its name; nothing where there are too few
-    particles, or none is wanted.
+    """The points and lines of each combination, by its name; empty where there are too few
+    particles, or no plot is wanted.
     """
     count = len(combinations[0].particles)
     if not settings.reslog_sizes or count < _LEAST_PARTICLES:
         return {}
     subsets = ResLogSettings(settings.reslog_sizes, None, settings.reslog_repeats, settings.seed)
     curves: dict[str, ResLogCurve] = {}
-    for each in combinations:
-        source = _source(each, settings)
-        curves[each.name] = _curve(each.name, source, subsets, stages, bars)
+    for combination in combinations:
+        source = _source(combination, settings)
+        curves[combination.name] = _curve(combination.name, source, subsets, stages, bars)
     fitted = {name: FittedReslog(curve, fit_reslog(curve)) for name, curve in curves.items()}
-    named = {LABELS[name]: each for name, each in fitted.items()}
+    named = {LABELS[name]: fitted_curve for name, fitted_curve in fitted.items()}
     save_png(
         reslog_figure(named, f"{count} particles, symmetry {settings.sym.upper()}"),
         folder / "reslog.png",
@@ -61,8 +61,8 @@ def reslog(
 
 
 def _source(combination: Combination, settings: StructureSettings) -> ResLogSource:
-    """The sums of a combination. No mask: it would mix the shells of denoised maps, whose
-    amplitudes fall steeply.
+    """The images of a combination, compared without a mask: it would mix the shells of denoised
+    maps, whose amplitudes decay steeply.
     """
     images = combination.particles
     return ResLogSource(images, half_sets(images.particles, settings.seed), making(settings))
@@ -81,10 +81,10 @@ def _curve(
 
     def compute() -> Mapping[str, Any]:
         with bars(work(subsets.repeats, sizes), "images", f"ResLog of {name}") as bar:
-            found = resolutions_per_A(source, orders, sizes, bar.to)
+            per_A = resolutions_per_A(source, orders, sizes, bar.to)
         return {
             "frequency_per_A": [
-                [None if math.isinf(each) else each for each in row] for row in found.tolist()
+                [None if math.isinf(value) else value for value in row] for row in per_A.tolist()
             ]
         }
 
@@ -92,7 +92,7 @@ def _curve(
     made_with = [source.settings, subsets, sizes, particles.rotations.as_quat().tolist()]
     inputs = [*dict.fromkeys(source.images.paths)]
     rows = stages.run(Stage(f"reslog_{name}", made_with, inputs, []), compute)["frequency_per_A"]
-    frequency = np.array([[math.inf if each is None else each for each in row] for row in rows])
+    frequency = np.array([[math.inf if value is None else value for value in row] for row in rows])
     return ResLogCurve(np.array(sizes), frequency, 0.5 / source.images.pixel_size_A)
 
 

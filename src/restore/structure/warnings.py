@@ -3,20 +3,20 @@
 from collections.abc import Iterator
 
 from restore.io.denoised_mark import shows_denoised
-from restore.structure.combinations import Cast
+from restore.structure.combinations import ComparisonSet
 
 _ON = {"raw": "raw images", "denoised": "denoised images"}
 
 
-def warnings_of_particles(cast: Cast) -> Iterator[str]:
+def warnings_of_particles(particles: ComparisonSet) -> Iterator[str]:
     """What is doubtful in the particles, before anything is reconstructed."""
-    if shows_denoised(cast.images["raw"]):
-        source = cast.images["raw"].particles.source
+    if shows_denoised(particles.images["raw"]):
+        source = particles.images["raw"].particles.source
         yield (
             f"The images of {source} were denoised by restore, as their labels say: they "
             "are not raw."
         )
-    for which, refinement in cast.refinements.items():
+    for which, refinement in particles.refinements.items():
         if refinement.half_sets is None:
             yield (
                 f"The refinement on {_ON[which]} has no half sets, so they were drawn at random. If "
