@@ -1,7 +1,7 @@
-"""The one road from a raw image to what the network sees, and back; training, denoising and
-evaluation all take it.
+"""The one pipeline from a raw image to what the network sees, and back; training, denoising and
+evaluation all use it.
 
-Hot pixels out, smooth background off, Fourier crop, band-pass, phase flip, zero mean and unit
+Pixels without data filled, hot pixels out, smooth background off, Fourier crop, band-pass, phase flip, zero mean and unit
 standard deviation (Palovcak 2020, S2.1). What training and use must agree on is the `Recipe`, which
 travels in patch and model files.
 """
@@ -195,36 +195,39 @@ def prepare_masked(
         (images[0].shape[0], images[0].shape[1]), pixel_size_A, recipe.max_resolution_A
     )
     passed = transfer(grid, ctf, recipe, images[0].device)
+    way = _Way(grid, passed, recipe)
     if blank is None:
-        return [_prepared(image, grid, passed, recipe) for image in images]
-    return [
-        _prepared_around(image, blank, grid, passed, recipe, seed)
-        for seed, image in enumerate(images)
-    ]
+        return [_prepared(image, way) for image in images]
+    return [_prepared_around(image, blank, way, seed) for seed, image in enumerate(images)]
 
 
-def _prepared(
-    image: Float[Tensor, "full_y full_x"], grid: Grid, passed: Float[Tensor, "y kx"], recipe: Recipe
-) -> Prepared:
-    clean, hot_pixels = replace_hot_pixels(image, recipe.hot_pixel_sigma)
-    band = _band_of(clean, grid, passed, recipe)
+@dataclass(frozen=True)
+class _Way:
+    """What all images of one exposure share: the grid, what passes of a spectrum, the recipe."""
+
+    grid: Grid
+    passed: Float[Tensor, "y kx"]
+    recipe: Recipe
+
+
+def _prepared(image: Float[Tensor, "full_y full_x"], way: _Way) -> Prepared:
+    clean, hot_pixels = replace_hot_pixels(image, way.recipe.hot_pixel_sigma)
+    band = _band_of(clean, way)
     scale = band.std()
     _require_contrast(scale)
-    return Prepared(band / scale, grid, float(scale), float(clean.mean()), hot_pixels)
+    return Prepared(band / scale, way.grid, float(scale), float(clean.mean()), hot_pixels)
 
 
 def _prepared_around(
     image: Float[Tensor, "full_y full_x"],
     blank: Bool[Tensor, "full_y full_x"],
-    grid: Grid,
-    passed: Float[Tensor, "y kx"],
-    recipe: Recipe,
+    way: _Way,
     seed: int,
 ) -> Prepared:
     """`_prepared` for an image with pixels without data, which are filled and do not count."""
-    clean, hot_pixels = completed(image, blank, recipe, seed)
-    band = _band_of(clean, grid, passed, recipe)
-    blank_on_grid = _on_grid(blank, grid.shape)
+    clean, hot_pixels = completed(image, blank, way.recipe, seed)
+    band = _band_of(clean, way)
+    blank_on_grid = _on_grid(blank, way.grid.shape)
     values = band[~blank_on_grid]
     if not values.numel():
         _require_contrast(torch.zeros(()))
@@ -236,7 +239,7 @@ def _prepared_around(
     mean = (float(clean.mean()) * pixels - filled) / (pixels - blank_pixels)
     return Prepared(
         (band - values.mean()) / scale,
-        grid,
+        way.grid,
         float(scale),
         mean,
         hot_pixels,
@@ -262,12 +265,11 @@ def completed(
     return fill_blank_pixels(clean, blank, recipe.background_order, seed), hot_pixels
 
 
-def _band_of(
-    clean: Float[Tensor, "full_y full_x"], grid: Grid, passed: Float[Tensor, "y kx"], recipe: Recipe
-) -> Float[Tensor, "y x"]:
+def _band_of(clean: Float[Tensor, "full_y full_x"], way: _Way) -> Float[Tensor, "y x"]:
     """What passes of an image, on the cropped grid."""
-    flat = without_background(clean, recipe.background_order)
-    return fourier.image_of(fourier.cropped_spectrum_of(flat, grid.shape) * passed, grid.shape)
+    flat = without_background(clean, way.recipe.background_order)
+    shape = way.grid.shape
+    return fourier.image_of(fourier.cropped_spectrum_of(flat, shape) * way.passed, shape)
 
 
 def _require_contrast(scale: Float[Tensor, ""]) -> None:

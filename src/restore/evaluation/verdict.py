@@ -154,6 +154,8 @@ def remarks(numbers: Numbers, facts: Mapping[str, Any]) -> list[str]:
         )
     if facts.get("hot_pixels", 0) > 1000:
         found.append(f"{facts['hot_pixels']} hot pixels were replaced.")
+    if facts.get("blank_share", 0.0) > 0.1:
+        found.append(f"{100 * facts['blank_share']:.0f} % of the area holds no data.")
     return found
 
 
