@@ -1,7 +1,8 @@
 """The one pipeline from a raw image to what the network sees, and back; training, denoising and
 evaluation all use it.
 
-Pixels without data filled, hot pixels out, smooth background off, Fourier crop, band-pass, phase flip, zero mean and unit
+Pixels without data filled, hot pixels out, smooth background off, Fourier crop, band-pass, phase
+flip, zero mean and unit
 standard deviation (Palovcak 2020, S2.1). What training and use must agree on is the `Recipe`, which
 travels in patch and model files.
 """
@@ -24,6 +25,11 @@ from restore.ctf import ctf_sign, require_plausible_defocus
 from restore.errors import UserError
 from restore.fourier import Shape
 from restore.micrograph import CTFParameters
+
+PREPARATION_VERSION = 2
+"""Grows when the same recipe makes something else of the same image; 2: pixels without data are
+filled.
+"""
 
 _NEIGHBOURS_PX = 5
 _SAMPLED = 8
