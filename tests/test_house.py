@@ -25,7 +25,7 @@ FLOORS = (
         "thumbnails",
         "background",
     ),
-    ("provenance", "ctf", "io", "runtime", "maps", "blank_pixels", "blank_filling"),
+    ("provenance", "ctf", "io", "runtime", "maps", "hot_pixels", "blank_pixels", "blank_filling"),
     ("preprocessing", "movies", "simulation", "report"),
     ("model", "particles"),
     ("training", "denoising", "evaluation"),
