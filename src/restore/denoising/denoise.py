@@ -17,6 +17,7 @@ from restore.ctf import ctf_sign
 from restore.denoising.merge import MergeBand, band_between, merge
 from restore.errors import UserError
 from restore.micrograph import Micrograph
+from restore.model.calibration import calibrated
 from restore.model.checkpoint import Model
 from restore.model.inference.engine import Engine
 from restore.model.inference.selection import engine_for
@@ -34,6 +35,7 @@ from restore.settings import setting
 log = logging.getLogger(__name__)
 
 OutputType = Literal["float32", "float16"]
+CalibrationKind = Literal["rings", "none"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class DenoisingSettings:
     )
     average_halves: bool = setting(
         False, "denoise the two halves and average them, instead of the full sum"
+    )
+    calibration: CalibrationKind = setting(
+        "rings",
+        "of the network's output, as measured on held-out micrographs: by rings, or none",
+        choices=("rings", "none"),
     )
     output_dtype: OutputType = setting(
         "float32", "of the written images", choices=("float32", "float16")
@@ -157,7 +164,7 @@ def _denoised(
     model, settings = denoiser.model, denoiser.settings
     band = merge_band(settings, model.recipe.max_resolution_A)
     full = prepared[0]
-    denoised = _network_output(denoiser, full, prepared[1:])
+    denoised = _calibrated(denoiser, _network_output(denoiser, full, prepared[1:]), full)
     spectrum, grid = restored_spectrum(denoised, full), full.grid
     flips_back = settings.flip_phases_back and model.recipe.phase_flip
     if band is None and not flips_back:
@@ -175,6 +182,18 @@ def _denoised(
     if flips_back:
         spectrum = spectrum * _full_sign(micrograph, grid, spectrum.device)
     return fourier.image_of(spectrum, grid.full_shape)
+
+
+def _calibrated(
+    denoiser: Denoiser, denoised: Float[Tensor, "y x"], full: Prepared
+) -> Float[Tensor, "y x"]:
+    """The network's output as the model's calibration has it, where there is one and it is wanted."""
+    calibration = denoiser.model.calibration
+    if calibration is None or denoiser.settings.calibration == "none":
+        return denoised
+    return calibrated(
+        calibration, calibration.full, denoised, full.image, full.grid.pixel_size_yx_A
+    )
 
 
 def _network_output(

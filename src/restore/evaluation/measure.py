@@ -22,6 +22,7 @@ from restore.evaluation.estimators.spectra import RingAxis, patch_covariances, v
 from restore.evaluation.estimators.support import Support, local_support
 from restore.io.atomic import replacing
 from restore.micrograph import Micrograph
+from restore.model.calibration import RingCalibration, calibrated
 from restore.model.inference.engine import Engine
 from restore.model.inference.tiling import apply_network
 from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
@@ -94,16 +95,28 @@ def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sa
 
 
 def views_of_model(
-    halves: Halves, micrograph: Micrograph, recipe: Recipe, engine: Engine, tile_px: int = 0
+    halves: Halves,
+    micrograph: Micrograph,
+    recipe: Recipe,
+    engine: Engine,
+    tile_px: int = 0,
+    *,
+    calibration: RingCalibration | None = None,
 ) -> Views:
-    """The halves and what a model's network makes of each, and of their difference, on the
-    network's grid and scale.
+    """The halves and what a model makes of each, and of their difference, on the network's grid and
+    scale: its network's output, calibrated where a ``calibration`` is given.
     """
     first, second = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
     nothing = (first.image - second.image) / 2**0.5
     denoised = [
         apply_network(engine, image, tile_px) for image in (first.image, second.image, nothing)
     ]
+    if calibration is not None:
+        sizes_A, curves = first.grid.pixel_size_yx_A, calibration.half
+        denoised = [
+            calibrated(calibration, curves, image, raw, sizes_A)
+            for image, raw in zip(denoised, (first.image, second.image, nothing), strict=True)
+        ]
     hot_pixels = first.hot_pixels + second.hot_pixels
     return Views(
         (first.image, second.image),

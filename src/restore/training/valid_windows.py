@@ -11,11 +11,22 @@ from numpy.typing import NDArray
 
 from restore.errors import UserError
 from restore.training.patches import PatchFile, Region, covering_windows
+from restore.training.settings import TrainingSettings
+from restore.training.split import Split, split
 
 log = logging.getLogger(__name__)
 
 FEWEST_VALID_SHARE = 0.02
 """The share of a region's windows that must be free of blank pixels, for windows to be drawn."""
+
+
+def split_with_data(data: PatchFile, settings: TrainingSettings) -> Split:
+    """The split of a patch file, without regions and borders that hold no data."""
+    parts = split(data.pairs, settings)
+    return Split(
+        valid_regions(data, parts.training, settings.patch_px),
+        valid_regions(data, parts.held_out, settings.patch_px),
+    )
 
 
 def valid_regions(data: PatchFile, regions: Sequence[Region], patch_px: int) -> list[Region]:
