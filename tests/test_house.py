@@ -26,7 +26,17 @@ FLOORS = (
         "thumbnails",
         "background",
     ),
-    ("quantities", "provenance", "ctf", "io", "runtime", "maps", "blank_pixels", "blank_filling"),
+    (
+        "quantities",
+        "provenance",
+        "ctf",
+        "io",
+        "runtime",
+        "maps",
+        "hot_pixels",
+        "blank_pixels",
+        "blank_filling",
+    ),
     ("preprocessing", "movies", "simulation", "evaluation.records", "structure.records"),
     ("report", "tables", "evaluation.estimators"),
     ("model", "postprocessing"),
@@ -93,8 +103,10 @@ def top(name):
 
 
 def floor(name):
-    """The floor of a module: its own, or its room's."""
-    return FLOOR[name] if name in FLOOR else FLOOR[top(name)]
+    """The floor of a module: its own, or that of the innermost room that has one."""
+    while name not in FLOOR:
+        name = name.rpartition(".")[0]
+    return FLOOR[name]
 
 
 INSIDE = [name for name in modules() if name not in ("__init__", "__main__")]

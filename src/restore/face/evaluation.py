@@ -23,6 +23,7 @@ from restore.evaluation.measure import (
     Sampling,
     Views,
     fitted,
+    require_own_halves,
     sampling_for,
     views_of_images,
     views_of_model,
@@ -262,6 +263,7 @@ def _views_of_others(
 ) -> Views:
     assert denoised is not None
     views = views_of_images(halves, denoised, micrograph, recipe)
+    require_own_halves(views)
     return fitted(views) if fit else views
 
 

@@ -15,7 +15,7 @@ from restore.errors import UserError
 from restore.io.atomic import replacing
 from restore.io.images.image import read_image
 from restore.micrograph import Micrograph
-from restore.preprocessing import Recipe, prepare_alike
+from restore.preprocessing import PREPARATION_VERSION, Recipe, prepare_alike
 from restore.provenance import plain
 from restore.runtime.prefetch import read_ahead
 from restore.training.patches import PatchFile, PatchWriter
@@ -101,4 +101,6 @@ def _digest(micrographs: Sequence[Micrograph], recipe: Recipe, dtype: str) -> st
         )
         for micrograph in micrographs
     ]
-    return hashlib.sha256(json.dumps(plain([recipe, dtype, each_one])).encode()).hexdigest()[:24]
+    return hashlib.sha256(
+        json.dumps(plain([PREPARATION_VERSION, recipe, dtype, each_one])).encode()
+    ).hexdigest()[:24]
