@@ -217,7 +217,7 @@ def _write(
     facts = {
         "fingerprint": job.fingerprint,
         "preview": preview,
-        "confirmed": float((support.confirmed > 0).float().mean()),
-        "refuted": float((support.refuted > 0).float().mean()),
+        "confirmed": support.share(support.confirmed),
+        "refuted": support.share(support.refuted),
     }
     save_measurement(subject.path, replace(measurement, facts=measurement.facts | facts))

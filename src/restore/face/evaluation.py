@@ -24,6 +24,7 @@ from restore.evaluation.measure import (
     Sampling,
     Views,
     fitted,
+    require_own_halves,
     sampling_for,
     views_of_images,
     views_of_model,
@@ -52,7 +53,7 @@ from restore.io.star import write_star
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import Model, load_model
 from restore.model.inference.selection import engine_for
-from restore.preprocessing import Recipe
+from restore.preprocessing import PREPARATION_VERSION, Recipe
 from restore.provenance import provenance
 from restore.records import plain, record_text
 from restore.report.figures import save_png
@@ -215,6 +216,7 @@ def _files_of_others(run: _Run, micrographs: list[Micrograph]) -> Any:
 def _made_with(run: _Run, method: Method) -> list[object]:
     """All that decides the numbers of a micrograph, beside its images."""
     return [
+        PREPARATION_VERSION,
         run.model and run.model.digest(),
         run.recipe,
         method.sampling,
@@ -268,8 +270,9 @@ def _comparison(run: _Run, place: Place) -> Callable[[Halves, Halves | None, Mic
     if run.model is None:
         return partial(_views_of_others, recipe=run.recipe, fit=run.others.fit_scale)
     engine = engine_for(run.model.network, place.device, run.settings.precision)
+    calibration = run.model.calibration if run.settings.calibration == "rings" else None
     return lambda halves, _, micrograph: views_of_model(
-        halves, micrograph, run.recipe, engine, run.settings.tile_px
+        halves, micrograph, run.recipe, engine, run.settings.tile_px, calibration=calibration
     )
 
 
@@ -278,6 +281,7 @@ def _views_of_others(
 ) -> Views:
     assert denoised is not None
     views = views_of_images(halves, denoised, micrograph, recipe)
+    require_own_halves(views)
     return fitted(views) if fit else views
 
 

@@ -17,6 +17,8 @@ from restore.version import __version__
 log = logging.getLogger(__name__)
 
 FOLDER_NAME = "stages"
+REDO = "delete it and run restore structure again"
+"""What to do about the damaged record of a stage."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Stages:
         Outputs that are not known before can be in what ``work`` gives, as "files": their names in
         the folder.
         """
-        path = self.folder / FOLDER_NAME / f"{stage.name}.json"
+        path = self.path_of(stage)
         digest = fingerprint(
             [__version__, stage.name, stage.made_with], sorted(set(stage.inputs)), self.folder
         )
@@ -60,6 +62,10 @@ class Stages:
         record = {"fingerprint": digest, "outputs": states, "found": found}
         write_text(path, as_json(record) + "\n")
         return json.loads(json.dumps(found))
+
+    def path_of(self, stage: Stage) -> Path:
+        """Where a stage's record lies."""
+        return self.folder / FOLDER_NAME / f"{stage.name}.json"
 
     def name_of(self, path: Path) -> str:
         """The name of a file in the folder; of any other, its whole path."""

@@ -14,7 +14,7 @@ from restore.io.atomic import replacing
 from restore.io.images.image import read_image
 from restore.io.lock import locked
 from restore.micrograph import Micrograph
-from restore.preprocessing import Recipe, prepare_alike
+from restore.preprocessing import PREPARATION_VERSION, Recipe, prepare_alike
 from restore.runtime.jobs import Job, fingerprint, is_current
 from restore.runtime.prefetch import read_ahead
 from restore.training.patches import PatchFile, PatchWriter
@@ -50,7 +50,7 @@ def prepare_patches(
         replacing(path) as partial,
         PatchWriter(partial, recipe, destination.dtype) as writer,
     ):
-        hot_pixels = 0
+        hot_pixels = blank_pixels = 0
         for micrograph, read in read_ahead(micrographs, _read_halves):
             halves = read.result()
             try:
@@ -59,9 +59,12 @@ def prepare_patches(
                 raise UserError(str(error).rstrip("."), where=micrograph.name) from None
             writer.add(micrograph.name, even, odd, micrograph.series)
             hot_pixels += even.hot_pixels + odd.hot_pixels
+            blank_pixels += even.blank_pixels
             progress(micrograph)
         writer.finish({**destination.provenance, "made_of": made_of})
     log.info("%s: %d pairs, %d hot pixels replaced", path, len(micrographs), hot_pixels)
+    if blank_pixels:
+        log.info("%d pixels without data (borders, masked areas) are left out", blank_pixels)
 
 
 def _read_halves(micrograph: Micrograph) -> tuple[Tensor, Tensor]:
@@ -100,4 +103,4 @@ def _digest(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe, dtype
     halves = [
         half for micrograph in micrographs for half in (micrograph.even, micrograph.odd) if half
     ]
-    return fingerprint([recipe, dtype, each_one], halves, path.parent)
+    return fingerprint([PREPARATION_VERSION, recipe, dtype, each_one], halves, path.parent)
