@@ -20,7 +20,8 @@ FLOORS = (
     ("provenance", "ctf", "io", "runtime", "maps"),
     ("preprocessing", "movies", "simulation", "report"),
     ("model", "postprocessing"),
-    ("training", "denoising", "evaluation", "particles"),
+    ("evaluation", "particles"),
+    ("training", "denoising"),
     ("inspection", "structure"),
     ("cli",),
 )
