@@ -153,7 +153,7 @@ def test_progress_comes_by_a_callback(world, monkeypatch):
     ("call", "words"),
     [
         (lambda model: restore.denoise(np.zeros((4, 64, 64)), model), r"shape \(4, 64, 64\)"),
-        (lambda model: restore.denoise(np.eye(64), model), "give `pixel_size_A`"),
+        (lambda model: restore.denoise(np.eye(64), model), "Give `pixel_size_A`"),
         (lambda model: restore.denoise(np.eye(64), model, pixel_size_A=0.0), "pixel_size_A is 0"),
         (lambda model: restore.denoise(np.eye(64), "no.safetensors"), "no such model file"),
         (lambda model: restore.train("no.star"), "no.star"),
