@@ -16,8 +16,17 @@ SOURCE = Path(restore.__file__).parent
 
 FLOORS = (
     ("errors", "version"),
-    ("records", "settings", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
-    ("quantities", "provenance", "ctf", "io", "runtime", "maps"),
+    (
+        "records",
+        "settings",
+        "micrograph",
+        "atoms",
+        "symmetry",
+        "fourier",
+        "thumbnails",
+        "background",
+    ),
+    ("quantities", "provenance", "ctf", "io", "runtime", "maps", "blank_pixels", "blank_filling"),
     ("preprocessing", "movies", "simulation", "evaluation.records"),
     ("report",),
     ("model", "postprocessing"),
@@ -172,20 +181,12 @@ NAMES_OPTIONS_STILL = {
     "io.relion.micrographs",
     "io.relion.tilt_series",
     "io.residues",
-    "maps.contour",
-    "maps.reslog",
     "movies.dose",
     "movies.exposures",
     "movies.halving",
     "movies.summing",
-    "particles.extraction.stacks",
-    "particles.extraction.windows",
-    "particles.reconstruction.halves",
-    "particles.reconstruction.reslog",
     "preprocessing",
     "structure.comparison",
-    "structure.inputs",
-    "structure.settings",
 }
 """Modules whose texts name options of the command line. This list only shrinks, to nothing."""
 

@@ -16,7 +16,7 @@ class Bar:
     no terminal.
     """
 
-    def __init__(self, total: float, unit: str, words: str) -> None:
+    def __init__(self, total: float | None, unit: str, words: str) -> None:
         quiet_s = 0.2 if sys.stderr.isatty() else 30.0
         self._bar: tqdm[Any] = tqdm(
             total=total,
@@ -57,7 +57,7 @@ class LateBar:
         self._unit, self._words = unit, words
         self._bar: Bar | None = None
 
-    def to(self, done: float, total: float, unit: str = "", words: str = "") -> None:
+    def to(self, done: float, total: float | None, unit: str = "", words: str = "") -> None:
         """So many of so many are done; ``words`` stand at the end of the bar."""
         if self._bar is None:
             self._bar = Bar(total, unit or self._unit, self._words).__enter__()

@@ -55,8 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--preset",
         choices=tuple(PRESETS),
-        help="starting values of the training options: as the device is (default), the paper's, "
-        "or quick, a smaller network for minutes on a CPU",
+        help="starting values of the training options: as the device is (default), or the paper's",
     )
     add_job_options(group)
     add_recipe_options(parser)
@@ -108,10 +107,11 @@ def _show(bar: LateBar, progress: TrainingProgress) -> None:
     """Move the bar, which counts steps, or minutes where they bound the run."""
     steps, seconds = progress.budget.steps, progress.budget.seconds
     total = steps if steps is not None else round((seconds or 0) / 6) / 10
+    shown = None if progress.budget.open_ended else total
     rate = progress.patches / max(progress.seconds, 1e-3)
     bar.to(
         round(progress.fraction * total, 1),
-        total,
+        shown,
         unit="steps" if steps is not None else "minutes",
         words=f"{rate:.3g} patches/s",
     )

@@ -59,6 +59,11 @@ class EvaluationSettings:
         "precision of the network's arithmetic; auto is bf16 where it is fast",
         choices=("auto", "float32", "bf16"),
     )
+    calibration: str = setting(
+        "rings",
+        "of the network's output, as measured on held-out micrographs: by rings, or none",
+        choices=("rings", "none"),
+    )
     tile_px: int = setting(
         0, "side of the tiles that the network takes, pixels of the cropped image (0: by itself)"
     )
@@ -69,15 +74,16 @@ class EvaluationSettings:
             "support_window": not 0 < self.support_window < math.inf,
             "confidence": not 0 < self.confidence < 1,
             "resamples": not _FEWEST_RESAMPLES <= self.resamples <= _MOST_RESAMPLES,
+            "calibration": self.calibration not in ("rings", "none"),
             "tile_px": self.tile_px < 0,
         }
         for name in (name for name, is_wrong in wrong.items() if is_wrong):
             raise UserError(f"{name} is {getattr(self, name)}", do="see restore evaluate --help")
 
     @property
-    def measuring(self) -> tuple[float, str]:
+    def measuring(self) -> tuple[float, str, str]:
         """The settings that decide what is measured; the others decide only what is made of it."""
-        return self.support_window, self.precision
+        return self.support_window, self.precision, self.calibration
 
 
 def roles(names: Sequence[str], training: Mapping[str, Any]) -> list[str]:

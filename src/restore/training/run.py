@@ -26,6 +26,7 @@ from restore.training.loop import PRESETS, TrainingSettings, fresh_state, split
 from restore.training.patches import PatchFile
 from restore.training.run_files import Journal, RunFiles
 from restore.training.schedules import Budget
+from restore.training.validation import epoch_words
 
 log = logging.getLogger(__name__)
 
@@ -321,14 +322,7 @@ class _Follower:
     def epoch(self, state: TrainingState) -> None:
         """Log the losses and save the state."""
         self._journal.epoch(state)
-        row = state.history[-1]
-        words = f"epoch {row['epoch']:.0f}: training loss {row['train_loss']:.4f}"
-        if "held_out_loss" in row:
-            words += (
-                f", held out {row['held_out_loss']:.4f} (a perfect denoiser: "
-                f"{row['perfect_loss']:.4f})"
-            )
-        log.info(words)
+        log.info(epoch_words(state.history[-1]))
 
     def interrupted(self, state: TrainingState) -> None:
         """Save the state and say how to go on."""
@@ -347,4 +341,5 @@ def _names(names: set[str]) -> str:
 def _log_best(model: Model) -> None:
     best = model.training["best"]
     if "held_out_loss" in best:
-        log.info("best epoch: %d, held-out loss %.4f", best["epoch"], best["held_out_loss"])
+        log.info("best epoch: %d, validation loss %.4f", best["epoch"], best["held_out_loss"])
+    log.info("%s", model.training["verdict"])

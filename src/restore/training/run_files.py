@@ -24,6 +24,7 @@ COLUMNS: tuple[str, ...] = (
     "train_loss",
     "held_out_loss",
     "perfect_loss",
+    "wiener_loss",
 )
 
 
