@@ -1,5 +1,6 @@
 """The tutorial notebook runs, from its first cell to its last."""
 
+import os
 import re
 
 import nbformat
@@ -25,7 +26,7 @@ def cells():
 @pytest.mark.filterwarnings("ignore")  # what Jupyter's own packages say
 def test_the_tutorial_notebook_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"), prepend=os.pathsep)
     notebook = nbformat.v4.new_notebook(cells=list(cells()))
     NotebookClient(notebook, timeout=150, kernel_name="python3").execute()
     printed = "".join(

@@ -30,7 +30,7 @@ def results(world):
     """The model and the evaluation that two lines give."""
     with chdir(world):
         star = "session/micrographs_ctf.star"
-        model = restore.train(star, QUICK, recipe=restore.Recipe(9), preset="quick")
+        model = restore.train(star, QUICK, recipe=restore.Recipe(9))
         found = restore.evaluate(star, "Models/model.safetensors")
     return model, found
 
@@ -140,7 +140,6 @@ def test_progress_comes_by_a_callback(world, monkeypatch):
     restore.train(
         patch_file="training_data.hdf",
         settings=QUICK,
-        preset="quick",
         model_prefix="watched",
         progress=seen.append,
     )

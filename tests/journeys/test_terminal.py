@@ -11,7 +11,7 @@ import restore
 from restore.cli.main import COMMANDS, main
 from restore.cli.terminal import Stream, safe_streams
 
-TRAIN = "train -t patches.hdf --steps 2 --batch_size 2 --patch_px 32 --preset quick"
+TRAIN = "train -t patches.hdf --steps 2 --batch_size 2 --patch_px 32"
 
 
 @pytest.fixture(scope="module")
