@@ -181,3 +181,16 @@ def test_an_output_takes_no_inputs_and_no_others_place(jobs, tmp_path):
     same = [Job(name, name, jobs[0].outputs, "") for name in ("a.mrc", "b.mrc")]
     with pytest.raises(UserError, match=r"a\.mrc and b\.mrc would both be written here"):
         refuse_clashes(same, [], "output for", "")
+
+
+def test_a_project_that_is_moved_whole_is_current_and_an_input_that_is_moved_is_not(tmp_path):
+    def made(root):
+        return fingerprint([], [root / "raw" / "a"], root / "out")
+
+    (tmp_path / "one" / "raw").mkdir(parents=True)
+    (tmp_path / "one/raw/a").write_text("a")
+    before = made(tmp_path / "one")
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert made(tmp_path / "two") == before
+    (tmp_path / "two/raw").rename(tmp_path / "two/raw2")
+    assert fingerprint([], [tmp_path / "two/raw2/a"], tmp_path / "two/out") != before

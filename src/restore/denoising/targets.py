@@ -72,7 +72,7 @@ def plan(
         target = _target(micrograph, Path(place), output)
         halves = (micrograph.even, micrograph.odd) if with_halves else ()
         read = [path for path in (micrograph.image, *halves) if path is not None]
-        digest = fingerprint(made_with(micrograph), read)
+        digest = fingerprint(made_with(micrograph), read, target.path.parent)
         jobs.append(Job(target, micrograph.name, (target.path,), digest))
     inputs = (
         path

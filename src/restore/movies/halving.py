@@ -99,7 +99,7 @@ def plan(
     for micrograph in micrographs:
         files = _files(micrograph, folder, full_sums)
         outputs = tuple(path for path in (files.even, files.odd, files.full) if path)
-        digest = fingerprint(made_with, (micrograph.image, *sources(micrograph)))
+        digest = fingerprint(made_with, (micrograph.image, *sources(micrograph)), files.even.parent)
         jobs.append(Job(files, micrograph.name, outputs, digest))
     inputs = (micrograph.image for micrograph in micrographs)
     refuse_clashes(jobs, inputs, "halves of", "give another `output_directory`")

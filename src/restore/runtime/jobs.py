@@ -78,9 +78,17 @@ class JobResults(Generic[Subject]):
         self.failed.append((job, str(error)))
 
 
-def fingerprint(made_with: object, inputs: Iterable[Path] = ()) -> str:
-    """A digest of settings (records and plain values) and of the state of every input file."""
-    files = [[os.path.realpath(path), *(file_state(path) or ())] for path in dict.fromkeys(inputs)]
+def fingerprint(made_with: object, inputs: Iterable[Path] = (), folder: Path = Path()) -> str:
+    """A digest of settings (records and plain values) and of the state of every input file.
+
+    Links are followed. Paths count as seen from ``folder``, that of the outputs: a project that is
+    moved whole is current.
+    """
+    start = os.path.realpath(folder)
+    files = [
+        [os.path.relpath(os.path.realpath(path), start), *(file_state(path) or ())]
+        for path in dict.fromkeys(inputs)
+    ]
     text = json.dumps(plain([made_with, files]), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -161,10 +169,14 @@ def run_jobs(
             _run(mine, steps, results, bar.to)
     numbers = {id(job): index for index, job in enumerate(jobs)}
     done = place.gather([numbers[id(job)] for job in results.done])
-    failed = place.gather([[numbers[id(job)], reason] for job, reason in results.failed])
+    failed = dict(zip(
+        place.gather([numbers[id(job)] for job, _ in results.failed]),
+        place.gather([reason for _, reason in results.failed]),
+        strict=True,
+    ))  # fmt: skip
     return JobResults(
         done=[jobs[index] for index in sorted(done)],
-        failed=[(jobs[index], reason) for index, reason in sorted(failed)],
+        failed=[(jobs[index], failed[index]) for index in sorted(failed)],
         remarks=place.gather(results.remarks),
     )
 

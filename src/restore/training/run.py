@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 
 from restore.errors import UserError
 from restore.io.atomic import require_writable, write_text
+from restore.io.lock import locked
 from restore.model.checkpoint import (
     Model,
     TrainingState,
@@ -109,7 +111,9 @@ def train(
     files = RunFiles(Path(model_directory), model_prefix)
     files.refuse_to_replace(resume, overwrite)
     require_writable(files.directory)
-    with join_processes(device) as place:
+    with join_processes(device) as place, locked(files.model) if place.leads else nullcontext():
+        if place.leads:
+            files.refuse_to_replace(resume, overwrite)  # again: nobody else can make one now
         settings = resolve_settings(settings, preset, place.device, files if resume else None)
         initial = load_model(Path(initial_model)) if initial_model and not resume else None
         data = PatchFile(_patch_file(patches, files, place, settings.patch_px, resume))
