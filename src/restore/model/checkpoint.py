@@ -138,7 +138,8 @@ def _require_same_shapes(settings: NetworkSettings, tensors: Mapping[str, Tensor
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
     """Write tensors and a JSON card as one safetensors file, beside and renamed."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps({"format_version": FORMAT_VERSION, **card}, ensure_ascii=False)
+    # In ASCII: a name in it that is not UTF-8 could not be written otherwise.
+    text = json.dumps({"format_version": FORMAT_VERSION, **card})
     with replacing(path) as partial:
         # Not save_file: it hides a full disk behind an error of its own, and keeps the file from
         # the user's group.
