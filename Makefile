@@ -20,7 +20,7 @@ demo: $(VENV)/.installed  ## simulate, train, denoise and compare, in about five
 	$(BIN)/restore demo --overwrite
 
 test: $(VENV)/.installed  ## set up and run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 check: $(VENV)/.installed  ## ruff and the type check
 	$(BIN)/ruff check .

@@ -1,12 +1,15 @@
-"""Does denoising help the structure? Figure S2 of Palovcak et al. (2020) on simulated data, whose truth is known.
+"""Does denoising help the structure? Figure S2 of Palovcak et al. (2020) on simulated data, whose
+truth is known.
 
     python benchmarks/figure_s2.py FOLDER [--model 3j9i_t20s.pdb] [--micrographs 24] [--steps 3000]
 
-A T20S proteasome (PDB 3J9I, D7) is put under a simulated microscope. A network is trained on the halves, all micrographs
-are denoised, ``relion_preprocess`` cuts the same particles out of raw and denoised micrographs, and ``relion_refine``
-aligns both sets separately, by local search from the same perturbed orientations. ``restore structure`` then makes every
-panel of the figure, beside the truth. Needs RELION 3.1 or later (relion_preprocess, relion_refine_mpi, relion_image_handler,
-relion_mask_create, mpirun). Stages that are finished are not run again: ``FOLDER/stages.csv`` has the time of each.
+A T20S proteasome (PDB 3J9I, D7) is put under a simulated microscope. A network is trained on the
+halves, all micrographs are denoised, ``relion_preprocess`` cuts the same particles out of raw and
+denoised micrographs, and ``relion_refine`` aligns both sets separately, by local search from the
+same perturbed orientations. ``restore structure`` then makes every panel of the figure, beside the
+truth. Needs RELION 3.1 or later (relion_preprocess, relion_refine_mpi, relion_image_handler,
+relion_mask_create, mpirun). Stages that are finished are not run again: ``FOLDER/stages.csv`` has
+the time of each.
 """
 
 import argparse
@@ -50,7 +53,9 @@ class Experiment:
     processes: int
 
     def stage(self, name: str, result: str, work: Callable[[], None]) -> None:
-        """Run ``work`` unless its result, a path in the folder, is there; note its seconds on the clock and of the CPUs."""
+        """Run ``work`` unless its result, a path in the folder, is there; note its seconds on the
+        clock and of the CPUs.
+        """
         if (self.folder / result).exists():
             print(f"{name}: {result} is there", flush=True)
             return
@@ -69,7 +74,9 @@ class Experiment:
             streams = {"stdout": file, "stderr": subprocess.STDOUT} if log else {}
             done = subprocess.run(words, cwd=self.folder, check=False, **streams)
         if done.returncode:
-            raise SystemExit(f"{words[0]} ended with {done.returncode}: {' '.join(words)} (see {log or 'above'})")
+            raise SystemExit(
+                f"{words[0]} ended with {done.returncode}: {' '.join(words)} (see {log or 'above'})"
+            )
 
     def restore(self, *command: str | Path) -> None:
         """Run a command of restore in the folder."""
@@ -83,8 +90,24 @@ def _cpu_seconds() -> float:
 
 def simulate(experiment: Experiment) -> None:
     """Micrographs, their halves and their particles, thin enough on the ice that few overlap."""
-    microscope = ["--size_px", "2048", "--pixel_size_A", str(PIXEL_SIZE_A), "--defocus_um", "0.8", "2.0"]
-    specimen = ["--specimen", experiment.model, "--particles_per_um2", "800", "--seed", "1", "--overwrite"]
+    microscope = [
+        "--size_px",
+        "2048",
+        "--pixel_size_A",
+        str(PIXEL_SIZE_A),
+        "--defocus_um",
+        "0.8",
+        "2.0",
+    ]
+    specimen = [
+        "--specimen",
+        experiment.model,
+        "--particles_per_um2",
+        "800",
+        "--seed",
+        "1",
+        "--overwrite",
+    ]
     experiment.restore("simulate", ".", "-n", str(experiment.micrographs), *microscope, *specimen)
 
 
@@ -102,7 +125,9 @@ def denoise(experiment: Experiment) -> None:
 
 
 def start(experiment: Experiment) -> None:
-    """The particles as a refinement would be handed them: two half sets, orientations and shifts a little off."""
+    """The particles as a refinement would be handed them: two half sets, orientations and shifts a
+    little off.
+    """
     star = read_star(experiment.folder / "particles.star")
     truth = _particles(star)
     chance = np.random.default_rng(7)
@@ -123,9 +148,11 @@ def start(experiment: Experiment) -> None:
 
 
 def in_asymmetric_unit_deg(rotations: Rotation) -> np.ndarray:
-    """The Euler angles of that symmetry copy which RELION samples: for Dn tilt to 90°, rot within 180°/n of 90°.
+    """The Euler angles of that symmetry copy which RELION samples: for Dn tilt to 90°, rot within
+    180°/n of 90°.
 
-    Its local searches go astray from any other: a third of the particles jump by 50° to 90° in the first iteration.
+    Its local searches go astray from any other: a third of the particles jump by 50° to 90° in the
+    first iteration.
     """
     found = np.full((len(rotations), 3), np.nan)
     for each in point_group(SYMMETRY):
@@ -148,18 +175,42 @@ def extract(experiment: Experiment, kind: str) -> None:
 
 
 def true_map(experiment: Experiment) -> None:
-    """The specimen on the grid of the particle images, a mask around it, and its model moved into that grid."""
+    """The specimen on the grid of the particle images, a mask around it, and its model moved into
+    that grid.
+    """
     padded, quiet = "specimen_padded.mrc", "true_map.log"
-    experiment.run("relion_image_handler", "--i", "specimen.mrc", "--o", padded, "--new_box", str(WINDOW_PX), log=quiet)
+    experiment.run(
+        "relion_image_handler",
+        "--i",
+        "specimen.mrc",
+        "--o",
+        padded,
+        "--new_box",
+        str(WINDOW_PX),
+        log=quiet,
+    )
     rescale = ["--rescale_angpix", str(IMAGE_PIXEL_SIZE_A), "--new_box", str(BOX_PX)]
-    experiment.run("relion_image_handler", "--i", padded, "--o", "true_map.mrc", *rescale, log=quiet)
-    soft = ["--lowpass", "15", "--ini_threshold", str(MASK_LEVEL_V), "--extend_inimask", "2", "--width_soft_edge", "5"]
+    experiment.run(
+        "relion_image_handler", "--i", padded, "--o", "true_map.mrc", *rescale, log=quiet
+    )
+    soft = [
+        "--lowpass",
+        "15",
+        "--ini_threshold",
+        str(MASK_LEVEL_V),
+        "--extend_inimask",
+        "2",
+        "--width_soft_edge",
+        "5",
+    ]
     experiment.run("relion_mask_create", "--i", "true_map.mrc", "--o", "mask.mrc", *soft, log=quiet)
     move_model(experiment.model, experiment.folder / "model.pdb")
 
 
 def move_model(source: Path, moved: Path) -> None:
-    """The model with its middle at the middle of the particle images' box, as the simulator puts it."""
+    """The model with its middle at the middle of the particle images' box, as the simulator puts
+    it.
+    """
     structure = gemmi.read_structure(str(source))
     structure.remove_waters()
     places = np.array([each.atom.pos.tolist() for each in structure[0].all()])
@@ -170,7 +221,9 @@ def move_model(source: Path, moved: Path) -> None:
 
 
 def refine(experiment: Experiment, kind: str) -> None:
-    """A gold-standard refinement of one kind of particle: auto-refine, local searches only, from a 15 Å reference."""
+    """A gold-standard refinement of one kind of particle: auto-refine, local searches only, from a
+    15 Å reference.
+    """
     (experiment.folder / f"refine_{kind}").mkdir(exist_ok=True)
     mpi = ["mpirun", "--oversubscribe", "-n", str(experiment.processes)]
     if os.geteuid() == 0:
@@ -205,16 +258,26 @@ def compare(experiment: Experiment) -> None:
 
 def main() -> None:
     """Run every stage that is not finished, and print what came out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", type=Path, default=Path("../shared/data/structures/3j9i_t20s.pdb"))
+    parser.add_argument(
+        "--model", type=Path, default=Path("../shared/data/structures/3j9i_t20s.pdb")
+    )
     parser.add_argument("--micrographs", type=int, default=24)
     parser.add_argument("--steps", type=int, default=3000, help="of training")
-    parser.add_argument("--processes", type=int, default=3, help="of relion_refine_mpi: a leader, and two or more")
+    parser.add_argument(
+        "--processes", type=int, default=3, help="of relion_refine_mpi: a leader, and two or more"
+    )
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     experiment = Experiment(
-        chosen.folder.resolve(), chosen.model.resolve(), chosen.micrographs, chosen.steps, chosen.processes
+        chosen.folder.resolve(),
+        chosen.model.resolve(),
+        chosen.micrographs,
+        chosen.steps,
+        chosen.processes,
     )
     print(machine.describe())
     stages: tuple[tuple[str, str, Callable[[], None]], ...] = (
@@ -224,10 +287,17 @@ def main() -> None:
         ("train", "t20s.safetensors", partial(train, experiment)),
         ("denoise", f"{DENOISED}/micrographs_ctf.star", partial(denoise, experiment)),
         *(
-            (f"extract {kind}", f"particles_{kind}/particles.star", partial(extract, experiment, kind))
+            (
+                f"extract {kind}",
+                f"particles_{kind}/particles.star",
+                partial(extract, experiment, kind),
+            )
             for kind in KINDS
         ),
-        *((f"refine {kind}", f"refine_{kind}/run_data.star", partial(refine, experiment, kind)) for kind in KINDS),
+        *(
+            (f"refine {kind}", f"refine_{kind}/run_data.star", partial(refine, experiment, kind))
+            for kind in KINDS
+        ),
         ("compare", "structure/structure.html", partial(compare, experiment)),
     )
     for name, result, work in stages:

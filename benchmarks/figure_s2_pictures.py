@@ -20,10 +20,14 @@ PICTURES = {"views.png": "structure_views.png", "regions.png": "structure_residu
 def charts(page: Path) -> list[Image.Image]:
     """The charts as the page shows them."""
     with sync_playwright() as program:
-        browser = program.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = program.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         tab = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme="light")
         tab.goto(page.resolve().as_uri())
-        shots = [tab.locator(f"#{section} figure").nth(number).screenshot() for section, number in CHARTS]
+        shots = [
+            tab.locator(f"#{section} figure").nth(number).screenshot() for section, number in CHARTS
+        ]
         browser.close()
     return [Image.open(io.BytesIO(shot)).convert("RGB") for shot in shots]
 
@@ -31,7 +35,10 @@ def charts(page: Path) -> list[Image.Image]:
 def side_by_side(images: list[Image.Image]) -> Image.Image:
     """The images in rows, on the first one's ground."""
     rows = [images[start : start + COLUMNS] for start in range(0, len(images), COLUMNS)]
-    width, heights = max(each.width for each in images), [max(each.height for each in row) for row in rows]
+    width, heights = (
+        max(each.width for each in images),
+        [max(each.height for each in row) for row in rows],
+    )
     size = COLUMNS * (width + MARGIN_PX) + MARGIN_PX, sum(heights) + MARGIN_PX * (len(rows) + 1)
     sheet, top = Image.new("RGB", size, images[0].getpixel((2, 2))), MARGIN_PX
     for row, height in zip(rows, heights, strict=True):
@@ -43,7 +50,9 @@ def side_by_side(images: list[Image.Image]) -> Image.Image:
 
 def main() -> None:
     """Write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--docs", type=Path, default=Path("docs"))
     chosen = parser.parse_args()
@@ -53,7 +62,9 @@ def main() -> None:
     )
     for name, written in PICTURES.items():
         picture = Image.open(result / name).convert("RGB")
-        smaller = picture.resize((picture.width * 2 // 3, picture.height * 2 // 3), Image.Resampling.LANCZOS)
+        smaller = picture.resize(
+            (picture.width * 2 // 3, picture.height * 2 // 3), Image.Resampling.LANCZOS
+        )
         smaller.quantize(128).save(chosen.docs / written, optimize=True)
 
 

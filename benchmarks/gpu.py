@@ -2,9 +2,10 @@
 
     python benchmarks/gpu.py [-o gpu.json] [--minutes 7.5] [--device cuda] [--quick]
 
-Needs nothing but PyTorch. Measures the GPU's own limits first; then the paper's training step in several precisions,
-memory layouts and modes, denoising, and Fourier transforms. Times stand beside two floors: the convolutions' arithmetic
-at the measured rate of a matrix product, and the feature maps that they read and write at that of a copy.
+Needs nothing but PyTorch. Measures the GPU's own limits first; then the paper's training step in
+several precisions, memory layouts and modes, denoising, and Fourier transforms. Times stand beside
+two floors: the convolutions' arithmetic at the measured rate of a matrix product, and the feature
+maps that they read and write at that of a copy.
 """
 
 import argparse
@@ -39,20 +40,39 @@ except ImportError:  # only annotations need it: a stand-in whose shapes are Any
     sys.modules["jaxtyping"] = ModuleType("jaxtyping")
     sys.modules["jaxtyping"].Float = type("Float", (), {"__class_getitem__": lambda *_: Any})
 
-from restore.inference.pytorch_engine import PyTorchEngine
-from restore.inference.tiling import apply_network
-from restore.network import STRIDE, NetworkSettings, add_weight_norm, build_network, convolutions
-from restore.precision import autocast
+from restore.model.inference.pytorch_engine import PyTorchEngine
+from restore.model.inference.tiling import apply_network
+from restore.model.network import (
+    NetworkSettings,
+    add_weight_norm,
+    architecture_of,
+    build_network,
+    convolutions,
+)
+from restore.runtime.precision import autocast
 
 Figures = dict[str, Any]
 FAILURES = (RuntimeError, ImportError, OSError, MemoryError, SubprocessError, AssertionError)
 FAILURES += (AttributeError, LookupError, TypeError, ValueError)  # what compilers and drivers raise
 
-ARITHMETIC = {"bf16": (torch.bfloat16, True), "TF32": (torch.float32, True), "float32": (torch.float32, False)}
-"""Type of the numbers, and whether products of float32 may round their factors, as PyTorch's convolutions do by default."""
+ARITHMETIC = {
+    "bf16": (torch.bfloat16, True),
+    "TF32": (torch.float32, True),
+    "float32": (torch.float32, False),
+}
+"""Type of the numbers, and whether products of float32 may round their factors, as PyTorch's
+convolutions do by default.
+"""
 
-TODAY, MAPS = "channels_last weights", "channels_last maps"  # training asks the weights; or each convolution's input
-LONG_S = {"CUDA graph": 6, "compile default": 60, "compile reduce-overhead": 60}  # with less time left, not begun
+TODAY, MAPS = (
+    "channels_last weights",
+    "channels_last maps",
+)  # training asks the weights; or each convolution's input
+LONG_S = {
+    "CUDA graph": 6,
+    "compile default": 60,
+    "compile reduce-overhead": 60,
+}  # with less time left, not begun
 LONG_S |= {"compile max-autotune-no-cudagraphs": 120}
 VARIANTS = (  # arithmetic, layout and mode of a training step
     *product(("float32", "TF32"), (TODAY,), ("eager",)),
@@ -63,7 +83,9 @@ VARIANTS = (  # arithmetic, layout and mode of a training step
 
 @dataclass(frozen=True)
 class Bench:
-    """Where measurements run, how large they are, and what they have found: section → name → figures."""
+    """Where measurements run, how large they are, and what they have found: section → name →
+    figures.
+    """
 
     device: torch.device
     record: dict[str, dict[str, Figures]] = field(default_factory=dict)
@@ -76,12 +98,19 @@ class Bench:
     fields: tuple[tuple[int, int], ...] = ((4096, 4096), (8184, 11520))
 
 
-QUICK: Figures = {"network": NetworkSettings(filters=2, blocks=1), "batch": 1, "patch_px": 32, "repeats": (2, 3)}
+QUICK: Figures = {
+    "network": NetworkSettings(filters=2, blocks=1),
+    "batch": 1,
+    "patch_px": 32,
+    "repeats": (2, 3),
+}
 QUICK |= {"matrix": 64, "images": ((40, 44), (64, 64)), "fields": ((64, 64), (66, 90))}
 
 
 def use(arithmetic: str, search: bool = False) -> torch.dtype:
-    """Allow TF32, or forbid it, let cuDNN search for the fastest algorithm or not, and say in which type to compute."""
+    """Allow TF32, or forbid it, let cuDNN search for the fastest algorithm or not, and say in which
+    type to compute.
+    """
     dtype, tf32 = ARITHMETIC[arithmetic]
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = search
@@ -89,7 +118,9 @@ def use(arithmetic: str, search: bool = False) -> torch.dtype:
 
 
 def noise(bench: Bench, *shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator(bench.device).manual_seed(seed), device=bench.device)
+    return torch.randn(
+        shape, generator=torch.Generator(bench.device).manual_seed(seed), device=bench.device
+    )
 
 
 def rate(bench: Bench, act: Callable[[], object], unit: str, amount: float) -> Figures:
@@ -97,7 +128,11 @@ def rate(bench: Bench, act: Callable[[], object], unit: str, amount: float) -> F
     on_gpu, ends = bench.device.type == "cuda", []
     for _ in range(sum(bench.repeats)):
         act()
-        ends.append(current_stream().record_event(Event(enable_timing=True)) if on_gpu else time.perf_counter())
+        ends.append(
+            current_stream().record_event(Event(enable_timing=True))
+            if on_gpu
+            else time.perf_counter()
+        )
     if on_gpu:
         torch.cuda.synchronize()
     times_ms = [a.elapsed_time(b) if on_gpu else 1e3 * (b - a) for a, b in pairwise(ends)]
@@ -106,11 +141,15 @@ def rate(bench: Bench, act: Callable[[], object], unit: str, amount: float) -> F
 
 
 def work_of(network: nn.Module, shape: Sequence[int]) -> tuple[int, int]:
-    """Operations of a forward pass's convolutions, and numbers of maps that they read and write. Empties the network."""
+    """Operations of a forward pass's convolutions, and numbers of maps that they read and write.
+    Empties the network.
+    """
     found: list[tuple[int, int]] = []
 
     def note(conv: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        found.append((2 * conv.weight[0].numel() * output.numel(), inputs[0].numel() + output.numel()))
+        found.append(
+            (2 * conv.weight[0].numel() * output.numel(), inputs[0].numel() + output.numel())
+        )
 
     for conv in convolutions(network.to("meta")):
         conv.register_forward_hook(note)
@@ -118,9 +157,14 @@ def work_of(network: nn.Module, shape: Sequence[int]) -> tuple[int, int]:
     return sum(operations for operations, _ in found), sum(numbers for _, numbers in found)
 
 
-def over_floors(bench: Bench, found: Figures, arithmetic: str, shape: Sequence[int], passes: int) -> Figures:
-    """The figures, and how many times both floors of so many passes their time is; not a number for an unknown limit."""
-    padded = (*shape[:2], *(-(-side // STRIDE) * STRIDE for side in shape[2:]))
+def over_floors(
+    bench: Bench, found: Figures, arithmetic: str, shape: Sequence[int], passes: int
+) -> Figures:
+    """The figures, and how many times both floors of so many passes their time is; not a number for
+    an unknown limit.
+    """
+    stride = architecture_of(bench.network).stride
+    padded = (*shape[:2], *(-(-side // stride) * stride for side in shape[2:]))
     operations, numbers = work_of(build_network(bench.network, torch.Generator()), padded)
     per_s = 1e12 * bench.record["limits"][f"{arithmetic} GEMM"].get("TFLOP_per_s", math.nan)
     bytes_per_s = 1e9 * bench.record["limits"]["copy"].get("GB_per_s", math.nan)
@@ -143,26 +187,54 @@ def copy(bench: Bench) -> Figures:
 def convolution(bench: Bench) -> Figures:
     """The network's largest one: 4×4, 102 → 128 maps, at half the patch's size."""
     wide, px = 4 * bench.network.filters, bench.patch_px // 2
-    arrays = noise(bench, bench.batch, wide * 4 // 5, px + 3, px + 3), noise(bench, wide, wide * 4 // 5, 4, 4)
-    maps, weight = (each.bfloat16().contiguous(memory_format=torch.channels_last) for each in arrays)
-    return rate(bench, lambda: conv2d(maps, weight), "TFLOP_per_s", 2 * weight.numel() * bench.batch * px**2 / 1e12)
+    arrays = (
+        noise(bench, bench.batch, wide * 4 // 5, px + 3, px + 3),
+        noise(bench, wide, wide * 4 // 5, 4, 4),
+    )
+    maps, weight = (
+        each.bfloat16().contiguous(memory_format=torch.channels_last) for each in arrays
+    )
+    return rate(
+        bench,
+        lambda: conv2d(maps, weight),
+        "TFLOP_per_s",
+        2 * weight.numel() * bench.batch * px**2 / 1e12,
+    )
 
 
 def transforms(bench: Bench, shape: tuple[int, int]) -> Figures:
     image = noise(bench, *shape)
-    return rate(bench, lambda: torch.fft.irfft2(torch.fft.rfft2(image), s=shape), "Mpx_per_s", image.numel() / 1e6)
+    return rate(
+        bench,
+        lambda: torch.fft.irfft2(torch.fft.rfft2(image), s=shape),
+        "Mpx_per_s",
+        image.numel() / 1e6,
+    )
 
 
-def training_step(bench: Bench, arithmetic: str, layout: str, mode: str) -> Callable[[Tensor], Tensor]:
+def training_step(
+    bench: Bench, arithmetic: str, layout: str, mode: str
+) -> Callable[[Tensor], Tensor]:
     """The step of restore.training, compiled if the mode says so."""
     network = build_network(bench.network, torch.Generator().manual_seed(0))
     dtype = use(arithmetic, search=mode == "cudnn.benchmark")
     add_weight_norm(network)
-    network.to(bench.device, memory_format=torch.preserve_format if layout == "contiguous" else torch.channels_last)
+    network.to(
+        bench.device,
+        memory_format=torch.preserve_format if layout == "contiguous" else torch.channels_last,
+    )
     for conv in convolutions(network) if layout == MAPS else ():
-        conv.register_forward_pre_hook(lambda _, maps: maps[0].contiguous(memory_format=torch.channels_last))
-    adam = torch.optim.Adam(network.parameters(), 5e-4, (0.9, 0.99), fused=True, capturable=mode == "CUDA graph")
-    run = torch.compile(network, mode=mode.removeprefix("compile ")) if mode.startswith("compile") else network
+        conv.register_forward_pre_hook(
+            lambda _, maps: maps[0].contiguous(memory_format=torch.channels_last)
+        )
+    adam = torch.optim.Adam(
+        network.parameters(), 5e-4, (0.9, 0.99), fused=True, capturable=mode == "CUDA graph"
+    )
+    run = (
+        torch.compile(network, mode=mode.removeprefix("compile "))
+        if mode.startswith("compile")
+        else network
+    )
 
     def step(batch: Tensor) -> Tensor:
         adam.zero_grad(set_to_none=True)
@@ -176,7 +248,9 @@ def training_step(bench: Bench, arithmetic: str, layout: str, mode: str) -> Call
     return step
 
 
-def captured(step: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
+def captured(
+    step: Callable[[Tensor], Tensor], batches: Sequence[Tensor]
+) -> Callable[[Tensor], Tensor]:
     """The step as a CUDA graph, after a warm-up on a stream of its own."""
     batch, side = torch.empty_like(batches[0]), torch.cuda.Stream()
     side.wait_stream(current_stream())
@@ -191,14 +265,21 @@ def captured(step: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Cal
 
 
 def training(bench: Bench, arithmetic: str, layout: str, mode: str) -> Figures:
-    """The paper's step; and the loss after as many steps on the same batches, from the same weights, in every variant."""
+    """The paper's step; and the loss after as many steps on the same batches, from the same
+    weights, in every variant.
+    """
     if bench.device.type != "cuda" and mode in LONG_S:
         raise RuntimeError("needs a GPU")
     start, count, px = time.monotonic(), 4 * bench.batch, bench.patch_px
     smooth = interpolate(noise(bench, count, 1, px // 8, px // 8), scale_factor=8, mode="bicubic")
     batches = cycle((smooth + noise(bench, count, 2, px, px, seed=2)).split(bench.batch))
-    plain, first = training_step(bench, arithmetic, layout, mode), list(islice(batches, bench.repeats[0]))
-    step = captured(plain, first) if mode == "CUDA graph" else plain  # a graph works in plain's memory, which must stay
+    plain, first = (
+        training_step(bench, arithmetic, layout, mode),
+        list(islice(batches, bench.repeats[0])),
+    )
+    step = (
+        captured(plain, first) if mode == "CUDA graph" else plain
+    )  # a graph works in plain's memory, which must stay
     losses = [float(step(batch)) for batch in first if mode != "CUDA graph"]
     start_s = time.monotonic() - start
     found = rate(bench, lambda: losses.append(step(next(batches))), "patches_per_s", bench.batch)
@@ -206,27 +287,44 @@ def training(bench: Bench, arithmetic: str, layout: str, mode: str) -> Figures:
     return over_floors(bench, found, arithmetic, (bench.batch, 1, px, px), 3)
 
 
-def denoising(bench: Bench, shape: tuple[int, int], arithmetic: str, limit_GB: float = math.inf) -> Figures:
-    """An image on the device, in the tiles that the engine chooses; as if PyTorch had only so much memory."""
+def denoising(
+    bench: Bench, shape: tuple[int, int], arithmetic: str, limit_GB: float = math.inf
+) -> Figures:
+    """An image on the device, in the tiles that the engine chooses; as if PyTorch had only so much
+    memory.
+    """
     if bench.device.type == "cuda":
-        torch.cuda.set_per_process_memory_fraction(min(1.0, limit_GB * 1e9 / torch.cuda.mem_get_info()[1]))
+        torch.cuda.set_per_process_memory_fraction(
+            min(1.0, limit_GB * 1e9 / torch.cuda.mem_get_info()[1])
+        )
     elif limit_GB < math.inf:
         raise RuntimeError("needs a GPU")
-    network, image = build_network(bench.network, torch.Generator().manual_seed(0)), noise(bench, *shape)
-    engine, few = PyTorchEngine(network, bench.device, use(arithmetic)), replace(bench, repeats=(2, 7))
+    network, image = (
+        build_network(bench.network, torch.Generator().manual_seed(0)),
+        noise(bench, *shape),
+    )
+    engine, few = (
+        PyTorchEngine(network, bench.device, use(arithmetic)),
+        replace(bench, repeats=(2, 7)),
+    )
     found = rate(few, lambda: apply_network(engine, image), "Mpx_per_s", image.numel() / 1e6)
     return over_floors(bench, found, arithmetic, (1, 1, *shape), 1)
 
 
 def plan(bench: Bench) -> Iterator[tuple[str, str, Callable[[], Figures], float]]:
-    """Every measurement: its section, its name, what takes it, and how many seconds must be left to begin it."""
+    """Every measurement: its section, its name, what takes it, and how many seconds must be left to
+    begin it.
+    """
     for each in ARITHMETIC:
         yield "limits", f"{each} GEMM", partial(gemm, bench, each), 5
     yield "limits", "copy", partial(copy, bench), 5
     yield "limits", "bf16 convolution, 4×4", partial(convolution, bench), 5
     for each in VARIANTS:
         yield "training", ", ".join(each), partial(training, bench, *each), LONG_S.get(each[-1], 5)
-    tasks = [*product(bench.images, ARITHMETIC), *product(bench.images[-1:], ("bf16", "TF32"), (8,))]
+    tasks = [
+        *product(bench.images, ARITHMETIC),
+        *product(bench.images[-1:], ("bf16", "TF32"), (8,)),
+    ]
     for (y, x), each, *limit in tasks:
         name = f"{x}×{y}, {each}" + "".join(f", within {limit_GB} GB" for limit_GB in limit)
         yield "denoising", name, partial(denoising, bench, (y, x), each, *limit), 5
@@ -235,7 +333,9 @@ def plan(bench: Bench) -> Iterator[tuple[str, str, Callable[[], Figures], float]
 
 
 def outcome(device: torch.device, take: Callable[[], Figures]) -> Figures:
-    """The figures and the memory that they took, or why there are none. Begins with no memory in use, and none kept."""
+    """The figures and the memory that they took, or why there are none. Begins with no memory in
+    use, and none kept.
+    """
     try:
         if device.type == "cuda":
             torch.compiler.reset()
@@ -255,10 +355,15 @@ def outcome(device: torch.device, take: Callable[[], Figures]) -> Figures:
 
 def table(section: str, rows: dict[str, Figures]) -> str:
     names = list(dict.fromkeys(name for figures in rows.values() for name in figures))
-    lines = [f"\n| {' | '.join([section, *names])} |".replace("_", " "), "|---" * (len(names) + 1) + "|"]
+    lines = [
+        f"\n| {' | '.join([section, *names])} |".replace("_", " "),
+        "|---" * (len(names) + 1) + "|",
+    ]
     for row, figures in rows.items():
         cells = [figures.get(name, "") for name in names]
-        shown = [each.replace("|", "/") if isinstance(each, str) else f"{each:.4g}" for each in cells]
+        shown = [
+            each.replace("|", "/") if isinstance(each, str) else f"{each:.4g}" for each in cells
+        ]
         lines.append(f"| {' | '.join([row, *shown])} |")
     return "\n".join(lines)
 
@@ -267,25 +372,38 @@ def report(bench: Bench, output: Path) -> str:
     """Writes what has been found, and says it in tables with the machine above them."""
     gpu = get_device_name() if bench.device.type == "cuda" else "no GPU"
     about = f"{gpu}, CUDA {torch.version.cuda}; {machine.describe()}"
-    output.write_text(json.dumps({"machine": about, **bench.record}, indent=1, ensure_ascii=False), encoding="utf-8")
+    output.write_text(
+        json.dumps({"machine": about, **bench.record}, indent=1, ensure_ascii=False),
+        encoding="utf-8",
+    )
     return "\n".join([about, *(table(section, rows) for section, rows in bench.record.items())])
 
 
 def main() -> None:
-    """Measure what there is time for, the longest last; what still runs ten seconds after the end is given up."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure what there is time for, the longest last; what still runs ten seconds after the end
+    is given up.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("gpu.json"))
     parser.add_argument("--minutes", type=float, default=7.5)
     parser.add_argument("--device", type=torch.device, default="cuda")
-    parser.add_argument("--quick", action="store_true", help="everything tiny, to see that it works")
+    parser.add_argument(
+        "--quick", action="store_true", help="everything tiny, to see that it works"
+    )
     chosen, start = parser.parse_args(), time.monotonic()
     if chosen.device.type == "cuda" and not torch.cuda.is_available():
-        parser.error("PyTorch sees no GPU here; --device cpu --quick only shows that the script works")
+        parser.error(
+            "PyTorch sees no GPU here; --device cpu --quick only shows that the script works"
+        )
     bench, limit_s = Bench(chosen.device, **(QUICK if chosen.quick else {})), 60 * chosen.minutes
     todo = sorted(plan(bench), key=lambda each: each[-1])
     for section, name, *_ in todo:
         bench.record.setdefault(section, {})[name] = {"why_not": "left out: no time"}
-    give_up = threading.Timer(limit_s + 10, lambda: (print(report(bench, chosen.output), flush=True), os._exit(0)))
+    give_up = threading.Timer(
+        limit_s + 10, lambda: (print(report(bench, chosen.output), flush=True), os._exit(0))
+    )
     give_up.daemon = True
     give_up.start()
     for section, name, take, needed_s in todo:

@@ -1,10 +1,11 @@
-"""What restore does to one real field: train on it, and compare each half, denoised, with the *other* raw half.
+"""What restore does to one real field: train on it, and compare each half, denoised, with the
+*other* raw half.
 
     python benchmarks/k2.py STAR [--minutes 5] [-r 9] [--picture docs/k2.png]
 
-Per band, with M the prepared raw halves and D the denoised ones: raw FRC(M1, M2), FRC(D1, M2) averaged over both
-directions, and the share of the common signal that D keeps, cov(D1, M2) / cov(M1, M2). The held-out strip, which
-training never saw, is told apart from the rest.
+Per band, with M the prepared raw halves and D the denoised ones: raw FRC(M1, M2), FRC(D1, M2)
+averaged over both directions, and the share of the common signal that D keeps, cov(D1, M2) /
+cov(M1, M2). The held-out strip, which training never saw, is told apart from the rest.
 """
 
 import argparse
@@ -15,14 +16,14 @@ from pathlib import Path
 import torch
 
 import machine
-from restore.checkpoint import Model, load_model
 from restore.cli.main import main as restore
-from restore.evaluation.spectra import RingCovariances, ring_covariances
-from restore.inference.choice import engine_for
-from restore.inference.tiling import apply_network
-from restore.io.images import read_image
+from restore.evaluation.estimators.spectra import RingCovariances, ring_covariances
+from restore.io.images.image import read_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.micrograph import Micrograph
+from restore.model.checkpoint import Model, load_model
+from restore.model.inference.selection import engine_for
+from restore.model.inference.tiling import apply_network
 from restore.preprocessing import Prepared, Recipe, prepare
 from restore.report.panels import Panel, side_by_side
 
@@ -36,7 +37,12 @@ def prepared_halves(micrograph: Micrograph, model: Model) -> list[Prepared]:
     assert micrograph.even is not None
     assert micrograph.odd is not None
     return [
-        prepare(torch.from_numpy(read_image(path).data), micrograph.pixel_size_A, micrograph.ctf, model.recipe)
+        prepare(
+            torch.from_numpy(read_image(path).data),
+            micrograph.pixel_size_A,
+            micrograph.ctf,
+            model.recipe,
+        )
         for path in (micrograph.even, micrograph.odd)
     ]
 
@@ -50,14 +56,19 @@ def table(rings: RingCovariances) -> list[str]:
         across = (c[2, 1] / (c[2, 2] * c[1, 1]).sqrt() + c[3, 0] / (c[3, 3] * c[0, 0]).sqrt()) / 2
         between = c[2, 3] / (c[2, 2] * c[3, 3]).sqrt()
         kept = (c[2, 1] + c[3, 0]) / (2 * c[0, 1])
-        lines.append(f"| {coarse_A}–{fine_A} | {raw:.3f} | {across:.3f} | {between:.3f} | {kept:.2f} |")
+        lines.append(
+            f"| {coarse_A}–{fine_A} | {raw:.3f} | {across:.3f} | {between:.3f} | {kept:.2f} |"
+        )
     return lines
 
 
 def report(title: str, images: torch.Tensor, pixel_size_yx_A: tuple[float, float]) -> None:
     """Print the table of one region."""
     print(f"\n{title}, {images.shape[1]}×{images.shape[2]} pixels\n")
-    print("| band, Å | FRC(M1, M2) | FRC(D1, M2) | FRC(D1, D2) | cov(D1, M2) / cov(M1, M2) |\n|---|---|---|---|---|")
+    print(
+        "| band, Å | FRC(M1, M2) | FRC(D1, M2) | FRC(D1, D2) | cov(D1, M2) / cov(M1, M2) "
+        "|\n|---|---|---|---|---|"
+    )
     print("\n".join(table(ring_covariances(images, pixel_size_yx_A))))
     rings = ring_covariances(images, pixel_size_yx_A, RING_PER_A)
     raw = rings.correlation(0, 1)
@@ -67,7 +78,8 @@ def report(title: str, images: torch.Tensor, pixel_size_yx_A: tuple[float, float
     print(
         f"\n{len(kept)} rings of 1/{1 / RING_PER_A:.0f} Å have FRC(M1, M2) over 0.1; "
         f"FRC(D1, M2) / FRC(M1, M2) in them: least {float(kept.min()):.2f} at "
-        f"{1 / float(rings.frequency_per_A[clear][kept.argmin()]):.0f} Å, median {float(kept.median()):.2f}"
+        f"{1 / float(rings.frequency_per_A[clear][kept.argmin()]):.0f} Å, median "
+        f"{float(kept.median()):.2f}"
     )
 
 
@@ -76,7 +88,10 @@ def draw(path: Path, micrograph: Micrograph, denoised: Path) -> None:
     raw, clean = (torch.from_numpy(read_image(each).data) for each in (micrograph.image, denoised))
     size = micrograph.pixel_size_A
     window = (slice(900, 2900), slice(900, 2900))
-    panels = [Panel("raw", _binned(raw[window]), size * 4), Panel("denoised", _binned(clean[window]), size * 4)]
+    panels = [
+        Panel("raw", _binned(raw[window]), size * 4),
+        Panel("denoised", _binned(clean[window]), size * 4),
+    ]
     side_by_side(panels).save(path, optimize=True)
 
 
@@ -86,7 +101,9 @@ def _binned(image: torch.Tensor) -> torch.Tensor:
 
 def main() -> None:
     """Train, denoise, measure, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("star")
     parser.add_argument("--minutes", default="5")
     parser.add_argument("-r", default="9")
@@ -94,20 +111,56 @@ def main() -> None:
     chosen, options = parser.parse_known_args()
     folder = Path(tempfile.mkdtemp(prefix="restore_k2_"))
     where = ["-d", str(folder), "-x", "k2", "-f", str(folder / "k2.hdf")]
-    assert restore(["train", "-m", chosen.star, "-r", chosen.r, "--minutes", chosen.minutes, *where, *options]) == 0
-    assert restore(["denoise", "-m", chosen.star, "-p", str(folder / "k2.safetensors"), "-o", str(folder / "out")]) == 0
+    assert (
+        restore(
+            [
+                "train",
+                "-m",
+                chosen.star,
+                "-r",
+                chosen.r,
+                "--minutes",
+                chosen.minutes,
+                *where,
+                *options,
+            ]
+        )
+        == 0
+    )
+    assert (
+        restore(
+            [
+                "denoise",
+                "-m",
+                chosen.star,
+                "-p",
+                str(folder / "k2.safetensors"),
+                "-o",
+                str(folder / "out"),
+            ]
+        )
+        == 0
+    )
     model = load_model(folder / "k2.safetensors")
     micrograph = read_micrographs(chosen.star, needs=Needs(halves=True)).micrographs[0]
     halves = prepared_halves(micrograph, model)
     engine = engine_for(model.network, torch.device("cpu"))
-    images = torch.stack([half.image for half in halves] + [apply_network(engine, h.image) for h in halves])
-    print(f"{machine.describe()}; trained {model.training['seconds']:.0f} s, {model.training['steps']} steps")
+    images = torch.stack(
+        [half.image for half in halves] + [apply_network(engine, h.image) for h in halves]
+    )
+    print(
+        f"{machine.describe()}; trained {model.training['seconds']:.0f} s, "
+        f"{model.training['steps']} steps"
+    )
     print(f"best epoch: {model.training['best']}")
     grid = halves[0].grid
     report("The whole field", images, grid.pixel_size_yx_A)
     rows = images.shape[1] - max(model.training["settings"]["patch_px"], images.shape[1] // 8)
     report("The strip held out of training", images[:, rows:], grid.pixel_size_yx_A)
-    borders = [float(edge.mean()) for edge in (images[2, :8], images[2, -8:], images[2, :, :8], images[2, :, -8:])]
+    borders = [
+        float(edge.mean())
+        for edge in (images[2, :8], images[2, -8:], images[2, :, :8], images[2, :, -8:])
+    ]
     print("\nmean of the outer 8 rows and columns of D1, in its standard deviations:",
           " ".join(f"{edge / float(images[2].std()):+.2f}" for edge in borders))  # fmt: skip
     if chosen.picture:

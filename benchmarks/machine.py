@@ -20,7 +20,9 @@ def _processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             extras = [flag for flag in ("avx512f", "avx512_bf16", "amx_bf16") if torch_has(flag)]
-            return line.partition(":")[2].strip() + (f" ({', '.join(extras)})" if extras else " (no AVX-512)")
+            return line.partition(":")[2].strip() + (
+                f" ({', '.join(extras)})" if extras else " (no AVX-512)"
+            )
     return platform.machine()
 
 

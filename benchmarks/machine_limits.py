@@ -1,11 +1,13 @@
-"""What this machine can do at all, and how much of that the network gets: measured within one process, on the CPU.
+"""What this machine can do at all, and how much of that the network gets: measured within one
+process, on the CPU.
 
     python benchmarks/machine_limits.py OUT.json limits [tiny]
     python benchmarks/machine_limits.py OUT.json network STAR MODEL PRECISION
     python benchmarks/machine_limits.py OUT.json eager STAR MODEL
     python benchmarks/machine_limits.py OUT.json noise IMAGE.mrc ROWS COLUMNS PIXEL_SIZE
 
-Each writes what it found as JSON; noise only makes a large image. speed.py starts them, each in a process of its own.
+Each writes what it found as JSON; noise only makes a large image. speed.py starts them, each in a
+process of its own.
 """
 
 import json
@@ -27,15 +29,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from restore.allocator import keep_heap
-from restore.checkpoint import load_model
-from restore.inference.choice import engine_for
-from restore.inference.tiling import apply_network
-from restore.io.images import read_image, write_image
+from restore.io.images.image import read_image, write_image
 from restore.io.micrographs import read_micrographs
-from restore.network import STRIDE, WAUNet, convolutions
-from restore.precision import has_fast_bf16, resolve_precision
+from restore.model.checkpoint import load_model
+from restore.model.inference.selection import engine_for
+from restore.model.inference.tiling import apply_network
+from restore.model.network import Network, architecture_of, convolutions
 from restore.preprocessing import Recipe, prepare
+from restore.runtime.memory import keep_heap
+from restore.runtime.precision import has_fast_bf16, resolve_precision
 
 CPU = torch.device("cpu")
 KERNEL, FEATURES_IN, FEATURES_OUT = 4, 102, 128
@@ -44,7 +46,9 @@ KERNEL, FEATURES_IN, FEATURES_OUT = 4, 102, 128
 LIMITS = {
     "gemm_float32_GFLOP_per_s": "matrix product, float32, GFLOP/s",
     "gemm_bfloat16_GFLOP_per_s": "matrix product, bf16, GFLOP/s",
-    "convolution_GFLOP_per_s": f"{KERNEL}×{KERNEL} convolution, {FEATURES_IN} to {FEATURES_OUT} features, float32, GFLOP/s",
+    "convolution_GFLOP_per_s": (
+        f"{KERNEL}×{KERNEL} convolution, {FEATURES_IN} to {FEATURES_OUT} features, float32, GFLOP/s"
+    ),
     "rfft2_torch_ms": "rfft2 by PyTorch, float32, ms",
     "rfft2_scipy_ms": "rfft2 by SciPy, float32, ms",
     "copy_GB_per_s": "copy in memory, GB/s",
@@ -53,7 +57,9 @@ LIMITS = {
 """The figures that `limits` finds, and what the table calls them."""
 
 Runs = dict[str, list[dict[str, Any]]]
-"""What was measured: for each contender and turn its figures by name; one that was tried several times is a list."""
+"""What was measured: for each contender and turn its figures by name; one that was tried several
+times is a list.
+"""
 
 Table = list[list[str]]
 """Rows of cells, the head first."""
@@ -76,7 +82,9 @@ TINY = Sizes(64, 16, 64, 1, 1, 2)
 
 
 def limits(sizes: Sizes) -> dict[str, list[float]]:
-    """Each figure of each try, its unit in its name; bf16 only where the processor multiplies it in hardware."""
+    """Each figure of each try, its unit in its name; bf16 only where the processor multiplies it in
+    hardware.
+    """
     found = {"gemm_float32_GFLOP_per_s": gemm_GFLOP_per_s(sizes, torch.float32)}
     if has_fast_bf16(CPU):
         found["gemm_bfloat16_GFLOP_per_s"] = gemm_GFLOP_per_s(sizes, torch.bfloat16)
@@ -97,13 +105,19 @@ def gemm_GFLOP_per_s(sizes: Sizes, dtype: torch.dtype) -> list[float]:
 
 
 def convolution_GFLOP_per_s(sizes: Sizes) -> list[float]:
-    """Rate of the network's largest convolution in float32, the features of a pixel side by side in memory."""
+    """Rate of the network's largest convolution in float32, the features of a pixel side by side in
+    memory.
+    """
     side = sizes.convolution_px + KERNEL - 1
     maps = torch.rand(1, FEATURES_IN, side, side).to(memory_format=torch.channels_last)
-    weight = torch.rand(FEATURES_OUT, FEATURES_IN, KERNEL, KERNEL).to(memory_format=torch.channels_last)
+    weight = torch.rand(FEATURES_OUT, FEATURES_IN, KERNEL, KERNEL).to(
+        memory_format=torch.channels_last
+    )
     flop = 2 * KERNEL**2 * FEATURES_IN * FEATURES_OUT * sizes.convolution_px**2
     with torch.inference_mode():
-        return [1e-9 * flop / each_s for each_s in seconds(partial(conv2d, maps, weight), sizes.tries)]
+        return [
+            1e-9 * flop / each_s for each_s in seconds(partial(conv2d, maps, weight), sizes.tries)
+        ]
 
 
 def rfft2_torch_ms(sizes: Sizes) -> list[float]:
@@ -120,10 +134,15 @@ def rfft2_scipy_ms(sizes: Sizes) -> list[float]:
 
 
 def copy_GB_per_s(sizes: Sizes) -> list[float]:
-    """Rate of copying to memory that was used before; a byte counts once, not as read and again as written."""
+    """Rate of copying to memory that was used before; a byte counts once, not as read and again as
+    written.
+    """
     source = torch.ones(sizes.copy_MiB * 2**18)
     target = torch.zeros_like(source)
-    return [1e-9 * source.nbytes / each_s for each_s in seconds(partial(target.copy_, source), sizes.tries)]
+    return [
+        1e-9 * source.nbytes / each_s
+        for each_s in seconds(partial(target.copy_, source), sizes.tries)
+    ]
 
 
 def read_cached_file_ms(sizes: Sizes) -> list[float]:
@@ -131,7 +150,9 @@ def read_cached_file_ms(sizes: Sizes) -> list[float]:
     with tempfile.TemporaryDirectory(prefix="restore_limits_") as folder:
         path = Path(folder) / "cached"
         np.ones(sizes.file_MiB * 2**18, np.float32).tofile(path)
-        return [1000 * each_s for each_s in seconds(partial(np.fromfile, path, np.float32), sizes.tries)]
+        return [
+            1000 * each_s for each_s in seconds(partial(np.fromfile, path, np.float32), sizes.tries)
+        ]
 
 
 def seconds(work: Callable[[], object], tries: int) -> list[float]:
@@ -140,7 +161,9 @@ def seconds(work: Callable[[], object], tries: int) -> list[float]:
 
 
 def network(star: Path, model: Path, precision: str) -> dict[str, float | str]:
-    """What one micrograph costs in the network alone, as restore runs it: the first pass, which compiles, and the second."""
+    """What one micrograph costs in the network alone, as restore runs it: the first pass, which
+    compiles, and the second.
+    """
     keep_heap()
     loaded = load_model(model)
     image = network_input(star, loaded.recipe)
@@ -153,10 +176,13 @@ def network(star: Path, model: Path, precision: str) -> dict[str, float | str]:
 
 
 def eager(star: Path, model: Path) -> dict[str, float | str]:
-    """The same by PyTorch without anything that restore adds: the whole image at once in float32, the allocator as it is."""
+    """The same by PyTorch without anything that restore adds: the whole image at once in float32,
+    the allocator as it is.
+    """
     loaded = load_model(model)
     image = network_input(star, loaded.recipe)
-    below, right = (-side % STRIDE for side in image.shape)
+    stride = architecture_of(loaded.network.settings).stride
+    below, right = (-side % stride for side in image.shape)
     whole = pad(image[None, None], (0, right, 0, below), mode="reflect")
     with torch.inference_mode():
         network_s = _timed_s(partial(loaded.network, whole))
@@ -181,19 +207,22 @@ def network_input(star: Path, recipe: Recipe) -> Tensor:
     return prepare(raw, micrograph.pixel_size_A, micrograph.ctf, recipe).image
 
 
-def flop_per_px(network: WAUNet) -> float:
-    """Operations of the network's convolutions for each pixel of its input: 0.636 million for the paper's."""
+def flop_per_px(network: Network) -> float:
+    """Operations of the network's convolutions for each pixel of its input: 0.636 million for the
+    paper's.
+    """
     found: list[int] = []
 
     def count(convolution: nn.Conv2d, _: object, output: Tensor) -> None:
         found.append(2 * convolution.weight[0].numel() * output.numel())
 
     hooks = [each.register_forward_hook(count) for each in convolutions(network)]
+    side = 4 * architecture_of(network.settings).stride
     with torch.inference_mode():
-        network(torch.zeros(1, 1, 4 * STRIDE, 4 * STRIDE))
+        network(torch.zeros(1, 1, side, side))
     for hook in hooks:
         hook.remove()
-    return sum(found) / (4 * STRIDE) ** 2
+    return sum(found) / side**2
 
 
 def noise(path: Path, shape: tuple[int, int], pixel_size_A: float) -> None:
@@ -225,13 +254,17 @@ def limits_table(runs: Runs) -> Table:
 
 
 def arithmetic_table(runs: Runs) -> Table:
-    """How fast the network's useful operations were done, and which share that is of the matrix product's rate."""
+    """How fast the network's useful operations were done, and which share that is of the matrix
+    product's rate.
+    """
     rows = [["", "s", "GFLOP/s", "of the matrix product"]]
     for name in (name for name, found in runs.items() if found and "GFLOP" in found[0]):
         first, network_s = runs[name][0], typical(runs, name, "network_s")
         gemm = typical(runs, "limits", f"gemm_{first['dtype']}_GFLOP_per_s")
         rate = first["GFLOP"] / network_s
-        rows.append([first["what"], number(network_s), number(rate), number(100 * rate / gemm, " %")])
+        rows.append(
+            [first["what"], number(network_s), number(rate), number(100 * rate / gemm, " %")]
+        )
     return rows
 
 
@@ -276,7 +309,9 @@ MEASURED: dict[str, Callable[..., object]] = {
     "limits": lambda size="full": limits(TINY if size == "tiny" else Sizes()),
     "network": lambda star, model, precision: network(Path(star), Path(model), precision),
     "eager": lambda star, model: eager(Path(star), Path(model)),
-    "noise": lambda path, rows, columns, pixel_A: noise(Path(path), (int(rows), int(columns)), float(pixel_A)),
+    "noise": lambda path, rows, columns, pixel_A: noise(
+        Path(path), (int(rows), int(columns)), float(pixel_A)
+    ),
 }
 """What can be asked for, by name, all of it as texts."""
 

@@ -1,9 +1,12 @@
-"""The product's own exam: restore beside what needs no network and beside other programs, with truth and without.
+"""The product's own exam: restore beside what needs no network and beside other programs, with
+truth and without.
 
-    python benchmarks/quality.py [--minutes 2 8] [--peers all] [--unseen PDB ...] [--k2 STAR] [-o quality.json]
+    python benchmarks/quality.py [--minutes 2 8] [--peers all] [--unseen PDB ...] [--k2 STAR] [-o
+    quality.json]
 
-Simulated micrographs under several doses and defoci, of the specimen that was trained on ("seen", but other micrographs) and of
-others; and, with --k2, a real field, trained on five eighths of it and examined on the rest. Prints a Markdown table.
+Simulated micrographs under several doses and defoci, of the specimen that was trained on ("seen",
+but other micrographs) and of others; and, with --k2, a real field, trained on five eighths of it
+and examined on the rest. Prints a Markdown table.
 """
 
 import argparse
@@ -42,7 +45,9 @@ PEERS = ("bm3d", "topaz", "careamics")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one method did in one exam: a score for each shot, in order, and the cost; or why it was not run."""
+    """How one method did in one exam: a score for each shot, in order, and the cost; or why it was
+    not run.
+    """
 
     method: str
     scores: tuple[Score, ...] = ()
@@ -63,8 +68,12 @@ def methods_for(chosen: argparse.Namespace, options: Sequence[str]) -> dict[str,
         methods["Topaz-Denoise, full size"] = topaz_for(chosen.environments, cropped=False)
         methods["Topaz-Denoise, cropped"] = topaz_for(chosen.environments, cropped=True)
     if "careamics" in peers:
-        methods[f"CAREamics noise2noise, {minutes:g} min"] = careamics_for(chosen.environments, minutes)
-    return methods | {f"restore, {each:g} min": restore_for(each, options) for each in chosen.minutes}
+        methods[f"CAREamics noise2noise, {minutes:g} min"] = careamics_for(
+            chosen.environments, minutes
+        )
+    return methods | {
+        f"restore, {each:g} min": restore_for(each, options) for each in chosen.minutes
+    }
 
 
 def examine(exam: Exam, methods: dict[str, Method], folder: Path) -> list[Outcome]:
@@ -108,12 +117,22 @@ def table(exam: Exam, outcomes: Sequence[Outcome]) -> list[str]:
         inside = [index for index, shot in enumerate(exam.shots) if shot.group == group]
         for outcome in outcomes:
             if outcome.not_run:
-                lines.append(f"| {group} | {outcome.method} | not run: {outcome.not_run} |" + " |" * (len(head) - 3))
+                lines.append(
+                    f"| {group} | {outcome.method} | not run: {outcome.not_run} |"
+                    + " |" * (len(head) - 3)
+                )
                 continue
             scores = [outcome.scores[index] for index in inside]
             cells = [decibels([score.gain_dB[name] for score in scores]) for name in names]
-            cells += [percent([score.bias for score in scores]), percent([score.unexplained for score in scores])]
-            cells += [figure(outcome.seconds, 1), figure(outcome.training_s, 0), figure(outcome.peak_GB, 1)]
+            cells += [
+                percent([score.bias for score in scores]),
+                percent([score.unexplained for score in scores]),
+            ]
+            cells += [
+                figure(outcome.seconds, 1),
+                figure(outcome.training_s, 0),
+                figure(outcome.peak_GB, 1),
+            ]
             lines.append(f"| {group} | {outcome.method} | {' | '.join(cells)} |")
     return lines
 
@@ -138,7 +157,9 @@ def conditions_table(exam: Exam, outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def decibels(values: Sequence[float]) -> str:
-    """The mean gain with its sign; −∞ where the truth is lost, a dash where a band is empty or nothing can be said."""
+    """The mean gain with its sign; −∞ where the truth is lost, a dash where a band is empty or
+    nothing can be said.
+    """
     mean = fmean(values)
     return "–" if math.isnan(mean) else "−∞" if mean == -math.inf else f"{mean:+.1f}"
 
@@ -157,7 +178,12 @@ def figure(value: float, digits: int) -> str:
 def as_json(exam: Exam, outcomes: Sequence[Outcome]) -> dict[str, object]:
     """Everything that was measured, not-a-numbers as null."""
     shots = [{"key": s.key, "group": s.group, "condition": s.condition} for s in exam.shots]
-    return {"exam": exam.name, "bands_A": exam.bands, "shots": shots, "outcomes": [_plain(asdict(o)) for o in outcomes]}
+    return {
+        "exam": exam.name,
+        "bands_A": exam.bands,
+        "shots": shots,
+        "outcomes": [_plain(asdict(o)) for o in outcomes],
+    }
 
 
 def _plain(value: object) -> object:
@@ -182,23 +208,49 @@ def exams(chosen: argparse.Namespace, folder: Path) -> list[Exam]:
 
 def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """What was asked for; options that are not known here go to ``restore train``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, nargs="*", default=[2.0, 8.0], help="restore's training budgets")
-    parser.add_argument("--care-minutes", type=float, help="CAREamics' training budget (default: restore's longest)")
-    parser.add_argument("--peers", nargs="+", default=["all"], choices=("all", "none", *PEERS))
-    parser.add_argument("--unseen", type=Path, nargs="*", default=[], help="atomic models or maps to test on as well")
-    parser.add_argument("--k2", type=Path, help="STAR file of one real field with halves")
-    parser.add_argument("--size", type=int, default=1152, help="side of a simulated test micrograph, pixels of 1.5 Å")
-    parser.add_argument("--test-micrographs", type=int, default=1, help="for each condition")
-    parser.add_argument("--quick", action="store_true", help="tiny images and one condition, to see that all runs")
-    parser.add_argument("-o", "--output", type=Path, help="where everything that was measured is written, JSON")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--environments", type=Path, default=Path.home() / ".cache/restore-benchmarks", help="where peers are installed"
+        "--minutes", type=float, nargs="*", default=[2.0, 8.0], help="restore's training budgets"
+    )
+    parser.add_argument(
+        "--care-minutes", type=float, help="CAREamics' training budget (default: restore's longest)"
+    )
+    parser.add_argument("--peers", nargs="+", default=["all"], choices=("all", "none", *PEERS))
+    parser.add_argument(
+        "--unseen",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="atomic models or maps to test on as well",
+    )
+    parser.add_argument("--k2", type=Path, help="STAR file of one real field with halves")
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=1152,
+        help="side of a simulated test micrograph, pixels of 1.5 Å",
+    )
+    parser.add_argument("--test-micrographs", type=int, default=1, help="for each condition")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny images and one condition, to see that all runs"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, help="where everything that was measured is written, JSON"
+    )
+    parser.add_argument(
+        "--environments",
+        type=Path,
+        default=Path.home() / ".cache/restore-benchmarks",
+        help="where peers are installed",
     )
     chosen, options = parser.parse_known_args(arguments)
     if "none" in chosen.peers:
         chosen.peers = []
-    for path in (path for path in (*chosen.unseen, chosen.k2) if path is not None and not path.is_file()):
+    for path in (
+        path for path in (*chosen.unseen, chosen.k2) if path is not None and not path.is_file()
+    ):
         parser.error(f"{path}: there is no such file")
     return chosen, options
 
@@ -227,7 +279,9 @@ def main() -> None:
 
 def absences(chosen: argparse.Namespace) -> list[str]:
     """What was left out because it was not asked for."""
-    notes: list[str] = [] if chosen.unseen else ["No unseen specimen: none was given (--unseen PDB)."]
+    notes: list[str] = (
+        [] if chosen.unseen else ["No unseen specimen: none was given (--unseen PDB)."]
+    )
     notes += [] if chosen.k2 else ["No real field: none was given (--k2 STAR)."]
     left_out = [] if "all" in chosen.peers else [name for name in PEERS if name not in chosen.peers]
     return [*notes, f"Not asked for (--peers): {', '.join(left_out)}."] if left_out else notes

@@ -1,4 +1,6 @@
-"""What the examination is held on: simulated sessions with their truth, and a real field cut in two."""
+"""What the examination is held on: simulated sessions with their truth, and a real field cut in
+two.
+"""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -8,7 +10,7 @@ from pathlib import Path
 
 from quality_metrics import Bands
 from restore.cli.main import main as restore
-from restore.io.images import read_image, write_image
+from restore.io.images.image import read_image, write_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.io.star import Block, StarFile, read_star, write_star
 from restore.micrograph import Micrograph
@@ -32,13 +34,17 @@ class Condition:
         return f"{self.dose_e_per_A2:g} e/Å², {self.defocus_um[0]:g}–{self.defocus_um[1]:g} µm"
 
 
-CONDITIONS = tuple(Condition(dose, defocus) for dose in (50.0, 20.0) for defocus in ((0.8, 1.2), (1.6, 2.2)))
+CONDITIONS = tuple(
+    Condition(dose, defocus) for dose in (50.0, 20.0) for defocus in ((0.8, 1.2), (1.6, 2.2))
+)
 UNSEEN_CONDITION = Condition(50.0, (0.8, 2.2))
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One micrograph to be denoised: full sum, halves, and where it is known, the noise-free full sum."""
+    """One micrograph to be denoised: full sum, halves, and where it is known, the noise-free full
+    sum.
+    """
 
     key: str
     group: str
@@ -71,25 +77,45 @@ class Sizes:
 
 
 def simulated_exam(folder: Path, sizes: Sizes, unseen: Sequence[Path]) -> Exam:
-    """Sessions of one specimen under several conditions to train on; others of it, and of unseen specimens, to test."""
+    """Sessions of one specimen under several conditions to train on; others of it, and of unseen
+    specimens, to test.
+    """
     train = [
-        _session(folder / f"train{n}", TRAINED_ON, each, (sizes.training_micrographs, sizes.training_px), n)
+        _session(
+            folder / f"train{n}",
+            TRAINED_ON,
+            each,
+            (sizes.training_micrographs, sizes.training_px),
+            n,
+        )
         for n, each in enumerate(sizes.conditions)
     ]
     tests = [("seen", TRAINED_ON, each, 100 + n) for n, each in enumerate(sizes.conditions)]
     tests += [(path.stem, str(path), UNSEEN_CONDITION, 200 + n) for n, path in enumerate(unseen)]
     shots: list[Shot] = []
     for group, specimen, condition, seed in tests:
-        star = _session(folder / f"test{seed}", specimen, condition, (sizes.test_micrographs, sizes.test_px), seed)
-        for n, micrograph in enumerate(read_micrographs(str(star), needs=Needs(halves=True)).micrographs):
+        star = _session(
+            folder / f"test{seed}",
+            specimen,
+            condition,
+            (sizes.test_micrographs, sizes.test_px),
+            seed,
+        )
+        for n, micrograph in enumerate(
+            read_micrographs(str(star), needs=Needs(halves=True)).micrographs
+        ):
             truth = micrograph.image.with_name(micrograph.image.name.replace("_DW", "_TRUTH"))
             shots.append(Shot(f"t{seed}_{n}", group, condition.name, star, micrograph, truth))
     bands = ((200.0, 20.0), (20.0, 9.0), (9.0, 4.5))
-    return Exam("simulated", Recipe(4.5), bands, _together(folder / "train.star", train), tuple(shots))
+    return Exam(
+        "simulated", Recipe(4.5), bands, _together(folder / "train.star", train), tuple(shots)
+    )
 
 
 def field_exam(folder: Path, star: Path, resolution_A: float = 9.0) -> Exam:
-    """A real micrograph with halves cut across: five eighths of its rows to train on, the rest to test."""
+    """A real micrograph with halves cut across: five eighths of its rows to train on, the rest to
+    test.
+    """
     whole = read_micrographs(str(star), needs=Needs(halves=True)).micrographs[0]
     table = read_star(star)
     stars: list[Path] = []
@@ -99,7 +125,11 @@ def field_exam(folder: Path, star: Path, resolution_A: float = 9.0) -> Exam:
             image = read_image(path).data
             rows = slice(*(round(edge * image.shape[0]) for edge in share))
             write_image(folder / f"{part}_{suffix}.mrc", image[rows], whole.pixel_size_A)
-        first = _micrographs_of(table).keeping([whole.row]).with_column("rlnMicrographName", [f"{part}_DW.mrc"])
+        first = (
+            _micrographs_of(table)
+            .keeping([whole.row])
+            .with_column("rlnMicrographName", [f"{part}_DW.mrc"])
+        )
         stars.append(folder / f"{part}.star")
         write_star(stars[-1], table.with_block(first))
     (micrograph,) = read_micrographs(str(stars[1]), needs=Needs(halves=True)).micrographs
@@ -132,7 +162,9 @@ def parts_of(micrograph: Micrograph) -> Iterable[tuple[str, Path]]:
     return (("full", micrograph.image), ("even", micrograph.even), ("odd", micrograph.odd))
 
 
-def _session(folder: Path, specimen: str, condition: Condition, count_and_px: tuple[int, int], seed: int) -> Path:
+def _session(
+    folder: Path, specimen: str, condition: Condition, count_and_px: tuple[int, int], seed: int
+) -> Path:
     star = folder / "micrographs_ctf.star"
     (count, size_px), (least, most) = count_and_px, condition.defocus_um
     options = [

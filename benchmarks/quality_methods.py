@@ -1,4 +1,6 @@
-"""What is examined: every method turns the full sums and halves of an exam into denoised ones, and says what that cost."""
+"""What is examined: every method turns the full sums and halves of an exam into denoised ones, and
+says what that cost.
+"""
 
 import json
 import math
@@ -17,9 +19,9 @@ from peers.environments import BM3D, CAREAMICS, TOPAZ, NotRunError, python_of
 from quality_data import Exam, Shot, parts_of, star_of_all_images
 from quality_metrics import RING_PER_A, Image, Triple, lowpass_cutoff_per_A
 from restore import fourier
-from restore.evaluation.baselines import wiener_filter
-from restore.evaluation.spectra import ring_covariances
-from restore.io.images import read_image, write_image
+from restore.evaluation.estimators.baselines import wiener_filter
+from restore.evaluation.estimators.spectra import ring_covariances
+from restore.io.images.image import read_image, write_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.micrograph import Micrograph
 from restore.preprocessing import (
@@ -40,7 +42,9 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Work:
-    """What a method left: an image on the judged grid for each shot and part, and its cost; NaN where there is none."""
+    """What a method left: an image on the judged grid for each shot and part, and its cost; NaN
+    where there is none.
+    """
 
     images: dict[Key, Image]
     seconds: float
@@ -63,12 +67,17 @@ class Cost:
 def raw(exam: Exam, folder: Path) -> Work:  # noqa: ARG001
     """The images as they are."""
     start = time.monotonic()
-    images = {(shot.key, part): _seen(path, shot.micrograph, exam.recipe) for shot, part, path in _all(exam)}
+    images = {
+        (shot.key, part): _seen(path, shot.micrograph, exam.recipe)
+        for shot, part, path in _all(exam)
+    }
     return Work(images, (time.monotonic() - start) / len(images))
 
 
 def lowpass(exam: Exam, folder: Path) -> Work:
-    """Every image under the sharp low-pass that suits its full sum best: found with the truth, or with the other half."""
+    """Every image under the sharp low-pass that suits its full sum best: found with the truth, or
+    with the other half.
+    """
     images = raw(exam, folder).images
     start = time.monotonic()
     done: dict[Key, Image] = {}
@@ -76,7 +85,11 @@ def lowpass(exam: Exam, folder: Path) -> Work:
     for shot in exam.shots:
         pixels = grid_of(shot, exam.recipe).pixel_size_yx_A
         even, odd = images[shot.key, "even"], images[shot.key, "odd"]
-        pair = (_seen(shot.truth, shot.micrograph, exam.recipe), even + odd) if shot.truth else (even, odd)
+        pair = (
+            (_seen(shot.truth, shot.micrograph, exam.recipe), even + odd)
+            if shot.truth
+            else (even, odd)
+        )
         cutoff = lowpass_cutoff_per_A(*pair, pixels, band)
         frequency = fourier.frequency_per_A((even.shape[0], even.shape[1]), pixels)
         for part in PARTS:
@@ -97,7 +110,9 @@ def wiener(exam: Exam, folder: Path) -> Work:
         rings = fourier.ring_index(frequency, RING_PER_A)
         for part in PARTS:
             weights = wiener_filter(frc, images=2 if part == "full" else 1).float()
-            gains = torch.cat([weights, torch.zeros(int(rings.max()) + 1)])[rings]  # nothing beyond the last ring
+            gains = torch.cat([weights, torch.zeros(int(rings.max()) + 1)])[
+                rings
+            ]  # nothing beyond the last ring
             done[shot.key, part] = _filtered(images[shot.key, part], gains)
     return Work(done, (time.monotonic() - start) / len(done))
 
@@ -115,7 +130,10 @@ def restore_for(minutes: float, options: Sequence[str]) -> Method:
         cost = call([*program, "denoise", "-m", str(star), *out])
         denoised = read_micrographs(str(folder / "out/all.star"), needs=Needs()).micrographs
         flipped_already = Recipe(exam.recipe.max_resolution_A, phase_flip=False)
-        images = {key: _seen(each.image, each, flipped_already) for key, each in zip(rows, denoised, strict=True)}
+        images = {
+            key: _seen(each.image, each, flipped_already)
+            for key, each in zip(rows, denoised, strict=True)
+        }
         (folder / "patches.hdf").unlink()
         peak_GB = max(training.peak_GB, cost.peak_GB)
         return Work(images, cost.wall_s / len(images), training.wall_s, peak_GB)
@@ -124,7 +142,9 @@ def restore_for(minutes: float, options: Sequence[str]) -> Method:
 
 
 def topaz_for(environments: Path, cropped: bool) -> Method:
-    """Topaz-Denoise's shipped U-Net, on images as they come off the microscope or Fourier-cropped, without phase flip."""
+    """Topaz-Denoise's shipped U-Net, on images as they come off the microscope or Fourier-cropped,
+    without phase flip.
+    """
 
     def denoise(exam: Exam, folder: Path) -> Work:
         python = python_of(TOPAZ, environments)
@@ -134,7 +154,9 @@ def topaz_for(environments: Path, cropped: bool) -> Method:
             if cropped:
                 image = fourier_cropped(image, grid_of(shot, exam.recipe))
             names[shot.key, part] = f"{shot.key}_{part}.mrc"
-            write_image(folder / "in" / names[shot.key, part], image.numpy(), shot.micrograph.pixel_size_A)
+            write_image(
+                folder / "in" / names[shot.key, part], image.numpy(), shot.micrograph.pixel_size_A
+            )
         files = [str(folder / "in" / name) for name in names.values()]
         command = [
             str(python),
@@ -149,7 +171,9 @@ def topaz_for(environments: Path, cropped: bool) -> Method:
         cost = call(command)
         shots = {shot.key: shot for shot in exam.shots}
         images = {
-            key: judged(torch.from_numpy(read_image(folder / "out" / name).data), shots[key[0]], exam.recipe)
+            key: judged(
+                torch.from_numpy(read_image(folder / "out" / name).data), shots[key[0]], exam.recipe
+            )
             for key, name in names.items()
         }
         return Work(images, cost.wall_s / len(images), peak_GB=cost.peak_GB)
@@ -158,7 +182,9 @@ def topaz_for(environments: Path, cropped: bool) -> Method:
 
 
 def bm3d_for(environments: Path, processes: int) -> Method:
-    """BM3D on Fourier-cropped images without phase flip; the deviation of the white noise comes from the halves."""
+    """BM3D on Fourier-cropped images without phase flip; the deviation of the white noise comes
+    from the halves.
+    """
 
     def denoise(exam: Exam, folder: Path) -> Work:
         python = python_of(BM3D, environments)
@@ -178,14 +204,18 @@ def bm3d_for(environments: Path, processes: int) -> Method:
 
 
 def careamics_for(environments: Path, minutes: float) -> Method:
-    """CAREamics' U-Net, trained on the same halves for so many minutes: Fourier-cropped, without phase flip, unit deviation."""
+    """CAREamics' U-Net, trained on the same halves for so many minutes: Fourier-cropped, without
+    phase flip, unit deviation.
+    """
 
     def denoise(exam: Exam, folder: Path) -> Work:
         python = python_of(CAREAMICS, environments)
         (folder / "images").mkdir(parents=True)
         pairs = [cropped_parts(each, exam.recipe) for each in read_training(exam)]
         for part in ("even", "odd"):
-            np.save(folder / f"{part}.npy", np.stack([_unit(pair[part])[0].numpy() for pair in pairs]))
+            np.save(
+                folder / f"{part}.npy", np.stack([_unit(pair[part])[0].numpy() for pair in pairs])
+            )
         scales: dict[Key, float] = {}
         for shot in exam.shots:
             for part, image in cropped_parts(shot, exam.recipe).items():
@@ -207,7 +237,9 @@ def read_training(exam: Exam) -> tuple[Micrograph, ...]:
 def call(command: Sequence[str]) -> Cost:
     """Run a command and account for it; NotRunError with its last word where it fails."""
     start = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     with process.stderr:
         said = process.stderr.read()
@@ -242,14 +274,18 @@ def truth_of(shot: Shot, recipe: Recipe) -> Image:
 
 
 def flat(path: Path, recipe: Recipe) -> Image:
-    """An image without hot pixels and smooth background: what every peer is given, for few could bear them."""
+    """An image without hot pixels and smooth background: what every peer is given, for few could
+    bear them.
+    """
     clean, _ = replace_hot_pixels(torch.from_numpy(read_image(path).data), recipe.hot_pixel_sigma)
     return without_background(clean, recipe.background_order)
 
 
 def fourier_cropped(image: Image, grid: Grid) -> Image:
     """An image on the judged grid, neither filtered nor flipped."""
-    return fourier.image_of(fourier.crop(fourier.spectrum_of(image), grid.full_shape, grid.shape), grid.shape)
+    return fourier.image_of(
+        fourier.crop(fourier.spectrum_of(image), grid.full_shape, grid.shape), grid.shape
+    )
 
 
 def cropped_parts(source: Shot | Micrograph, recipe: Recipe) -> dict[str, Image]:
@@ -260,7 +296,9 @@ def cropped_parts(source: Shot | Micrograph, recipe: Recipe) -> dict[str, Image]
 
 
 def judged(image: Image, shot: Shot, recipe: Recipe) -> Image:
-    """A peer's output, of full size or cropped, on the judged grid: band-passed, its phases flipped."""
+    """A peer's output, of full size or cropped, on the judged grid: band-passed, its phases
+    flipped.
+    """
     grid = grid_of(shot, recipe)
     spectrum = fourier.spectrum_of(image - image.mean())
     if image.shape != grid.shape:
@@ -274,12 +312,16 @@ def _all(exam: Exam) -> list[tuple[Shot, str, Path]]:
 
 def _grid(micrograph: Micrograph, recipe: Recipe) -> Grid:
     image = read_image(micrograph.image).data
-    return cropped_grid((image.shape[0], image.shape[1]), micrograph.pixel_size_A, recipe.max_resolution_A)
+    return cropped_grid(
+        (image.shape[0], image.shape[1]), micrograph.pixel_size_A, recipe.max_resolution_A
+    )
 
 
 def _seen(path: Path, micrograph: Micrograph, recipe: Recipe) -> Image:
     """An image as the network would see it, but in its own grey values."""
-    seen: Prepared = prepare(torch.from_numpy(read_image(path).data), micrograph.pixel_size_A, micrograph.ctf, recipe)
+    seen: Prepared = prepare(
+        torch.from_numpy(read_image(path).data), micrograph.pixel_size_A, micrograph.ctf, recipe
+    )
     return seen.image * seen.scale
 
 
@@ -298,5 +340,7 @@ def _loaded(exam: Exam, folder: Path, scales: dict[Key, float]) -> dict[Key, Ima
     for shot in exam.shots:
         for part in PARTS:
             image = torch.from_numpy(np.load(folder / f"{shot.key}_{part}.npy"))
-            images[shot.key, part] = judged(image * scales.get((shot.key, part), 1.0), shot, exam.recipe)
+            images[shot.key, part] = judged(
+                image * scales.get((shot.key, part), 1.0), shot, exam.recipe
+            )
     return images

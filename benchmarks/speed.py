@@ -1,10 +1,14 @@
-"""How fast restore is here: beside Topaz-Denoise, beside plain PyTorch, and beside what the machine can do at all.
+"""How fast restore is here: beside Topaz-Denoise, beside plain PyTorch, and beside what the machine
+can do at all.
 
-    python benchmarks/speed.py [--repeats 3] [--size 4096] [--only SECTION ...] [--no-topaz] [-o speed.json]
+    python benchmarks/speed.py [--repeats 3] [--size 4096] [--only SECTION ...] [--no-topaz] [-o
+    speed.json]
 
-All in one run, on the CPU, in turns: each turn runs every command once, as a process of its own, and a ratio is the median of the
-ratios within the turns. Micrographs are simulated or noise and weights are fresh, for speed depends on neither. Linux charges a process
-with the most memory that the one which started it ever had, so this one stays small: what is large is done by machine_limits.py.
+All in one run, on the CPU, in turns: each turn runs every command once, as a process of its own,
+and a ratio is the median of the ratios within the turns. Micrographs are simulated or noise and
+weights are fresh, for speed depends on neither. Linux charges a process with the most memory that
+the one which started it ever had, so this one stays small: what is large is done by
+machine_limits.py.
 """
 
 import argparse
@@ -26,11 +30,11 @@ import machine_limits
 from machine_limits import Runs, Table, dtype_name, in_turns, middle, number, typical
 from peers.environments import TOPAZ, NotRunError, python_of
 from quality_methods import PEERS, call
-from restore.checkpoint import Model, save_model
 from restore.io.micrographs import read_micrographs
-from restore.io.relion import NAME
+from restore.io.relion.micrographs import NAME
 from restore.io.star import read_star, write_star
-from restore.network import NetworkSettings, build_network
+from restore.model.checkpoint import Model, save_model
+from restore.model.network import NetworkSettings, build_network
 from restore.preprocessing import Recipe
 
 RESTORE = (sys.executable, "-m", "restore")
@@ -46,7 +50,9 @@ RIVALS = ("one auto", "eager", "topaz", "one float32")
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large everything is. ``training`` lists patches in a step, their side in pixels, and how many steps are timed."""
+    """How large everything is. ``training`` lists patches in a step, their side in pixels, and how
+    many steps are timed.
+    """
 
     micrograph_px: int = 4096
     large_px: tuple[int, int] = (8184, 11520)
@@ -55,7 +61,9 @@ class Sizes:
     limits: tuple[str, ...] = ()
 
 
-QUICK = Sizes(512, (400, 600), NetworkSettings(filters=2, blocks=1), ((4, 96, 2), (10, 192, 1)), ("tiny",))
+QUICK = Sizes(
+    512, (400, 600), NetworkSettings(filters=2, blocks=1), ((4, 96, 2), (10, 192, 1)), ("tiny",)
+)
 
 
 @dataclass(frozen=True)
@@ -88,12 +96,26 @@ class Session:
     def prepare(self, star: str, patches: str) -> Contender:
         """``restore prepare``."""
         images, output = self.paths(star, patches)
-        return Contender([*RESTORE, "prepare", "-m", images, "-f", output, "--overwrite", "-r", str(RESOLUTION_A)])
+        return Contender(
+            [
+                *RESTORE,
+                "prepare",
+                "-m",
+                images,
+                "-f",
+                output,
+                "--overwrite",
+                "-r",
+                str(RESOLUTION_A),
+            ]
+        )
 
     def within(self, name: str, *arguments: str) -> Contender:
         """One of machine_limits.py's measurements."""
         found = self.folder / f"{name}.json"
-        return Contender([*WITHIN, str(found), name, *arguments], lambda: json.loads(found.read_text()))
+        return Contender(
+            [*WITHIN, str(found), name, *arguments], lambda: json.loads(found.read_text())
+        )
 
 
 def denoise_section(session: Session) -> dict[str, Contender]:
@@ -102,25 +124,41 @@ def denoise_section(session: Session) -> dict[str, Contender]:
     for precision in PRECISIONS:
         for name, star in (("one", STARS[1]), ("four", STARS[4])):
             found[f"{name} {precision}"] = session.denoise(star, f"--precision={precision}")
-        found[f"network {precision}"] = session.within("network", *session.paths(STARS[1], MODEL), precision)
+        found[f"network {precision}"] = session.within(
+            "network", *session.paths(STARS[1], MODEL), precision
+        )
     return found
 
 
 def topaz_section(session: Session) -> dict[str, Contender]:
-    """Topaz-Denoise's shipped U-Net on the whole micrograph. NotRunError where it cannot be installed."""
+    """Topaz-Denoise's shipped U-Net on the whole micrograph. NotRunError where it cannot be
+    installed.
+    """
     python = python_of(TOPAZ, session.environments)
     image = read_micrographs(session.folder / STARS[1]).micrographs[0].image
-    command = [str(python), str(PEERS / "topaz_command.py"), "denoise", "-d", "-1", "-o", *session.paths("topaz")]
+    command = [
+        str(python),
+        str(PEERS / "topaz_command.py"),
+        "denoise",
+        "-d",
+        "-1",
+        "-o",
+        *session.paths("topaz"),
+    ]
     return {"topaz": Contender([*command, str(image)])}
 
 
 def large_section(session: Session) -> dict[str, Contender]:
-    """A K3's super-resolution image, and one whose pixels leave four times as much of it to denoise."""
+    """A K3's super-resolution image, and one whose pixels leave four times as much of it to
+    denoise.
+    """
     found: dict[str, Contender] = {}
     for pixel_A in LARGE_PIXELS_A:
         name, sides = f"large_{pixel_A:g}.mrc", map(str, session.sizes.large_px)
         call(session.within("noise", *session.paths(name), *sides, str(pixel_A)).command)
-        found[f"large {pixel_A:g}"] = session.denoise(name, f"--pixel_size={pixel_A:g}", model=UNFLIPPED_MODEL)
+        found[f"large {pixel_A:g}"] = session.denoise(
+            name, f"--pixel_size={pixel_A:g}", model=UNFLIPPED_MODEL
+        )
     return found
 
 
@@ -131,7 +169,10 @@ def prepare_section(session: Session) -> dict[str, Contender]:
 
 def memory_section(session: Session) -> dict[str, Contender]:
     """Twelve micrographs denoised and prepared, for the memory that they take."""
-    commands = {"twelve auto": session.denoise(STARS[12]), "prepare 12": session.prepare(STARS[12], "speed.hdf")}
+    commands = {
+        "twelve auto": session.denoise(STARS[12]),
+        "prepare 12": session.prepare(STARS[12], "speed.hdf"),
+    }
     return {name: replace(each, once=True) for name, each in commands.items()}
 
 
@@ -144,10 +185,23 @@ def train_section(session: Session) -> dict[str, Contender]:
         name = f"train{patch_px}"
         patches, folder = session.paths("train.hdf", "Models")
         files = ["-t", patches, "-d", folder, "-x", name, "--overwrite"]
-        length = ["--number_of_epochs=2", f"--batches_per_epoch={steps}", "--held_out=0", "--device=cpu"]
-        size = [f"--filters={settings.filters}", f"--blocks={settings.blocks}", f"--patch_px={patch_px}"]
-        own = partial(trained, session.folder / f"Models/{name}.csv", batch, patch_px, forward_flop_per_px)
-        found[name] = Contender([*RESTORE, "train", *files, *length, *size, f"--batch_size={batch}"], own)
+        length = [
+            "--number_of_epochs=2",
+            f"--batches_per_epoch={steps}",
+            "--held_out=0",
+            "--device=cpu",
+        ]
+        size = [
+            f"--filters={settings.filters}",
+            f"--blocks={settings.blocks}",
+            f"--patch_px={patch_px}",
+        ]
+        own = partial(
+            trained, session.folder / f"Models/{name}.csv", batch, patch_px, forward_flop_per_px
+        )
+        found[name] = Contender(
+            [*RESTORE, "train", *files, *length, *size, f"--batch_size={batch}"], own
+        )
     return found
 
 
@@ -163,13 +217,21 @@ SECTIONS: dict[str, Callable[[Session], dict[str, Contender]]] = {
 }
 
 
-def trained(table: Path, batch: int, patch_px: int, forward_flop_per_px: float) -> dict[str, float | str]:
-    """What a step cost by the run's own log, a saving of the state included; backward is twice forward's work."""
+def trained(
+    table: Path, batch: int, patch_px: int, forward_flop_per_px: float
+) -> dict[str, float | str]:
+    """What a step cost by the run's own log, a saving of the state included; backward is twice
+    forward's work.
+    """
     with table.open() as lines:
         first, *_, last = csv.DictReader(lines)
-    step_s = (float(last["seconds"]) - float(first["seconds"])) / (int(last["step"]) - int(first["step"]))
+    step_s = (float(last["seconds"]) - float(first["seconds"])) / (
+        int(last["step"]) - int(first["step"])
+    )
     what = f"training step of {batch} × {patch_px}², {dtype_name('auto')}"
-    return machine_limits.work_of(what, dtype_name("auto"), step_s, 3 * forward_flop_per_px * batch * patch_px**2)
+    return machine_limits.work_of(
+        what, dtype_name("auto"), step_s, 3 * forward_flop_per_px * batch * patch_px**2
+    )
 
 
 def set_up(session: Session, sections: Sequence[str]) -> Runs:
@@ -187,21 +249,29 @@ def set_up(session: Session, sections: Sequence[str]) -> Runs:
 
 
 def rewrite(star: Path, name: str, count: int, prefixes: Sequence[str] = ("",)) -> None:
-    """Write beside a STAR file one of its first micrographs, once under each prefix; links stand for the images."""
+    """Write beside a STAR file one of its first micrographs, once under each prefix; links stand
+    for the images.
+    """
     whole = read_star(star)
     block = whole.block("micrographs")
     assert block is not None
     rows = block.keeping(list(range(count)) * len(prefixes))
     old = [Path(each) for each in rows.column(NAME)]
     new = [each.with_name(prefixes[index // count] + each.name) for index, each in enumerate(old)]
-    write_star(star.with_name(name), whole.with_block(rows.with_column(NAME, [str(each) for each in new])))
+    write_star(
+        star.with_name(name), whole.with_block(rows.with_column(NAME, [str(each) for each in new]))
+    )
     for image in sorted((star.parent / old[0]).parent.glob("mic_*.mrc")):
         for prefix in filter(None, prefixes):
             image.with_name(prefix + image.name).symlink_to(image.name)
 
 
-def contenders_of(session: Session, sections: Sequence[str], not_run: dict[str, str]) -> dict[str, Contender]:
-    """Everything that is to be timed, rivals first; why a section cannot be made ready is put into ``not_run``."""
+def contenders_of(
+    session: Session, sections: Sequence[str], not_run: dict[str, str]
+) -> dict[str, Contender]:
+    """Everything that is to be timed, rivals first; why a section cannot be made ready is put into
+    ``not_run``.
+    """
     found: dict[str, Contender] = {}
     for name in sections:
         try:
@@ -211,7 +281,9 @@ def contenders_of(session: Session, sections: Sequence[str], not_run: dict[str, 
     return dict(sorted(found.items(), key=lambda item: item[0] not in RIVALS))
 
 
-def take_turn(turn: int, contenders: Mapping[str, Contender], runs: Runs, not_run: dict[str, str]) -> None:
+def take_turn(
+    turn: int, contenders: Mapping[str, Contender], runs: Runs, not_run: dict[str, str]
+) -> None:
     """Run each contender, unless it has failed before or is to run in the first turn only."""
     for name, contender in contenders.items():
         if name in not_run or (contender.once and turn > 0):
@@ -226,9 +298,17 @@ def take_turn(turn: int, contenders: Mapping[str, Contender], runs: Runs, not_ru
 
 def processes_table(runs: Runs, not_run: Mapping[str, str]) -> Table:
     """Seconds and memory of whole processes, and how many times as long as restore's each took."""
-    labels = {f"one {precision}": f"restore denoise, {dtype_name(precision)}" for precision in PRECISIONS}
-    labels |= {"eager": "PyTorch eager, float32, whole, nothing written", "topaz": "Topaz-Denoise, its own U-Net"}
-    labels |= {f"large {pixel_A:g}": f"restore denoise, K3 image, {pixel_A:g} Å/px" for pixel_A in LARGE_PIXELS_A}
+    labels = {
+        f"one {precision}": f"restore denoise, {dtype_name(precision)}" for precision in PRECISIONS
+    }
+    labels |= {
+        "eager": "PyTorch eager, float32, whole, nothing written",
+        "topaz": "Topaz-Denoise, its own U-Net",
+    }
+    labels |= {
+        f"large {pixel_A:g}": f"restore denoise, K3 image, {pixel_A:g} Å/px"
+        for pixel_A in LARGE_PIXELS_A
+    }
     rows = [["whole process", "s", "GB", "× restore"]]
     for name, label in labels.items():
         if name in runs:
@@ -242,14 +322,28 @@ def processes_table(runs: Runs, not_run: Mapping[str, str]) -> Table:
 
 def rates_table(runs: Runs) -> Table:
     """What further micrographs cost."""
-    rows = [["", ""], ["simulate, s for each of four micrographs", number(typical(runs, "simulate", "wall_s") / 4)]]
+    rows = [
+        ["", ""],
+        [
+            "simulate, s for each of four micrographs",
+            number(typical(runs, "simulate", "wall_s") / 4),
+        ],
+    ]
     for precision in PRECISIONS:
         pairs = in_turns(runs, "wall_s", f"four {precision}", f"one {precision}")
         further_s = [(four - one) / 3 for four, one in pairs]
-        rows += [[f"denoise, each further micrograph, s ({dtype_name(precision)})", number(middle(further_s))]]
+        rows += [
+            [
+                f"denoise, each further micrograph, s ({dtype_name(precision)})",
+                number(middle(further_s)),
+            ]
+        ]
     rates = [3 / (four - one) for four, one in in_turns(runs, "wall_s", "prepare 4", "prepare 1")]
     rows += [["prepare, pairs of halves per second", number(middle(rates))]]
-    peaks = {"denoise": ("one auto", "four auto", "twelve auto"), "prepare": [f"prepare {count}" for count in STARS]}
+    peaks = {
+        "denoise": ("one auto", "four auto", "twelve auto"),
+        "prepare": [f"prepare {count}" for count in STARS],
+    }
     for command, names in peaks.items():
         peaks_GB = " / ".join(number(typical(runs, name, "peak_GB")) for name in names)
         rows += [[f"{command}, peak memory for 1 / 4 / 12 micrographs, GB", peaks_GB]]
@@ -265,16 +359,30 @@ def tables(runs: Runs, not_run: Mapping[str, str]) -> list[Table]:
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """What was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
-    parser.add_argument("--size", type=int, help="side of a simulated micrograph, pixels of 1 Å (default: 4096)")
-    parser.add_argument("--only", nargs="+", choices=tuple(SECTIONS), default=tuple(SECTIONS), help="(default: all)")
-    parser.add_argument("--topaz", action=argparse.BooleanOptionalAction, default=True, help="beside Topaz-Denoise")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes and a tiny network, to see that all runs")
+    parser.add_argument(
+        "--size", type=int, help="side of a simulated micrograph, pixels of 1 Å (default: 4096)"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=tuple(SECTIONS), default=tuple(SECTIONS), help="(default: all)"
+    )
+    parser.add_argument(
+        "--topaz", action=argparse.BooleanOptionalAction, default=True, help="beside Topaz-Denoise"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes and a tiny network, to see that all runs"
+    )
     parser.add_argument("-o", "--output", type=Path, help="where every figure is written, JSON")
-    parser.add_argument("--environments", type=Path, default=Path.home() / ".cache/restore-benchmarks")
+    parser.add_argument(
+        "--environments", type=Path, default=Path.home() / ".cache/restore-benchmarks"
+    )
     chosen = parser.parse_args(arguments)
-    chosen.sections = [name for name in SECTIONS if name in chosen.only and (chosen.topaz or name != "topaz")]
+    chosen.sections = [
+        name for name in SECTIONS if name in chosen.only and (chosen.topaz or name != "topaz")
+    ]
     sizes = QUICK if chosen.quick else Sizes()
     chosen.sizes = replace(sizes, micrograph_px=chosen.size or sizes.micrograph_px)
     return chosen
@@ -283,11 +391,18 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; the exit status says whether all of restore's own ran."""
     chosen = parsed(arguments)
-    session = Session(Path(tempfile.mkdtemp(prefix="restore_speed_")), chosen.environments, chosen.sizes)
+    session = Session(
+        Path(tempfile.mkdtemp(prefix="restore_speed_")), chosen.environments, chosen.sizes
+    )
     not_run: dict[str, str] = {}
     try:
         runs = set_up(session, chosen.sections)
-        record = {"machine": machine.describe(), "sizes": asdict(chosen.sizes), "runs": runs, "not_run": not_run}
+        record = {
+            "machine": machine.describe(),
+            "sizes": asdict(chosen.sizes),
+            "runs": runs,
+            "not_run": not_run,
+        }
         contenders = contenders_of(session, chosen.sections, not_run)
         for turn in range(chosen.repeats):
             take_turn(turn, contenders, runs, not_run)

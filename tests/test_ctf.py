@@ -1,4 +1,6 @@
-"""The contrast transfer function against an independent formula, RELION, and torch-ctf's own habits."""
+"""The contrast transfer function against an independent formula, RELION, and torch-ctf's own
+habits.
+"""
 
 import shutil
 import subprocess
@@ -23,10 +25,17 @@ BASE = {
 }
 CASES = {
     "plain": {"defocus_v_A": 15000.0},
-    **{f"astigmatic at {angle}°": {"defocus_angle_deg": float(angle)} for angle in (0, 30, 45, 90, 117, -60, 200)},
+    **{
+        f"astigmatic at {angle}°": {"defocus_angle_deg": float(angle)}
+        for angle in (0, 30, 45, 90, 117, -60, 200)
+    },
     "V the larger": {"defocus_u_A": 9000.0, "defocus_v_A": 16000.0, "defocus_angle_deg": 20.0},
     "phase plate": {"phase_shift_deg": 90.0},
-    "phase shift and V the larger": {"phase_shift_deg": 20.0, "defocus_u_A": 9000.0, "defocus_v_A": 11000.0},
+    "phase shift and V the larger": {
+        "phase_shift_deg": 20.0,
+        "defocus_u_A": 9000.0,
+        "defocus_v_A": 11000.0,
+    },
     "200 kV": {"voltage_kV": 200.0, "amplitude_contrast": 0.1},
     "120 kV": {"voltage_kV": 120.0, "spherical_aberration_mm": 2.0},
     "80 kV": {"voltage_kV": 80.0},
@@ -48,7 +57,12 @@ def formula(p, shape, pixel_size_yx_A):
     defocus = (p.defocus_u_A + p.defocus_v_A) / 2 + (p.defocus_u_A - p.defocus_v_A) / 2 * towards
     aberration = np.pi / 2 * p.spherical_aberration_mm * 1e7 * wavelength**3 * squared**2
     amplitude = np.arcsin(p.amplitude_contrast)
-    return np.sin(np.pi * wavelength * defocus * squared - aberration + amplitude + np.deg2rad(p.phase_shift_deg))
+    return np.sin(
+        np.pi * wavelength * defocus * squared
+        - aberration
+        + amplitude
+        + np.deg2rad(p.phase_shift_deg)
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -60,10 +74,14 @@ def test_the_ctf_is_that_of_the_written_formula(case, shape, pixels):
     assert found.shape == (shape[0], shape[1] // 2 + 1)
     np.testing.assert_allclose(found, expected, atol=2e-3)
     certain = np.abs(expected) > 5e-3
-    assert np.array_equal(ctf_sign(parameters, shape, pixels).numpy()[certain], np.sign(expected)[certain])
+    assert np.array_equal(
+        ctf_sign(parameters, shape, pixels).numpy()[certain], np.sign(expected)[certain]
+    )
 
 
-@pytest.mark.skipif(not shutil.which("relion_ctf_toolbox"), reason="RELION's relion_ctf_toolbox is not installed")
+@pytest.mark.skipif(
+    not shutil.which("relion_ctf_toolbox"), reason="RELION's relion_ctf_toolbox is not installed"
+)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -104,7 +122,9 @@ def test_the_angle_turns_from_the_columns_towards_the_rows():
     values = ctf(p, (256, 256), (2.0, 2.0))
     along_y, along_x = values[:128, 0], values[0, :128]
     first_zero = [int((line < 0).nonzero()[0]) for line in (along_y, along_x)]
-    assert first_zero[0] < first_zero[1]  # more defocus along y, so the first zero comes sooner there
+    assert (
+        first_zero[0] < first_zero[1]
+    )  # more defocus along y, so the first zero comes sooner there
 
 
 def test_the_sign_of_zero_is_plus_one():
@@ -116,7 +136,9 @@ def test_the_sign_of_zero_is_plus_one():
 
 
 def torch_ctf_value(astigmatism_um):
-    return calculate_ctf_2d(1.5, astigmatism_um, 0.0, 300.0, 2.7, 0.07, 0.0, 2.0, (64, 64), rfft=True, fftshift=False)
+    return calculate_ctf_2d(
+        1.5, astigmatism_um, 0.0, 300.0, 2.7, 0.07, 0.0, 2.0, (64, 64), rfft=True, fftshift=False
+    )
 
 
 def test_torch_ctf_still_has_no_answer_where_v_is_the_larger():
@@ -125,9 +147,13 @@ def test_torch_ctf_still_has_no_answer_where_v_is_the_larger():
 
 
 def test_torch_ctf_still_gives_the_phase_of_minus_the_sine():
-    parts = [torch.tensor(value) for value in (1.5, 300.0, 2.7, 0.0, 0.07, 0.0)]  # the last: squared frequency
+    parts = [
+        torch.tensor(value) for value in (1.5, 300.0, 2.7, 0.0, 0.07, 0.0)
+    ]  # the last: squared frequency
     assert calculate_total_phase_shift(*parts) == pytest.approx(-np.arcsin(0.07), abs=1e-5)
-    assert torch_ctf_value(0.0)[0, 0] == pytest.approx(0.07, abs=1e-5)  # and its CTF has the sign that we want
+    assert torch_ctf_value(0.0)[0, 0] == pytest.approx(
+        0.07, abs=1e-5
+    )  # and its CTF has the sign that we want
 
 
 def test_torch_ctf_still_measures_its_angle_from_x():
@@ -139,6 +165,10 @@ def test_torch_ctf_still_measures_its_angle_from_x():
 
 
 def test_parameters_that_are_no_numbers_or_impossible_are_refused():
-    for name, value in (("defocus_u_A", float("nan")), ("voltage_kV", 0.0), ("amplitude_contrast", 1.5)):
+    for name, value in (
+        ("defocus_u_A", float("nan")),
+        ("voltage_kV", 0.0),
+        ("amplitude_contrast", 1.5),
+    ):
         with pytest.raises(ValueError, match=name):
             CTFParameters(**(BASE | {name: value}))

@@ -1,15 +1,13 @@
 """What the documentation says is so."""
 
 import re
-from pathlib import Path
 
 import pytest
+from folders import ROOT
 
 from restore.cli.main import COMMANDS, command_parser
 from restore.cli.options import with_underscores
 from restore.cli.reference import reference
-
-ROOT = Path(__file__).parents[1]
 
 
 def test_the_command_line_page_is_what_the_parsers_say():
@@ -20,14 +18,16 @@ def test_the_command_line_page_is_what_the_parsers_say():
 
 @pytest.mark.parametrize("page", ["conventions", "formats"])
 def test_every_test_that_a_page_of_facts_names_is_there(page):
-    for name in re.findall(r"test_\w+\.py", (ROOT / f"docs/{page}.md").read_text()):
+    for name in re.findall(r"(?:\w+/)*test_\w+\.py", (ROOT / f"docs/{page}.md").read_text()):
         assert (ROOT / "tests" / name).exists(), name
 
 
 def commands_in(page):
     text = (ROOT / page).read_text().replace("\\\n", " ")
     launcher = r"(?:srun .*?|torchrun .*? -m )?"
-    lines = re.findall(rf"^ {{0,4}}{launcher}(restore (?:{'|'.join(COMMANDS)})\b.*)$", text, re.MULTILINE)
+    lines = re.findall(
+        rf"^ {{0,4}}{launcher}(restore (?:{'|'.join(COMMANDS)})\b.*)$", text, re.MULTILINE
+    )
     return [(page, re.split("[#$]", line)[0]) for line in lines]
 
 

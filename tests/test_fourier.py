@@ -17,9 +17,13 @@ def noise(shape, seed=0):
 
 
 def waves(shape, count, seed=0):
-    """A sum of plane waves at integer cycles per field, below ``count``/2 along both axes, sampled on ``shape``."""
+    """A sum of plane waves at integer cycles per field, below ``count``/2 along both axes, sampled
+    on ``shape``.
+    """
     random = np.random.default_rng(seed)
-    y, x = np.meshgrid(np.arange(shape[0]) / shape[0], np.arange(shape[1]) / shape[1], indexing="ij")
+    y, x = np.meshgrid(
+        np.arange(shape[0]) / shape[0], np.arange(shape[1]) / shape[1], indexing="ij"
+    )
     total = np.full(shape, 3.0)
     for _ in range(6):
         ky, kx = (int(random.integers(-((n - 1) // 2), (n - 1) // 2 + 1)) for n in count)
@@ -28,7 +32,9 @@ def waves(shape, count, seed=0):
 
 
 @given(SIDE, SIDE, MORE, MORE, st.integers(0, 99))
-def test_crop_undoes_pad_at_every_combination_of_even_and_odd_sizes(height, width, more_y, more_x, seed):
+def test_crop_undoes_pad_at_every_combination_of_even_and_odd_sizes(
+    height, width, more_y, more_x, seed
+):
     small, large = (height, width), (height + more_y, width + more_x)
     spectrum = fourier.spectrum_of(noise(small, seed))
     padded = fourier.pad(spectrum, small, large)
@@ -37,7 +43,9 @@ def test_crop_undoes_pad_at_every_combination_of_even_and_odd_sizes(height, widt
 
 
 @given(SIDE, SIDE, MORE, MORE, st.integers(0, 99))
-def test_an_image_cropped_or_padded_is_the_same_field_sampled_on_the_other_grid(height, width, more_y, more_x, seed):
+def test_an_image_cropped_or_padded_is_the_same_field_sampled_on_the_other_grid(
+    height, width, more_y, more_x, seed
+):
     small, large = (height, width), (height + more_y, width + more_x)
     coarse, fine = waves(small, small, seed), waves(large, small, seed)
     cropped = fourier.crop(fourier.spectrum_of(fine), large, small)
@@ -47,14 +55,18 @@ def test_an_image_cropped_or_padded_is_the_same_field_sampled_on_the_other_grid(
 
 
 @given(SIDE, SIDE, st.integers(1, 4), st.integers(1, 4), st.integers(0, 99))
-def test_pad_keeps_grey_values_at_the_points_that_both_grids_share(height, width, times_y, times_x, seed):
+def test_pad_keeps_grey_values_at_the_points_that_both_grids_share(
+    height, width, times_y, times_x, seed
+):
     image = noise((height, width), seed)
     large = (height * times_y, width * times_x)
     padded = fourier.pad(fourier.spectrum_of(image), (height, width), large)
     torch.testing.assert_close(fourier.image_of(padded, large)[::times_y, ::times_x], image)
 
 
-@given(st.integers(1, 6), st.integers(1, 6), st.integers(2, 3), st.integers(2, 3), st.integers(0, 99))
+@given(
+    st.integers(1, 6), st.integers(1, 6), st.integers(2, 3), st.integers(2, 3), st.integers(0, 99)
+)
 def test_crop_folds_its_nyquist_frequency_as_sampling_would(half_y, half_x, times_y, times_x, seed):
     small, large = (2 * half_y, 2 * half_x), (2 * half_y * times_y, 2 * half_x * times_x)
     spectrum = fourier.spectrum_of(noise(large, seed))
@@ -133,7 +145,9 @@ def test_the_band_pass_is_a_product_with_a_half_at_either_edge_and_nothing_at_dc
     torch.testing.assert_close(passed[2], torch.tensor(2**10 / (1 + 2**10)), atol=1e-6, rtol=0)
     torch.testing.assert_close(passed[3], torch.tensor(1.0), atol=1e-5, rtol=0)
     torch.testing.assert_close(passed[4], torch.tensor(1 / (1 + 0.5**10)), atol=1e-6, rtol=0)
-    narrow = fourier.bandpass(torch.tensor([1 / 10]), 10.0, 10.0)  # a sum of the two would be 1 here
+    narrow = fourier.bandpass(
+        torch.tensor([1 / 10]), 10.0, 10.0
+    )  # a sum of the two would be 1 here
     torch.testing.assert_close(narrow, torch.tensor([0.25]))
 
 
@@ -146,14 +160,18 @@ def test_smoothstep_climbs_from_0_to_1_with_two_derivatives_zero_at_both_ends():
     h = 1e-4
     near = fourier.smoothstep(torch.tensor([h, 2 * h, 1 - h, 1 - 2 * h], dtype=torch.float64))
     near[2:] = 1 - near[2:]
-    assert (near / h**2 < 100 * h).all()  # a curve with slope or curvature at its ends would leave more
+    assert (
+        near / h**2 < 100 * h
+    ).all()  # a curve with slope or curvature at its ends would leave more
     assert fourier.smoothstep(torch.tensor(0.25, dtype=torch.float64)) == pytest.approx(
         6 * 0.25**5 - 15 * 0.25**4 + 10 * 0.25**3
     )
 
 
 def test_the_soft_low_pass_is_one_below_its_start_and_zero_above_its_end():
-    values = fourier.soft_lowpass(torch.tensor([0.0, 0.1, 0.15, 0.2, 0.3], dtype=torch.float64), 0.1, 0.2)
+    values = fourier.soft_lowpass(
+        torch.tensor([0.0, 0.1, 0.15, 0.2, 0.3], dtype=torch.float64), 0.1, 0.2
+    )
     torch.testing.assert_close(values, torch.tensor([1.0, 1.0, 0.5, 0.0, 0.0], dtype=torch.float64))
 
 
@@ -173,6 +191,10 @@ def test_transforms_that_leave_columns_out_are_those_that_do_not(shape, new_shap
     new_shape = (min(shape[0], new_shape[0]), new_shape[1])
     image = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     expected = fourier.crop(fourier.spectrum_of(image), shape, new_shape)
-    torch.testing.assert_close(fourier.cropped_spectrum_of(image, new_shape), expected, atol=1e-7, rtol=1e-5)
+    torch.testing.assert_close(
+        fourier.cropped_spectrum_of(image, new_shape), expected, atol=1e-7, rtol=1e-5
+    )
     back = fourier.image_of(fourier.pad(expected, new_shape, shape), shape)
-    torch.testing.assert_close(fourier.padded_image_of(expected, new_shape, shape), back, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        fourier.padded_image_of(expected, new_shape, shape), back, atol=1e-6, rtol=1e-5
+    )

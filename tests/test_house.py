@@ -14,33 +14,17 @@ import restore
 SOURCE = Path(restore.__file__).parent
 
 FLOORS = (
-    (
-        "errors",
-        "settings",
-        "version",
-        "micrograph",
-        "atoms",
-        "symmetry",
-        "fourier",
-        "network",
-        "allocator",
-        "precision",
-        "schedules",
-        "pipeline",
-    ),
-    ("provenance", "processes", "ctf", "potential", "io", "evaluation", "outcome"),
-    ("preprocessing", "movies", "simulation", "inference", "report", "extraction", "reconstruction"),
-    ("patches", "checkpoint"),
-    ("preparation", "denoising", "measurement"),
-    ("training", "production", "journal", "examination"),
-    (
-        "appraisal",
-        "inspection",
-        "structure",
-    ),
+    ("errors", "settings", "version", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
+    ("provenance", "ctf", "io", "runtime", "maps"),
+    ("preprocessing", "movies", "simulation", "report"),
+    ("model", "particles"),
+    ("training", "denoising", "evaluation"),
+    ("inspection", "structure"),
     ("cli",),
 )
-"""A module imports only from floors under its own; inside a folder (io, cli …) what matters is that there is no circle."""
+"""A module imports only from floors under its own; inside a folder (io, cli …) what matters is that
+there is no circle.
+"""
 
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
@@ -100,8 +84,12 @@ INSIDE = [name for name in modules() if name not in ("__init__", "__main__")]
 
 
 def test_every_module_has_a_floor():
-    assert {top(name) for name in INSIDE} - set(FLOOR) == set(), "give the new module a floor, here and in STYLE's plan"
-    assert set(FLOOR) - {top(name) for name in INSIDE} == set(), "a floor names a module that is gone"
+    assert {top(name) for name in INSIDE} - set(FLOOR) == set(), (
+        "give the new module a floor, here and in STYLE's plan"
+    )
+    assert set(FLOOR) - {top(name) for name in INSIDE} == set(), (
+        "a floor names a module that is gone"
+    )
 
 
 @pytest.mark.parametrize("name", INSIDE)
@@ -116,9 +104,13 @@ def test_there_are_no_circles():
 
 
 def test_nobody_imports_cli_but_the_front_door():
-    assert {name for name in modules() if top(name) != "cli" for other in own_imports(name) if top(other) == "cli"} <= {
-        "__main__"
-    }
+    assert {
+        name
+        for name in modules()
+        if top(name) != "cli"
+        for other in own_imports(name)
+        if top(other) == "cli"
+    } <= {"__main__"}
 
 
 def test_training_and_denoising_never_import_each_other():
@@ -127,13 +119,17 @@ def test_training_and_denoising_never_import_each_other():
 
 
 def test_only_cli_imports_simulation():
-    users = {top(name) for name in INSIDE for other in own_imports(name) if top(other) == "simulation"}
+    users = {
+        top(name) for name in INSIDE for other in own_imports(name) if top(other) == "simulation"
+    }
     assert users <= {"cli", "simulation"}
 
 
-def test_evaluation_never_sees_files_or_plots():
-    for name in (name for name in INSIDE if top(name) == "evaluation"):
-        reached = {top(other) for other in own_imports(name)} | {full.split(".")[0] for full in imports(name)}
+def test_estimators_never_see_files_or_plots():
+    for name in (name for name in INSIDE if name.startswith(("evaluation.estimators", "maps"))):
+        reached = {top(other) for other in own_imports(name)} | {
+            full.split(".")[0] for full in imports(name)
+        }
         assert not reached & {"io", "matplotlib", "mrcfile", "h5py", "pathlib"}, name
 
 
@@ -144,45 +140,59 @@ def test_the_library_never_prints():
 
 
 def in_a_fresh_process(program):
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_errors_micrograph_provenance_and_io_never_import_torch():
     light = ["restore"] + [
-        f"restore.{name}" for name in INSIDE if top(name) in ("errors", "micrograph", "provenance", "io")
+        f"restore.{name}"
+        for name in INSIDE
+        if top(name) in ("errors", "micrograph", "provenance", "io")
     ]
     program = f"import sys, {', '.join(light)}; print('torch' in sys.modules)"
     assert in_a_fresh_process(program).strip() == "False"
 
 
 def test_help_does_not_import_torch():
-    program = "import sys; from restore.cli.main import main; main(['--help']); print('torch' in sys.modules)"
+    program = (
+        "import sys; from restore.cli.main import main; main(['--help']); print('torch' in "
+        "sys.modules)"
+    )
     output = in_a_fresh_process(program)
     assert "restore train" in output and output.strip().endswith("False")
 
 
 def test_the_version_does_not_import_torch():
-    program = "import sys; from restore.cli.main import main; main(['--version']); print('torch' in sys.modules)"
+    program = (
+        "import sys; from restore.cli.main import main; main(['--version']); print('torch' in "
+        "sys.modules)"
+    )
     assert in_a_fresh_process(program).split()[-2:] == [restore.__version__, "False"]
 
 
 @pytest.mark.parametrize("name", modules())
-def test_no_file_is_longer_than_300_lines(name):
-    assert len(modules()[name].read_text(encoding="utf-8").splitlines()) <= 300
+def test_no_file_is_longer_than_400_lines(name):
+    assert len(modules()[name].read_text(encoding="utf-8").splitlines()) <= 400
 
 
 def functions(name):
-    return [node for node in ast.walk(tree(name)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [
+        node
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
 @pytest.mark.parametrize("name", modules())
-def test_no_function_is_longer_than_45_lines_without_its_docstring(name):
+def test_no_function_is_longer_than_60_lines_without_its_docstring(name):
     for node in functions(name):
         first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
         length = (node.end_lineno or 0) - first.lineno + 1
-        assert length <= 45, f"{name}.{node.name}: {length} lines"
+        assert length <= 60, f"{name}.{node.name}: {length} lines"
 
 
 @pytest.mark.parametrize("name", modules())
@@ -207,15 +217,20 @@ def test_no_module_has_a_name_that_says_nothing():
 
 @pytest.mark.parametrize("name", modules())
 def test_no_public_function_takes_keywords_that_it_does_not_name(name):
-    assert not [node.name for node in functions(name) if node.args.kwarg and not node.name.startswith("_")]
+    assert not [
+        node.name for node in functions(name) if node.args.kwarg and not node.name.startswith("_")
+    ]
 
 
-def test_every_module_with_maths_or_files_has_its_tests():
-    tests = {path.stem for path in Path(__file__).parent.glob("test_*.py")}
-    tested = {
-        name for name in FLOOR if any(test == f"test_{name}" or test.startswith(f"test_{name}_") for test in tests)
+def test_every_room_has_its_tests_in_the_same_place():
+    folder = Path(__file__).parent
+    untested = {
+        name
+        for name in FLOOR
+        if not (folder / f"test_{name}.py").exists()
+        and not list((folder / name).glob("**/test_*.py"))
     }
-    assert set(FLOOR) - tested <= {"version", "evaluation", "cli"}  # cli: test_journeys
+    assert untested <= {"version", "thumbnails"}
 
 
 def test_every_name_on_the_packages_face_is_there():

@@ -38,11 +38,20 @@ def ramp(shape, strength):
 
 def edge_bands(image, width=8):
     """The means of the four border strips."""
-    return torch.stack([image[:width].mean(), image[-width:].mean(), image[:, :width].mean(), image[:, -width:].mean()])
+    return torch.stack(
+        [
+            image[:width].mean(),
+            image[-width:].mean(),
+            image[:, :width].mean(),
+            image[:, -width:].mean(),
+        ]
+    )
 
 
 @given(st.integers(240, 5000), st.integers(240, 5000), st.floats(0.5, 2.0), st.floats(4.5, 6.0))
-def test_the_cropped_grid_has_even_sides_and_spans_the_same_field(height, width, pixel_size_A, resolution_A):
+def test_the_cropped_grid_has_even_sides_and_spans_the_same_field(
+    height, width, pixel_size_A, resolution_A
+):
     grid = cropped_grid((height, width), pixel_size_A, resolution_A)
     assert grid.shape[0] % 2 == grid.shape[1] % 2 == 0
     for old, new, pixel in zip((height, width), grid.shape, grid.pixel_size_yx_A, strict=True):
@@ -55,7 +64,8 @@ def test_a_resolution_finer_than_nyquist_is_refused_with_both_numbers_and_a_valu
     with pytest.raises(UserError) as caught:
         cropped_grid((400, 400), 1.53, 3.0)
     assert str(caught.value) == (
-        "max_resolution 3 Å is finer than the image's Nyquist limit, 3.06 Å. Give --max_resolution 3.1 or more."
+        "max_resolution 3 Å is finer than the image's Nyquist limit, 3.06 Å. Give "
+        "--max_resolution 3.1 or more."
     )
     cropped_grid((400, 400), 1.53, 3.1)
     cropped_grid((400, 400), 1.53, 3.06)
@@ -107,15 +117,22 @@ def test_a_prepared_image_is_never_the_raw_one_changed():
 def test_an_ice_gradient_leaves_no_border():
     shape = (192, 224)
     image = noise(shape)
-    flat, sloped = prepare(image, 2.0, None, PLAIN), prepare(image + ramp(shape, 20.0), 2.0, None, PLAIN)
+    flat, sloped = (
+        prepare(image, 2.0, None, PLAIN),
+        prepare(image + ramp(shape, 20.0), 2.0, None, PLAIN),
+    )
     assert (edge_bands(sloped.image) - edge_bands(flat.image)).abs().max() < 0.05
     assert (sloped.image - flat.image).abs().max() < 0.1
     untreated = prepare(image + ramp(shape, 20.0), 2.0, None, replace(PLAIN, background_order=0))
-    assert (edge_bands(untreated.image) - edge_bands(flat.image)).abs().max() > 0.5  # so the test can fail
+    assert (
+        edge_bands(untreated.image) - edge_bands(flat.image)
+    ).abs().max() > 0.5  # so the test can fail
 
 
 def test_the_background_is_the_polynomial_itself_where_there_is_nothing_else():
-    surface = ramp((160, 128), 10.0) + 5  # whole blocks: their means of squares differ from the middle by a constant
+    surface = (
+        ramp((160, 128), 10.0) + 5
+    )  # whole blocks: their means of squares differ from the middle by a constant
     found = surface - without_background(surface, 2)
     assert (found - surface).abs().max() < 0.05
     assert (found - surface).std() < 0.01
@@ -212,7 +229,9 @@ def test_a_wave_inside_the_band_keeps_its_amplitude(shape, cycles):
     y, x = torch.arange(shape[0])[:, None] / shape[0], torch.arange(shape[1])[None] / shape[1]
     image = 6 + 3 * torch.cos(2 * torch.pi * (cycles[0] * y + cycles[1] * x) + 0.4)
     prepared = prepare(image, 2.0, None, replace(PLAIN, background_order=0))
-    assert float((prepared.image * prepared.scale).square().mean()) == pytest.approx(9 / 2, rel=2e-2)
+    assert float((prepared.image * prepared.scale).square().mean()) == pytest.approx(
+        9 / 2, rel=2e-2
+    )
     spectrum, frequency = on_the_full_grid(prepared)
     index = (cycles[0] % shape[0], cycles[1])
     whole = fourier.spectrum_of(image)
@@ -227,10 +246,14 @@ def test_there_and_back_is_the_band_limited_input_in_its_own_grey_values(shape):
     prepared = prepare(image, 2.0, None, replace(PLAIN, background_order=0))
     spectrum, frequency = on_the_full_grid(prepared)
     nyquist = min(0.5 / side for side in prepared.grid.pixel_size_yx_A)
-    expected = fourier.spectrum_of(image) * fourier.bandpass(frequency, PLAIN.highpass_A, PLAIN.max_resolution_A)
+    expected = fourier.spectrum_of(image) * fourier.bandpass(
+        frequency, PLAIN.highpass_A, PLAIN.max_resolution_A
+    )
     expected = expected * fourier.soft_lowpass(frequency, 0.9 * nyquist, nyquist)
     expected[0, 0] = image.mean()
-    torch.testing.assert_close(fourier.image_of(spectrum, shape), fourier.image_of(expected, shape), atol=0.05, rtol=0)
+    torch.testing.assert_close(
+        fourier.image_of(spectrum, shape), fourier.image_of(expected, shape), atol=0.05, rtol=0
+    )
     assert (spectrum[frequency > 1.001 * nyquist].abs() == 0).all()
 
 

@@ -24,7 +24,10 @@ class Outer:
 
 def test_records_paths_and_tuples_become_plain_values():
     value = {"a": Outer(Inner(Path("x/y"), (1, 2)), None), 3: {"b": [Path("z"), True, "Å"]}}
-    expected = {"a": {"inner": {"path": "x/y", "sizes": [1, 2]}, "share": None}, "3": {"b": ["z", True, "Å"]}}
+    expected = {
+        "a": {"inner": {"path": "x/y", "sizes": [1, 2]}, "share": None},
+        "3": {"b": ["z", True, "Å"]},
+    }
     assert plain(value) == expected
     assert json.loads(as_json(value)) == expected
     assert "Å" in as_json(value)

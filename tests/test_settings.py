@@ -4,11 +4,11 @@ from dataclasses import MISSING, dataclass, fields, replace
 
 import pytest
 
-from restore.denoising import DenoisingSettings
+from restore.denoising.batch import OutputSettings
+from restore.denoising.denoise import DenoisingSettings
 from restore.errors import UserError
-from restore.production import OutputSettings
 from restore.settings import Option, setting
-from restore.training import PRESETS, TrainingSettings
+from restore.training.loop import PRESETS, TrainingSettings
 
 
 def test_a_setting_carries_its_default_and_what_a_command_line_says_of_it():
@@ -19,7 +19,10 @@ def test_a_setting_carries_its_default_and_what_a_command_line_says_of_it():
 
     assert Settings(name="a") == Settings("a", 32)
     options = [each.metadata["option"] for each in fields(Settings)]
-    assert options == [Option("its name", choices=("a", "b")), Option("side", ("-p",), group="size", metavar="N")]
+    assert options == [
+        Option("its name", choices=("a", "b")),
+        Option("side", ("-p",), group="size", metavar="N"),
+    ]
     with pytest.raises(TypeError, match="name"):
         Settings()
 
@@ -60,6 +63,10 @@ def test_an_impossible_training_setting_is_refused_by_name(wrong):
 def test_the_paper_preset_is_the_paper():
     paper = PRESETS["paper"]
     assert (paper.batch_size, paper.learning_rate, paper.patch_px) == (10, 1e-4, 192)
-    assert (paper.number_of_epochs, paper.batches_per_epoch, paper.schedule) == (100, 500, "staircase")
+    assert (paper.number_of_epochs, paper.batches_per_epoch, paper.schedule) == (
+        100,
+        500,
+        "staircase",
+    )
     assert (paper.filters, paper.blocks, paper.loss, paper.precision) == (32, 4, "l2", "float32")
     assert PRESETS["gpu"] == TrainingSettings()

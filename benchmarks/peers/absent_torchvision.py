@@ -1,6 +1,8 @@
-"""An empty torchvision, for programs that import it and, in what the benchmark runs of them, never call it.
+"""An empty torchvision, for programs that import it and, in what the benchmark runs of them, never
+call it.
 
-There is no build of it for a PyTorch without CUDA. Importing this module first is enough; whatever of it is then called says so.
+There is no build of it for a PyTorch without CUDA. Importing this module first is enough; whatever
+of it is then called says so.
 """
 
 import sys
@@ -16,7 +18,9 @@ class _Absent(MetaPathFinder, Loader):
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:  # noqa: ARG002
         """The module's specification, where it is torchvision's."""
         return (
-            ModuleSpec(fullname, self, is_package=True) if fullname.split(".", maxsplit=1)[0] == "torchvision" else None
+            ModuleSpec(fullname, self, is_package=True)
+            if fullname.split(".", maxsplit=1)[0] == "torchvision"
+            else None
         )
 
     def exec_module(self, module: ModuleType) -> None:
@@ -28,7 +32,9 @@ class _Absent(MetaPathFinder, Loader):
                 raise AttributeError(name)
 
             def refuse(*_: Any, **__: Any) -> NoReturn:
-                raise NotImplementedError(f"{module.__name__}.{name} is not there: this torchvision is a stand-in")
+                raise NotImplementedError(
+                    f"{module.__name__}.{name} is not there: this torchvision is a stand-in"
+                )
 
             return refuse
 

@@ -2,8 +2,8 @@
 
     python bm3d_denoise.py FOLDER PROCESSES
 
-FOLDER/sigma.json names the images and the deviation of each one's white noise. The results replace the images;
-FOLDER/seconds.json holds the time that each took, on one core.
+FOLDER/sigma.json names the images and the deviation of each one's white noise. The results replace
+the images; FOLDER/seconds.json holds the time that each took, on one core.
 """
 
 import json
@@ -30,5 +30,7 @@ if __name__ == "__main__":
     folder, processes = Path(sys.argv[1]), int(sys.argv[2])
     sigmas = json.loads((folder / "sigma.json").read_text())
     with Pool(processes) as pool:
-        seconds = pool.map(denoise, [(folder / name, sigma) for name, sigma in sigmas.items()], chunksize=1)
+        seconds = pool.map(
+            denoise, [(folder / name, sigma) for name, sigma in sigmas.items()], chunksize=1
+        )
     (folder / "seconds.json").write_text(json.dumps(seconds))

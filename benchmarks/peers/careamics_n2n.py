@@ -1,10 +1,12 @@
-"""CAREamics' U-Net, trained with noise2noise on pairs of halves and applied; run in its own environment.
+"""CAREamics' U-Net, trained with noise2noise on pairs of halves and applied; run in its own
+environment.
 
     python careamics_n2n.py FOLDER MINUTES
 
-FOLDER/even.npy and odd.npy are stacks (pair, y, x) of halves to train on, each of unit deviation; both directions are used.
-FOLDER/images/*.npy are replaced by their denoised versions. FOLDER/seconds.json: of training, and of each image.
-Its defaults, but patches of 128² and batches of 8, as many as the time allows.
+FOLDER/even.npy and odd.npy are stacks (pair, y, x) of halves to train on, each of unit deviation;
+both directions are used. FOLDER/images/*.npy are replaced by their denoised versions.
+FOLDER/seconds.json: of training, and of each image. Its defaults, but patches of 128² and batches
+of 8, as many as the time allows.
 """
 
 import json
@@ -39,7 +41,9 @@ def train(folder: Path, minutes: float) -> CAREamist:
         seed=1,
     )
     careamist = CAREamist(config, work_dir=folder / "work", enable_progress_bar=False)
-    careamist.train(train_data=np.concatenate([even, odd]), train_data_target=np.concatenate([odd, even]))
+    careamist.train(
+        train_data=np.concatenate([even, odd]), train_data_target=np.concatenate([odd, even])
+    )
     return careamist
 
 
@@ -47,9 +51,13 @@ def denoise(careamist: CAREamist, path: Path) -> float:
     """Denoise one image where it lies; the seconds that it took come back."""
     start = time.monotonic()
     image = np.load(path)
-    side = min(TILE_PX, 1 << (min(image.shape).bit_length() - 1))  # tiles must be square, their side a power of two
+    side = min(
+        TILE_PX, 1 << (min(image.shape).bit_length() - 1)
+    )  # tiles must be square, their side a power of two
     tiles = {"tile_size": (side, side), "tile_overlap": (OVERLAP_PX, OVERLAP_PX)}
-    predicted, _ = careamist.predict(image[None], axes="SYX", batch_size=1, num_workers=0, checkpoint="last", **tiles)
+    predicted, _ = careamist.predict(
+        image[None], axes="SYX", batch_size=1, num_workers=0, checkpoint="last", **tiles
+    )
     np.save(path, np.asarray(predicted[0], dtype=np.float32).reshape(image.shape))
     return time.monotonic() - start
 

@@ -1,4 +1,6 @@
-"""The environments of other programs: made once with venv and pip, each in a folder of its own, never restore's."""
+"""The environments of other programs: made once with venv and pip, each in a folder of its own,
+never restore's.
+"""
 
 import json
 import subprocess
@@ -23,11 +25,25 @@ class Environment:
 
 
 BM3D = Environment("bm3d", ("bm3d==4.0.3", "numpy<2.3"))
-"""For non-commercial use only, by its licence. It calls numpy.trapz, which newer versions of numpy have not."""
+"""For non-commercial use only, by its licence. It calls numpy.trapz, which newer versions of numpy
+have not.
+"""
 
 TOPAZ = Environment(
     "topaz",
-    (TORCH, "numpy", "pandas", "scikit-learn", "scipy", "tqdm", "h5py", "psutil", "pillow", "future", "setuptools<81"),
+    (
+        TORCH,
+        "numpy",
+        "pandas",
+        "scikit-learn",
+        "scipy",
+        "tqdm",
+        "h5py",
+        "psutil",
+        "pillow",
+        "future",
+        "setuptools<81",
+    ),
     ("topaz-em==0.3.20",),
 )
 
@@ -40,11 +56,15 @@ CAREAMICS = Environment(
     ),
     ("careamics==0.3.5",),
 )  # fmt: skip
-"""CAREamics asks for a torchvision that no build of this PyTorch without CUDA fits; `absent_torchvision` stands in."""
+"""CAREamics asks for a torchvision that no build of this PyTorch without CUDA fits;
+`absent_torchvision` stands in.
+"""
 
 
 def python_of(environment: Environment, folder: Path) -> Path:
-    """The interpreter of an environment, which is made here where it is not there yet, or not as it should be."""
+    """The interpreter of an environment, which is made here where it is not there yet, or not as it
+    should be.
+    """
     place = folder / environment.name
     done, wanted = place / "installed.json", [environment.packages, environment.bare]
     if not (done.exists() and json.loads(done.read_text()) == json.loads(json.dumps(wanted))):
@@ -62,6 +82,8 @@ def _call(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = (
-            [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines() or [""]
+            [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+            or done.stderr.splitlines()
+            or [""]
         )
         raise NotRunError(f"{Path(command[0]).name} {' '.join(command[1:4])}: {said[-1]}")

@@ -10,7 +10,8 @@ from jaxtyping import Float
 class Atoms:
     """Elements and positions, xyz in Å, of n atoms.
 
-    Where nothing else is said, each has a B factor of zero, as sharp as its scattering factor, and is there wholly.
+    Where nothing else is said, each has a B factor of zero, as sharp as its scattering factor, and
+    is there wholly.
     """
 
     elements: tuple[str, ...]
@@ -24,4 +25,6 @@ class Atoms:
             if len(given) == 0:
                 object.__setattr__(self, name, np.full(len(self.elements), value))
             elif len(given) != len(self.elements):
-                raise ValueError(f"{len(self.elements)} elements, but {name} has {len(given)} values")
+                raise ValueError(
+                    f"{len(self.elements)} elements, but {name} has {len(given)} values"
+                )

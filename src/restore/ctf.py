@@ -1,9 +1,9 @@
 """The value and the sign of a contrast transfer function on a grid, through torch-ctf.
 
-The sign is RELION's: positive at low frequency in underfocus, so that flipping phases leaves protein as dark as
-it was. torch-ctf's phase is that of minus the sine; it takes the larger defocus only as U (the square root of a
-negative astigmatism is NaN), and says that angle 0 lies along y where its code puts it along x; tests/test_ctf.py pins
-all three.
+The sign is RELION's: positive at low frequency in underfocus, so that flipping phases leaves
+protein as dark as it was. torch-ctf's phase is that of minus the sine; it takes the larger defocus
+only as U (the square root of a negative astigmatism is NaN), and says that angle 0 lies along y
+where its code puts it along x; tests/test_ctf.py pins all three.
 """
 
 import torch
@@ -21,7 +21,9 @@ def ctf(
     pixel_size_yx_A: tuple[float, float],
     device: torch.device | str = "cpu",
 ) -> Float[Tensor, "y kx"]:
-    """The contrast transfer function on the half spectrum of an image of ``shape`` (y, x) pixels, from −1 to 1."""
+    """The contrast transfer function on the half spectrum of an image of ``shape`` (y, x) pixels,
+    from −1 to 1.
+    """
     ky, kx = frequency_yx_per_A(shape, pixel_size_yx_A, device)
     grid = torch.stack(torch.broadcast_tensors(ky, kx), dim=-1)
     squared = ky * ky + kx * kx
@@ -55,7 +57,9 @@ def ctf_sign(
 
 
 def _ordered_defocus(parameters: CTFParameters) -> tuple[float, float, float]:
-    """Mean defocus and half the astigmatism in µm, never negative, and the angle (degrees) of the larger defocus."""
+    """Mean defocus and half the astigmatism in µm, never negative, and the angle (degrees) of the
+    larger defocus.
+    """
     u_um, v_um = parameters.defocus_u_A * 1e-4, parameters.defocus_v_A * 1e-4
     turn_deg = 90.0 if u_um < v_um else 0.0
     return (u_um + v_um) / 2, abs(u_um - v_um) / 2, parameters.defocus_angle_deg + turn_deg

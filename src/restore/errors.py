@@ -8,11 +8,11 @@ class UserError(Exception):
 
         >>> print(UserError(
         ...     'rlnDefocusU is "nan"',
-        ...     where="beads.star, data_micrographs, row 17",
+        ...     where="beads.star, row 17",
         ...     wanted="Phase flipping needs a number",
-        ...     do="run CTF estimation, or give --dont_phaseflip",
+        ...     do="estimate the CTF",
         ... ))
-        beads.star, data_micrographs, row 17: rlnDefocusU is "nan". Phase flipping needs a number: run CTF estimation, or give --dont_phaseflip.
+        beads.star, row 17: rlnDefocusU is "nan". Phase flipping needs a number: estimate the CTF.
     """
 
     def __init__(self, found: str, *, where: object = "", wanted: str = "", do: str = "") -> None:

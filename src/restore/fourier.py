@@ -1,7 +1,8 @@
 """Half spectra of real images: grids, crop, pad, filters, rings.
 
-A spectrum here is ``torch.fft.rfft2(image, norm="forward")``: DC in the corner, the mean of the image at DC, so
-that grey values stay as they are when a spectrum is cropped or padded. Axes are (…, y, x); frequencies are in 1/Å.
+A spectrum here is ``torch.fft.rfft2(image, norm="forward")``: DC in the corner, the mean of the
+image at DC, so that grey values stay as they are when a spectrum is cropped or padded. Axes are (…,
+y, x); frequencies are in 1/Å.
 """
 
 import torch
@@ -38,7 +39,9 @@ def frequency_per_A(
     return torch.hypot(*torch.broadcast_tensors(ky, kx))
 
 
-def cropped_spectrum_of(image: Float[Tensor, "*batch y x"], new_shape: Shape) -> Complex[Tensor, "*batch new_y new_kx"]:
+def cropped_spectrum_of(
+    image: Float[Tensor, "*batch y x"], new_shape: Shape
+) -> Complex[Tensor, "*batch new_y new_kx"]:
     """``crop`` of `spectrum_of`, without the transforms of columns that it would drop."""
     shape = (image.shape[-2], image.shape[-1])
     along_x = torch.fft.rfft(image, dim=-1, norm="forward")[..., : new_shape[1] // 2 + 1]
@@ -56,9 +59,11 @@ def padded_image_of(
 def crop(
     spectrum: Complex[Tensor, "*batch y kx"], shape: Shape, new_shape: Shape
 ) -> Complex[Tensor, "*batch new_y new_kx"]:
-    """The spectrum of the same field on a coarser grid: ``new_shape`` pixels where there were ``shape``.
+    """The spectrum of the same field on a coarser grid: ``new_shape`` pixels where there were
+    ``shape``.
 
-    Components at the new Nyquist frequency are folded together, as sampling would: ``crop`` undoes ``pad`` exactly.
+    Components at the new Nyquist frequency are folded together, as sampling would: ``crop`` undoes
+    ``pad`` exactly.
     """
     (height, width), (new_height, new_width) = shape, new_shape
     if new_height > height or new_width > width:
@@ -78,7 +83,9 @@ def crop(
 def pad(
     spectrum: Complex[Tensor, "*batch y kx"], shape: Shape, new_shape: Shape
 ) -> Complex[Tensor, "*batch new_y new_kx"]:
-    """The spectrum of the same field on a finer grid, with nothing beyond the old Nyquist frequency."""
+    """The spectrum of the same field on a finer grid, with nothing beyond the old Nyquist
+    frequency.
+    """
     rows = _padded_rows(spectrum, shape, new_shape)
     padded = rows.new_zeros(*rows.shape[:-1], new_shape[1] // 2 + 1)
     padded[..., : rows.shape[-1]] = rows
@@ -104,8 +111,12 @@ def _padded_rows(
     return padded
 
 
-def bandpass(frequency_per_A: Float[Tensor, "*grid"], highpass_A: float, lowpass_A: float) -> Float[Tensor, "*grid"]:
-    """High-pass times low-pass of Butterworth shape, order 10: a half at either edge, exactly nothing at DC."""
+def bandpass(
+    frequency_per_A: Float[Tensor, "*grid"], highpass_A: float, lowpass_A: float
+) -> Float[Tensor, "*grid"]:
+    """High-pass times low-pass of Butterworth shape, order 10: a half at either edge, exactly
+    nothing at DC.
+    """
     high = 1 - 1 / (1 + (frequency_per_A * highpass_A) ** 10)
     low = 1 / (1 + (frequency_per_A * lowpass_A) ** 10)
     return high * low
@@ -117,13 +128,17 @@ def smoothstep(position: Float[Tensor, "*grid"]) -> Float[Tensor, "*grid"]:
     return t * t * t * (t * (t * 6 - 15) + 10)
 
 
-def soft_lowpass(frequency_per_A: Float[Tensor, "*grid"], start: float, stop: float) -> Float[Tensor, "*grid"]:
+def soft_lowpass(
+    frequency_per_A: Float[Tensor, "*grid"], start: float, stop: float
+) -> Float[Tensor, "*grid"]:
     """One below ``start``, zero above ``stop`` (both 1/Å), a fifth-order smoothstep between them."""
     return 1 - smoothstep((frequency_per_A - start) / (stop - start))
 
 
 def friedel_weights(shape: Shape, device: torch.device | str = "cpu") -> Float[Tensor, "1 kx"]:
-    """How often each column of a half spectrum stands in the whole one: once at DC and Nyquist, else twice."""
+    """How often each column of a half spectrum stands in the whole one: once at DC and Nyquist,
+    else twice.
+    """
     weights = torch.full((1, shape[1] // 2 + 1), 2.0, device=device)
     weights[:, 0] = 1
     if shape[1] % 2 == 0:

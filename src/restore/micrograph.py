@@ -9,8 +9,9 @@ from pathlib import Path
 class CTFParameters:
     """What the contrast transfer function of one micrograph depends on.
 
-    Defocus is positive when the image is underfocused. ``defocus_angle_deg`` is the angle from the x axis
-    (columns) to the direction of ``defocus_u_A``, positive towards the y axis (rows, as stored). Either of the two defoci may be the larger.
+    Defocus is positive when the image is underfocused. ``defocus_angle_deg`` is the angle from the
+    x axis (columns) to the direction of ``defocus_u_A``, positive towards the y axis (rows, as
+    stored). Either of the two defoci may be the larger.
     """
 
     defocus_u_A: float
@@ -35,9 +36,10 @@ class CTFParameters:
 class Micrograph:
     """One micrograph of a session: the full sum, and where there are any, its two halves.
 
-    ``name`` is what the STAR file (or the command line) calls it; ``image``, ``even`` and ``odd`` are paths that
-    can be opened. ``row`` counts from zero in the table that it came from. ``ctf`` is None where none is known.
-    ``series`` is the tilt series that it is an image of, empty where it is of none.
+    ``name`` is what the STAR file (or the command line) calls it; ``image``, ``even`` and ``odd``
+    are paths that can be opened. ``row`` counts from zero in the table that it came from. ``ctf``
+    is None where none is known. ``series`` is the tilt series that it is an image of, empty where
+    it is of none.
     """
 
     name: str

@@ -1,4 +1,6 @@
-"""Fields of a settings record: each with a default, a sentence, and the names that a command line gives it."""
+"""Fields of a settings record: each with a default, a sentence, and the names that a command line
+gives it.
+"""
 
 from dataclasses import MISSING, dataclass, field
 from typing import Any
@@ -8,8 +10,9 @@ from typing import Any
 class Option:
     """What a command line needs to know of one setting, beside its name, type and default.
 
-    ``words`` is one sentence with the unit in it. ``flags`` are the option's names where they are not the
-    field's own: a short one (``-b``), or an older long one. ``off`` is the flag that says no to a yes/no setting.
+    ``words`` is one sentence with the unit in it. ``flags`` are the option's names where they are
+    not the field's own: a short one (``-b``), or an older long one. ``off`` is the flag that says
+    no to a yes/no setting.
     """
 
     words: str

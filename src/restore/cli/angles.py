@@ -12,10 +12,23 @@ from scipy.spatial.transform import Rotation
 from restore.cli.options import group_of
 from restore.cli.results import refuse_existing
 from restore.errors import UsageError, UserError
-from restore.evaluation.angles import SHARES_BELOW_DEG, AngleSummary, AngularDistances, angular_distances, summary
 from restore.io.atomic import require_writable, write_text
-from restore.io.particles import Matches, Particles, coordinates_apart_px, is_cryosparc, match, read_particles
+from restore.io.particles import (
+    Matches,
+    Particles,
+    coordinates_apart_px,
+    is_cryosparc,
+    match,
+    read_particles,
+)
 from restore.io.star import Block, StarFile, write_star
+from restore.particles.angles import (
+    SHARES_BELOW_DEG,
+    AngleSummary,
+    AngularDistances,
+    angular_distances,
+    summary,
+)
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.histograms import histogram
@@ -38,7 +51,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         )
     group = parser.add_argument_group("comparison")
     group.add_argument(
-        "--sym", default="C1", metavar="GROUP", help=f"point group, as RELION has it: {KNOWN_GROUPS} (default: C1)"
+        "--sym",
+        default="C1",
+        metavar="GROUP",
+        help=f"point group, as RELION has it: {KNOWN_GROUPS} (default: C1)",
     )
     group.add_argument(
         "--tolerance_px",
@@ -58,20 +74,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="table of particles, STAR or CSV by its ending; the figure and the settings go beside it"
         " (default: angles.star)",
     )
-    output.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run")
+    output.add_argument(
+        "--overwrite", action="store_true", help="replace the results of an earlier run"
+    )
 
 
 def run(namespace: argparse.Namespace) -> int:
     """Compare the two files, print the summary, write table and figure; the exit status comes back."""
     group = group_of(namespace.sym)
     if not namespace.tolerance_px >= 0:
-        raise UsageError(f"--tolerance_px is {namespace.tolerance_px:g}", wanted="pixels, zero or more, are needed")
+        raise UsageError(
+            f"--tolerance_px is {namespace.tolerance_px:g}",
+            wanted="pixels, zero or more, are needed",
+        )
     table = _table_path(namespace)
     figure, settings = table.with_suffix(".png"), table.with_suffix(".settings.json")
     _refuse_existing([table, figure, settings], namespace)
     first, second = read_particles(namespace.first), read_particles(namespace.second)
     matches = match(first, second, namespace.tolerance_px)
-    distances = angular_distances(first.rotations_of(matches.first), second.rotations_of(matches.second), group)
+    distances = angular_distances(
+        first.rotations_of(matches.first), second.rotations_of(matches.second), group
+    )
     result = summary(distances, group)
     for doubt in _doubts(namespace, first, second, matches, result):
         log.warning("%s", doubt)
@@ -81,7 +104,9 @@ def run(namespace: argparse.Namespace) -> int:
     _write_table(table, _columns(first, matches, distances))
     title = f"{_end(first.source)}\n{_end(second.source)}\nsymmetry {namespace.sym.upper()}"
     words = (title, "angular distance, degrees")
-    save_png(histogram(distances.total_deg, result.median_deg, result.quartiles_deg, words, "°"), figure)
+    save_png(
+        histogram(distances.total_deg, result.median_deg, result.quartiles_deg, words, "°"), figure
+    )
     print(_text(namespace.sym, group, (first, second), matches, result))
     print(f"{table}\n{figure}")
     return 0
@@ -103,12 +128,18 @@ def _refuse_existing(paths: Sequence[Path], namespace: argparse.Namespace) -> No
     inputs = {namespace.first.resolve(), namespace.second.resolve()}
     for path in paths:
         if path.resolve() in inputs:
-            raise UserError("the output would replace an input", where=path, do="give another --output")
+            raise UserError(
+                "the output would replace an input", where=path, do="give another --output"
+            )
         refuse_existing([path], namespace.overwrite)
 
 
 def _doubts(
-    namespace: argparse.Namespace, first: Particles, second: Particles, matches: Matches, result: AngleSummary
+    namespace: argparse.Namespace,
+    first: Particles,
+    second: Particles,
+    matches: Matches,
+    result: AngleSummary,
 ) -> Iterator[str]:
     """What would make the numbers mean something else than they seem to."""
     if 2 * len(matches.first) < min(len(first), len(second)):
@@ -140,10 +171,17 @@ def _doubts_of_axes(name: str) -> Iterator[str]:
         )
 
 
-def _columns(first: Particles, matches: Matches, distances: AngularDistances) -> dict[str, list[str]]:
-    """The table, a row for each matched particle in the order of the first file; rows are counted from one."""
+def _columns(
+    first: Particles, matches: Matches, distances: AngularDistances
+) -> dict[str, list[str]]:
+    """The table, a row for each matched particle in the order of the first file; rows are counted
+    from one.
+    """
     columns: dict[str, list[str]] = {}
-    for label, names in (("rlnImageName", first.image_names), ("rlnMicrographName", first.micrograph_names)):
+    for label, names in (
+        ("rlnImageName", first.image_names),
+        ("rlnMicrographName", first.micrograph_names),
+    ):
         if names is not None:
             columns[label] = [names[row] for row in matches.first]
     if first.coordinates_px is not None:
@@ -172,11 +210,19 @@ def _write_table(path: Path, columns: dict[str, list[str]]) -> None:
     write_text(path, text.getvalue())
 
 
-def _text(name: str, group: Rotation, both: tuple[Particles, Particles], matches: Matches, result: AngleSummary) -> str:
+def _text(
+    name: str,
+    group: Rotation,
+    both: tuple[Particles, Particles],
+    matches: Matches,
+    result: AngleSummary,
+) -> str:
     """The summary that is printed, in two columns."""
     rows = [("matched", f"{result.count} particles, by {matches.way}")]
     for word, each in zip(("first", "second"), both, strict=True):
-        rows.append((f"only in {word}", f"{len(each) - result.count} of {len(each)}, {each.source}"))
+        rows.append(
+            (f"only in {word}", f"{len(each) - result.count} of {len(each)}, {each.source}")
+        )
     rows += [
         ("symmetry", f"{name.upper()}, {len(group)} rotation{'s' * (len(group) > 1)}"),
         ("median", f"{result.median_deg:.3f}° (chance would give {result.chance_median_deg:.0f}°)"),

@@ -9,13 +9,13 @@ from statistics import fmean
 
 import torch
 
-from restore.checkpoint import Model, load_model
-from restore.evaluation.spectra import ring_covariances
-from restore.evaluation.truth import TruthScore, score
+from restore.evaluation.estimators.spectra import ring_covariances
+from restore.evaluation.estimators.truth import TruthScore, score
 from restore.io.atomic import write_text
-from restore.io.images import read_image
+from restore.io.images.image import read_image
 from restore.io.micrographs import MicrographSet, read_micrographs
 from restore.micrograph import Micrograph
+from restore.model.checkpoint import Model, load_model
 from restore.preprocessing import Recipe, prepare
 from restore.report.figures import ring_curves, save_png
 from restore.report.panels import Panel, save_picture, side_by_side
@@ -29,13 +29,23 @@ TRAINING = ("--preset=quick", "--held_out=0.25")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore demo``."""
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("demo"), help="where it happens (default: demo)")
-    parser.add_argument("--steps", type=int, default=400, metavar="N", help="steps of training (default: 400)")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path("demo"),
+        help="where it happens (default: demo)",
+    )
+    parser.add_argument(
+        "--steps", type=int, default=400, metavar="N", help="steps of training (default: 400)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier demo")
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Simulate, train, denoise, evaluate without the truth, then compare with it; the exit status comes back."""
+    """Simulate, train, denoise, evaluate without the truth, then compare with it; the exit status
+    comes back.
+    """
     folder: Path = namespace.folder
     star, again = folder / "micrographs_ctf.star", ["--overwrite"] if namespace.overwrite else []
     steps = [
@@ -63,24 +73,41 @@ def _told(arguments: list[str]) -> int:
 def _compare(folder: Path, star: Path) -> int:
     """Score every micrograph against its truth, draw the pictures, and say how it went."""
     model = load_model(folder / "Models/demo.safetensors")
-    raw, denoised = read_micrographs(str(star)), read_micrographs(str(star.with_name("micrographs_ctf_denoised.star")))
+    raw, denoised = (
+        read_micrographs(str(star)),
+        read_micrographs(str(star.with_name("micrographs_ctf_denoised.star"))),
+    )
     scores = _scores(raw, denoised, model)
     held_out = [scores[name] for name in model.training["held_out"]]
-    mean = TruthScore(*(fmean(getattr(each, name) for each in held_out) for name in asdict(held_out[0])))
-    shown = next(micrograph for micrograph in raw.micrographs if micrograph.name in model.training["held_out"])
+    mean = TruthScore(
+        *(fmean(getattr(each, name) for each in held_out) for name in asdict(held_out[0]))
+    )
+    shown = next(
+        micrograph
+        for micrograph in raw.micrographs
+        if micrograph.name in model.training["held_out"]
+    )
     _draw(folder, shown, denoised.micrographs[shown.row], model.recipe)
-    write_text(folder / "scores.json", json.dumps({name: asdict(each) for name, each in scores.items()}, indent=2))
+    write_text(
+        folder / "scores.json",
+        json.dumps({name: asdict(each) for name, each in scores.items()}, indent=2),
+    )
     print(
-        f"\nCorrelation with the truth, {RESOLUTION_A} Å and coarser, on {len(held_out)} micrographs never trained on:"
+        f"\nCorrelation with the truth, {RESOLUTION_A} Å and coarser, on {len(held_out)} "
+        "micrographs never trained on:"
     )
     print(f"  raw                           {mean.raw:.3f}")
     print(f"  best plain low-pass ({mean.lowpass_A:3.0f} Å)   {mean.lowpass:.3f}")
     print(f"  denoised                      {mean.denoised:.3f}")
     print(
-        f"\nOpen {folder / 'report.html'} in a browser; look at {folder / 'demo.png'} and {folder / 'demo_curves.png'}"
+        f"\nOpen {folder / 'report.html'} in a browser; look at {folder / 'demo.png'} and "
+        f"{folder / 'demo_curves.png'}"
     )
     if mean.denoised <= max(mean.raw, mean.lowpass):
-        print("The network has not learned to beat a low-pass: something is wrong, or --steps are too few.")
+        print(
+            "The network has not learned to beat a low-pass: something is wrong, or --steps are "
+            "too few."
+        )
         return 1
     return 0
 
@@ -93,8 +120,12 @@ def _scores(raw: MicrographSet, denoised: MicrographSet, model: Model) -> dict[s
     return scores
 
 
-def _on_one_grid(before: Micrograph, after: Micrograph, recipe: Recipe) -> tuple[torch.Tensor, tuple[float, float]]:
-    """Truth, raw and denoised as the network sees images; the denoised one has its phases flipped already."""
+def _on_one_grid(
+    before: Micrograph, after: Micrograph, recipe: Recipe
+) -> tuple[torch.Tensor, tuple[float, float]]:
+    """Truth, raw and denoised as the network sees images; the denoised one has its phases flipped
+    already.
+    """
     truth = before.image.with_name(before.image.name.replace("_DW", "_TRUTH"))
     flipped = Recipe(recipe.max_resolution_A, phase_flip=False)
     seen = [
@@ -107,8 +138,13 @@ def _on_one_grid(before: Micrograph, after: Micrograph, recipe: Recipe) -> tuple
 def _draw(folder: Path, before: Micrograph, after: Micrograph, recipe: Recipe) -> None:
     images, pixel_size_yx_A = _on_one_grid(before, after, recipe)
     titles = ("truth", "raw", "denoised")
-    panels = [Panel(title, image, pixel_size_yx_A[1]) for title, image in zip(titles, images, strict=True)]
+    panels = [
+        Panel(title, image, pixel_size_yx_A[1]) for title, image in zip(titles, images, strict=True)
+    ]
     save_picture(side_by_side([panels[1], panels[2], panels[0]]), folder / "demo.png")
     rings = ring_covariances(images, pixel_size_yx_A, width_per_A=1 / 600)
-    curves = {"raw with truth": rings.correlation(0, 1)[1:], "denoised with truth": rings.correlation(0, 2)[1:]}
+    curves = {
+        "raw with truth": rings.correlation(0, 1)[1:],
+        "denoised with truth": rings.correlation(0, 2)[1:],
+    }
     save_png(ring_curves(rings.frequency_per_A[1:], curves), folder / "demo_curves.png")

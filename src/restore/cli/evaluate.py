@@ -9,15 +9,34 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from restore.allocator import keep_heap
-from restore.appraisal import FORMAT_VERSION, EvaluationSettings, appraise, as_csv, as_star, roles
-from restore.checkpoint import Model, load_model
-from restore.cli.options import add_device_option, add_pixel_size_option, add_settings, settings_from
+from restore.cli.options import (
+    add_device_option,
+    add_pixel_size_option,
+    add_settings,
+    settings_from,
+)
 from restore.cli.progress import Bar
 from restore.cli.recipe import add_phaseflip_options, grid_of, refuse_other_recipe, typed_recipe
+from restore.denoising.batch import without_denoised
 from restore.errors import UsageError, UserError
-from restore.examination import Method, Subject, examine, subjects
-from restore.inference.choice import engine_for
+from restore.evaluation.aggregate import (
+    FORMAT_VERSION,
+    EvaluationSettings,
+    appraise,
+    as_csv,
+    as_star,
+    roles,
+)
+from restore.evaluation.batch import Method, Subject, examine, subjects
+from restore.evaluation.measure import (
+    Halves,
+    Sampling,
+    Views,
+    fitted,
+    sampling_for,
+    views_of_images,
+    views_of_model,
+)
 from restore.io.atomic import require_writable, write_text
 from restore.io.denoised_halves import denoised_halves
 from restore.io.micrographs import (
@@ -29,14 +48,15 @@ from restore.io.micrographs import (
     read_micrographs,
 )
 from restore.io.star import write_star
-from restore.measurement import Halves, Sampling, Views, fitted, sampling_for, views_of_images, views_of_model
 from restore.micrograph import Micrograph
+from restore.model.checkpoint import Model, load_model
+from restore.model.inference.selection import engine_for
 from restore.preprocessing import Recipe
-from restore.processes import Place, join_processes
-from restore.production import without_denoised
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.spectra import error_curves, shares
+from restore.runtime.distributed import Place, join_processes
+from restore.runtime.memory import keep_heap
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +71,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "-m",
         required=True,
         metavar="STAR",
-        help="RELION STAR or cryoSPARC .cs or .csg file of micrographs that have halves, or images (MRC, TIFF) as a quoted pattern",
+        help=(
+            "RELION STAR or cryoSPARC .cs or .csg file of micrographs that have halves, or images "
+            "(MRC, TIFF) as a quoted pattern"
+        ),
     )
-    group.add_argument("--model", "-p", type=Path, metavar="MODEL", help="the model to evaluate, from restore train")
+    group.add_argument(
+        "--model",
+        "-p",
+        type=Path,
+        metavar="MODEL",
+        help="the model to evaluate, from restore train",
+    )
     group.add_argument(
         "--even_odd_suffix",
         "-s",
         metavar="FULL,EVEN,ODD",
-        help="names of the halves, where the STAR has no rlnMicrographNameEven/Odd (default: DW,EVN,ODD)",
+        help=(
+            "names of the halves, where the STAR has no rlnMicrographNameEven/Odd (default: "
+            "DW,EVN,ODD)"
+        ),
     )
     add_pixel_size_option(group)
     add_device_option(group)
@@ -71,7 +103,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="(default: evaluation); a rerun measures what is missing or stale",
     )
     _add_options_of_others(parser)
-    checked = parser.add_argument_group("recipe (the model's own, checked where given; of --denoised_halves: theirs)")
+    checked = parser.add_argument_group(
+        "recipe (the model's own, checked where given; of --denoised_halves: theirs)"
+    )
     checked.add_argument(
         "--max_resolution",
         "-r",
@@ -80,7 +114,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"finest resolution, Å (default: {Recipe.max_resolution_A})",
     )
     add_phaseflip_options(
-        checked, "the denoised images have their phases flipped (of --denoised_halves: not the default)"
+        checked,
+        "the denoised images have their phases flipped (of --denoised_halves: not the default)",
     )
     add_settings(parser, "evaluation", EvaluationSettings)
 
@@ -102,7 +137,9 @@ def _add_options_of_others(parser: argparse.ArgumentParser) -> None:
         help="what their names have after the raw halves' (default: none)",
     )
     group.add_argument(
-        "--fit_scale", action="store_true", help="fit their grey scale, for programs that do not keep it"
+        "--fit_scale",
+        action="store_true",
+        help="fit their grey scale, for programs that do not keep it",
     )
 
 
@@ -119,14 +156,30 @@ def run(namespace: argparse.Namespace) -> int:
     _refuse_foreign(folder / RECORD_NAME)
     with join_processes(namespace.device) as place:
         views = _comparison(model, recipe, namespace, settings, place)
-        method = Method(views, _sampling(good, recipe, settings.patch_px), settings.support_window, place.device)
-        made_with = [model and model.digest(), recipe, method.sampling, settings.measuring, namespace.fit_scale]
-        others = None if model else denoised_halves(good, namespace.denoised_halves or [], namespace.denoised_suffix)
+        method = Method(
+            views, _sampling(good, recipe, settings.patch_px), settings.support_window, place.device
+        )
+        made_with = [
+            model and model.digest(),
+            recipe,
+            method.sampling,
+            settings.measuring,
+            namespace.fit_scale,
+        ]
+        others = (
+            None
+            if model
+            else denoised_halves(good, namespace.denoised_halves or [], namespace.denoised_suffix)
+        )
         everything = subjects(good, folder, made_with, others)
         failed = _examine(everything, method, place)
         if not place.leads:
             return 0
-        measured = [subject for subject in everything if subject.micrograph.row not in {row for row, _ in failed}]
+        measured = [
+            subject
+            for subject in everything
+            if subject.micrograph.row not in {row for row, _ in failed}
+        ]
         if measured:
             record = _record(namespace, settings, recipe, model, method)
             names = [subject.micrograph.name for subject in measured]
@@ -151,7 +204,9 @@ def _model(namespace: argparse.Namespace) -> Model | None:
     if namespace.model is None:
         return None
     if namespace.fit_scale:
-        raise UsageError("--fit_scale is given with a model", wanted="a model keeps the scale", do="leave it out")
+        raise UsageError(
+            "--fit_scale is given with a model", wanted="a model keeps the scale", do="leave it out"
+        )
     model = load_model(namespace.model)
     refuse_other_recipe(namespace, model.recipe, "the model")
     return model
@@ -165,7 +220,9 @@ def _recipe_of_others(namespace: argparse.Namespace) -> Recipe:
 def _read_set(namespace: argparse.Namespace, recipe: Recipe) -> MicrographSet:
     suffixes = parse_suffixes(namespace.even_odd_suffix) if namespace.even_odd_suffix else None
     needs = Needs(ctf=recipe.phase_flip, halves=True)
-    return without_denoised(read_micrographs(namespace.input_micrographs, suffixes, namespace.pixel_size, needs))
+    return without_denoised(
+        read_micrographs(namespace.input_micrographs, suffixes, namespace.pixel_size, needs)
+    )
 
 
 def _usable(micrographs: Sequence[Micrograph]) -> tuple[list[Micrograph], list[tuple[str, str]]]:
@@ -174,14 +231,22 @@ def _usable(micrographs: Sequence[Micrograph]) -> tuple[list[Micrograph], list[t
     reasons = {problem.micrograph.row: problem for problem in problems}
     good = [micrograph for micrograph in micrographs if micrograph.row not in reasons]
     if not good:
-        raise UserError(f"none of the {len(micrographs)} micrographs can be evaluated", wanted=problems[0].message)
+        raise UserError(
+            f"none of the {len(micrographs)} micrographs can be evaluated",
+            wanted=problems[0].message,
+        )
     return good, [(problem.micrograph.name, problem.message) for problem in problems]
 
 
 def _refuse_foreign(path: Path) -> None:
-    if path.exists() and '"restore"' not in path.read_text(encoding="utf-8", errors="replace")[:2000]:
+    if (
+        path.exists()
+        and '"restore"' not in path.read_text(encoding="utf-8", errors="replace")[:2000]
+    ):
         raise UserError(
-            "a file stands here that restore did not write", where=path, do="give another --output_directory"
+            "a file stands here that restore did not write",
+            where=path,
+            do="give another --output_directory",
         )
 
 
@@ -190,13 +255,19 @@ def _sampling(micrographs: Sequence[Micrograph], recipe: Recipe, patch_px: int) 
 
 
 def _comparison(
-    model: Model | None, recipe: Recipe, namespace: argparse.Namespace, settings: EvaluationSettings, place: Place
+    model: Model | None,
+    recipe: Recipe,
+    namespace: argparse.Namespace,
+    settings: EvaluationSettings,
+    place: Place,
 ) -> Callable[[Halves, Halves | None, Micrograph], Views]:
     """What makes comparable views of one micrograph's halves."""
     if model is None:
         return partial(_views_of_others, recipe=recipe, fit=namespace.fit_scale)
     engine = engine_for(model.network, place.device, settings.precision)
-    return lambda halves, _, micrograph: views_of_model(halves, micrograph, recipe, engine, settings.tile_px)
+    return lambda halves, _, micrograph: views_of_model(
+        halves, micrograph, recipe, engine, settings.tile_px
+    )
 
 
 def _views_of_others(
@@ -208,12 +279,20 @@ def _views_of_others(
 
 
 def _examine(everything: Sequence[Subject], method: Method, place: Place) -> list[tuple[int, str]]:
-    """Measure what is missing or stale, this process its share; the rows that failed anywhere, and why."""
+    """Measure what is missing or stale, this process its share; the rows that failed anywhere, and
+    why.
+    """
     # All processes share out one list, and none may change what another is still looking at.
-    stale = set(place.gather([subject.micrograph.row for subject in everything if not subject.is_current()]))
+    stale = set(
+        place.gather([subject.micrograph.row for subject in everything if not subject.is_current()])
+    )
     to_do = [subject for subject in everything if subject.micrograph.row in stale]
     if place.leads and len(to_do) < len(everything):
-        log.info("%d of %d micrographs are already measured", len(everything) - len(to_do), len(everything))
+        log.info(
+            "%d of %d micrographs are already measured",
+            len(everything) - len(to_do),
+            len(everything),
+        )
     mine = to_do[place.rank :: place.world_size]
     if not mine:
         return place.gather([])
@@ -226,7 +305,11 @@ def _examine(everything: Sequence[Subject], method: Method, place: Place) -> lis
 
 
 def _record(
-    namespace: argparse.Namespace, settings: EvaluationSettings, recipe: Recipe, model: Model | None, method: Method
+    namespace: argparse.Namespace,
+    settings: EvaluationSettings,
+    recipe: Recipe,
+    model: Model | None,
+    method: Method,
 ) -> dict[str, Any]:
     """The part of the evaluation that says how it was made."""
     inputs = {
@@ -257,10 +340,15 @@ def _model_record(path: Path, model: Model) -> dict[str, Any]:
 
 
 def _write(folder: Path, record: dict[str, Any]) -> None:
-    """The tables and figures, and last the record that the report reads; the summary goes to standard output."""
+    """The tables and figures, and last the record that the report reads; the summary goes to
+    standard output.
+    """
     write_star(folder / "micrographs.star", as_star(record["micrographs"]))
     write_text(folder / "micrographs.csv", as_csv(record["micrographs"]))
-    figures: dict[str, Callable[[dict[str, Any]], Any]] = {"errors.png": error_curves, "shares.png": shares}
+    figures: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "errors.png": error_curves,
+        "shares.png": shares,
+    }
     for name, draw in figures.items():
         try:
             save_png(draw(record), folder / name)

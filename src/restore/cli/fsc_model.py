@@ -20,13 +20,13 @@ from restore.cli.maps import (
 )
 from restore.cli.results import output_paths
 from restore.errors import UsageError, UserError
-from restore.evaluation.fsc import FSC, Voxel
-from restore.evaluation.modelmap import COARSE_A, coarse_agreement, looks_unfitted, map_model_fsc
 from restore.io.atomic import write_text
-from restore.io.maps import MapHeader, read_map
-from restore.io.models import read_atoms
+from restore.io.atomic_models import read_atoms
+from restore.io.images.maps import MapHeader, read_map
 from restore.io.star import write_star
-from restore.potential import model_map
+from restore.maps.fsc import FSC, Voxel
+from restore.maps.map_model_fsc import COARSE_A, coarse_agreement, looks_unfitted, map_model_fsc
+from restore.maps.potential import model_map
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.fsc_figure import map_model_figure
@@ -38,8 +38,12 @@ log = logging.getLogger(__name__)
 def run_against_model(namespace: argparse.Namespace) -> int:
     """Compare the map, or the mean of the halves, with the model; the exit status comes back."""
     if namespace.kind == "stack":
-        raise UsageError("--stack is given", wanted="A model is compared with a volume", do="leave --stack out")
-    written = output_paths(namespace.output, ".star", [".png", ".settings.json"], namespace.overwrite)
+        raise UsageError(
+            "--stack is given", wanted="A model is compared with a volume", do="leave --stack out"
+        )
+    written = output_paths(
+        namespace.output, ".star", [".png", ".settings.json"], namespace.overwrite
+    )
     paths = [path for path in (namespace.half1, namespace.half2) if path is not None]
     headers = [volume_header(path) for path in paths]
     refuse_other_shape(headers[0], headers[-1])
@@ -50,10 +54,15 @@ def run_against_model(namespace: argparse.Namespace) -> int:
         atoms = replace(atoms, bfactor_A2=np.zeros(len(atoms.elements)))
     _refuse_atoms_outside(atoms, namespace.model, headers[0], voxel_A)
     volume = torch.stack([torch.from_numpy(read_map(header))[0] for header in headers]).mean(dim=0)
-    density = model_map(atoms, (volume.shape[0], volume.shape[1], volume.shape[2]), voxel_A, headers[0].origin_zyx_A)
+    density = model_map(
+        atoms, (volume.shape[0], volume.shape[1], volume.shape[2]), voxel_A, headers[0].origin_zyx_A
+    )
     fsc = map_model_fsc(volume, density, voxel_A, mask)
     if looks_unfitted(fsc):
-        words = "%s and %s hardly agree: their mean correlation is %.2f where the shells are coarser than %g Å. Is the model fitted into this map?"
+        words = (
+            "%s and %s hardly agree: their mean correlation is %.2f where the shells are coarser "
+            "than %g Å. Is the model fitted into this map?"
+        )
         log.warning(words, paths[0], namespace.model, coarse_agreement(fsc), COARSE_A)
     print(_summary(fsc, headers, voxel_A, namespace.model, len(atoms.elements)))
     if written:
@@ -63,19 +72,27 @@ def run_against_model(namespace: argparse.Namespace) -> int:
 
 
 def _refuse_atoms_outside(atoms: Atoms, model: Path, header: MapHeader, voxel_A: Voxel) -> None:
-    """UserError where atoms lie outside the box: the box repeats itself, and they would appear at its other side."""
+    """UserError where atoms lie outside the box: the box repeats itself, and they would appear at
+    its other side.
+    """
     voxel_xyz_A, origin_A = np.array(voxel_A[::-1]), np.array(header.origin_zyx_A[::-1])
     end_A = origin_A + (np.array(header.shape[:0:-1]) - 1) * voxel_xyz_A
-    outside = ((atoms.position_A < origin_A - voxel_xyz_A) | (atoms.position_A > end_A + voxel_xyz_A)).any(axis=1)
+    outside = (
+        (atoms.position_A < origin_A - voxel_xyz_A) | (atoms.position_A > end_A + voxel_xyz_A)
+    ).any(axis=1)
     if outside.any():
         spans = (atoms.position_A.min(axis=0), atoms.position_A.max(axis=0), origin_A, end_A)
         low, high, first, last = (", ".join(f"{each:.0f}" for each in point) for point in spans)
         raise UserError(
-            f"{outside.sum()} of its {len(atoms.elements)} atoms lie outside the box of {header.path}: "
+            f"{outside.sum()} of its {len(atoms.elements)} atoms lie outside the box of "
+            f"{header.path}: "
             f"the atoms go from ({low}) to ({high}) Å, the map from ({first}) to ({last}) Å",
             where=model,
             wanted="The model must lie in the map",
-            do="fit it into this very map and save it relative to the map (its header's origin counts)",
+            do=(
+                "fit it into this very map and save it relative to the map (its header's origin "
+                "counts)"
+            ),
         )
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from restore.cli.recipe import add_recipe_options, typed_recipe
-from restore.inspection.door import inspect
+from restore.inspection.dispatch import inspect
 from restore.inspection.findings import Findings
 
 _INDENT = 18
@@ -39,6 +39,9 @@ def as_text(path: Path, found: Findings) -> str:
         *(("next", each) for each in found.commands),
         *(("wrong", each) for each in found.problems),
     ]
-    names = [name if index == 0 or rows[index - 1][0] != name else "" for index, (name, _) in enumerate(rows)]
+    names = [
+        name if index == 0 or rows[index - 1][0] != name else ""
+        for index, (name, _) in enumerate(rows)
+    ]
     lines = [f"  {name:<{_INDENT - 1}} {text}" for name, (_, text) in zip(names, rows, strict=True)]
     return "\n".join([f"{path}: {found.what}", *lines])

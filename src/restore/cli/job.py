@@ -1,4 +1,6 @@
-"""``train`` and ``denoise`` as External jobs of RELION: ``--o FOLDER --in_mics STAR --j N`` (docs/relion.md)."""
+"""``train`` and ``denoise`` as External jobs of RELION: ``--o FOLDER --in_mics STAR --j N``
+(docs/relion.md).
+"""
 
 import _thread
 import argparse
@@ -10,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from restore.errors import UsageError
-from restore.io.relion_job import Ending, abort_is_asked, begin, end, has_output
+from restore.io.relion.job import Ending, abort_is_asked, begin, end, has_output
 
 POLL_S = 1.0
 """How often it is looked whether someone wants the job to stop."""
@@ -31,7 +33,13 @@ def add_job_options(group: "argparse._ArgumentGroup") -> None:  # pyright: ignor
         metavar="DIR",
         help="folder of a RELION External job: all output goes there",
     )
-    group.add_argument("--j", type=_positive, dest="threads", metavar="N", help="threads (default: PyTorch's choice)")
+    group.add_argument(
+        "--j",
+        type=_positive,
+        dest="threads",
+        metavar="N",
+        help="threads (default: PyTorch's choice)",
+    )
 
 
 def _positive(text: str) -> int:
@@ -41,9 +49,11 @@ def _positive(text: str) -> int:
 
 
 def settle(namespace: argparse.Namespace) -> None:
-    """Put all output into the job's folder, where there is one, and take the number of threads that was given.
+    """Put all output into the job's folder, where there is one, and take the number of threads that
+    was given.
 
-    A training whose state is there already is resumed: RELION goes on with a job by giving the same command again.
+    A training whose state is there already is resumed: RELION goes on with a job by giving the same
+    command again.
 
     Raises
     ------
@@ -60,15 +70,19 @@ def settle(namespace: argparse.Namespace) -> None:
 
 def _settle_denoising(namespace: argparse.Namespace) -> None:
     if getattr(namespace, "output_directory", None) is not None:
-        raise UsageError("both --o and --output_directory are given", do="leave --output_directory out")
+        raise UsageError(
+            "both --o and --output_directory are given", do="leave --output_directory out"
+        )
     namespace.output_directory, namespace.within_job = namespace.job_folder, True
 
 
 def _settle_training(namespace: argparse.Namespace) -> None:
-    from restore.journal import RunFiles
+    from restore.training.run_files import RunFiles
 
     if namespace.model_directory != MODELS:
-        raise UsageError("both --o and --model_directory are given", do="leave --model_directory out")
+        raise UsageError(
+            "both --o and --model_directory are given", do="leave --model_directory out"
+        )
     namespace.model_directory = namespace.job_folder
     if namespace.training_filename == PATCHES:
         namespace.training_filename = namespace.job_folder / PATCHES
@@ -77,7 +91,8 @@ def _settle_training(namespace: argparse.Namespace) -> None:
 
 
 def job_folder(arguments: Sequence[str]) -> Path | None:
-    """The folder of the External job that a command line starts, None where it starts none; nothing else is parsed.
+    """The folder of the External job that a command line starts, None where it starts none; nothing
+    else is parsed.
 
     >>> job_folder(["denoise", "--o", "External/job012/", "--in_mics", "micrographs.star"])
     PosixPath('External/job012')
@@ -92,11 +107,12 @@ def job_folder(arguments: Sequence[str]) -> Path | None:
 
 
 def as_job(folder: Path, run: Callable[[], int]) -> int:
-    """Do the work of an External job; the exit status of ``run`` comes back, and RELION learns how it ended.
+    """Do the work of an External job; the exit status of ``run`` comes back, and RELION learns how
+    it ended.
 
-    Finished, as RELION says it, is a job that did everything, or that left an output although some micrographs failed
-    (RELION's own jobs leave such out, too). The file RELION_JOB_ABORT_NOW stops it as SIGTERM does. Of several
-    processes only the leading one writes.
+    Finished, as RELION says it, is a job that did everything, or that left an output although some
+    micrographs failed (RELION's own jobs leave such out, too). The file RELION_JOB_ABORT_NOW stops
+    it as SIGTERM does. Of several processes only the leading one writes.
     """
     writes = leads(os.environ)
     if writes:
@@ -118,11 +134,17 @@ def as_job(folder: Path, run: Callable[[], int]) -> int:
 def _ending(status: int, folder: Path) -> Ending:
     if status == _INTERRUPTED:
         return Ending.ABORTED
-    return Ending.SUCCESS if status == 0 or (status == _SOME_FAILED and has_output(folder)) else Ending.FAILURE
+    return (
+        Ending.SUCCESS
+        if status == 0 or (status == _SOME_FAILED and has_output(folder))
+        else Ending.FAILURE
+    )
 
 
 def leads(environment: Mapping[str, str]) -> bool:
-    """Whether this is the leading process of its run, as :func:`restore.processes.launch` finds it, without torch."""
+    """Whether this is the leading process of its run, as :func:`restore.runtime.distributed.launch`
+    finds it, without torch.
+    """
     if "WORLD_SIZE" in environment:
         return environment.get("RANK", "0") == "0"
     return "SLURM_STEP_NUM_TASKS" not in environment or environment["SLURM_PROCID"] == "0"

@@ -1,4 +1,6 @@
-"""The command ``restore``: finds the subcommand, runs it, and is the one door through which errors leave."""
+"""The command ``restore``: finds the subcommand, runs it, and is the one door through which errors
+leave.
+"""
 
 import argparse
 import logging
@@ -45,16 +47,22 @@ restore COMMAND --help tells the options of a command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``restore`` with these arguments (those of the process by default); the exit status comes back.
+    """Run ``restore`` with these arguments (those of the process by default); the exit status comes
+    back.
 
     0 all done; 1 bad input, or some micrographs failed; 2 wrong use; 130 interrupted.
     """
-    # Threads that spin while they wait make PyTorch five to ten times slower on a shared machine (decisions/005).
+    # Threads that spin while they wait make PyTorch five to ten times slower on a shared machine
+    # (decisions/005).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     given = with_underscores(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     folder = job_folder(given)
-    run = partial(_through_the_door, partial(_run, [argument for argument in given if argument != "--debug"]), debug)
+    run = partial(
+        _through_the_door,
+        partial(_run, [argument for argument in given if argument != "--debug"]),
+        debug,
+    )
     return run() if folder is None else _through_the_door(partial(as_job, folder, run), debug)
 
 
@@ -80,7 +88,9 @@ def _through_the_door(run: Callable[[], int], debug: bool) -> int:
 
 @contextmanager
 def _terminated_as_interrupted() -> Generator[None]:
-    """Inside it SIGTERM, which a cluster sends before it kills, ends a command as ^C does: cleaned up."""
+    """Inside it SIGTERM, which a cluster sends before it kills, ends a command as ^C does: cleaned
+    up.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -100,7 +110,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         namespace = front_page().parse_args(arguments or ["--help"])
         raise SystemExit(namespace)
     command = arguments[0]
-    namespace = command_parser(command).parse_args(arguments[1:], argparse.Namespace(command=command))
+    namespace = command_parser(command).parse_args(
+        arguments[1:], argparse.Namespace(command=command)
+    )
     level = logging.DEBUG if namespace.verbose else logging.INFO
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
     logging.getLogger("restore").setLevel(level)

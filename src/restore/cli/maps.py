@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from restore.errors import UsageError, UserError
-from restore.evaluation.fsc import FSC, Voxel
 from restore.io.denoised_mark import is_denoised
-from restore.io.maps import MapHeader, read_map_header, read_mask
+from restore.io.images.maps import MapHeader, read_map_header, read_mask
+from restore.maps.fsc import FSC, Voxel
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +27,18 @@ def refuse_other_shape(first: MapHeader, other: MapHeader) -> None:
     """UserError where two maps have not one shape."""
     if first.shape != other.shape:
         found = f"it has {sides(other)}, and {first.path} has {sides(first)}"
-        raise UserError(found, where=other.path, wanted="Both must have one shape", do="check the names")
+        raise UserError(
+            found, where=other.path, wanted="Both must have one shape", do="check the names"
+        )
 
 
 def volume_header(path: Path) -> MapHeader:
     """The header of a map that must be a volume. UserError where it is an image."""
     header = read_map_header(path, "volume")
     if header.shape[1] == 1:
-        raise UserError("it is an image", where=path, wanted="A volume is needed", do="check the name")
+        raise UserError(
+            "it is an image", where=path, wanted="A volume is needed", do="check the name"
+        )
     return header
 
 
@@ -47,18 +51,25 @@ def sides(header: MapHeader) -> str:
 
 
 def voxel_size_zyx_A(headers: Sequence[MapHeader], given_A: float | None) -> Voxel:
-    """The voxel size to compute with: the one given, else that of the headers, the first's where they differ."""
+    """The voxel size to compute with: the one given, else that of the headers, the first's where
+    they differ.
+    """
     if given_A is not None:
         return (given_A, given_A, given_A)
     known = [header for header in headers if header.voxel_size_zyx_A]
     sizes = [header.voxel_size_zyx_A for header in known if header.voxel_size_zyx_A]
     if not known:
-        raise UserError("its header has no voxel size", where=headers[0].path, do="give --pixel_size in Å")
+        raise UserError(
+            "its header has no voxel size", where=headers[0].path, do="give --pixel_size in Å"
+        )
     if any(abs(one - other) > 0.01 * one for one, other in zip(sizes[0], sizes[-1], strict=True)):
         words = (
-            "%s has voxels of %s Å and %s of %s Å in their headers; the first is taken (--pixel_size overrules both)"
+            "%s has voxels of %s Å and %s of %s Å in their headers; the first is taken "
+            "(--pixel_size overrules both)"
         )
-        log.warning(words, known[0].path, voxel_words(sizes[0]), known[-1].path, voxel_words(sizes[-1]))
+        log.warning(
+            words, known[0].path, voxel_words(sizes[0]), known[-1].path, voxel_words(sizes[-1])
+        )
     return sizes[0]
 
 
@@ -79,10 +90,15 @@ def mask_for(path: Path | None, header: MapHeader) -> Float[Tensor, "z y x"] | N
 def warn_of_what_halves_share(headers: list[MapHeader]) -> None:
     """Say where an agreement of the two would prove nothing."""
     if headers[0].path.resolve() == headers[1].path.resolve():
-        log.warning("both are one file, %s: that it agrees with itself says nothing", headers[0].path)
+        log.warning(
+            "both are one file, %s: that it agrees with itself says nothing", headers[0].path
+        )
     for header in headers:
         if is_denoised(header.labels):
-            words = "%s was denoised by restore. What the network adds can be common to both halves: their correlation may be too high (see the bias in docs/evaluation.md)"
+            words = (
+                "%s was denoised by restore. What the network adds can be common to both halves: "
+                "their correlation may be too high (see the bias in docs/evaluation.md)"
+            )
             log.warning(words, header.path)
             return
 

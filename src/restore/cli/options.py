@@ -1,4 +1,6 @@
-"""Command-line options derived from settings records: a default is said once, beside the code that reads it."""
+"""Command-line options derived from settings records: a default is said once, beside the code that
+reads it.
+"""
 
 import argparse
 import types
@@ -31,13 +33,18 @@ class HelpFormatter(argparse.HelpFormatter):
 
 def add_pixel_size_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
     """``--pixel_size`` of images that no table lists."""
-    group.add_argument("--pixel_size", type=float, metavar="X", help="pixel size in Å, where there is no STAR file")
+    group.add_argument(
+        "--pixel_size", type=float, metavar="X", help="pixel size in Å, where there is no STAR file"
+    )
 
 
 def add_device_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
     """``--device``."""
     group.add_argument(
-        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1 … (default: a GPU if there is one)"
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="cpu, cuda, cuda:1 … (default: a GPU if there is one)",
     )
 
 
@@ -51,10 +58,14 @@ def group_of(name: str) -> "Rotation":
         raise UsageError(str(error), where="--sym", do="give one of these") from None
 
 
-def add_settings(parser: argparse.ArgumentParser, title: str, record: type[Any], leave_out: Sequence[str] = ()) -> None:
-    """Give a parser an option for each field of a settings record, in the field's own group or one of this title.
+def add_settings(
+    parser: argparse.ArgumentParser, title: str, record: type[Any], leave_out: Sequence[str] = ()
+) -> None:
+    """Give a parser an option for each field of a settings record, in the field's own group or one
+    of this title.
 
-    Only what is typed lands in the namespace, so that a preset or a model can give the other values.
+    Only what is typed lands in the namespace, so that a preset or a model can give the other
+    values.
     """
     groups: dict[str, argparse._ArgumentGroup] = {}  # pyright: ignore[reportPrivateUsage]
     hints = get_type_hints(record)
@@ -63,12 +74,16 @@ def add_settings(parser: argparse.ArgumentParser, title: str, record: type[Any],
             continue
         option: Option = each.metadata["option"]
         heading = option.group or title
-        group = groups.get(heading) or groups.setdefault(heading, parser.add_argument_group(heading))
+        group = groups.get(heading) or groups.setdefault(
+            heading, parser.add_argument_group(heading)
+        )
         kind = _plain_type(hints[each.name])
         names = (f"--{each.name}", *option.flags)
         count, kind = _count_and_item(kind)
         if kind is bool:
-            group.add_argument(*names, action="store_true", default=argparse.SUPPRESS, help=option.words)
+            group.add_argument(
+                *names, action="store_true", default=argparse.SUPPRESS, help=option.words
+            )
             if option.off:
                 group.add_argument(
                     option.off,
@@ -98,7 +113,8 @@ def given(namespace: argparse.Namespace, record: type[Any]) -> dict[str, Any]:
 def settings_from(namespace: argparse.Namespace, record: type[Record]) -> Record:
     """The settings record that was typed, defaults elsewhere."""
     typed = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in given(namespace, record).items()
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in given(namespace, record).items()
     }
     return record(**typed)
 
@@ -111,7 +127,9 @@ def _plain_type(hint: Any) -> Any:
 
 
 def _count_and_item(kind: Any) -> tuple[int | str | None, Any]:
-    """How many values an option takes, as argparse says it, and the type of each: (2, float) of tuple[float, float]."""
+    """How many values an option takes, as argparse says it, and the type of each: (2, float) of
+    tuple[float, float].
+    """
     if get_origin(kind) is not tuple:
         return None, kind
     items = get_args(kind)

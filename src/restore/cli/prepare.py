@@ -2,9 +2,9 @@
 
 import argparse
 
-from restore.allocator import keep_heap
 from restore.cli.recipe import add_input_options, add_recipe_options, make_patch_file, typed_recipe
 from restore.errors import UsageError
+from restore.runtime.memory import keep_heap
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

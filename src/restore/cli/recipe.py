@@ -7,16 +7,22 @@ from pathlib import Path
 from restore.cli.job import PATCHES
 from restore.cli.options import add_pixel_size_option
 from restore.cli.progress import Bar
+from restore.denoising.batch import without_denoised
 from restore.errors import UserError
 from restore.io.atomic import require_writable
-from restore.io.images import image_shape
-from restore.io.micrographs import MicrographSet, Needs, parse_suffixes, read_micrographs, require_files
+from restore.io.images.image import image_shape
+from restore.io.micrographs import (
+    MicrographSet,
+    Needs,
+    parse_suffixes,
+    read_micrographs,
+    require_files,
+)
 from restore.micrograph import Micrograph
-from restore.patches import Pair, refuse_smaller
-from restore.preparation import Destination, is_made_of, prepare_patches
 from restore.preprocessing import Grid, Recipe, cropped_grid
-from restore.production import without_denoised
 from restore.provenance import provenance
+from restore.training.patches import Pair, refuse_smaller
+from restore.training.preparation import Destination, is_made_of, prepare_patches
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
@@ -46,9 +52,14 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         help=f"patch file to write (default: {PATCHES})",
     )
     group.add_argument(
-        "--patch_dtype", choices=("float16", "float32"), default="float16", help="of the patch file (default: float16)"
+        "--patch_dtype",
+        choices=("float16", "float32"),
+        default="float16",
+        help="of the patch file (default: float16)",
     )
-    group.add_argument("--overwrite", action="store_true", help="replace files that are already there")
+    group.add_argument(
+        "--overwrite", action="store_true", help="replace files that are already there"
+    )
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
@@ -69,9 +80,15 @@ def add_phaseflip_options(
     words: str = "correct the CTF's sign (default)",
 ) -> None:
     """``--phaseflip`` and its opposite; None where neither is typed."""
-    group.add_argument("--phaseflip", action="store_true", default=None, dest="phaseflip", help=words)
     group.add_argument(
-        "--dont_phaseflip", action="store_false", default=None, dest="phaseflip", help="leave the CTF's sign alone"
+        "--phaseflip", action="store_true", default=None, dest="phaseflip", help=words
+    )
+    group.add_argument(
+        "--dont_phaseflip",
+        action="store_false",
+        default=None,
+        dest="phaseflip",
+        help="leave the CTF's sign alone",
     )
 
 
@@ -86,7 +103,9 @@ def typed_recipe(namespace: argparse.Namespace) -> Recipe:
 
 
 def refuse_other_recipe(namespace: argparse.Namespace, recipe: Recipe, owner: str) -> None:
-    """UserError where ``-r`` or ``--[dont_]phaseflip`` was typed and is not what ``recipe``, the owner's, says."""
+    """UserError where ``-r`` or ``--[dont_]phaseflip`` was typed and is not what ``recipe``, the
+    owner's, says.
+    """
     said = namespace.max_resolution
     if said is not None and abs(said - recipe.max_resolution_A) > 1e-6:
         raise UserError(
@@ -106,13 +125,17 @@ def read_training_set(namespace: argparse.Namespace, recipe: Recipe) -> Microgra
     """The micrographs to train on, checked: halves there and alike, and fine enough for the recipe."""
     suffixes = parse_suffixes(namespace.even_odd_suffix) if namespace.even_odd_suffix else None
     needs = Needs(ctf=recipe.phase_flip, halves=True)
-    chosen = without_denoised(read_micrographs(namespace.training_mics, suffixes, namespace.pixel_size, needs))
+    chosen = without_denoised(
+        read_micrographs(namespace.training_mics, suffixes, namespace.pixel_size, needs)
+    )
     require_files(chosen.micrographs)
     return chosen
 
 
 def _pairs_to_be(chosen: MicrographSet, recipe: Recipe) -> list[Pair]:
-    """What the patch file will hold, from the images' headers; UserError where an image is not fine enough."""
+    """What the patch file will hold, from the images' headers; UserError where an image is not fine
+    enough.
+    """
     pairs: list[Pair] = []
     for micrograph in chosen.micrographs:
         grid = grid_of(micrograph, recipe)
@@ -121,18 +144,28 @@ def _pairs_to_be(chosen: MicrographSet, recipe: Recipe) -> list[Pair]:
 
 
 def grid_of(micrograph: Micrograph, recipe: Recipe) -> Grid:
-    """The sampling of a micrograph's halves, from a header; UserError naming it where it does not suit the recipe."""
+    """The sampling of a micrograph's halves, from a header; UserError naming it where it does not
+    suit the recipe.
+    """
     shape = image_shape(micrograph.even or micrograph.image)
     try:
         return cropped_grid(shape, micrograph.pixel_size_A, recipe.max_resolution_A)
     except UserError as error:
-        raise UserError(error.found, where=micrograph.name, wanted=error.wanted, do=error.do) from None
+        raise UserError(
+            error.found, where=micrograph.name, wanted=error.wanted, do=error.do
+        ) from None
 
 
 def _refuse_to_replace_input(path: Path, chosen: MicrographSet) -> None:
-    images = (image for each in chosen.micrographs for image in (each.image, each.even, each.odd) if image)
+    images = (
+        image for each in chosen.micrographs for image in (each.image, each.even, each.odd) if image
+    )
     if path.resolve() in {Path(chosen.source).resolve(), *(image.resolve() for image in images)}:
-        raise UserError("the patch file would replace an input", where=path, do="give another --training_filename")
+        raise UserError(
+            "the patch file would replace an input",
+            where=path,
+            do="give another --training_filename",
+        )
 
 
 def make_patch_file(namespace: argparse.Namespace, recipe: Recipe, patch_px: int = 0) -> Path:
@@ -153,7 +186,9 @@ def make_patch_file(namespace: argparse.Namespace, recipe: Recipe, patch_px: int
             do="give another --training_filename, or --overwrite",
         )
     pixel_bytes = 4 if namespace.patch_dtype == "float32" else 2
-    require_writable(path.parent, sum(2 * pixel_bytes * pair.shape[0] * pair.shape[1] for pair in pairs))
+    require_writable(
+        path.parent, sum(2 * pixel_bytes * pair.shape[0] * pair.shape[1] for pair in pairs)
+    )
     made = provenance(recipe, {"micrographs": chosen.source, "count": len(chosen.micrographs)})
     destination = Destination(path, namespace.patch_dtype, made)
     with Bar(len(chosen.micrographs), "micrographs", "preparing") as bar:

@@ -9,7 +9,9 @@ def reference() -> str:
     """Every command's help as one Markdown page."""
     os.environ["COLUMNS"] = "100"
     parsers = [front_page(), *(command_parser(name) for name in COMMANDS)]
-    pages = "\n".join(f"## {parser.prog}\n\n```text\n{parser.format_help()}```\n" for parser in parsers)
+    pages = "\n".join(
+        f"## {parser.prog}\n\n```text\n{parser.format_help()}```\n" for parser in parsers
+    )
     return f"# Command line\n\nMade by `python -m restore.cli.reference`.\n\n{pages}"
 
 

@@ -1,4 +1,6 @@
-"""``restore report``: an evaluation as one HTML page, to be opened without a network and mailed whole."""
+"""``restore report``: an evaluation as one HTML page, to be opened without a network and mailed
+whole.
+"""
 
 import argparse
 from pathlib import Path
@@ -11,10 +13,18 @@ from restore.report.page import page
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore report``."""
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder that restore evaluate wrote")
-    parser.add_argument("--output", "-o", type=Path, metavar="PATH", help="the page (default: FOLDER/report.html)")
     parser.add_argument(
-        "--previews", type=int, default=24, metavar="N", help="at most so many micrographs with pictures (default: 24)"
+        "folder", type=Path, metavar="FOLDER", help="folder that restore evaluate wrote"
+    )
+    parser.add_argument(
+        "--output", "-o", type=Path, metavar="PATH", help="the page (default: FOLDER/report.html)"
+    )
+    parser.add_argument(
+        "--previews",
+        type=int,
+        default=24,
+        metavar="N",
+        help="at most so many micrographs with pictures (default: 24)",
     )
 
 
@@ -23,7 +33,9 @@ def run(namespace: argparse.Namespace) -> int:
     folder: Path = namespace.folder
     path: Path = namespace.output or folder / "report.html"
     if namespace.previews < 0:
-        raise UsageError(f"--previews {namespace.previews}", wanted="a number of micrographs, 0 or more")
+        raise UsageError(
+            f"--previews {namespace.previews}", wanted="a number of micrographs, 0 or more"
+        )
     evaluation = read_evaluation(folder)
     require_writable(path.parent)
     write_text(path, page(evaluation, folder, namespace.previews))

@@ -10,12 +10,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from restore.allocator import keep_heap
 from restore.cli.options import add_settings, settings_from
 from restore.cli.progress import Bar
 from restore.cli.results import output_paths
 from restore.errors import UsageError
-from restore.evaluation.reslog import (
+from restore.io.atomic import write_text
+from restore.io.denoised_mark import shows_denoised
+from restore.io.particle_images import ParticleImages, open_particle_images
+from restore.io.particles import match
+from restore.io.star import write_star
+from restore.maps.reslog import (
     Estimate,
     ResLogCurve,
     ResLogDifference,
@@ -26,17 +30,13 @@ from restore.evaluation.reslog import (
     growth_orders,
     subset_sizes,
 )
-from restore.io.atomic import write_text
-from restore.io.denoised_mark import shows_denoised
-from restore.io.particle_images import ParticleImages, open_particle_images
-from restore.io.particles import match
-from restore.io.star import write_star
+from restore.particles.reconstruction.halves import ReconstructionSettings, accumulator, half_sets
+from restore.particles.reconstruction.reslog import Growth, resolutions_per_A, work
 from restore.provenance import as_json, provenance
-from restore.reconstruction.growth import Growth, resolutions_per_A, work
-from restore.reconstruction.halves import ReconstructionSettings, accumulator, half_sets
 from restore.report.figures import save_png
 from restore.report.reslog_figure import reslog_figure
 from restore.report.reslog_file import reslog_star
+from restore.runtime.memory import keep_heap
 from restore.structure.volumes import box_mask
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     _add_comparison(parser.add_argument_group("comparison"))
     add_settings(parser, "subsets", ResLogSettings)
-    add_settings(parser, "reconstruction", ReconstructionSettings, leave_out=("seed", "phases_flipped"))
+    add_settings(
+        parser, "reconstruction", ReconstructionSettings, leave_out=("seed", "phases_flipped")
+    )
     output = parser.add_argument_group("output")
     output.add_argument(
         "--output",
@@ -67,12 +69,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="STAR",
         help="points and lines; the figure and the settings go beside it (default: reslog.star)",
     )
-    output.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run")
+    output.add_argument(
+        "--overwrite", action="store_true", help="replace the results of an earlier run"
+    )
 
 
 def _add_comparison(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
     group.add_argument(
-        "--labels", nargs="+", metavar="NAME", help="a name for each file (default: raw denoised, or the files')"
+        "--labels",
+        nargs="+",
+        metavar="NAME",
+        help="a name for each file (default: raw denoised, or the files')",
     )
     group.add_argument(
         "--phases_flipped",
@@ -90,7 +97,12 @@ def _add_comparison(group: "argparse._ArgumentGroup") -> None:  # pyright: ignor
         help="reconstruct nothing finer (Å): half the box takes an eighth of the time; leave room beyond what all"
         " particles reach (default: the images' Nyquist)",
     )
-    group.add_argument("--mask", type=Path, metavar="MASK", help="soft mask for the FSC, whose effect is corrected for")
+    group.add_argument(
+        "--mask",
+        type=Path,
+        metavar="MASK",
+        help="soft mask for the FSC, whose effect is corrected for",
+    )
     group.add_argument(
         "--tolerance_px",
         type=float,
@@ -105,7 +117,9 @@ def run(namespace: argparse.Namespace) -> int:
     settings, making = settings_from(namespace, ResLogSettings), _making(namespace)
     labels = _labels(namespace)
     keep_heap()
-    written = output_paths(namespace.output, ".star", [".png", ".settings.json"], namespace.overwrite)
+    written = output_paths(
+        namespace.output, ".star", [".png", ".settings.json"], namespace.overwrite
+    )
     files = [open_particle_images(path) for path in namespace.particles]
     growths = _growths(files, labels, making, namespace)
     rows = _common_rows(files, namespace.tolerance_px)
@@ -117,36 +131,59 @@ def run(namespace: argparse.Namespace) -> int:
     with Bar(total * len(files), "images", "reconstructing") as bar:
         for number, (label, growth, its) in enumerate(zip(labels, growths, rows, strict=True)):
             before = number * total
-            found = resolutions_per_A(growth, its[orders], sizes, lambda done, before=before: bar.to(before + done))
+            found = resolutions_per_A(
+                growth, its[orders], sizes, lambda done, before=before: bar.to(before + done)
+            )
             curve = ResLogCurve(np.array(sizes), found, 0.5 / growth.voxel_size_A)
             curves[label] = curve, fit_reslog(curve)
-    differences = {label: compare_reslog(curves[labels[0]][0], curves[label][0]) for label in labels[1:]}
+    differences = {
+        label: compare_reslog(curves[labels[0]][0], curves[label][0]) for label in labels[1:]
+    }
     star, figure, record = written
-    inputs = {name: getattr(namespace, name) for name in ("particles", "mask", "flipped", "max_resolution")}
+    inputs = {
+        name: getattr(namespace, name)
+        for name in ("particles", "mask", "flipped", "max_resolution")
+    }
     inputs["labels"] = labels
-    write_text(record, as_json(provenance({"subsets": settings, "reconstruction": making}, inputs)) + "\n")
+    write_text(
+        record, as_json(provenance({"subsets": settings, "reconstruction": making}, inputs)) + "\n"
+    )
     write_star(star, reslog_star(curves, differences))
-    save_png(reslog_figure(curves, f"{len(rows[0])} particles, symmetry {making.symmetry.upper()}"), figure)
+    save_png(
+        reslog_figure(curves, f"{len(rows[0])} particles, symmetry {making.symmetry.upper()}"),
+        figure,
+    )
     print("\n".join(_summary(curves, differences, settings)), star, figure, sep="\n")
     return 0
 
 
 def _making(namespace: argparse.Namespace) -> ReconstructionSettings:
-    return replace(settings_from(namespace, ReconstructionSettings), seed=getattr(namespace, "seed", 0))
+    return replace(
+        settings_from(namespace, ReconstructionSettings), seed=getattr(namespace, "seed", 0)
+    )
 
 
 def _labels(namespace: argparse.Namespace) -> list[str]:
     """A name for each file, those that were typed, or raw and denoised for two, or the files' own."""
     paths: list[Path] = namespace.particles
-    labels = namespace.labels or (["raw", "denoised"] if len(paths) == 2 else [path.stem for path in paths])
+    labels = namespace.labels or (
+        ["raw", "denoised"] if len(paths) == 2 else [path.stem for path in paths]
+    )
     if len(labels) != len(paths) or len(set(labels)) != len(labels):
         found = f"the labels are {', '.join(labels)}"
-        raise UsageError(found, wanted=f"{len(paths)} different ones are needed", do="give them with --labels")
+        raise UsageError(
+            found, wanted=f"{len(paths)} different ones are needed", do="give them with --labels"
+        )
     if namespace.max_resolution is not None and not namespace.max_resolution > 0:
-        raise UsageError(f"--max_resolution is {namespace.max_resolution:g}", wanted="Å above 0 are needed")
+        raise UsageError(
+            f"--max_resolution is {namespace.max_resolution:g}", wanted="Å above 0 are needed"
+        )
     unknown = sorted(set(namespace.flipped) - set(labels))
     if unknown:
-        raise UsageError(f"--phases_flipped names {unknown[0]}", wanted=f"The files are called {', '.join(labels)}")
+        raise UsageError(
+            f"--phases_flipped names {unknown[0]}",
+            wanted=f"The files are called {', '.join(labels)}",
+        )
     return labels
 
 
@@ -156,25 +193,41 @@ def _growths(
     making: ReconstructionSettings,
     namespace: argparse.Namespace,
 ) -> list[Growth]:
-    """What is reconstructed of each file; anything that a reconstruction would refuse is refused here."""
+    """What is reconstructed of each file; anything that a reconstruction would refuse is refused
+    here.
+    """
     growths: list[Growth] = []
     for images, label in zip(files, labels, strict=True):
         own = replace(making, phases_flipped=label in namespace.flipped)
         mask = box_mask(namespace.mask, images.box_px)
-        growths.append(Growth(images, half_sets(images.particles, making.seed), own, mask, namespace.max_resolution))
+        growths.append(
+            Growth(
+                images,
+                half_sets(images.particles, making.seed),
+                own,
+                mask,
+                namespace.max_resolution,
+            )
+        )
         accumulator(images, own)
     return growths
 
 
 def _warn_of_denoised(files: Sequence[ParticleImages], labels: Sequence[str]) -> None:
-    """Say where a gain of resolution may be the network's: what it adds can be common to both halves."""
-    denoised = [label for images, label in zip(files, labels, strict=True) if shows_denoised(images)]
+    """Say where a gain of resolution may be the network's: what it adds can be common to both
+    halves.
+    """
+    denoised = [
+        label for images, label in zip(files, labels, strict=True) if shows_denoised(images)
+    ]
     if denoised:
         words = "%s: restore denoised the images. What the network adds can be common to both halves: their resolution may be too high"
         log.warning(words, ", ".join(denoised))
 
 
-def _common_rows(files: Sequence[ParticleImages], tolerance_px: float) -> list[Int[np.ndarray, "m"]]:
+def _common_rows(
+    files: Sequence[ParticleImages], tolerance_px: float
+) -> list[Int[np.ndarray, "m"]]:
     """The rows, in each file, of the particles that all files hold, in the order of the first."""
     first = files[0].particles
     rows = np.arange(len(first))
@@ -184,7 +237,13 @@ def _common_rows(files: Sequence[ParticleImages], tolerance_px: float) -> list[I
         partner = np.full(len(first), -1)
         partner[matches.first] = matches.second
         partners.append(partner)
-        log.info("%s: %d of %d particles, by %s", other.particles.source, len(matches.first), len(first), matches.way)
+        log.info(
+            "%s: %d of %d particles, by %s",
+            other.particles.source,
+            len(matches.first),
+            len(first),
+            matches.way,
+        )
     common = np.flatnonzero(np.all([each >= 0 for each in partners], axis=0))
     return [each[common] for each in partners]
 
@@ -215,7 +274,11 @@ def _summary(
 
 def _lines_of(curve: ResLogCurve, fit: ResLogFit | None) -> Iterator[str]:
     best_per_A = curve.frequency_per_A[0, -1]
-    best = "under 0.143 at once" if best_per_A == 0 else f"{1 / min(best_per_A, curve.nyquist_per_A):.2f} Å"
+    best = (
+        "under 0.143 at once"
+        if best_per_A == 0
+        else f"{1 / min(best_per_A, curve.nyquist_per_A):.2f} Å"
+    )
     yield f"all particles    {best}{' (Nyquist)' if math.isinf(best_per_A) else ''}"
     if fit is None:
         yield "no line: fewer than two sizes tell a resolution"
@@ -223,12 +286,17 @@ def _lines_of(curve: ResLogCurve, fit: ResLogFit | None) -> Iterator[str]:
         yield f"slope            {_words(fit.slope_per_A, '.4f', '1/Å for ten times the particles')}"
         yield f"intercept        {_words(fit.intercept_per_A, '.4f', '1/Å, of one particle')}"
         yield f"B factor         {_words(fit.bfactor_A2, '.0f', 'Å² (Rosenthal & Henderson)')}"
-    reasons = ((curve.at_nyquist, "never fall under 0.143 up to Nyquist"), (curve.at_once, "are under 0.143 at once"))
+    reasons = (
+        (curve.at_nyquist, "never fall under 0.143 up to Nyquist"),
+        (curve.at_once, "are under 0.143 at once"),
+    )
     for which, words in reasons:
         if which.any():
             yield f"not fitted       {which.sum()} of {which.size} points, which {words}"
 
 
 def _words(estimate: Estimate, form: str, unit: str) -> str:
-    interval = "" if math.isnan(estimate.low) else f" ({estimate.low:{form}} to {estimate.high:{form}})"
+    interval = (
+        "" if math.isnan(estimate.low) else f" ({estimate.low:{form}} to {estimate.high:{form}})"
+    )
     return f"{estimate.value:{form}}{interval} {unit}"

@@ -1,4 +1,6 @@
-"""What a command leaves: files that are not to be there yet, the table of a whole set, and what is said of micrographs that failed."""
+"""What a command leaves: files that are not to be there yet, the table of a whole set, and what is
+said of micrographs that failed.
+"""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,12 +9,16 @@ from typing import Any
 
 from restore.errors import UsageError, UserError
 from restore.io.atomic import require_writable, write_bytes, write_text
-from restore.outcome import Job, Outcome
 from restore.provenance import as_json
+from restore.runtime.jobs import Job, Outcome
 
 
-def output_paths(table: Path | None, ending: str, others: Sequence[str], overwrite: bool) -> list[Path]:
-    """The result of this ending and the files beside it, none there yet unless they may be replaced; nothing for no result."""
+def output_paths(
+    table: Path | None, ending: str, others: Sequence[str], overwrite: bool
+) -> list[Path]:
+    """The result of this ending and the files beside it, none there yet unless they may be
+    replaced; nothing for no result.
+    """
     if table is None:
         return []
     if table.suffix.lower() != ending:
@@ -28,7 +34,9 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
     """UserError where one of these is there already and may not be replaced."""
     for path in paths:
         if path.exists() and not overwrite:
-            raise UserError("the file is there already", where=path, do="give another --output, or --overwrite")
+            raise UserError(
+                "the file is there already", where=path, do="give another --output, or --overwrite"
+            )
 
 
 def refuse_foreign(files: Iterable[Path], table: Path, overwrite: bool, do: str) -> None:
@@ -42,8 +50,14 @@ def refuse_foreign(files: Iterable[Path], table: Path, overwrite: bool, do: str)
 
 
 def write_table(path: Path, files: Mapping[Path, bytes], made: dict[str, Any]) -> None:
-    """Write a table's files, if they are not there as they are to be, and before them the record by which a rerun knows it."""
-    stale = {file: content for file, content in files.items() if not file.exists() or file.read_bytes() != content}
+    """Write a table's files, if they are not there as they are to be, and before them the record by
+    which a rerun knows it.
+    """
+    stale = {
+        file: content
+        for file, content in files.items()
+        if not file.exists() or file.read_bytes() != content
+    }
     if stale:
         write_text(path.with_suffix(".settings.json"), as_json(made) + "\n")
     for file, content in stale.items():

@@ -12,7 +12,9 @@ from restore.simulation.settings import SimulationSettings
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore simulate``."""
     parser.add_argument("folder", type=Path, help="where the session is written")
-    parser.add_argument("--overwrite", action="store_true", help="replace a session that is already there")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a session that is already there"
+    )
     add_settings(parser, "settings", SimulationSettings)
 
 
@@ -20,6 +22,8 @@ def run(namespace: argparse.Namespace) -> int:
     """Write the session; the exit status comes back."""
     settings = settings_from(namespace, SimulationSettings)
     with Bar(settings.micrographs, "micrographs", "simulating") as bar:
-        star = simulate(settings, namespace.folder, namespace.overwrite, lambda done, _: bar.to(done))
+        star = simulate(
+            settings, namespace.folder, namespace.overwrite, lambda done, _: bar.to(done)
+        )
     print(star)
     return 0

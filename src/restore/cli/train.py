@@ -9,8 +9,6 @@ from typing import Any
 
 import torch
 
-from restore.allocator import keep_heap
-from restore.checkpoint import Model, TrainingState, load_model, load_run, restore_state, save_model
 from restore.cli.job import MODELS, add_job_options, settle
 from restore.cli.options import add_device_option, add_settings, given
 from restore.cli.progress import Bar
@@ -23,12 +21,21 @@ from restore.cli.recipe import (
 )
 from restore.errors import UsageError, UserError
 from restore.io.atomic import require_writable, write_text
-from restore.journal import Journal, RunFiles
-from restore.patches import PatchFile
-from restore.processes import Place, join_processes
+from restore.model.checkpoint import (
+    Model,
+    TrainingState,
+    load_model,
+    load_run,
+    restore_state,
+    save_model,
+)
 from restore.provenance import as_json, provenance
 from restore.report.figures import losses, save_png
-from restore.training import PRESETS, TrainingSettings, fresh_state, split, train
+from restore.runtime.distributed import Place, join_processes
+from restore.runtime.memory import keep_heap
+from restore.training.loop import PRESETS, TrainingSettings, fresh_state, split, train
+from restore.training.patches import PatchFile
+from restore.training.run_files import Journal, RunFiles
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +46,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore train``."""
     add_input_options(parser)
     group = parser.add_argument_group("what else it starts from, and where it goes")
-    group.add_argument("--training_data", "-t", type=Path, metavar="HDF", help="a patch file that is already made")
-    group.add_argument("--initial_model", "-i", type=Path, metavar="MODEL", help="start from this trained model")
-    group.add_argument("--model_directory", "-d", type=Path, default=MODELS, metavar="DIR", help=f"(default: {MODELS})")
-    group.add_argument("--model_prefix", "-x", default="model", metavar="NAME", help="name of the run (default: model)")
-    group.add_argument("--resume", action="store_true", help="go on with the run of this name where it stopped")
+    group.add_argument(
+        "--training_data", "-t", type=Path, metavar="HDF", help="a patch file that is already made"
+    )
+    group.add_argument(
+        "--initial_model", "-i", type=Path, metavar="MODEL", help="start from this trained model"
+    )
+    group.add_argument(
+        "--model_directory",
+        "-d",
+        type=Path,
+        default=MODELS,
+        metavar="DIR",
+        help=f"(default: {MODELS})",
+    )
+    group.add_argument(
+        "--model_prefix",
+        "-x",
+        default="model",
+        metavar="NAME",
+        help="name of the run (default: model)",
+    )
+    group.add_argument(
+        "--resume", action="store_true", help="go on with the run of this name where it stopped"
+    )
     add_device_option(group)
     group.add_argument(
         "--preset",
@@ -72,7 +98,8 @@ def run(namespace: argparse.Namespace) -> int:
         refuse_other_recipe(namespace, data.recipe, str(data.path))
         if initial is not None and initial.recipe != data.recipe:
             raise UserError(
-                f"the initial model was made with {initial.recipe}", wanted=f"the patches with {data.recipe}"
+                f"the initial model was made with {initial.recipe}",
+                wanted=f"the patches with {data.recipe}",
             )
         state = fresh_state(settings, place.device, initial.network if initial else None)
         if namespace.resume:
@@ -89,18 +116,24 @@ def run(namespace: argparse.Namespace) -> int:
         )
         model = _train(state, data, settings, place, (files, made))
         if place.leads:
-            model = replace(model, training=_whole_record(model.training, made["inputs"]["trained_on_before"]))
+            model = replace(
+                model, training=_whole_record(model.training, made["inputs"]["trained_on_before"])
+            )
             save_model(files.model, replace(model, provenance=made))
             save_png(losses(model.training["history"]), files.picture)
             _say_result(model, files)
     return 0
 
 
-def _settings(namespace: argparse.Namespace, files: RunFiles, device: torch.device) -> TrainingSettings:
+def _settings(
+    namespace: argparse.Namespace, files: RunFiles, device: torch.device
+) -> TrainingSettings:
     """The preset's settings, or the resumed run's, with what was typed in their place."""
     typed = given(namespace, TrainingSettings)
     if not namespace.resume:
-        return replace(PRESETS[namespace.preset or ("cpu" if device.type == "cpu" else "gpu")], **typed)
+        return replace(
+            PRESETS[namespace.preset or ("cpu" if device.type == "cpu" else "gpu")], **typed
+        )
     before = TrainingSettings(**load_run(files.state)["settings"])
     for name, value in typed.items():
         if name not in _MAY_CHANGE and value != getattr(before, name):
@@ -123,10 +156,16 @@ def _refuse_other_data(data: PatchFile, files: RunFiles) -> None:
 
 
 def _initial_model(namespace: argparse.Namespace) -> Model | None:
-    return load_model(namespace.initial_model) if namespace.initial_model and not namespace.resume else None
+    return (
+        load_model(namespace.initial_model)
+        if namespace.initial_model and not namespace.resume
+        else None
+    )
 
 
-def _trained_on_before(namespace: argparse.Namespace, initial: Model | None, files: RunFiles) -> list[str]:
+def _trained_on_before(
+    namespace: argparse.Namespace, initial: Model | None, files: RunFiles
+) -> list[str]:
     """The micrographs that the initial model has seen, also where its run is resumed."""
     if namespace.resume:
         return load_run(files.state)["inputs"].get("trained_on_before", [])
@@ -142,16 +181,23 @@ def _whole_record(training: Mapping[str, Any], before: list[str]) -> dict[str, A
     }
 
 
-def _patch_file(namespace: argparse.Namespace, files: RunFiles, place: Place, patch_px: int) -> Path:
+def _patch_file(
+    namespace: argparse.Namespace, files: RunFiles, place: Place, patch_px: int
+) -> Path:
     """The patch file to train on: given, the resumed run's, or made now by the leading process."""
     if namespace.training_data is not None and namespace.training_mics is not None:
-        raise UsageError("both --training_mics and --training_data are given", do="give one of them")
+        raise UsageError(
+            "both --training_mics and --training_data are given", do="give one of them"
+        )
     if namespace.training_data is not None:
         return namespace.training_data
     if namespace.training_mics is None:
         if namespace.resume:
             return Path(load_run(files.state)["inputs"]["patches"])
-        raise UsageError("nothing to train on", do="name a STAR file with --training_mics, or a patch file with -t")
+        raise UsageError(
+            "nothing to train on",
+            do="name a STAR file with --training_mics, or a patch file with -t",
+        )
     if place.leads:
         make_patch_file(namespace, typed_recipe(namespace), patch_px)
     place.wait()
@@ -174,7 +220,11 @@ def _train(
     write_text(files.settings, as_json(made) + "\n")
     journal = Journal(files, dict(made))
     run = settings.budget
-    total, unit = (run.steps, "steps") if run.steps is not None else (round((run.seconds or 0) / 6) / 10, "minutes")
+    total, unit = (
+        (run.steps, "steps")
+        if run.steps is not None
+        else (round((run.seconds or 0) / 6) / 10, "minutes")
+    )
     try:
         with Bar(total, unit, "training") as bar:
             return train(state, data, settings, place, _Told(journal, bar, total))
@@ -211,13 +261,18 @@ class _Told:
         row = state.history[-1]
         words = f"epoch {row['epoch']:.0f}: training loss {row['train_loss']:.4f}"
         if "held_out_loss" in row:
-            words += f", held out {row['held_out_loss']:.4f} (a perfect denoiser: {row['perfect_loss']:.4f})"
+            words += (
+                f", held out {row['held_out_loss']:.4f} (a perfect denoiser: "
+                f"{row['perfect_loss']:.4f})"
+            )
         log.info(words)
 
     def interrupted(self, state: TrainingState) -> None:
         """Save the state and say how to go on."""
         self._journal.save(state)
-        log.warning("stopped after step %d; the same command with --resume goes on from there", state.step)
+        log.warning(
+            "stopped after step %d; the same command with --resume goes on from there", state.step
+        )
 
 
 def _names(names: set[str]) -> str:

@@ -8,7 +8,9 @@ from restore.errors import UserError
 
 @dataclass(frozen=True)
 class Findings:
-    """What a file is, in one phrase; facts by name; what may be typed next; and what is wrong, each in a sentence or two."""
+    """What a file is, in one phrase; facts by name; what may be typed next; and what is wrong, each
+    in a sentence or two.
+    """
 
     what: str
     facts: tuple[tuple[str, str], ...] = ()

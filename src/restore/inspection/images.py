@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from restore.errors import UserError
 from restore.inspection.findings import Findings, number
 from restore.io.endings import COMPRESSED_MRC_ENDINGS, MRC_ENDINGS, ending_of
-from restore.io.images import read_image, read_image_header
-from restore.io.maps import MapHeader, read_map_header
-from restore.io.movies import MovieHeader, read_frames, read_movie_header
-from restore.io.mrc import mrc_labels
+from restore.io.images.image import read_image, read_image_header
+from restore.io.images.maps import MapHeader, read_map_header
+from restore.io.images.movies import MovieHeader, read_frames, read_movie_header
+from restore.io.images.mrc import mrc_labels
 from restore.movies.thinning import Counts, counts_of
 from restore.preprocessing import Recipe, cropped_grid, replace_hot_pixels
 
@@ -22,7 +22,9 @@ _FRAMES_LOOKED_AT = 3
 
 
 def inspect_image(path: Path, recipe: Recipe) -> Findings:
-    """A file whose name is that of an image: one image, or a stack, a movie or a volume. Raises UserError."""
+    """A file whose name is that of an image: one image, or a stack, a movie or a volume. Raises
+    UserError.
+    """
     if ending_of(path.name) in MRC_ENDINGS:
         header = read_map_header(path)
         if header.shape[0] > 1 or header.shape[1] > 1:
@@ -53,14 +55,24 @@ def _inspect_one(path: Path, recipe: Recipe) -> Findings:
     counts = _counts(image)
     if counts is not None:
         facts.append(
-            ("counts", f"electrons, {number(float(clean.mean()) / counts.unit)} a pixel, each is {number(counts.unit)}")
+            (
+                "counts",
+                f"electrons, {number(float(clean.mean()) / counts.unit)} a pixel, each is "
+                f"{number(counts.unit)}",
+            )
         )
     if ending_of(path.name) in (*MRC_ENDINGS, *COMPRESSED_MRC_ENDINGS):
         facts += [("label", label) for label in mrc_labels(path) if label]
-    thinning = (f"restore halves --thin -m {path}, where it has no halves",) if counts is not None else ()
+    thinning = (
+        (f"restore halves --thin -m {path}, where it has no halves",) if counts is not None else ()
+    )
     pixel_A = header.pixel_size_A
     if pixel_A is None:
-        return Findings("an image", tuple(facts), (f"restore denoise -m {path} --pixel_size X -p MODEL", *thinning))
+        return Findings(
+            "an image",
+            tuple(facts),
+            (f"restore denoise -m {path} --pixel_size X -p MODEL", *thinning),
+        )
     words, problem = crop_words(header.shape, pixel_A, recipe)
     facts += [("network sees", words)] if words else []
     command = f"restore denoise -m {path} --pixel_size {number(pixel_A)} -p MODEL"
@@ -68,7 +80,9 @@ def _inspect_one(path: Path, recipe: Recipe) -> Findings:
 
 
 def crop_words(shape: tuple[int, int], pixel_size_A: float, recipe: Recipe) -> tuple[str, str]:
-    """What is left of an image once it is cropped for the network, and what stands against it (one of the two is empty)."""
+    """What is left of an image once it is cropped for the network, and what stands against it (one
+    of the two is empty).
+    """
     try:
         grid = cropped_grid(shape, pixel_size_A, recipe.max_resolution_A)
     except UserError as error:
@@ -94,7 +108,9 @@ def _inspect_sections(path: Path, header: MapHeader) -> Findings:
         return Findings("a volume", tuple(size + facts), (f"restore fsc {path} OTHER_HALF_MAP",))
     movie = inspect_movie(path)
     if path.suffix.lower() == ".mrcs" and n > 1:
-        return Findings("a stack of images: a movie, or particles", movie.facts, movie.commands, movie.problems)
+        return Findings(
+            "a stack of images: a movie, or particles", movie.facts, movie.commands, movie.problems
+        )
     return movie
 
 
@@ -105,15 +121,21 @@ def inspect_movie(path: Path) -> Findings:
         ("size", f"{header.frames} frames of {header.shape[1]} × {header.shape[0]} pixels"),
         ("pixel size", _pixel_words(header.pixel_size_A)),
         ("stored as", f"{header.format}, {_type_words(header.dtype)}"),
-        ("first frames", _value_words(np.stack(list(islice(read_frames(path), _FRAMES_LOOKED_AT))))),
+        (
+            "first frames",
+            _value_words(np.stack(list(islice(read_frames(path), _FRAMES_LOOKED_AT)))),
+        ),
     ]
-    return Findings(f"a movie ({header.format})", tuple(facts), tuple(_movie_commands(path, header)))
+    return Findings(
+        f"a movie ({header.format})", tuple(facts), tuple(_movie_commands(path, header))
+    )
 
 
 def _movie_commands(path: Path, header: MovieHeader) -> Sequence[str]:
     unknown = "" if header.format != "EER" else " --fraction_frames N"
     return (
-        f"restore halves -m MotionCorr/jobNNN/corrected_micrographs.star{unknown}, where RELION has aligned it",
+        f"restore halves -m MotionCorr/jobNNN/corrected_micrographs.star{unknown}, where RELION "
+        "has aligned it",
         f"restore halves -m {path} --pixel_size X{unknown}, where its frames are aligned already",
     )
 
@@ -129,4 +151,7 @@ def _type_words(dtype: np.dtype[np.generic]) -> str:
 def _value_words(image: NDArray[np.float32]) -> str:
     ends = f"{number(float(image.min()))} to {number(float(image.max()))}"
     deviation = float(image.std(dtype=np.float64))
-    return f"{ends}, mean {number(float(image.mean(dtype=np.float64)))}, standard deviation {number(deviation)}"
+    return (
+        f"{ends}, mean {number(float(image.mean(dtype=np.float64)))}, standard deviation "
+        f"{number(deviation)}"
+    )

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from restore.checkpoint import load_model, load_tensors
 from restore.errors import UserError
 from restore.inspection.findings import Findings, number, some, span
-from restore.patches import PatchFile
+from restore.model.checkpoint import load_model, load_tensors
+from restore.training.patches import PatchFile
 
 _STATE = "training state"
 
@@ -21,7 +21,8 @@ def inspect_patches(path: Path) -> Findings:
     facts = [
         (
             "micrographs",
-            f"{len(data.pairs)}, {pixels / 1e6:.3g} million pixels in each half, {path.stat().st_size / 1e6:.3g} MB",
+            f"{len(data.pairs)}, {pixels / 1e6:.3g} million pixels in each half, "
+            f"{path.stat().st_size / 1e6:.3g} MB",
         ),
         ("pixel size", span((side for pair in data.pairs for side in pair.pixel_size_yx_A), "Å")),
         ("recipe", _recipe_words(data.recipe.card())),
@@ -43,11 +44,16 @@ def inspect_tensors(path: Path) -> Findings:
         ("trained", _training_words(model.training)),
     ]
     if "held_out_loss" in best:
-        losses = f"{best['held_out_loss']:.4f} in epoch {best['epoch']:.0f}; a perfect denoiser would have {best['perfect_loss']:.4f}"
+        losses = (
+            f"{best['held_out_loss']:.4f} in epoch {best['epoch']:.0f}; a perfect denoiser would "
+            f"have {best['perfect_loss']:.4f}"
+        )
         facts.append(("held-out loss", losses))
     facts += _made(model.provenance)
     return Findings(
-        "a model", tuple(facts), (f"restore denoise -m STAR -p {path}", f"restore evaluate -m STAR -p {path}")
+        "a model",
+        tuple(facts),
+        (f"restore denoise -m STAR -p {path}", f"restore evaluate -m STAR -p {path}"),
     )
 
 
@@ -59,9 +65,16 @@ def _inspect_state(path: Path) -> Findings:
         load_model(path)
         raise
     place = card["place"]
-    facts = [("step", f"{place['step']}, epoch {place['epoch']}"), ("time", f"{number(place['seconds'] / 60)} minutes")]
+    facts = [
+        ("step", f"{place['step']}, epoch {place['epoch']}"),
+        ("time", f"{number(place['seconds'] / 60)} minutes"),
+    ]
     folder, prefix = path.parent, path.name.removesuffix(".state.safetensors")
-    return Findings("the state of a training run", tuple(facts), (f"restore train -d {folder} -x {prefix} --resume",))
+    return Findings(
+        "the state of a training run",
+        tuple(facts),
+        (f"restore train -d {folder} -x {prefix} --resume",),
+    )
 
 
 def inspect_json(path: Path) -> Findings:
@@ -73,7 +86,9 @@ def inspect_json(path: Path) -> Findings:
     if not isinstance(content, Mapping) or not ({"program", "provenance"} & set(content)):
         return Findings("a JSON file of another program")
     if "groups" in content:
-        return Findings("an evaluation", tuple(_made(content["provenance"])), (f"restore report {path.parent}",))
+        return Findings(
+            "an evaluation", tuple(_made(content["provenance"])), (f"restore report {path.parent}",)
+        )
     return Findings("the settings of a run", tuple(_made(content)))
 
 
@@ -86,7 +101,10 @@ def _training_words(training: Mapping[str, Any]) -> str:
     if not training:
         return "nothing is recorded"
     names = ", ".join(some(training.get("trained_on", []), most=2))
-    return f"{training['steps']} steps in {number(training['seconds'] / 60)} minutes, on {len(training['trained_on'])} micrographs: {names}"
+    return (
+        f"{training['steps']} steps in {number(training['seconds'] / 60)} minutes, on "
+        f"{len(training['trained_on'])} micrographs: {names}"
+    )
 
 
 def _made(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:

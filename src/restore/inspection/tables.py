@@ -8,24 +8,39 @@ from restore.errors import UserError
 from restore.inspection.findings import Findings, number, some, span, unusable
 from restore.inspection.images import crop_words
 from restore.io.file_checks import HALVES, check_files
-from restore.io.images import image_shape
+from restore.io.images.image import image_shape
 from restore.io.micrographs import MicrographSet, Needs, Suffixes, read_micrographs
 from restore.io.particles import read_particles
 from restore.io.star import StarFile, read_star
 from restore.micrograph import Micrograph
 from restore.preprocessing import Recipe
 
-_PARTICLES, _POSES, _SHIFTS = ("rlnImageName", "rlnCoordinateX"), "rlnAngleRot", "rlnMicrographShiftX"
+_PARTICLES, _POSES, _SHIFTS = (
+    ("rlnImageName", "rlnCoordinateX"),
+    "rlnAngleRot",
+    "rlnMicrographShiftX",
+)
 _MICROGRAPHS = ("rlnMicrographName", "rlnTomoTiltSeriesStarFile")
 _OTHERS = {
-    _SHIFTS: ("the motion of one movie, from RELION", "restore halves reads it beside its micrograph"),
-    "rlnMicrographMovieName": ("a list of movies", "align them first: restore halves takes MotionCorr's STAR file"),
-    "rlnFourierShellCorrelationCorrected": ("a RELION postprocess result", "restore fsc draws its own"),
+    _SHIFTS: (
+        "the motion of one movie, from RELION",
+        "restore halves reads it beside its micrograph",
+    ),
+    "rlnMicrographMovieName": (
+        "a list of movies",
+        "align them first: restore halves takes MotionCorr's STAR file",
+    ),
+    "rlnFourierShellCorrelationCorrected": (
+        "a RELION postprocess result",
+        "restore fsc draws its own",
+    ),
 }
 
 
 def inspect_star(path: Path, recipe: Recipe) -> Findings:
-    """A STAR file: micrographs, tilt series, particles, or what else RELION keeps in them. Raises UserError."""
+    """A STAR file: micrographs, tilt series, particles, or what else RELION keeps in them. Raises
+    UserError.
+    """
     star = read_star(path)
     columns = {column for block in star.blocks for column in block.columns}
     if columns & set(_PARTICLES) and _SHIFTS not in columns:
@@ -46,12 +61,17 @@ def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
         found = _inspect_micrographs(path, recipe, ())
         if not found.facts:
             problem = f"As particles: {no_particles}"
-            return Findings("a table of cryoSPARC's that cannot be used", problems=(*found.problems, problem))
+            return Findings(
+                "a table of cryoSPARC's that cannot be used", problems=(*found.problems, problem)
+            )
         return found
 
 
 def _block_facts(star: StarFile) -> tuple[tuple[str, str], ...]:
-    return tuple((f"data_{each.name}", f"{len(each.rows)} rows, {len(each.columns)} columns") for each in star.blocks)
+    return tuple(
+        (f"data_{each.name}", f"{len(each.rows)} rows, {len(each.columns)} columns")
+        for each in star.blocks
+    )
 
 
 def _inspect_particles(path: Path, have_poses: bool) -> Findings:
@@ -67,10 +87,14 @@ def _inspect_particles(path: Path, have_poses: bool) -> Findings:
     if particles.half_sets is not None:
         sizes = Counter(particles.half_sets.tolist())
         facts.append(("half sets", " and ".join(str(sizes[each]) for each in sorted(sizes))))
-    return Findings("particles with orientations", tuple(facts), (f"restore angles {path} OTHER_REFINEMENT",))
+    return Findings(
+        "particles with orientations", tuple(facts), (f"restore angles {path} OTHER_REFINEMENT",)
+    )
 
 
-def _inspect_micrographs(path: Path, recipe: Recipe, blocks: tuple[tuple[str, str], ...]) -> Findings:
+def _inspect_micrographs(
+    path: Path, recipe: Recipe, blocks: tuple[tuple[str, str], ...]
+) -> Findings:
     what = "a list of micrographs"
     try:
         chosen = read_micrographs(path, Suffixes(), needs=Needs(ctf=False))
@@ -107,11 +131,16 @@ def _ctf_words(micrographs: Sequence[Micrograph]) -> str:
         return "none"
     defocus = span(((ctf.defocus_u_A + ctf.defocus_v_A) / 2e4 for ctf in ctfs), "µm")
     voltage = span((ctf.voltage_kV for ctf in ctfs), "kV")
-    return f"of {len(ctfs)}: defocus {defocus}, {voltage}, Cs {span((c.spherical_aberration_mm for c in ctfs), 'mm')}"
+    return (
+        f"of {len(ctfs)}: defocus {defocus}, {voltage}, Cs "
+        f"{span((c.spherical_aberration_mm for c in ctfs), 'mm')}"
+    )
 
 
 def _ctf_problems(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe) -> list[str]:
-    """Why phases cannot be flipped, where they are to be: what is said where a CTF is asked for and is not there."""
+    """Why phases cannot be flipped, where they are to be: what is said where a CTF is asked for and
+    is not there.
+    """
     if not recipe.phase_flip or all(each.ctf for each in micrographs):
         return []
     try:
@@ -121,7 +150,9 @@ def _ctf_problems(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe)
     return []
 
 
-def _sizes(micrographs: Sequence[Micrograph], recipe: Recipe) -> tuple[list[tuple[str, str]], list[str]]:
+def _sizes(
+    micrographs: Sequence[Micrograph], recipe: Recipe
+) -> tuple[list[tuple[str, str]], list[str]]:
     """Each combination of shape and pixel size: how many have it, and what the network sees of it."""
     kinds = Counter((image_shape(each.image), each.pixel_size_A) for each in micrographs)
     facts: list[tuple[str, str]] = []
@@ -131,15 +162,22 @@ def _sizes(micrographs: Sequence[Micrograph], recipe: Recipe) -> tuple[list[tupl
         facts.append(
             (
                 "size",
-                f"{count} of {columns} × {rows} pixels of {number(pixel_A)} Å{', cropped to ' * bool(words)}{words}",
+                f"{count} of {columns} × {rows} pixels of {number(pixel_A)} "
+                f"Å{', cropped to ' * bool(words)}{words}",
             )
         )
         problems += [problem] if problem else []
     return facts, problems
 
 
-def _commands(path: Path, chosen: MicrographSet, good: bool, paired: bool, recipe: Recipe) -> tuple[str, ...]:
-    flip = "" if any(each.ctf for each in chosen.micrographs) or not recipe.phase_flip else " --dont_phaseflip"
+def _commands(
+    path: Path, chosen: MicrographSet, good: bool, paired: bool, recipe: Recipe
+) -> tuple[str, ...]:
+    flip = (
+        ""
+        if any(each.ctf for each in chosen.micrographs) or not recipe.phase_flip
+        else " --dont_phaseflip"
+    )
     if not good:
         return ()
     denoise = f"restore denoise -m {path} -p MODEL"

@@ -12,8 +12,14 @@ from restore.errors import UserError
 _MENDABLE = {
     errno.ENOSPC: ("the disk is full", "free some space or write elsewhere"),
     errno.EDQUOT: ("the disk quota is used up", "free some space or write elsewhere"),
-    errno.EACCES: ("the folder or the file may not be written", "change its permissions or write elsewhere"),
-    errno.EPERM: ("the folder or the file may not be written", "change its permissions or write elsewhere"),
+    errno.EACCES: (
+        "the folder or the file may not be written",
+        "change its permissions or write elsewhere",
+    ),
+    errno.EPERM: (
+        "the folder or the file may not be written",
+        "change its permissions or write elsewhere",
+    ),
     errno.EROFS: ("the folder is read-only", "write elsewhere"),
     errno.ENOTDIR: ("a file stands where a folder is wanted", "remove it or write elsewhere"),
     errno.EEXIST: ("a file stands where a folder is wanted", "remove it or write elsewhere"),
@@ -27,9 +33,9 @@ _MENDABLE = {
 def replacing(path: Path) -> Generator[Path]:
     """A temporary path beside ``path``, which takes the name ``path`` when the block ends well.
 
-    Missing parent folders are made. The temporary has a hidden name, ``.NAME.PID.partial``. Its contents are on the
-    disk before it is renamed; when the block fails or is interrupted it is removed, and what stood under ``path``
-    before stays as it was.
+    Missing parent folders are made. The temporary has a hidden name, ``.NAME.PID.partial``. Its
+    contents are on the disk before it is renamed; when the block fails or is interrupted it is
+    removed, and what stood under ``path`` before stays as it was.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -41,8 +47,8 @@ def replacing(path: Path) -> Generator[Path]:
     Raises
     ------
     UserError
-        The disk is full, the folder is read-only, or the like, with ``path`` named. Anything else that the block
-        raises passes through, an OSError about another file included.
+        The disk is full, the folder is read-only, or the like, with ``path`` named. Anything else
+        that the block raises passes through, an OSError about another file included.
     """
     partial = path.with_name(f".{path.name[:80]}.{os.getpid()}.partial")
     try:
@@ -60,14 +66,19 @@ def replacing(path: Path) -> Generator[Path]:
 
 
 def require_writable(folder: Path, size_bytes: int = 0) -> None:
-    """UserError where no file, or none of this size, could be written into ``folder``, which need not exist yet."""
+    """UserError where no file, or none of this size, could be written into ``folder``, which need
+    not exist yet.
+    """
     there = next(each for each in (folder, *folder.parents, Path()) if each.exists())
     if not there.is_dir():
         found, do = _MENDABLE[errno.ENOTDIR]
     elif not os.access(there, os.W_OK | os.X_OK):
         found, do = _MENDABLE[errno.EACCES]
     elif (free_bytes := shutil.disk_usage(there).free) < size_bytes:
-        found, do = f"{free_bytes / 1e9:.3g} GB are free, {size_bytes / 1e9:.3g} are needed", _MENDABLE[errno.ENOSPC][1]
+        found, do = (
+            f"{free_bytes / 1e9:.3g} GB are free, {size_bytes / 1e9:.3g} are needed",
+            _MENDABLE[errno.ENOSPC][1],
+        )
     else:
         return
     raise UserError(found, where=there, wanted="Nothing was done", do=do)
@@ -101,12 +112,20 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def _is_about(error: OSError, path: Path, partial: Path) -> bool:
-    """Whether the failure is that of writing ``path``, not that of reading some input inside the block."""
-    return error.filename is None or Path(os.fsdecode(error.filename)) in {partial, path, *path.parents}
+    """Whether the failure is that of writing ``path``, not that of reading some input inside the
+    block.
+    """
+    return error.filename is None or Path(os.fsdecode(error.filename)) in {
+        partial,
+        path,
+        *path.parents,
+    }
 
 
 def _remove(partial: Path) -> None:
-    """Remove what is left of the temporary; where even that fails, the first failure is the one to report."""
+    """Remove what is left of the temporary; where even that fails, the first failure is the one to
+    report.
+    """
     try:
         partial.unlink(missing_ok=True)
     except OSError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from restore.errors import UserError
 from restore.io.endings import split_ending
-from restore.io.places import mirrored
+from restore.io.paths import mirrored
 from restore.micrograph import Micrograph
 
 _OPTIONS = "check --denoised_halves and --denoised_suffix"
@@ -20,11 +20,15 @@ class DenoisedFiles:
     odd: Path
 
 
-def denoised_halves(micrographs: Sequence[Micrograph], folders: Sequence[Path], suffix: str) -> list[DenoisedFiles]:
-    """The denoised halves of each micrograph: in the folders of the even and the odd ones, or beside the raw ones.
+def denoised_halves(
+    micrographs: Sequence[Micrograph], folders: Sequence[Path], suffix: str
+) -> list[DenoisedFiles]:
+    """The denoised halves of each micrograph: in the folders of the even and the odd ones, or
+    beside the raw ones.
 
-    Their names are the raw halves' with ``suffix``, ending in ``.mrc`` or as the raw ones do. ``folders`` holds two, one for both, or none. In a folder they lie
-    at the place that the micrograph's or the half's own name gives them there, or at its top.
+    Their names are the raw halves' with ``suffix``, ending in ``.mrc`` or as the raw ones do.
+    ``folders`` holds two, one for both, or none. In a folder they lie at the place that the
+    micrograph's or the half's own name gives them there, or at its top.
 
     Raises
     ------
@@ -38,7 +42,11 @@ def denoised_halves(micrographs: Sequence[Micrograph], folders: Sequence[Path], 
     for micrograph, files in zip(micrographs, found, strict=True):
         for half, path in zip(_halves(micrograph), (files.even, files.odd), strict=True):
             if (other := owners.setdefault(path.resolve(), half)) != half:
-                raise UserError(f"this would be the denoised version of {other} and of {half}", where=path, do=_OPTIONS)
+                raise UserError(
+                    f"this would be the denoised version of {other} and of {half}",
+                    where=path,
+                    do=_OPTIONS,
+                )
     return found
 
 
@@ -55,13 +63,25 @@ def _denoised(half: Path, micrograph: Micrograph, folder: Path | None, suffix: s
         candidates = [half.with_name(name) for name in names]
     else:
         trees = (mirrored(folder, Path(micrograph.name)), mirrored(folder, half))
-        candidates = [place for name in names for place in (*(tree.with_name(name) for tree in trees), folder / name)]
+        candidates = [
+            place
+            for name in names
+            for place in (*(tree.with_name(name) for tree in trees), folder / name)
+        ]
     path = next((each for each in candidates if each.is_file()), None)
     if path is None:
         wanted = "Every half needs one under its own name"
         raise UserError(
-            f"there is no denoised version of {half.name}", where=candidates[-1], wanted=wanted, do=_OPTIONS
+            f"there is no denoised version of {half.name}",
+            where=candidates[-1],
+            wanted=wanted,
+            do=_OPTIONS,
         )
     if path.samefile(half):
-        raise UserError("this is the raw half itself", where=path, wanted="Its denoised version is needed", do=_OPTIONS)
+        raise UserError(
+            "this is the raw half itself",
+            where=path,
+            wanted="Its denoised version is needed",
+            do=_OPTIONS,
+        )
     return path

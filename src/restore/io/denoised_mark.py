@@ -6,10 +6,10 @@ from itertools import islice
 from pathlib import Path
 
 from restore.errors import UserError
-from restore.io.maps import read_map_header
+from restore.io.images.maps import read_map_header
 from restore.io.particle_images import ParticleImages
 from restore.io.particles import is_cryosparc
-from restore.io.places import Places
+from restore.io.paths import Places
 from restore.version import __version__
 
 _DENOISED = re.compile(r"restore \S+ denoised\b")
@@ -17,7 +17,8 @@ _ENOUGH = 5
 
 
 def is_denoised(labels: Iterable[str]) -> bool:
-    """Whether labels of an MRC header say that restore denoised the image, or made the map from such images.
+    """Whether labels of an MRC header say that restore denoised the image, or made the map from
+    such images.
 
     >>> is_denoised(["restore 0.1.0 denoised with a.safetensors"]), is_denoised(["RELION 3.1.3"])
     (True, False)
@@ -35,15 +36,21 @@ def denoised_label(words: str) -> str:
 
 
 def shows_denoised(images: ParticleImages) -> bool:
-    """Whether particle images were denoised: by the label of their stack, else by that of their micrograph.
+    """Whether particle images were denoised: by the label of their stack, else by that of their
+    micrograph.
 
-    A few of each are looked at. A micrograph that is not where the file says, or no MRC image, tells nothing.
+    A few of each are looked at. A micrograph that is not where the file says, or no MRC image,
+    tells nothing.
     """
     if any(is_denoised(_labels(path)) for path in islice(dict.fromkeys(images.paths), _ENOUGH)):
         return True
     source = Path(images.particles.source)
     names = dict.fromkeys(images.particles.micrograph_names or ())
-    places = Places((source.resolve().parent.parent,)) if is_cryosparc(source) else Places.of_star(source)
+    places = (
+        Places((source.resolve().parent.parent,))
+        if is_cryosparc(source)
+        else Places.of_star(source)
+    )
     there = (path for name in names if (path := places.find(name)))
     return any(is_denoised(_labels(path)) for path in islice(there, _ENOUGH))
 

@@ -15,7 +15,8 @@ MOVIE_ENDINGS = (*IMAGE_ENDINGS, *EER_ENDINGS)
 
 
 def split_ending(name: str) -> tuple[str, str]:
-    """A file's name, with its folder or without, in two: what comes before the ending, and the ending as it stands.
+    """A file's name, with its folder or without, in two: what comes before the ending, and the
+    ending as it stands.
 
     >>> [split_ending(name) for name in ("raw/a b_DW.mrc.gz", "µ.v2_DW.TIF", "a.b/c", ".mrc", "notes.gz")]
     [('raw/a b_DW', '.mrc.gz'), ('µ.v2_DW', '.TIF'), ('a.b/c', ''), ('.mrc', ''), ('notes', '.gz')]

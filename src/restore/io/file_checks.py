@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from restore.errors import UserError
-from restore.io.images import ImageHeader, read_image_header
+from restore.io.images.image import ImageHeader, read_image_header
 from restore.micrograph import Micrograph
 
 _log = logging.getLogger(__name__)
@@ -29,9 +29,11 @@ class Problem:
 def check_files(
     micrographs: Iterable[Micrograph], needed: Sequence[Part] = ("image",)
 ) -> tuple[list[Micrograph], list[Problem]]:
-    """The micrographs whose ``needed`` images are there, readable and of one shape, and the problems of the others.
+    """The micrographs whose ``needed`` images are there, readable and of one shape, and the
+    problems of the others.
 
-    Only headers are read. Pixel sizes in headers that are more than 1 % off are summed up in one warning in the log.
+    Only headers are read. Pixel sizes in headers that are more than 1 % off are summed up in one
+    warning in the log.
     """
     good: list[Micrograph] = []
     problems: list[Problem] = []
@@ -44,9 +46,15 @@ def check_files(
             problems.append(Problem(micrograph, str(error)))
             continue
         good.append(micrograph)
-        differing += [text for header in headers.values() if (text := _difference(micrograph, header))][:1]
+        differing += [
+            text for header in headers.values() if (text := _difference(micrograph, header))
+        ][:1]
     if differing:
-        _log.warning("the header's pixel size is not used for %d of the micrographs: %s", len(differing), differing[0])
+        _log.warning(
+            "the header's pixel size is not used for %d of the micrographs: %s",
+            len(differing),
+            differing[0],
+        )
     return good, problems
 
 
@@ -69,7 +77,9 @@ def require_files(micrographs: Sequence[Micrograph], needed: Sequence[Part] = HA
 def _advice(needed: Sequence[Part]) -> str:
     """The last line of what :func:`require_files` says."""
     halves = "even" in needed or "odd" in needed
-    return "Mend them or leave them out" + ("; the halves' names follow from -s FULL,EVEN,ODD" if halves else "")
+    return "Mend them or leave them out" + (
+        "; the halves' names follow from -s FULL,EVEN,ODD" if halves else ""
+    )
 
 
 def _headers(micrograph: Micrograph, needed: Sequence[Part]) -> dict[Part, ImageHeader]:
@@ -79,7 +89,10 @@ def _headers(micrograph: Micrograph, needed: Sequence[Part]) -> dict[Part, Image
         if path is None:
             do = "give -s, or a STAR file with rlnMicrographNameEven and rlnMicrographNameOdd"
             raise UserError(
-                f"its {part} half is not known", where=micrograph.name, wanted="Both halves are needed", do=do
+                f"its {part} half is not known",
+                where=micrograph.name,
+                wanted="Both halves are needed",
+                do=do,
             )
         headers[part] = read_image_header(path)
     return headers
@@ -88,11 +101,15 @@ def _headers(micrograph: Micrograph, needed: Sequence[Part]) -> dict[Part, Image
 def _refuse_shapes(micrograph: Micrograph, headers: dict[Part, ImageHeader]) -> None:
     if len({header.shape for header in headers.values()}) > 1:
         sizes = ", ".join(
-            f"{getattr(micrograph, part)} has {header.shape[1]} x {header.shape[0]}" for part, header in headers.items()
+            f"{getattr(micrograph, part)} has {header.shape[1]} x {header.shape[0]}"
+            for part, header in headers.items()
         )
         wanted = "The images of one micrograph must have one shape"
         raise UserError(
-            f"the shapes differ: {sizes} pixels", where=micrograph.name, wanted=wanted, do="make them again"
+            f"the shapes differ: {sizes} pixels",
+            where=micrograph.name,
+            wanted=wanted,
+            do="make them again",
         )
 
 

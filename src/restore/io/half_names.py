@@ -9,7 +9,9 @@ from restore.io.endings import split_ending
 
 @dataclass(frozen=True)
 class Suffixes:
-    """What stands in the names of the full sum and of its halves, as MotionCor2 and RELION write them."""
+    """What stands in the names of the full sum and of its halves, as MotionCor2 and RELION write
+    them.
+    """
 
     full: str = "DW"
     even: str = "EVN"
@@ -37,8 +39,9 @@ def parse_suffixes(text: str) -> Suffixes:
 def half_names(name: str, suffixes: Suffixes) -> list[tuple[str, str]]:
     """The names that the even and the odd half may have, the likelier pair first.
 
-    The full sum's suffix is replaced where it last stands in the file name as a word of its own, else at the end of
-    the name; the folder and the ending (``.mrc``, ``.mrc.gz``) are left alone. The other possibility is RELION's: the half's suffix after the whole name.
+    The full sum's suffix is replaced where it last stands in the file name as a word of its own,
+    else at the end of the name; the folder and the ending (``.mrc``, ``.mrc.gz``) are left alone.
+    The other possibility is RELION's: the half's suffix after the whole name.
 
     >>> half_names("DW/DWARF_01_DW.mrc", Suffixes())[0]
     ('DW/DWARF_01_EVN.mrc', 'DW/DWARF_01_ODD.mrc')
@@ -55,7 +58,9 @@ def half_names(name: str, suffixes: Suffixes) -> list[tuple[str, str]]:
     if at is not None:
         start, end = stem[:at], stem[at + len(suffixes.full) :]
         pairs.insert(0, (start + even + end, start + odd + end))
-    return [(folder + slash + first + tail, folder + slash + second + tail) for first, second in pairs]
+    return [
+        (folder + slash + first + tail, folder + slash + second + tail) for first, second in pairs
+    ]
 
 
 def is_half(name: str, suffixes: Suffixes) -> bool:
@@ -69,7 +74,9 @@ def is_half(name: str, suffixes: Suffixes) -> bool:
 
 
 def _word(suffix: str) -> re.Pattern[str]:
-    """The suffix standing by itself: where it begins or ends with a letter or digit, no other one touches it there."""
+    """The suffix standing by itself: where it begins or ends with a letter or digit, no other one
+    touches it there.
+    """
     before = r"(?<![^\W_])" if suffix[:1].isalnum() else ""
     after = r"(?![^\W_])" if suffix[-1:].isalnum() else ""
     return re.compile(before + re.escape(suffix) + after)

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from restore.io.relion import NAME
+from restore.io.relion.micrographs import NAME
 from restore.io.star import Block, StarFile
 from restore.micrograph import Micrograph
 
 
 class Listing(Protocol):
-    """A table of micrographs as it was read, with everything that must survive into the one of the denoised images."""
+    """A table of micrographs as it was read, with everything that must survive into the one of the
+    denoised images.
+    """
 
     @property
     def ending(self) -> str:
@@ -19,10 +21,11 @@ class Listing(Protocol):
         ...
 
     def denoised(self, path: Path, outputs: Mapping[int, str]) -> dict[Path, bytes]:
-        """The files that make the listing at ``path`` of the denoised images, ``path`` itself the last.
+        """The files that make the listing at ``path`` of the denoised images, ``path`` itself the
+        last.
 
-        ``outputs`` holds the name of the denoised image of each row that has one; the other rows are left out. All
-        else is as it was.
+        ``outputs`` holds the name of the denoised image of each row that has one; the other rows
+        are left out. All else is as it was.
         """
         ...
 
@@ -47,7 +50,9 @@ class StarListing:
 
 @dataclass(frozen=True)
 class ImageListing:
-    """Images that no table lists: their denoised ones get a minimal STAR file, of RELION 3.1, with the pixel size."""
+    """Images that no table lists: their denoised ones get a minimal STAR file, of RELION 3.1, with
+    the pixel size.
+    """
 
     micrographs: Sequence[Micrograph]
     ending: str = ".star"
@@ -63,9 +68,15 @@ class ImageListing:
         )
         optics = Block("optics", columns, (("opticsGroup1", "1", size, size),))
         rows = tuple((outputs[row], "1") for row in sorted(outputs))
-        return {path: star_bytes(StarFile((optics, Block("micrographs", (NAME, "rlnOpticsGroup"), rows))))}
+        return {
+            path: star_bytes(
+                StarFile((optics, Block("micrographs", (NAME, "rlnOpticsGroup"), rows)))
+            )
+        }
 
 
 def star_bytes(star: StarFile) -> bytes:
-    """A STAR file's text as it stands on the disk: UTF-8, and bytes that were none as they were read."""
+    """A STAR file's text as it stands on the disk: UTF-8, and bytes that were none as they were
+    read.
+    """
     return star.text().encode("utf-8", "surrogateescape")

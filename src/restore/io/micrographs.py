@@ -1,4 +1,6 @@
-"""The door for sets of micrographs: from a table, an image or a pattern, to records, and back to a table."""
+"""The door for sets of micrographs: from a table, an image or a pattern, to records, and back to a
+table.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,8 @@ from restore.io.endings import IMAGE_ENDINGS
 from restore.io.file_checks import HALVES, Part, Problem, check_files, require_files
 from restore.io.half_names import Suffixes, is_half, parse_suffixes
 from restore.io.listings import ImageListing, Listing, StarListing
-from restore.io.places import Places, image_names
-from restore.io.relion import (
+from restore.io.paths import Places, image_names
+from restore.io.relion.micrographs import (
     NAME,
     StarRow,
     ctf_if_any,
@@ -23,8 +25,8 @@ from restore.io.relion import (
     pixel_size_A,
     star_rows,
 )
+from restore.io.relion.tilt_series import SERIES, read_tilt_series, require_optics, series_table
 from restore.io.star import read_star
-from restore.io.tilt_series import SERIES, read_tilt_series, require_optics, series_table
 from restore.micrograph import Micrograph
 
 __all__ = [
@@ -53,7 +55,8 @@ class Needs:
 class MicrographSet:
     """The micrographs of one source, in its order, row by row, and the table that lists them.
 
-    ``is_listed`` is False where the source is an image or a pattern, and the table one that is yet to be made.
+    ``is_listed`` is False where the source is an image or a pattern, and the table one that is yet
+    to be made.
     """
 
     source: str
@@ -72,14 +75,17 @@ def read_micrographs(
     pixel_size_A: float | None = None,
     needs: Needs = Needs(),
 ) -> MicrographSet:
-    """The micrographs of a RELION STAR file, of a cryoSPARC ``.cs`` or ``.csg`` file, of one image, or of a pattern.
+    """The micrographs of a RELION STAR file, of a cryoSPARC ``.cs`` or ``.csg`` file, of one image,
+    or of a pattern.
 
-    A STAR file may list micrographs, or tilt series (RELION 5), of which each tilt image is a micrograph.
+    A STAR file may list micrographs, or tilt series (RELION 5), of which each tilt image is a
+    micrograph.
 
-    Halves come from the STAR's own columns, else by ``suffixes`` (DW,EVN,ODD where they are needed and none are
-    given), and are not looked for otherwise. Tables have their own pixel sizes; for images such as ``folder/*.mrc``
-    ``pixel_size_A`` must be given, there is no CTF, and files that are halves by ``suffixes`` are left out.
-    No image is opened here: :func:`check_files`, :func:`require_files`.
+    Halves come from the STAR's own columns, else by ``suffixes`` (DW,EVN,ODD where they are needed
+    and none are given), and are not looked for otherwise. Tables have their own pixel sizes; for
+    images such as ``folder/*.mrc`` ``pixel_size_A`` must be given, there is no CTF, and files that
+    are halves by ``suffixes`` are left out. No image is opened here: :func:`check_files`,
+    :func:`require_files`.
 
     Raises
     ------
@@ -103,7 +109,9 @@ def _refuse_pixel_size(size_A: float | None) -> None:
         raise UserError(f"the pixel size given is {size_A}", wanted=wanted, do=do)
 
 
-def _from_star(path: Path, suffixes: Suffixes | None, given_A: float | None, needs: Needs) -> MicrographSet:
+def _from_star(
+    path: Path, suffixes: Suffixes | None, given_A: float | None, needs: Needs
+) -> MicrographSet:
     star, places = read_star(path), Places.of_star(path)
     table = series_table(star, path)
     if table is None:
@@ -121,21 +129,32 @@ def _from_star(path: Path, suffixes: Suffixes | None, given_A: float | None, nee
         size_A = pixel_size_A(row, given_A)
         return Micrograph(name, places.find_or_first(name), size_A, index, ctf, even, odd, series)
 
-    return MicrographSet(str(path), tuple(micrograph(index, row) for index, row in enumerate(rows)), listing)
+    return MicrographSet(
+        str(path), tuple(micrograph(index, row) for index, row in enumerate(rows)), listing
+    )
 
 
-def _from_images(source: str, suffixes: Suffixes | None, given_A: float | None, needs: Needs) -> MicrographSet:
+def _from_images(
+    source: str, suffixes: Suffixes | None, given_A: float | None, needs: Needs
+) -> MicrographSet:
     names = image_names(source, IMAGE_ENDINGS)
     if given_A is None:
-        wanted, do = "Images without a STAR file need a pixel size", "give --pixel-size in Å, or a STAR file"
+        wanted, do = (
+            "Images without a STAR file need a pixel size",
+            "give --pixel-size in Å, or a STAR file",
+        )
         raise UserError("there is no pixel size", where=source, wanted=wanted, do=do)
     if needs.ctf:
         wanted, do = "Phase flipping needs the CTF", "give a STAR file, or --dont_phaseflip"
-        raise UserError("images without a STAR file have no CTF", where=source, wanted=wanted, do=do)
+        raise UserError(
+            "images without a STAR file have no CTF", where=source, wanted=wanted, do=do
+        )
     full = [name for name in names if suffixes is None or not is_half(name, suffixes)]
     if not full:
         do = "give the full sums, or other suffixes with -s"
-        raise UserError("only halves match it", where=source, wanted="Full sums are needed to name them", do=do)
+        raise UserError(
+            "only halves match it", where=source, wanted="Full sums are needed to name them", do=do
+        )
     places = Places()
     micrographs: list[Micrograph] = []
     for index, name in enumerate(full):

@@ -9,18 +9,20 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from restore.errors import UserError
-from restore.io.byte_stream import open_bytes
 from restore.io.cryosparc.paths import finder
-from restore.io.maps import MapHeader, read_map_header
+from restore.io.images.byte_stream import open_bytes
+from restore.io.images.maps import MapHeader, read_map_header
 from restore.io.particles import Particles, is_cryosparc, read_particles
-from restore.io.places import Places
+from restore.io.paths import Places
 
 _MAKE_AGAIN = "extract the particles again, all with one box and pixel size"
 
 
 @dataclass(frozen=True)
 class ParticleImages:
-    """Particles and where their square images lie: of each its stack, and its section in it, counted from zero."""
+    """Particles and where their square images lie: of each its stack, and its section in it,
+    counted from zero.
+    """
 
     particles: Particles
     paths: tuple[Path, ...]
@@ -33,21 +35,26 @@ class ParticleImages:
 
 
 def open_particle_images(path: Path) -> ParticleImages:
-    """The particles of a RELION STAR, ``.cs`` or ``.csg`` file, and their images, found and checked but not read.
+    """The particles of a RELION STAR, ``.cs`` or ``.csg`` file, and their images, found and checked
+    but not read.
 
     The pixel size is the file's; where it has none, that of the first stack's header.
 
     Raises
     ------
     UserError
-        As :func:`read_particles`; no images are named; a stack is missing, no MRC file or cut short, or has fewer
-        images than are asked for; images are not square, of odd side, or of several sizes or pixel sizes.
+        As :func:`read_particles`; no images are named; a stack is missing, no MRC file or cut
+        short, or has fewer images than are asked for; images are not square, of odd side, or of
+        several sizes or pixel sizes.
     """
     particles = read_particles(path)
     if particles.image_names is None:
         wanted = "Each particle needs its image"
         raise UserError(
-            "no images are named (rlnImageName, blob/path)", where=path, wanted=wanted, do="give another file"
+            "no images are named (rlnImageName, blob/path)",
+            where=path,
+            wanted=wanted,
+            do="give another file",
         )
     places = [_place(name, row, particles.source) for row, name in enumerate(particles.image_names)]
     find = finder(path) if is_cryosparc(path) else Places.of_star(path).find_or_first
@@ -56,12 +63,16 @@ def open_particle_images(path: Path) -> ParticleImages:
     _refuse_shapes(list(headers.values()))
     for row, (name, section) in enumerate(places):
         _refuse_section(
-            headers[name], section if "@" in particles.image_names[row] else None, f"row {row + 1} of {path}"
+            headers[name],
+            section if "@" in particles.image_names[row] else None,
+            f"row {row + 1} of {path}",
         )
     first = headers[places[0][0]]
     sections = np.array([section for _, section in places])
     pixel_size_A = _pixel_size_A(particles, first)
-    return ParticleImages(particles, tuple(files[name] for name, _ in places), sections, first.shape[-1], pixel_size_A)
+    return ParticleImages(
+        particles, tuple(files[name] for name, _ in places), sections, first.shape[-1], pixel_size_A
+    )
 
 
 def read_particle_images(
@@ -76,18 +87,27 @@ def read_particle_images(
     """
     side = images.box_px
     read = np.empty((len(rows), side, side), np.float32)
-    wanted = sorted((str(images.paths[row]), int(images.sections[row]), place) for place, row in enumerate(rows))
+    wanted = sorted(
+        (str(images.paths[row]), int(images.sections[row]), place) for place, row in enumerate(rows)
+    )
     for name, group in groupby(wanted, key=lambda each: each[0]):
         _read_sections(Path(name), [(section, place) for _, section, place in group], read)
     bad = np.flatnonzero(~np.isfinite(read).all(axis=(1, 2)))
     if len(bad):
         row = rows[int(bad[0])]
         found = f"image {images.sections[row] + 1} holds values that are not finite"
-        raise UserError(found, where=images.paths[row], wanted="Every pixel must be a number", do="make the file again")
+        raise UserError(
+            found,
+            where=images.paths[row],
+            wanted="Every pixel must be a number",
+            do="make the file again",
+        )
     return read
 
 
-def _read_sections(path: Path, wanted: Sequence[tuple[int, int]], into: Float[np.ndarray, "m y x"]) -> None:
+def _read_sections(
+    path: Path, wanted: Sequence[tuple[int, int]], into: Float[np.ndarray, "m y x"]
+) -> None:
     """Read sections of one stack, in rising order, into their places."""
     header = read_map_header(path, "stack")
     pixels = header.shape[-2] * header.shape[-1]
@@ -104,11 +124,18 @@ def _read_sections(path: Path, wanted: Sequence[tuple[int, int]], into: Float[np
 
 
 def _place(name: str, row: int, source: str) -> tuple[str, int]:
-    """The stack and the section, from zero, of an image's name, "000001@stack.mrcs"; a name without "@" is one image."""
+    """The stack and the section, from zero, of an image's name, "000001@stack.mrcs"; a name without
+    "@" is one image.
+    """
     number, at, stack = name.rpartition("@")
     if at and not number.isdigit():
         wanted = "A number and the name of a stack are needed, as 000001@stack.mrcs"
-        raise UserError(f'rlnImageName is "{name}"', where=f"{source}, row {row + 1}", wanted=wanted, do="correct it")
+        raise UserError(
+            f'rlnImageName is "{name}"',
+            where=f"{source}, row {row + 1}",
+            wanted=wanted,
+            do="correct it",
+        )
     return stack, int(number) - 1 if at else 0
 
 
@@ -117,18 +144,29 @@ def _refuse_shapes(headers: Sequence[MapHeader]) -> None:
     for header in headers:
         y, x = header.shape[-2:]
         if y != x or y % 2:
-            found, wanted = f"its images have {x} x {y} pixels", "Square images of an even side are needed"
+            found, wanted = (
+                f"its images have {x} x {y} pixels",
+                "Square images of an even side are needed",
+            )
             raise UserError(found, where=header.path, wanted=wanted, do=_MAKE_AGAIN)
         if y != first.shape[-1]:
-            found = f"its images have {x} x {y} pixels, and those of {first.path} {first.shape[-1]} x {first.shape[-1]}"
-            raise UserError(found, where=header.path, wanted="All images must have one size", do=_MAKE_AGAIN)
+            found = (
+                f"its images have {x} x {y} pixels, and those of {first.path} {first.shape[-1]} x "
+                f"{first.shape[-1]}"
+            )
+            raise UserError(
+                found, where=header.path, wanted="All images must have one size", do=_MAKE_AGAIN
+            )
 
 
 def _refuse_section(header: MapHeader, section: int | None, row: str) -> None:
     """UserError where a stack has no such section; None stands for a file's only one."""
     count = header.shape[0]
     if section is None and count > 1:
-        found, wanted = f"it has {count} sections, and {row} does not say which", "Images are needed, not volumes"
+        found, wanted = (
+            f"it has {count} sections, and {row} does not say which",
+            "Images are needed, not volumes",
+        )
     elif section is not None and not 0 <= section < count:
         found, wanted = (
             f"image {section + 1} is asked for, and there are {count}",
@@ -144,7 +182,12 @@ def _pixel_size_A(particles: Particles, header: MapHeader) -> float:
     if sizes_A is None:
         if header.voxel_size_zyx_A is None:
             found = f"there is no pixel size of the images, nor one in the header of {header.path}"
-            raise UserError(found, where=particles.source, wanted="It is needed in Å", do="add rlnImagePixelSize")
+            raise UserError(
+                found,
+                where=particles.source,
+                wanted="It is needed in Å",
+                do="add rlnImagePixelSize",
+            )
         return header.voxel_size_zyx_A[-1]
     first_A = float(sizes_A[0])
     other = np.flatnonzero(~(abs(sizes_A - first_A) <= 1e-3 * first_A))
@@ -153,5 +196,7 @@ def _pixel_size_A(particles: Particles, header: MapHeader) -> float:
         found = f"row {row + 1} has images of {sizes_A[row]:g} Å per pixel" + (
             f", row 1 of {first_A:g} Å" if row else ""
         )
-        raise UserError(found, where=particles.source, wanted="One pixel size is needed", do=_MAKE_AGAIN)
+        raise UserError(
+            found, where=particles.source, wanted="One pixel size is needed", do=_MAKE_AGAIN
+        )
     return first_A

@@ -19,7 +19,9 @@ _NamesOf = Callable[[Sequence[str]], list[str]]
 
 @dataclass(frozen=True)
 class Matches:
-    """Rows (from zero) of two files that hold the same particle, in the order of the first; ``way`` says how it is known."""
+    """Rows (from zero) of two files that hold the same particle, in the order of the first; ``way``
+    says how it is known.
+    """
 
     way: str
     first: Int[np.ndarray, "m"]
@@ -27,12 +29,14 @@ class Matches:
 
 
 def match(first: Particles, second: Particles, tolerance_px: float) -> Matches:
-    """The particles that both files hold, by the first of these ways that finds half of the smaller file's, else the best.
+    """The particles that both files hold, by the first of these ways that finds half of the smaller
+    file's, else the best.
 
-    Unique identifier (cryoSPARC's); image name; micrograph and coordinates, nearest within ``tolerance_px`` pixels of
-    the first file's micrographs; the same with the folders of micrographs left aside; image name with the folders of
-    stacks left aside. Leading zeros of an image's number do not count, nor, where folders do not, the long number that
-    cryoSPARC puts before the names of imported files.
+    Unique identifier (cryoSPARC's); image name; micrograph and coordinates, nearest within
+    ``tolerance_px`` pixels of the first file's micrographs; the same with the folders of
+    micrographs left aside; image name with the folders of stacks left aside. Leading zeros of an
+    image's number do not count, nor, where folders do not, the long number that cryoSPARC puts
+    before the names of imported files.
 
     Raises
     ------
@@ -53,12 +57,19 @@ def match(first: Particles, second: Particles, tolerance_px: float) -> Matches:
     tried = ", ".join(each.way for each in found)
     wanted = f"Tried: {tried}" if tried else "They have no column in common by which to tell"
     examples = f"the first particles are {_description(first)} and {_description(second)}"
-    nothing, do = f"no particle of {first.source} is in {second.source}", "give two refinements of the same particles"
+    nothing, do = (
+        f"no particle of {first.source} is in {second.source}",
+        "give two refinements of the same particles",
+    )
     raise UserError(nothing, wanted=f"{wanted}; {examples}", do=do)
 
 
-def coordinates_apart_px(first: Particles, second: Particles, matches: Matches) -> Float[np.ndarray, "m"] | None:
-    """How far apart the coordinates of each matched particle are, in the first file's pixels; None where not known."""
+def coordinates_apart_px(
+    first: Particles, second: Particles, matches: Matches
+) -> Float[np.ndarray, "m"] | None:
+    """How far apart the coordinates of each matched particle are, in the first file's pixels; None
+    where not known.
+    """
     places = _same_pixels(first, second)
     if places is None:
         return None
@@ -76,17 +87,26 @@ def _by_uid(first: Particles, second: Particles, tolerance_px: float) -> _Pairs 
 def _by_image_name(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:  # noqa: ARG001
     if first.image_names is None or second.image_names is None:
         return None
-    keys = [[_image_key(name) for name in names] for names in (first.image_names, second.image_names)]
-    for each, found, names in zip((first, second), keys, (first.image_names, second.image_names), strict=True):
+    keys = [
+        [_image_key(name) for name in names] for names in (first.image_names, second.image_names)
+    ]
+    for each, found, names in zip(
+        (first, second), keys, (first.image_names, second.image_names), strict=True
+    ):
         _refuse_repeats(each, found, names)
     return _common(keys[0], keys[1])
 
 
 def _by_stack_file(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:  # noqa: ARG001
-    """By image name without folders. What is there twice without its folder is told by no file, and left unmatched."""
+    """By image name without folders. What is there twice without its folder is told by no file, and
+    left unmatched.
+    """
     if first.image_names is None or second.image_names is None:
         return None
-    keys = [[_without_folder(_image_key(name)) for name in names] for names in (first.image_names, second.image_names)]
+    keys = [
+        [_without_folder(_image_key(name)) for name in names]
+        for names in (first.image_names, second.image_names)
+    ]
     often = {key for each in keys for key, times in Counter(each).items() if times > 1}
     return _common([None if key in often else key for key in keys[0]], keys[1])
 
@@ -95,7 +115,9 @@ def _by_coordinates(first: Particles, second: Particles, tolerance_px: float) ->
     return _nearest(first, second, tolerance_px, list)
 
 
-def _by_coordinates_and_file(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:
+def _by_coordinates_and_file(
+    first: Particles, second: Particles, tolerance_px: float
+) -> _Pairs | None:
     return _nearest(first, second, tolerance_px, lambda names: [_file_name(name) for name in names])
 
 
@@ -108,7 +130,9 @@ _WAYS = {
 }
 
 
-def _nearest(first: Particles, second: Particles, tolerance_px: float, names_of: _NamesOf) -> _Pairs | None:
+def _nearest(
+    first: Particles, second: Particles, tolerance_px: float, names_of: _NamesOf
+) -> _Pairs | None:
     """Pairs in which each is the other's nearest in the same micrograph, within the tolerance."""
     places = _same_pixels(first, second)
     if places is None or first.micrograph_names is None or second.micrograph_names is None:
@@ -119,7 +143,10 @@ def _nearest(first: Particles, second: Particles, tolerance_px: float, names_of:
     for (each, names), xy in zip(both, places, strict=True):
         micrograph = [numbers.setdefault(name, len(numbers)) for name in names_of(names)]
         spots.append(np.column_stack([xy, np.array(micrograph) * _FAR_PX]))
-        words = [f"the place {x:g}, {y:g} of {name}" for name, (x, y) in zip(names, xy.tolist(), strict=True)]
+        words = [
+            f"the place {x:g}, {y:g} of {name}"
+            for name, (x, y) in zip(names, xy.tolist(), strict=True)
+        ]
         _refuse_repeats(each, list(map(tuple, spots[-1].tolist())), words)
     distance_px, there = (np.asarray(each) for each in KDTree(spots[1]).query(spots[0]))
     back = np.asarray(KDTree(spots[0]).query(spots[1])[1])
@@ -130,7 +157,9 @@ def _nearest(first: Particles, second: Particles, tolerance_px: float, names_of:
 def _same_pixels(
     first: Particles, second: Particles
 ) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "m 2"]] | None:
-    """The coordinates of both in the first file's pixels; as they stand where a pixel size is not known."""
+    """The coordinates of both in the first file's pixels; as they stand where a pixel size is not
+    known.
+    """
     if first.coordinates_px is None or second.coordinates_px is None:
         return None
     if first.micrograph_pixel_size_A is None or second.micrograph_pixel_size_A is None:
@@ -145,7 +174,9 @@ def _same_pixels(
 def _common(first: Sequence[Hashable], second: Sequence[Hashable]) -> _Pairs:
     """Where each key of ``first`` stands in ``second``, those that stand there."""
     place = {key: index for index, key in enumerate(second)}
-    pairs = [(index, place[key]) for index, key in enumerate(first) if key is not None and key in place]
+    pairs = [
+        (index, place[key]) for index, key in enumerate(first) if key is not None and key in place
+    ]
     both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     return both[:, 0], both[:, 1]
 
@@ -180,7 +211,9 @@ def _refuse_repeats(particles: Particles, keys: Sequence[Hashable], words: Seque
         if before != row:
             found = f"rows {before + 1} and {row + 1} both hold {words[row]}"
             do = "remove one of them (a file made by symmetry expansion cannot be compared)"
-            raise UserError(found, where=particles.source, wanted="Each particle may be there once", do=do)
+            raise UserError(
+                found, where=particles.source, wanted="Each particle may be there once", do=do
+            )
 
 
 def _description(particles: Particles) -> str:

@@ -12,14 +12,16 @@ from restore.micrograph import CTFParameters
 
 @dataclass(frozen=True)
 class Particles:
-    """Particles and their orientations, in the order of the file ``source``; what a file does not hold is None.
+    """Particles and their orientations, in the order of the file ``source``; what a file does not
+    hold is None.
 
-    ``rotations`` turn image axes into specimen axes (:func:`restore.symmetry.from_euler_deg`). ``image_names`` are
-    RELION's, as "000001@stack.mrcs", counted from one. ``coordinates_px`` are x and y in the micrograph, in its
-    pixels of ``micrograph_pixel_size_A``. ``origins_A`` are RELION's x and y shifts of the image, ``half_sets`` 1 or 2.
-    ``contrast_signs`` are −1 where the image's negative is meant, cryoSPARC's ``blob/sign``: it leaves protein dark in
-    its images and makes it bright in its maps. ``phases_flipped`` and ``ctf_premultiplied`` tell images to which the sign of the CTF, or the
-    CTF itself, was applied.
+    ``rotations`` turn image axes into specimen axes (:func:`restore.symmetry.from_euler_deg`).
+    ``image_names`` are RELION's, as "000001@stack.mrcs", counted from one. ``coordinates_px`` are x
+    and y in the micrograph, in its pixels of ``micrograph_pixel_size_A``. ``origins_A`` are
+    RELION's x and y shifts of the image, ``half_sets`` 1 or 2. ``contrast_signs`` are −1 where the
+    image's negative is meant, cryoSPARC's ``blob/sign``: it leaves protein dark in its images and
+    makes it bright in its maps. ``phases_flipped`` and ``ctf_premultiplied`` tell images to which
+    the sign of the CTF, or the CTF itself, was applied.
     """
 
     source: str
@@ -43,7 +45,11 @@ class Particles:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name not in ("source", "rotations") and value is not None and len(value) != len(self):
+            if (
+                name not in ("source", "rotations")
+                and value is not None
+                and len(value) != len(self)
+            ):
                 raise ValueError(f"{len(value)} {name} for {len(self)} particles")
 
     def rotations_of(self, rows: Int[np.ndarray, "m"]) -> Rotation:

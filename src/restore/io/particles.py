@@ -1,4 +1,6 @@
-"""The door for particles: from a RELION STAR file or a cryoSPARC ``.cs`` or ``.csg`` file to records, and from two sets to pairs."""
+"""The door for particles: from a RELION STAR file or a cryoSPARC ``.cs`` or ``.csg`` file to
+records, and from two sets to pairs.
+"""
 
 from pathlib import Path
 
@@ -6,13 +8,21 @@ from restore.io.cryosparc.datasets import ENDINGS
 from restore.io.cryosparc.particles import read_cryosparc_particles
 from restore.io.particle_matching import Matches, coordinates_apart_px, match
 from restore.io.particle_records import Particles
-from restore.io.relion_particles import read_relion_particles
+from restore.io.relion.particles import read_relion_particles
 
-__all__ = ["Matches", "Particles", "coordinates_apart_px", "is_cryosparc", "match", "read_particles"]
+__all__ = [
+    "Matches",
+    "Particles",
+    "coordinates_apart_px",
+    "is_cryosparc",
+    "match",
+    "read_particles",
+]
 
 
 def read_particles(path: Path) -> Particles:
-    """The particles of a file, with their orientations; its name's ending tells cryoSPARC's from RELION's.
+    """The particles of a file, with their orientations; its name's ending tells cryoSPARC's from
+    RELION's.
 
     Raises
     ------

@@ -1,4 +1,6 @@
-"""Stretches of residues of an atomic model, as a person names them or as the model's own records of helices and strands do."""
+"""Stretches of residues of an atomic model, as a person names them or as the model's own records of
+helices and strands do.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,7 +13,7 @@ from jaxtyping import Float
 from scipy.spatial import KDTree
 
 from restore.errors import UserError
-from restore.io.models import read_structure
+from restore.io.atomic_models import read_structure
 
 _WORDS = re.compile(r"([^/:\s]+)[/:](-?\d+)(?:[-–](-?\d+))?")
 _AROUND_A = 8.0
@@ -33,7 +35,8 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Residues:
-    """The n atoms of a stretch, without hydrogens and in the file's order; positions are x, y and z in Å.
+    """The n atoms of a stretch, without hydrogens and in the file's order; positions are x, y and z
+    in Å.
 
     ``around_A`` is where the model's other atoms are that lie within 8 Å of these.
     """
@@ -61,7 +64,8 @@ def stretch_from(words: str) -> Stretch:
     found = _WORDS.fullmatch(words)
     if found is None or int(found[3] or found[2]) < int(found[2]):
         raise UserError(
-            f'"{words}" names no residues', wanted="A chain and the first and last number are needed, such as A/45-60"
+            f'"{words}" names no residues',
+            wanted="A chain and the first and last number are needed, such as A/45-60",
         )
     return Stretch(found[1], int(found[2]), int(found[3] or found[2]))
 
@@ -69,13 +73,15 @@ def stretch_from(words: str) -> Stretch:
 def read_residues(path: Path, stretches: Sequence[Stretch] = ()) -> list[Residues]:
     """These stretches of the first model of a PDB or mmCIF file.
 
-    Where none is named, they are the middle of the longest helix (up to 14 residues) and of the longest strand (up
-    to 9) that the file's own records have (HELIX and SHEET, or their like in mmCIF), the first of several equally long.
+    Where none is named, they are the middle of the longest helix (up to 14 residues) and of the
+    longest strand (up to 9) that the file's own records have (HELIX and SHEET, or their like in
+    mmCIF), the first of several equally long.
 
     Raises
     ------
     UserError
-        The file is no model, it has no such chain or residues, or none were named and it has no such records.
+        The file is no model, it has no such chain or residues, or none were named and it has no
+        such records.
     """
     structure = read_structure(path)
     chosen = list(stretches) or _usual(structure, path)
@@ -88,7 +94,9 @@ def _usual(structure: gemmi.Structure, path: Path) -> list[Stretch]:
     chosen = [*_longest(structure[0], helices, "helix"), *_longest(structure[0], strands, "strand")]
     if not chosen:
         raise UserError(
-            "it has no records of helices or strands to choose from", where=path, do="say which residues with --region"
+            "it has no records of helices or strands to choose from",
+            where=path,
+            do="say which residues with --region",
         )
     return chosen
 
@@ -96,14 +104,20 @@ def _usual(structure: gemmi.Structure, path: Path) -> list[Stretch]:
 def _longest(
     model: gemmi.Model, ends: Sequence[tuple[gemmi.AtomAddress, gemmi.AtomAddress]], kind: str
 ) -> Iterator[Stretch]:
-    """The middle of the longest stretch whose two ends are in one chain of the model; nothing where there is none."""
+    """The middle of the longest stretch whose two ends are in one chain of the model; nothing where
+    there is none.
+    """
     chains = {chain.name for chain in model}
     spans = [
         (start.chain_name, start.res_id.seqid.num, end.res_id.seqid.num)
         for start, end in ends
         if start.chain_name == end.chain_name and start.chain_name in chains
     ]
-    known = [(chain, first, last) for chain, first, last in spans if first is not None and last is not None]
+    known = [
+        (chain, first, last)
+        for chain, first, last in spans
+        if first is not None and last is not None
+    ]
     if known:
         chain, first, last = max(known, key=lambda span: span[2] - span[1])
         spare = max(0, last - first + 1 - _LONGEST[kind])
@@ -114,7 +128,9 @@ def _residues(model: gemmi.Model, stretch: Stretch, path: Path) -> Residues:
     chains = [chain for chain in model if chain.name == stretch.chain]
     if not chains:
         names = ", ".join(dict.fromkeys(chain.name for chain in model))
-        raise UserError(f'it has no chain "{stretch.chain}"', where=path, wanted=f"Its chains are {names}")
+        raise UserError(
+            f'it has no chain "{stretch.chain}"', where=path, wanted=f"Its chains are {names}"
+        )
     numbered = [(residue.seqid.num or 0, residue) for chain in chains for residue in chain]
     atoms = [
         (number, residue.name, atom)
@@ -126,7 +142,9 @@ def _residues(model: gemmi.Model, stretch: Stretch, path: Path) -> Residues:
     if not atoms:
         least, most = min(number for number, _ in numbered), max(number for number, _ in numbered)
         found = f"chain {stretch.chain} has no residue from {stretch.first} to {stretch.last}"
-        raise UserError(found, where=path, wanted=f"Its residues have numbers from {least} to {most}")
+        raise UserError(
+            found, where=path, wanted=f"Its residues have numbers from {least} to {most}"
+        )
     position_A = np.array([atom.pos.tolist() for _, _, atom in atoms])
     return Residues(
         stretch,
@@ -140,6 +158,8 @@ def _residues(model: gemmi.Model, stretch: Stretch, path: Path) -> Residues:
 
 
 def _around(model: gemmi.Model, position_A: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 3"]:
-    everything_A = np.array([each.atom.pos.tolist() for each in model.all() if not each.atom.element.is_hydrogen])
+    everything_A = np.array(
+        [each.atom.pos.tolist() for each in model.all() if not each.atom.element.is_hydrogen]
+    )
     away_A = KDTree(position_A).query(everything_A)[0]
     return everything_A[(away_A > 0) & (away_A < _AROUND_A)]

@@ -11,7 +11,9 @@ _REACH_PX = 3
 
 @dataclass(frozen=True)
 class Defects:
-    """Bad pixels, as indices into the flattened image, and for each the good pixels around it with their weights."""
+    """Bad pixels, as indices into the flattened image, and for each the good pixels around it with
+    their weights.
+    """
 
     pixels: Int[Tensor, "bad"]
     neighbours: Int[Tensor, "bad near"]
@@ -20,8 +22,8 @@ class Defects:
     def mended(self, image: Float[Tensor, "y x"]) -> Float[Tensor, "y x"]:
         """The image in which each bad pixel has the mean of the good ones up to 3 pixels from it.
 
-        Pixels with no good one near them get the mean of all good ones. Each frame is mended from itself, so that
-        nothing passes from one half to the other.
+        Pixels with no good one near them get the mean of all good ones. Each frame is mended from
+        itself, so that nothing passes from one half to the other.
         """
         if not len(self.pixels):
             return image
@@ -42,7 +44,9 @@ def find_neighbours(bad: Bool[Tensor, "y x"]) -> Defects:
     """How the bad pixels of a mask are to be mended."""
     height, width = bad.shape
     at = bad.nonzero()
-    steps = torch.cartesian_prod(torch.arange(-_REACH_PX, _REACH_PX + 1), torch.arange(-_REACH_PX, _REACH_PX + 1))
+    steps = torch.cartesian_prod(
+        torch.arange(-_REACH_PX, _REACH_PX + 1), torch.arange(-_REACH_PX, _REACH_PX + 1)
+    )
     around = at[:, None, :] + steps[None]
     y, x = around[..., 0], around[..., 1]
     inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)

@@ -1,4 +1,6 @@
-"""How much each frame counts at each frequency: radiation damage (Grant & Grigorieff 2015, eLife 4, e06980)."""
+"""How much each frame counts at each frequency: radiation damage (Grant & Grigorieff 2015, eLife 4,
+e06980).
+"""
 
 import torch
 from jaxtyping import Float
@@ -10,8 +12,11 @@ _AT_VOLTAGE = {300: 1.0, 200: 0.8, 100: 0.64}
 """Critical exposures relative to 300 kV; RELION knows the same three voltages."""
 
 
-def critical_exposure_e_per_A2(frequency_per_A: Float[Tensor, "*grid"], voltage_kV: float) -> Float[Tensor, "*grid"]:
-    """The exposure after which 1/e of the signal's power at a frequency is left: 0.245 k^−1.665 + 2.81 at 300 kV (eq. 3).
+def critical_exposure_e_per_A2(
+    frequency_per_A: Float[Tensor, "*grid"], voltage_kV: float
+) -> Float[Tensor, "*grid"]:
+    """The exposure after which 1/e of the signal's power at a frequency is left: 0.245 k^−1.665 +
+    2.81 at 300 kV (eq. 3).
 
     Infinite at zero frequency.
 
@@ -23,14 +28,18 @@ def critical_exposure_e_per_A2(frequency_per_A: Float[Tensor, "*grid"], voltage_
     factor = next((value for kV, value in _AT_VOLTAGE.items() if abs(voltage_kV - kV) < 1), None)
     if factor is None:
         wanted = "Dose weighting is known for 300, 200 and 100 kV"
-        raise UserError(f"the voltage is {voltage_kV:g} kV", wanted=wanted, do="give --dont_dose_weighting")
+        raise UserError(
+            f"the voltage is {voltage_kV:g} kV", wanted=wanted, do="give --dont_dose_weighting"
+        )
     return factor * (0.245 * frequency_per_A**-1.665 + 2.81)
 
 
-def dose_weight(critical_e_per_A2: Float[Tensor, "*grid"], accumulated_e_per_A2: float) -> Float[Tensor, "*grid"]:
+def dose_weight(
+    critical_e_per_A2: Float[Tensor, "*grid"], accumulated_e_per_A2: float
+) -> Float[Tensor, "*grid"]:
     """What is left of the signal's amplitude after an exposure: exp(−N / (2 Ne)).
 
-    Where sums of frames are divided by √(Σ w²), only ratios of weights matter. Whatever came before the first frame
-    (a pre-exposure) multiplies all of them alike, so N may count from any frame.
+    Where sums of frames are divided by √(Σ w²), only ratios of weights matter. Whatever came before
+    the first frame (a pre-exposure) multiplies all of them alike, so N may count from any frame.
     """
     return torch.exp(-0.5 * accumulated_e_per_A2 / critical_e_per_A2)

@@ -1,4 +1,6 @@
-"""What is known of each movie before it is summed: its file, motion, gain, dose, and the grid of its sums."""
+"""What is known of each movie before it is summed: its file, motion, gain, dose, and the grid of
+its sums.
+"""
 
 import logging
 from dataclasses import dataclass
@@ -8,10 +10,10 @@ import numpy as np
 import torch
 
 from restore.errors import UserError
-from restore.io.images import read_image_header
-from restore.io.motion import Motion, read_motion
-from restore.io.movies import EERSettings, MovieHeader, read_gain, read_movie_header
-from restore.io.places import Places
+from restore.io.images.image import read_image_header
+from restore.io.images.movies import EERSettings, MovieHeader, read_gain, read_movie_header
+from restore.io.paths import Places
+from restore.io.relion.motion import Motion, read_motion
 from restore.movies.summing import Dosing, Summing
 from restore.settings import setting
 
@@ -23,19 +25,36 @@ class MovieSettings:
     """How movies become sums. What is None comes from the STAR file, where there is one."""
 
     dose_weighting: bool = setting(
-        True, "weight each frame by what radiation has left of the signal", off="--dont_dose_weighting"
+        True,
+        "weight each frame by what radiation has left of the signal",
+        off="--dont_dose_weighting",
     )
-    dose_per_frame: float | None = setting(None, "exposure of a frame, e/Å² (default: the STAR file's)")
-    voltage: float | None = setting(None, "kV: 300, 200 or 100, for dose weighting (default: the STAR file's)")
+    dose_per_frame: float | None = setting(
+        None, "exposure of a frame, e/Å² (default: the STAR file's)"
+    )
+    voltage: float | None = setting(
+        None, "kV: 300, 200 or 100, for dose weighting (default: the STAR file's)"
+    )
     bin: float | None = setting(
-        None, "pixels of the movie in one of the sums, by cropping in Fourier space (default: as the micrograph)"
+        None,
+        "pixels of the movie in one of the sums, by cropping in Fourier space (default: as the "
+        "micrograph)",
     )
-    output_pixel_size: float | None = setting(None, "pixel size of the sums in Å, in place of --bin")
-    gain: Path | None = setting(None, "gain reference, MRC, TIFF or .gain (default: the STAR file's)")
-    gain_rotation: int = setting(0, "rotate the gain reference so many times by 90°, as RELION's --gain_rot")
-    gain_flip: int = setting(0, "then flip it, as RELION's --gain_flip: 1 upside down, 2 left to right")
+    output_pixel_size: float | None = setting(
+        None, "pixel size of the sums in Å, in place of --bin"
+    )
+    gain: Path | None = setting(
+        None, "gain reference, MRC, TIFF or .gain (default: the STAR file's)"
+    )
+    gain_rotation: int = setting(
+        0, "rotate the gain reference so many times by 90°, as RELION's --gain_rot"
+    )
+    gain_flip: int = setting(
+        0, "then flip it, as RELION's --gain_flip: 1 upside down, 2 left to right"
+    )
     full_sum: bool = setting(
-        False, "write a full sum too, and name it in the STAR file (always where the grid is another)"
+        False,
+        "write a full sum too, and name it in the STAR file (always where the grid is another)",
     )
 
     def __post_init__(self) -> None:
@@ -44,9 +63,14 @@ class MovieSettings:
             if value is not None and not 0 < value < float("inf"):
                 raise UserError(f"--{name} is {value:g}", wanted="A positive number is needed")
         if self.bin is not None and self.output_pixel_size is not None:
-            raise UserError("--bin and --output_pixel_size are both given", wanted="One of them says the other")
+            raise UserError(
+                "--bin and --output_pixel_size are both given", wanted="One of them says the other"
+            )
         if self.bin is not None and self.bin < 1:
-            raise UserError(f"--bin is {self.bin:g}", wanted="Sums can only be coarser than the movie: 1 or more")
+            raise UserError(
+                f"--bin is {self.bin:g}",
+                wanted="Sums can only be coarser than the movie: 1 or more",
+            )
 
     @property
     def changes_grid(self) -> bool:
@@ -58,8 +82,8 @@ class MovieSettings:
 class Exposure:
     """One movie ready to be summed: its file, how its frames are read, and what is done with them.
 
-    ``pixel_size_A`` is that of the sums. ``like`` is the micrograph, on the same grid, that the sum should be like;
-    None where there is none, or where the sum takes its place.
+    ``pixel_size_A`` is that of the sums. ``like`` is the micrograph, on the same grid, that the sum
+    should be like; None where there is none, or where the sum takes its place.
     """
 
     movie: MovieHeader
@@ -70,15 +94,17 @@ class Exposure:
 
 
 def corrected(image: Path, metadata: Path, settings: MovieSettings, eer: EERSettings) -> Exposure:
-    """The movie behind a micrograph that RELION corrected; ``metadata`` is the STAR file of its motion.
+    """The movie behind a micrograph that RELION corrected; ``metadata`` is the STAR file of its
+    motion.
 
-    The sums lie on the micrograph's own grid, so that coordinates and CTF remain true, unless the settings ask for another.
+    The sums lie on the micrograph's own grid, so that coordinates and CTF remain true, unless the
+    settings ask for another.
 
     Raises
     ------
     UserError
-        The STAR file, the movie or the gain reference is missing or wrong, they do not fit each other, or dose
-        weighting lacks a number.
+        The STAR file, the movie or the gain reference is missing or wrong, they do not fit each
+        other, or dose weighting lacks a number.
     """
     motion, places = read_motion(metadata), Places.of_star(metadata)
     eer = _eer(motion, eer, metadata)
@@ -86,21 +112,31 @@ def corrected(image: Path, metadata: Path, settings: MovieSettings, eer: EERSett
     if (movie.frames, movie.shape) != (motion.frames, motion.shape):
         found = f"it has {movie.frames} frames of {_size(movie.shape)} pixels"
         wanted = f"{metadata} says {motion.frames} of {_size(motion.shape)}"
-        raise UserError(found, where=movie.path, wanted=wanted, do="run MotionCorr on this movie again")
+        raise UserError(
+            found, where=movie.path, wanted=wanted, do="run MotionCorr on this movie again"
+        )
     own_grid = not settings.changes_grid and (image.is_file() or not settings.full_sum)
     own_shape = read_image_header(image).shape if own_grid else None
     shape = _new_shape(movie, motion.pixel_size_A, settings, motion.binning, own_shape)
     gain = _gain_of(motion, settings, metadata, places)
-    dosing = _dosing(settings, motion.pixel_size_A, motion.dose_per_frame_e_per_A2, motion.voltage_kV, metadata)
+    dosing = _dosing(
+        settings, motion.pixel_size_A, motion.dose_per_frame_e_per_A2, motion.voltage_kV, metadata
+    )
     summing = _summing(movie, shape, motion, dosing, gain)
     like = image if shape == own_shape and not settings.full_sum else None
     return Exposure(movie, eer, summing, motion.pixel_size_A * summing.binning_yx[1], like)
 
 
 def aligned(path: Path, pixel_size_A: float, settings: MovieSettings, eer: EERSettings) -> Exposure:
-    """A movie whose frames lie on each other already, with its pixel size. Raises UserError as :func:`corrected`."""
+    """A movie whose frames lie on each other already, with its pixel size. Raises UserError as
+    :func:`corrected`.
+    """
     movie = read_movie_header(path, eer)
-    gain = None if settings.gain is None else (settings.gain, settings.gain_rotation, settings.gain_flip)
+    gain = (
+        None
+        if settings.gain is None
+        else (settings.gain, settings.gain_rotation, settings.gain_flip)
+    )
     shape = _new_shape(movie, pixel_size_A, settings, 1.0, None)
     summing = _summing(movie, shape, None, _dosing(settings, pixel_size_A, None, None, path), gain)
     return Exposure(movie, eer, summing, pixel_size_A * summing.binning_yx[1], None)
@@ -120,11 +156,15 @@ def _found(name: str, what: str, metadata: Path, places: Places) -> Path:
     path = places.find(name)
     if path is None:
         do = "run restore in the project's folder, and bring the file back if it was moved"
-        raise UserError(f"there is no {what} {name}", where=metadata, wanted=f"The {what} is needed", do=do)
+        raise UserError(
+            f"there is no {what} {name}", where=metadata, wanted=f"The {what} is needed", do=do
+        )
     return path
 
 
-def _gain_of(motion: Motion, settings: MovieSettings, metadata: Path, places: Places) -> tuple[Path, int, int] | None:
+def _gain_of(
+    motion: Motion, settings: MovieSettings, metadata: Path, places: Places
+) -> tuple[Path, int, int] | None:
     """File, rotation and flip; RELION's STAR file names one that it has turned already."""
     if settings.gain is not None:
         return settings.gain, settings.gain_rotation, settings.gain_flip
@@ -132,14 +172,22 @@ def _gain_of(motion: Motion, settings: MovieSettings, metadata: Path, places: Pl
 
 
 def _new_shape(
-    movie: MovieHeader, pixel_size_A: float, settings: MovieSettings, binning: float, own: tuple[int, int] | None
+    movie: MovieHeader,
+    pixel_size_A: float,
+    settings: MovieSettings,
+    binning: float,
+    own: tuple[int, int] | None,
 ) -> tuple[int, int]:
     """The micrograph's own shape, or even sides nearest below what the binning gives."""
     if own is not None:
         ratio_y, ratio_x = movie.shape[0] / own[0], movie.shape[1] / own[1]
         if abs(ratio_y / ratio_x - 1) > 0.01:
             wanted = f"{movie.path} has {_size(movie.shape)}"
-            raise UserError(f"the micrograph has {_size(own)} pixels", wanted=wanted, do="give the micrograph's movie")
+            raise UserError(
+                f"the micrograph has {_size(own)} pixels",
+                wanted=wanted,
+                do="give the micrograph's movie",
+            )
         return own
     if settings.bin is not None:
         binning = settings.bin
@@ -152,15 +200,23 @@ def _new_shape(
 
 
 def _dosing(
-    settings: MovieSettings, pixel_size_A: float, dose: float | None, voltage_kV: float | None, where: Path
+    settings: MovieSettings,
+    pixel_size_A: float,
+    dose: float | None,
+    voltage_kV: float | None,
+    where: Path,
 ) -> Dosing | None:
     if not settings.dose_weighting:
         return None
     dose, voltage_kV = settings.dose_per_frame or dose, settings.voltage or voltage_kV
     if dose is None or voltage_kV is None:
-        missing, option = ("dose of a frame", "--dose_per_frame") if dose is None else ("voltage", "--voltage")
+        missing, option = (
+            ("dose of a frame", "--dose_per_frame") if dose is None else ("voltage", "--voltage")
+        )
         do = f"give {option}, or --dont_dose_weighting"
-        raise UserError(f"the {missing} is not known", where=where, wanted="Dose weighting needs it", do=do)
+        raise UserError(
+            f"the {missing} is not known", where=where, wanted="Dose weighting needs it", do=do
+        )
     return Dosing(dose, voltage_kV, pixel_size_A)
 
 

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from restore.errors import UserError
 from restore.io.endings import split_ending
-from restore.io.fingerprint import fingerprint_label, fingerprint_of
-from restore.io.images import read_image, write_image
-from restore.io.movies import read_frames
-from restore.io.places import mirrored
+from restore.io.images.image import read_image, write_image
+from restore.io.images.movies import read_frames
+from restore.io.labels import fingerprint_label, fingerprint_of
+from restore.io.paths import mirrored
 from restore.micrograph import Micrograph
 from restore.movies.exposures import Exposure
 from restore.movies.summing import sum_halves
 from restore.movies.thinning import counts_of, thin
-from restore.outcome import Outcome, Write, do_all, refuse_clashes
-from restore.pipeline import read_ahead
+from restore.runtime.jobs import Outcome, Write, do_all, refuse_clashes
+from restore.runtime.prefetch import read_ahead
 from restore.settings import setting
 from restore.version import __version__
 
@@ -40,15 +40,21 @@ class HalvesOutput:
     output_directory: Path = setting(
         Path("Halves"), "folder for the output, in which the input's tree is repeated", "-o"
     )
-    output_dtype: OutputType = setting("float32", "numbers in the images", choices=("float32", "float16"))
-    overwrite: bool = setting(False, "make everything again, and replace files that restore did not write")
+    output_dtype: OutputType = setting(
+        "float32", "numbers in the images", choices=("float32", "float16")
+    )
+    overwrite: bool = setting(
+        False, "make everything again, and replace files that restore did not write"
+    )
 
 
 @dataclass(frozen=True)
 class Job:
-    """One micrograph (or aligned movie), and where its images go; ``full`` is None where no full sum is written.
+    """One micrograph (or aligned movie), and where its images go; ``full`` is None where no full
+    sum is written.
 
-    ``sources`` are the files besides the micrograph's own that, when they change, make the halves stale.
+    ``sources`` are the files besides the micrograph's own that, when they change, make the halves
+    stale.
     """
 
     micrograph: Micrograph
@@ -66,7 +72,9 @@ class Job:
 
 @dataclass(frozen=True)
 class HalfImages:
-    """The two halves (y, x), how they were made (a label), their pixel size in Å, and what is doubtful about them."""
+    """The two halves (y, x), how they were made (a label), their pixel size in Å, and what is
+    doubtful about them.
+    """
 
     even: NDArray[np.float32]
     odd: NDArray[np.float32]
@@ -85,20 +93,34 @@ def plan(
     """Where all halves go. Raises UserError if a file would replace an input or another output."""
     jobs = [_job(each, folder, full_sums, fingerprint, sources(each)) for each in micrographs]
     outputs = [(job, path) for job in jobs for path in job.outputs]
-    refuse_clashes(outputs, (each.image for each in micrographs), "halves of", "give another --output_directory")
+    refuse_clashes(
+        outputs,
+        (each.image for each in micrographs),
+        "halves of",
+        "give another --output_directory",
+    )
     return jobs
 
 
-def _job(micrograph: Micrograph, folder: Path, full_sums: bool, fingerprint: str, sources: tuple[Path, ...]) -> Job:
+def _job(
+    micrograph: Micrograph,
+    folder: Path,
+    full_sums: bool,
+    fingerprint: str,
+    sources: tuple[Path, ...],
+) -> Job:
     name = Path(micrograph.name)
     stem = split_ending(name.name)[0]
     stem = stem.removesuffix("_DW") or stem
-    even, odd, full = (mirrored(folder, name.with_name(f"{stem}_{kind}.mrc")) for kind in ("EVN", "ODD", "DW"))
+    even, odd, full = (
+        mirrored(folder, name.with_name(f"{stem}_{kind}.mrc")) for kind in ("EVN", "ODD", "DW")
+    )
     return Job(micrograph, even, odd, full if full_sums else None, fingerprint, sources)
 
 
 def is_current(job: Job) -> bool:
-    """Whether all images are there, whole, made with the same settings, and not older than what they were made of.
+    """Whether all images are there, whole, made with the same settings, and not older than what
+    they were made of.
 
     Raises UserError where another program's file stands in the place of one.
     """
@@ -110,17 +132,26 @@ def is_current(job: Job) -> bool:
             raise UserError("a file stands here that restore did not write", where=path, do=do)
     if len(there) < len(job.outputs) or any(each != job.fingerprint for each in found):
         return False
-    newest = max((path.stat().st_mtime for path in (job.micrograph.image, *job.sources) if path.exists()), default=0.0)
+    newest = max(
+        (path.stat().st_mtime for path in (job.micrograph.image, *job.sources) if path.exists()),
+        default=0.0,
+    )
     return min(path.stat().st_mtime for path in there) >= newest
 
 
 def from_movie(exposure: Exposure, device: torch.device) -> HalfImages:
-    """The halves of a movie, its frames read ahead of the sums. Raises UserError as the readers and the sums do."""
+    """The halves of a movie, its frames read ahead of the sums. Raises UserError as the readers and
+    the sums do.
+    """
     halves = sum_halves(_frames(exposure), exposure.summing, device)
     even, odd = halves.even.numpy(), halves.odd.numpy()
     doubt = "" if exposure.like is None else _doubt(exposure.like, even + odd)
     weighting = exposure.summing.dosing
-    how = "plain sum" if weighting is None else f"weighted by dose, {weighting.per_frame_e_per_A2:g} e/A2 a frame"
+    how = (
+        "plain sum"
+        if weighting is None
+        else f"weighted by dose, {weighting.per_frame_e_per_A2:g} e/A2 a frame"
+    )
     label = f"{halves.frames[0]} even, {halves.frames[1]} odd frames, {how}"
     return HalfImages(even, odd, exposure.pixel_size_A, label, doubt)
 
@@ -129,9 +160,13 @@ def from_counts(micrograph: Micrograph, seed: int) -> HalfImages:
     """The halves of an image of counted electrons, by thinning. Raises UserError where it is none."""
     counts = counts_of(read_image(micrograph.image).data)
     if counts.outliers:
-        log.info("%s: %d pixels are no whole counts and were rounded", micrograph.name, counts.outliers)
+        log.info(
+            "%s: %d pixels are no whole counts and were rounded", micrograph.name, counts.outliers
+        )
     even, odd = thin(counts, seed, micrograph.name)
-    return HalfImages(even, odd, micrograph.pixel_size_A, f"binomial thinning, seed {seed}, unit {counts.unit:g}")
+    return HalfImages(
+        even, odd, micrograph.pixel_size_A, f"binomial thinning, seed {seed}, unit {counts.unit:g}"
+    )
 
 
 def _frames(exposure: Exposure) -> Iterator[torch.Tensor]:
@@ -143,13 +178,15 @@ def _frames(exposure: Exposure) -> Iterator[torch.Tensor]:
 def _doubt(path: Path, full: NDArray[np.float32]) -> str:
     """What is odd about our full sum beside the micrograph that RELION made of the same frames.
 
-    Raises UserError where the two are not alike, so that halves of another movie, or with the gain reference the
-    wrong way round, are never taken for those of this micrograph.
+    Raises UserError where the two are not alike, so that halves of another movie, or with the gain
+    reference the wrong way round, are never taken for those of this micrograph.
     """
     theirs = read_image(path).data
     ours, theirs = full - full.mean(), theirs - theirs.mean()
     scale = float(np.vdot(ours, theirs) / max(float(np.vdot(ours, ours)), 1e-30))
-    correlation = float(np.vdot(ours, theirs) / np.sqrt(float(np.vdot(ours, ours)) * float(np.vdot(theirs, theirs))))
+    correlation = float(
+        np.vdot(ours, theirs) / np.sqrt(float(np.vdot(ours, ours)) * float(np.vdot(theirs, theirs)))
+    )
     if correlation < _UNLIKE:
         found = f"the sum of its frames is not like it (correlation {correlation:.2f})"
         do = "check the movie, --gain and its turns, or put the sum in its place with --full_sum"
@@ -165,7 +202,9 @@ def produce(
     dtype: OutputType,
     progress: Callable[[Outcome[Job]], None],
 ) -> Outcome[Job]:
-    """Halve and write every job, writing behind, as `restore.outcome.do_all` says; doubts are its remarks."""
+    """Halve and write every job, writing behind, as `restore.runtime.jobs.do_all` says; doubts are
+    its remarks.
+    """
     outcome = Outcome[Job]()
 
     def compute(job: Job) -> Write:
@@ -179,7 +218,10 @@ def produce(
 
 
 def _write(job: Job, images: HalfImages, dtype: OutputType) -> None:
-    labels = [f"restore {__version__} halves: {images.label}"[:80], fingerprint_label(job.fingerprint, "halves")]
+    labels = [
+        f"restore {__version__} halves: {images.label}"[:80],
+        fingerprint_label(job.fingerprint, "halves"),
+    ]
     write_image(job.even, images.even, images.pixel_size_A, labels, dtype)
     write_image(job.odd, images.odd, images.pixel_size_A, labels, dtype)
     if job.full is not None:

@@ -7,7 +7,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from restore.fourier import Shape
-from restore.io.motion import LocalMotion
+from restore.io.relion.motion import LocalMotion
 
 _STRIP_ROWS = 128
 
@@ -15,10 +15,12 @@ _STRIP_ROWS = 128
 def shifted(
     spectrum: Complex[Tensor, "y kx"], shape: Shape, shift_yx_px: tuple[float, float]
 ) -> Complex[Tensor, "y kx"]:
-    """The half spectrum of the same image (``shape``: its y, x) moved by so many pixels, towards larger y and x.
+    """The half spectrum of the same image (``shape``: its y, x) moved by so many pixels, towards
+    larger y and x.
 
-    What leaves at one border comes in at the other. At the Nyquist frequency of an even side, where a wave and its
-    mirror image are one component, the real part of the phase factor is taken, and the image remains real.
+    What leaves at one border comes in at the other. At the Nyquist frequency of an even side, where
+    a wave and its mirror image are one component, the real part of the phase factor is taken, and
+    the image remains real.
     """
     ramps = [
         _ramp(frequencies, side, shift)
@@ -43,7 +45,9 @@ def _ramp(frequency_per_px: Float[Tensor, "k"], side: int, shift_px: float) -> C
 def locally_aligned(
     image: Float[Tensor, "y x"], local: LocalMotion, z: int, binning_yx: tuple[float, float]
 ) -> Float[Tensor, "y x"]:
-    """A frame, the ``z``-th after the first, with each pixel moved by its local shift; strip by strip, to spare memory."""
+    """A frame, the ``z``-th after the first, with each pixel moved by its local shift; strip by
+    strip, to spare memory.
+    """
     moved = torch.empty_like(image)
     for first in range(0, image.shape[0], _STRIP_ROWS):
         rows = range(first, min(first + _STRIP_ROWS, image.shape[0]))
@@ -62,10 +66,11 @@ def local_shift_px(
     rows: range,
     device: torch.device | str = "cpu",
 ) -> tuple[Float[Tensor, "rows x"], Float[Tensor, "rows x"]]:
-    """How far each pixel of some rows of a frame, the ``z``-th after the first, is to be moved along y and along x.
+    """How far each pixel of some rows of a frame, the ``z``-th after the first, is to be moved
+    along y and along x.
 
-    It is what the local motion adds to the global shift. ``shape`` is the (y, x) of the whole image to be moved, the
-    shifts are in its own pixels: those of the movie over ``binning_yx``.
+    It is what the local motion adds to the global shift. ``shape`` is the (y, x) of the whole image
+    to be moved, the shifts are in its own pixels: those of the movie over ``binning_yx``.
     """
     times = torch.tensor([z, z**2, z**3], dtype=torch.float64)
     along_both = (torch.from_numpy(local.coefficients_px) @ times).tolist()
@@ -87,17 +92,25 @@ def warped(
     shift_x_px: Float[Tensor, "rows x"],
     first_row: int = 0,
 ) -> Float[Tensor, "rows x"]:
-    """Rows of the image, from ``first_row``, with each pixel moved: the value at (y, x) is the old (y − shift, x − shift).
+    """Rows of the image, from ``first_row``, with each pixel moved: the value at (y, x) is the old
+    (y − shift, x − shift).
 
-    Bicubic interpolation, which is exact where the shift is nothing; beyond the borders the image is reflected. Half
-    way between pixels it keeps 97 % of the amplitude at half of the Nyquist frequency (bilinear, RELION's, keeps 71 %).
+    Bicubic interpolation, which is exact where the shift is nothing; beyond the borders the image
+    is reflected. Half way between pixels it keeps 97 % of the amplitude at half of the Nyquist
+    frequency (bilinear, RELION's, keeps 71 %).
     """
     height, width = image.shape
-    rows = torch.arange(first_row, first_row + len(shift_y_px), dtype=image.dtype, device=image.device)
+    rows = torch.arange(
+        first_row, first_row + len(shift_y_px), dtype=image.dtype, device=image.device
+    )
     columns = torch.arange(width, dtype=image.dtype, device=image.device)
     x, y = columns[None, :] - shift_x_px, rows[:, None] - shift_y_px
     grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
     moved = torch.nn.functional.grid_sample(
-        image[None, None], grid[None], mode="bicubic", padding_mode="reflection", align_corners=False
+        image[None, None],
+        grid[None],
+        mode="bicubic",
+        padding_mode="reflection",
+        align_corners=False,
     )
     return moved[0, 0]

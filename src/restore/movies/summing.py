@@ -1,4 +1,6 @@
-"""Frames to two halves in one pass: gain, bad pixels, motion, binning, dose weights, sums (docs/decisions/011)."""
+"""Frames to two halves in one pass: gain, bad pixels, motion, binning, dose weights, sums
+(docs/decisions/011).
+"""
 
 import math
 from collections.abc import Iterable
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from restore.errors import UserError
 from restore.fourier import Shape, cropped_spectrum_of, frequency_per_A, image_of, spectrum_of
-from restore.io.motion import Motion
+from restore.io.relion.motion import Motion
 from restore.movies.defects import Defects, find_neighbours
 from restore.movies.dose import critical_exposure_e_per_A2, dose_weight
 from restore.movies.motion import locally_aligned, shifted
@@ -18,7 +20,9 @@ from restore.movies.motion import locally_aligned, shifted
 
 @dataclass(frozen=True)
 class Dosing:
-    """What dose weighting needs: the exposure of each frame, the voltage, and the pixel size of the movie."""
+    """What dose weighting needs: the exposure of each frame, the voltage, and the pixel size of the
+    movie.
+    """
 
     per_frame_e_per_A2: float
     voltage_kV: float
@@ -29,9 +33,9 @@ class Dosing:
 class Summing:
     """What becomes of the frames of one movie.
 
-    ``shape`` (y, x) is that of the frames, ``new_shape`` that of the sums, smaller where they are binned. ``motion``
-    is None where the frames are aligned, ``dosing`` where they all count alike, ``gain`` where it is applied. ``bad``
-    marks pixels that are not to be believed.
+    ``shape`` (y, x) is that of the frames, ``new_shape`` that of the sums, smaller where they are
+    binned. ``motion`` is None where the frames are aligned, ``dosing`` where they all count alike,
+    ``gain`` where it is applied. ``bad`` marks pixels that are not to be believed.
     """
 
     shape: Shape
@@ -44,7 +48,9 @@ class Summing:
     def __post_init__(self) -> None:
         if any(new > old for new, old in zip(self.new_shape, self.shape, strict=True)):
             found = f"the micrograph would have {self.new_shape[1]} x {self.new_shape[0]} pixels"
-            wanted = f"The movie has {self.shape[1]} x {self.shape[0]}, and can only be made smaller"
+            wanted = (
+                f"The movie has {self.shape[1]} x {self.shape[0]}, and can only be made smaller"
+            )
             raise UserError(found, wanted=wanted, do="give another --bin or --output_pixel_size")
 
     @property
@@ -59,7 +65,9 @@ class Summing:
 
 @dataclass(frozen=True)
 class Halves:
-    """The sums of the even and of the odd frames, (y, x), and how many frames each holds; the first frame is odd."""
+    """The sums of the even and of the odd frames, (y, x), and how many frames each holds; the first
+    frame is odd.
+    """
 
     even: Float[Tensor, "y x"]
     odd: Float[Tensor, "y x"]
@@ -71,17 +79,22 @@ class Halves:
         return self.even + self.odd
 
 
-def sum_halves(frames: Iterable[Float[Tensor, "y x"]], summing: Summing, device: torch.device | str = "cpu") -> Halves:
-    """The two halves of a movie, whose frames come one by one, in order; memory does not grow with their number.
+def sum_halves(
+    frames: Iterable[Float[Tensor, "y x"]], summing: Summing, device: torch.device | str = "cpu"
+) -> Halves:
+    """The two halves of a movie, whose frames come one by one, in order; memory does not grow with
+    their number.
 
-    Without dose weighting a half is the plain sum of its frames, of aligned frames that are not binned exactly so. With it, a half is
-    Σ w F / √(2 Σ w²), over its own frames: its noise is white and half that of one frame, whatever the weights, and
-    the two halves' sum, the full sum, has the noise of one frame, as RELION's dose-weighted images have.
+    Without dose weighting a half is the plain sum of its frames, of aligned frames that are not
+    binned exactly so. With it, a half is Σ w F / √(2 Σ w²), over its own frames: its noise is white
+    and half that of one frame, whatever the weights, and the two halves' sum, the full sum, has the
+    noise of one frame, as RELION's dose-weighted images have.
 
     Raises
     ------
     UserError
-        A frame is not of the shape that is expected, there are less than two, or the voltage cannot be weighted for.
+        A frame is not of the shape that is expected, there are less than two, or the voltage cannot
+        be weighted for.
     """
     mend, gain = _mend(summing, device), None if summing.gain is None else summing.gain.to(device)
     even, odd = (_Sum(summing, device) for _ in range(2))
@@ -90,7 +103,10 @@ def sum_halves(frames: Iterable[Float[Tensor, "y x"]], summing: Summing, device:
         if not summing.uses(number):
             continue
         if tuple(frame.shape) != summing.shape:
-            found, wanted = f"frame {number} has {frame.shape[1]} x {frame.shape[0]} pixels", "All frames must be alike"
+            found, wanted = (
+                f"frame {number} has {frame.shape[1]} x {frame.shape[0]} pixels",
+                "All frames must be alike",
+            )
             raise UserError(found, wanted=wanted, do="write the movie again")
         image = frame.to(device)
         image = image if gain is None else image * gain
@@ -98,7 +114,9 @@ def sum_halves(frames: Iterable[Float[Tensor, "y x"]], summing: Summing, device:
         (odd if number % 2 else even).add(mend.mended(image), number, number - first)
     if not even.count or not odd.count:
         found = f"{even.count} even and {odd.count} odd frames are summed"
-        raise UserError(found, wanted="Two halves need two frames and more", do="give the whole movie")
+        raise UserError(
+            found, wanted="Two halves need two frames and more", do="give the whole movie"
+        )
     return Halves(even.image(), odd.image(), (even.count, odd.count))
 
 
@@ -134,7 +152,9 @@ class _Sum:
         if self._total is None or self._squares is None:
             self._total, self._squares = spectrum * weight, weight.square()
         else:
-            torch.view_as_real(self._total).addcmul_(torch.view_as_real(spectrum), weight[..., None])
+            torch.view_as_real(self._total).addcmul_(
+                torch.view_as_real(spectrum), weight[..., None]
+            )
             self._squares.addcmul_(weight, weight)
 
     def image(self) -> Float[Tensor, "y x"]:
@@ -143,13 +163,23 @@ class _Sum:
             raise ValueError("nothing has been added")
         if not self._in_fourier:
             return self._total.cpu()
-        spectrum = self._total if self._squares is None else self._total / (self._squares.sqrt() * math.sqrt(2))
+        spectrum = (
+            self._total
+            if self._squares is None
+            else self._total / (self._squares.sqrt() * math.sqrt(2))
+        )
         return image_of(spectrum, self.summing.new_shape).cpu()
 
-    def _aligned(self, image: Float[Tensor, "y x"], number: int, steps: int) -> Float[Tensor, "new_y new_x"]:
+    def _aligned(
+        self, image: Float[Tensor, "y x"], number: int, steps: int
+    ) -> Float[Tensor, "new_y new_x"]:
         """The frame on the grid of the sums, moved by its global and its local shift."""
         moved = image_of(self._globally_aligned(image, number), self.summing.new_shape)
-        return moved if self.local is None else locally_aligned(moved, self.local, steps, self.summing.binning_yx)
+        return (
+            moved
+            if self.local is None
+            else locally_aligned(moved, self.local, steps, self.summing.binning_yx)
+        )
 
     def _aligned_spectrum(
         self, image: Float[Tensor, "y x"], number: int, steps: int
@@ -158,7 +188,9 @@ class _Sum:
             return self._globally_aligned(image, number) if self.moves else spectrum_of(image)
         return spectrum_of(self._aligned(image, number, steps))
 
-    def _globally_aligned(self, image: Float[Tensor, "y x"], number: int) -> Complex[Tensor, "new_y new_kx"]:
+    def _globally_aligned(
+        self, image: Float[Tensor, "y x"], number: int
+    ) -> Complex[Tensor, "new_y new_kx"]:
         spectrum = cropped_spectrum_of(image, self.summing.new_shape)
         if self.summing.motion is None:
             return spectrum

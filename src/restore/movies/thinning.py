@@ -32,42 +32,57 @@ class Counts:
 
 
 def counts_of(image: NDArray[np.floating]) -> Counts:
-    """The numbers of electrons in an image (y, x) of counts, whole multiples of one unit whatever that is.
+    """The numbers of electrons in an image (y, x) of counts, whole multiples of one unit whatever
+    that is.
 
     Raises
     ------
     UserError
-        It is no image of counts: values below zero, values between the multiples (a gain reference, dose weighting,
-        interpolation or a filter leave such), or whole numbers whose noise is not that of counting.
+        It is no image of counts: values below zero, values between the multiples (a gain reference,
+        dose weighting, interpolation or a filter leave such), or whole numbers whose noise is not
+        that of counting.
     """
     values = image.astype(np.float64)
     if values.min() < 0:
         found = f"its lowest value is {values.min():g}"
-        raise UserError(found, wanted="Counts are never below zero, so something was taken off or added", do=_CURE)
+        raise UserError(
+            found,
+            wanted="Counts are never below zero, so something was taken off or added",
+            do=_CURE,
+        )
     unit = _unit(values)
     scaled = values / unit
     electrons = np.rint(scaled)
     outliers = int(np.count_nonzero(np.abs(scaled - electrons) > _OFF_GRID + 1e-6 * scaled))
     if outliers > _OUTLIERS * values.size:
-        raise _not_counts(f"{100 * outliers / values.size:.3g} % of its pixels lie between the multiples of {unit:.6g}")
+        raise _not_counts(
+            f"{100 * outliers / values.size:.3g} % of its pixels lie between the multiples of "
+            f"{unit:.6g}"
+        )
     _refuse_other_noise(electrons)
     return Counts(electrons.astype(np.int64), unit, outliers)
 
 
 def thin(counts: Counts, seed: int, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The even and the odd half: each electron goes to one of them by the toss of a coin, in the image's grey values.
+    """The even and the odd half: each electron goes to one of them by the toss of a coin, in the
+    image's grey values.
 
     Where the counts are Poisson, so are those of both halves, with half the mean each, and they are
-    independent; their sum is the image. The same seed and ``name`` (the micrograph's) give the same halves.
+    independent; their sum is the image. The same seed and ``name`` (the micrograph's) give the same
+    halves.
     """
-    digest = int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "little")
+    digest = int.from_bytes(
+        hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "little"
+    )
     even = _heads(counts.electrons, np.random.default_rng([seed, digest]))
     odd = counts.electrons - even
     return (even * counts.unit).astype(np.float32), (odd * counts.unit).astype(np.float32)
 
 
 def _heads(tosses: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
-    """How many of so many tosses of a coin are heads: ones among random bits, ten times as fast as `binomial`."""
+    """How many of so many tosses of a coin are heads: ones among random bits, ten times as fast as
+    `binomial`.
+    """
     few = np.minimum(tosses, _WORD)
     bits = random.integers(0, 1 << _WORD, tosses.shape, np.uint64, endpoint=False)
     bits >>= np.minimum(_WORD - few, _WORD - 1).astype(np.uint64)
@@ -87,7 +102,9 @@ def _ones(bits: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 def _unit(values: NDArray[np.float64]) -> float:
-    """The grey value of one electron: the smallest step between the values that most pixels have, made precise."""
+    """The grey value of one electron: the smallest step between the values that most pixels have,
+    made precise.
+    """
     sample = values.ravel()[:: max(values.size // _SAMPLE_PX, 1)]
     found, often = np.unique(sample, return_counts=True)
     if len(found) > min(_MOST_VALUES, sample.size / 4):
@@ -108,10 +125,14 @@ def _usual(often: NDArray[np.int64]) -> int:
 
 
 def _refuse_other_noise(electrons: NDArray[np.float64]) -> None:
-    """Counting has a variance equal to its mean; it is taken from the steps between diagonal neighbours."""
+    """Counting has a variance equal to its mean; it is taken from the steps between diagonal
+    neighbours.
+    """
     rows = max(_SAMPLE_PX // electrons.shape[1], 2)
     every = max(electrons.shape[0] // rows, 1)
-    sample = np.minimum(electrons, np.quantile(electrons[::every], 0.999) + 1)  # hot pixels no longer count
+    sample = np.minimum(
+        electrons, np.quantile(electrons[::every], 0.999) + 1
+    )  # hot pixels no longer count
     variance = float(np.mean((sample[1:, 1:] - sample[:-1, :-1]) ** 2)) / 2
     ratio = variance / float(sample.mean())
     if not _VARIANCE_TO_MEAN[0] <= ratio <= _VARIANCE_TO_MEAN[1]:
@@ -121,7 +142,8 @@ def _refuse_other_noise(electrons: NDArray[np.float64]) -> None:
 
 def _not_counts(found: str) -> UserError:
     wanted = (
-        "Only counts of electrons can be thinned, and these were multiplied by a gain reference, weighted by "
+        "Only counts of electrons can be thinned, and these were multiplied by a gain reference, "
+        "weighted by "
         "dose, interpolated or filtered"
     )
     return UserError(found, wanted=wanted, do=_CURE)

@@ -1,1 +1,3 @@
-"""What people look at: a result becomes a figure or a page; nothing is computed here but grey levels."""
+"""What people look at: a result becomes a figure or a page; nothing is computed here but grey
+levels.
+"""

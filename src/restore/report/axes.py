@@ -47,18 +47,28 @@ class Axis:
     logarithmic: bool = False
 
     def place(self, value: float) -> float:
-        """Where the value lies: 0 at the low end, 1 at the high end, outside beyond. Needs value > 0 where logarithmic."""
-        low, high, value = ((math.log10(each) if self.logarithmic else each) for each in (self.low, self.high, value))
+        """Where the value lies: 0 at the low end, 1 at the high end, outside beyond. Needs value >
+        0 where logarithmic.
+        """
+        low, high, value = (
+            (math.log10(each) if self.logarithmic else each)
+            for each in (self.low, self.high, value)
+        )
         return (value - low) / (high - low)
 
     def ticks(self) -> list[tuple[float, str]]:
         """The values to mark, with their names."""
         values = _powers(self.low, self.high) if self.logarithmic else _even(self.low, self.high)
-        return [(value, _power_name(value) if self.logarithmic else tick(value)) for value in values]
+        return [
+            (value, _power_name(value) if self.logarithmic else tick(value)) for value in values
+        ]
 
 
-def linear_axis(values: Sequence[float], ends: Sequence[float], limits: tuple[float, float] | None = None) -> Axis:
-    """An axis for all the values, and for the ends of their intervals as far as they do not dwarf them.
+def linear_axis(
+    values: Sequence[float], ends: Sequence[float], limits: tuple[float, float] | None = None
+) -> Axis:
+    """An axis for all the values, and for the ends of their intervals as far as they do not dwarf
+    them.
 
     ``limits`` are the ends that it may not pass; zero is on it where there are limits.
     """
@@ -85,22 +95,33 @@ def logarithmic_axis(values: Sequence[float]) -> Axis:
 
 
 def resolution_ticks(frequency_per_A: Axis, apart: float) -> list[tuple[float, str]]:
-    """Resolutions to name along an axis of frequencies, from the finest on, no nearer than this share of the axis."""
+    """Resolutions to name along an axis of frequencies, from the finest on, no nearer than this
+    share of the axis.
+    """
     kept: list[tuple[float, str]] = []
     for length_A in reversed(_RESOLUTIONS_A):
         place = frequency_per_A.place(1 / length_A)
-        if _FIRST_TICK <= place <= 1.001 and (not kept or frequency_per_A.place(kept[-1][0]) - place >= apart):
+        if _FIRST_TICK <= place <= 1.001 and (
+            not kept or frequency_per_A.place(kept[-1][0]) - place >= apart
+        ):
             kept.append((1 / length_A, f"{length_A:g}"))
     return kept
 
 
 def _powers(low: float, high: float) -> list[float]:
-    """Powers of ten between the ends; with twice and five times them where there are few, fewer where there are many."""
+    """Powers of ten between the ends; with twice and five times them where there are few, fewer
+    where there are many.
+    """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     decades = math.log10(high / low)
     steps = (1, 2, 5) if decades < 2.2 else (1,)
     every = 2 if decades > 5 else 1
-    found = [step * 10.0**power for power in range(first, last + 1) for step in steps if power % every == 0]
+    found = [
+        step * 10.0**power
+        for power in range(first, last + 1)
+        for step in steps
+        if power % every == 0
+    ]
     return [value for value in found if low <= value <= high]
 
 
@@ -116,4 +137,7 @@ def _even(low: float, high: float) -> Sequence[float]:
     rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
-    return [round(index * step, 12) for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    return [
+        round(index * step, 12)
+        for index in range(math.ceil(low / step), math.floor(high / step) + 1)
+    ]

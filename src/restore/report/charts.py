@@ -1,4 +1,6 @@
-"""A chart as SVG: lines with the bands of their intervals. Colours, dashes and sizes are the style sheet's."""
+"""A chart as SVG: lines with the bands of their intervals. Colours, dashes and sizes are the style
+sheet's.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,8 +35,9 @@ class Line:
 class Chart:
     """Lines over a common x: spatial frequencies in 1/Å, or something counted, as ``x_label`` says.
 
-    ``limits`` bound a linear y axis; ``logarithmic`` has gaps where a value is not positive. ``levels`` are values of y to
-    be marked across the chart. A pointer reads an x that is counted in the words of ``x_reading``, # its place.
+    ``limits`` bound a linear y axis; ``logarithmic`` has gaps where a value is not positive.
+    ``levels`` are values of y to be marked across the chart. A pointer reads an x that is counted
+    in the words of ``x_reading``, # its place.
     """
 
     title: str
@@ -57,8 +60,15 @@ class Chart:
 def y_axis(chart: Chart) -> Axis:
     """The y axis that the chart's lines ask for."""
     values = [value for line in chart.lines for value in line.curve.value if value is not None]
-    ends = [end for line in chart.lines for end in (*line.curve.low, *line.curve.high) if end is not None]
-    return logarithmic_axis(values) if chart.logarithmic else linear_axis(values, ends, chart.limits)
+    ends = [
+        end
+        for line in chart.lines
+        for end in (*line.curve.low, *line.curve.high)
+        if end is not None
+    ]
+    return (
+        logarithmic_axis(values) if chart.logarithmic else linear_axis(values, ends, chart.limits)
+    )
 
 
 def x_axis(chart: Chart) -> Axis:
@@ -82,18 +92,25 @@ def svg(chart: Chart) -> str:
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" tabindex="0"'
         f' aria-label="{escape(_description(chart))}">'
         f"{_grid(chart, across, up)}"
-        f'<svg x="{LEFT}" y="{TOP}" width="{PLOT_WIDTH}" height="{PLOT_HEIGHT}">{base}{bands}{lines}</svg></svg>'
+        f'<svg x="{LEFT}" y="{TOP}" width="{PLOT_WIDTH}" '
+        f'height="{PLOT_HEIGHT}">{base}{bands}{lines}</svg></svg>'
     )
 
 
 def swatch(look: str, dots: bool = False) -> str:
     """A short piece of a line, or a dot, for a legend."""
-    drawn = f'<path class="line dots {look}" d="M14 5h0"/>' if dots else f'<path class="line {look}" d="M0 5H28"/>'
+    drawn = (
+        f'<path class="line dots {look}" d="M14 5h0"/>'
+        if dots
+        else f'<path class="line {look}" d="M0 5H28"/>'
+    )
     return f'<svg class="swatch" viewBox="0 0 28 10" aria-hidden="true">{drawn}</svg>'
 
 
 def is_cut_off(chart: Chart) -> bool:
-    """Whether values lie beyond the chart's y axis (those that are not positive on a logarithmic one included)."""
+    """Whether values lie beyond the chart's y axis (those that are not positive on a logarithmic
+    one included).
+    """
     up = y_axis(chart)
     values = [value for line in chart.lines for value in line.curve.value if value is not None]
     return any(value < up.low or value > up.high for value in values)
@@ -115,47 +132,73 @@ def _level(value: float, up: Axis) -> str:
     """A value of y across the chart, named at its left end."""
     y = _height(up, value)
     return (
-        f'<path class="level" d="M0 {y:.1f}H{PLOT_WIDTH}"/><text class="level" x="4" y="{y - 4:.1f}">{value:g}</text>'
+        f'<path class="level" d="M0 {y:.1f}H{PLOT_WIDTH}"/><text class="level" x="4" '
+        f'y="{y - 4:.1f}">{value:g}</text>'
     )
 
 
 def _line(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
     drawn = _known(line.curve, up)
     if line.dots:
-        points = [f"M{across.place(x[i]) * PLOT_WIDTH:.1f} {_height(up, drawn[i] or 0.0):.1f}h0" for i in _there(drawn)]
+        points = [
+            f"M{across.place(x[i]) * PLOT_WIDTH:.1f} {_height(up, drawn[i] or 0.0):.1f}h0"
+            for i in _there(drawn)
+        ]
         return f'<path class="line dots {line.look}" d="{"".join(points)}"/>' if points else ""
     pieces: list[str] = []
     for run in _runs(drawn):
-        points = [f"{across.place(x[i]) * PLOT_WIDTH:.1f} {_height(up, drawn[i] or 0.0):.1f}" for i in run]
-        pieces.append("M" + "L".join(points if len(points) > 1 else points * 2))  # round caps make a dot of one point
+        points = [
+            f"{across.place(x[i]) * PLOT_WIDTH:.1f} {_height(up, drawn[i] or 0.0):.1f}" for i in run
+        ]
+        pieces.append(
+            "M" + "L".join(points if len(points) > 1 else points * 2)
+        )  # round caps make a dot of one point
     return f'<path class="line {line.look}" d="{"".join(pieces)}"/>' if pieces else ""
 
 
 def _known(curve: Curve, up: Axis) -> Values:
-    """The values to draw: not those that the axis cannot show, nor those so uncertain that they alone have no interval."""
+    """The values to draw: not those that the axis cannot show, nor those so uncertain that they
+    alone have no interval.
+    """
     without = all(end is None for end in curve.low)
     return tuple(
-        None if value is None or (up.logarithmic and value <= 0) or (low is None and not without) else value
+        None
+        if value is None or (up.logarithmic and value <= 0) or (low is None and not without)
+        else value
         for value, low in zip(curve.value, curve.low, strict=True)
     )
 
 
 def _band(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
-    """The area between the ends; on a logarithmic axis it reaches the floor where the low end is not positive."""
+    """The area between the ends; on a logarithmic axis it reaches the floor where the low end is
+    not positive.
+    """
     curve = line.curve
     shown = tuple(
         None if low is None or high is None or (up.logarithmic and high <= 0) else low
         for low, high in zip(curve.low, curve.high, strict=True)
     )
     if line.dots:
-        heights = ((i, *(_height(up, ends[i] or 0.0) for ends in (curve.low, curve.high))) for i in _there(shown))
-        ends = [f"M{across.place(x[i]) * PLOT_WIDTH:.1f} {low:.1f}V{high:.1f}" for i, low, high in heights]
+        heights = (
+            (i, *(_height(up, ends[i] or 0.0) for ends in (curve.low, curve.high)))
+            for i in _there(shown)
+        )
+        ends = [
+            f"M{across.place(x[i]) * PLOT_WIDTH:.1f} {low:.1f}V{high:.1f}"
+            for i, low, high in heights
+        ]
         return f'<path class="ends {line.look}" d="{"".join(ends)}"/>' if ends else ""
     pieces: list[str] = []
     for run in _runs(shown):
         places = [across.place(x[i]) * PLOT_WIDTH for i in run]
-        above = [f"{place:.1f} {_height(up, curve.high[i] or 0.0):.1f}" for place, i in zip(places, run, strict=True)]
-        below = [f"{place:.1f} {_height(up, curve.low[i] or 0.0):.1f}" for place, i in zip(places, run, strict=True)]
+        above = [
+            f"{place:.1f} {_height(up, curve.high[i] or 0.0):.1f}"
+            for place, i in zip(places, run, strict=True)
+        ]
+        below = [
+            f"{place:.1f} {_height(up, curve.low[i] or 0.0):.1f}"
+            for place, i in zip(places, run, strict=True)
+        ]
         pieces.append(f"M{'L'.join(above + below[::-1])}Z")
     return f'<path class="band {line.look}" d="{"".join(pieces)}"/>' if pieces else ""
 
@@ -177,10 +220,14 @@ def _grid(chart: Chart, across: Axis, up: Axis) -> str:
         y = TOP + _height(up, value)
         drawn.append(f'<path class="grid" d="M{LEFT} {y:.1f}h{PLOT_WIDTH}"/>')
         drawn.append(f'<text class="y" x="{LEFT - 8}" y="{y + 4:.1f}">{name}</text>')
-    for value, name in resolution_ticks(across, _TICKS_APART) if chart.over_frequency else across.ticks():
+    for value, name in (
+        resolution_ticks(across, _TICKS_APART) if chart.over_frequency else across.ticks()
+    ):
         x = LEFT + across.place(value) * PLOT_WIDTH
         drawn.append(f'<path class="tick" d="M{x:.1f} {TOP + PLOT_HEIGHT}v4"/>')
         drawn.append(f'<text class="x" x="{x:.1f}" y="{TOP + PLOT_HEIGHT + 18}">{name}</text>')
     drawn.append(f'<path class="axis" d="M{LEFT} {TOP + PLOT_HEIGHT}h{PLOT_WIDTH}"/>')
-    drawn.append(f'<text class="name" x="{WIDTH - RIGHT}" y="{HEIGHT - 4}">{escape(chart.x_label)}</text>')
+    drawn.append(
+        f'<text class="name" x="{WIDTH - RIGHT}" y="{HEIGHT - 4}">{escape(chart.x_label)}</text>'
+    )
     return "".join(drawn)

@@ -22,8 +22,10 @@ class _Plan:
 _PLANS = (
     _Plan(
         "Signal against all error",
-        "Variance of the signal over that of noise and bias together: the fair comparison. Where the denoised line is "
-        "above the Wiener filter’s, the network does more than any filter of frequencies can. An empty image has 1.",
+        "Variance of the signal over that of noise and bias together: the fair comparison. Where "
+        "the denoised line is "
+        "above the Wiener filter’s, the network does more than any filter of frequencies can. An "
+        "empty image has 1.",
         (
             ("signal_to_error_raw", "raw", "raw"),
             ("signal_to_error_wiener", "Wiener filter", "wiener"),
@@ -40,7 +42,8 @@ _PLANS = (
     ),
     _Plan(
         "Kept, biased and invented",
-        "How much of the signal’s amplitude is kept (1 is all of it); the bias as a share of the signal; and what is "
+        "How much of the signal’s amplitude is kept (1 is all of it); the bias as a share of the "
+        "signal; and what is "
         "drawn into pure noise, as a share of the output.",
         (
             ("gain", "signal kept", "denoised"),
@@ -59,7 +62,8 @@ _PLANS = (
     ),
     _Plan(
         "Power spectra",
-        "The variance that each ring adds; a raw half has about 1 in all. The dotted line is what the network draws when it is given "
+        "The variance that each ring adds; a raw half has about 1 in all. The dotted line is what "
+        "the network draws when it is given "
         "noise without any signal.",
         (
             ("power_raw", "raw", "raw"),
@@ -71,7 +75,8 @@ _PLANS = (
     ),
     _Plan(
         "Unrelated micrographs",
-        "Correlation between halves of different micrographs, which have nothing in common but the camera and the "
+        "Correlation between halves of different micrographs, which have nothing in common but "
+        "the camera and the "
         "network. It should lie on zero; elsewhere there is a fixed pattern.",
         (("unpaired_raw", "raw", "raw"), ("unpaired_denoised", "denoised", "denoised")),
     ),
@@ -104,7 +109,9 @@ def loss_chart(model: Mapping[str, Any] | None) -> Chart | None:
     """The losses of each epoch of the model's training; None where its record has none."""
     history = ((model or {}).get("training") or {}).get("history") or []
     rows = [row for row in history if finite(row.get("step")) is not None]
-    drawn = [(label, look, tuple(finite(row.get(key)) for row in rows)) for key, label, look in _LOSSES]
+    drawn = [
+        (label, look, tuple(finite(row.get(key)) for row in rows)) for key, label, look in _LOSSES
+    ]
     lines = tuple(
         Line(label, look, _without_interval(values))
         for label, look, values in drawn
@@ -113,10 +120,14 @@ def loss_chart(model: Mapping[str, Any] | None) -> Chart | None:
     if not lines:
         return None
     words = (
-        "Mean squared difference from the other half. Most of it is that half’s own noise, which nobody can predict: "
-        "what counts is the distance to the perfect denoiser’s line. The axis does not begin at zero."
+        "Mean squared difference from the other half. Most of it is that half’s own noise, which "
+        "nobody can predict: "
+        "what counts is the distance to the perfect denoiser’s line. The axis does not begin at "
+        "zero."
     )
-    return Chart("Training", words, tuple(float(row["step"]) for row in rows), lines, x_label="training step")
+    return Chart(
+        "Training", words, tuple(float(row["step"]) for row in rows), lines, x_label="training step"
+    )
 
 
 def _without_interval(values: Values) -> Curve:

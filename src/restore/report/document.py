@@ -1,4 +1,6 @@
-"""One self-contained HTML page: its policy, its assets, and the pieces that every page of restore has."""
+"""One self-contained HTML page: its policy, its assets, and the pieces that every page of restore
+has.
+"""
 
 import base64
 import hashlib
@@ -18,7 +20,9 @@ def asset(name: str) -> str:
 
 
 def policy(style: str, scripts: Sequence[str]) -> str:
-    """A content security policy: nothing but this style, these scripts and pictures that are inside the page."""
+    """A content security policy: nothing but this style, these scripts and pictures that are inside
+    the page.
+    """
 
     def digest(text: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
@@ -35,7 +39,10 @@ def warning_box(sentences: Sequence[str]) -> str:
     if not sentences:
         return ""
     items = "".join(f"<li>{escape(each)}</li>" for each in sentences)
-    return f'<section class="warnings" aria-label="Warnings"><h2>Before you read on</h2><ul>{items}</ul></section>'
+    return (
+        '<section class="warnings" aria-label="Warnings"><h2>Before you read '
+        f"on</h2><ul>{items}</ul></section>"
+    )
 
 
 def paragraphs(sentences: Sequence[str]) -> str:
@@ -44,9 +51,12 @@ def paragraphs(sentences: Sequence[str]) -> str:
 
 
 def chart_figure(key: str, chart: Chart) -> str:
-    """A chart with its title, its words and its legend, in which a pointer's readings appear; ``key`` names its readings."""
+    """A chart with its title, its words and its legend, in which a pointer's readings appear;
+    ``key`` names its readings.
+    """
     lines = "".join(
-        f'<li>{swatch(line.look, line.dots)}<span>{escape(line.label)}</span><output class="reading"></output></li>'
+        f"<li>{swatch(line.look, line.dots)}<span>{escape(line.label)}</span><output "
+        'class="reading"></output></li>'
         for line in chart.lines
     )
     cut = " Values beyond the axis are cut off." if is_cut_off(chart) else ""
@@ -86,7 +96,8 @@ def _reading(chart: Chart) -> dict[str, Any]:
         "x": _short(chart.x),
         "place": [round((LEFT + across.place(x) * PLOT_WIDTH) / WIDTH, 4) for x in chart.x],
         "lines": [
-            [_short(part) for part in (each.curve.value, each.curve.low, each.curve.high)] for each in chart.lines
+            [_short(part) for part in (each.curve.value, each.curve.low, each.curve.high)]
+            for each in chart.lines
         ],
     }
 

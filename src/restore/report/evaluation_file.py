@@ -1,4 +1,6 @@
-"""``evaluation.json``, what an evaluation leaves for a report to show, as records: read once, checked once."""
+"""``evaluation.json``, what an evaluation leaves for a report to show, as records: read once,
+checked once.
+"""
 
 import json
 import math
@@ -26,7 +28,9 @@ class Number:
 
 @dataclass(frozen=True)
 class Curve:
-    """A number in each ring (or step), with the two ends of its confidence interval; None where there is none."""
+    """A number in each ring (or step), with the two ends of its confidence interval; None where
+    there is none.
+    """
 
     value: Values
     low: Values
@@ -35,7 +39,9 @@ class Curve:
 
 @dataclass(frozen=True)
 class Group:
-    """The numbers and curves of several micrographs together; ``resampled`` names what the intervals were made from."""
+    """The numbers and curves of several micrographs together; ``resampled`` names what the
+    intervals were made from.
+    """
 
     name: str
     micrographs: int
@@ -46,7 +52,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Preview:
-    """Small pictures of a micrograph, by paths relative to the evaluation's folder; ``support`` may be missing."""
+    """Small pictures of a micrograph, by paths relative to the evaluation's folder; ``support`` may
+    be missing.
+    """
 
     raw: str
     denoised: str
@@ -58,7 +66,9 @@ class Preview:
 
 @dataclass(frozen=True)
 class Row:
-    """One micrograph; ``outlier`` is larger the stranger it is, ``role`` is empty where there is no model."""
+    """One micrograph; ``outlier`` is larger the stranger it is, ``role`` is empty where there is no
+    model.
+    """
 
     name: str
     role: str
@@ -97,7 +107,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     if not path.is_file():
         found = "there is no such file" if folder.is_dir() else "there is no such folder"
         raise UserError(
-            found, where=path if folder.is_dir() else folder, do="name the folder that restore evaluate wrote"
+            found,
+            where=path if folder.is_dir() else folder,
+            do="name the folder that restore evaluate wrote",
         )
     try:
         card = json.loads(path.read_text(encoding="utf-8"), parse_constant=_nothing)
@@ -116,7 +128,9 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 
 def evaluation_from(card: Mapping[str, Any]) -> Evaluation:
-    """The records of an evaluation's JSON. KeyError, TypeError, ValueError or AttributeError where it is damaged."""
+    """The records of an evaluation's JSON. KeyError, TypeError, ValueError or AttributeError where
+    it is damaged.
+    """
     frequency = tuple(float(each) for each in card["frequency_per_A"])
     model = card.get("model")
     return Evaluation(
@@ -158,7 +172,10 @@ def _numbers(card: Mapping[str, Any] | None) -> dict[str, Number]:
 
 
 def _curve(name: str, card: Mapping[str, Any], rings: int) -> Curve:
-    parts = [tuple(finite(each) for each in card.get(part) or [None] * rings) for part in ("value", "low", "high")]
+    parts = [
+        tuple(finite(each) for each in card.get(part) or [None] * rings)
+        for part in ("value", "low", "high")
+    ]
     if any(len(part) != rings for part in parts):
         raise ValueError(f"the curve {name} has not one value for each of the {rings} rings")
     return Curve(*parts)
@@ -170,7 +187,10 @@ def _group(card: Mapping[str, Any], rings: int) -> Group:
         micrographs=int(card["micrographs"]),
         resampled=str(card.get("resampled") or ""),
         numbers=_numbers(card.get("numbers")),
-        curves={str(name): _curve(name, each, rings) for name, each in (card.get("curves") or {}).items()},
+        curves={
+            str(name): _curve(name, each, rings)
+            for name, each in (card.get("curves") or {}).items()
+        },
     )
 
 
@@ -196,4 +216,6 @@ def _preview(card: Mapping[str, Any] | None) -> Preview | None:
     if min(size) < 1:
         raise ValueError(f"a preview of {size[0]}×{size[1]} pixels")
     support = None if support is None else str(support)
-    return Preview(str(card["raw"]), str(card["denoised"]), support, *size, float(card["pixel_size_A"]))
+    return Preview(
+        str(card["raw"]), str(card["denoised"]), support, *size, float(card["pixel_size_A"])
+    )

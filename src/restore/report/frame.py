@@ -11,15 +11,18 @@ VIEWS: dict[str, tuple[tuple[float, float, float], ...]] = {
     "right": ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
     "bottom": ((1, 0, 0), (0, -1, 0), (0, 0, -1)),
 }
-"""What points right, up and at the viewer, in x, y and z of the map: "top" looks down z, x right and y up."""
+"""What points right, up and at the viewer, in x, y and z of the map: "top" looks down z, x right
+and y up.
+"""
 
 
 @dataclass(frozen=True)
 class Frame:
     """A picture of rows and columns of square pixels, seen without perspective.
 
-    ``axes`` has the directions right, up and toward the viewer as rows, in x, y and z of the map. ``centre_A`` is
-    what stands in the middle of the picture, in x, y and z from the map's first voxel.
+    ``axes`` has the directions right, up and toward the viewer as rows, in x, y and z of the map.
+    ``centre_A`` is what stands in the middle of the picture, in x, y and z from the map's first
+    voxel.
     """
 
     axes: Float[np.ndarray, "3 3"]
@@ -30,10 +33,14 @@ class Frame:
     def finer(self, times: int) -> "Frame":
         """The same view with this many pixels along each side of a pixel."""
         rows, columns = self.shape
-        return replace(self, shape=(rows * times, columns * times), pixel_size_A=self.pixel_size_A / times)
+        return replace(
+            self, shape=(rows * times, columns * times), pixel_size_A=self.pixel_size_A / times
+        )
 
     def from_behind(self) -> "Frame":
-        """The same pixels, looked at from the other side; depths change their sign, and the picture is no mirror image."""
+        """The same pixels, looked at from the other side; depths change their sign, and the picture
+        is no mirror image.
+        """
         return replace(self, axes=self.axes * np.array([[1.0], [1.0], [-1.0]]))
 
     @property

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from restore.evaluation.fsc import FSC
+from restore.maps.fsc import FSC
 from restore.report.axes import Axis, resolution_ticks
 
 _THRESHOLDS = (0.5, 0.143)
@@ -24,7 +24,9 @@ _NAMES = {"randomised": "masked, phases random"}
 
 
 def fsc_figure(fsc: FSC, title: str) -> Figure:
-    """All curves against spatial frequency, both thresholds, and where the best curve crosses them, in Å."""
+    """All curves against spatial frequency, both thresholds, and where the best curve crosses them,
+    in Å.
+    """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
     draw_fsc(axes, fsc)
@@ -38,7 +40,12 @@ def draw_fsc(axes: Axes, fsc: FSC) -> None:
     for name, curve in fsc.curves.items():
         colour, dashes, width = _LOOKS[name]
         axes.plot(
-            frequency, curve.numpy(), label=_NAMES.get(name, name), color=colour, linestyle=dashes, linewidth=width
+            frequency,
+            curve.numpy(),
+            label=_NAMES.get(name, name),
+            color=colour,
+            linestyle=dashes,
+            linewidth=width,
         )
     for threshold in _THRESHOLDS:
         _mark(axes, fsc, threshold)
@@ -46,14 +53,17 @@ def draw_fsc(axes: Axes, fsc: FSC) -> None:
 
 
 def map_model_figure(curves: Mapping[str, FSC], title: str) -> Figure:
-    """The FSC of one or several maps with a model, each with where it crosses 0.5: under the mask where there is one.
+    """The FSC of one or several maps with a model, each with where it crosses 0.5: under the mask
+    where there is one.
 
     The curves without the mask are drawn thinner and dashed beside those under it.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
     axes.axhline(0.5, color="black", linewidth=0.6, linestyle=":")
-    end = max((fsc.frequency_per_A for fsc in curves.values()), key=lambda frequency: float(frequency[-1]))
+    end = max(
+        (fsc.frequency_per_A for fsc in curves.values()), key=lambda frequency: float(frequency[-1])
+    )
     for index, (name, fsc) in enumerate(curves.items()):
         colour, frequency = _COLOURS[index % len(_COLOURS)], fsc.frequency_per_A.numpy()
         curve = fsc.unmasked if fsc.masked is None else fsc.masked
@@ -61,7 +71,14 @@ def map_model_figure(curves: Mapping[str, FSC], title: str) -> Figure:
         label = f"{name}: {_said(crossing_A)}"
         axes.plot(frequency, curve.numpy(), color=colour, linewidth=2, label=label)
         if fsc.masked is not None:
-            axes.plot(frequency, fsc.unmasked.numpy(), "--", color=colour, linewidth=1, label="    without the mask")
+            axes.plot(
+                frequency,
+                fsc.unmasked.numpy(),
+                "--",
+                color=colour,
+                linewidth=1,
+                label="    without the mask",
+            )
         if crossing_A is not None and math.isfinite(crossing_A):
             axes.plot([1 / crossing_A], [0.5], "o", color=colour, markersize=5)
     drawn = [curve for fsc in curves.values() for curve in fsc.curves.values()]
@@ -81,16 +98,26 @@ def _mark(axes: Axes, fsc: FSC, threshold: float) -> None:
     axes.axhline(threshold, color="black", linewidth=0.6, linestyle=":")
     crossing_A = fsc.crossing_A(fsc.best, threshold)
     if crossing_A is None or math.isinf(crossing_A):
-        axes.annotate(f"{threshold:g}", (0, threshold), (3, 2), textcoords="offset points", fontsize=8)
+        axes.annotate(
+            f"{threshold:g}", (0, threshold), (3, 2), textcoords="offset points", fontsize=8
+        )
         return
     axes.plot([1 / crossing_A], [threshold], "o", color="black", markersize=4)
     words = f"{crossing_A:.2f} Å at {threshold:g}"
-    side, offset = ("left", (5, 4)) if 1 / crossing_A < _ROOM * float(fsc.frequency_per_A[-1]) else ("right", (-5, -12))
+    side, offset = (
+        ("left", (5, 4))
+        if 1 / crossing_A < _ROOM * float(fsc.frequency_per_A[-1])
+        else ("right", (-5, -12))
+    )
     place = (1 / crossing_A, threshold)
-    axes.annotate(words, place, offset, textcoords="offset points", fontsize=9, horizontalalignment=side)
+    axes.annotate(
+        words, place, offset, textcoords="offset points", fontsize=9, horizontalalignment=side
+    )
 
 
-def _dress(axes: Axes, frequency_per_A: Float[Tensor, "shells"], curves: Sequence[Float[Tensor, "shells"]]) -> None:
+def _dress(
+    axes: Axes, frequency_per_A: Float[Tensor, "shells"], curves: Sequence[Float[Tensor, "shells"]]
+) -> None:
     end = float(frequency_per_A[-1])
     ticks = resolution_ticks(Axis(0, end), 0.06)
     axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks])

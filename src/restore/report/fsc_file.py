@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.evaluation.fsc import FSC
 from restore.io.star import Block, StarFile
+from restore.maps.fsc import FSC
 
 _COLUMNS = {
     "corrected": "rlnFourierShellCorrelationCorrected",
@@ -19,7 +19,9 @@ _NO_RESOLUTION_A = 999.0  # what RELION writes for shell 0
 
 
 def fsc_star(fsc: FSC, half1: str, half2: str, mask: str | None = None) -> StarFile:
-    """``data_general`` and ``data_fsc``, as ``relion_postprocess`` writes them; only the curves that there are."""
+    """``data_general`` and ``data_fsc``, as ``relion_postprocess`` writes them; only the curves
+    that there are.
+    """
     general = {
         "rlnFinalResolution": number(_resolution_A(fsc, fsc.last_shell_above())),
         "rlnUnfilteredMapHalf1": half1,
@@ -34,11 +36,18 @@ def fsc_star(fsc: FSC, half1: str, half2: str, mask: str | None = None) -> StarF
 
 def map_model_star(fsc: FSC, maps: Sequence[str], model: str, mask: str | None = None) -> StarFile:
     """``data_general`` and ``data_fsc`` of a map (or of two halves, whose mean it is) and a model."""
-    names = ("restoreMapName",) if len(maps) == 1 else ("rlnUnfilteredMapHalf1", "rlnUnfilteredMapHalf2")
+    names = (
+        ("restoreMapName",)
+        if len(maps) == 1
+        else ("rlnUnfilteredMapHalf1", "rlnUnfilteredMapHalf2")
+    )
     general = dict(zip(names, maps, strict=True)) | {"restoreModelName": model}
     if mask is not None:
         general["rlnMaskName"] = mask
-    for key, name in (("unmasked", "restoreUnmaskedResolution"), ("masked", "restoreMaskedResolution")):
+    for key, name in (
+        ("unmasked", "restoreUnmaskedResolution"),
+        ("masked", "restoreMaskedResolution"),
+    ):
         crossing_A = fsc.crossing_A(fsc.curves[key], 0.5) if key in fsc.curves else None
         if crossing_A is not None and math.isfinite(crossing_A):
             general[name] = number(crossing_A)
@@ -52,7 +61,9 @@ def _columns(fsc: FSC) -> dict[str, list[str]]:
         "rlnResolution": [number(1 / each) for each in resolutions_A],
         "rlnAngstromResolution": [number(each) for each in resolutions_A],
     }
-    return columns | {name: _numbers(fsc.curves[key]) for key, name in _COLUMNS.items() if key in fsc.curves}
+    return columns | {
+        name: _numbers(fsc.curves[key]) for key, name in _COLUMNS.items() if key in fsc.curves
+    }
 
 
 def _resolution_A(fsc: FSC, shell: int) -> float:

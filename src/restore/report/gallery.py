@@ -36,14 +36,19 @@ class Column:
 
 
 def side_by_side(columns: Sequence[Column], width_px: int, unit_px: int) -> Image.Image:
-    """The columns beside each other, each this wide; letters and gaps are measured in units (a letter is 0.8 high)."""
+    """The columns beside each other, each this wide; letters and gaps are measured in units (a
+    letter is 0.8 high).
+    """
     gap, head = 2 * unit_px, 4 * unit_px
     heights = [
         max(tile.pixels.shape[0] for column in columns for tile in column.rows[row])
         for row in range(len(columns[0].rows))
     ]
     strip = round(1.5 * unit_px)
-    size = (len(columns) * (width_px + gap) + gap, head + sum(heights) + (strip + gap) * len(heights))
+    size = (
+        len(columns) * (width_px + gap) + gap,
+        head + sum(heights) + (strip + gap) * len(heights),
+    )
     picture = Image.new("RGB", size, (255, 255, 255))
     for number, column in enumerate(columns):
         left, top = gap + number * (width_px + gap), head
@@ -54,26 +59,43 @@ def side_by_side(columns: Sequence[Column], width_px: int, unit_px: int) -> Imag
     return picture
 
 
-def _add_head(draw: ImageDraw.ImageDraw, column: Column, left_width: tuple[int, int], unit_px: int) -> None:
+def _add_head(
+    draw: ImageDraw.ImageDraw, column: Column, left_width: tuple[int, int], unit_px: int
+) -> None:
     left, width = left_width
     dark = tuple(round(170 * part) for part in column.colour)
-    for words, height, points, ink in ((column.title, 1.3, 1.0, dark), (column.caption, 2.9, 0.72, _FAINT)):
+    for words, height, points, ink in (
+        (column.title, 1.3, 1.0, dark),
+        (column.caption, 2.9, 0.72, _FAINT),
+    ):
         font = _font(points * unit_px)
-        draw.text((left + width / 2, height * unit_px), _fitting(draw, words, width, font), ink, font, anchor="mm")
+        draw.text(
+            (left + width / 2, height * unit_px),
+            _fitting(draw, words, width, font),
+            ink,
+            font,
+            anchor="mm",
+        )
 
 
-def _add_row(picture: Image.Image, tiles: Sequence[Tile], left_top: tuple[int, int], unit_px: int) -> None:
+def _add_row(
+    picture: Image.Image, tiles: Sequence[Tile], left_top: tuple[int, int], unit_px: int
+) -> None:
     """The pictures from left to right, the word of each above it, the first with a scale bar."""
     left, top = left_top
     draw = ImageDraw.Draw(picture)
     for tile in tiles:
         picture.paste(Image.fromarray(tile.pixels), (left, top))
-        draw.text((left, top - unit_px // 2), tile.words, _FAINT, _font(0.72 * unit_px), anchor="ls")
+        draw.text(
+            (left, top - unit_px // 2), tile.words, _FAINT, _font(0.72 * unit_px), anchor="ls"
+        )
         left += tile.pixels.shape[1]
     _add_bar(draw, tiles[0], (left_top[0], top + tiles[0].pixels.shape[0] - 1), unit_px)
 
 
-def _add_bar(draw: ImageDraw.ImageDraw, tile: Tile, left_bottom: tuple[int, int], unit_px: int) -> None:
+def _add_bar(
+    draw: ImageDraw.ImageDraw, tile: Tile, left_bottom: tuple[int, int], unit_px: int
+) -> None:
     """A black bar with its length over it."""
     left, bottom = left_bottom
     bar_A = round_length(_BAR_SHARE * tile.pixels.shape[1] * tile.pixel_size_A)
@@ -90,7 +112,9 @@ def _add_bar(draw: ImageDraw.ImageDraw, tile: Tile, left_bottom: tuple[int, int]
     )
 
 
-def _fitting(draw: ImageDraw.ImageDraw, words: str, width_px: int, font: ImageFont.FreeTypeFont) -> str:
+def _fitting(
+    draw: ImageDraw.ImageDraw, words: str, width_px: int, font: ImageFont.FreeTypeFont
+) -> str:
     """The words, their middle left out where they are too long."""
     kept, shown = len(words), words
     while kept > 2 and draw.textlength(shown, font) > width_px:

@@ -4,15 +4,24 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-_BLUE, _ORANGE, _BAND = "#0072b2", "#d55e00", "#dddddd"  # told apart by colour-blind readers (Okabe & Ito)
+_BLUE, _ORANGE, _BAND = (
+    "#0072b2",
+    "#d55e00",
+    "#dddddd",
+)  # told apart by colour-blind readers (Okabe & Ito)
 _BINS = 60
 _SHOWN_PERCENT = 98.0  # a few particles far out would press all others into one bin
 
 
 def histogram(
-    values: Float[np.ndarray, "n"], median: float, quartiles: tuple[float, float], words: tuple[str, str], unit: str
+    values: Float[np.ndarray, "n"],
+    median: float,
+    quartiles: tuple[float, float],
+    words: tuple[str, str],
+    unit: str,
 ) -> Figure:
-    """The histogram of values from zero on, their median and quartiles marked; ``words`` are the title and the quantity.
+    """The histogram of values from zero on, their median and quartiles marked; ``words`` are the
+    title and the quantity.
 
     The axis ends where 2 % of the values lie beyond, and the figure says how many do.
     """

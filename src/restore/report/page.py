@@ -16,7 +16,9 @@ from restore.report.verdict import ladder, large_figures
 
 
 def page(evaluation: Evaluation, folder: Path, most_previews: int = 24) -> str:
-    """The page's HTML, with the pictures of at most so many micrographs out of the evaluation's ``folder``."""
+    """The page's HTML, with the pictures of at most so many micrographs out of the evaluation's
+    ``folder``.
+    """
     groups = _told_apart(evaluation.groups)
     shown = choose(evaluation.micrographs, folder, most_previews)
     charts = [charts_of(evaluation, group) for group in groups]
@@ -34,7 +36,9 @@ def page(evaluation: Evaluation, folder: Path, most_previews: int = 24) -> str:
         "summary": paragraphs(evaluation.summary),
         "verdict": "".join(_verdict(number, group) for number, group in enumerate(groups)),
         "comparison": _comparison(shown, len(evaluation.micrographs)),
-        "curves": "".join(_curves(number, group, charts[number]) for number, group in enumerate(groups)),
+        "curves": "".join(
+            _curves(number, group, charts[number]) for number, group in enumerate(groups)
+        ),
         "training": _training(evaluation, loss),
         "table": table(evaluation.micrographs, {each.index for each in shown}),
         "count": str(len(evaluation.micrographs)),
@@ -63,7 +67,8 @@ def _group_choice(groups: Sequence[Group]) -> str:
     if len(groups) < 2:
         return ""
     buttons = "".join(
-        f'<label><input type="radio" name="group" value="{number}"{" checked" if number == 0 else ""}>'
+        '<label><input type="radio" name="group" '
+        f'value="{number}"{" checked" if number == 0 else ""}>'
         f"<span>{escape(group.name)} <small>{group.micrographs}</small></span></label>"
         for number, group in enumerate(groups)
     )
@@ -82,7 +87,8 @@ def _verdict(number: int, group: Group) -> str:
     if bars:
         bars = (
             f"<figure><figcaption><h3>Estimated correlation with the noise-free image</h3>"
-            f"<p>1 would be a picture free of noise and error. It is estimated from the two halves; nobody has seen "
+            "<p>1 would be a picture free of noise and error. It is estimated from the two "
+            "halves; nobody has seen "
             f"the noise-free image.</p></figcaption>{bars}</figure>"
         )
     return _of_group(number, group, bars + large_figures(group))
@@ -116,7 +122,8 @@ def _comparison(shown: Sequence[Shown], everything: int) -> str:
 def _count_words(shown: int, everything: int) -> str:
     if shown < everything:
         return (
-            f"{shown} of {everything} micrographs are shown: typical ones and the most unusual, those held out first."
+            f"{shown} of {everything} micrographs are shown: typical ones and the most unusual, "
+            "those held out first."
         )
     return f"All {everything} micrographs are shown." if everything > 1 else ""
 
@@ -129,5 +136,9 @@ def _pictured_words(shown: Sequence[Shown]) -> str:
 
 def _readings(charts: Sequence[Sequence[Chart]], loss: Chart | None) -> str:
     """What a pointer over a chart reads, of each by its name."""
-    named = {f"{number}-{index}": chart for number, group in enumerate(charts) for index, chart in enumerate(group)}
+    named = {
+        f"{number}-{index}": chart
+        for number, group in enumerate(charts)
+        for index, chart in enumerate(group)
+    }
     return readings(named | ({"loss": loss} if loss else {}))

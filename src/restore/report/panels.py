@@ -1,4 +1,6 @@
-"""Images side by side as one picture, with titles and scale bars; drawn without the plotting library, which takes seconds."""
+"""Images side by side as one picture, with titles and scale bars; drawn without the plotting
+library, which takes seconds.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from restore.io.atomic import replacing
-from restore.report.greys import grey_levels, shrunk, shrunk_size
 from restore.report.numerals import round_length
+from restore.thumbnails import grey_levels, shrunk, shrunk_size
 
 LONGEST_PX = 900
 _MARGIN_PX, _TITLE_PX = 12, 34
@@ -27,14 +29,20 @@ class Panel:
 
 
 def side_by_side(panels: Sequence[Panel]) -> Image.Image:
-    """The images beside each other, each in its own grey range (2 % clipped at either end), with a scale bar."""
+    """The images beside each other, each in its own grey range (2 % clipped at either end), with a
+    scale bar.
+    """
     drawn = [_drawn(panel) for panel in panels]
     width = sum(each.width for each in drawn) + _MARGIN_PX * (len(drawn) + 1)
-    picture = Image.new("L", (width, max(each.height for each in drawn) + _TITLE_PX + _MARGIN_PX), 255)
+    picture = Image.new(
+        "L", (width, max(each.height for each in drawn) + _TITLE_PX + _MARGIN_PX), 255
+    )
     draw, left = ImageDraw.Draw(picture), _MARGIN_PX
     for panel, image in zip(panels, drawn, strict=True):
         title = _fitting(draw, panel.title, image.width)
-        draw.text((left + image.width / 2, _TITLE_PX / 2), title, 0, _font(_TITLE_POINTS), anchor="mm")
+        draw.text(
+            (left + image.width / 2, _TITLE_PX / 2), title, 0, _font(_TITLE_POINTS), anchor="mm"
+        )
         picture.paste(image, (left, _TITLE_PX))
         left += image.width + _MARGIN_PX
     return picture
@@ -51,11 +59,18 @@ def _drawn(panel: Panel) -> Image.Image:
     picture = Image.fromarray(grey_levels(shrunk(panel.image, size), 2))
     extent_A = panel.image.shape[1] * panel.pixel_size_A
     bar_A = round_length(extent_A / 5)
-    _add_bar(ImageDraw.Draw(picture), picture.size, picture.width * bar_A / extent_A, f"{bar_A / 10:g} nm")
+    _add_bar(
+        ImageDraw.Draw(picture),
+        picture.size,
+        picture.width * bar_A / extent_A,
+        f"{bar_A / 10:g} nm",
+    )
     return picture
 
 
-def _add_bar(draw: ImageDraw.ImageDraw, size: tuple[int, int], length_px: float, words: str) -> None:
+def _add_bar(
+    draw: ImageDraw.ImageDraw, size: tuple[int, int], length_px: float, words: str
+) -> None:
     """A black bar edged in white at the lower left, its length above it."""
     left, bottom = 0.04 * size[0], 0.96 * size[1]
     draw.rectangle((left - 1, bottom - 5, left + length_px + 1, bottom + 1), fill=255)

@@ -11,7 +11,9 @@ from restore.report.evaluation_file import Preview, Row
 from restore.report.numerals import figure, interval, length, round_length, share
 
 LARGEST_BYTES = 8_500_000
-"""All pictures of a page together, as they stand in it; the rest of a page of 50 micrographs is below 1 MB."""
+"""All pictures of a page together, as they stand in it; the rest of a page of 50 micrographs is
+below 1 MB.
+"""
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,11 @@ class Shown:
 
 
 def choose(rows: Sequence[Row], folder: Path, most: int) -> list[Shown]:
-    """At most so many micrographs with readable pictures, and no more than a page can hold: those never trained on first.
+    """At most so many micrographs with readable pictures, and no more than a page can hold: those
+    never trained on first.
 
-    One in three is among the strangest, the others are typical. They come back in the order in which to look at them:
-    those held out first, the typical ones first among these.
+    One in three is among the strangest, the others are typical. They come back in the order in
+    which to look at them: those held out first, the typical ones first among these.
     """
     chosen: list[Shown] = []
     room = LARGEST_BYTES
@@ -69,7 +72,9 @@ def _load(index: int, row: Row, folder: Path) -> Shown | None:
 
 
 def _picture(folder: Path, name: str) -> str | None:
-    """The picture, or None where there is none. Only pictures inside the evaluation's folder go into a page."""
+    """The picture, or None where there is none. Only pictures inside the evaluation's folder go
+    into a page.
+    """
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():
         return None
@@ -81,15 +86,27 @@ def _bytes(shown: Shown) -> int:
 
 
 def view(shown: Shown) -> str:
-    """One micrograph: raw, and over it the denoised image with the overlay; then its name and numbers."""
+    """One micrograph: raw, and over it the denoised image with the overlay; then its name and
+    numbers.
+    """
     name = escape(shown.row.name)
-    bar, size = scale_bar(shown.preview), f'width="{shown.preview.width_px}" height="{shown.preview.height_px}"'
-    overlay = f'<img class="support" src="{shown.support}" {size} alt="" loading="lazy">' if shown.support else ""
+    bar, size = (
+        scale_bar(shown.preview),
+        f'width="{shown.preview.width_px}" height="{shown.preview.height_px}"',
+    )
+    overlay = (
+        f'<img class="support" src="{shown.support}" {size} alt="" loading="lazy">'
+        if shown.support
+        else ""
+    )
     return (
         f'<article class="view" id="view-{shown.index}" data-name="{name}"><div class="stage">'
-        f'<div class="pane"><img src="{shown.raw}" {size} alt="{name}, raw" loading="lazy" draggable="false">{bar}</div>'
-        f'<div class="pane over"><img src="{shown.denoised}" {size} alt="{name}, denoised" loading="lazy" draggable="false">'
-        f'{overlay}{bar}</div><span class="tag">raw</span><span class="tag right">denoised</span></div>'
+        f'<div class="pane"><img src="{shown.raw}" {size} alt="{name}, raw" loading="lazy" '
+        f'draggable="false">{bar}</div>'
+        f'<div class="pane over"><img src="{shown.denoised}" {size} alt="{name}, denoised" '
+        'loading="lazy" draggable="false">'
+        f'{overlay}{bar}</div><span class="tag">raw</span><span class="tag '
+        'right">denoised</span></div>'
         f"{_facts(shown.row)}</article>"
     )
 
@@ -122,9 +139,11 @@ def scale_bar(preview: Preview) -> str:
     pad = size * 0.5
     return (
         f'<svg class="scale" viewBox="0 0 {width} {height}" aria-hidden="true">'
-        f'<rect class="back" x="{size:.1f}" y="{height - 3.4 * size:.1f}" width="{bar + 2 * pad:.1f}"'
+        f'<rect class="back" x="{size:.1f}" y="{height - 3.4 * size:.1f}" '
+        f'width="{bar + 2 * pad:.1f}"'
         f' height="{2.4 * size:.1f}" rx="{size / 4:.1f}"/>'
-        f'<text x="{size + pad + bar / 2:.1f}" y="{height - 2.15 * size:.1f}" font-size="{size:.1f}">{length(bar_A)}</text>'
+        f'<text x="{size + pad + bar / 2:.1f}" y="{height - 2.15 * size:.1f}" '
+        f'font-size="{size:.1f}">{length(bar_A)}</text>'
         f'<rect class="rule" x="{size + pad:.1f}" y="{height - 1.75 * size:.1f}" width="{bar:.1f}"'
         f' height="{size / 4:.1f}"/></svg>'
     )
@@ -150,6 +169,7 @@ def _facts(row: Row) -> str:
     line = " · ".join(part for part in (row.role, defocus) if part)
     remarks = "".join(f'<p class="remark">{escape(each)}</p>' for each in row.remarks)
     return (
-        f'<div class="facts"><h3>{escape(row.name.rpartition("/")[2])}</h3><p class="quiet">{escape(line)}</p>'
+        f'<div class="facts"><h3>{escape(row.name.rpartition("/")[2])}</h3><p '
+        f'class="quiet">{escape(line)}</p>'
         f'<dl>{items}</dl>{remarks}<p class="note">* estimated, with the noise-free image</p></div>'
     )

@@ -17,7 +17,9 @@ def one_line(evaluation: Evaluation) -> str:
     if model is None:
         parts.append("denoised by another program")
     else:
-        parts.append(f"model {_file_name(_of(made, 'inputs').get('model')) or model.get('name') or 'without a name'}")
+        parts.append(
+            f"model {_file_name(_of(made, 'inputs').get('model')) or model.get('name') or 'without a name'}"
+        )
     resolution_A = finite(evaluation.recipe.get("max_resolution_A"))
     if resolution_A is not None:
         parts.append(f"to {resolution_A:g} Å")
@@ -38,15 +40,31 @@ def method_list(evaluation: Evaluation) -> str:
 
 
 def facts_of(made: Mapping[str, Any], more: Sequence[tuple[str, str]]) -> str:
-    """Command, program, inputs, ``more`` (titles with their HTML) and settings, as a description list; nothing empty."""
+    """Command, program, inputs, ``more`` (titles with their HTML) and settings, as a description
+    list; nothing empty.
+    """
     facts = [
         ("Command", f"<code>{escape(str(made['command']))}</code>" if made.get("command") else ""),
-        ("Made by", escape(f"{made.get('program', 'restore')} {made.get('version', '')}, {made.get('time', '')}")),
-        *((f"Input: {escape(str(name))}", escape(str(value))) for name, value in _of(made, "inputs").items() if value),
+        (
+            "Made by",
+            escape(
+                f"{made.get('program', 'restore')} {made.get('version', '')}, "
+                f"{made.get('time', '')}"
+            ),
+        ),
+        *(
+            (f"Input: {escape(str(name))}", escape(str(value)))
+            for name, value in _of(made, "inputs").items()
+            if value
+        ),
         *more,
         ("Settings", _plainly(_of(made, "settings"))),
     ]
-    return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{words}</dd></div>" for name, words in facts if words) + "</dl>"
+    return (
+        "<dl>"
+        + "".join(f"<div><dt>{name}</dt><dd>{words}</dd></div>" for name, words in facts if words)
+        + "</dl>"
+    )
 
 
 def _of(card: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -75,16 +93,29 @@ def _model_words(model: Mapping[str, Any]) -> str:
 
 
 def training_list(model: Mapping[str, Any] | None) -> str:
-    """What is to be read beside the losses: the best epoch, and how far it is from the perfect denoiser."""
+    """What is to be read beside the losses: the best epoch, and how far it is from the perfect
+    denoiser.
+    """
     best = _of(_of(model or {}, "training"), "best")
-    epoch, held_out, perfect = (finite(best.get(key)) for key in ("epoch", "held_out_loss", "perfect_loss"))
+    epoch, held_out, perfect = (
+        finite(best.get(key)) for key in ("epoch", "held_out_loss", "perfect_loss")
+    )
     facts = [
         ("Model", escape(_model_words(model)) if model else ""),
-        ("Kept", f"epoch {epoch:.0f}, the best on micrographs held out" if epoch is not None and held_out else ""),
+        (
+            "Kept",
+            f"epoch {epoch:.0f}, the best on micrographs held out"
+            if epoch is not None and held_out
+            else "",
+        ),
         ("Held-out loss", figure(held_out, 4) if held_out is not None else ""),
         ("A perfect denoiser’s", figure(perfect, 4) if perfect is not None else ""),
     ]
-    return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{words}</dd></div>" for name, words in facts if words) + "</dl>"
+    return (
+        "<dl>"
+        + "".join(f"<div><dt>{name}</dt><dd>{words}</dd></div>" for name, words in facts if words)
+        + "</dl>"
+    )
 
 
 def _duration(seconds: float) -> str:
@@ -101,15 +132,20 @@ def _method_words(method: Mapping[str, Any]) -> str:
     parts: list[str] = []
     if patch and rings:
         parts.append(
-            f"Covariances of the halves from overlapping {window or ''} windows of {patch} pixels, in {rings} rings."
+            f"Covariances of the halves from overlapping {window or ''} windows of {patch} "
+            f"pixels, in {rings} rings."
         )
     if confidence is not None and resamples is not None:
         parts.append(
-            f"Intervals hold {100 * confidence:g} %: {resamples:.0f} bootstrap samples of micrographs, "
+            f"Intervals hold {100 * confidence:g} %: {resamples:.0f} bootstrap samples of "
+            "micrographs, "
             "or of patches where there are few micrographs."
         )
     if support_A is not None:
-        parts.append(f"The overlay compares what is drawn with the other half in windows of {figure(support_A)} Å.")
+        parts.append(
+            "The overlay compares what is drawn with the other half in windows of "
+            f"{figure(support_A)} Å."
+        )
     return " ".join(parts)
 
 

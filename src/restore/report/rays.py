@@ -28,7 +28,8 @@ class Solid:
 
 @dataclass(frozen=True)
 class Hits:
-    """What each pixel shows: how far toward the viewer the surface is, NaN where there is none, and its normal.
+    """What each pixel shows: how far toward the viewer the surface is, NaN where there is none, and
+    its normal.
 
     Normals are of unit length, (right, up, toward).
     """
@@ -43,7 +44,9 @@ class Hits:
 
 
 def first_hits(solid: Solid, frame: Frame) -> Hits:
-    """The surface as the viewer sees it, by trilinear interpolation; outside its box a volume is empty."""
+    """The surface as the viewer sees it, by trilinear interpolation; outside its box a volume is
+    empty.
+    """
     sampler = _Sampler(solid, frame)
     near_A, far_A = (edge.flatten() for edge in _span_A(solid, frame))
     pixels = near_A.isfinite().nonzero()[:, 0]
@@ -73,7 +76,9 @@ class _Sampler:
         self.step_A = _STEP * float(self._voxel_A.min())
 
     def places(self, pixels: Tensor) -> Tensor:
-        """Of each pixel the place in the plane through the middle, x, y and z in Å from the first voxel."""
+        """Of each pixel the place in the plane through the middle, x, y and z in Å from the first
+        voxel.
+        """
         row, column = pixels // self._frame.shape[1], pixels % self._frame.shape[1]
         right = torch.from_numpy(self._frame.right_A).float()[column]
         up = torch.from_numpy(self._frame.up_A).float()[row]
@@ -81,7 +86,9 @@ class _Sampler:
         return centre + right[:, None] * self._axes[0] + up[:, None] * self._axes[1]
 
     def box_A(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the ray through each place enters the box and where it leaves it; in that order only if it does."""
+        """Where the ray through each place enters the box and where it leaves it; in that order
+        only if it does.
+        """
         direction = torch.where(self._axes[2].abs() < 1e-6, 1e-6, self._axes[2])
         faces = torch.stack([-places / direction, (2 / self._scale - places) / direction])
         return faces.amax(dim=0).amin(dim=1), faces.amin(dim=0).amax(dim=1)
@@ -91,7 +98,9 @@ class _Sampler:
         return self._sampled(places + toward_A[:, None] * self._axes[2])
 
     def normals(self, places: Tensor, toward_A: Tensor) -> Tensor:
-        """The direction in which the density falls, (right, up, toward), from differences over two voxels."""
+        """The direction in which the density falls, (right, up, toward), from differences over two
+        voxels.
+        """
         position = places + toward_A[:, None] * self._axes[2]
         slopes: list[Tensor] = []
         for axis in range(3):
@@ -107,7 +116,9 @@ class _Sampler:
         return grid_sample(self._height, grid[None, None, None], align_corners=True)[0, 0, 0, 0]
 
 
-def _march(sampler: _Sampler, places: Tensor, near_A: Tensor, far_A: Tensor) -> tuple[Tensor, Tensor]:
+def _march(
+    sampler: _Sampler, places: Tensor, near_A: Tensor, far_A: Tensor
+) -> tuple[Tensor, Tensor]:
     """The depth at which each ray enters, and whether it does so between ``near_A`` and ``far_A``."""
     depth_A, hit = near_A.clone(), torch.zeros(len(near_A), dtype=torch.bool)
     rays, here, now_A, end_A = torch.arange(len(near_A)), places, near_A, far_A
@@ -125,7 +136,9 @@ def _march(sampler: _Sampler, places: Tensor, near_A: Tensor, far_A: Tensor) -> 
 
 
 def _refined(sampler: _Sampler, places: Tensor, depth_A: Tensor, hit: Tensor) -> Tensor:
-    """The depths of the hits, which lie within a step of where the surface is, halved down and then interpolated."""
+    """The depths of the hits, which lie within a step of where the surface is, halved down and then
+    interpolated.
+    """
     found, inner, outer = places[hit], depth_A[hit], depth_A[hit] + sampler.step_A
     for _ in range(_HALVINGS):
         middle = (inner + outer) / 2
@@ -154,7 +167,9 @@ def _span_A(solid: Solid, frame: Frame) -> tuple[Tensor, Tensor]:
     edges: list[Tensor] = []
     for sign in (1, -1):
         empty = torch.full(((rows + 4) * (columns + 4),), -math.inf)
-        nearest = empty.scatter_reduce(0, place, sign * seen[within, 2], "amax").reshape(rows + 4, columns + 4)
+        nearest = empty.scatter_reduce(0, place, sign * seen[within, 2], "amax").reshape(
+            rows + 4, columns + 4
+        )
         coarse = max_pool2d(nearest[None], 5, stride=1)[0] + _SLACK * voxel_A
         fine_row = torch.from_numpy(np.floor(rows / 2 - frame.up_A / voxel_A)).long()
         fine_column = torch.from_numpy(np.floor(columns / 2 + frame.right_A / voxel_A)).long()

@@ -6,18 +6,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from restore.evaluation.reslog import ResLogCurve, ResLogFit
+from restore.maps.reslog import ResLogCurve, ResLogFit
 
-COLOURS = ("#e69f00", "#0072b2", "#009e73", "#d55e00", "#cc79a7")  # told apart by colour-blind readers (Okabe & Ito)
+COLOURS = (
+    "#e69f00",
+    "#0072b2",
+    "#009e73",
+    "#d55e00",
+    "#cc79a7",
+)  # told apart by colour-blind readers (Okabe & Ito)
 _MARKERS = "osD^v"
 _STEPS_A = (5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 
 def reslog_figure(curves: Mapping[str, tuple[ResLogCurve, ResLogFit | None]], title: str) -> Figure:
-    """Every subset of each curve as a mark, hollow where it is not fitted, with the line and the band of its interval.
+    """Every subset of each curve as a mark, hollow where it is not fitted, with the line and the
+    band of its interval.
 
-    Resolutions run evenly in 1/Å, so that the lines are straight; on the left they are named in Å. What never falls
-    under 0.143 is drawn at the Nyquist frequency, what is under it at once on the lower edge.
+    Resolutions run evenly in 1/Å, so that the lines are straight; on the left they are named in Å.
+    What never falls under 0.143 is drawn at the Nyquist frequency, what is under it at once on the
+    lower edge.
     """
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -36,10 +44,20 @@ def _draw_points(axes: Axes, curve: ResLogCurve, colour: str, marker: str, label
     particles = np.broadcast_to(curve.particles, curve.fitted.shape)
     height = np.clip(curve.frequency_per_A, axes.get_ylim()[0], curve.nyquist_per_A)
     left_out = curve.at_nyquist | curve.at_once
-    axes.plot(particles[curve.fitted], height[curve.fitted], marker, color=colour, markersize=4, alpha=0.7, label=label)
+    axes.plot(
+        particles[curve.fitted],
+        height[curve.fitted],
+        marker,
+        color=colour,
+        markersize=4,
+        alpha=0.7,
+        label=label,
+    )
     if left_out.any():
         words = f"{label}, {left_out.sum()} not fitted"
-        drawn = axes.plot(particles[left_out], height[left_out], marker, color=colour, markersize=5, label=words)
+        drawn = axes.plot(
+            particles[left_out], height[left_out], marker, color=colour, markersize=5, label=words
+        )
         drawn[0].set(markerfacecolor="none", clip_on=False)
 
 
@@ -52,7 +70,9 @@ def _draw_line(axes: Axes, curve: ResLogCurve, fit: ResLogFit, colour: str) -> N
 
 def _dress(axes: Axes, curves: list[ResLogCurve], title: str) -> None:
     known = [np.minimum(each.frequency_per_A, each.nyquist_per_A)[~each.at_once] for each in curves]
-    heights = np.concatenate([*known, [curves[0].nyquist_per_A / 2]] if not sum(map(len, known)) else known)
+    heights = np.concatenate(
+        [*known, [curves[0].nyquist_per_A / 2]] if not sum(map(len, known)) else known
+    )
     margin = 0.08 * float(np.ptp(heights)) or 0.1 * float(heights.max())
     low, high = float(heights.min()) - margin, float(heights.max()) + margin
     axes.set_ylim(low, high)
@@ -67,12 +87,16 @@ def _dress(axes: Axes, curves: list[ResLogCurve], title: str) -> None:
 
 
 def _resolutions(low_per_A: float, high_per_A: float) -> list[float]:
-    """Round resolutions (Å) between two frequencies, from the finest on, with room between them: four or more."""
+    """Round resolutions (Å) between two frequencies, from the finest on, with room between them:
+    four or more.
+    """
     found: list[float] = []
     for step_A in _STEPS_A:
         found = []
         last = 1 / low_per_A if low_per_A > 0 else 50 / high_per_A
-        for length_A in np.arange(np.ceil(1 / high_per_A / step_A), np.floor(last / step_A) + 1) * step_A:
+        for length_A in (
+            np.arange(np.ceil(1 / high_per_A / step_A), np.floor(last / step_A) + 1) * step_A
+        ):
             if not found or 1 / found[-1] - 1 / length_A >= 0.07 * (high_per_A - low_per_A):
                 found.append(round(float(length_A), 3))
         if len(found) >= 5:

@@ -5,18 +5,21 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from restore.evaluation.reslog import Estimate, ResLogCurve, ResLogDifference, ResLogFit
 from restore.io.star import Block, StarFile
+from restore.maps.reslog import Estimate, ResLogCurve, ResLogDifference, ResLogFit
 
 
 def reslog_star(
-    curves: Mapping[str, tuple[ResLogCurve, ResLogFit | None]], differences: Mapping[str, ResLogDifference | None]
+    curves: Mapping[str, tuple[ResLogCurve, ResLogFit | None]],
+    differences: Mapping[str, ResLogDifference | None],
 ) -> StarFile:
-    """``data_points``, a row for each subset; ``data_lines``, one for each curve that has a line; ``data_differences``.
+    """``data_points``, a row for each subset; ``data_lines``, one for each curve that has a line;
+    ``data_differences``.
 
-    Subset sizes are those of both halves together. A resolution that no particle tells is marked: ``nyquist`` where the
-    FSC never falls under 0.143 (then it is the Nyquist frequency's), ``at_once`` where it is under it from the first shell on.
-    ``differences`` are those of a curve from the first, by its label.
+    Subset sizes are those of both halves together. A resolution that no particle tells is marked:
+    ``nyquist`` where the FSC never falls under 0.143 (then it is the Nyquist frequency's),
+    ``at_once`` where it is under it from the first shell on. ``differences`` are those of a curve
+    from the first, by its label.
     """
     points = [row for label, (curve, _) in curves.items() for row in _points(label, curve)]
     lines = [_line(label, curve, fit) for label, (curve, fit) in curves.items() if fit is not None]
@@ -53,7 +56,10 @@ def _line(label: str, curve: ResLogCurve, fit: ResLogFit) -> dict[str, str]:
     for name, estimate in estimates.items():
         row |= _interval(name, estimate)
     row |= {"restoreConfidence": f"{fit.confidence:g}", "restoreFitted": str(curve.fitted.sum())}
-    return row | {"restoreAtNyquist": str(curve.at_nyquist.sum()), "restoreAtOnce": str(curve.at_once.sum())}
+    return row | {
+        "restoreAtNyquist": str(curve.at_nyquist.sum()),
+        "restoreAtOnce": str(curve.at_once.sum()),
+    }
 
 
 def _difference(label: str, difference: ResLogDifference) -> dict[str, str]:
@@ -63,7 +69,11 @@ def _difference(label: str, difference: ResLogDifference) -> dict[str, str]:
 
 
 def _interval(name: str, estimate: Estimate) -> dict[str, str]:
-    return {name: _text(estimate.value), f"{name}Low": _text(estimate.low), f"{name}High": _text(estimate.high)}
+    return {
+        name: _text(estimate.value),
+        f"{name}Low": _text(estimate.low),
+        f"{name}High": _text(estimate.high),
+    }
 
 
 def _text(value: float) -> str:

@@ -1,4 +1,6 @@
-"""How a surface looks: soft light from the upper left, darker in its hollows, paler in the distance."""
+"""How a surface looks: soft light from the upper left, darker in its hollows, paler in the
+distance.
+"""
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -13,7 +15,11 @@ WHITE: Colour = (1.0, 1.0, 1.0)
 _KEY, _FILL = (-0.5, 0.65, 0.8), (0.75, -0.15, 0.6)
 _SHINE, _SHINE_POWER = 0.16, 24
 _FADE = 0.35  # of the farthest surface, towards the background
-_HOLLOWS = ((0.012, 0.35), (0.035, 0.4), (0.1, 0.3))  # width as a share of the picture, and how dark
+_HOLLOWS = (
+    (0.012, 0.35),
+    (0.035, 0.4),
+    (0.1, 0.3),
+)  # width as a share of the picture, and how dark
 _COARSE = 4  # pixels, of what blurs
 
 
@@ -60,13 +66,18 @@ def _halfway() -> Float[np.ndarray, "3"]:
 
 
 def _hollows(hits: Hits, pixel_size_A: float) -> Float[np.ndarray, "rows columns"]:
-    """Less than 1 where the surface lies deeper than what is around it (unsharp-masked depth, Luft et al. 2006)."""
+    """Less than 1 where the surface lies deeper than what is around it (unsharp-masked depth, Luft
+    et al. 2006).
+    """
     there = hits.there
     light = np.ones(there.shape, np.float32)
     if not there.any():
         return light
     depth_A = np.where(there, hits.depth_A, 0).astype(np.float32)
-    coarse_A, coarse_there = depth_A[::_COARSE, ::_COARSE], there[::_COARSE, ::_COARSE].astype(np.float32)
+    coarse_A, coarse_there = (
+        depth_A[::_COARSE, ::_COARSE],
+        there[::_COARSE, ::_COARSE].astype(np.float32),
+    )
     for share, darkness in _HOLLOWS:
         width = max(3, round(share * max(coarse_A.shape)))
         around_A = _blurred(coarse_A, width) / np.maximum(_blurred(coarse_there, width), 1e-6)
@@ -76,13 +87,17 @@ def _hollows(hits: Hits, pixel_size_A: float) -> Float[np.ndarray, "rows columns
     return light
 
 
-def _blurred(image: Float[np.ndarray, "rows columns"], width: int) -> Float[np.ndarray, "rows columns"]:
+def _blurred(
+    image: Float[np.ndarray, "rows columns"], width: int
+) -> Float[np.ndarray, "rows columns"]:
     for _ in range(3):
         image = uniform_filter(image, width, mode="constant")
     return image
 
 
-def _enlarged(image: Float[np.ndarray, "y x"], shape: tuple[int, ...]) -> Float[np.ndarray, "rows columns"]:
+def _enlarged(
+    image: Float[np.ndarray, "y x"], shape: tuple[int, ...]
+) -> Float[np.ndarray, "rows columns"]:
     large = image.repeat(_COARSE, axis=0)[: shape[0]].repeat(_COARSE, axis=1)[:, : shape[1]]
     return uniform_filter(large, _COARSE + 1, mode="nearest")
 

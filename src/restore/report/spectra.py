@@ -1,4 +1,6 @@
-"""An evaluation's curves as figures: signal against error, and what became of signal and noise in each ring."""
+"""An evaluation's curves as figures: signal against error, and what became of signal and noise in
+each ring.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,16 +24,24 @@ _STYLES: dict[str, tuple[str, str, str]] = {
 
 
 def error_curves(evaluation: Mapping[str, Any]) -> Figure:
-    """Signal over error, var(S)/(var(N) + var(B)), in each ring: raw, Wiener filter, denoised, with intervals."""
+    """Signal over error, var(S)/(var(N) + var(B)), in each ring: raw, Wiener filter, denoised, with
+    intervals.
+    """
     figure, axes = _axes(evaluation)
-    _draw(axes, evaluation, ("signal_to_error_raw", "signal_to_error_wiener", "signal_to_error_denoised"))
+    _draw(
+        axes,
+        evaluation,
+        ("signal_to_error_raw", "signal_to_error_wiener", "signal_to_error_denoised"),
+    )
     axes.set_yscale("log")
     axes.set_ylabel("signal / error")
     return figure
 
 
 def shares(evaluation: Mapping[str, Any]) -> Figure:
-    """What stayed of the signal, what came beside it, and what is drawn where there is none, in each ring."""
+    """What stayed of the signal, what came beside it, and what is drawn where there is none, in
+    each ring.
+    """
     figure, axes = _axes(evaluation)
     _draw(axes, evaluation, ("gain", "bias_share", "invented_share", "unpaired_denoised"))
     axes.set_ylim(-0.1, 1.5)

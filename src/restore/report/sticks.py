@@ -25,7 +25,9 @@ CARBON: Colour = (0.93, 0.79, 0.55)
 
 @dataclass(frozen=True)
 class Stick:
-    """A rod with round ends, between two places (right, up, toward) in Å from the middle of the picture."""
+    """A rod with round ends, between two places (right, up, toward) in Å from the middle of the
+    picture.
+    """
 
     start_A: Float[np.ndarray, "3"]
     end_A: Float[np.ndarray, "3"]
@@ -37,16 +39,25 @@ def bonds(position_A: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, "bonds 2"]:
     return KDTree(position_A).query_pairs(LONGEST_BOND_A, output_type="ndarray").reshape(-1, 2)
 
 
-def sticks(elements: tuple[str, ...], seen_A: Float[np.ndarray, "n 3"], carbon: Colour = CARBON) -> list[Stick]:
-    """Two sticks for each bond, each in the colour of its atom's element: carbon as given, oxygen red, nitrogen blue."""
+def sticks(
+    elements: tuple[str, ...], seen_A: Float[np.ndarray, "n 3"], carbon: Colour = CARBON
+) -> list[Stick]:
+    """Two sticks for each bond, each in the colour of its atom's element: carbon as given, oxygen
+    red, nitrogen blue.
+    """
     drawn: list[Stick] = []
     for one, other in bonds(seen_A):
         middle = (seen_A[one] + seen_A[other]) / 2
-        drawn += [Stick(seen_A[each], middle, ELEMENT_COLOURS.get(elements[each], carbon)) for each in (one, other)]
+        drawn += [
+            Stick(seen_A[each], middle, ELEMENT_COLOURS.get(elements[each], carbon))
+            for each in (one, other)
+        ]
     return drawn
 
 
-def stick_hits(drawn: Sequence[Stick], frame: Frame) -> tuple[Hits, Float[np.ndarray, "rows columns 3"]]:
+def stick_hits(
+    drawn: Sequence[Stick], frame: Frame
+) -> tuple[Hits, Float[np.ndarray, "rows columns 3"]]:
     """The surface of the nearest stick in each pixel, and its colour (white where there is none)."""
     depth_A = np.full(frame.shape, np.nan, np.float32)
     normal = np.zeros((*frame.shape, 3), np.float32)
@@ -55,7 +66,11 @@ def stick_hits(drawn: Sequence[Stick], frame: Frame) -> tuple[Hits, Float[np.nda
         part = _window(stick, frame)
         found_A, faces = _surface(stick, frame.right_A[None, part[1]], frame.up_A[part[0], None])
         nearer = ~np.isnan(found_A) & ~(found_A <= depth_A[part])
-        depth_A[part][nearer], normal[part][nearer], colour[part][nearer] = found_A[nearer], faces[nearer], stick.colour
+        depth_A[part][nearer], normal[part][nearer], colour[part][nearer] = (
+            found_A[nearer],
+            faces[nearer],
+            stick.colour,
+        )
     return Hits(depth_A, normal), colour
 
 
@@ -73,8 +88,9 @@ def _surface(
 ) -> tuple[Float[np.ndarray, "rows columns"], Float[np.ndarray, "rows columns 3"]]:
     """The front of a stick: the nearest of the balls whose centres lie along it; NaN beside it.
 
-    With x the place of a ball's centre along the stick's picture, from where the pixel stands, the front of the ball
-    lies at depth slope x + sqrt(R² − x²), up to a constant: highest at x = slope R / sqrt(1 + slope²).
+    With x the place of a ball's centre along the stick's picture, from where the pixel stands, the
+    front of the ball lies at depth slope x + sqrt(R² − x²), up to a constant: highest at x = slope
+    R / sqrt(1 + slope²).
     """
     along = stick.end_A - stick.start_A
     length_A = max(math.hypot(along[0], along[1]), 1e-9)

@@ -1,4 +1,6 @@
-"""Which curves of two structures stand together in a chart, and the words that go with them: the rows of Figure S2."""
+"""Which curves of two structures stand together in a chart, and the words that go with them: the
+rows of Figure S2.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +19,20 @@ _FSC_LIMITS = (-0.2, 1.05)
 _SHORT = {"raw": "raw images", "denoised": "denoised images"}
 _HALF_MAPS = (
     ("raw", "A", "Orientations refined on raw images", ("raw_by_raw", "denoised_by_raw")),
-    ("denoised", "B", "Orientations refined on denoised images", ("denoised_by_denoised", "raw_by_denoised")),
+    (
+        "denoised",
+        "B",
+        "Orientations refined on denoised images",
+        ("denoised_by_denoised", "raw_by_denoised"),
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of Figure S2 on the page; ``key`` names its command, ``caution`` asks for the caution beside it."""
+    """One row of Figure S2 on the page; ``key`` names its command, ``caution`` asks for the caution
+    beside it.
+    """
 
     key: str
     letters: str
@@ -34,7 +43,9 @@ class Row:
 
 
 def rows_of(structure: Structure) -> tuple[list[Row], list[Row]]:
-    """The rows with charts that there is something for: those before the pictures of the maps, and those after them."""
+    """The rows with charts that there is something for: those before the pictures of the maps, and
+    those after them.
+    """
     before = [_half_maps(structure), _bias_row(structure), _truth_row(structure)]
     after = [_amplitudes(structure), _model_row(structure), _reslog_row(structure)]
     return [row for row in before if row.charts], [row for row in after if row.charts]
@@ -44,19 +55,29 @@ def _half_maps(structure: Structure) -> Row:
     charts: list[Chart] = []
     for _, letter, words, names in _HALF_MAPS:
         lines = [
-            _line(name, _SHORT[each.images], each.fsc.best) for name, each in _those(structure, names) if each.fsc.best
+            _line(name, _SHORT[each.images], each.fsc.best)
+            for name, each in _those(structure, names)
+            if each.fsc.best
         ]
-        charts += _chart(structure, f"{letter} · {words}", _crossing_words(structure, names), lines, (0.143, 0.5))
+        charts += _chart(
+            structure, f"{letter} · {words}", _crossing_words(structure, names), lines, (0.143, 0.5)
+        )
     words = (
-        "Fourier shell correlation of half maps. The line of raw images can be compared between the two charts: it tells"
-        " which orientations are better. The line of denoised images cannot be compared with it. Under a mask, denoised maps"
-        " have the amplitudes of the raw ones: theirs fall so steeply that the mask would mix their shells."
+        "Fourier shell correlation of half maps. The line of raw images can be compared between "
+        "the two charts: it tells"
+        " which orientations are better. The line of denoised images cannot be compared with it. "
+        "Under a mask, denoised maps"
+        " have the amplitudes of the raw ones: theirs fall so steeply that the mask would mix "
+        "their shells."
     )
     return Row("fsc", "A, B", "Half maps", words, tuple(charts), caution=True)
 
 
 def _crossing_words(structure: Structure, names: tuple[str, ...]) -> str:
-    found = [f"{_SHORT[each.images]} {each.fsc.crossings['0.143'].words}" for _, each in _those(structure, names)]
+    found = [
+        f"{_SHORT[each.images]} {each.fsc.crossings['0.143'].words}"
+        for _, each in _those(structure, names)
+    ]
     return f"Falls under 0.143: {', '.join(found)}." if found else ""
 
 
@@ -66,9 +87,12 @@ def _bias_row(structure: Structure) -> Row:
         if orientations in structure.bias:
             charts += _bias_chart(structure, words, structure.bias[orientations])
     words = (
-        "Half 1 of the denoised map against half 2 of the raw one, and the other way round. The noise of one half is not"
-        " in the other, and what the network made up is not in the raw one, so that these two and the raw halves’ FSC give"
-        " the FSC that the denoised halves would have if bias were noise. Between the lines lies what both denoised halves"
+        "Half 1 of the denoised map against half 2 of the raw one, and the other way round. The "
+        "noise of one half is not"
+        " in the other, and what the network made up is not in the raw one, so that these two and "
+        "the raw halves’ FSC give"
+        " the FSC that the denoised halves would have if bias were noise. Between the lines lies "
+        "what both denoised halves"
         " share and the raw ones do not know."
     )
     return Row("bias", "", "What the raw halves support", words, tuple(charts), caution=True)
@@ -76,15 +100,21 @@ def _bias_row(structure: Structure) -> Row:
 
 def _bias_chart(structure: Structure, title: str, bias: Bias) -> list[Chart]:
     ends = zip(bias.supported, bias.supported_error, strict=True)
-    between = [None if value is None or error is None else (value - error, value + error) for value, error in ends]
-    supported = Curve(bias.supported, *(tuple(pair and pair[end] for pair in between) for end in (0, 1)))
+    between = [
+        None if value is None or error is None else (value - error, value + error)
+        for value, error in ends
+    ]
+    supported = Curve(
+        bias.supported, *(tuple(pair and pair[end] for pair in between) for end in (0, 1))
+    )
     lines = [
         Line("claimed by the denoised halves", "claimed", _plain(bias.claimed)),
         Line("supported by the raw halves", "supported", supported),
     ]
     end = f" Beyond {bias.known_to_A:.3g} Å the raw halves say nothing." if bias.known_to_A else ""
     words = (
-        f"Falls under 0.143: claimed {bias.claimed_crossing.words}, supported {bias.supported_crossing.words}."
+        f"Falls under 0.143: claimed {bias.claimed_crossing.words}, supported "
+        f"{bias.supported_crossing.words}."
         f" The band is one standard error.{end}"
     )
     return _chart(structure, title, words, lines, (0.143, 0.5))
@@ -92,25 +122,37 @@ def _bias_chart(structure: Structure, title: str, bias: Bias) -> list[Chart]:
 
 def _truth_row(structure: Structure) -> Row:
     words = (
-        "Correlation of each map with the noise-free one (solid), and C_ref = √(2 FSC / (1 + FSC)), what its half maps’ FSC"
-        " says of it (dashed). Where the dashed line lies above the solid one, the half maps agree on something that is not so."
+        "Correlation of each map with the noise-free one (solid), and C_ref = √(2 FSC / (1 + "
+        "FSC)), what its half maps’ FSC"
+        " says of it (dashed). Where the dashed line lies above the solid one, the half maps "
+        "agree on something that is not so."
     )
-    charts = _against(structure, {name: each.truth for name, each in structure.reconstructions.items()}, "truth")
+    charts = _against(
+        structure, {name: each.truth for name, each in structure.reconstructions.items()}, "truth"
+    )
     return Row("truth", "", "Against the truth", words, charts)
 
 
 def _model_row(structure: Structure) -> Row:
     words = (
-        "Correlation of each map with the density of the atomic model (solid), and C_ref, what its half maps’ FSC says of"
-        " the correlation with the truth (dashed). It is evidence if neither the network nor the refinement has seen the model; a"
+        "Correlation of each map with the density of the atomic model (solid), and C_ref, what "
+        "its half maps’ FSC says of"
+        " the correlation with the truth (dashed). It is evidence if neither the network nor the "
+        "refinement has seen the model; a"
         " model that was built into one of the maps favours that one."
     )
-    charts = _against(structure, {name: each.model for name, each in structure.reconstructions.items()}, "model")
+    charts = _against(
+        structure, {name: each.model for name, each in structure.reconstructions.items()}, "model"
+    )
     return Row("model", "F", "Against the model", words, charts)
 
 
-def _against(structure: Structure, found: Mapping[str, Correlation | None], what: str) -> tuple[Chart, ...]:
-    """The measured correlation and the predicted one of each map, a chart for each set of orientations."""
+def _against(
+    structure: Structure, found: Mapping[str, Correlation | None], what: str
+) -> tuple[Chart, ...]:
+    """The measured correlation and the predicted one of each map, a chart for each set of
+    orientations.
+    """
     charts: list[Chart] = []
     for _, _, title, names in _HALF_MAPS:
         lines: list[Line] = []
@@ -118,8 +160,12 @@ def _against(structure: Structure, found: Mapping[str, Correlation | None], what
         for name, each in _those(structure, names):
             correlation = found.get(name)
             if correlation is not None:
-                lines.append(_line(name, f"{_SHORT[each.images]}, with the {what}", correlation.best))
-                lines.append(_line(f"{name} predicted", f"{_SHORT[each.images]}, C_ref", each.reference))
+                lines.append(
+                    _line(name, f"{_SHORT[each.images]}, with the {what}", correlation.best)
+                )
+                lines.append(
+                    _line(f"{name} predicted", f"{_SHORT[each.images]}, C_ref", each.reference)
+                )
                 said.append(f"{_SHORT[each.images]} {correlation.crossings['0.5'].words}")
         words = f"Falls under 0.5: {', '.join(said)}."
         charts += _chart(structure, title, words, lines, (0.5,))
@@ -127,10 +173,14 @@ def _against(structure: Structure, found: Mapping[str, Correlation | None], what
 
 
 def _amplitudes(structure: Structure) -> Row:
-    lines = [_line(name, LABELS[name], each.amplitude) for name, each in structure.reconstructions.items()]
+    lines = [
+        _line(name, LABELS[name], each.amplitude)
+        for name, each in structure.reconstructions.items()
+    ]
     title = "Mean amplitude in each shell, of the raw map 1 in the first"
     words = (
-        "How fast the Fourier amplitudes of the maps fall. A denoised map falls faster where the network took signal"
+        "How fast the Fourier amplitudes of the maps fall. A denoised map falls faster where the "
+        "network took signal"
         " away with the noise, and a raw one levels off where noise is all that is left."
     )
     chart = Chart(title, "", structure.frequency_per_A, _there(lines), logarithmic=True)
@@ -139,7 +189,8 @@ def _amplitudes(structure: Structure) -> Row:
 
 def _reslog_row(structure: Structure) -> Row:
     words = (
-        "The resolution of maps from random subsets against their size (Stagg et al. 2014). A line that is higher or"
+        "The resolution of maps from random subsets against their size (Stagg et al. 2014). A "
+        "line that is higher or"
         " steeper needs fewer particles. The FSC is that of half maps without a mask."
     )
     known = {name: each for name, each in structure.reslog.items() if name in LABELS}
@@ -149,7 +200,10 @@ def _reslog_row(structure: Structure) -> Row:
     for name, each in known.items():
         lines.append(Line(LABELS[name], name, each.points, dots=True))
         lines.append(Line(f"fit, {LABELS[name].partition(',')[0]}", name, each.line))
-    said = " ".join(f"{_SHORT[name.partition('_')[0]].capitalize()}: {each.words}" for name, each in known.items())
+    said = " ".join(
+        f"{_SHORT[name.partition('_')[0]].capitalize()}: {each.words}"
+        for name, each in known.items()
+    )
     first: ResLog = next(iter(known.values()))
     chart = Chart(
         "1 / resolution, 1/Å", said, first.sizes, tuple(lines),
@@ -159,13 +213,23 @@ def _reslog_row(structure: Structure) -> Row:
 
 
 def _those(structure: Structure, names: tuple[str, ...]) -> list[tuple[str, Reconstruction]]:
-    return [(name, structure.reconstructions[name]) for name in names if name in structure.reconstructions]
+    return [
+        (name, structure.reconstructions[name])
+        for name in names
+        if name in structure.reconstructions
+    ]
 
 
-def _chart(structure: Structure, title: str, words: str, lines: list[Line], levels: tuple[float, ...]) -> list[Chart]:
+def _chart(
+    structure: Structure, title: str, words: str, lines: list[Line], levels: tuple[float, ...]
+) -> list[Chart]:
     """A chart of correlations; none where there are no lines."""
     drawn = _there(lines)
-    return [Chart(title, words, structure.frequency_per_A, drawn, limits=_FSC_LIMITS, levels=levels)] if drawn else []
+    return (
+        [Chart(title, words, structure.frequency_per_A, drawn, limits=_FSC_LIMITS, levels=levels)]
+        if drawn
+        else []
+    )
 
 
 def _there(lines: list[Line]) -> tuple[Line, ...]:

@@ -20,7 +20,9 @@ _Record = TypeVar("_Record")
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where a curve first falls under a threshold (Å), in words too; None where that is nowhere, or in the first shell."""
+    """Where a curve first falls under a threshold (Å), in words too; None where that is nowhere, or
+    in the first shell.
+    """
 
     value_A: float | None
     words: str
@@ -28,7 +30,9 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Correlation:
-    """Curves over the shells by name, the one to judge by, and where that falls under each threshold ("0.143", "0.5")."""
+    """Curves over the shells by name, the one to judge by, and where that falls under each
+    threshold ("0.143", "0.5").
+    """
 
     curves: Mapping[str, Values]
     best: Values
@@ -37,10 +41,12 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """A map of all particles, and its halves: ``images`` and ``orientations`` are "raw" or "denoised".
+    """A map of all particles, and its halves: ``images`` and ``orientations`` are "raw" or
+    "denoised".
 
-    ``reference`` is C_ref, what ``fsc`` predicts of the map's correlation with the truth; ``truth`` and ``model`` are
-    the correlations that were measured, where there was something to measure them with.
+    ``reference`` is C_ref, what ``fsc`` predicts of the map's correlation with the truth; ``truth``
+    and ``model`` are the correlations that were measured, where there was something to measure them
+    with.
     """
 
     images: str
@@ -57,7 +63,9 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class Bias:
-    """What the denoised half maps' FSC claims with these orientations, and what the raw half maps support of it."""
+    """What the denoised half maps' FSC claims with these orientations, and what the raw half maps
+    support of it.
+    """
 
     claimed: Values
     supported: Values
@@ -73,7 +81,8 @@ class Bias:
 
 @dataclass(frozen=True)
 class ResLog:
-    """Resolution (1/Å) at each number of particles: mean, lowest and highest of the repeats, and the line fitted to them.
+    """Resolution (1/Å) at each number of particles: mean, lowest and highest of the repeats, and
+    the line fitted to them.
 
     ``sizes`` are particles in both half sets together.
     """
@@ -86,7 +95,9 @@ class ResLog:
 
 @dataclass(frozen=True)
 class Angles:
-    """Angular distances between two sets of orientations of the same particles, in degrees, with their figure's path."""
+    """Angular distances between two sets of orientations of the same particles, in degrees, with
+    their figure's path.
+    """
 
     title: str
     count: int
@@ -107,7 +118,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Structure:
-    """All that the page shows. What was run (``provenance``) stays as the JSON has it; ``commands`` make one row alone each."""
+    """All that the page shows. What was run (``provenance``) stays as the JSON has it; ``commands``
+    make one row alone each.
+    """
 
     provenance: Mapping[str, Any]
     particles: Mapping[str, Any]
@@ -137,7 +150,9 @@ def read_structure(folder: Path) -> Structure:
     """
     path = folder / FILE_NAME
     if not path.is_file():
-        raise UserError("there is no such file", where=path, do="name the folder that restore structure wrote")
+        raise UserError(
+            "there is no such file", where=path, do="name the folder that restore structure wrote"
+        )
     try:
         card = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
         version = card["format_version"]
@@ -147,11 +162,15 @@ def read_structure(folder: Path) -> Structure:
         found = f"a damaged file ({type(error).__name__}: {error})"
         raise UserError(found, where=path, do="run restore structure again") from None
     wanted = f"This version of restore reads version {FORMAT_VERSION}"
-    raise UserError(f"format version {version}", where=path, wanted=wanted, do="use the version that made it")
+    raise UserError(
+        f"format version {version}", where=path, wanted=wanted, do="use the version that made it"
+    )
 
 
 def structure_from(card: Mapping[str, Any]) -> Structure:
-    """The records of a result's JSON. KeyError, TypeError, ValueError or AttributeError where it is damaged."""
+    """The records of a result's JSON. KeyError, TypeError, ValueError or AttributeError where it is
+    damaged.
+    """
     frequency = tuple(float(each) for each in card["frequency_per_A"])
     shells = len(frequency)
     return Structure(
@@ -233,7 +252,9 @@ def _reslog(card: Mapping[str, Any]) -> ResLog:
 
 
 def _curve(card: Mapping[str, Any], count: int) -> Curve:
-    return Curve(*(_values(card.get(part) or [None] * count, count) for part in ("value", "low", "high")))
+    return Curve(
+        *(_values(card.get(part) or [None] * count, count) for part in ("value", "low", "high"))
+    )
 
 
 def _angles(card: Mapping[str, Any]) -> Angles:

@@ -6,7 +6,15 @@ from pathlib import Path, PurePath
 from string import Template
 
 from restore.report.charts import Chart
-from restore.report.document import asset, chart_figure, data_uri, paragraphs, policy, readings, warning_box
+from restore.report.document import (
+    asset,
+    chart_figure,
+    data_uri,
+    paragraphs,
+    policy,
+    readings,
+    warning_box,
+)
 from restore.report.numerals import MISSING, figure
 from restore.report.provenance_words import facts_of
 from restore.report.structure_charts import LABELS, Row, rows_of
@@ -14,7 +22,8 @@ from restore.report.structure_file import Angles, Picture, Reconstruction, Struc
 
 _LARGEST_BYTES = 4_000_000
 _BESIDE = (
-    'The FSC of denoised half maps is no evidence of resolution: both can hold what the network made up (<a href="#summary">'
+    "The FSC of denoised half maps is no evidence of resolution: both can hold what the network "
+    'made up (<a href="#summary">'
     "more</a>)."
 )
 
@@ -23,9 +32,14 @@ def structure_page(structure: Structure, folder: Path) -> str:
     """The page's HTML, with the pictures out of the result's ``folder``."""
     before, after = rows_of(structure)
     named = {
-        row.key: {f"{row.key}-{number}": chart for number, chart in enumerate(row.charts)} for row in before + after
+        row.key: {f"{row.key}-{number}": chart for number, chart in enumerate(row.charts)}
+        for row in before + after
     }
-    style, begin, script = asset("page.css") + asset("structure.css"), asset("begin.js"), asset("page.js")
+    style, begin, script = (
+        asset("page.css") + asset("structure.css"),
+        asset("begin.js"),
+        asset("page.js"),
+    )
 
     def drawn(rows: Sequence[Row]) -> str:
         return "".join(_row(structure, row, named[row.key]) for row in rows)
@@ -46,7 +60,9 @@ def structure_page(structure: Structure, folder: Path) -> str:
         "regions": _regions(structure, folder),
         "angles": _angles(structure, folder),
         "method": facts_of(structure.provenance, []),
-        "data": readings({key: chart for charts in named.values() for key, chart in charts.items()}),
+        "data": readings(
+            {key: chart for charts in named.values() for key, chart in charts.items()}
+        ),
     }
     return Template(asset("structure.html")).substitute(parts)
 
@@ -75,8 +91,14 @@ _HEADS: tuple[tuple[str, _Cell], ...] = (
     ("half maps, 0.143", lambda _, __, each: each.fsc.crossings["0.143"].words),
     ("supported, 0.143", _supported),
     ("half maps, 0.5", lambda _, __, each: each.fsc.crossings["0.5"].words),
-    ("truth, 0.5", lambda _, __, each: each.truth.crossings["0.5"].words if each.truth else MISSING),
-    ("model, 0.5", lambda _, __, each: each.model.crossings["0.5"].words if each.model else MISSING),
+    (
+        "truth, 0.5",
+        lambda _, __, each: each.truth.crossings["0.5"].words if each.truth else MISSING,
+    ),
+    (
+        "model, 0.5",
+        lambda _, __, each: each.model.crossings["0.5"].words if each.model else MISSING,
+    ),
     ("B-factor, Å²", lambda _, __, each: figure(each.bfactor_A2.value)),
 )
 
@@ -84,7 +106,10 @@ _HEADS: tuple[tuple[str, _Cell], ...] = (
 def _table(structure: Structure) -> str:
     """The reconstructions, one a row, with where their curves end."""
     found = structure.reconstructions
-    columns = [(head, [cell(structure, name, each) for name, each in found.items()]) for head, cell in _HEADS]
+    columns = [
+        (head, [cell(structure, name, each) for name, each in found.items()])
+        for head, cell in _HEADS
+    ]
     columns = [(head, cells) for head, cells in columns if any(cell != MISSING for cell in cells)]
     heads = "".join(f'<th scope="col">{head}</th>' for head, _ in columns)
     rows = "".join(
@@ -93,7 +118,10 @@ def _table(structure: Structure) -> str:
         + "</tr>"
         for number, name in enumerate(found)
     )
-    return f'<table class="maps"><thead><tr><th scope="col">map</th>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    return (
+        '<table class="maps"><thead><tr><th '
+        f'scope="col">map</th>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    )
 
 
 def _short(words: str) -> str:
@@ -109,7 +137,9 @@ def _row(structure: Structure, row: Row, charts: dict[str, Chart]) -> str:
     drawn = "".join(chart_figure(key, chart) for key, chart in charts.items())
     caution = f'<p class="caution">{_BESIDE}</p>' if row.caution and structure.cautions else ""
     inner = f'<p class="lead">{row.words}</p>{caution}<div class="charts">{drawn}</div>'
-    return _section(structure, row.key, f"{row.letters} · {row.title}" if row.letters else row.title, inner)
+    return _section(
+        structure, row.key, f"{row.letters} · {row.title}" if row.letters else row.title, inner
+    )
 
 
 def _section(structure: Structure, key: str, title: str, inner: str) -> str:
@@ -121,33 +151,51 @@ def _section(structure: Structure, key: str, title: str, inner: str) -> str:
 
 def _views(structure: Structure, folder: Path) -> str:
     words = (
-        "The maps from the side and from the top, before and after sharpening. All are drawn at the level that encloses"
+        "The maps from the side and from the top, before and after sharpening. All are drawn at "
+        "the level that encloses"
         " the same volume, so that their own grey scales play no part."
     )
     inner = _pictures(structure.views, folder)
-    return _section(structure, "views", "C, D · Views", f'<p class="lead">{words}</p>{inner}') if inner else ""
+    return (
+        _section(structure, "views", "C, D · Views", f'<p class="lead">{words}</p>{inner}')
+        if inner
+        else ""
+    )
 
 
 def _regions(structure: Structure, folder: Path) -> str:
-    words = "The density about some residues, with the model in it. The model is drawn where it is, not fitted again."
+    words = (
+        "The density about some residues, with the model in it. The model is drawn where it is, "
+        "not fitted again."
+    )
     inner = _pictures(structure.regions, folder)
-    return _section(structure, "regions", "H, I · Details", f'<p class="lead">{words}</p>{inner}') if inner else ""
+    return (
+        _section(structure, "regions", "H, I · Details", f'<p class="lead">{words}</p>{inner}')
+        if inner
+        else ""
+    )
 
 
 def _angles(structure: Structure, folder: Path) -> str:
     words = (
-        "How far apart two sets of orientations put the same particles, under the symmetry of the particle"
+        "How far apart two sets of orientations put the same particles, under the symmetry of the "
+        "particle"
         " (Palovcak et al. 2020, S2.5). Shifts play no part."
     )
     pictures = [Picture(each.title, _angle_words(each), each.picture) for each in structure.angles]
     inner = _pictures(pictures, folder)
-    return _section(structure, "angles", "S2.5 · Orientations", f'<p class="lead">{words}</p>{inner}') if inner else ""
+    return (
+        _section(structure, "angles", "S2.5 · Orientations", f'<p class="lead">{words}</p>{inner}')
+        if inner
+        else ""
+    )
 
 
 def _angle_words(each: Angles) -> str:
     low, high = each.quartiles_deg
     return (
-        f"{each.count} particles: median {each.median_deg:.2f}°, middle half {low:.2f}° to {high:.2f}°;"
+        f"{each.count} particles: median {each.median_deg:.2f}°, middle half {low:.2f}° to "
+        f"{high:.2f}°;"
         f" orientations by chance would have {each.chance_median_deg:.0f}°."
     )
 
@@ -160,7 +208,11 @@ def _pictures(pictures: Sequence[Picture], folder: Path) -> str:
 def _one_picture(picture: Picture, folder: Path) -> str:
     """A picture in the page; nothing where it is not in the folder, or too large for a page."""
     path = (folder / picture.path).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
+    if (
+        not path.is_relative_to(folder.resolve())
+        or not path.is_file()
+        or path.stat().st_size > _LARGEST_BYTES
+    ):
         return ""
     address = data_uri(path.read_bytes())
     if address is None:

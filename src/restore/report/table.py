@@ -10,7 +10,9 @@ from restore.report.numerals import MISSING, figure, share
 
 @dataclass(frozen=True)
 class _Column:
-    """A column: its heading, what it means, how a row says it, and whether in a ``number`` or a ``word``."""
+    """A column: its heading, what it means, how a row says it, and whether in a ``number`` or a
+    ``word``.
+    """
 
     heading: str
     words: str
@@ -24,23 +26,43 @@ def _number(key: str, say: Callable[[float | None], str]) -> Callable[[Row], str
 
 _COLUMNS = (
     _Column(
-        "unusual", "How far from the others (robust z-score of its strangest number)", lambda row: _tenths(row.outlier)
+        "unusual",
+        "How far from the others (robust z-score of its strangest number)",
+        lambda row: _tenths(row.outlier),
     ),
-    _Column("corr. raw", "Estimated correlation with the noise-free image, raw", _number("correlation_raw", figure)),
-    _Column("corr. Wiener", "The same after the Wiener filter", _number("correlation_wiener", figure)),
+    _Column(
+        "corr. raw",
+        "Estimated correlation with the noise-free image, raw",
+        _number("correlation_raw", figure),
+    ),
+    _Column(
+        "corr. Wiener", "The same after the Wiener filter", _number("correlation_wiener", figure)
+    ),
     _Column("corr. denoised", "The same after denoising", _number("correlation_denoised", figure)),
-    _Column("SNR raw", "Signal-to-noise ratio of the full sum, raw", _number("snr_raw_full", figure)),
-    _Column("SNR denoised", "Signal-to-noise ratio of the full sum, denoised", _number("snr_denoised_full", figure)),
+    _Column(
+        "SNR raw", "Signal-to-noise ratio of the full sum, raw", _number("snr_raw_full", figure)
+    ),
+    _Column(
+        "SNR denoised",
+        "Signal-to-noise ratio of the full sum, denoised",
+        _number("snr_denoised_full", figure),
+    ),
     _Column("signal kept", "Share of the signal’s amplitude that is kept", _number("gain", share)),
     _Column("bias", "Bias as a share of the signal’s variance", _number("bias_share", share)),
     _Column(
-        "from nothing", "What is drawn into pure noise, as a share of the output", _number("invented_share", share)
+        "from nothing",
+        "What is drawn into pure noise, as a share of the output",
+        _number("invented_share", share),
     ),
     _Column(
-        "defocus, µm", "Mean defocus", lambda row: MISSING if row.defocus_A is None else f"{row.defocus_A / 1e4:.2f}"
+        "defocus, µm",
+        "Mean defocus",
+        lambda row: MISSING if row.defocus_A is None else f"{row.defocus_A / 1e4:.2f}",
     ),
     _Column(
-        "hot pixels", "Hot pixels replaced", lambda row: MISSING if row.hot_pixels is None else str(row.hot_pixels)
+        "hot pixels",
+        "Hot pixels replaced",
+        lambda row: MISSING if row.hot_pixels is None else str(row.hot_pixels),
     ),
 )
 
@@ -49,15 +71,23 @@ _REMARKS = _Column("remarks", "What stands out", lambda row: " ".join(row.remark
 
 
 def table(rows: Sequence[Row], pictured: Container[int]) -> str:
-    """All micrographs, one a row; the names of those whose indices are ``pictured`` lead to their pictures."""
+    """All micrographs, one a row; the names of those whose indices are ``pictured`` lead to their
+    pictures.
+    """
     prefix = shared_folder([row.name for row in rows])
     before = [_ROLE] if any(row.role for row in rows) else []
     after = [_REMARKS] if any(row.remarks for row in rows) else []
     numbers = [column for column in _COLUMNS if any(column.cell(row) != MISSING for row in rows)]
     columns = [*before, *numbers, *after]
     order = sorted(range(len(rows)), key=lambda index: -(rows[index].outlier or 0.0))
-    body = "\n".join(_row(index, rows[index], columns, len(prefix), index in pictured) for index in order)
-    heads = _head(_Column("micrograph", f"All in {prefix}" if prefix else "Its name", lambda row: row.name, "word"))
+    body = "\n".join(
+        _row(index, rows[index], columns, len(prefix), index in pictured) for index in order
+    )
+    heads = _head(
+        _Column(
+            "micrograph", f"All in {prefix}" if prefix else "Its name", lambda row: row.name, "word"
+        )
+    )
     heads += "".join(_head(column) for column in columns)
     return f"<table><thead><tr>{heads}</tr></thead><tbody>\n{body}\n</tbody></table>"
 

@@ -1,4 +1,6 @@
-"""The verdict in large figures: how near each method comes to the noise-free image, and what the network did."""
+"""The verdict in large figures: how near each method comes to the noise-free image, and what the
+network did.
+"""
 
 from collections.abc import Mapping
 from html import escape
@@ -10,15 +12,23 @@ _NOTHING = Number()
 
 
 def ladder(numbers: Mapping[str, Number]) -> str:
-    """Bars from raw to denoised: the estimated correlation with the noise-free image, with intervals."""
+    """Bars from raw to denoised: the estimated correlation with the noise-free image, with
+    intervals.
+    """
     lowpass_A = numbers.get("lowpass_A", _NOTHING).value
     steps = (
         ("correlation_raw", "raw", "raw"),
-        ("correlation_lowpass", f"low-pass, {lowpass_A:.0f} Å" if lowpass_A else "low-pass", "lowpass"),
+        (
+            "correlation_lowpass",
+            f"low-pass, {lowpass_A:.0f} Å" if lowpass_A else "low-pass",
+            "lowpass",
+        ),
         ("correlation_wiener", "Wiener filter", "wiener"),
         ("correlation_denoised", "denoised", "denoised"),
     )
-    rows = [_step(numbers[key], label, look) for key, label, look in steps if _is_there(numbers, key)]
+    rows = [
+        _step(numbers[key], label, look) for key, label, look in steps if _is_there(numbers, key)
+    ]
     return f'<ol class="ladder">{"".join(rows)}</ol>' if rows else ""
 
 
@@ -37,10 +47,13 @@ def _bar(number: Number, look: str) -> str:
     whisker = ""
     if number.low is not None and number.high is not None:
         low, high = _percent(number.low), _percent(number.high)
-        whisker = f'<path class="whisker" d="M{low:.2f} 5H{high:.2f}M{low:.2f} 2.5v5M{high:.2f} 2.5v5"/>'
+        whisker = (
+            f'<path class="whisker" d="M{low:.2f} 5H{high:.2f}M{low:.2f} 2.5v5M{high:.2f} 2.5v5"/>'
+        )
     return (
         '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="whole" width="100" height="10"/><rect class="{look}" width="{length:.2f}" height="10"/>'
+        f'<rect class="whole" width="100" height="10"/><rect class="{look}" width="{length:.2f}" '
+        'height="10"/>'
         f"{whisker}</svg>"
     )
 
@@ -50,19 +63,25 @@ def _percent(value: float | None) -> float:
 
 
 def large_figures(group: Group) -> str:
-    """Four or five numbers in large type, each with a sentence; those that are not known are left out."""
+    """Four or five numbers in large type, each with a sentence; those that are not known are left
+    out.
+    """
     numbers = group.numbers
     drawn = [
         _noise_removed(numbers),
         _figure(
-            numbers, "gain", "signal kept", "of the signal’s amplitude is still there. The rest went with the noise."
+            numbers,
+            "gain",
+            "signal kept",
+            "of the signal’s amplitude is still there. The rest went with the noise.",
         ),
         _figure(numbers, "bias_share", "bias", _bias_words(numbers)),
         _figure(
             numbers,
             "invented_share",
             "drawn from nothing",
-            "of the output’s variance is there as well when the network is given noise alone: noise let through, or made into shapes.",
+            "of the output’s variance is there as well when the network is given noise alone: "
+            "noise let through, or made into shapes.",
         ),
         _ratio(numbers),
     ]
@@ -80,20 +99,28 @@ def _figure(numbers: Mapping[str, Number], key: str, title: str, words: str) -> 
 
 
 def _bias_words(numbers: Mapping[str, Number]) -> str:
-    """What the bias is, and how much of it is not merely lost signal: var(B) = (1 − gain)² var(S) + invented."""
+    """What the bias is, and how much of it is not merely lost signal: var(B) = (1 − gain)² var(S) +
+    invented.
+    """
     invented, signal = (numbers.get(key, _NOTHING).value for key in ("var_invented", "var_signal"))
-    words = "of the signal’s variance is error that both halves share: signal lost, or drawn without cause"
+    words = (
+        "of the signal’s variance is error that both halves share: signal lost, or drawn without "
+        "cause"
+    )
     if invented is None or signal is None or signal <= 0:
         return f"{words}."
     return f"{words}. The latter is {share(invented / signal)}."
 
 
 def _noise_removed(numbers: Mapping[str, Number]) -> str:
-    raw, denoised = (numbers.get(f"var_noise_{which}", _NOTHING).value for which in ("raw", "denoised"))
+    raw, denoised = (
+        numbers.get(f"var_noise_{which}", _NOTHING).value for which in ("raw", "denoised")
+    )
     if raw is None or denoised is None or raw <= 0:
         return ""
     words = (
-        f"of the noise’s variance is gone: {figure(raw)} before and {figure(denoised)} after, of a raw half’s variance."
+        f"of the noise’s variance is gone: {figure(raw)} before and {figure(denoised)} after, of "
+        "a raw half’s variance."
     )
     return _card("noise removed", share(1 - denoised / raw), "", words)
 
@@ -106,7 +133,11 @@ def _ratio(numbers: Mapping[str, Number]) -> str:
     beside = f" The Wiener filter reaches {figure(wiener)}" if wiener is not None else ""
     ratio = numbers.get("advantage_over_wiener", _NOTHING)
     between = f" ({interval(ratio)})" if interval(ratio) else ""
-    compared = f"; the ratio is {figure(ratio.value)}{between}" if beside and ratio.value is not None else ""
+    compared = (
+        f"; the ratio is {figure(ratio.value)}{between}"
+        if beside and ratio.value is not None
+        else ""
+    )
     end = f"{beside}{compared}." if beside else ""
     words = f"is the signal’s variance over that of all error, noise and bias together.{end}"
     return _card("signal to error", figure(numbers[key].value), interval(numbers[key]), words)

@@ -1,4 +1,6 @@
-"""Maps beside each other in one picture: a column for each map, a row for each kind of it and for each stretch of residues."""
+"""Maps beside each other in one picture: a column for each map, a row for each kind of it and for
+each stretch of residues.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from restore.evaluation.contour import Contour
 from restore.io.residues import Residues
+from restore.maps.contour import Contour
 from restore.report.frame import VIEWS
 from restore.report.gallery import Column, Tile, side_by_side
 from restore.report.numerals import figure
@@ -16,14 +18,22 @@ from restore.report.region import region_frame, region_picture
 from restore.report.shading import Colour
 from restore.report.surface import BLUE, GREY, RED, middle_frame, surface_picture
 
-COLOURS: tuple[Colour, ...] = (BLUE, RED, (0.45, 0.68, 0.50), (0.86, 0.68, 0.36), (0.62, 0.50, 0.76), GREY)
+COLOURS: tuple[Colour, ...] = (
+    BLUE,
+    RED,
+    (0.45, 0.68, 0.50),
+    (0.86, 0.68, 0.36),
+    (0.62, 0.50, 0.76),
+    GREY,
+)
 ROWS = ("", "sharpened")
 _ROOM = 1.06  # around the largest map
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A map's column: its title, its surface, then that of the sharpened map where there is one, and its colour.
+    """A map's column: its title, its surface, then that of the sharpened map where there is one,
+    and its colour.
 
     ``origin_A`` is where the map's first voxel lies in the model, in x, y and z.
     """
@@ -40,9 +50,11 @@ def views_picture(
     residues: Sequence[Residues] = (),
     side_px: int = 480,
 ) -> Image.Image:
-    """Every map from these sides (names among ``VIEWS``), on one scale, then each stretch of residues in its density.
+    """Every map from these sides (names among ``VIEWS``), on one scale, then each stretch of
+    residues in its density.
 
-    Residues are drawn in the last surface of each map. Under the title stand level and volume of each surface.
+    Residues are drawn in the last surface of each map. Under the title stand level and volume of
+    each surface.
     """
     width_px = max(len(views) * side_px, round(1.4 * side_px) if residues else 0)
     extent_A = _extent_A(shown, views)
@@ -65,13 +77,19 @@ def _words(contour: Contour) -> str:
     return f"{contour.volume_A3 / 1000:,.0f} nm³ above {figure(contour.level)}".replace(",", " ")
 
 
-def _surfaces(shown: Shown, views: Sequence[str], side_px: int, extent_A: float) -> Iterator[list[Tile]]:
+def _surfaces(
+    shown: Shown, views: Sequence[str], side_px: int, extent_A: float
+) -> Iterator[list[Tile]]:
     for contour, row in zip(shown.contours, ROWS, strict=False):
         if views:
-            yield [_surface(contour, view, side_px, extent_A, (shown.colour, row)) for view in views]
+            yield [
+                _surface(contour, view, side_px, extent_A, (shown.colour, row)) for view in views
+            ]
 
 
-def _surface(contour: Contour, view: str, side_px: int, extent_A: float, look: tuple[Colour, str]) -> Tile:
+def _surface(
+    contour: Contour, view: str, side_px: int, extent_A: float, look: tuple[Colour, str]
+) -> Tile:
     solid, (colour, row) = _solid(contour), look
     pixels = surface_picture(solid, middle_frame(solid, side_px, extent_A, view), colour)
     return Tile(pixels, extent_A / side_px, ", ".join(filter(None, (view, row))))
@@ -100,10 +118,18 @@ def _extent_A(shown: Sequence[Shown], views: Sequence[str]) -> float:
                 rest = [other for other in range(3) if other != number]
                 occupied = above.amax(dim=rest).nonzero()[:, 0].numpy()
                 middle = (above.shape[number] - 1) / 2
-                reach_A = max(reach_A, float(np.abs(occupied - middle).max() + 1) * contour.voxel_size_zyx_A[number])
+                reach_A = max(
+                    reach_A,
+                    float(np.abs(occupied - middle).max() + 1) * contour.voxel_size_zyx_A[number],
+                )
     return 2 * _ROOM * reach_A
 
 
 def _across(view: str) -> set[str]:
     """The axes of the map that lie in the plane of the picture."""
-    return {axis for direction in VIEWS[view][:2] for axis, part in zip("xyz", direction, strict=True) if part}
+    return {
+        axis
+        for direction in VIEWS[view][:2]
+        for axis, part in zip("xyz", direction, strict=True)
+        if part
+    }

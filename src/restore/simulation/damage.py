@@ -9,11 +9,14 @@ from torch import Tensor
 _REST_ENERGY_KEV = 510.999
 
 
-def critical_exposure_e_per_A2(k_per_A: Float[Tensor, "*grid"], voltage_kV: float) -> Float[Tensor, "*grid"]:
-    """The exposure after which contrast at ``k_per_A`` has fallen to 1/√e: 0.245 k^−1.665 + 2.81 at 300 kV.
+def critical_exposure_e_per_A2(
+    k_per_A: Float[Tensor, "*grid"], voltage_kV: float
+) -> Float[Tensor, "*grid"]:
+    """The exposure after which contrast at ``k_per_A`` has fallen to 1/√e: 0.245 k^−1.665 + 2.81 at
+    300 kV.
 
-    Grant & Grigorieff 2015 (eLife 4, e06980), eq. 3. Other voltages by the damage that an electron does, which goes
-    with 1/v²: 0.80 times at 200 kV, the factor that they give.
+    Grant & Grigorieff 2015 (eLife 4, e06980), eq. 3. Other voltages by the damage that an electron
+    does, which goes with 1/v²: 0.80 times at 200 kV, the factor that they give.
 
     >>> [round(float(each), 2) for each in critical_exposure_e_per_A2(torch.tensor([1 / 20, 1 / 3]), 300.0)]
     [38.73, 4.34]
@@ -24,7 +27,9 @@ def critical_exposure_e_per_A2(k_per_A: Float[Tensor, "*grid"], voltage_kV: floa
 def amplitude_left(
     k_per_A: Float[Tensor, "*grid"], exposure_e_per_A2: float, voltage_kV: float
 ) -> Float[Tensor, "*grid"]:
-    """The share of the contrast's amplitude that is left after an exposure: exp(−N / 2 Nc), eq. 2; one at DC."""
+    """The share of the contrast's amplitude that is left after an exposure: exp(−N / 2 Nc), eq. 2;
+    one at DC.
+    """
     return torch.exp(-exposure_e_per_A2 / (2 * critical_exposure_e_per_A2(k_per_A, voltage_kV)))
 
 
@@ -34,7 +39,9 @@ def mean_amplitude_left(
     """What is left in the sum of all frames, each as it is in its middle."""
     left = torch.zeros_like(k_per_A)
     for frame in range(frames):
-        left += amplitude_left(k_per_A, exposure_in_frame_e_per_A2(dose_e_per_A2, frames, frame), voltage_kV)
+        left += amplitude_left(
+            k_per_A, exposure_in_frame_e_per_A2(dose_e_per_A2, frames, frame), voltage_kV
+        )
     return left / frames
 
 

@@ -1,4 +1,6 @@
-"""One exposure: particles in ice, the contrast transfer function, electrons counted in frames and summed by halves."""
+"""One exposure: particles in ice, the contrast transfer function, electrons counted in frames and
+summed by halves.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -24,7 +26,9 @@ from restore.simulation.specimen import (
 WATERS_PER_A3 = 0.0314  # vitreous ice, 0.94 g/cm³
 WATER_SCATTERING_A = 3.04
 WATER_RING_PER_A, WATER_RING_WIDTH_PER_A, WATER_RING_HEIGHT = 0.27, 0.022, 3.0
-WATER_LONG_RANGE = 0.015  # water's structure factor at low frequency, as far as the exposure's movements leave it
+WATER_LONG_RANGE = (
+    0.015  # water's structure factor at low frequency, as far as the exposure's movements leave it
+)
 HOT_PIXEL_RATES = (4.0, 14.0)
 _GRADIENT_TERMS = ((1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
 _ATTEMPTS_PER_PARTICLE = 30
@@ -32,7 +36,9 @@ _ATTEMPTS_PER_PARTICLE = 30
 
 @dataclass(frozen=True)
 class Particles:
-    """Where the centres of n particles lie (y, x; pixels from the first pixel's centre), and RELION's rot, tilt, psi."""
+    """Where the centres of n particles lie (y, x; pixels from the first pixel's centre), and
+    RELION's rot, tilt, psi.
+    """
 
     position_yx_px: Int[np.ndarray, "n 2"]
     euler_deg: Float[np.ndarray, "n 3"]
@@ -40,10 +46,11 @@ class Particles:
 
 @dataclass(frozen=True)
 class Contrast:
-    """The fraction by which an image is darker than its mean, on a periodic canvas that reaches beyond the image.
+    """The fraction by which an image is darker than its mean, on a periodic canvas that reaches
+    beyond the image.
 
-    ``spectrum`` is the canvas's half spectrum (``torch.fft.rfft2``, its frequencies ``k_per_A``); canvas pixel
-    (``margin_px``, ``margin_px``) is the image's first.
+    ``spectrum`` is the canvas's half spectrum (``torch.fft.rfft2``, its frequencies ``k_per_A``);
+    canvas pixel (``margin_px``, ``margin_px``) is the image's first.
     """
 
     spectrum: Complex[Tensor, "canvas_y kx"]
@@ -64,15 +71,19 @@ class Contrast:
 
     def image(self, shape: tuple[int, int]) -> Float[Tensor, "y x"]:
         """The part of the canvas that an image of this shape shows."""
-        return self.whole()[self.margin_px : self.margin_px + shape[0], self.margin_px : self.margin_px + shape[1]]
+        return self.whole()[
+            self.margin_px : self.margin_px + shape[0], self.margin_px : self.margin_px + shape[1]
+        ]
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """Counts of the even and the odd frames, the counts to be expected of all, and what lies in the field.
+    """Counts of the even and the odd frames, the counts to be expected of all, and what lies in the
+    field.
 
-    ``truth`` is the noise-free full sum: CTF, envelope and ice gradient applied, hot pixels not. It is
-    ``intensity`` (counts without specimen) × (1 − ``contrast``), whose damage by radiation is still to come.
+    ``truth`` is the noise-free full sum: CTF, envelope and ice gradient applied, hot pixels not. It
+    is ``intensity`` (counts without specimen) × (1 − ``contrast``), whose damage by radiation is
+    still to come.
     """
 
     even: Float[np.ndarray, "y x"]
@@ -90,7 +101,9 @@ class Exposure:
 
 
 def expose(settings: SimulationSettings, specimen: SpecimenTransform, index: int) -> Exposure:
-    """Micrograph ``index`` (from zero) of a session. It depends on the settings and the index alone, not on their number."""
+    """Micrograph ``index`` (from zero) of a session. It depends on the settings and the index
+    alone, not on their number.
+    """
     chance = np.random.default_rng([settings.seed, index])
     electrons = torch.Generator().manual_seed(int(chance.integers(2**62)))
     parameters = draw_ctf(settings, chance)
@@ -98,15 +111,23 @@ def expose(settings: SimulationSettings, specimen: SpecimenTransform, index: int
     contrast = canvas_contrast(settings, specimen, particles, parameters, electrons)
     per_pixel = settings.dose_e_per_A2 * settings.pixel_size_A**2
     intensity = per_pixel * ice_gradient(settings, chance)
-    truth = (intensity * (1 - _after_all_frames(contrast, settings).image(settings.shape))).clamp(min=0)
+    truth = (intensity * (1 - _after_all_frames(contrast, settings).image(settings.shape))).clamp(
+        min=0
+    )
     even, odd = count_halves(with_hot_pixels(truth, settings), settings.frames, electrons)
-    inside = np.all((particles.position_yx_px >= 0) & (particles.position_yx_px < settings.shape), axis=1)
+    inside = np.all(
+        (particles.position_yx_px >= 0) & (particles.position_yx_px < settings.shape), axis=1
+    )
     visible = Particles(particles.position_yx_px[inside], particles.euler_deg[inside])
-    return Exposure(even.numpy(), odd.numpy(), truth.numpy(), parameters, visible, contrast, intensity)
+    return Exposure(
+        even.numpy(), odd.numpy(), truth.numpy(), parameters, visible, contrast, intensity
+    )
 
 
 def draw_ctf(settings: SimulationSettings, chance: np.random.Generator) -> CTFParameters:
-    """A contrast transfer function: uniform defocus, normal astigmatism (U − V, never negative), any direction."""
+    """A contrast transfer function: uniform defocus, normal astigmatism (U − V, never negative),
+    any direction.
+    """
     defocus_A = 1e4 * chance.uniform(*settings.defocus_um)
     astigmatism_A = abs(chance.normal(settings.astigmatism_A, settings.astigmatism_spread_A))
     return CTFParameters(
@@ -120,10 +141,14 @@ def draw_ctf(settings: SimulationSettings, chance: np.random.Generator) -> CTFPa
     )
 
 
-def draw_particles(settings: SimulationSettings, window_px: int, chance: np.random.Generator) -> Particles:
-    """Particles at random places, none nearer to another than 3/4 of the window, in orientations uniform over SO(3).
+def draw_particles(
+    settings: SimulationSettings, window_px: int, chance: np.random.Generator
+) -> Particles:
+    """Particles at random places, none nearer to another than 3/4 of the window, in orientations
+    uniform over SO(3).
 
-    The field reaches half a window beyond the image on every side, so that some particles are cut by its edges.
+    The field reaches half a window beyond the image on every side, so that some particles are cut
+    by its edges.
     """
     shape = np.array(settings.shape)
     area_um2 = float(np.prod(shape + window_px)) * (settings.pixel_size_A * 1e-4) ** 2
@@ -152,7 +177,9 @@ def image_contrast(
     generator: torch.Generator,
 ) -> Float[Tensor, "y x"]:
     """The image of :func:`canvas_contrast`."""
-    return canvas_contrast(settings, specimen, particles, parameters, generator).image(settings.shape)
+    return canvas_contrast(settings, specimen, particles, parameters, generator).image(
+        settings.shape
+    )
 
 
 def canvas_contrast(
@@ -162,15 +189,22 @@ def canvas_contrast(
     parameters: CTFParameters,
     generator: torch.Generator,
 ) -> Contrast:
-    """The fraction by which the image is darker than its mean: weak-phase object, CTF and envelope, in both ice and protein.
+    """The fraction by which the image is darker than its mean: weak-phase object, CTF and envelope,
+    in both ice and protein.
 
-    ``contrast_fraction`` of it is shown: inelastic scattering, movement and the detector take the rest. Its default
-    makes the correlation between halves that of a real K2 field at 300 kV; 1 is the ideal microscope.
-    Made on a canvas that reaches half a window beyond the image, so that the transform's periodicity stays outside.
+    ``contrast_fraction`` of it is shown: inelastic scattering, movement and the detector take the
+    rest. Its default makes the correlation between halves that of a real K2 field at 300 kV; 1 is
+    the ideal microscope. Made on a canvas that reaches half a window beyond the image, so that the
+    transform's periodicity stays outside.
     """
     margin = specimen.window_px // 2
-    canvas = (fast_length(settings.shape[0] + 2 * margin), fast_length(settings.shape[1] + 2 * margin))
-    phase = placed_projections(specimen, particles, canvas, margin) * interaction_per_V_A(settings.voltage_kV)
+    canvas = (
+        fast_length(settings.shape[0] + 2 * margin),
+        fast_length(settings.shape[1] + 2 * margin),
+    )
+    phase = placed_projections(specimen, particles, canvas, margin) * interaction_per_V_A(
+        settings.voltage_kV
+    )
     pixels_A = (settings.pixel_size_A, settings.pixel_size_A)
     k = frequency_per_A(canvas, pixels_A)
     spectrum = torch.fft.rfft2(phase).mul_(2)
@@ -184,7 +218,9 @@ def canvas_contrast(
 def placed_projections(
     specimen: SpecimenTransform, particles: Particles, canvas: tuple[int, int], margin: int
 ) -> Float[Tensor, "y x"]:
-    """The sum of all particles' projections (V × Å) on a periodic canvas whose pixel (margin, margin) is the image's first."""
+    """The sum of all particles' projections (V × Å) on a periodic canvas whose pixel (margin,
+    margin) is the image's first.
+    """
     field = torch.zeros(canvas)
     half, middle = specimen.window_px // 2, specimen.dft.shape[0] // 2
     window = slice(middle - half, middle + half)
@@ -198,13 +234,18 @@ def placed_projections(
     return field
 
 
-def water_power_A2(settings: SimulationSettings, k_per_A: Float[Tensor, "*grid"]) -> Float[Tensor, "*grid"]:
+def water_power_A2(
+    settings: SimulationSettings, k_per_A: Float[Tensor, "*grid"]
+) -> Float[Tensor, "*grid"]:
     """Spectral density of the ice's contrast before the CTF, in Å².
 
-    4 σ² n T f(k)² S(k): n waters per Å3 in thickness T, f water's electron scattering factor, S its structure factor,
-    here a low plateau and the ring near 3.7 Å. The plateau is empirical: far below that of resting water.
+    4 σ² n T f(k)² S(k): n waters per Å3 in thickness T, f water's electron scattering factor, S its
+    structure factor, here a low plateau and the ring near 3.7 Å. The plateau is empirical: far
+    below that of resting water.
     """
-    amplitude = 2 * interaction_per_V_A(settings.voltage_kV) * VOLT_A3_PER_SCATTERING_A * WATER_SCATTERING_A
+    amplitude = (
+        2 * interaction_per_V_A(settings.voltage_kV) * VOLT_A3_PER_SCATTERING_A * WATER_SCATTERING_A
+    )
     ring = torch.exp(-(((k_per_A - WATER_RING_PER_A) / WATER_RING_WIDTH_PER_A) ** 2) / 2)
     structure = WATER_LONG_RANGE + WATER_RING_HEIGHT * ring
     falloff = torch.exp(-12.4 * k_per_A * k_per_A)
@@ -235,24 +276,34 @@ def ice_gradient(settings: SimulationSettings, chance: np.random.Generator) -> F
     return 1 + surface * (min(strength, 0.9) / float(surface.max() - surface.min()))
 
 
-def with_hot_pixels(rate: Float[Tensor, "y x"], settings: SimulationSettings) -> Float[Tensor, "y x"]:
-    """The rate with a few pixels many times as high; they sit in the same places in all micrographs of a session."""
+def with_hot_pixels(
+    rate: Float[Tensor, "y x"], settings: SimulationSettings
+) -> Float[Tensor, "y x"]:
+    """The rate with a few pixels many times as high; they sit in the same places in all micrographs
+    of a session.
+    """
     detector = np.random.default_rng([settings.seed, 2**31])
     y, x = (detector.integers(0, n, settings.hot_pixels) for n in rate.shape)
     hot = rate.clone()
-    hot[y, x] *= torch.from_numpy(detector.uniform(*HOT_PIXEL_RATES, settings.hot_pixels).astype(np.float32))
+    hot[y, x] *= torch.from_numpy(
+        detector.uniform(*HOT_PIXEL_RATES, settings.hot_pixels).astype(np.float32)
+    )
     return hot
 
 
 def count_halves(
     rate: Float[Tensor, "y x"], frames: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, "y x"], Float[Tensor, "y x"]]:
-    """The counts summed over the even and over the odd of ``frames`` frames (the first is odd), of ``rate`` in all.
+    """The counts summed over the even and over the odd of ``frames`` frames (the first is odd), of
+    ``rate`` in all.
 
-    A sum of Poisson variables is a Poisson variable: each half is drawn at once, at its share of the rate.
+    A sum of Poisson variables is a Poisson variable: each half is drawn at once, at its share of
+    the rate.
     """
     even_share = (frames // 2) / frames
-    return torch.poisson(rate * even_share, generator), torch.poisson(rate * (1 - even_share), generator)
+    return torch.poisson(rate * even_share, generator), torch.poisson(
+        rate * (1 - even_share), generator
+    )
 
 
 def _after_all_frames(contrast: Contrast, settings: SimulationSettings) -> Contrast:
@@ -264,7 +315,10 @@ def _after_all_frames(contrast: Contrast, settings: SimulationSettings) -> Contr
 
 
 def _water(
-    settings: SimulationSettings, canvas: tuple[int, int], k_per_A: Float[Tensor, "y kx"], generator: torch.Generator
+    settings: SimulationSettings,
+    canvas: tuple[int, int],
+    k_per_A: Float[Tensor, "y kx"],
+    generator: torch.Generator,
 ) -> Complex[Tensor, "y kx"]:
     """The half spectrum of a Gaussian random field of the ice's contrast."""
     white = torch.fft.rfft2(torch.randn(canvas, generator=generator))

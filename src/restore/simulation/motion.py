@@ -1,4 +1,6 @@
-"""How the specimen moves under the beam: drift of the whole field, and a smooth local motion of RELION's kind."""
+"""How the specimen moves under the beam: drift of the whole field, and a smooth local motion of
+RELION's kind.
+"""
 
 import math
 from dataclasses import dataclass
@@ -21,10 +23,11 @@ _MEAN_SQUARE = 1 / 12  # of a coordinate that runs from −½ to ½
 class Motion:
     """Where the specimen stands in each frame beside where it stood in the first, (y, x) in pixels.
 
-    ``drift_yx_px`` is that of the whole field. ``local_yx_px`` holds the coefficients of a polynomial for y and one for
-    x: terms in space 1, x, x², y, y², xy of coordinates that run from −½ to ½ over the image, by t, t², t³ of the
-    frame number from zero. It is RELION's model (Zivanov et al. 2019, IUCrJ 6, 5), whose shifts are those that bring
-    the specimen back: the negative of these.
+    ``drift_yx_px`` is that of the whole field. ``local_yx_px`` holds the coefficients of a
+    polynomial for y and one for x: terms in space 1, x, x², y, y², xy of coordinates that run from
+    −½ to ½ over the image, by t, t², t³ of the frame number from zero. It is RELION's model
+    (Zivanov et al. 2019, IUCrJ 6, 5), whose shifts are those that bring the specimen back: the
+    negative of these.
     """
 
     drift_yx_px: Float[np.ndarray, "frame 2"]
@@ -37,14 +40,24 @@ class Motion:
 
 
 def draw_motion(settings: SimulationSettings, chance: np.random.Generator) -> Motion:
-    """The motion of one micrograph, its sizes those of the settings, its directions and shape drawn by chance."""
-    drift_px = settings.drift_A / settings.pixel_size_A * drift_path(settings.frames, settings.dose_e_per_A2, chance)
+    """The motion of one micrograph, its sizes those of the settings, its directions and shape drawn
+    by chance.
+    """
+    drift_px = (
+        settings.drift_A
+        / settings.pixel_size_A
+        * drift_path(settings.frames, settings.dose_e_per_A2, chance)
+    )
     local = local_polynomials(settings.frames, chance)
     return Motion(drift_px, local * (settings.local_motion_A / settings.pixel_size_A))
 
 
-def drift_path(frames: int, dose_e_per_A2: float, chance: np.random.Generator) -> Float[np.ndarray, "frame 2"]:
-    """A path of length one from (0, 0): a fast start that dies away with the dose, and a steady drift aside from it."""
+def drift_path(
+    frames: int, dose_e_per_A2: float, chance: np.random.Generator
+) -> Float[np.ndarray, "frame 2"]:
+    """A path of length one from (0, 0): a fast start that dies away with the dose, and a steady
+    drift aside from it.
+    """
     at = np.arange(frames) / frames * dose_e_per_A2
     early = 1 - np.exp(-at / EARLY_DOSE_E_PER_A2)
     steady = at / at[-1]
@@ -58,8 +71,8 @@ def drift_path(frames: int, dose_e_per_A2: float, chance: np.random.Generator) -
 def local_polynomials(frames: int, chance: np.random.Generator) -> Float[np.ndarray, "2 6 3"]:
     """Coefficients of a random field whose mean over the image is zero in every frame.
 
-    Each term starts fast and slows down, some more than others. In the last frame the place that has moved most has
-    moved by one.
+    Each term starts fast and slows down, some more than others. In the last frame the place that
+    has moved most has moved by one.
     """
     weights = chance.normal(size=(2, len(SPACE_POWERS_YX)))
     haste = chance.uniform(0.5, 1, size=weights.shape)
@@ -74,7 +87,9 @@ def local_polynomials(frames: int, chance: np.random.Generator) -> Float[np.ndar
 def local_displacement_yx_px(
     motion: Motion, frame: int, shape: tuple[int, int], rows: slice
 ) -> tuple[Float[np.ndarray, "row x"], Float[np.ndarray, "row x"]]:
-    """What each pixel of some rows has moved beside the drift, in y and in x, in ``frame`` (from zero)."""
+    """What each pixel of some rows has moved beside the drift, in y and in x, in ``frame`` (from
+    zero).
+    """
     y, x = (np.arange(n) / n - 0.5 for n in shape)
     in_time = motion.local_yx_px @ float(frame) ** np.array(TIME_POWERS)
     along_y, along_x = (_in_space(each, y[rows], x) for each in in_time)

@@ -1,4 +1,6 @@
-"""The frames of a movie: the specimen where it stands in each of them, and the electrons that the detector counts."""
+"""The frames of a movie: the specimen where it stands in each of them, and the electrons that the
+detector counts.
+"""
 
 import math
 from collections import deque
@@ -29,10 +31,12 @@ def movie_frames(
     gain: Float[Tensor, "y x"],
     generator: torch.Generator,
 ) -> Iterator[Integer[np.ndarray, "y x"]]:
-    """The electrons counted in each frame, in order: Poisson draws of :func:`expected_frame`, hot pixels included.
+    """The electrons counted in each frame, in order: Poisson draws of :func:`expected_frame`, hot
+    pixels included.
 
-    They are independent of the exposure's halves. A pixel of gain g counts 1/g of its electrons, so that the counts
-    times the gain are right in the mean; nothing but whole electrons is recorded. One frame is made at a time.
+    They are independent of the exposure's halves. A pixel of gain g counts 1/g of its electrons, so
+    that the counts times the gain are right in the mean; nothing but whole electrons is recorded.
+    One frame is made at a time.
     """
     kind = counting_type(settings, float(gain.min()))
     for frame in range(settings.frames):
@@ -46,8 +50,8 @@ def expected_frame(
 ) -> Float[Tensor, "y x"]:
     """The counts to be expected in ``frame`` (from zero), without noise and hot pixels.
 
-    The specimen is displaced as it is in this frame; the ice gradient, smooth over the whole field, stays. There is
-    no motion within a frame.
+    The specimen is displaced as it is in this frame; the ice gradient, smooth over the whole field,
+    stays. There is no motion within a frame.
     """
     contrast = exposure.contrast
     if settings.radiation_damage:
@@ -57,13 +61,19 @@ def expected_frame(
     return (exposure.intensity / settings.frames * (1 - image)).clamp(min=0)
 
 
-def displaced(contrast: Contrast, motion: Motion, frame: int, shape: tuple[int, int]) -> Float[Tensor, "y x"]:
-    """The image of a contrast as it stands in ``frame``: drift by phases, local motion by interpolation.
+def displaced(
+    contrast: Contrast, motion: Motion, frame: int, shape: tuple[int, int]
+) -> Float[Tensor, "y x"]:
+    """The image of a contrast as it stands in ``frame``: drift by phases, local motion by
+    interpolation.
 
-    Cubic B-splines on a grid twice as fine, their own filter undone in the spectrum: without the finer grid they
-    would weaken what lies near the Nyquist frequency, the water ring for one.
+    Cubic B-splines on a grid twice as fine, their own filter undone in the spectrum: without the
+    finer grid they would weaken what lies near the Nyquist frequency, the water ring for one.
     """
-    ky, kx = torch.fft.fftfreq(contrast.canvas[0])[:, None], torch.fft.rfftfreq(contrast.canvas[1])[None]
+    ky, kx = (
+        torch.fft.fftfreq(contrast.canvas[0])[:, None],
+        torch.fft.rfftfreq(contrast.canvas[1])[None],
+    )
     dy, dx = motion.drift_yx_px[frame]
     ramps = [torch.exp(-2j * math.pi * k * float(d)) for k, d in ((ky, dy), (kx, dx))]
     if not motion.is_local:
@@ -71,24 +81,38 @@ def displaced(contrast: Contrast, motion: Motion, frame: int, shape: tuple[int, 
     return _interpolated(contrast.filtered(*ramps), motion, frame, shape)
 
 
-def counting_type(settings: SimulationSettings, least_gain: float) -> type[np.signedinteger | np.unsignedinteger]:
+def counting_type(
+    settings: SimulationSettings, least_gain: float
+) -> type[np.signedinteger | np.unsignedinteger]:
     """The smallest integer type of the movie's format that no count will exceed, hot pixels' too.
 
-    The bound lies ten standard deviations above twice the mean, which leaves room for the ice gradient and contrast.
+    The bound lies ten standard deviations above twice the mean, which leaves room for the ice
+    gradient and contrast.
     """
-    brightest = 2 * settings.dose_per_frame_e_per_px / least_gain * (HOT_PIXEL_RATES[1] if settings.hot_pixels else 1)
+    brightest = (
+        2
+        * settings.dose_per_frame_e_per_px
+        / least_gain
+        * (HOT_PIXEL_RATES[1] if settings.hot_pixels else 1)
+    )
     bound = brightest + 10 * math.sqrt(brightest) + 20
-    return next((kind for kind in _INTEGERS[settings.movies] if bound <= np.iinfo(kind).max), np.uint16)
+    return next(
+        (kind for kind in _INTEGERS[settings.movies] if bound <= np.iinfo(kind).max), np.uint16
+    )
 
 
 def detector_gain(settings: SimulationSettings) -> Float[Tensor, "y x"]:
-    """The gain reference, mean one, by which counts are to be multiplied; the same for all micrographs of a session."""
+    """The gain reference, mean one, by which counts are to be multiplied; the same for all
+    micrographs of a session.
+    """
     detector = np.random.default_rng([settings.seed, 2**31 + 1])
     gain = np.exp(settings.gain_spread * detector.standard_normal(settings.shape, dtype=np.float32))
     return torch.from_numpy(gain / gain.mean())
 
 
-def _interpolated(contrast: Contrast, motion: Motion, frame: int, shape: tuple[int, int]) -> Float[Tensor, "y x"]:
+def _interpolated(
+    contrast: Contrast, motion: Motion, frame: int, shape: tuple[int, int]
+) -> Float[Tensor, "y x"]:
     """What stood in the canvas where each pixel's specimen has come from."""
     splines, margin = _spline_coefficients(contrast).numpy(), contrast.margin_px
     image = np.empty(shape, dtype=np.float32)
@@ -98,7 +122,9 @@ def _interpolated(contrast: Contrast, motion: Motion, frame: int, shape: tuple[i
         rows = slice(start, start + _ROWS_AT_A_TIME)
         dy, dx = local_displacement_yx_px(motion, frame, shape, rows)
         places = np.stack([y[rows, None] - dy, x - dx]) * _FINER
-        map_coordinates(splines, places, output=image[rows], order=3, mode="grid-wrap", prefilter=False)
+        map_coordinates(
+            splines, places, output=image[rows], order=3, mode="grid-wrap", prefilter=False
+        )
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         deque(pool.map(fill, range(0, shape[0], _ROWS_AT_A_TIME)), maxlen=0)
@@ -106,7 +132,9 @@ def _interpolated(contrast: Contrast, motion: Motion, frame: int, shape: tuple[i
 
 
 def _spline_coefficients(contrast: Contrast) -> Float[Tensor, "fine_y fine_x"]:
-    """The canvas on the finer grid, as coefficients of cubic B-splines whose values at whole pixels are 1/6, 4/6, 1/6."""
+    """The canvas on the finer grid, as coefficients of cubic B-splines whose values at whole pixels
+    are 1/6, 4/6, 1/6.
+    """
     fine = (contrast.canvas[0] * _FINER, contrast.canvas[1] * _FINER)
     spectrum = pad(contrast.spectrum, contrast.canvas, fine) * float(_FINER**2)
     for k_per_px in (torch.fft.fftfreq(fine[0])[:, None], torch.fft.rfftfreq(fine[1])):

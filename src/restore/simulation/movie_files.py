@@ -11,7 +11,7 @@ from jaxtyping import Integer
 
 from restore.errors import UserError
 from restore.io.atomic import replacing
-from restore.io.mrc import HEADER_BYTES, Statistics, header_bytes
+from restore.io.images.mrc import HEADER_BYTES, Statistics, header_bytes
 
 Frames = Iterable[Integer[np.ndarray, "y x"]]
 
@@ -20,19 +20,25 @@ _TIFF_CODECS = {"lzw": "lzw", "deflate": "adobe_deflate"}
 
 
 def tiff_program() -> ModuleType:
-    """``tifffile``, which writes TIFF; UserError, with the cure, where it or its codecs are not installed."""
+    """``tifffile``, which writes TIFF; UserError, with the cure, where it or its codecs are not
+    installed.
+    """
     try:
         import_module("imagecodecs")
         return import_module("tifffile")
     except ImportError as error:
         do = "pip install 'restore-em[movies]', or write MRC movies"
-        raise UserError(f"{error.name} is not installed", wanted="TIFF movies need it", do=do) from error
+        raise UserError(
+            f"{error.name} is not installed", wanted="TIFF movies need it", do=do
+        ) from error
 
 
 def write_mrc_movie(path: Path, frames: Frames, pixel_size_A: float, label: str) -> None:
-    """Write frames as an MRC image stack of their own integer type (mode 0, 1 or 6), whole or not at all.
+    """Write frames as an MRC image stack of their own integer type (mode 0, 1 or 6), whole or not
+    at all.
 
-    One frame is held at a time; the header, with the statistics of all counts, is written when they are known.
+    One frame is held at a time; the header, with the statistics of all counts, is written when they
+    are known.
 
     Raises
     ------
@@ -51,15 +57,24 @@ def write_mrc_movie(path: Path, frames: Frames, pixel_size_A: float, label: str)
         mean = total / (count * frame.size)
         deviation = float(np.sqrt(max(squares / (count * frame.size) - mean**2, 0)))
         stream.seek(0)
-        shape, statistics = (count, frame.shape[0], frame.shape[1]), Statistics(least, most, mean, deviation)
-        stream.write(header_bytes(shape, frame.dtype, (pixel_size_A, pixel_size_A), statistics, (label,)))
+        shape, statistics = (
+            (count, frame.shape[0], frame.shape[1]),
+            Statistics(least, most, mean, deviation),
+        )
+        stream.write(
+            header_bytes(shape, frame.dtype, (pixel_size_A, pixel_size_A), statistics, (label,))
+        )
 
 
-def write_tiff_movie(path: Path, frames: Frames, size_bytes: int, compression: str, pixel_size_A: float) -> None:
-    """Write frames as the pages of a TIFF file, compressed by ``compression`` (lzw or deflate), whole or not at all.
+def write_tiff_movie(
+    path: Path, frames: Frames, size_bytes: int, compression: str, pixel_size_A: float
+) -> None:
+    """Write frames as the pages of a TIFF file, compressed by ``compression`` (lzw or deflate),
+    whole or not at all.
 
-    The last row of a frame comes first, as IMOD and RELION have it: their y runs upwards, TIFF's downwards. A movie
-    that may grow too large for a classic TIFF (``size_bytes`` before compression) becomes a BigTIFF.
+    The last row of a frame comes first, as IMOD and RELION have it: their y runs upwards, TIFF's
+    downwards. A movie that may grow too large for a classic TIFF (``size_bytes`` before
+    compression) becomes a BigTIFF.
 
     Raises
     ------

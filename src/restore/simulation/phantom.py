@@ -1,4 +1,6 @@
-"""The atoms of a barrel that no organism makes: fourteen-fold (D7) like the T20S proteasome, protein in its detail."""
+"""The atoms of a barrel that no organism makes: fourteen-fold (D7) like the T20S proteasome,
+protein in its detail.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +9,10 @@ import numpy as np
 
 from restore.atoms import Atoms
 
-# One residue on a rod: element, distance from the axis (Å), angle (degrees), height (Å) relative to its Cα.
-# α helix after Arnott & Dover (1967); the side chains are a mean one. The same for a β strand, which turns by 180°.
+# One residue on a rod: element, distance from the axis (Å), angle (degrees), height (Å) relative to
+# its Cα.
+# α helix after Arnott & Dover (1967); the side chains are a mean one. The same for a β strand,
+# which turns by 180°.
 _HELIX_RESIDUE = (
     ("N", 1.55, -27.6, -0.90),
     ("C", 2.29, 0.0, 0.0),
@@ -39,7 +43,9 @@ _FOLD = 7
 
 @dataclass(frozen=True)
 class _Rod:
-    """A helix or a strand in a subunit: middle and length in Å, and how its axis leans out of the z direction."""
+    """A helix or a strand in a subunit: middle and length in Å, and how its axis leans out of the z
+    direction.
+    """
 
     kind: str
     radius_A: float
@@ -51,22 +57,28 @@ class _Rod:
 
 
 def barrel_atoms() -> Atoms:
-    """A barrel of four stacked rings of seven subunits, 150 Å tall, 115 Å wide and hollow; z is the 7-fold axis.
+    """A barrel of four stacked rings of seven subunits, 150 Å tall, 115 Å wide and hollow; z is the
+    7-fold axis.
 
-    A subunit is a layer of helices, two sheets and, in the outer rings, an inner layer of helices: about 1700
-    atoms. All rods lean the same way, so that the hand shows. The 2-fold axes lie in the plane z = 0, one along x.
+    A subunit is a layer of helices, two sheets and, in the outer rings, an inner layer of helices:
+    about 1700 atoms. All rods lean the same way, so that the hand shows. The 2-fold axes lie in the
+    plane z = 0, one along x.
     """
     outer = _subunit(lean_deg=14.0, inner_helices=2)
     inner = _subunit(lean_deg=-9.0, inner_helices=0)
     half = [_raised(outer, 1.5 * _RING_HEIGHT_A, 0.0), _raised(inner, 0.5 * _RING_HEIGHT_A, 17.0)]
     asymmetric = _joined(half)
     flipped = Atoms(asymmetric.elements, asymmetric.position_A * np.array([1.0, -1.0, -1.0]))
-    turned = [_turned(each, 360.0 * k / _FOLD) for each in (asymmetric, flipped) for k in range(_FOLD)]
+    turned = [
+        _turned(each, 360.0 * k / _FOLD) for each in (asymmetric, flipped) for k in range(_FOLD)
+    ]
     return _joined(turned)
 
 
 def _subunit(lean_deg: float, inner_helices: int) -> Atoms:
-    """One subunit in the wedge about the x axis, turned about its own middle so that the ring is a pinwheel."""
+    """One subunit in the wedge about the x axis, turned about its own middle so that the ring is a
+    pinwheel.
+    """
     middle = np.array([40.0, 0.0, 0.0])
     subunit = _joined([_rod_atoms(rod) for rod in _rods(lean_deg, inner_helices)])
     pinwheel = _turned(Atoms(subunit.elements, subunit.position_A - middle), 1.2 * lean_deg)
@@ -74,7 +86,9 @@ def _subunit(lean_deg: float, inner_helices: int) -> Atoms:
 
 
 def _rods(lean_deg: float, inner_helices: int) -> list[_Rod]:
-    """No two of them are quite parallel or level: a lattice of rods would diffract, which protein does not."""
+    """No two of them are quite parallel or level: a lattice of rods would diffract, which protein
+    does not.
+    """
     layers = [
         _Rod(
             "helix",
@@ -88,10 +102,19 @@ def _rods(lean_deg: float, inner_helices: int) -> list[_Rod]:
         for k in range(4)
     ]
     layers += [
-        _Rod("strand", 41.5, 4.8 * k, 1.7 * k, 24.0 + 2.0 * (k % 3), lean_deg + 10.0 + 4.0 * k) for k in range(-3, 4)
+        _Rod("strand", 41.5, 4.8 * k, 1.7 * k, 24.0 + 2.0 * (k % 3), lean_deg + 10.0 + 4.0 * k)
+        for k in range(-3, 4)
     ]
     layers += [
-        _Rod("strand", 32.5, 4.8 * k, 2.0 - k * k, 26.0 - 2.0 * (k % 2), 0.5 * lean_deg - 11.0 - 4.0 * k, 90.0)
+        _Rod(
+            "strand",
+            32.5,
+            4.8 * k,
+            2.0 - k * k,
+            26.0 - 2.0 * (k % 2),
+            0.5 * lean_deg - 11.0 - 4.0 * k,
+            90.0,
+        )
         for k in range(-2, 3)
     ]
     layers += [
@@ -114,7 +137,9 @@ def _rod_atoms(rod: _Rod) -> Atoms:
     out_A = rod.radius_A + distance_A * np.cos(angle)
     along_A = rod.along_A + across_A * np.cos(lean) + axial_A * np.sin(lean)
     up_A = rod.height_A - across_A * np.sin(lean) + axial_A * np.cos(lean)
-    return Atoms(tuple(row[0] for row in residue) * number, np.stack([out_A, along_A, up_A], axis=1))
+    return Atoms(
+        tuple(row[0] for row in residue) * number, np.stack([out_A, along_A, up_A], axis=1)
+    )
 
 
 def _raised(atoms: Atoms, height_A: float, turn_deg: float) -> Atoms:

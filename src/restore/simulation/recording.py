@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.io.images import write_image
+from restore.io.images.image import write_image
 from restore.io.star import write_star
 from restore.simulation.microscope import Exposure
 from restore.simulation.motion import draw_motion
@@ -25,7 +25,8 @@ _CHANCE_OF_MOVIES = 1  # apart from that of the images, which are the same with 
 def record_movie(
     exposure: Exposure, settings: SimulationSettings, folder: Path, index: int, label: str
 ) -> tuple[str, str]:
-    """Write the movie of micrograph ``index`` (from zero) and, beside it, its true motion as a STAR file.
+    """Write the movie of micrograph ``index`` (from zero) and, beside it, its true motion as a STAR
+    file.
 
     The names of both, relative to ``folder``, come back.
     """
@@ -40,7 +41,9 @@ def record_movie(
     else:
         bytes_per_px = np.dtype(counting_type(settings, float(gain.min()))).itemsize
         size_bytes = settings.frames * gain.numel() * bytes_per_px
-        write_tiff_movie(folder / movie, frames, size_bytes, settings.tiff_compression, settings.pixel_size_A)
+        write_tiff_movie(
+            folder / movie, frames, size_bytes, settings.tiff_compression, settings.pixel_size_A
+        )
     motion_name = f"{stem}_motion.star"
     gain_name = GAIN_NAME if settings.gain_spread > 0 else ""
     write_star(folder / motion_name, motion_table(settings, motion, movie, gain_name))
@@ -48,7 +51,9 @@ def record_movie(
 
 
 def write_gain(settings: SimulationSettings, folder: Path, label: str) -> None:
-    """Write the gain reference, by which recorded counts are multiplied, where the detector has one."""
+    """Write the gain reference, by which recorded counts are multiplied, where the detector has
+    one.
+    """
     if settings.gain_spread > 0:
         write_image(folder / GAIN_NAME, _gain(settings).numpy(), settings.pixel_size_A, (label,))
 

@@ -9,21 +9,38 @@ from pathlib import Path
 
 from restore.errors import UserError
 from restore.io.atomic import write_text
-from restore.io.images import write_image
-from restore.io.maps import write_map
+from restore.io.images.image import write_image
+from restore.io.images.maps import write_map
 from restore.io.star import write_star
 from restore.simulation.microscope import Exposure, expose
 from restore.simulation.movie_files import tiff_program
-from restore.simulation.recording import GAIN_NAME, MOVIE_ENDINGS, MOVIE_FOLDER, record_movie, write_gain
+from restore.simulation.recording import (
+    GAIN_NAME,
+    MOVIE_ENDINGS,
+    MOVIE_FOLDER,
+    record_movie,
+    write_gain,
+)
 from restore.simulation.settings import SimulationSettings, check_settings
 from restore.simulation.specimen import Specimen, load_specimen, transform
-from restore.simulation.tables import Row, ctf_columns, micrograph_table, movie_table, particle_rows, particle_table
+from restore.simulation.tables import (
+    Row,
+    ctf_columns,
+    micrograph_table,
+    movie_table,
+    particle_rows,
+    particle_table,
+)
 
 log = logging.getLogger(__name__)
 
 IMAGE_FOLDER = "Micrographs"
 SUFFIXES = ("DW", "EVN", "ODD", "TRUTH")
-SETTINGS_NAME, CTF_STAR_NAME, PARTICLE_STAR_NAME = "simulation.json", "micrographs_ctf.star", "particles.star"
+SETTINGS_NAME, CTF_STAR_NAME, PARTICLE_STAR_NAME = (
+    "simulation.json",
+    "micrographs_ctf.star",
+    "particles.star",
+)
 MOVIE_STAR_NAME = "movies.star"
 _LABEL = "restore simulate: made by a program, not by a microscope"
 
@@ -34,23 +51,27 @@ def simulate(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write a session of simulated micrographs into ``folder``; the path of its ``micrographs_ctf.star`` comes back.
+    """Write a session of simulated micrographs into ``folder``; the path of its
+    ``micrographs_ctf.star`` comes back.
 
-    For each micrograph n: ``Micrographs/mic_000n_DW.mrc`` (counts of all frames), ``_EVN``, ``_ODD`` (counts of the
-    halves; they sum to DW exactly) and ``_TRUTH`` (the counts to be expected, CTF applied). Beside them
-    ``micrographs_ctf.star`` and ``particles.star`` (RELION 3.1; paths relative to ``folder``; particles whose centre
-    is in the image), ``specimen.mrc`` (volts above ice) and ``simulation.json``. The STAR files are written last.
-    Where movies are asked for, the images above are the same: what a perfect motion correction of other electrons
-    would give. ``Movies/mic_000n.mrcs`` or ``.tiff`` is then another draw, frame by frame, of the same specimen as it
-    moves; ``_motion.star`` beside it says how, as RELION would (``rlnMicrographMetadata`` of the micrographs names
-    it); ``movies.star`` is what RELION's Import writes, and ``Movies/gain.mrc`` the gain reference, if any.
-    ``progress`` is called with (done, all) after each micrograph.
+    For each micrograph n: ``Micrographs/mic_000n_DW.mrc`` (counts of all frames), ``_EVN``,
+    ``_ODD`` (counts of the halves; they sum to DW exactly) and ``_TRUTH`` (the counts to be
+    expected, CTF applied). Beside them ``micrographs_ctf.star`` and ``particles.star`` (RELION 3.1;
+    paths relative to ``folder``; particles whose centre is in the image), ``specimen.mrc`` (volts
+    above ice) and ``simulation.json``. The STAR files are written last. Where movies are asked for,
+    the images above are the same: what a perfect motion correction of other electrons would give.
+    ``Movies/mic_000n.mrcs`` or ``.tiff`` is then another draw, frame by frame, of the same specimen
+    as it moves; ``_motion.star`` beside it says how, as RELION would (``rlnMicrographMetadata`` of
+    the micrographs names it); ``movies.star`` is what RELION's Import writes, and
+    ``Movies/gain.mrc`` the gain reference, if any. ``progress`` is called with (done, all) after
+    each micrograph.
 
     Raises
     ------
     UserError
-        A setting is out of range, the specimen cannot be read, TIFF is asked for and cannot be written, or the folder
-        holds a session and ``overwrite`` is false. Nothing has been written then.
+        A setting is out of range, the specimen cannot be read, TIFF is asked for and cannot be
+        written, or the folder holds a session and ``overwrite`` is false. Nothing has been written
+        then.
     """
     check_settings(settings)
     if settings.movies == "tiff":
@@ -70,11 +91,18 @@ def simulate(
         name = write_exposure(exposure, folder, index, settings.pixel_size_A)
         row = {"rlnMicrographName": name, "rlnOpticsGroup": "1"} | ctf_columns(exposure.ctf)
         if settings.movies != "none":
-            movie, row["rlnMicrographMetadata"] = record_movie(exposure, settings, folder, index, _LABEL)
+            movie, row["rlnMicrographMetadata"] = record_movie(
+                exposure, settings, folder, index, _LABEL
+            )
             movies.append(movie)
         micrographs.append(row)
         particles += particle_rows(name, exposure.particles)
-        log.info("%s: %d particles, defocus %.0f Å", name, len(exposure.particles.euler_deg), exposure.ctf.defocus_u_A)
+        log.info(
+            "%s: %d particles, defocus %.0f Å",
+            name,
+            len(exposure.particles.euler_deg),
+            exposure.ctf.defocus_u_A,
+        )
         if progress is not None:
             progress(index + 1, settings.micrographs)
     if movies:
@@ -85,14 +113,21 @@ def simulate(
 
 
 def write_specimen(path: Path, specimen: Specimen) -> None:
-    """Write a specimen as an MRC volume (z, y, x) in volts above ice, without its empty margin, whole or not at all."""
-    middle, half = len(specimen.density) // 2, math.ceil(specimen.diameter_A / specimen.pixel_size_A / 2 + 2)
+    """Write a specimen as an MRC volume (z, y, x) in volts above ice, without its empty margin,
+    whole or not at all.
+    """
+    middle, half = (
+        len(specimen.density) // 2,
+        math.ceil(specimen.diameter_A / specimen.pixel_size_A / 2 + 2),
+    )
     inner = slice(max(middle - half, 0), middle + half)
     write_map(path, specimen.density[inner, inner, inner], specimen.pixel_size_A, labels=[_LABEL])
 
 
 def write_exposure(exposure: Exposure, folder: Path, index: int, pixel_size_A: float) -> str:
-    """Write the four images of micrograph ``index`` (from zero); the name of its full sum, relative to ``folder``."""
+    """Write the four images of micrograph ``index`` (from zero); the name of its full sum, relative
+    to ``folder``.
+    """
     stem = f"{IMAGE_FOLDER}/mic_{index + 1:04d}"
     images = (exposure.full, exposure.even, exposure.odd, exposure.truth)
     for suffix, image in zip(SUFFIXES, images, strict=True):
@@ -101,14 +136,22 @@ def write_exposure(exposure: Exposure, folder: Path, index: int, pixel_size_A: f
 
 
 def _clear(folder: Path, overwrite: bool) -> None:
-    """Make room: refuse a folder with a session in it, or take the files of the old one away when told to."""
-    images = [path for suffix in SUFFIXES for path in (folder / IMAGE_FOLDER).glob(f"mic_[0-9]*_{suffix}.mrc")]
+    """Make room: refuse a folder with a session in it, or take the files of the old one away when
+    told to.
+    """
+    images = [
+        path
+        for suffix in SUFFIXES
+        for path in (folder / IMAGE_FOLDER).glob(f"mic_[0-9]*_{suffix}.mrc")
+    ]
     for ending in (*MOVIE_ENDINGS.values(), "_motion.star"):
         images += (folder / MOVIE_FOLDER).glob(f"mic_[0-9]*{ending}")
     names = (CTF_STAR_NAME, PARTICLE_STAR_NAME, SETTINGS_NAME, MOVIE_STAR_NAME, GAIN_NAME)
     old = [folder / name for name in names if (folder / name).exists()] + sorted(images)
     if folder.exists() and not folder.is_dir():
-        raise UserError("a file stands where a folder is wanted", where=folder, do="choose another name")
+        raise UserError(
+            "a file stands where a folder is wanted", where=folder, do="choose another name"
+        )
     if old and not overwrite:
         raise UserError(
             f"there is a session in it already ({old[0].name})",

@@ -15,51 +15,85 @@ _SMALLEST_PX = 32
 
 @dataclass(frozen=True)
 class SimulationSettings:
-    """What is put under the microscope, and how it is set. ``defocus_um`` is (least, most); each micrograph draws its own."""
+    """What is put under the microscope, and how it is set. ``defocus_um`` is (least, most); each
+    micrograph draws its own.
+    """
 
     specimen: str = setting("barrel", '"barrel", or a PDB, mmCIF or MRC file', group="specimen")
     micrographs: int = setting(10, "number of micrographs", "-n", group="specimen")
     particles_per_um2: float = setting(
         2000.0, "particles per µm² of ice, as far as they fit side by side", group="specimen"
     )
-    ice_thickness_A: float = setting(300.0, "thickness of the ice, whose own signal it scales (Å)", group="specimen")
+    ice_thickness_A: float = setting(
+        300.0, "thickness of the ice, whose own signal it scales (Å)", group="specimen"
+    )
     ice_gradient_per_um: float = setting(
         0.2,
-        "change of intensity from thin ice to thick, as a fraction per µm of the image's longer side",
+        "change of intensity from thin ice to thick, as a fraction per µm of the image's longer "
+        "side",
         group="specimen",
     )
     size_px: tuple[int, ...] = setting(
-        (4096, 4096), "height and width of the image, or one number for both (pixels)", group="microscope"
+        (4096, 4096),
+        "height and width of the image, or one number for both (pixels)",
+        group="microscope",
     )
     pixel_size_A: float = setting(1.0, "pixel size (Å)", group="microscope")
-    dose_e_per_A2: float = setting(50.0, "electrons per Å² in all frames together", group="microscope")
+    dose_e_per_A2: float = setting(
+        50.0, "electrons per Å² in all frames together", group="microscope"
+    )
     frames: int = setting(40, "number of frames", group="microscope")
     voltage_kV: float = setting(300.0, "acceleration voltage (kV)", group="microscope")
     spherical_aberration_mm: float = setting(2.7, "spherical aberration (mm)", group="microscope")
-    amplitude_contrast: float = setting(0.07, "amplitude contrast, as a fraction", group="microscope")
-    defocus_um: tuple[float, float] = setting((0.8, 2.0), "least and most underfocus (µm)", group="microscope")
-    astigmatism_A: float = setting(100.0, "mean difference of the two defoci (Å)", group="microscope")
-    astigmatism_spread_A: float = setting(50.0, "its standard deviation between micrographs (Å)", group="microscope")
-    phase_shift_deg: float = setting(0.0, "phase shift of a phase plate (degrees)", group="microscope")
+    amplitude_contrast: float = setting(
+        0.07, "amplitude contrast, as a fraction", group="microscope"
+    )
+    defocus_um: tuple[float, float] = setting(
+        (0.8, 2.0), "least and most underfocus (µm)", group="microscope"
+    )
+    astigmatism_A: float = setting(
+        100.0, "mean difference of the two defoci (Å)", group="microscope"
+    )
+    astigmatism_spread_A: float = setting(
+        50.0, "its standard deviation between micrographs (Å)", group="microscope"
+    )
+    phase_shift_deg: float = setting(
+        0.0, "phase shift of a phase plate (degrees)", group="microscope"
+    )
     contrast_fraction: float = setting(
         0.56, "fraction of the ideal weak-phase contrast that the image shows", group="microscope"
     )
-    envelope_A2: float = setting(80.0, "B factor of the envelope on all signal (Å²)", group="microscope")
+    envelope_A2: float = setting(
+        80.0, "B factor of the envelope on all signal (Å²)", group="microscope"
+    )
     hot_pixels: int = setting(3, "number of hot pixels of the detector", group="microscope")
     radiation_damage: bool = setting(
-        False, "detail fades with exposure (Grant & Grigorieff 2015), in all images", group="microscope"
+        False,
+        "detail fades with exposure (Grant & Grigorieff 2015), in all images",
+        group="microscope",
     )
-    seed: int = setting(0, "seed of all chance: the same seed gives the same images", group="microscope")
-    movies: str = setting("none", "write the frames too, as MRC or TIFF", choices=MOVIES, group="movies")
+    seed: int = setting(
+        0, "seed of all chance: the same seed gives the same images", group="microscope"
+    )
+    movies: str = setting(
+        "none", "write the frames too, as MRC or TIFF", choices=MOVIES, group="movies"
+    )
     tiff_compression: str = setting(
-        "lzw", "how TIFF movies are compressed, without loss", choices=TIFF_COMPRESSIONS, group="movies"
+        "lzw",
+        "how TIFF movies are compressed, without loss",
+        choices=TIFF_COMPRESSIONS,
+        group="movies",
     )
     drift_A: float = setting(
         15.0, "length of the whole field's way from the first frame to the last (Å)", group="movies"
     )
-    local_motion_A: float = setting(4.0, "how far the place that moves most goes beside that (Å)", group="movies")
+    local_motion_A: float = setting(
+        4.0, "how far the place that moves most goes beside that (Å)", group="movies"
+    )
     gain_spread: float = setting(
-        0.0, "standard deviation of the pixels' gain; above 0 there is a gain reference", group="movies"
+        0.0,
+        "standard deviation of the pixels' gain; above 0 there is a gain reference",
+        group="movies",
     )
 
     @property

@@ -1,4 +1,6 @@
-"""A specimen: the Coulomb potential of a particle above that of the ice it displaces, and its projections."""
+"""A specimen: the Coulomb potential of a particle above that of the ice it displaces, and its
+projections.
+"""
 
 import math
 from dataclasses import dataclass
@@ -15,25 +17,31 @@ from torch_fourier_slice.volume_utils import separable_sinc2_correction
 from restore.atoms import Atoms
 from restore.errors import UserError
 from restore.fourier import soft_lowpass
-from restore.io.models import is_model, read_atoms
-from restore.potential import VOLT_A3_PER_SCATTERING_A, ScatteringDensity
+from restore.io.atomic_models import is_model, read_atoms
+from restore.maps.potential import VOLT_A3_PER_SCATTERING_A, ScatteringDensity
 from restore.simulation.phantom import barrel_atoms
 from restore.symmetry import from_euler_deg
 
-WATER_V = 4.57  # mean inner potential of vitreous water at 0.94 g/cm³, by the same scattering factors
+WATER_V = (
+    4.57  # mean inner potential of vitreous water at 0.94 g/cm³, by the same scattering factors
+)
 PROTEIN_ABOVE_WATER_V = 2.5
-VOLUME_PER_ATOM_A3 = 17.0  # protein 133 Å3 and 7.8 atoms (without hydrogen) per residue; nucleic acid is within a tenth
+# protein 133 Å3 and 7.8 atoms (without hydrogen) per residue; nucleic acid is within a tenth
+VOLUME_PER_ATOM_A3 = 17.0
 SHARPNESS_A2 = 20.0  # the B factor that every atom gets; the microscope's envelope comes on top
 LARGEST_BOX_PX = 640
 ATOM_MARGIN_A = 8.0
-BOX_MARGIN = 1.7  # side of the box over the particle's diameter: interpolation in Fourier space wants room
+BOX_MARGIN = (
+    1.7  # side of the box over the particle's diameter: interpolation in Fourier space wants room
+)
 FINEST_A = 2.5  # projections hold nothing finer, which no exposure here would show
 _SLICES_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
 class Specimen:
-    """A particle: potential above ice in volts, on a cube (z, y, x) of even side d, centred on voxel d/2.
+    """A particle: potential above ice in volts, on a cube (z, y, x) of even side d, centred on
+    voxel d/2.
 
     ``diameter_A`` is that of the sphere about the centre that holds it.
     """
@@ -47,7 +55,9 @@ class Specimen:
 
 @dataclass(frozen=True)
 class SpecimenTransform:
-    """A specimen ready to be sliced: the transform that torch-fourier-slice wants, made once for many projections."""
+    """A specimen ready to be sliced: the transform that torch-fourier-slice wants, made once for
+    many projections.
+    """
 
     dft: Complex[Tensor, "d d kx"]
     pixel_size_A: float
@@ -55,12 +65,16 @@ class SpecimenTransform:
 
     @property
     def window_px(self) -> int:
-        """The even side, in pixels, of the window in the middle of a projection that holds all of the particle."""
+        """The even side, in pixels, of the window in the middle of a projection that holds all of
+        the particle.
+        """
         return min(2 * math.ceil(self.diameter_A / self.pixel_size_A / 2 + 2), self.dft.shape[0])
 
 
 def load_specimen(name: str, pixel_size_A: float) -> Specimen:
-    """The specimen that ``name`` says: "barrel", an atomic model (.pdb, .cif, .ent, gzipped or not) or a map (.mrc, .map)."""
+    """The specimen that ``name`` says: "barrel", an atomic model (.pdb, .cif, .ent, gzipped or not)
+    or a map (.mrc, .map).
+    """
     if name == "barrel":
         return barrel_phantom(pixel_size_A)
     path = Path(name)
@@ -77,7 +91,8 @@ def load_specimen(name: str, pixel_size_A: float) -> Specimen:
 
 
 def barrel_phantom(pixel_size_A: float) -> Specimen:
-    """A D7 barrel like the T20S proteasome, 150 Å tall and 115 Å wide, with helices and strands; z is the 7-fold axis.
+    """A D7 barrel like the T20S proteasome, 150 Å tall and 115 Å wide, with helices and strands; z
+    is the 7-fold axis.
 
     >>> barrel = barrel_phantom(4.0)
     >>> barrel.density.shape, barrel.symmetry
@@ -87,7 +102,8 @@ def barrel_phantom(pixel_size_A: float) -> Specimen:
 
 
 def from_model(path: Path, pixel_size_A: float) -> Specimen:
-    """The first model of a PDB or mmCIF file, as it stands there, centred, without waters; B factors are not used.
+    """The first model of a PDB or mmCIF file, as it stands there, centred, without waters; B
+    factors are not used.
 
     Hydrogens scatter where the file has them; their place is not made up where it has not.
     """
@@ -98,8 +114,9 @@ def from_model(path: Path, pixel_size_A: float) -> Specimen:
 def from_map(path: Path, pixel_size_A: float) -> Specimen:
     """A map resampled to ``pixel_size_A`` in Fourier space.
 
-    A map's grey values have no unit: they are shifted so that the faces of the box are zero, and scaled so that the
-    voxels more than two standard deviations above the mean average 2.5 V, as protein does above ice.
+    A map's grey values have no unit: they are shifted so that the faces of the box are zero, and
+    scaled so that the voxels more than two standard deviations above the mean average 2.5 V, as
+    protein does above ice.
     """
     density, voxel_A = _read_map(path)
     density = density - _face_mean(density)
@@ -110,18 +127,25 @@ def from_map(path: Path, pixel_size_A: float) -> Specimen:
 
 
 def transform(specimen: Specimen) -> SpecimenTransform:
-    """What :func:`project` slices: the volume over sinc² (for its linear interpolation), transformed and shifted."""
+    """What :func:`project` slices: the volume over sinc² (for its linear interpolation),
+    transformed and shifted.
+    """
     volume = torch.from_numpy(specimen.density)
     volume = volume / separable_sinc2_correction(tuple(volume.shape))
     dft = torch.fft.rfftn(torch.fft.ifftshift(volume))
-    return SpecimenTransform(torch.fft.fftshift(dft, dim=(0, 1)), specimen.pixel_size_A, specimen.diameter_A)
+    return SpecimenTransform(
+        torch.fft.fftshift(dft, dim=(0, 1)), specimen.pixel_size_A, specimen.diameter_A
+    )
 
 
-def project(specimen: Specimen | SpecimenTransform, rotations: Float[Tensor, "n 3 3"]) -> Float[Tensor, "n d d"]:
+def project(
+    specimen: Specimen | SpecimenTransform, rotations: Float[Tensor, "n 3 3"]
+) -> Float[Tensor, "n d d"]:
     """Projections along z of the rotated specimen, in volts × Å, through torch-fourier-slice.
 
-    A rotation turns the axes (x, y, z) of the image into those of the specimen: :func:`relion_rotations`.
-    Nothing is padded: the boxes that this module makes are wide enough for the interpolation. The cut is at 2.5 Å.
+    A rotation turns the axes (x, y, z) of the image into those of the specimen:
+    :func:`relion_rotations`. Nothing is padded: the boxes that this module makes are wide enough
+    for the interpolation. The cut is at 2.5 Å.
     """
     ready = transform(specimen) if isinstance(specimen, Specimen) else specimen
     d, finest = ready.dft.shape[0], min(0.5, ready.pixel_size_A / FINEST_A)
@@ -135,31 +159,43 @@ def project(specimen: Specimen | SpecimenTransform, rotations: Float[Tensor, "n 
 
 
 def relion_rotations(euler_deg: Float[np.ndarray, "n 3"]) -> Float[Tensor, "n 3 3"]:
-    """The rotations of RELION's Euler angles (rlnAngleRot, rlnAngleTilt, rlnAnglePsi), in degrees, for :func:`project`."""
+    """The rotations of RELION's Euler angles (rlnAngleRot, rlnAngleTilt, rlnAnglePsi), in degrees,
+    for :func:`project`.
+    """
     matrices = from_euler_deg(euler_deg).as_matrix()
     return torch.from_numpy(np.asarray(matrices, dtype=np.float32).reshape(-1, 3, 3))
 
 
 def _specimen(atoms: Atoms, pixel_size_A: float, name: str, symmetry: str) -> Specimen:
-    """The potential of the atoms minus that of the water they displace (a Gaussian of 17 Å³ each), in volts.
+    """The potential of the atoms minus that of the water they displace (a Gaussian of 17 Å³ each),
+    in volts.
 
-    Atoms are put down blurred by a B factor that the grid can carry, which is taken off again in Fourier space; a
-    soft edge from three quarters of the Nyquist frequency on keeps the density inside its box.
+    Atoms are put down blurred by a B factor that the grid can carry, which is taken off again in
+    Fourier space; a soft edge from three quarters of the Nyquist frequency on keeps the density
+    inside its box.
     """
     centred_A = atoms.position_A - (atoms.position_A.min(0) + atoms.position_A.max(0)) / 2
     diameter_A = 2 * float(np.linalg.norm(centred_A, axis=1).max()) + ATOM_MARGIN_A
     side = _box_side(BOX_MARGIN * diameter_A, pixel_size_A, name)
     blur_A2 = 72.0 * pixel_size_A**2
-    spectrum = torch.fft.rfftn(_scattering_density(Atoms(atoms.elements, centred_A), side, pixel_size_A, blur_A2))
+    spectrum = torch.fft.rfftn(
+        _scattering_density(Atoms(atoms.elements, centred_A), side, pixel_size_A, blur_A2)
+    )
     k = _frequency_per_A(side, pixel_size_A)
     nyquist_per_A = 0.5 / pixel_size_A
     spectrum *= torch.exp(k * k * ((blur_A2 - SHARPNESS_A2) / 4))
     spectrum *= soft_lowpass(k, 0.75 * nyquist_per_A, nyquist_per_A) * VOLT_A3_PER_SCATTERING_A
-    return Specimen(torch.fft.irfftn(spectrum, s=(side,) * 3).numpy(), pixel_size_A, diameter_A, name, symmetry)
+    return Specimen(
+        torch.fft.irfftn(spectrum, s=(side,) * 3).numpy(), pixel_size_A, diameter_A, name, symmetry
+    )
 
 
-def _scattering_density(atoms: Atoms, side: int, pixel_size_A: float, blur_A2: float) -> Float[Tensor, "d d d"]:
-    """Electron scattering length density (z, y, x) of centred atoms less the water's, in 1/Å², blurred by a B factor."""
+def _scattering_density(
+    atoms: Atoms, side: int, pixel_size_A: float, blur_A2: float
+) -> Float[Tensor, "d d d"]:
+    """Electron scattering length density (z, y, x) of centred atoms less the water's, in 1/Å²,
+    blurred by a B factor.
+    """
     middle_A, length_A = pixel_size_A * (side // 2), side * pixel_size_A
     density = ScatteringDensity((side, side, side), (length_A, length_A, length_A), blur_A2)
     density.add_atoms(atoms, (-middle_A, -middle_A, -middle_A))
@@ -176,7 +212,8 @@ def _frequency_per_A(side: int, pixel_size_A: float) -> Float[Tensor, "d d kx"]:
 
 
 def fast_length(least: int) -> int:
-    """The smallest even number from ``least`` on that has no prime factor above five: its transform is quick.
+    """The smallest even number from ``least`` on that has no prime factor above five: its transform
+    is quick.
 
     >>> fast_length(211)
     216
@@ -206,13 +243,24 @@ def _read_map(path: Path) -> tuple[Float[np.ndarray, "d d d"], float]:
         with mrcfile.open(path) as file:
             density, voxel_A = np.array(file.data, dtype=np.float32), float(file.voxel_size.x)
     except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"this cannot be read as a map ({error})", where=path, wanted="an MRC file") from error
+        raise UserError(
+            f"this cannot be read as a map ({error})", where=path, wanted="an MRC file"
+        ) from error
     if density.ndim != 3 or min(density.shape) < 8:
-        raise UserError(f"its shape is {density.shape}", where=path, wanted="a three-dimensional map")
+        raise UserError(
+            f"its shape is {density.shape}", where=path, wanted="a three-dimensional map"
+        )
     if not np.isfinite(density).all() or density.std() == 0:
-        raise UserError("it holds values that are not numbers, or all the same", where=path, wanted="a map")
+        raise UserError(
+            "it holds values that are not numbers, or all the same", where=path, wanted="a map"
+        )
     if not voxel_A > 0:
-        raise UserError("its header has no voxel size", where=path, wanted="Å per voxel", do="set it in the header")
+        raise UserError(
+            "its header has no voxel size",
+            where=path,
+            wanted="Å per voxel",
+            do="set it in the header",
+        )
     side = max(density.shape)
     edges = [(side // 2 - n // 2, side - n - (side // 2 - n // 2)) for n in density.shape]
     return np.pad(density, edges, constant_values=float(_face_mean(density))), voxel_A
@@ -220,11 +268,15 @@ def _read_map(path: Path) -> tuple[Float[np.ndarray, "d d d"], float]:
 
 def _face_mean(volume: Float[np.ndarray, "z y x"]) -> float:
     inside = volume[1:-1, 1:-1, 1:-1]
-    return float((volume.sum(dtype=np.float64) - inside.sum(dtype=np.float64)) / (volume.size - inside.size))
+    return float(
+        (volume.sum(dtype=np.float64) - inside.sum(dtype=np.float64)) / (volume.size - inside.size)
+    )
 
 
 def _map_diameter_A(density: Float[np.ndarray, "d d d"], voxel_A: float) -> float:
-    """The diameter about the centre that holds every voxel more than two standard deviations above the mean."""
+    """The diameter about the centre that holds every voxel more than two standard deviations above
+    the mean.
+    """
     occupied = np.argwhere(density > density.mean() + 2 * density.std()) - len(density) // 2
     return 2 * voxel_A * float(np.linalg.norm(occupied, axis=1).max()) + ATOM_MARGIN_A
 
@@ -232,14 +284,18 @@ def _map_diameter_A(density: Float[np.ndarray, "d d d"], voxel_A: float) -> floa
 def _resample(
     density: Float[np.ndarray, "d d d"], voxel_A: float, pixel_size_A: float, length_A: float
 ) -> Float[np.ndarray, "n n n"]:
-    """The same density on another grid: padded until both grids span the same length, then cropped in Fourier space."""
+    """The same density on another grid: padded until both grids span the same length, then cropped
+    in Fourier space.
+    """
     smallest = _box_side(max(length_A, len(density) * voxel_A), voxel_A, "the specimen's map")
     sides = np.arange(smallest, smallest + 40)
     wanted = sides * voxel_A / pixel_size_A / 2
     error = np.abs(np.round(wanted) / wanted - 1)
     side, new = int(sides[error.argmin()]), 2 * int(np.round(wanted[error.argmin()]))
     _box_side(new * pixel_size_A, pixel_size_A, "the specimen's map")
-    spectrum = torch.fft.fftshift(torch.fft.fftn(torch.fft.ifftshift(_fitted(torch.from_numpy(density), side))))
+    spectrum = torch.fft.fftshift(
+        torch.fft.fftn(torch.fft.ifftshift(_fitted(torch.from_numpy(density), side)))
+    )
     resampled = torch.fft.ifftn(torch.fft.ifftshift(_fitted(spectrum, new))).real
     return (torch.fft.fftshift(resampled) * (new / side) ** 3).numpy()
 

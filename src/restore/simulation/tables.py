@@ -1,4 +1,6 @@
-"""The STAR files of a session, as RELION's Import, CTF estimation, motion correction and picking leave them."""
+"""The STAR files of a session, as RELION's Import, CTF estimation, motion correction and picking
+leave them.
+"""
 
 import numpy as np
 
@@ -40,8 +42,9 @@ def movie_table(settings: SimulationSettings, names: list[str]) -> StarFile:
 def motion_table(settings: SimulationSettings, motion: Motion, movie: str, gain: str) -> StarFile:
     """What RELION's motion correction leaves of one movie, with the truth in it.
 
-    Shifts, and the polynomial's coefficients (of y after those of x), are in pixels and bring the specimen back to
-    where it is in the first frame, whose number is 1. ``gain`` is empty where there is no gain reference.
+    Shifts, and the polynomial's coefficients (of y after those of x), are in pixels and bring the
+    specimen back to where it is in the first frame, whose number is 1. ``gain`` is empty where
+    there is no gain reference.
     """
     height, width = settings.shape
     general = {
@@ -119,7 +122,9 @@ def _import_optics(settings: SimulationSettings) -> Block:
 
 
 def _optics(settings: SimulationSettings) -> Block:
-    return _import_optics(settings).with_column("rlnMicrographPixelSize", [f"{settings.pixel_size_A:.6f}"])
+    return _import_optics(settings).with_column(
+        "rlnMicrographPixelSize", [f"{settings.pixel_size_A:.6f}"]
+    )
 
 
 def _table(name: str, rows: list[Row], columns: tuple[str, ...]) -> Block:

@@ -1,4 +1,6 @@
-"""Which images are reconstructed by which orientations: the same particles, raw and denoised, in up to four combinations."""
+"""Which images are reconstructed by which orientations: the same particles, raw and denoised, in up
+to four combinations.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +10,9 @@ import numpy as np
 from jaxtyping import Int
 
 from restore.errors import UserError
-from restore.evaluation.angles import angular_distances
 from restore.io.particle_images import ParticleImages
 from restore.io.particles import Particles, match
+from restore.particles.angles import angular_distances
 from restore.symmetry import point_group
 
 Which = Literal["raw", "denoised"]
@@ -20,7 +22,9 @@ _SAME_DEG = 1e-3
 
 @dataclass(frozen=True)
 class Combination:
-    """Images of one kind, with the orientations, shifts and half sets that were refined on one kind."""
+    """Images of one kind, with the orientations, shifts and half sets that were refined on one
+    kind.
+    """
 
     images: Which
     orientations: Which
@@ -28,7 +32,9 @@ class Combination:
 
     @property
     def name(self) -> str:
-        """What files and tables call it: "denoised_by_raw" are denoised images by the orientations of the raw ones."""
+        """What files and tables call it: "denoised_by_raw" are denoised images by the orientations
+        of the raw ones.
+        """
         return f"{self.images}_by_{self.orientations}"
 
 
@@ -48,7 +54,9 @@ class Cast:
 
     @property
     def combinations(self) -> list[Combination]:
-        """Raw images by raw orientations first; images of one kind by the other's orientations beside their own."""
+        """Raw images by raw orientations first; images of one kind by the other's orientations
+        beside their own.
+        """
         order: Sequence[tuple[Which, Which]] = (
             ("raw", "raw"), ("denoised", "raw"), ("denoised", "denoised"), ("raw", "denoised"),
         )  # fmt: skip
@@ -60,12 +68,16 @@ class Cast:
 
 
 def cast(
-    raw: ParticleImages, denoised: ParticleImages, refined_denoised: Particles | None, tolerance_px: float
+    raw: ParticleImages,
+    denoised: ParticleImages,
+    refined_denoised: Particles | None,
+    tolerance_px: float,
 ) -> Cast:
     """The particles that all files hold, in the order of the raw ones.
 
-    ``raw`` and ``denoised`` are the same particles' images. The orientations of ``raw`` are those refined on raw images,
-    and ``refined_denoised`` are those refined on denoised ones. Where there are none, or they are the very same, there is one refinement.
+    ``raw`` and ``denoised`` are the same particles' images. The orientations of ``raw`` are those
+    refined on raw images, and ``refined_denoised`` are those refined on denoised ones. Where there
+    are none, or they are the very same, there is one refinement.
 
     Raises
     ------
@@ -92,7 +104,9 @@ def _are_one(first: Particles, second: Particles) -> bool:
 
 
 def oriented(images: ParticleImages, refinement: Particles) -> ParticleImages:
-    """Images with the orientations, shifts and half sets of a refinement of the same particles, row by row."""
+    """Images with the orientations, shifts and half sets of a refinement of the same particles, row
+    by row.
+    """
     particles = replace(
         images.particles,
         rotations=refinement.rotations,
@@ -106,7 +120,11 @@ def rows_of(images: ParticleImages, rows: Int[np.ndarray, "m"]) -> ParticleImage
     """Some of the images, in this order."""
     paths = tuple(images.paths[row] for row in rows)
     return ParticleImages(
-        images.particles.selected(rows), paths, images.sections[rows], images.box_px, images.pixel_size_A
+        images.particles.selected(rows),
+        paths,
+        images.sections[rows],
+        images.box_px,
+        images.pixel_size_A,
     )
 
 

@@ -1,4 +1,6 @@
-"""Two structures compared, from files to ``structure.json``, maps, curves and one page: everything of Figure S2."""
+"""Two structures compared, from files to ``structure.json``, maps, curves and one page: everything
+of Figure S2.
+"""
 
 import logging
 import shlex
@@ -9,23 +11,29 @@ from typing import Any
 import torch
 
 from restore.errors import UserError
-from restore.evaluation.falloff import Falloff, TooFewShellsError, on_one_scale
-from restore.evaluation.fsc import ShellAxis
 from restore.io.atomic import write_text
+from restore.maps.fsc import ShellAxis
+from restore.maps.guinier import Falloff, TooFewShellsError, on_one_scale
 from restore.provenance import as_json, provenance
 from restore.report.structure_file import FILE_NAME, FORMAT_VERSION, structure_from
 from restore.report.structure_page import structure_page
 from restore.structure.combinations import Cast
-from restore.structure.doubts import doubts_of_particles, doubts_of_results
-from restore.structure.gathering import Bars, gather
-from restore.structure.growing import reslog
-from restore.structure.inputs import StructureInputs, StructureSettings
+from restore.structure.inputs import Bars, gather
 from restore.structure.orientations import orientations
 from restore.structure.pictures import draw, residues_of
-from restore.structure.reconstructions import MapFiles, Yardsticks, measure, measure_bias, reconstruct
+from restore.structure.reconstructions import (
+    MapFiles,
+    Yardsticks,
+    measure,
+    measure_bias,
+    reconstruct,
+)
+from restore.structure.reslog import reslog
+from restore.structure.settings import StructureInputs, StructureSettings
 from restore.structure.stages import Stages
 from restore.structure.summary import CAUTION, Sampled, summary
 from restore.structure.volumes import box_mask, model_density, read_truth
+from restore.structure.warnings import doubts_of_particles, doubts_of_results
 from restore.symmetry import point_group
 
 log = logging.getLogger(__name__)
@@ -34,9 +42,14 @@ PAGE_NAME = "structure.html"
 
 
 def compare_structures(
-    inputs: StructureInputs, settings: StructureSettings, folder: Path, bars: Bars, overwrite: bool = False
+    inputs: StructureInputs,
+    settings: StructureSettings,
+    folder: Path,
+    bars: Bars,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Extract, reconstruct, measure, and write it all into a folder; what ``structure.json`` holds comes back.
+    """Extract, reconstruct, measure, and write it all into a folder; what ``structure.json`` holds
+    comes back.
 
     Stages that are there already, made alike from the same files, are kept.
 
@@ -51,8 +64,12 @@ def compare_structures(
     doubts = list(doubts_of_particles(cast))
     against = _yardsticks(inputs, cast)
     residues = residues_of(inputs, settings)
-    files = {each.name: reconstruct(each, settings, folder, stages, bars) for each in cast.combinations}
-    maps = {each.name: measure(each, files, against, settings, stages) for each in cast.combinations}
+    files = {
+        each.name: reconstruct(each, settings, folder, stages, bars) for each in cast.combinations
+    }
+    maps = {
+        each.name: measure(each, files, against, settings, stages) for each in cast.combinations
+    }
     axis = _axis(cast)
     _put_on_one_scale(maps, axis, cut_alike=inputs.denoised_micrographs is not None)
     card: dict[str, Any] = {
@@ -95,7 +112,9 @@ def _axis(cast: Cast) -> ShellAxis:
 
 
 def _yardsticks(inputs: StructureInputs, cast: Cast) -> Yardsticks:
-    """Mask, model and truth on the grid of the maps; whatever does not fit is refused before anything is reconstructed."""
+    """Mask, model and truth on the grid of the maps; whatever does not fit is refused before
+    anything is reconstructed.
+    """
     images = cast.images["raw"]
     side, voxel_A = images.box_px, images.pixel_size_A
     return Yardsticks(
@@ -110,10 +129,12 @@ def _yardsticks(inputs: StructureInputs, cast: Cast) -> Yardsticks:
 def _put_on_one_scale(maps: Mapping[str, dict[str, Any]], axis: ShellAxis, cut_alike: bool) -> None:
     """Give each map the amplitudes to be drawn: 1 in the raw map's first shell.
 
-    Images that were cut alike have one scale; others are brought to it where their coarse shells allow.
+    Images that were cut alike have one scale; others are brought to it where their coarse shells
+    allow.
     """
     falloffs = {
-        name: Falloff(axis.frequency_per_A, torch.tensor(each["mean_amplitude"])) for name, each in maps.items()
+        name: Falloff(axis.frequency_per_A, torch.tensor(each["mean_amplitude"]))
+        for name, each in maps.items()
     }
     first = falloffs["raw_by_raw"]
     for name, each in maps.items():
@@ -127,23 +148,33 @@ def _put_on_one_scale(maps: Mapping[str, dict[str, Any]], axis: ShellAxis, cut_a
         each["amplitude"] = [None, *(float(f"{value:.6g}") for value in scaled[1:].tolist())]
 
 
-def _biases(files: Mapping[str, MapFiles], against: Yardsticks, sym: str, stages: Stages) -> dict[str, Any]:
+def _biases(
+    files: Mapping[str, MapFiles], against: Yardsticks, sym: str, stages: Stages
+) -> dict[str, Any]:
     """The bias that the denoised halves share, for each refinement's orientations."""
     found: dict[str, Any] = {}
     for by in ("raw", "denoised"):
         if f"denoised_by_{by}" in files:
-            found[by] = measure_bias(files[f"raw_by_{by}"], files[f"denoised_by_{by}"], against, sym, stages)
+            found[by] = measure_bias(
+                files[f"raw_by_{by}"], files[f"denoised_by_{by}"], against, sym, stages
+            )
     return found
 
 
-def _reslog(cast: Cast, settings: StructureSettings, folder: Path, run: tuple[Stages, Bars]) -> dict[str, Any]:
-    """ResLog of raw images by their own orientations, and of denoised images by theirs, or else by the raw ones'."""
+def _reslog(
+    cast: Cast, settings: StructureSettings, folder: Path, run: tuple[Stages, Bars]
+) -> dict[str, Any]:
+    """ResLog of raw images by their own orientations, and of denoised images by theirs, or else by
+    the raw ones'.
+    """
     own = "denoised_by_denoised" if "denoised" in cast.refinements else "denoised_by_raw"
     chosen = [each for each in cast.combinations if each.name in ("raw_by_raw", own)]
     return reslog(chosen, settings, folder, run)
 
 
-def _commands(files: Mapping[str, MapFiles], inputs: StructureInputs, settings: StructureSettings) -> dict[str, str]:
+def _commands(
+    files: Mapping[str, MapFiles], inputs: StructureInputs, settings: StructureSettings
+) -> dict[str, str]:
     """The command that makes one row of the page alone."""
     mask, sym = ["--mask", inputs.mask] if inputs.mask else [], ["--sym", settings.sym]
     own = "denoised_by_denoised" if "denoised_by_denoised" in files else "denoised_by_raw"

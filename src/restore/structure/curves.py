@@ -1,4 +1,6 @@
-"""Results as JSON can say them: curves, where they fall under a threshold, and what was measured of each map."""
+"""Results as JSON can say them: curves, where they fall under a threshold, and what was measured of
+each map.
+"""
 
 import math
 from collections.abc import Mapping
@@ -7,8 +9,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.evaluation.fsc import FSC
-from restore.evaluation.inflation import Inflation
+from restore.maps.fsc import FSC
+from restore.maps.fsc_inflation import Inflation
 
 THRESHOLDS = (0.143, 0.5)
 
@@ -21,7 +23,9 @@ def values(curve: Float[Tensor, "shells"]) -> list[float | None]:
 def number(value: float, error: float = math.nan) -> dict[str, float | None]:
     """A number and the ends of its interval, one error to either side."""
     ends = {"value": value, "low": value - error, "high": value + error}
-    return {name: float(f"{each:.6g}") if math.isfinite(each) else None for name, each in ends.items()}
+    return {
+        name: float(f"{each:.6g}") if math.isfinite(each) else None for name, each in ends.items()
+    }
 
 
 def crossing(
@@ -46,12 +50,16 @@ def crossing(
 
 
 def correlation(fsc: FSC, best: str) -> dict[str, Any]:
-    """All curves of a correlation, the name of the one to judge by, and where that falls under each threshold."""
+    """All curves of a correlation, the name of the one to judge by, and where that falls under each
+    threshold.
+    """
     judged = fsc.curves[best]
     return {
         "curves": {name: values(curve) for name, curve in fsc.curves.items()},
         "best": best,
-        "crossings": {f"{each:g}": crossing(fsc.frequency_per_A, judged, each) for each in THRESHOLDS},
+        "crossings": {
+            f"{each:g}": crossing(fsc.frequency_per_A, judged, each) for each in THRESHOLDS
+        },
     }
 
 
@@ -61,7 +69,9 @@ def half_map_correlation(fsc: FSC) -> dict[str, Any]:
 
 
 def truth_correlation(fsc: FSC) -> dict[str, Any]:
-    """The FSC of a map and something without noise: judged by the curve under the mask, where there is one."""
+    """The FSC of a map and something without noise: judged by the curve under the mask, where there
+    is one.
+    """
     return correlation(fsc, "unmasked" if fsc.masked is None else "masked")
 
 
@@ -71,7 +81,11 @@ def _band(found: Inflation) -> dict[str, float] | None:
         return None
     first, last = found.inflated_band
     coarse_A, fine_A = (1 / float(found.frequency_per_A[shell]) for shell in (first, last))
-    return {"from_A": coarse_A, "to_A": fine_A, "mean_excess": float(found.excess[first : last + 1].mean())}
+    return {
+        "from_A": coarse_A,
+        "to_A": fine_A,
+        "mean_excess": float(found.excess[first : last + 1].mean()),
+    }
 
 
 def bias(found: Inflation) -> dict[str, Any]:

@@ -1,86 +1,203 @@
-"""What a comparison of structures starts from, and how it is made."""
+"""From files to the same particles' raw and denoised images, cut out of micrographs where there are
+no stacks of them.
+"""
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
+import numpy as np
+import torch
+
+from restore.ctf import ctf
 from restore.errors import UserError
-from restore.settings import setting
+from restore.io.cryosparc.datasets import ENDINGS as CRYOSPARC_ENDINGS
+from restore.io.micrographs import Needs, read_micrographs
+from restore.io.particle_images import ParticleImages, open_particle_images, read_particle_images
+from restore.io.particles import read_particles
+from restore.maps.phases import agreement_where_negative, are_flipped
+from restore.micrograph import CTFParameters
+from restore.particles.extraction.finding import as_named, counterparts
+from restore.particles.extraction.stacks import TABLE_NAME, Images, extract
+from restore.particles.extraction.windows import ExtractionSettings
+from restore.structure.combinations import Cast, Which, cast
+from restore.structure.settings import StructureInputs, StructureSettings
+from restore.structure.stages import Stage, Stages
 
-_SMALLEST_VIEW_PX, _LARGEST_VIEW_PX = 100, 2000
+log = logging.getLogger(__name__)
+
+_COMPARED = 200
+TABLE_ENDINGS = (".star", *CRYOSPARC_ENDINGS)
+_NO_CTF = "the particles have no CTF"
+_GIVE_CTF = "give the table of micrographs that has it as --raw_micrographs, or --no_ctf"
 
 
-@dataclass(frozen=True)
-class StructureInputs:
-    """Files: particles with orientations, and what their images come from, or are compared with.
+class Progress(Protocol):
+    """What is told how far a stage has come."""
 
-    Without ``denoised_micrographs`` the images are those that the particles name; then ``denoised_particles`` is needed.
-    ``raw_micrographs`` and ``denoised_micrographs`` are tables, folders or patterns; the raw ones are those that the
-    particles name where nothing is said.
+    def to(self, count: float, words: str = "") -> None:
+        """So many are done."""
+        ...
+
+
+Bars = Callable[[float, str, str], AbstractContextManager[Progress]]
+"""Makes the progress of a stage from what there is to do, the unit, and the stage in words."""
+
+
+def gather(
+    inputs: StructureInputs, settings: StructureSettings, folder: Path, stages: Stages, bars: Bars
+) -> Cast:
+    """The particles that all files hold, with both kinds of images and one or two refinements.
+
+    Raises
+    ------
+    UserError
+        As :func:`extract`, :func:`open_particle_images` and :func:`cast`; no box was given, and one
+        is needed.
     """
+    if inputs.denoised_micrographs is None:
+        assert inputs.denoised_particles is not None  # StructureInputs sees to it
+        raw, denoised = (
+            open_particle_images(path) for path in (inputs.raw_particles, inputs.denoised_particles)
+        )
+        refined = denoised.particles
+    else:
+        raw, denoised = _extracted(inputs, settings, folder, stages, bars)
+        refined = read_particles(inputs.denoised_particles) if inputs.denoised_particles else None
+    found = cast(raw, denoised, refined, settings.tolerance_px)
+    images: dict[Which, ParticleImages] = {
+        "raw": found.images["raw"],
+        "denoised": _with_phases(
+            found.images["denoised"], found.images["raw"], settings.denoised_phases
+        ),
+    }
+    log.info("%d particles are in all files, by %s", len(found), found.way)
+    return replace(found, images=images)
 
-    raw_particles: Path
-    denoised_particles: Path | None = None
-    raw_micrographs: str | None = None
-    denoised_micrographs: str | None = None
-    mask: Path | None = None
-    model: Path | None = None
-    truth_map: Path | None = None
-    truth_particles: Path | None = None
 
-    def __post_init__(self) -> None:
-        if self.denoised_micrographs is None and self.denoised_particles is None:
-            wanted = "The denoised images of the particles are needed"
-            do = "give --denoised_micrographs to extract them from, or --denoised_particles with their stacks"
-            raise UserError("there is nothing denoised", wanted=wanted, do=do)
-        if self.raw_micrographs is not None and self.denoised_micrographs is None:
-            do = "give --denoised_micrographs too, or neither"
-            raise UserError("there are raw micrographs and no denoised ones", wanted="Both are cut alike", do=do)
+def _extracted(
+    inputs: StructureInputs, settings: StructureSettings, folder: Path, stages: Stages, bars: Bars
+) -> tuple[ParticleImages, ParticleImages]:
+    """Both kinds of images, cut out of micrographs at the raw refinement's coordinates."""
+    if settings.box_px is None:
+        do = "give --box_px, as large as that of the refinement or larger"
+        raise UserError(
+            "the size of the particles' windows is not known",
+            wanted="Particles are to be extracted",
+            do=do,
+        )
+    particles = read_particles(inputs.raw_particles)
+    if particles.micrograph_names is None:
+        wanted = "Particles are cut out of micrographs"
+        raise UserError(
+            "it names no micrographs",
+            where=inputs.raw_particles,
+            wanted=wanted,
+            do="give another file",
+        )
+    names = list(dict.fromkeys(particles.micrograph_names))
+    source = inputs.raw_micrographs
+    raw = counterparts(names, source) if source else as_named(names, inputs.raw_particles)
+    denoised = counterparts(names, str(inputs.denoised_micrographs))
+    ctfs = None
+    if settings.ctf and particles.ctfs is None:
+        ctfs = _ctfs_of(inputs.raw_micrographs, raw) or _ctfs_of(
+            inputs.denoised_micrographs, denoised
+        )
+        if ctfs is None:
+            raise UserError(
+                _NO_CTF, where=inputs.raw_particles, wanted="It is corrected for", do=_GIVE_CTF
+            )
+    tables = [
+        _extract(
+            inputs.raw_particles, Images(paths, normaliser, ctfs), settings, place, (stages, bars)
+        )
+        for paths, normaliser, place in (
+            (raw, None, folder / "raw"),
+            (denoised, raw, folder / "denoised"),
+        )
+    ]
+    return open_particle_images(tables[0]), open_particle_images(tables[1])
 
 
-@dataclass(frozen=True)
-class StructureSettings:
-    """How particles are cut out, reconstructed and compared."""
+def _ctfs_of(source: str | None, images: Mapping[str, Path]) -> dict[str, CTFParameters] | None:
+    """The CTF of each of these micrographs from a table that lists them; None where it is no table,
+    or lacks any.
+    """
+    if source is None or Path(source).suffix.lower() not in TABLE_ENDINGS:
+        return None
+    by_path = {
+        each.image: each.ctf
+        for each in read_micrographs(source, needs=Needs(ctf=False)).micrographs
+    }
+    found = {name: ctf for name, path in images.items() if (ctf := by_path.get(path)) is not None}
+    return found if len(found) == len(images) else None
 
-    sym: str = setting("C1", "point group of the particle, as RELION has it: C1, D7, O, I1 …")
-    box_px: int | None = setting(
-        None, "side of the particles' windows in the micrographs, even (pixels); needed with --denoised_micrographs",
-        group="extraction from micrographs",
-    )  # fmt: skip
-    scale_px: int | None = setting(
-        None, "side of the particle images, cropped to it in Fourier space (pixels; default: the window's)",
-        group="extraction from micrographs",
-    )  # fmt: skip
-    dark_protein: bool = setting(
-        True, "protein is dark in the micrographs, and made bright", off="--bright_protein",
-        group="extraction from micrographs",
-    )  # fmt: skip
-    tolerance_px: float = setting(
-        5.0, "how far apart coordinates of the same particle may be, in pixels of the micrographs"
+
+def _extract(
+    particles: Path,
+    images: Images,
+    settings: StructureSettings,
+    folder: Path,
+    run: tuple[Stages, Bars],
+) -> Path:
+    """The table of the images of one kind; those of denoised micrographs have the raw ones' scale."""
+    stages, bars = run
+    how = ExtractionSettings(
+        box_px=settings.box_px or 0,
+        scale_px=settings.scale_px,
+        normalise="raw" if images.raw else "own",
+        invert_contrast=settings.dark_protein,
+        engine={"torch": "own"}.get(settings.engine, settings.engine),
     )
-    ctf: bool = setting(True, "correct for the CTF", off="--no_ctf", group="reconstruction")
-    denoised_phases: str = setting(
-        "auto", "whether the denoised images' phases are flipped (auto: as their file says, else found by comparing them with"
-        " the raw ones)", choices=("auto", "flipped", "kept"), group="reconstruction",
-    )  # fmt: skip
-    engine: str = setting(
-        "auto", "what cuts and reconstructs: RELION's programs (auto: where they are installed), or restore",
-        choices=("auto", "relion", "torch"), group="reconstruction",
-    )  # fmt: skip
-    bfactor: float | None = setting(
-        None, "B factor for sharpening, Å², negative sharpens (default: each map's Guinier fit)"
-    )
-    reslog_sizes: int = setting(6, "number of subset sizes of the ResLog plot, 0 for none", group="ResLog")
-    reslog_repeats: int = setting(3, "independent draws of the subsets", group="ResLog")
-    mass_kDa: float | None = setting(None, "mass of the particle, for the views' level (default: found in the raw map)")
-    views_px: int = setting(480, "side of a view (pixels), 0 for no pictures")
-    region: tuple[str, ...] | None = setting(None, "residues to show, as A/45-60 (default: a helix and a strand)")
-    seed: int = setting(0, "seed of the subsets, and of half sets where a refinement has none")
+    table = folder / TABLE_NAME
 
-    def __post_init__(self) -> None:
-        if self.reslog_sizes == 1 or self.reslog_sizes < 0:
-            raise UserError(f"--reslog_sizes is {self.reslog_sizes}", wanted="0, or 2 and more, are needed")
-        if self.views_px and not _SMALLEST_VIEW_PX <= self.views_px <= _LARGEST_VIEW_PX:
-            wanted = f"0, or {_SMALLEST_VIEW_PX} to {_LARGEST_VIEW_PX} pixels, can be drawn"
-            raise UserError(f"--views_px is {self.views_px}", wanted=wanted)
-        if not self.tolerance_px >= 0:
-            raise UserError(f"--tolerance_px is {self.tolerance_px:g}", wanted="0 or more pixels are needed")
+    def work() -> Mapping[str, Any]:
+        with bars(len(images.paths), "micrographs", f"extracting {folder.name}") as bar:
+            extract(particles, images, folder, how, lambda done, _: bar.to(done))
+        return {
+            "files": sorted({stages.name_of(path) for path in open_particle_images(table).paths})
+        }
+
+    sources = [particles, *images.paths.values(), *(images.raw or {}).values()]
+    stages.run(Stage(f"extract_{folder.name}", [how, images.ctfs], sources, [table]), work)
+    return table
+
+
+def _with_phases(denoised: ParticleImages, raw: ParticleImages, phases: str) -> ParticleImages:
+    """The denoised images, marked as phase-flipped or not: as was said, as their file says, or as
+    comparison shows.
+    """
+    particles = denoised.particles
+    if phases == "auto" and (particles.phases_flipped is not None or particles.ctfs is None):
+        return denoised
+    flipped = _found_flipped(denoised, raw) if phases == "auto" else phases == "flipped"
+    return replace(
+        denoised, particles=replace(particles, phases_flipped=np.full(len(denoised), flipped))
+    )
+
+
+def _found_flipped(denoised: ParticleImages, raw: ParticleImages) -> bool:
+    ctfs = denoised.particles.ctfs
+    assert ctfs is not None  # its caller sees to it
+    rows = np.linspace(0, len(raw) - 1, min(len(raw), _COMPARED)).round().astype(int)
+    first, second = (torch.from_numpy(read_particle_images(each, rows)) for each in (raw, denoised))
+    shape, pixel_A = (raw.box_px, raw.box_px), (raw.pixel_size_A, raw.pixel_size_A)
+    values = torch.stack([ctf(ctfs[row], shape, pixel_A) for row in rows.tolist()])
+    agreement = agreement_where_negative(first, second, values)
+    found = are_flipped(agreement)
+    if found is None:
+        words = (
+            "whether the phases of the denoised images are flipped could not be found (agreement "
+            "%.3f where the CTF is negative); taken as not: give --denoised_phases"
+        )
+        log.warning(words, agreement)
+    else:
+        log.info(
+            "the denoised images' phases are %s, as comparison with the raw ones shows",
+            "flipped" if found else "kept",
+        )
+    return bool(found)

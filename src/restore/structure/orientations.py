@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from restore.evaluation.angles import angular_distances, summary
 from restore.io.particles import Particles, match, read_particles
+from restore.particles.angles import angular_distances, summary
 from restore.report.figures import save_png
 from restore.report.histograms import histogram
 from restore.structure.combinations import Cast
-from restore.structure.inputs import StructureInputs, StructureSettings
+from restore.structure.settings import StructureInputs, StructureSettings
 from restore.structure.stages import Stage, Stages
 from restore.symmetry import point_group
 
@@ -28,7 +28,11 @@ def orientations(
     found: Cast, inputs: StructureInputs, settings: StructureSettings, folder: Path, stages: Stages
 ) -> list[dict[str, Any]]:
     """The statistics of each comparison, and its histogram in the folder, by its name there."""
-    files = [path for path in (inputs.raw_particles, inputs.denoised_particles, inputs.truth_particles) if path]
+    files = [
+        path
+        for path in (inputs.raw_particles, inputs.denoised_particles, inputs.truth_particles)
+        if path
+    ]
     pictures = {name: folder / "angles" / f"{name}.png" for name in _names(found, inputs)}
 
     def work() -> Mapping[str, Any]:
@@ -40,10 +44,14 @@ def orientations(
             distances = angular_distances(first.rotations, second.rotations, group)
             result = summary(distances, group)
             words = (_TITLES[name], "angular distance, degrees")
-            figure = histogram(distances.total_deg, result.median_deg, result.quartiles_deg, words, "°")
+            figure = histogram(
+                distances.total_deg, result.median_deg, result.quartiles_deg, words, "°"
+            )
             save_png(figure, pictures[name])
             picture = str(pictures[name].relative_to(folder))
-            cards.append({"compared": name, "title": _TITLES[name], "picture": picture, **asdict(result)})
+            cards.append(
+                {"compared": name, "title": _TITLES[name], "picture": picture, **asdict(result)}
+            )
         return {"angles": cards}
 
     made_with = [settings.sym, settings.tolerance_px, len(found)]
@@ -56,7 +64,9 @@ def _names(found: Cast, inputs: StructureInputs) -> list[str]:
     return between + (list(found.refinements) if inputs.truth_particles else [])
 
 
-def _pair(name: str, found: Cast, truth: Particles | None, tolerance_px: float) -> tuple[Particles, Particles]:
+def _pair(
+    name: str, found: Cast, truth: Particles | None, tolerance_px: float
+) -> tuple[Particles, Particles]:
     """The particles of one comparison, row by row."""
     refined = found.refinements
     if name == "refinements" or truth is None:
@@ -64,8 +74,16 @@ def _pair(name: str, found: Cast, truth: Particles | None, tolerance_px: float) 
     return _matched(refined["raw" if name == "raw" else "denoised"], truth, tolerance_px)
 
 
-def _matched(first: Particles, truth: Particles, tolerance_px: float) -> tuple[Particles, Particles]:
+def _matched(
+    first: Particles, truth: Particles, tolerance_px: float
+) -> tuple[Particles, Particles]:
     rows = match(first, truth, tolerance_px)
     if len(rows.first) < len(first):
-        log.warning("%s holds %d of the %d particles of %s", truth.source, len(rows.first), len(first), first.source)
+        log.warning(
+            "%s holds %d of the %d particles of %s",
+            truth.source,
+            len(rows.first),
+            len(first),
+            first.source,
+        )
     return first.selected(rows.first), truth.selected(rows.second)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from restore.errors import UserError
-from restore.evaluation.contour import Contour, ContourError, ContourSettings, contours
 from restore.io.residues import Residues, read_residues, stretch_from
+from restore.maps.contour import Contour, ContourError, ContourSettings, contours
 from restore.report.panels import save_picture
 from restore.report.surface import BLUE, RED
 from restore.report.views import Shown, views_picture
-from restore.structure.inputs import StructureInputs, StructureSettings
 from restore.structure.reconstructions import MapFiles, Yardsticks
+from restore.structure.settings import StructureInputs, StructureSettings
 from restore.structure.stages import Stage, Stages
 from restore.structure.volumes import read_volume
 
@@ -32,13 +32,17 @@ def draw(
     settings: StructureSettings,
     run: tuple[Stages, Path],
 ) -> dict[str, list[dict[str, str]]]:
-    """The pictures of the raw map and of the denoised one as the page's records: ``views`` and, with a model, ``regions``."""
+    """The pictures of the raw map and of the denoised one as the page's records: ``views`` and,
+    with a model, ``regions``.
+    """
     if not settings.views_px:
         return {"views": [], "regions": []}
     stages, folder = run
     chosen = {name: files[name] for name in _chosen(files)}
     views, regions = folder / "views.png", folder / "regions.png"
-    maps = [path for each in chosen.values() for path in (each.mean, each.sharpened) if path.is_file()]
+    maps = [
+        path for each in chosen.values() for path in (each.mean, each.sharpened) if path.is_file()
+    ]
 
     def work() -> Mapping[str, Any]:
         shown = _shown(chosen, against, settings.mass_kDa)
@@ -46,27 +50,43 @@ def draw(
         if shown:
             save_picture(views_picture(shown, side_px=settings.views_px), views)
             words = (
-                "Before sharpening" + (", and after it" if len(shown[0].contours) > 1 else "") + ", all on one scale."
+                "Before sharpening"
+                + (", and after it" if len(shown[0].contours) > 1 else "")
+                + ", all on one scale."
             )
             cards["views"].append(_card("Side and top", words, views, folder))
         if shown and residues:
             save_picture(views_picture(shown, (), residues, settings.views_px), regions)
             names = ", ".join(str(each.stretch) for each in residues)
-            cards["regions"].append(_card(names, "In the sharpened maps, where there are any.", regions, folder))
+            cards["regions"].append(
+                _card(names, "In the sharpened maps, where there are any.", regions, folder)
+            )
         return {**cards, "files": [each["path"] for several in cards.values() for each in several]}
 
-    made_with = [list(chosen), settings.mass_kDa, settings.views_px, [str(each.stretch) for each in residues]]
+    made_with = [
+        list(chosen),
+        settings.mass_kDa,
+        settings.views_px,
+        [str(each.stretch) for each in residues],
+    ]
     found = stages.run(Stage("views", made_with, [*maps, *against.files], []), work)
     return {"views": found["views"], "regions": found["regions"]}
 
 
 def _chosen(files: Mapping[str, MapFiles]) -> list[str]:
     """The raw map, and the denoised one by its own orientations, or else by the raw one's."""
-    return ["raw_by_raw", "denoised_by_denoised" if "denoised_by_denoised" in files else "denoised_by_raw"]
+    return [
+        "raw_by_raw",
+        "denoised_by_denoised" if "denoised_by_denoised" in files else "denoised_by_raw",
+    ]
 
 
-def _shown(chosen: Mapping[str, MapFiles], against: Yardsticks, mass_kDa: float | None) -> list[Shown]:
-    """The maps with their surfaces; the sharpened ones only where all have been sharpened; nothing where a map has none."""
+def _shown(
+    chosen: Mapping[str, MapFiles], against: Yardsticks, mass_kDa: float | None
+) -> list[Shown]:
+    """The maps with their surfaces; the sharpened ones only where all have been sharpened; nothing
+    where a map has none.
+    """
     kinds = [[each.mean for each in chosen.values()]]
     if all(each.sharpened.is_file() for each in chosen.values()):
         kinds.append([each.sharpened for each in chosen.values()])
@@ -83,11 +103,14 @@ def _surfaces(paths: Sequence[Path], against: Yardsticks, mass_kDa: float | None
     """Each map's surface under the mask; all enclose the volume that the first one's encloses."""
     maps = [read_volume(path) for path in paths]
     drawn = [each if against.mask is None else each * against.mask for each in maps]
-    return contours([(each, against.voxel_zyx_A) for each in drawn], ContourSettings(mass_kDa=mass_kDa))
+    return contours(
+        [(each, against.voxel_zyx_A) for each in drawn], ContourSettings(mass_kDa=mass_kDa)
+    )
 
 
 def residues_of(inputs: StructureInputs, settings: StructureSettings) -> list[Residues]:
-    """What of the model is drawn: the stretches that were named, else a helix and a strand, where its file says which.
+    """What of the model is drawn: the stretches that were named, else a helix and a strand, where
+    its file says which.
 
     Raises
     ------

@@ -9,26 +9,32 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.evaluation.falloff import GuinierSettings, TooFewShellsError, rotational_amplitudes
-from restore.evaluation.fsc import FSC, FSCSettings, ShellAxis, half_map_fsc
-from restore.evaluation.inflation import agreements, inflation, with_spectrum_of
-from restore.evaluation.modelmap import looks_unfitted, map_model_fsc
-from restore.evaluation.sharpening import Sharpening, SharpenSettings, UnresolvedError, fsc_weight, sharpen
 from restore.io.atomic import write_text
 from restore.io.denoised_mark import denoised_label
-from restore.io.image_star import image_star
-from restore.io.maps import read_map_header, write_map
+from restore.io.images.maps import read_map_header, write_map
+from restore.io.relion.image_star import image_star
 from restore.io.star import write_star
+from restore.maps.fsc import FSC, FSCSettings, ShellAxis, half_map_fsc
+from restore.maps.fsc_inflation import agreements, inflation, with_spectrum_of
+from restore.maps.guinier import GuinierSettings, TooFewShellsError, rotational_amplitudes
+from restore.maps.map_model_fsc import looks_unfitted, map_model_fsc
+from restore.maps.sharpening import (
+    Sharpening,
+    SharpenSettings,
+    UnresolvedError,
+    fsc_weight,
+    sharpen,
+)
+from restore.particles.reconstruction.engines import half_maps
+from restore.particles.reconstruction.halves import ReconstructionSettings
 from restore.provenance import as_json, provenance
-from restore.reconstruction.engines import half_maps
-from restore.reconstruction.halves import ReconstructionSettings
 from restore.report.figures import save_png
 from restore.report.fsc_figure import fsc_figure
 from restore.report.fsc_file import fsc_star
 from restore.structure.combinations import Combination
 from restore.structure.curves import bias, half_map_correlation, number, truth_correlation, values
-from restore.structure.gathering import Bars
-from restore.structure.inputs import StructureSettings
+from restore.structure.inputs import Bars
+from restore.structure.settings import StructureSettings
 from restore.structure.stages import Stage, Stages
 from restore.structure.volumes import read_volume
 from restore.symmetry import point_group
@@ -85,18 +91,21 @@ def map_files(folder: Path, combination: Combination) -> MapFiles:
 
 def making(settings: StructureSettings) -> ReconstructionSettings:
     """How maps are made, whatever the combination."""
-    return ReconstructionSettings(settings.sym, settings.ctf, engine=settings.engine, seed=settings.seed)
+    return ReconstructionSettings(
+        settings.sym, settings.ctf, engine=settings.engine, seed=settings.seed
+    )
 
 
 def reconstruct(
     combination: Combination, settings: StructureSettings, folder: Path, stages: Stages, bars: Bars
 ) -> MapFiles:
-    """The half maps and their mean as MRC files, and the particles with these orientations as a STAR file.
+    """The half maps and their mean as MRC files, and the particles with these orientations as a
+    STAR file.
 
     Raises
     ------
     UserError
-        As :func:`restore.reconstruction.engines.half_maps`.
+        As :func:`restore.particles.reconstruction.engines.half_maps`.
     """
     files, images = map_files(folder, combination), combination.particles
     how = making(settings)
@@ -108,8 +117,12 @@ def reconstruct(
             halves = half_maps(images, how, bar.to)
         made = f"{combination.images} images, orientations refined on {combination.orientations}"
         label = f"restore {__version__} {made}"[:80]
-        labels = (denoised_label(f"particles: {made}") if combination.images == "denoised" else label,)
-        for path, volume in zip((*files.halves, files.mean), (halves.first, halves.second, halves.mean), strict=True):
+        labels = (
+            denoised_label(f"particles: {made}") if combination.images == "denoised" else label,
+        )
+        for path, volume in zip(
+            (*files.halves, files.mean), (halves.first, halves.second, halves.mean), strict=True
+        ):
             write_map(path, volume.numpy(), halves.voxel_size_A, labels=labels)
         record = provenance(how, {"particles": files.particles, "images": made})
         write_text(files.mean.with_suffix(".settings.json"), as_json(record) + "\n")
@@ -117,7 +130,10 @@ def reconstruct(
 
     inputs = [*dict.fromkeys(images.paths)]
     made_with = [how, star.text()]
-    stages.run(Stage(f"reconstruct_{combination.name}", made_with, inputs, [*files.halves, files.mean]), work)
+    stages.run(
+        Stage(f"reconstruct_{combination.name}", made_with, inputs, [*files.halves, files.mean]),
+        work,
+    )
     return files
 
 
@@ -128,11 +144,12 @@ def measure(
     settings: StructureSettings,
     stages: Stages,
 ) -> dict[str, Any]:
-    """All that is known of one map, as JSON can say it; the sharpened map, the FSC and its figure are written.
+    """All that is known of one map, as JSON can say it; the sharpened map, the FSC and its figure
+    are written.
 
-    Correlations under a mask are those of maps with the amplitudes of the raw one that has the same orientations: the
-    mask would mix the shells of a map whose amplitudes fall as steeply as a denoised one's
-    (:func:`restore.evaluation.inflation.with_spectrum_of`).
+    Correlations under a mask are those of maps with the amplitudes of the raw one that has the same
+    orientations: the mask would mix the shells of a map whose amplitudes fall as steeply as a
+    denoised one's (:func:`restore.maps.fsc_inflation.with_spectrum_of`).
     """
     files, raw = made[combination.name], made[f"raw_by_{combination.orientations}"]
 
@@ -141,16 +158,22 @@ def measure(
         if against.mask is not None and raw != files:
             side = halves.shape[-1]
             axis = ShellAxis((side, side, side), against.voxel_zyx_A)
-            halves = with_spectrum_of(torch.stack([read_volume(path) for path in raw.halves]), halves, axis)
+            halves = with_spectrum_of(
+                torch.stack([read_volume(path) for path in raw.halves]), halves, axis
+            )
         fsc = half_map_fsc(halves[:1], halves[1:], against.voxel_zyx_A, FSCSettings(), against.mask)
         mean = read_volume(files.mean)
         sharpening = _sharpened(mean, fsc, against, settings)
         _write(files, fsc, sharpening, against, combination.name)
         found = _measured(halves.mean(dim=0), fsc, against)
         weight = 1 if against.mask is None else against.mask
-        found["mean_amplitude"] = values(rotational_amplitudes(mean * weight, against.voxel_zyx_A).amplitude)
+        found["mean_amplitude"] = values(
+            rotational_amplitudes(mean * weight, against.voxel_zyx_A).amplitude
+        )
         fit = sharpening.fit if sharpening else None
-        found["bfactor_A2"] = number(fit.bfactor_A2, fit.bfactor_error_A2) if fit else number(float("nan"))
+        found["bfactor_A2"] = (
+            number(fit.bfactor_A2, fit.bfactor_error_A2) if fit else number(float("nan"))
+        )
         found["sharpened_by_A2"] = sharpening.bfactor_A2 if sharpening else None
         outputs = [files.fsc, files.figure, *([files.sharpened] if sharpening else [])]
         return found | {"files": [stages.name_of(path) for path in outputs]}
@@ -175,41 +198,66 @@ def measure(
     }
 
 
-def measure_bias(raw: MapFiles, denoised: MapFiles, against: Yardsticks, sym: str, stages: Stages) -> dict[str, Any]:
-    """How much of the denoised half maps' agreement the raw ones of the same orientations support, as JSON can say it."""
+def measure_bias(
+    raw: MapFiles, denoised: MapFiles, against: Yardsticks, sym: str, stages: Stages
+) -> dict[str, Any]:
+    """How much of the denoised half maps' agreement the raw ones of the same orientations support,
+    as JSON can say it.
+    """
 
     def work() -> Mapping[str, Any]:
-        both = [torch.stack([read_volume(path) for path in files.halves]) for files in (raw, denoised)]
+        both = [
+            torch.stack([read_volume(path) for path in files.halves]) for files in (raw, denoised)
+        ]
         order = len(point_group(sym))
-        return bias(inflation(agreements(both[0], both[1], against.voxel_zyx_A, against.mask, order)))
+        return bias(
+            inflation(agreements(both[0], both[1], against.voxel_zyx_A, against.mask, order))
+        )
 
     inputs = [*raw.halves, *denoised.halves, *against.files]
     return stages.run(Stage(f"bias_{denoised.mean.stem}", sym, inputs, []), work)
 
 
 def _measured(mean: Float[Tensor, "z y x"], fsc: FSC, against: Yardsticks) -> dict[str, Any]:
-    found: dict[str, Any] = {"fsc": half_map_correlation(fsc), "reference": values(fsc_weight(fsc.best))}
+    found: dict[str, Any] = {
+        "fsc": half_map_correlation(fsc),
+        "reference": values(fsc_weight(fsc.best)),
+    }
     for name, other in (("model", against.model), ("truth", against.truth)):
         if other is not None:
             correlation = map_model_fsc(mean, other.to(mean), against.voxel_zyx_A, against.mask)
-            found[name] = truth_correlation(correlation) | {"is_doubtful": looks_unfitted(correlation)}
+            found[name] = truth_correlation(correlation) | {
+                "is_doubtful": looks_unfitted(correlation)
+            }
     return found
 
 
 def _sharpened(
     mean: Float[Tensor, "z y x"], fsc: FSC, against: Yardsticks, settings: StructureSettings
 ) -> Sharpening | None:
-    """The map sharpened; None where the halves do not agree, or the amplitudes of too few shells are known."""
+    """The map sharpened; None where the halves do not agree, or the amplitudes of too few shells
+    are known.
+    """
     try:
-        return sharpen(mean, against.voxel_zyx_A, fsc, SharpenSettings(bfactor=settings.bfactor), GuinierSettings())
+        return sharpen(
+            mean,
+            against.voxel_zyx_A,
+            fsc,
+            SharpenSettings(bfactor=settings.bfactor),
+            GuinierSettings(),
+        )
     except (UnresolvedError, TooFewShellsError):
         return None
 
 
-def _write(files: MapFiles, fsc: FSC, sharpening: Sharpening | None, against: Yardsticks, name: str) -> None:
+def _write(
+    files: MapFiles, fsc: FSC, sharpening: Sharpening | None, against: Yardsticks, name: str
+) -> None:
     write_star(files.fsc, fsc_star(fsc, str(files.half1), str(files.half2)))
     save_png(fsc_figure(fsc, name), files.figure)
     if sharpening is not None:
         labels = read_map_header(files.mean).labels[:9]
         label = f"restore {__version__} sharpened: B {sharpening.bfactor_A2:.1f} A2"
-        write_map(files.sharpened, sharpening.volume.numpy(), against.voxel_A, labels=(*labels, label))
+        write_map(
+            files.sharpened, sharpening.volume.numpy(), against.voxel_A, labels=(*labels, label)
+        )

@@ -1,4 +1,6 @@
-"""What the comparison says, in words: denoising helped where raw images, the truth or a model say so, and nowhere else."""
+"""What the comparison says, in words: denoising helped where raw images, the truth or a model say
+so, and nowhere else.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,13 +8,15 @@ from typing import Any
 
 import torch
 
-from restore.evaluation.evidence import Difference, difference
-from restore.evaluation.fsc import ShellAxis
-from restore.evaluation.inflation import components
+from restore.maps.fsc import ShellAxis
+from restore.maps.fsc_inflation import components
+from restore.structure.evidence import Difference, difference
 
 CAUTION = (
-    "The half maps of denoised images can agree on what the network made up: one network drew in both, so that their FSC"
-    " can be too high. It is no evidence of resolution. Evidence is the FSC of raw images, with whichever orientations,"
+    "The half maps of denoised images can agree on what the network made up: one network drew in "
+    "both, so that their FSC"
+    " can be too high. It is no evidence of resolution. Evidence is the FSC of raw images, with "
+    "whichever orientations,"
     " and agreement with a truth or a model that the network has not seen."
 )
 
@@ -25,7 +29,10 @@ _MAPS = {
 }
 _YARDSTICKS = {
     "truth": ("The true map", ""),
-    "model": ("The model", " This counts if neither the network nor the refinements have seen the model."),
+    "model": (
+        "The model",
+        " This counts if neither the network nor the refinements have seen the model.",
+    ),
 }
 
 
@@ -41,9 +48,14 @@ class Sampled:
         axis = ShellAxis((side, side, side), (voxel_A, voxel_A, voxel_A))
         return cls((components(axis) * kept / symmetry_order).clamp(min=1))
 
-    def compare(self, first: Mapping[str, Any], second: Mapping[str, Any], threshold: float) -> Difference:
+    def compare(
+        self, first: Mapping[str, Any], second: Mapping[str, Any], threshold: float
+    ) -> Difference:
         """How much higher the second correlation's best curve is."""
-        curves = [torch.tensor([each or 0.0 for each in card["curves"][card["best"]]]) for card in (first, second)]
+        curves = [
+            torch.tensor([each or 0.0 for each in card["curves"][card["best"]]])
+            for card in (first, second)
+        ]
         return difference(curves[0].double(), curves[1].double(), self.samples, threshold)
 
 
@@ -53,7 +65,12 @@ def summary(card: Mapping[str, Any], sampled: Sampled) -> tuple[list[str], dict[
     said = [_orientations(card, sampled, found), *_against(card, sampled, found)]
     said += [*_angles(card), *_half_maps(card)]
     numbers = {
-        name: {"mean": each.mean, "error": each.error, "shells": each.shells, "verdict": each.verdict}
+        name: {
+            "mean": each.mean,
+            "error": each.error,
+            "shells": each.shells,
+            "verdict": each.verdict,
+        }
         for name, each in found.items()
     }
     return [sentence for sentence in said if sentence], numbers
@@ -64,21 +81,28 @@ def _orientations(card: Mapping[str, Any], sampled: Sampled, found: dict[str, Di
     maps = card["reconstructions"]
     if "raw_by_denoised" not in maps:
         return (
-            "There is one refinement, so that nothing can be said of what denoising does to orientations: for that, refine"
+            "There is one refinement, so that nothing can be said of what denoising does to "
+            "orientations: for that, refine"
             " the denoised images too."
         )
     first, second = maps["raw_by_raw"]["fsc"], maps["raw_by_denoised"]["fsc"]
     apart = found["raw_images"] = sampled.compare(first, second, 0.143)
     words = (
-        f"For raw images, the orientations refined on denoised images are {_FOUND[apart.verdict]} those refined on raw"
+        f"For raw images, the orientations refined on denoised images are {_FOUND[apart.verdict]} "
+        "those refined on raw"
         f" images: {_against_each_other(second, first)} at FSC = 0.143, {_more(apart)}."
     )
-    helped = {"better": " Denoising helped the refinement.", "worse": " Denoising harmed the refinement."}
+    helped = {
+        "better": " Denoising helped the refinement.",
+        "worse": " Denoising harmed the refinement.",
+    }
     return words + helped.get(apart.verdict, "")
 
 
 def _against(card: Mapping[str, Any], sampled: Sampled, found: dict[str, Difference]) -> list[str]:
-    """What the truth and the model say of each map, compared with that of raw images by raw orientations."""
+    """What the truth and the model say of each map, compared with that of raw images by raw
+    orientations.
+    """
     said: list[str] = []
     maps = card["reconstructions"]
     for key, (words, proviso) in _YARDSTICKS.items():
@@ -89,9 +113,13 @@ def _against(card: Mapping[str, Any], sampled: Sampled, found: dict[str, Differe
         for name, called in _MAPS.items():
             if name in maps and maps[name].get(key):
                 apart = found[f"{key}_{name}"] = sampled.compare(first, maps[name][key], 0.5)
-                parts.append(f"that of {called} is {_IS[apart.verdict]}: {_at(maps[name][key], '0.5')}, {_more(apart)}")
+                parts.append(
+                    f"that of {called} is {_IS[apart.verdict]}: {_at(maps[name][key], '0.5')}, "
+                    f"{_more(apart)}"
+                )
         said.append(
-            f"{words} agrees with that of raw images with their own orientations to {_at(first, '0.5')} (correlation 0.5);"
+            f"{words} agrees with that of raw images with their own orientations to "
+            f"{_at(first, '0.5')} (correlation 0.5);"
             f" compared with this, {'; '.join(parts)}.{proviso}"
         )
     return said
@@ -104,7 +132,8 @@ def _angles(card: Mapping[str, Any]) -> list[str]:
         return []
     raw, denoised = (errors[name]["median_deg"] for name in ("raw", "denoised"))
     return [
-        f"The orientations refined on denoised images are {denoised:.2f}° from the true ones in the median, those"
+        f"The orientations refined on denoised images are {denoised:.2f}° from the true ones in "
+        "the median, those"
         f" refined on raw images {raw:.2f}°."
     ]
 
@@ -117,7 +146,8 @@ def _half_maps(card: Mapping[str, Any]) -> list[str]:
         excess = each["mean_excess"]
         which = f"with the orientations refined on {name} images"
         words = (
-            f"The half maps of denoised images agree to {each['claimed_crossing']['words']} {which}, those of raw"
+            f"The half maps of denoised images agree to {each['claimed_crossing']['words']} "
+            f"{which}, those of raw"
             f" images to {_at(raw, '0.143')}."
         )
         if each["known_to_A"] is None and excess["value"] is None:
@@ -125,13 +155,16 @@ def _half_maps(card: Mapping[str, Any]) -> list[str]:
         elif each["is_found"]:
             band = each["band"]
             said.append(
-                f"{words} A part of this is bias that both denoised halves share: from {band['from_A']:.1f} to"
-                f" {band['to_A']:.1f} Å their FSC is {band['mean_excess']:.3f} higher than the raw halves support, which"
+                f"{words} A part of this is bias that both denoised halves share: from "
+                f"{band['from_A']:.1f} to"
+                f" {band['to_A']:.1f} Å their FSC is {band['mean_excess']:.3f} higher than the "
+                "raw halves support, which"
                 f" support {each['supported_crossing']['words']}."
             )
         else:
             said.append(
-                f"{words} No bias that both denoised halves share was found (mean FSC {_number(excess)} too high)."
+                f"{words} No bias that both denoised halves share was found (mean FSC "
+                f"{_number(excess)} too high)."
             )
     return said
 

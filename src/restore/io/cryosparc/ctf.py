@@ -22,14 +22,18 @@ _MOST = {"amp_contrast": 1.0}
 def aberrations(data: Dataset) -> list[str]:
     """The columns of aberrations beyond the CTF, or of distortion, that are not zero everywhere."""
     columns = {name: data.column(name) for name in _ABERRATIONS}
-    return [name for name, column in columns.items() if column is not None and np.asarray(column).any()]
+    return [
+        name for name, column in columns.items() if column is not None and np.asarray(column).any()
+    ]
 
 
 def ctf_values(data: Dataset) -> tuple[Float[np.ndarray, "n 7"], Bool[np.ndarray, "n 7"]]:
     """The columns of the CTF and which of their values cannot be."""
     names = (*CTF_COLUMNS, PHASE_SHIFT)
     columns = [data.column(f"ctf/{name}") for name in names]
-    values = np.stack([np.zeros(len(data)) if each is None else decimals(each) for each in columns], axis=1)
+    values = np.stack(
+        [np.zeros(len(data)) if each is None else decimals(each) for each in columns], axis=1
+    )
     least = np.array([_LEAST.get(name, -math.inf) for name in names])
     most = np.array([_MOST.get(name, math.inf) for name in names])
     return values, ~np.isfinite(values) | (values < least) | (values > most)
@@ -39,7 +43,13 @@ def parameters_of(row: Sequence[float]) -> CTFParameters:
     """The record of one row of these columns: Å and degrees for Å and radians."""
     defocus_1_A, defocus_2_A, angle_rad, voltage_kV, cs_mm, contrast, shift_rad = row
     return CTFParameters(
-        defocus_1_A, defocus_2_A, math.degrees(angle_rad), voltage_kV, cs_mm, contrast, math.degrees(shift_rad)
+        defocus_1_A,
+        defocus_2_A,
+        math.degrees(angle_rad),
+        voltage_kV,
+        cs_mm,
+        contrast,
+        math.degrees(shift_rad),
     )
 
 

@@ -1,4 +1,6 @@
-"""What cryoSPARC knows of exposures or particles: one ``.cs`` table, or the tables of a ``.csg``, joined by ``uid``."""
+"""What cryoSPARC knows of exposures or particles: one ``.cs`` table, or the tables of a ``.csg``,
+joined by ``uid``.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +20,9 @@ ENDINGS = (".cs", ".csg")
 
 @dataclass(frozen=True)
 class Table:
-    """A ``.cs`` file and which of its rows are the items of the first table, in their order (None: all, as they are)."""
+    """A ``.cs`` file and which of its rows are the items of the first table, in their order (None:
+    all, as they are).
+    """
 
     path: Path
     rows: NDArray[Any]
@@ -36,9 +40,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Items and their columns: ``source`` is the file that was given, ``group`` what it says where it is a ``.csg``.
+    """Items and their columns: ``source`` is the file that was given, ``group`` what it says where
+    it is a ``.csg``.
 
-    A column is taken from the file that its slot, the part before "/", is in; else from the first that has it.
+    A column is taken from the file that its slot, the part before "/", is in; else from the first
+    that has it.
     """
 
     source: Path
@@ -75,7 +81,9 @@ class Dataset:
         return f"{table.path}, row {row + 1}"
 
     def where_to_find(self) -> str:
-        """What to give instead of a ``.cs`` file that lacks columns: the group that joins it with others."""
+        """What to give instead of a ``.cs`` file that lacks columns: the group that joins it with
+        others.
+        """
         groups = groups_with(self.source) if self.group is None else []
         return f"give {groups[0].path}, which joins it with the others" if groups else ""
 
@@ -86,7 +94,8 @@ def read_dataset(path: Path) -> Dataset:
     Raises
     ------
     UserError
-        As :func:`read_cs` and :func:`read_group`; tables of a group that have no ``uid``, one twice, or not the same ones.
+        As :func:`read_cs` and :func:`read_group`; tables of a group that have no ``uid``, one
+        twice, or not the same ones.
     """
     if path.suffix.lower() != ".csg":
         return Dataset(path, (Table(path, read_cs(path)),))
@@ -104,23 +113,37 @@ def _uids(table: Table) -> NDArray[np.uint64]:
     """The identifiers of a table's rows, each there once."""
     if UID not in table.columns:
         wanted = "The tables of a group are joined by it"
-        raise UserError(f"{UID} is missing", where=table.path, wanted=wanted, do="export the result group again")
+        raise UserError(
+            f"{UID} is missing", where=table.path, wanted=wanted, do="export the result group again"
+        )
     uids = table.rows[UID]
     _, first, counts = np.unique(uids, return_index=True, return_counts=True)
     if (counts > 1).any():
         uid = uids[first[counts > 1][0]]
         rows = " and ".join(str(row + 1) for row in np.flatnonzero(uids == uid)[:2])
-        raise UserError(f"rows {rows} both have {UID} {uid}", where=table.path, wanted="Each may be there once")
+        raise UserError(
+            f"rows {rows} both have {UID} {uid}", where=table.path, wanted="Each may be there once"
+        )
     return uids
 
 
-def _order(first: Table, wanted: NDArray[np.uint64], table: Table, uids: NDArray[np.uint64]) -> NDArray[np.intp]:
+def _order(
+    first: Table, wanted: NDArray[np.uint64], table: Table, uids: NDArray[np.uint64]
+) -> NDArray[np.intp]:
     """The rows of a table that are the items of the first one; both must hold the same."""
     missing, extra = ~np.isin(wanted, uids), ~np.isin(uids, wanted)
     for lacks, other, which in ((table, first, wanted[missing]), (first, table, uids[extra])):
         if len(which):
-            found = f"{len(which)} of the {len(other.rows)} {UID}s of {other.path} are missing, the first {which[0]}"
+            found = (
+                f"{len(which)} of the {len(other.rows)} {UID}s of {other.path} are missing, the "
+                f"first {which[0]}"
+            )
             do = "export the result group again, or give one .cs file"
-            raise UserError(found, where=lacks.path, wanted="The tables of a group must have the same ones", do=do)
+            raise UserError(
+                found,
+                where=lacks.path,
+                wanted="The tables of a group must have the same ones",
+                do=do,
+            )
     sorter = np.argsort(uids)
     return sorter[np.searchsorted(uids, wanted, sorter=sorter)]

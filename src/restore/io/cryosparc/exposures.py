@@ -1,4 +1,6 @@
-"""Exposures in cryoSPARC's files: where the micrographs lie, their pixel sizes, and the CTF in the units of the records."""
+"""Exposures in cryoSPARC's files: where the micrographs lie, their pixel sizes, and the CTF in the
+units of the records.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,8 +14,8 @@ from restore.io.cryosparc.datasets import Dataset, read_dataset
 from restore.io.cryosparc.paths import finder, without_mark
 from restore.io.cryosparc.tables import texts
 from restore.io.half_names import Suffixes
-from restore.io.places import Places
-from restore.io.relion import halves_by_suffix
+from restore.io.paths import Places
+from restore.io.relion.micrographs import halves_by_suffix
 from restore.micrograph import CTFParameters, Micrograph
 
 BLOB = "micrograph_blob"
@@ -27,17 +29,18 @@ _CORRECTED = "give the exposures of a motion correction job, or of one after it"
 def read_exposures(
     path: Path, suffixes: Suffixes | None, given_A: float | None, needs_ctf: bool
 ) -> tuple[tuple[Micrograph, ...], Dataset]:
-    """The micrographs of a ``.cs`` or ``.csg`` file of exposures, in its order, and the file as it was read.
+    """The micrographs of a ``.cs`` or ``.csg`` file of exposures, in its order, and the file as it
+    was read.
 
-    Files are found by :func:`finder`. Halves are found by ``suffixes``, beside the full sum, or where it is a
-    link, as those of imported micrographs are, beside what it leads to. A CTF that is missing or wrong is None
-    where it is not needed.
+    Files are found by :func:`finder`. Halves are found by ``suffixes``, beside the full sum, or
+    where it is a link, as those of imported micrographs are, beside what it leads to. A CTF that is
+    missing or wrong is None where it is not needed.
 
     Raises
     ------
     UserError
-        As :func:`read_dataset`; no micrographs, one named twice, a pixel size that cannot be or is not the one that
-        was given, no CTF or one that cannot be where it is needed.
+        As :func:`read_dataset`; no micrographs, one named twice, a pixel size that cannot be or is
+        not the one that was given, no CTF or one that cannot be where it is needed.
     """
     data = read_dataset(path)
     names = _names(data)
@@ -54,10 +57,12 @@ def read_exposures(
 
 
 def ctf_parameters(data: Dataset) -> list[CTFParameters]:
-    """The CTF of every exposure, from the slot ``ctf``. Phase shift is zero where there is no column of it.
+    """The CTF of every exposure, from the slot ``ctf``. Phase shift is zero where there is no
+    column of it.
 
-    ``df1_A`` lies at ``df_angle_rad`` from the x axis (columns) towards the y axis (rows as stored), and is positive in
-    underfocus, so that degrees are all that RELION's angle differs by; ``phase_shift_rad`` is additional.
+    ``df1_A`` lies at ``df_angle_rad`` from the x axis (columns) towards the y axis (rows as
+    stored), and is positive in underfocus, so that degrees are all that RELION's angle differs by;
+    ``phase_shift_rad`` is additional.
 
     Raises
     ------
@@ -85,13 +90,18 @@ def _ctf_if_any(data: Dataset) -> Sequence[CTFParameters | None]:
         return [None] * len(data)
     values, bad = ctf_values(data)
     wrong = set(np.nonzero(bad)[0].tolist())
-    return [None if row in wrong else parameters_of(each) for row, each in enumerate(values.tolist())]
+    return [
+        None if row in wrong else parameters_of(each) for row, each in enumerate(values.tolist())
+    ]
 
 
 def _names(data: Dataset) -> list[str]:
     column = data.column(PATH)
     if column is None:
-        of_particles = data.column("blob/path") is not None or data.column("location/micrograph_path") is not None
+        of_particles = (
+            data.column("blob/path") is not None
+            or data.column("location/micrograph_path") is not None
+        )
         found = "it lists particles" if of_particles else f"{PATH} is missing"
         do = _CORRECTED if of_particles else data.where_to_find() or _CORRECTED
         raise UserError(found, where=data.source, wanted="Each micrograph needs its file", do=do)
@@ -100,16 +110,23 @@ def _names(data: Dataset) -> list[str]:
     for row, name in enumerate(names):
         if not without_mark(name):
             raise UserError(
-                f"{PATH} is empty", where=data.place(PATH, row), wanted="Each micrograph needs its file", do=_CORRECTED
+                f"{PATH} is empty",
+                where=data.place(PATH, row),
+                wanted="Each micrograph needs its file",
+                do=_CORRECTED,
             )
         if first_row.setdefault(name, row) != row:
             found, wanted = f"{name} is named again", "Each micrograph may be there once"
-            raise UserError(found, where=data.place(PATH, row), wanted=wanted, do="remove one of the rows")
+            raise UserError(
+                found, where=data.place(PATH, row), wanted=wanted, do="remove one of the rows"
+            )
     index = data.column(INDEX)
     if index is not None and index.any():
         row = int(np.flatnonzero(index)[0])
         found, wanted = f"{INDEX} is {index[row]}", "Each micrograph must be a file of its own"
-        raise UserError(found, where=data.place(INDEX, row), wanted=wanted, do="convert stacks to single images")
+        raise UserError(
+            found, where=data.place(INDEX, row), wanted=wanted, do="convert stacks to single images"
+        )
     return names
 
 
@@ -119,22 +136,40 @@ def _pixel_sizes_A(data: Dataset, given_A: float | None) -> list[float]:
         if given_A is not None:
             return [given_A] * len(data)
         do = data.where_to_find() or "give --pixel-size"
-        raise UserError(f"{PIXEL_SIZE} is missing", where=data.source, wanted="A pixel size in Å is needed", do=do)
+        raise UserError(
+            f"{PIXEL_SIZE} is missing",
+            where=data.source,
+            wanted="A pixel size in Å is needed",
+            do=do,
+        )
     sizes_A = decimals(column)
     bad = np.flatnonzero(~(np.isfinite(sizes_A) & (sizes_A > 0)))
     if len(bad):
-        found, wanted = f"{PIXEL_SIZE} is {sizes_A[bad[0]]:g}", "A positive pixel size in Å is needed"
-        raise UserError(found, where=data.place(PIXEL_SIZE, int(bad[0])), wanted=wanted, do="correct it")
-    if given_A is not None and (off := np.flatnonzero(abs(given_A - sizes_A) > 0.01 * sizes_A)).size:
+        found, wanted = (
+            f"{PIXEL_SIZE} is {sizes_A[bad[0]]:g}",
+            "A positive pixel size in Å is needed",
+        )
+        raise UserError(
+            found, where=data.place(PIXEL_SIZE, int(bad[0])), wanted=wanted, do="correct it"
+        )
+    if (
+        given_A is not None
+        and (off := np.flatnonzero(abs(given_A - sizes_A) > 0.01 * sizes_A)).size
+    ):
         found = f"the pixel size is {sizes_A[off[0]]:g} Å, and {given_A:g} Å was given"
         raise UserError(
-            found, where=data.place(PIXEL_SIZE, int(off[0])), wanted="They must agree", do="leave --pixel-size out"
+            found,
+            where=data.place(PIXEL_SIZE, int(off[0])),
+            wanted="They must agree",
+            do="leave --pixel-size out",
         )
     return sizes_A.tolist()
 
 
 def _with_halves(micrograph: Micrograph, suffixes: Suffixes) -> Micrograph:
-    """The micrograph with its halves: beside it, else beside the file that it is a link to, else where they ought to be."""
+    """The micrograph with its halves: beside it, else beside the file that it is a link to, else
+    where they ought to be.
+    """
     even, odd = halves_by_suffix(str(micrograph.image), suffixes, Places())
     if not (even.is_file() and odd.is_file()) and micrograph.image.is_symlink():
         linked = halves_by_suffix(str(micrograph.image.resolve()), suffixes, Places())

@@ -1,7 +1,9 @@
-"""cryoSPARC's ``.csg`` files: the text that says which ``.cs`` file holds which part (slot) of a result group.
+"""cryoSPARC's ``.csg`` files: the text that says which ``.cs`` file holds which part (slot) of a
+result group.
 
-They are YAML, of which they use three nested tables of plain, quoted or one-item values. Only that is read, line by
-line, so that a group is written again with everything else in it byte for byte as it was, and nothing in it can run code.
+They are YAML, of which they use three nested tables of plain, quoted or one-item values. Only that
+is read, line by line, so that a group is written again with everything else in it byte for byte as
+it was, and nothing in it can run code.
 """
 
 import re
@@ -20,7 +22,9 @@ _EXPORT = "export the result group again"
 
 @dataclass(frozen=True)
 class Entry:
-    """One key of a group file: what stands behind it ("" where there is nothing), and its lines, counted from zero."""
+    """One key of a group file: what stands behind it ("" where there is nothing), and its lines,
+    counted from zero.
+    """
 
     text: str
     is_list: bool
@@ -30,7 +34,9 @@ class Entry:
     @property
     def values(self) -> list[str]:
         """The value without its quotes; of a list each."""
-        inside = self.text.removeprefix("[").removesuffix("]").strip() if self.is_list else self.text
+        inside = (
+            self.text.removeprefix("[").removesuffix("]").strip() if self.is_list else self.text
+        )
         parts = _ITEM.findall(inside) if self.is_list else [inside] if inside else []
         return [_plain(part.strip()) for part in parts]
 
@@ -48,7 +54,9 @@ class ResultGroup:
     metafiles: Mapping[str, str]
 
     def file_of(self, slot: str) -> Path:
-        """Where the table of a slot lies: beside the group's file if marked so, else in the project's folder."""
+        """Where the table of a slot lies: beside the group's file if marked so, else in the
+        project's folder.
+        """
         return finder(self.path)(self.metafiles[slot])
 
     @property
@@ -63,7 +71,9 @@ class ResultGroup:
         return entry.text if entry else ""
 
     def of(self, table: str, count: int) -> str:
-        """The group's text where all slots are in the file ``table`` beside it, which has ``count`` rows."""
+        """The group's text where all slots are in the file ``table`` beside it, which has ``count``
+        rows.
+        """
         lines = list(self.lines)
         changed = {
             entry.start: (entry, keys[-1])
@@ -73,7 +83,13 @@ class ResultGroup:
         for start in sorted(changed, reverse=True):
             entry, key = changed[start]
             indent = lines[start][: len(lines[start]) - len(lines[start].lstrip(" "))]
-            value = quoted(MARK + table) if key == "metafile" else f"[{count}]" if entry.is_list else str(count)
+            value = (
+                quoted(MARK + table)
+                if key == "metafile"
+                else f"[{count}]"
+                if entry.is_list
+                else str(count)
+            )
             lines[start : entry.stop] = [f"{indent}{key}: {value}"]
         return "\n".join(lines) + "\n"
 
@@ -89,7 +105,9 @@ def read_group(path: Path) -> ResultGroup:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise UserError("there is no such file", where=path, wanted=_IS_GROUP, do="check the name") from error
+        raise UserError(
+            "there is no such file", where=path, wanted=_IS_GROUP, do="check the name"
+        ) from error
     except OSError as error:
         raise UserError(f"the file cannot be read ({error.strerror})", where=path) from error
     except UnicodeDecodeError as error:
@@ -97,19 +115,28 @@ def read_group(path: Path) -> ResultGroup:
     lines = tuple(text.splitlines())
     entries = _entries(lines, path)
     named = {
-        keys[1]: entry.values for keys, entry in entries.items() if keys[0] == "results" and keys[2:] == ("metafile",)
+        keys[1]: entry.values
+        for keys, entry in entries.items()
+        if keys[0] == "results" and keys[2:] == ("metafile",)
     }
     if not named:
         raise UserError("it names no metafile", where=path, wanted=_IS_GROUP, do=_EXPORT)
     for slot, files in named.items():
         if len(files) != 1:
             found = f"{len(files)} metafiles are named"
-            raise UserError(found, where=f"{path}, results, {slot}", wanted="Each slot is in one file", do=_EXPORT)
+            raise UserError(
+                found,
+                where=f"{path}, results, {slot}",
+                wanted="Each slot is in one file",
+                do=_EXPORT,
+            )
     return ResultGroup(path, lines, entries, {slot: files[0] for slot, files in named.items()})
 
 
 def groups_with(table: Path) -> list[ResultGroup]:
-    """The groups in the folder of a table that join it with others; files that are no groups are passed over."""
+    """The groups in the folder of a table that join it with others; files that are no groups are
+    passed over.
+    """
     found: list[ResultGroup] = []
     for path in sorted(table.parent.glob("*.csg")):
         try:
@@ -145,7 +172,9 @@ def _entries(lines: tuple[str, ...], where: object) -> dict[tuple[str, ...], Ent
         keys = (*(key for _, key in above), key)
         if match is None or keys in entries:
             found = f'"{words[:40]}" is {"there twice" if match else "not understood"}'
-            raise UserError(found, where=f"{where}, line {number + 1}", wanted=_IS_GROUP, do=_EXPORT)
+            raise UserError(
+                found, where=f"{where}, line {number + 1}", wanted=_IS_GROUP, do=_EXPORT
+            )
         above.append((indent, key))
         text = (match[3] or "").strip()
         entries[keys] = Entry(text, text.startswith("["), number, number + 1)
@@ -153,7 +182,9 @@ def _entries(lines: tuple[str, ...], where: object) -> dict[tuple[str, ...], Ent
 
 
 def _longer(entry: Entry, words: str, number: int) -> Entry:
-    """The entry with one more line: an item of a list, or the rest of a long value, which YAML breaks at a space."""
+    """The entry with one more line: an item of a list, or the rest of a long value, which YAML
+    breaks at a space.
+    """
     if not words.startswith("- "):
         return Entry(f"{entry.text} {words}", entry.is_list, entry.start, number + 1)
     item = words[2:].strip()
@@ -161,7 +192,13 @@ def _longer(entry: Entry, words: str, number: int) -> Entry:
 
 
 def _plain(text: str) -> str:
-    """A text without its quotes; between double ones a backslash stands for itself and what it precedes."""
+    """A text without its quotes; between double ones a backslash stands for itself and what it
+    precedes.
+    """
     if len(text) > 1 and text[0] == text[-1] == "'":
         return text[1:-1].replace("''", "'")
-    return re.sub(r"\\(.)", r"\1", text[1:-1]) if len(text) > 1 and text[0] == text[-1] == '"' else text
+    return (
+        re.sub(r"\\(.)", r"\1", text[1:-1])
+        if len(text) > 1 and text[0] == text[-1] == '"'
+        else text
+    )

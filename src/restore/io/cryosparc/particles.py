@@ -15,7 +15,12 @@ from restore.io.particle_records import Particles
 from restore.micrograph import CTFParameters
 
 POSE, SPLIT = "alignments3D/pose", "alignments3D/split"
-SHIFT, SHIFT_PIXEL, IMAGE_PIXEL, SIGN = "alignments3D/shift", "alignments3D/psize_A", "blob/psize_A", "blob/sign"
+SHIFT, SHIFT_PIXEL, IMAGE_PIXEL, SIGN = (
+    "alignments3D/shift",
+    "alignments3D/psize_A",
+    "blob/psize_A",
+    "blob/sign",
+)
 _MICROGRAPH, _SHAPE, _MICROGRAPH_PIXEL = (
     f"location/{each}" for each in ("micrograph_path", "micrograph_shape", "micrograph_psize_A")
 )
@@ -25,10 +30,11 @@ _CENTRES = ("location/center_x_frac", "location/center_y_frac")
 def read_cryosparc_particles(path: Path) -> Particles:
     """The particles of a ``.cs`` file, or of the files that a ``.csg`` joins, with their poses.
 
-    ``alignments3D/pose`` is a rotation vector (axis × angle in radians) of the same rotation as RELION's Euler angles:
-    ``Rotation.from_rotvec(pose).as_euler("ZYZ")`` is rot, tilt and psi. Coordinates are the centres' fractions times
-    the micrograph's sides; image names count from one, as RELION's do, where ``blob/idx`` counts from zero.
-    ``alignments3D/shift`` is RELION's origin in pixels, those of ``alignments3D/psize_A``.
+    ``alignments3D/pose`` is a rotation vector (axis × angle in radians) of the same rotation as
+    RELION's Euler angles: ``Rotation.from_rotvec(pose).as_euler("ZYZ")`` is rot, tilt and psi.
+    Coordinates are the centres' fractions times the micrograph's sides; image names count from one,
+    as RELION's do, where ``blob/idx`` counts from zero. ``alignments3D/shift`` is RELION's origin
+    in pixels, those of ``alignments3D/psize_A``.
 
     Raises
     ------
@@ -38,14 +44,21 @@ def read_cryosparc_particles(path: Path) -> Particles:
     data = read_dataset(path)
     pose = data.column(POSE)
     if pose is None:
-        do = data.where_to_find() or "give the particles file of a refinement, not its passthrough file"
-        raise UserError(f"{POSE} is missing", where=path, wanted="Each particle needs its pose", do=do)
+        do = (
+            data.where_to_find()
+            or "give the particles file of a refinement, not its passthrough file"
+        )
+        raise UserError(
+            f"{POSE} is missing", where=path, wanted="Each particle needs its pose", do=do
+        )
     pose = np.asarray(pose, dtype=np.float64).reshape(len(data), -1)
     bad = np.flatnonzero(~np.isfinite(pose).all(axis=1))
     if pose.shape[1] != 3 or len(bad):
         row = int(bad[0]) if len(bad) else 0
         found = f"{POSE} is {pose[row].tolist()}"
-        raise UserError(found, where=data.place(POSE, row), wanted="Three finite numbers are needed")
+        raise UserError(
+            found, where=data.place(POSE, row), wanted="Three finite numbers are needed"
+        )
     split = data.column(SPLIT)
     return Particles(
         str(path),
@@ -77,14 +90,19 @@ def _image_names(data: Dataset) -> tuple[str, ...] | None:
     paths, indices = _texts(data, "blob/path"), data.column("blob/idx")
     if paths is None or indices is None:
         return None
-    return tuple(f"{index + 1:06d}@{path}" for index, path in zip(indices.tolist(), paths, strict=True))
+    return tuple(
+        f"{index + 1:06d}@{path}" for index, path in zip(indices.tolist(), paths, strict=True)
+    )
 
 
 def _coordinates_px(data: Dataset) -> Float[np.ndarray, "n 2"] | None:
     shapes, *fractions = (data.column(name) for name in (_SHAPE, *_CENTRES))
     if shapes is None or fractions[0] is None or fractions[1] is None:
         return None
-    return np.stack([each.astype(np.float64) for each in fractions if each is not None], axis=1) * shapes[:, ::-1]
+    return (
+        np.stack([each.astype(np.float64) for each in fractions if each is not None], axis=1)
+        * shapes[:, ::-1]
+    )
 
 
 def _origins_A(data: Dataset) -> Float[np.ndarray, "n 2"] | None:
@@ -102,5 +120,7 @@ def _ctfs(data: Dataset) -> tuple[CTFParameters, ...] | None:
         row, number = (int(each[0]) for each in np.nonzero(bad))
         name = f"ctf/{(*CTF_COLUMNS, PHASE_SHIFT)[number]}"
         found = f"{name} is {values[row, number]:g}"
-        raise UserError(found, where=data.place(name, row), wanted="The CTF needs a number that can be")
+        raise UserError(
+            found, where=data.place(name, row), wanted="The CTF needs a number that can be"
+        )
     return tuple(parameters_of(row) for row in values.tolist())

@@ -1,13 +1,17 @@
-"""How cryoSPARC's tables name files: from the project's folder, or, where they are exported, from the table's own."""
+"""How cryoSPARC's tables name files: from the project's folder, or, where they are exported, from
+the table's own.
+"""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from restore.io.places import Places
+from restore.io.paths import Places
 
 MARK = ">"
-"""What an exported name begins with: the file lies beside the table. Other names start at the project's folder."""
+"""What an exported name begins with: the file lies beside the table. Other names start at the
+project's folder.
+"""
 
 _PROJECT_HAS = ("cs.lock", "project.json")
 
@@ -22,16 +26,25 @@ def without_mark(text: str) -> str:
 
 
 def project_folder(path: Path) -> Path | None:
-    """The folder of the project that a file lies in, told by cryoSPARC's lock or record there; None where there is none."""
-    return next((each for each in path.resolve().parents if any((each / name).exists() for name in _PROJECT_HAS)), None)
+    """The folder of the project that a file lies in, told by cryoSPARC's lock or record there; None
+    where there is none.
+    """
+    return next(
+        (
+            each
+            for each in path.resolve().parents
+            if any((each / name).exists() for name in _PROJECT_HAS)
+        ),
+        None,
+    )
 
 
 def finder(path: Path) -> Callable[[str], Path]:
     """What finds the files that the table or group at ``path`` names.
 
-    A marked name is looked for beside it first; another in the project's folder first, or where that cannot be told in
-    the one above the table's, which is the job's. Then each folder above the table is tried, and the one where one works;
-    where nothing is found, the first place is given.
+    A marked name is looked for beside it first; another in the project's folder first, or where
+    that cannot be told in the one above the table's, which is the job's. Then each folder above the
+    table is tried, and the one where one works; where nothing is found, the first place is given.
     """
     folder = path.resolve().parent
     marked = Places((folder, *folder.parents, Path()))
@@ -44,7 +57,8 @@ def finder(path: Path) -> Callable[[str], Path]:
 
 
 def reference(file: Path, folder: Path, project: Path | None) -> str:
-    """The name of a file in a table in ``folder``: marked if it lies below it, from the project's folder, else whole.
+    """The name of a file in a table in ``folder``: marked if it lies below it, from the project's
+    folder, else whole.
 
     >>> reference(Path("/p/out/J2/a.mrc"), Path("/p/out"), Path("/p"))
     '>J2/a.mrc'

@@ -1,0 +1,261 @@
+"""One micrograph measured: its halves, raw and denoised, become a table of covariances, and views
+of what was found.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from restore.errors import UserError
+from restore.evaluation.estimators.decomposition import IMAGES, PAIRS, covariance
+from restore.evaluation.estimators.spectra import RingAxis, patch_covariances
+from restore.evaluation.estimators.support import Support, local_support
+from restore.io.atomic import replacing
+from restore.micrograph import Micrograph
+from restore.model.inference.engine import Engine
+from restore.model.inference.tiling import apply_network
+from restore.preprocessing import Grid, Prepared, Recipe, prepare, prepare_alike
+
+_BLOCKS = 4  # along each axis: few enough to store, many enough to resample
+_LARGEST_PATCH_PX, _SMALLEST_PATCH_PX = 256, 32
+_PATCHES_ALONG = 4
+
+Image = Float[Tensor, "y x"]
+Halves = tuple[Image, Image]
+BinnedHalves = tuple[Float[Tensor, "rows columns"], Float[Tensor, "rows columns"]]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What all micrographs of a set share: the side of the patches, and the rings."""
+
+    patch_px: int
+    axis: RingAxis
+
+
+@dataclass(frozen=True)
+class Views:
+    """The two halves of a micrograph as they are compared, all in one scale; ``nothing`` is EVN −
+    ODD before and after.
+    """
+
+    raw: Halves
+    denoised: Halves
+    nothing: Halves | None
+    grid: Grid
+    hot_pixels: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is kept of one micrograph: tables of blocks of patches that sum to the whole's, and a
+    few facts.
+    """
+
+    blocks: Float[Tensor, "blocks pairs rings"]
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sampling:
+    """The patches and rings for a set: 256 pixels where the smallest image holds four of them a
+    side, else less.
+
+    Rings are two Fourier pixels of a patch wide. Raises UserError where an image is too small.
+    """
+    smallest = min(min(grid.shape) for grid in grids)
+    if patch_px == 0:
+        patch_px = _LARGEST_PATCH_PX
+        while patch_px > max(_SMALLEST_PATCH_PX, smallest / _PATCHES_ALONG):
+            patch_px //= 2
+    if not _SMALLEST_PATCH_PX <= patch_px <= smallest:
+        raise UserError(
+            f"patches of {patch_px} pixels do not fit: the smallest image has {smallest} at "
+            f"{recipe.max_resolution_A:g} Å",
+            wanted=f"at least {_SMALLEST_PATCH_PX} pixels, and no more than the image has",
+            do="give another --patch_px, or leave it out",
+        )
+    rings = patch_px // 4
+    return Sampling(patch_px, RingAxis(rings, 1 / recipe.max_resolution_A / rings))
+
+
+def views_of_model(
+    halves: Halves, micrograph: Micrograph, recipe: Recipe, engine: Engine, tile_px: int = 0
+) -> Views:
+    """The halves and what a model's network makes of each, and of their difference, on the
+    network's grid and scale.
+    """
+    first, second = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
+    nothing = (first.image - second.image) / 2**0.5
+    denoised = [
+        apply_network(engine, image, tile_px) for image in (first.image, second.image, nothing)
+    ]
+    hot_pixels = first.hot_pixels + second.hot_pixels
+    return Views(
+        (first.image, second.image),
+        (denoised[0], denoised[1]),
+        (nothing, denoised[2]),
+        first.grid,
+        hot_pixels,
+    )
+
+
+def views_of_images(
+    halves: Halves, denoised: BinnedHalves, micrograph: Micrograph, recipe: Recipe
+) -> Views:
+    """The halves and another program's versions of them, on one grid and in the grey values of the
+    raw halves.
+
+    The denoised images may be binned. A ``recipe`` that flips phases says that theirs are flipped
+    already. Their sharp spots are left as they are: in an image without noise they are no hot
+    pixels.
+    """
+    raw = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
+    as_they_are = replace(recipe, phase_flip=False, hot_pixel_sigma=math.inf)
+    found: list[Image] = []
+    for image, half in zip(denoised, raw, strict=True):
+        pixel_size_A = micrograph.pixel_size_A * half.grid.full_shape[0] / image.shape[0]
+        other = prepare(image, pixel_size_A, micrograph.ctf, as_they_are)
+        _refuse_other_grid(other, half)
+        found.append(other.image * (other.scale / half.scale))
+    hot_pixels = sum(half.hot_pixels for half in raw)
+    return Views((raw[0].image, raw[1].image), (found[0], found[1]), None, raw[0].grid, hot_pixels)
+
+
+def _refuse_other_grid(denoised: Prepared, raw: Prepared) -> None:
+    if denoised.grid.shape != raw.grid.shape:
+        raise UserError(
+            "a denoised half of {}×{} pixels, and a raw one of {}×{}".format(
+                *denoised.grid.full_shape, *raw.grid.full_shape
+            ),
+            wanted="They must show the same area",
+        )
+
+
+def fitted(views: Views) -> Views:
+    """The views with the denoised halves multiplied by the one number that brings them nearest to
+    the other raw halves.
+    """
+    (m1, m2), (d1, d2) = views.raw, views.denoised
+    scale = (d1 * m2 + d2 * m1).mean() / (d1.square() + d2.square()).mean()
+    return Views(views.raw, (d1 * scale, d2 * scale), views.nothing, views.grid, views.hot_pixels)
+
+
+def measure(views: Views, neighbour: Views | None, sampling: Sampling) -> Measurement:
+    """The covariances of a micrograph's halves by blocks of patches; ``neighbour`` is an unrelated
+    micrograph.
+
+    The tables of all blocks sum to the mean over patches.
+    """
+    known = {
+        "M1": views.raw[0],
+        "M2": views.raw[1],
+        "D1": views.denoised[0],
+        "D2": views.denoised[1],
+    }
+    if views.nothing is not None:
+        known |= {"X": views.nothing[0], "F": views.nothing[1]}
+    table = _blocks(
+        _covariances(
+            known, [pair for pair in PAIRS if set(pair) <= set(known)], views.grid, sampling
+        )
+    )
+    if neighbour is not None:
+        table = _with_unpaired(table, views, neighbour, sampling)
+    return Measurement(table, {"hot_pixels": views.hot_pixels, "shape": list(views.grid.shape)})
+
+
+def _covariances(
+    known: dict[str, Image], pairs: Sequence[tuple[str, str]], grid: Grid, sampling: Sampling
+) -> Float[Tensor, "rows columns pairs rings"]:
+    """The table of all `PAIRS`, NaN where one is not in ``pairs``."""
+    names = [name for name in IMAGES if name in known]
+    indices = [(names.index(first), names.index(second)) for first, second in pairs]
+    images = torch.stack([known[name] for name in names])
+    found = patch_covariances(
+        images, indices, grid.pixel_size_yx_A, sampling.patch_px, sampling.axis
+    )
+    table = found.new_full((*found.shape[:2], len(PAIRS), found.shape[-1]), torch.nan)
+    table[:, :, [PAIRS.index(pair) for pair in pairs]] = found
+    return table
+
+
+def _blocks(
+    table: Float[Tensor, "rows columns pairs rings"],
+) -> Float[Tensor, "blocks pairs rings"]:
+    """Neighbouring patches taken together, at most 4×4 blocks; together they sum to the mean over
+    patches.
+    """
+    parts = [part for rows in _parts(table, 0) for part in _parts(rows, 1)]
+    return torch.stack([part.double().sum(dim=(0, 1)) for part in parts]) / (
+        table.shape[0] * table.shape[1]
+    )
+
+
+def _parts(table: Tensor, axis: int) -> tuple[Tensor, ...]:
+    return table.tensor_split(min(_BLOCKS, table.shape[axis]), dim=axis)
+
+
+def _with_unpaired(
+    blocks: Float[Tensor, "blocks pairs rings"], views: Views, neighbour: Views, sampling: Sampling
+) -> Float[Tensor, "blocks pairs rings"]:
+    """The table with what the first half has in common with the second half of another micrograph,
+    where both have pixels.
+    """
+    rows, columns = (
+        min(sides) for sides in zip(views.grid.shape, neighbour.grid.shape, strict=True)
+    )
+    whole = {
+        "M1": views.raw[0],
+        "D1": views.denoised[0],
+        "M2'": neighbour.raw[1],
+        "D2'": neighbour.denoised[1],
+    }
+    known = {name: image[:rows, :columns] for name, image in whole.items()}
+    mine, theirs = (known["M1"], known["D1"]), (known["M2'"], known["D2'"])
+    scales = [
+        float(own.std() / (other.std() + 1e-30)) for own, other in zip(mine, theirs, strict=True)
+    ]
+    known |= {"M2'": theirs[0] * scales[0], "D2'": theirs[1] * scales[1]}
+    table = _blocks(_covariances(known, [("M1", "M2'"), ("D1", "D2'")], views.grid, sampling))
+    filled = blocks.clone()
+    for pair in (("M1", "M2'"), ("D1", "D2'")):
+        found = covariance(table, *pair)
+        if len(found) != len(
+            blocks
+        ):  # what both have is so small that it makes fewer blocks: each gets its share
+            found = found.sum(dim=0).expand(len(blocks), -1) / len(blocks)
+        filled[:, PAIRS.index(pair)] = found
+    return filled
+
+
+def support_of(views: Views, window_A: float) -> Support:
+    """Where in the micrograph each denoised half is confirmed by the other raw one."""
+    return local_support(views.raw, views.denoised, window_A / views.grid.pixel_size_yx_A[0])
+
+
+def save_measurement(path: Path, measurement: Measurement) -> None:
+    """Write a measurement (numpy's .npz), beside and renamed."""
+    facts = np.frombuffer(json.dumps(measurement.facts).encode(), dtype=np.uint8)
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, blocks=measurement.blocks.numpy().astype(np.float32), facts=facts)
+
+
+def load_measurement(path: Path) -> Measurement:
+    """Read a measurement. Raises UserError where the file is not one, or damaged."""
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            facts = json.loads(file["facts"].tobytes())
+            return Measurement(torch.from_numpy(file["blocks"].astype(np.float64)), facts)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise UserError(
+            f"not a readable measurement ({error})", where=path, do="delete it and evaluate again"
+        ) from None

@@ -1,0 +1,55 @@
+"""The door: a path in, findings out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from restore.errors import UserError
+from restore.inspection.findings import Findings, unusable
+from restore.inspection.images import inspect_image, inspect_movie
+from restore.inspection.own_files import inspect_json, inspect_patches, inspect_tensors
+from restore.inspection.tables import inspect_cryosparc, inspect_star
+from restore.io.endings import EER_ENDINGS, IMAGE_ENDINGS, ending_of
+from restore.preprocessing import Recipe
+
+_TABLES = (".star", ".cs", ".csg")
+_PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".sav")
+_OWN: dict[str, Callable[[Path], Findings]] = {
+    ".hdf": inspect_patches,
+    ".h5": inspect_patches,
+    ".hdf5": inspect_patches,
+    ".safetensors": inspect_tensors,
+    ".json": inspect_json,
+} | dict.fromkeys(_PICKLES, inspect_tensors)
+
+
+def inspect(path: Path, recipe: Recipe) -> Findings:
+    """What the file is, what would be done with it at this recipe, what is wrong with it. Never
+    raises UserError.
+    """
+    if not path.exists():
+        return unusable(
+            "nothing", UserError("there is no such file", where=path, do="check the name")
+        )
+    if path.is_dir():
+        return unusable("a folder", UserError("it is a folder", where=path, do="give a file in it"))
+    ending = ending_of(path.name)
+    try:
+        return _by_ending(path, ending, recipe)
+    except UserError as error:
+        return unusable(f"a {ending or 'nameless'} file that cannot be used", error)
+
+
+def _by_ending(path: Path, ending: str, recipe: Recipe) -> Findings:
+    if ending in _TABLES:
+        return inspect_star(path, recipe) if ending == ".star" else inspect_cryosparc(path, recipe)
+    if ending in EER_ENDINGS:
+        return inspect_movie(path)
+    if ending in IMAGE_ENDINGS:
+        return inspect_image(path, recipe)
+    if ending in _OWN:
+        return _OWN[ending](path)
+    wanted = (
+        "STAR, .cs and .csg tables, MRC, TIFF and EER images, and restore's own files are known"
+    )
+    found = f'"{ending}" says nothing to restore'
+    return unusable("a file of another kind", UserError(found, where=path, wanted=wanted))

@@ -1,0 +1,1 @@
+"""Images, stacks, movies and maps on disk: MRC, TIFF and EER."""

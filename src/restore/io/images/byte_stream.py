@@ -1,0 +1,102 @@
+"""The bytes of a file, inflated on the way where gzip or bzip2 packed them."""
+
+import bz2
+import gzip
+import os
+import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.errors import UserError
+
+_GZIP, _BZIP2 = b"\x1f\x8b", b"BZh"
+_CHUNK_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class ByteStream:
+    """An open file and its size in bytes, None where it is packed: only inflating it all would
+    tell.
+    """
+
+    path: Path
+    stream: IO[bytes]
+    size_bytes: int | None
+
+    def array(self, dtype: np.dtype[np.generic], count: int) -> NDArray[np.generic]:
+        """The next ``count`` numbers of this type. UserError where the file ends before."""
+        numbers = np.empty(count, dtype)
+        got_bytes = self.stream.readinto(numbers.view(np.uint8).data)  # pyright: ignore[reportAttributeAccessIssue]
+        if got_bytes < numbers.nbytes:
+            found = f"only {got_bytes // dtype.itemsize} of {count} pixels could be read"
+            raise UserError(
+                found, where=self.path, wanted="The file is cut short", do="copy it again"
+            )
+        return numbers
+
+    def skip(self, count: int) -> None:
+        """Go on by so many bytes."""
+        self.stream.seek(count, os.SEEK_CUR)
+
+    def drain(self) -> int:
+        """The number of bytes that are left; a packed file's checksum is compared on the way."""
+        if self.size_bytes is not None:
+            return self.size_bytes - self.stream.tell()
+        left = 0
+        while chunk := self.stream.read(_CHUNK_BYTES):
+            left += len(chunk)
+        return left
+
+
+@contextmanager
+def open_bytes(path: Path, wanted: str = "An MRC file is needed") -> Generator[ByteStream]:
+    """A file open for reading, inflated on the way where it begins as gzip or bzip2 files do,
+    whatever its name.
+
+    Raises
+    ------
+    UserError
+        The file is missing (``wanted`` is what it should have been) or unreadable, or what was
+        packed is cut short or damaged; this may come as late as the bytes in question are read.
+    """
+    try:
+        with path.open("rb") as stream:
+            packed = _inflater(stream)
+            if packed is None:
+                yield ByteStream(path, stream, os.fstat(stream.fileno()).st_size)
+            else:
+                with packed:
+                    yield ByteStream(path, packed, None)
+    except FileNotFoundError as error:
+        raise UserError(
+            "there is no such file", where=path, wanted=wanted, do="check the name"
+        ) from error
+    except EOFError as error:
+        found = "the file is cut short: it ends before what is packed in it"
+        raise UserError(found, where=path, do="copy it again") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise _damaged(path, error) from error
+    except OSError as error:
+        if error.errno is None:  # bzip2's way to say it
+            raise _damaged(path, error) from error
+        raise UserError(f"the file cannot be read ({error.strerror})", where=path) from error
+
+
+def _inflater(stream: IO[bytes]) -> IO[bytes] | None:
+    start = stream.read(len(_BZIP2))
+    stream.seek(0)
+    if start.startswith(_GZIP):
+        return gzip.GzipFile(fileobj=stream, mode="rb")  # pyright: ignore[reportReturnType]
+    return bz2.BZ2File(stream, "rb") if start == _BZIP2 else None  # pyright: ignore[reportReturnType]
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"what is packed in the file is damaged ({error})", where=path, do="copy it again"
+    )

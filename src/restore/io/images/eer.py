@@ -1,0 +1,172 @@
+"""EER movies (Falcon 4, 4i): each page is a list of the electrons of one hardware frame.
+
+The format is that of Thermo Fisher Scientific's "EER file format documentation" (3.0, 2023):
+BigTIFF with compressions of its own, 65000 (8 bits to the next electron, 2 + 2 bits of sub-pixel
+position), 65001 (7 bits, 2 + 2) and 65002 (widths in the tags 65007, 65008, 65009). imagecodecs
+decodes it. Rows are as stored, which is how RELION has them (TIFF pages it turns upside down, EER
+frames not).
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.errors import UserError
+from restore.io.images.tiff import (
+    open_tiff,
+    page_offsets,
+    page_shape,
+    require_module,
+    require_whole,
+)
+from restore.settings import setting
+
+_COMPRESSIONS = {65000: (8, 2, 2), 65001: (7, 2, 2), 65002: (7, 2, 2)}
+_WIDTH_TAGS = (65007, 65008, 65009)
+_OLDEST_IMAGECODECS = (2025, 11)
+"""Before it, electrons were not added to a sum and sub-pixel positions were decoded otherwise."""
+
+
+@dataclass(frozen=True)
+class EERSettings:
+    """How the electrons of an EER movie become frames."""
+
+    fraction_frames: int = setting(
+        40, "hardware frames of an EER movie that are summed into one frame", metavar="N"
+    )
+    upsampling: int = setting(
+        1,
+        "pixels of a frame along each side of a pixel of an EER camera: 1 (4k) or 2 (8k)",
+        metavar="N",
+    )
+
+    def __post_init__(self) -> None:
+        if self.fraction_frames < 1 or self.upsampling not in (1, 2):
+            found = (
+                f"EER frames of {self.fraction_frames} hardware frames, upsampled "
+                f"{self.upsampling} times, were asked for"
+            )
+            raise UserError(
+                found, wanted="One hardware frame or more, and 1 or 2 times, can be had"
+            )
+
+
+@dataclass(frozen=True)
+class EERHeader:
+    """Rows and columns (upsampled) of an EER movie, its hardware frames, and the frames into which
+    they are summed.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    hardware_frames: int
+    frames: int
+
+
+def read_eer_header(path: Path, settings: EERSettings = EERSettings()) -> EERHeader:
+    """Shape and number of frames of an EER movie, without its electrons.
+
+    Raises
+    ------
+    UserError
+        The file is missing, unreadable, no EER file or cut short, or tifffile is not installed.
+    """
+    with _open_eer(path) as (file, pages):
+        return EERHeader(
+            path, _shape(file, pages, settings), len(pages), len(pages) // settings.fraction_frames
+        )
+
+
+def read_eer_frames(
+    path: Path, settings: EERSettings = EERSettings()
+) -> Iterator[NDArray[np.uint16]]:
+    """Each frame (y, x), in order: the electrons of so many hardware frames, counted.
+
+    Hardware frames that are left at the end and do not make a whole frame are left out, as RELION
+    does.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_eer_header`, or a hardware frame is damaged, or imagecodecs is not installed
+        or too old.
+    """
+    decode = _decoder(path)
+    with _open_eer(path) as (file, pages):
+        shape, whole = _shape(file, pages, settings), len(pages) // settings.fraction_frames
+        for start in range(0, whole * settings.fraction_frames, settings.fraction_frames):
+            counts = np.zeros(shape, np.uint16)
+            for index in pages[start : start + settings.fraction_frames]:
+                page = file.pages[index]
+                require_whole(page, path, f"{path}, hardware frame {index + 1}")
+                decode(
+                    _electrons(page),
+                    shape,
+                    *_widths(page),
+                    superres=settings.upsampling - 1,
+                    out=counts,
+                )
+            yield counts
+
+
+@contextmanager
+def _open_eer(path: Path) -> Generator[tuple[Any, list[int]]]:
+    """The open file and its pages that hold electrons; it may also hold their sum as an ordinary
+    image.
+    """
+    page_offsets(path)
+    with open_tiff(path) as file:
+        pages = [
+            index for index, page in enumerate(file.pages) if int(page.compression) in _COMPRESSIONS
+        ]
+        if not pages:
+            wanted = "An EER movie is needed"
+            raise UserError(
+                "there are no electrons in it", where=path, wanted=wanted, do="check the name"
+            )
+        yield file, pages
+
+
+def _shape(file: Any, pages: list[int], settings: EERSettings) -> tuple[int, int]:
+    rows, columns = page_shape(file.pages[pages[0]], file.filehandle.path)
+    return rows * settings.upsampling, columns * settings.upsampling
+
+
+def _electrons(page: Any) -> bytes:
+    """The code of a page; zeros after it let imagecodecs, which wants whole words, see its last
+    electron.
+    """
+    handle = page.parent.filehandle
+    parts: list[bytes] = []
+    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        handle.seek(start)
+        parts.append(handle.read(count))
+    code = b"".join(parts)
+    return code + b"\0" * (2 + len(code) % 2)
+
+
+def _widths(page: Any) -> tuple[int, int, int]:
+    """The bits of the distance to the next electron, and of its sub-pixel position along x and y."""
+    widths = _COMPRESSIONS[int(page.compression)]
+    if int(page.compression) == 65002:
+        skip, x, y = (
+            int(page.tags.valueof(tag, width))
+            for tag, width in zip(_WIDTH_TAGS, widths, strict=True)
+        )
+        return skip, x, y
+    return widths
+
+
+def _decoder(path: Path) -> Any:
+    imagecodecs = require_module("imagecodecs", path)
+    version = tuple(int(part) for part in imagecodecs.__version__.split(".")[:2])
+    if version < _OLDEST_IMAGECODECS:
+        found = f"imagecodecs {imagecodecs.__version__} is too old"
+        wanted = f"EER movies need {'.'.join(map(str, _OLDEST_IMAGECODECS))} or newer"
+        raise UserError(found, where=path, wanted=wanted, do="pip install --upgrade imagecodecs")
+    return imagecodecs.eer_decode

@@ -1,0 +1,147 @@
+"""The door for one image: whatever the format, what comes back is an :class:`Image`.
+
+MRC, packed by gzip or bzip2 or not, and TIFF are read; MRC is written. Rows are RELION's: as stored
+in MRC, upside down in TIFF (:mod:`restore.io.images.tiff` says why).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.errors import UserError
+from restore.io.endings import IMAGE_ENDINGS, MRC_ENDINGS, TIFF_ENDINGS, ending_of
+from restore.io.images.mrc import read_mrc, read_mrc_header, write_mrc
+from restore.io.images.tiff import read_pages, read_tiff_header
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image as float32 (y, x), its header's pixel size in Å (None where there is none), and its
+    file.
+    """
+
+    data: NDArray[np.float32]
+    pixel_size_A: float | None
+    path: Path
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """Rows and columns of an image, and its header's pixel size in Å (None where there is none)."""
+
+    shape: tuple[int, int]
+    pixel_size_A: float | None
+
+
+def read_image(path: Path) -> Image:
+    """Read one image.
+
+    Raises
+    ------
+    UserError
+        The file is missing, cut short or of a format that is not read, holds several images, or the
+        image is constant or holds NaN or infinity; or it is TIFF, and what reads it is not
+        installed.
+    """
+    _refuse_other_formats(path, IMAGE_ENDINGS, "read")
+    data, pixel_size_A = (_only_page(path), None) if _is_tiff(path) else read_mrc(path)
+    _refuse_useless(data, path)
+    return Image(data, pixel_size_A, path)
+
+
+def read_image_header(path: Path) -> ImageHeader:
+    """Shape and pixel size of one image, without its pixels (a packed file's first bytes are
+    inflated).
+
+    Raises UserError as :func:`read_image`; whether a packed file is whole is not known before it is
+    read.
+    """
+    _refuse_other_formats(path, IMAGE_ENDINGS, "read")
+    if _is_tiff(path):
+        return ImageHeader(_one_image(path), None)
+    header = read_mrc_header(path)
+    return ImageHeader(header.shape, header.pixel_size_A)
+
+
+def image_shape(path: Path) -> tuple[int, int]:
+    """Rows and columns of one image, without reading its pixels. Raises UserError as
+    :func:`read_image`.
+    """
+    return read_image_header(path).shape
+
+
+def write_image(
+    path: Path,
+    data: NDArray[np.floating],
+    pixel_size_A: float | tuple[float, float],
+    labels: Sequence[str] = (),
+    dtype: Literal["float32", "float16"] = "float32",
+) -> None:
+    """Write one image (y, x) as MRC, whole or not at all; the pixel size in Å is one number or (y,
+    x).
+
+    Raises
+    ------
+    UserError
+        The file cannot be written, its suffix is of no format that is written, or the image holds
+        values that are not finite.
+    """
+    _refuse_other_formats(path, MRC_ENDINGS, "written")
+    write_mrc(path, data, pixel_size_A, labels, dtype)
+
+
+def _refuse_other_formats(path: Path, endings: Sequence[str], verb: str) -> None:
+    if (ending := ending_of(path.name)) not in endings:
+        formats = "MRC" if endings == MRC_ENDINGS else "MRC and TIFF"
+        wanted = f"{formats} images ({', '.join(endings)}) are {verb}"
+        do = "convert it to MRC" if verb == "read" else "choose a name with one of these endings"
+        raise UserError(f'"{ending}" is no ending of an image', where=path, wanted=wanted, do=do)
+
+
+def _is_tiff(path: Path) -> bool:
+    return ending_of(path.name) in TIFF_ENDINGS
+
+
+def _one_image(path: Path) -> tuple[int, int]:
+    """Rows and columns of the only page of a TIFF file. UserError where there are more."""
+    header = read_tiff_header(path)
+    if header.pages != 1:
+        found = f"it is a stack of {header.pages} images"
+        raise UserError(
+            found,
+            where=path,
+            wanted="One micrograph in a file is needed",
+            do="sum or split the stack",
+        )
+    return header.shape
+
+
+def _only_page(path: Path) -> NDArray[np.float32]:
+    _one_image(path)
+    return np.ascontiguousarray(next(read_pages(path)), np.float32)
+
+
+def _refuse_useless(data: NDArray[np.float32], path: Path) -> None:
+    lowest, highest = float(data.min()), float(data.max())
+    if not np.isfinite(highest - lowest):
+        bad = ~np.isfinite(data)
+        row, column = np.unravel_index(int(bad.argmax()), data.shape)
+        found = (
+            f"{np.count_nonzero(bad)} of its {data.size} pixels are NaN or infinite, first at row "
+            f"{row}, column {column}"
+        )
+        raise UserError(
+            found, where=path, wanted="Every pixel must be a number", do="make the image again"
+        )
+    if lowest == highest:
+        found = f"all of its pixels are {lowest:g}"
+        raise UserError(
+            found,
+            where=path,
+            wanted="There is nothing in a constant image",
+            do="make it again or leave it out",
+        )

@@ -1,0 +1,170 @@
+"""The door for movies: MRC, TIFF or EER, what comes back is one frame after the other, all the same
+way up.
+
+Rows are RELION's: as stored in MRC and EER, upside down in TIFF (:mod:`restore.io.images.tiff` says
+why).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.errors import UserError
+from restore.io.endings import EER_ENDINGS, MOVIE_ENDINGS, TIFF_ENDINGS, ending_of
+from restore.io.images.eer import EERSettings, read_eer_frames, read_eer_header
+from restore.io.images.gain import Gain, read_gain_file
+from restore.io.images.mrc import one_pixel_size_A
+from restore.io.images.mrc_stack import read_stack, read_stack_header
+from restore.io.images.tiff import read_pages, read_tiff_header
+
+__all__ = ["EERSettings", "MovieHeader", "read_frames", "read_gain", "read_movie_header"]
+
+Format = Literal["MRC", "TIFF", "EER"]
+
+_AS_RELION = EERSettings()
+
+
+@dataclass(frozen=True)
+class MovieHeader:
+    """What a movie is, before its pixels are read.
+
+    ``frames`` and ``shape`` (y, x) are those that :func:`read_frames` gives; ``dtype`` is what the
+    file holds. ``pixel_size_A`` is that of the header of an MRC file, None where it has none that
+    can be right, and for TIFF and EER.
+    """
+
+    path: Path
+    frames: int
+    shape: tuple[int, int]
+    pixel_size_A: float | None
+    format: Format
+    dtype: np.dtype[np.generic]
+
+
+def read_movie_header(path: Path, eer: EERSettings = _AS_RELION) -> MovieHeader:
+    """Frames, shape and format of a movie; no pixels are read.
+
+    Raises
+    ------
+    UserError
+        The file is missing, unreadable, of a format that is not read or cut short, it holds less
+        than two frames, or what reads TIFF and EER is not installed.
+    """
+    header = _header(path, eer)
+    if header.frames < 2:
+        found = "it holds no whole frame" if header.frames == 0 else "it holds a single image"
+        do = (
+            f"sum fewer than {eer.fraction_frames} hardware frames"
+            if header.format == "EER"
+            else "give the movie"
+        )
+        raise UserError(found, where=path, wanted="A movie of two frames or more is needed", do=do)
+    return header
+
+
+def read_frames(path: Path, eer: EERSettings = _AS_RELION) -> Iterator[NDArray[np.float32]]:
+    """Each frame of a movie as float32 (y, x), in order; one or two are in memory at a time.
+
+    A packed MRC file is inflated as it goes.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_movie_header`, or a frame is cut short, damaged, or holds NaN or infinity.
+    """
+    header = read_movie_header(path, eer)
+    for number, frame in enumerate(_stored_frames(header, eer), 1):
+        pixels = np.ascontiguousarray(frame, np.float32)
+        if frame.dtype.kind == "f" and not np.isfinite(pixels).all():
+            found = (
+                f"{np.count_nonzero(~np.isfinite(pixels))} of its {pixels.size} pixels are NaN or "
+                "infinite"
+            )
+            where = f"{path}, frame {number}"
+            raise UserError(
+                found,
+                where=where,
+                wanted="Every pixel must be a number",
+                do="write the movie again",
+            )
+        yield pixels
+
+
+def read_gain(
+    path: Path, rotation: int = 0, flip: int = 0, movie: MovieHeader | None = None
+) -> NDArray[np.float32]:
+    """The gain reference (y, x) by which every frame is multiplied, turned as RELION and MotionCor2
+    turn it.
+
+    ``rotation`` times 90° (``--gain_rot``; clockwise where the first row is at the top,
+    ``numpy.rot90(gain, -rotation)``), then ``flip`` (``--gain_flip``): 0 not, 1 upside down, 2 left
+    to right. Zeros stay zeros: pixels that do not count. Rows of an MRC file and of a ``.gain``
+    file (the TIFF that comes with EER movies) are as stored, a TIFF file's upside down, as RELION
+    has them. With the ``movie`` that it is for, its shape must fit; and for EER
+
+    - a gain of MRC or TIFF is what RELION takes for the inverse, and 1/gain comes back (zeros
+      stay); a ``.gain`` file's values are those to multiply by;
+    - one of half the movie's sides is repeated, one of twice its sides averaged (2 × 2 pixels).
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, holds NaN, infinity or nothing but zeros, does not fit the movie,
+        or is turned in a way that there is not.
+    """
+    gain = read_gain_file(path).turned(rotation, flip)
+    if movie is None:
+        return gain.factors
+    if movie.format == "EER":
+        gain = gain.for_electrons(movie.shape)
+    _refuse_other_shape(gain, movie)
+    return gain.factors
+
+
+def _refuse_other_shape(gain: Gain, movie: MovieHeader) -> None:
+    (rows, columns), (wanted_rows, wanted_columns) = gain.factors.shape, movie.shape
+    if (rows, columns) != (wanted_rows, wanted_columns):
+        turned = (columns, rows) == (wanted_rows, wanted_columns)
+        raise UserError(
+            f"the gain reference has {columns} x {rows} pixels",
+            where=gain.path,
+            wanted=f"{movie.path} has {wanted_columns} x {wanted_rows}",
+            do="rotate it by 1 or 3 times 90°"
+            if turned
+            else "give the gain reference of this camera and mode",
+        )
+
+
+def _header(path: Path, eer: EERSettings) -> MovieHeader:
+    ending = ending_of(path.name)
+    if ending in TIFF_ENDINGS:
+        tiff = read_tiff_header(path)
+        return MovieHeader(path, tiff.pages, tiff.shape, None, "TIFF", tiff.dtype)
+    if ending in EER_ENDINGS:
+        electrons = read_eer_header(path, eer)
+        return MovieHeader(
+            path, electrons.frames, electrons.shape, None, "EER", np.dtype(np.uint16)
+        )
+    if ending not in MOVIE_ENDINGS:
+        wanted = f"MRC, TIFF and EER movies ({', '.join(MOVIE_ENDINGS)}) are read"
+        raise UserError(
+            f'"{ending}" is no ending of a movie',
+            where=path,
+            wanted=wanted,
+            do="convert it to TIFF or MRC",
+        )
+    stack = read_stack_header(path)
+    return MovieHeader(
+        path, stack.frames, stack.shape, one_pixel_size_A(stack.pixel_size_yx_A), "MRC", stack.dtype
+    )
+
+
+def _stored_frames(header: MovieHeader, eer: EERSettings) -> Iterator[NDArray[np.generic]]:
+    """The frames in their own type, the right way up."""
+    if header.format == "TIFF":
+        return read_pages(header.path)
+    return read_eer_frames(header.path, eer) if header.format == "EER" else read_stack(header.path)

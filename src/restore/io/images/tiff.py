@@ -1,0 +1,215 @@
+"""TIFF files: pages of grey pixels, one image or the frames of a movie.
+
+Which way up: TIFF counts rows from the top, MRC from the bottom. RELION, IMOD and MotionCor2
+therefore turn TIFF pages upside down when they read them and leave MRC and EER as stored, so that y
+in their coordinates, gain references and shifts is one and the same. So does this module: the first
+row that it gives is the last one of the page.
+"""
+
+import importlib
+import os
+import struct
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.errors import UserError
+
+_DAMAGES = (
+    ValueError,
+    RuntimeError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+)
+"""What tifffile and imagecodecs raise, version by version, where a file is damaged."""
+
+_MOST_PIXELS = 2**30
+
+
+@dataclass(frozen=True)
+class TiffHeader:
+    """The number of pages of a TIFF file, and rows, columns and pixel type of its first."""
+
+    path: Path
+    pages: int
+    shape: tuple[int, int]
+    dtype: np.dtype[np.generic]
+
+
+def read_tiff_header(path: Path) -> TiffHeader:
+    """Pages, shape and pixel type of a TIFF file, without its pixels; thousands of pages take
+    milliseconds.
+
+    Raises
+    ------
+    UserError
+        The file is missing, unreadable, no TIFF file or cut short, its pixels are not single real
+        numbers, or tifffile is not installed.
+    """
+    pages = len(page_offsets(path))
+    with open_tiff(path) as file:
+        shape, dtype = _grey(file.pages.first, path)
+    return TiffHeader(path, pages, shape, dtype)
+
+
+def read_pages(path: Path) -> Iterator[NDArray[np.generic]]:
+    """Each page (y, x) in its own type, in order, turned upside down as the module says; one is in
+    memory at a time.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_tiff_header`, or a page is cut short, damaged or unlike the first.
+    """
+    header = read_tiff_header(path)
+    with open_tiff(path) as file:
+        for index in range(header.pages):
+            page = file.pages[index]
+            where = f"{path}, page {index + 1}"
+            if _grey(page, where) != (header.shape, header.dtype):
+                found = f"it has {page.imagewidth} x {page.imagelength} pixels of type {page.dtype}"
+                rows, columns = header.shape
+                wanted = f"The first page has {columns} x {rows} of type {header.dtype}"
+                raise UserError(found, where=where, wanted=wanted, do="write the file again")
+            require_whole(page, path, where)
+            yield page.asarray()[::-1]
+
+
+def page_offsets(path: Path) -> list[int]:
+    """Where in the file each page's directory begins, in order, by following the links from one to
+    the next.
+
+    Raises
+    ------
+    UserError
+        The file is missing, unreadable or no TIFF file, or a link leads out of the file: it is cut
+        short.
+    """
+    with _saying(path), path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        start = stream.read(16)
+        order = {b"II": "<", b"MM": ">"}.get(start[:2])
+        version = struct.unpack(f"{order}H", start[2:4])[0] if order and len(start) == 16 else 0
+        if version not in (42, 43):
+            raise UserError(
+                "it is not a TIFF file",
+                where=path,
+                wanted="A TIFF file is needed",
+                do="check the name",
+            )
+        count_type, entry_bytes, link_type = ("Q", 20, "Q") if version == 43 else ("H", 12, "I")
+        at = struct.unpack_from(f"{order}{link_type}", start, 8 if version == 43 else 4)[0]
+        offsets: dict[int, None] = {}
+        while at and at not in offsets:
+            offsets[at] = None
+            stream.seek(at)
+            count = struct.unpack(
+                f"{order}{count_type}", _exactly(stream.read(struct.calcsize(count_type)))
+            )[0]
+            stream.seek(at + struct.calcsize(count_type) + entry_bytes * min(count, size))
+            at = struct.unpack(
+                f"{order}{link_type}", _exactly(stream.read(struct.calcsize(link_type)))
+            )[0]
+    if not offsets:
+        raise UserError(
+            "there is no page in it",
+            where=path,
+            wanted="An image is needed",
+            do="write the file again",
+        )
+    return list(offsets)
+
+
+@contextmanager
+def open_tiff(path: Path) -> Generator[Any]:
+    """A tifffile.TiffFile, open; what it raises about a damaged file inside the block comes out as
+    a UserError.
+    """
+    tifffile = require_module("tifffile", path)
+    with _saying(path), tifffile.TiffFile(path) as file:
+        yield file
+
+
+def require_module(name: str, path: Path) -> Any:
+    """The module tifffile or imagecodecs. UserError with the cure where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        wanted = f"{name} reads TIFF and EER files"
+        do = 'pip install "restore-em[movies]"'
+        raise UserError(f"{name} is not installed", where=path, wanted=wanted, do=do) from error
+
+
+def page_shape(page: Any, where: object) -> tuple[int, int]:
+    """Rows and columns of a page. UserError where there are more than any camera has: a wrong byte,
+    not an image.
+    """
+    rows, columns = int(page.imagelength), int(page.imagewidth)
+    if not 0 < rows * columns <= _MOST_PIXELS:
+        found, wanted = f"it says that it has {columns} x {rows} pixels", "The file is damaged"
+        raise UserError(found, where=where, wanted=wanted, do="copy it again")
+    return rows, columns
+
+
+def require_whole(page: Any, path: Path, where: object) -> None:
+    """UserError where the file ends before the pixels of this page do."""
+    size = path.stat().st_size
+    if any(
+        start + count > size or count == 0
+        for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)
+    ):
+        raise UserError(
+            "the file ends before its pixels do",
+            where=where,
+            wanted="It is cut short",
+            do="copy it again",
+        )
+
+
+def _exactly(content: bytes) -> bytes:
+    if not content:
+        raise EOFError("a page lies beyond its end")
+    return content
+
+
+def _grey(page: Any, where: object) -> tuple[tuple[int, int], np.dtype[np.generic]]:
+    """Shape and type of a page. UserError where its pixels are colours, complex numbers or bits."""
+    dtype = page.dtype
+    if len(page.shape) != 2 or dtype is None or dtype.kind not in "iuf":
+        found = f"its pixels are colours or no numbers (shape {page.shape}, type {dtype})"
+        raise UserError(
+            found,
+            where=where,
+            wanted="Grey images of real numbers are read",
+            do="convert it to MRC",
+        )
+    return page_shape(page, where), dtype
+
+
+@contextmanager
+def _saying(path: Path) -> Generator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        found, wanted = "there is no such file", "A TIFF or EER file is needed"
+        raise UserError(found, where=path, wanted=wanted, do="check the name") from error
+    except OSError as error:
+        raise UserError(
+            f"the file cannot be read ({error.strerror or error})", where=path
+        ) from error
+    except _DAMAGES as error:
+        found = f"the file is damaged or cut short ({str(error).strip() or type(error).__name__})"
+        raise UserError(
+            found, where=path, wanted="Its pages cannot be read", do="copy it again"
+        ) from error

@@ -1,0 +1,74 @@
+"""Where a file lies that a STAR file names."""
+
+import glob
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from restore.errors import UserError
+from restore.io.endings import ending_of
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders that a relative name may start from, in the order in which they are tried."""
+
+    folders: tuple[Path, ...] = (Path(),)
+
+    @classmethod
+    def of_star(cls, star: Path) -> "Places":
+        """The working directory (RELION's habit), then the STAR's folder, then each folder that
+        this one is in.
+
+        A STAR file in ``CtfFind/job003`` names its images from the project's folder, two levels up.
+        """
+        folder = star.resolve().parent
+        return cls((Path(), folder, *folder.parents))
+
+    def find(self, name: str) -> Path | None:
+        """The first existing file of this name, or None."""
+        folders = self.folders[:1] if os.path.isabs(name) else self.folders  # noqa: PTH117  10 000 Paths take a second
+        paths = (os.path.join(folder, name) for folder in folders)  # noqa: PTH118
+        return next((Path(path) for path in paths if os.path.isfile(path)), None)  # noqa: PTH113
+
+    def find_or_first(self, name: str) -> Path:
+        """The first existing file of this name; where there is none, its place in the first folder."""
+        return self.find(name) or self.folders[0] / name
+
+
+def mirrored(folder: Path, name: Path) -> Path:
+    """The place below ``folder`` that repeats the tree of ``name``.
+
+    >>> [str(mirrored(Path("out"), Path(name))) for name in ("job002/a.mrc", "../up/b.mrc", "/abs/c.mrc")]
+    ['out/job002/a.mrc', 'out/up/b.mrc', 'out/abs/c.mrc']
+    """
+    return folder.joinpath(*(part for part in name.parts if part not in ("..", ".", name.anchor)))
+
+
+def image_names(source: str, endings: tuple[str, ...]) -> list[str]:
+    """The files that ``source``, a file's name or a pattern such as ``folder/*.mrc``, stands for,
+    sorted.
+
+    A pattern gives only files with one of ``endings`` (in any case).
+
+    Raises
+    ------
+    UserError
+        There is no such file, or no file matches.
+    """
+    if Path(source).is_file():
+        return [source]
+    if Path(source).is_dir():
+        raise UserError(
+            "it is a folder",
+            where=source,
+            wanted="Images are needed",
+            do=f'give "{source.rstrip("/")}/*.mrc"',
+        )
+    names = sorted(glob.glob(source, recursive=True)) if glob.has_magic(source) else []  # noqa: PTH207  names stay as typed
+    found = [name for name in names if ending_of(name) in endings and Path(name).is_file()]
+    if not found:
+        found_text = "no image matches it" if glob.has_magic(source) else "there is no such file"
+        wanted = "A STAR file, an image or a pattern is needed"
+        raise UserError(found_text, where=source, wanted=wanted, do="check the name")
+    return found

@@ -1,0 +1,1 @@
+"""The files of RELION: micrographs, particles, tilt series, motion, jobs."""

@@ -1,0 +1,49 @@
+"""Particle images as a RELION STAR file, with the orientations that go with them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from restore.errors import UserError
+from restore.io.particle_images import ParticleImages
+from restore.io.relion.particle_star import particle_star
+from restore.io.relion.particles import PHASES_FLIPPED, PREMULTIPLIED
+from restore.io.star import Block, StarFile
+
+
+def image_star(images: ParticleImages) -> StarFile:
+    """The images under their absolute paths, with their orientations, shifts, half sets and CTFs,
+    as RELION 3.1 has them.
+
+    Raises
+    ------
+    UserError
+        Some images have inverted contrast (cryoSPARC's ``blob/sign``), for which RELION has no
+        column.
+    """
+    particles = images.particles
+    if particles.contrast_signs is not None and (particles.contrast_signs < 0).any():
+        found = "some of its images have their contrast inverted (blob/sign is -1)"
+        raise UserError(
+            found, where=particles.source, wanted="RELION cannot say so", do="extract them again"
+        )
+    absolute = {path: Path(path).absolute() for path in dict.fromkeys(images.paths)}
+    places = zip(images.sections.tolist(), images.paths, strict=True)
+    names = tuple(f"{section + 1:06d}@{absolute[path]}" for section, path in places)
+    sizes_A = np.full(len(images), images.pixel_size_A)
+    star = particle_star(replace(particles, image_names=names, image_pixel_size_A=sizes_A))
+    optics = star.block("optics")
+    return star if optics is None else star.with_block(_with_sizes(optics, images))
+
+
+def _with_sizes(optics: Block, images: ParticleImages) -> Block:
+    flags = (
+        (PHASES_FLIPPED, images.particles.phases_flipped),
+        (PREMULTIPLIED, images.particles.ctf_premultiplied),
+    )
+    more = {"rlnImageSize": str(images.box_px), "rlnImageDimensionality": "2"}
+    more |= {name: str(int(values[0])) for name, values in flags if values is not None}
+    for name, value in more.items():
+        optics = optics.with_column(name, [value] * len(optics.rows))
+    return optics

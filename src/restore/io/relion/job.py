@@ -1,0 +1,126 @@
+"""A RELION job's folder: the files by which RELION and a program that it runs tell each other what
+happens.
+"""
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from restore.errors import UserError
+from restore.io.star import Block, StarFile, read_star, write_star
+
+ABORT_NOW = "RELION_JOB_ABORT_NOW"
+OUTPUT_NODES = "RELION_OUTPUT_NODES.star"
+_PIPELINES = ("job_pipeline.star", "default_pipeline.star")
+_KINDS = ("MicrographGroup", "MicrographsData", "TomogramGroup")
+_IN_A_JOB = re.compile(r"[^/]+/job\d{3,}/")
+
+
+class Ending(StrEnum):
+    """How a job ended: the name of the empty file that says so to RELION."""
+
+    SUCCESS = "RELION_JOB_EXIT_SUCCESS"
+    FAILURE = "RELION_JOB_EXIT_FAILURE"
+    ABORTED = "RELION_JOB_EXIT_ABORTED"
+
+
+def begin(folder: Path) -> None:
+    """Make the job's folder, if it is not there, and remove what an earlier try said of its end and
+    its output.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (*Ending, OUTPUT_NODES):
+        (folder / name).unlink(missing_ok=True)
+
+
+def end(folder: Path, ending: Ending) -> None:
+    """Tell RELION how the job ended. What asked it to abort has been obeyed, or came too late, and
+    is removed.
+    """
+    (folder / ending).touch()
+    (folder / ABORT_NOW).unlink(missing_ok=True)
+
+
+def abort_is_asked(folder: Path) -> bool:
+    """Whether someone wants the job to stop. RELION removes the file before it starts a job again."""
+    return (folder / ABORT_NOW).exists()
+
+
+def has_output(folder: Path) -> bool:
+    """Whether the job has told RELION of an output."""
+    return (folder / OUTPUT_NODES).exists()
+
+
+def write_output_node(folder: Path, star: Path, source: str) -> None:
+    """Tell RELION that ``star``, a STAR file of micrographs made from the one called ``source``, is
+    the job's output.
+
+    RELION 3.1 knows the kinds of its nodes by number, RELION 4 and 5 by name:
+    :func:`micrographs_kind`.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    column, kind = micrographs_kind((folder / _PIPELINES[0], Path(_PIPELINES[1])), source)
+    block = Block("output_nodes", ("rlnPipeLineNodeName", column), ((str(star), kind),))
+    write_star(folder / OUTPUT_NODES, StarFile((block,)))
+
+
+def micrographs_kind(pipelines: Sequence[Path], source: str) -> tuple[str, str]:
+    """The column and the value by which the RELION that wrote one of these pipelines knows a STAR
+    file of micrographs.
+
+    Numbers in the pipeline mean RELION 3.1 (``rlnPipeLineNodeType``, 1). Else it is the name that
+    the input has there (``rlnPipeLineNodeTypeLabel``), or where it has none that of RELION 5 (STAR
+    files of version 50001) or 4. The first pipeline that can be read counts; without any it is
+    RELION 5's.
+    """
+    for path in pipelines:
+        try:
+            star = read_star(path)
+        except UserError:  # not there, or RELION is writing it at this moment
+            continue
+        if any("rlnPipeLineProcessType" in block.columns for block in star.blocks):
+            return "rlnPipeLineNodeType", "1"
+        new = any("version 5" in block.before for block in star.blocks)
+        return "rlnPipeLineNodeTypeLabel", _label_of(source, star) or _label(new)
+    return "rlnPipeLineNodeTypeLabel", _label(new=True)
+
+
+def _label(new: bool) -> str:
+    return "MicrographGroupMetadata.star.relion" if new else "MicrographsData.star.relion"
+
+
+def _label_of(source: str, star: StarFile) -> str | None:
+    """The name of the kind of node ``source``, if it is a node that holds micrographs, or tilt
+    series (RELION 5).
+    """
+    nodes = star.block("pipeline_nodes")
+    if nodes is None or not {"rlnPipeLineNodeName", "rlnPipeLineNodeTypeLabel"} <= set(
+        nodes.columns
+    ):
+        return None
+    named = zip(
+        nodes.column("rlnPipeLineNodeName"), nodes.column("rlnPipeLineNodeTypeLabel"), strict=True
+    )
+    return next((label for name, label in named if name == source and label.startswith(_KINDS)), None)  # fmt: skip
+
+
+def names_within_job(names: Sequence[str]) -> list[str]:
+    """The names as RELION's own jobs repeat them in their folders: without the folder of the job
+    that they come from.
+
+    RELION finds the coordinates of a micrograph, and its particles, by this part of the name. So
+    those that were picked on the denoised image are those of the raw one as well. Where two
+    micrographs would have the same, all keep their whole names.
+
+    >>> names_within_job(["MotionCorr/job002/Movies/a.mrc", "Movies/b.mrc"])
+    ['Movies/a.mrc', 'Movies/b.mrc']
+    >>> names_within_job(["MotionCorr/job002/Movies/a.mrc", "MotionCorr/job007/Movies/a.mrc"])
+    ['MotionCorr/job002/Movies/a.mrc', 'MotionCorr/job007/Movies/a.mrc']
+    """
+    short = [_IN_A_JOB.sub("", name, count=1) if _IN_A_JOB.match(name) else name for name in names]
+    return short if len(set(short)) == len(short) else list(names)

@@ -1,0 +1,281 @@
+"""Micrographs in RELION's STAR files, flat (2.x, 3.0) or with an optics table (3.1 and later)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from restore.errors import UserError
+from restore.io.half_names import Suffixes, half_names
+from restore.io.paths import Places
+from restore.io.star import Block, StarFile
+from restore.micrograph import CTFParameters
+
+NAME, EVEN, ODD = "rlnMicrographName", "rlnMicrographNameEven", "rlnMicrographNameOdd"
+PIXEL_SIZES = (
+    "rlnMicrographPixelSize",
+    "rlnTomoTiltSeriesPixelSize",
+    "rlnMicrographOriginalPixelSize",
+    "rlnPixelSize",
+)
+CTF_COLUMNS = (
+    "rlnDefocusU",
+    "rlnDefocusV",
+    "rlnDefocusAngle",
+    "rlnVoltage",
+    "rlnSphericalAberration",
+    "rlnAmplitudeContrast",
+)
+_FOR_CTF = "Phase flipping needs it"
+_CTF_CURE = "run CTF estimation, or give --dont_phaseflip"
+
+
+@dataclass(frozen=True)
+class StarRow:
+    """One row of the micrograph table, with the row of the optics table that it belongs to."""
+
+    row: Mapping[str, str]
+    row_place: str
+    optics: Mapping[str, str]
+    optics_place: str
+
+    def has(self, column: str) -> bool:
+        """Whether the row, or its optics group, has this column."""
+        return column in self.row or column in self.optics
+
+    def number(self, column: str, limits: tuple[float, float], wanted: str, do: str) -> float:
+        """The number in a column, within the limits (included); the row's own before the optics
+        group's.
+
+        Raises
+        ------
+        UserError
+            It is no number, not finite or beyond the limits; the text ends in ``wanted`` and
+            ``do``.
+        """
+        text, place = (
+            (self.row[column], self.row_place)
+            if column in self.row
+            else (self.optics[column], self.optics_place)
+        )
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and limits[0] <= value <= limits[1]):
+            raise UserError(f'{column} is "{text}"', where=place, wanted=wanted, do=do)
+        return value
+
+
+def micrograph_block(star: StarFile, where: object) -> Block:
+    """The table of micrographs: ``data_micrographs``, else the only block that names micrographs.
+
+    Raises
+    ------
+    UserError
+        There is none, it lists particles, or it has no rows.
+    """
+    named = [block for block in star.blocks if NAME in block.columns]
+    block = star.block("micrographs") or (named[0] if len(named) == 1 else None)
+    if block is None or NAME not in block.columns:
+        blocks = ", ".join(f"data_{each.name}" for each in star.blocks)
+        found = (
+            f"{NAME} is missing (the blocks are {blocks})"
+            if len(named) < 2
+            else f"several blocks have {NAME}"
+        )
+        do = "give the STAR file of a motion correction or CTF estimation job"
+        raise UserError(found, where=where, wanted="A table of micrographs is needed", do=do)
+    if "rlnImageName" in block.columns:
+        wanted, do = "A table of micrographs is needed", "give micrographs_ctf.star instead"
+        raise UserError(
+            "it lists particles", where=f"{where}, data_{block.name}", wanted=wanted, do=do
+        )
+    if not block.rows:
+        raise UserError(
+            "it has no rows",
+            where=f"{where}, data_{block.name}",
+            wanted="At least one micrograph is needed",
+        )
+    return block
+
+
+def star_rows(star: StarFile, block: Block, where: object) -> list[StarRow]:
+    """The rows of the micrograph table, each with its optics group.
+
+    Raises
+    ------
+    UserError
+        An optics group that is not defined, or defined twice; a micrograph named twice.
+    """
+    groups = _optics_groups(star, where)
+    if groups and "rlnOpticsGroup" not in block.columns:
+        found, wanted = (
+            "rlnOpticsGroup is missing",
+            "With data_optics each micrograph needs its optics group",
+        )
+        raise UserError(
+            found, where=f"{where}, data_{block.name}", wanted=wanted, do="add the column"
+        )
+    rows: list[StarRow] = []
+    for index, values in enumerate(block.rows, 1):
+        row, place = (
+            dict(zip(block.columns, values, strict=True)),
+            f"{where}, data_{block.name}, row {index}",
+        )
+        optics, optics_place = _group_of(row, groups, place) if groups else ({}, "")
+        rows.append(StarRow(row, place, optics, optics_place))
+    refuse_repeats(block.column(NAME), f"{where}, data_{block.name}")
+    return rows
+
+
+def pixel_size_A(row: StarRow, given_A: float | None) -> float:
+    """The micrograph's pixel size: from its column, else from detector pixel and magnification,
+    else ``given_A``.
+
+    Raises
+    ------
+    UserError
+        There is none, it is not a positive number, or it is not the one that was given.
+    """
+    limits, wanted, do = (1e-6, 1e6), "A positive pixel size in Å is needed", "correct it"
+    column = next((column for column in PIXEL_SIZES if row.has(column)), None)
+    if column:
+        size_A = row.number(column, limits, wanted, do)
+    elif row.has("rlnDetectorPixelSize") and row.has("rlnMagnification"):
+        detector_um = row.number(
+            "rlnDetectorPixelSize", limits, "A positive detector pixel size in µm is needed", do
+        )
+        size_A = (
+            detector_um
+            * 1e4
+            / row.number("rlnMagnification", limits, "A positive magnification is needed", do)
+        )
+    elif given_A is not None:
+        return given_A
+    else:
+        missing = (
+            f"there is no pixel size ({PIXEL_SIZES[0]}, or rlnDetectorPixelSize and "
+            "rlnMagnification)"
+        )
+        raise UserError(
+            missing, where=row.row_place, wanted=wanted, do="add the column, or give --pixel-size"
+        )
+    if given_A is not None and abs(given_A - size_A) > 0.01 * size_A:
+        found = f"the pixel size is {size_A:g} Å, and {given_A:g} Å was given"
+        raise UserError(
+            found, where=row.row_place, wanted="They must agree", do="leave --pixel-size out"
+        )
+    return size_A
+
+
+def ctf_parameters(row: StarRow) -> CTFParameters:
+    """The micrograph's CTF. Phase shift is zero where there is no column of it.
+
+    Raises
+    ------
+    UserError
+        Columns are missing, or hold no number, or one that cannot be.
+    """
+    missing = [column for column in CTF_COLUMNS if not row.has(column)]
+    if missing:
+        them = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        wanted = _FOR_CTF if len(missing) == 1 else "Phase flipping needs them"
+        raise UserError(them, where=row.row_place, wanted=wanted, do=_CTF_CURE)
+    any_number = (-math.inf, math.inf)
+    limits = {"rlnVoltage": (1.0, math.inf), "rlnAmplitudeContrast": (0.0, 1.0)}
+    values = [
+        row.number(column, limits.get(column, any_number), _FOR_CTF, _CTF_CURE)
+        for column in CTF_COLUMNS
+    ]
+    has_shift = row.has("rlnPhaseShift")
+    shift_deg = row.number("rlnPhaseShift", any_number, _FOR_CTF, _CTF_CURE) if has_shift else 0.0
+    u_A, v_A, angle_deg, voltage_kV, cs_mm, contrast = values
+    return CTFParameters(u_A, v_A, angle_deg, voltage_kV, cs_mm, contrast, shift_deg)
+
+
+def ctf_if_any(row: StarRow) -> CTFParameters | None:
+    """The micrograph's CTF, or None where :func:`ctf_parameters` would refuse."""
+    try:
+        return ctf_parameters(row)
+    except UserError:
+        return None
+
+
+def half_paths(
+    row: StarRow, suffixes: Suffixes | None, places: Places
+) -> tuple[Path | None, Path | None]:
+    """The even and the odd half: from their columns where there are both, else by suffix, else
+    None.
+
+    A pair of names is taken if both files are there; where no pair is complete, it is the likelier
+    one.
+    """
+    if row.row.get(EVEN) and row.row.get(ODD):
+        return places.find_or_first(row.row[EVEN]), places.find_or_first(row.row[ODD])
+    return halves_by_suffix(row.row[NAME], suffixes, places) if suffixes else (None, None)
+
+
+def halves_by_suffix(name: str, suffixes: Suffixes, places: Places) -> tuple[Path, Path]:
+    """The even and the odd half of the full sum ``name``, as :func:`half_paths` does it by suffix."""
+    pairs = half_names(name, suffixes)
+    for even, odd in pairs:
+        found = places.find(even), places.find(odd)
+        if found[0] and found[1]:
+            return found[0], found[1]
+    return places.find_or_first(pairs[0][0]), places.find_or_first(pairs[0][1])
+
+
+def _optics_groups(star: StarFile, where: object) -> dict[str, tuple[Mapping[str, str], str]]:
+    optics = star.block("optics")
+    groups: dict[str, tuple[Mapping[str, str], str]] = {}
+    if optics is None:
+        return groups
+    if "rlnOpticsGroup" not in optics.columns:
+        found, wanted = "rlnOpticsGroup is missing", "Each optics group needs its number"
+        raise UserError(found, where=f"{where}, data_optics", wanted=wanted, do="add the column")
+    for index, values in enumerate(optics.rows, 1):
+        row, place = (
+            dict(zip(optics.columns, values, strict=True)),
+            f"{where}, data_optics, row {index}",
+        )
+        group = row["rlnOpticsGroup"]
+        if group in groups:
+            raise UserError(
+                f"optics group {group} is defined twice",
+                where=place,
+                wanted="Each needs its own number",
+            )
+        groups[group] = row, place
+    return groups
+
+
+def _group_of(
+    row: Mapping[str, str], groups: Mapping[str, tuple[Mapping[str, str], str]], place: str
+) -> tuple[Mapping[str, str], str]:
+    group = row["rlnOpticsGroup"]
+    if group not in groups:
+        wanted = f"the groups in data_optics are {', '.join(groups)}"
+        raise UserError(
+            f'rlnOpticsGroup is "{group}"',
+            where=place,
+            wanted=wanted,
+            do="add the group or correct the row",
+        )
+    return groups[group]
+
+
+def refuse_repeats(
+    values: Sequence[str], where: str, what: str = "micrograph", having: str = "name"
+) -> None:
+    """UserError where two rows both ``having`` one value: each ``what`` may be there once."""
+    first_row: dict[str, int] = {}
+    for index, value in enumerate(values, 1):
+        if first_row.setdefault(value, index) != index:
+            found = f"rows {first_row[value]} and {index} both {having} {value}"
+            raise UserError(
+                found,
+                where=where,
+                wanted=f"Each {what} may be there once",
+                do="remove one of the rows",
+            )

@@ -1,0 +1,58 @@
+"""What the optics table of a STAR file says besides the CTF."""
+
+from pathlib import Path
+
+from restore.io.star import Block, read_star
+
+_WITHOUT = {
+    "rlnBeamTiltX": 0.0,
+    "rlnBeamTiltY": 0.0,
+    "rlnOddZernike": 0.0,
+    "rlnEvenZernike": 0.0,
+    "rlnMagMat00": 1.0,
+    "rlnMagMat01": 0.0,
+    "rlnMagMat10": 0.0,
+    "rlnMagMat11": 1.0,
+}
+"""The columns of aberrations and of distortion, and what each number in them is where there is
+none.
+"""
+
+
+def optics_table(path: Path) -> Block | None:
+    """The optics table of a STAR file, None where there is none. Raises as
+    :func:`restore.io.star.read_star`.
+    """
+    return read_star(path).block("optics")
+
+
+def aberrations(path: Path) -> list[str]:
+    """The columns of a STAR file's optics table that tell of aberrations beyond the CTF, or of
+    distortion, in any group.
+
+    Raises
+    ------
+    UserError
+        As :func:`restore.io.star.read_star`.
+    """
+    optics = optics_table(path)
+    columns = () if optics is None else optics.columns
+    return [
+        name
+        for name in columns
+        if optics is not None and name in _WITHOUT and _any_in(name, optics.column(name))
+    ]
+
+
+def _any_in(name: str, texts: list[str]) -> bool:
+    return any(
+        _number(part) != _WITHOUT[name] for text in texts for part in text.strip("[]").split(",")
+    )
+
+
+def _number(text: str) -> float:
+    """A number, or NaN, which is none of those that say that there is nothing."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

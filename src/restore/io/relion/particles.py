@@ -1,0 +1,218 @@
+"""Particles in RELION's STAR files, flat (2.x, 3.0) or with an optics table (3.1 and later)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from restore.errors import UserError
+from restore.io.particle_records import Particles
+from restore.io.relion.micrographs import CTF_COLUMNS
+from restore.io.star import Block, StarFile, read_star
+from restore.micrograph import CTFParameters
+from restore.symmetry import from_euler_deg
+
+IMAGE, MICROGRAPH, OPTICS, HALF = (
+    "rlnImageName",
+    "rlnMicrographName",
+    "rlnOpticsGroup",
+    "rlnRandomSubset",
+)
+EULER = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+COORDINATES = ("rlnCoordinateX", "rlnCoordinateY")
+ORIGINS_A, ORIGINS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
+PHASE_SHIFT = "rlnPhaseShift"
+PHASES_FLIPPED, PREMULTIPLIED = "rlnCtfDataArePhaseFlipped", "rlnCtfDataAreCtfPremultiplied"
+FLAT_PIXEL_SIZE = ("rlnDetectorPixelSize", "rlnMagnification")
+_REFINED = "give the STAR file of a refinement, such as run_data.star"
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The table of particles, each with its row in the optics table, and the name by which errors
+    call it.
+    """
+
+    block: Block
+    optics: Block
+    optics_row: Sequence[int]
+    where: str
+
+    def has(self, columns: Sequence[str]) -> bool:
+        return all(
+            column in self.block.columns or column in self.optics.columns for column in columns
+        )
+
+    def texts(self, column: str) -> list[str]:
+        """A column, or the one of the optics table spread over the particles."""
+        if column in self.block.columns:
+            return self.block.column(column)
+        values = self.optics.column(column)
+        return [values[row] for row in self.optics_row]
+
+    def numbers(self, columns: Sequence[str]) -> Float[np.ndarray, "n columns"]:
+        """Columns of finite numbers; UserError, with row and column, where there is any other."""
+        return np.stack([self._numbers(column) for column in columns], axis=1)
+
+    def _numbers(self, column: str) -> Float[np.ndarray, "n"]:
+        texts = self.texts(column)
+        try:
+            values = np.array(texts, dtype=np.float64)
+        except ValueError:
+            values = np.array([_number(text) for text in texts])
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            found, where = f'{column} is "{texts[bad[0]]}"', f"{self.where}, row {bad[0] + 1}"
+            raise UserError(
+                found,
+                where=where,
+                wanted="A number is needed",
+                do="correct it or leave the particle out",
+            )
+        return values
+
+
+def read_relion_particles(path: Path) -> Particles:
+    """The particles of a STAR file with their orientations; a column that is not there is None in
+    the record.
+
+    Pixel sizes come from the optics table. A flat file's (detector pixel over magnification) is
+    that of the particle images; the pixel size of its micrographs, in which coordinates are
+    counted, is not known.
+
+    Raises
+    ------
+    UserError
+        No table of particles, no rows, no Euler angles, text in a number's place, a CTF that cannot
+        be, an optics group that is not defined.
+    """
+    table = _table(read_star(path), path)
+    missing = [column for column in EULER if not table.has([column])]
+    if missing:
+        found = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        raise UserError(
+            found,
+            where=table.where,
+            wanted="Each particle needs its three Euler angles",
+            do=_REFINED,
+        )
+    image_A = _image_pixel_size_A(table)
+    half_sets = _numbers_if_there(table, [HALF])
+    return Particles(
+        str(path),
+        from_euler_deg(table.numbers(EULER)),
+        _names(table, IMAGE),
+        _names(table, MICROGRAPH),
+        _numbers_if_there(table, COORDINATES),
+        _micrograph_pixel_size_A(table),
+        image_A,
+        _origins_A(table, image_A),
+        None if half_sets is None else half_sets[:, 0].astype(np.int64),
+        _names(table, OPTICS),
+        ctfs=_ctfs(table),
+        phases_flipped=_flags_if_there(table, PHASES_FLIPPED),
+        ctf_premultiplied=_flags_if_there(table, PREMULTIPLIED),
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
+
+
+def _table(star: StarFile, path: Path) -> _Table:
+    named = [each for each in star.blocks if {IMAGE, EULER[0]} & set(each.columns)]
+    block = star.block("particles") or (named[0] if named else None)
+    if block is None:
+        blocks = ", ".join(f"data_{each.name}" for each in star.blocks)
+        found = f"no table has {IMAGE} or {EULER[0]} (the blocks are {blocks})"
+        raise UserError(found, where=path, wanted="A table of particles is needed", do=_REFINED)
+    where = f"{path}, data_{block.name}"
+    if not block.rows:
+        raise UserError("it has no rows", where=where, wanted="At least one particle is needed")
+    optics = star.block("optics")
+    if optics is None or OPTICS not in optics.columns or OPTICS not in block.columns:
+        return _Table(block, Block("optics", (), ()), (), where)
+    rows = {group: row for row, group in enumerate(optics.column(OPTICS))}
+    groups = block.column(OPTICS)
+    strange = next((index for index, group in enumerate(groups) if group not in rows), None)
+    if strange is not None:
+        found, known = (
+            f'{OPTICS} is "{groups[strange]}"',
+            f"the groups in data_optics are {', '.join(rows)}",
+        )
+        do = "add the group or correct the row"
+        raise UserError(found, where=f"{where}, row {strange + 1}", wanted=known, do=do)
+    return _Table(block, optics, [rows[group] for group in groups], where)
+
+
+def _numbers_if_there(
+    table: _Table, columns: Sequence[str]
+) -> Float[np.ndarray, "n columns"] | None:
+    return table.numbers(columns) if table.has(columns) else None
+
+
+def _flags_if_there(table: _Table, column: str) -> Bool[np.ndarray, "n"] | None:
+    return table.numbers([column])[:, 0] != 0 if table.has([column]) else None
+
+
+def _ctfs(table: _Table) -> tuple[CTFParameters, ...] | None:
+    """The CTF of each particle's image; None where a column of it is missing, no phase shift where
+    there is none of that.
+    """
+    if not table.has(CTF_COLUMNS):
+        return None
+    values = table.numbers([*CTF_COLUMNS, PHASE_SHIFT] if table.has([PHASE_SHIFT]) else CTF_COLUMNS)
+    for name, least, most in (("rlnVoltage", 1.0, np.inf), ("rlnAmplitudeContrast", 0.0, 1.0)):
+        column = values[:, CTF_COLUMNS.index(name)]
+        bad = np.flatnonzero((column < least) | (column > most))
+        if len(bad):
+            found, where = f"{name} is {column[bad[0]]:g}", f"{table.where}, row {bad[0] + 1}"
+            raise UserError(
+                found, where=where, wanted="The CTF needs a number that can be", do="correct it"
+            )
+    return tuple(CTFParameters(*row) for row in values.tolist())
+
+
+def _names(table: _Table, column: str) -> tuple[str, ...] | None:
+    return tuple(table.texts(column)) if table.has([column]) else None
+
+
+def _micrograph_pixel_size_A(table: _Table) -> Float[np.ndarray, "n"] | None:
+    for column in ("rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize"):
+        if table.has([column]):
+            return table.numbers([column])[:, 0]
+    return None
+
+
+def _image_pixel_size_A(table: _Table) -> Float[np.ndarray, "n"] | None:
+    if table.has(["rlnImagePixelSize"]):
+        return table.numbers(["rlnImagePixelSize"])[:, 0]
+    if not table.has(FLAT_PIXEL_SIZE):
+        return None
+    detector_um, magnification = table.numbers(FLAT_PIXEL_SIZE).T
+    if not (magnification > 0).all():
+        row = int(np.flatnonzero(~(magnification > 0))[0])
+        found, where = (
+            f"rlnMagnification is {magnification[row]:g}",
+            f"{table.where}, row {row + 1}",
+        )
+        raise UserError(
+            found, where=where, wanted="A positive magnification is needed", do="correct it"
+        )
+    return detector_um * 1e4 / magnification
+
+
+def _origins_A(
+    table: _Table, image_A: Float[np.ndarray, "n"] | None
+) -> Float[np.ndarray, "n 2"] | None:
+    """The shifts: in Å from RELION 3.1 on, in pixels of the image before."""
+    if table.has(ORIGINS_A):
+        return table.numbers(ORIGINS_A)
+    if table.has(ORIGINS_PX) and image_A is not None:
+        return table.numbers(ORIGINS_PX) * image_A[:, None]
+    return None

@@ -1,0 +1,60 @@
+"""The words of a line in a STAR file, and how a value must be written to be read back as it was."""
+
+import re
+
+BLANKS = " \t\r\n\f\v\x1c\x1d\x1e\x1f"
+"""What separates values: ASCII only, so that a name may hold any other kind of space."""
+
+_SPACE = r"[ \t\r\f\v\x1c-\x1f]"
+_TOKEN = re.compile(
+    rf"'(?P<single>[^\n]*?)'(?={_SPACE}|$)"
+    rf'|"(?P<double>[^\n]*?)"(?={_SPACE}|$)'
+    r"|(?P<comment>#.*)"
+    r"|(?P<bare>[^ \t\r\n\f\v\x1c-\x1f]+)"
+)
+_PLAIN = re.compile(r"[^\s'\"#;_$\[\]][^\s]*")
+_RESERVED = re.compile(r"(data_|save_|loop_|stop_|global_)", re.IGNORECASE)
+
+
+def split_line(line: str) -> tuple[list[str], str]:
+    r"""The unquoted values of one line, and the comment that ends it (empty where there is none).
+
+    A ``#`` begins a comment only where a value would begin. A quote that is never closed is an
+    ordinary character.
+
+    >>> split_line("'my mic.mrc' a#b 1.840663e+05  # remark\r")
+    (['my mic.mrc', 'a#b', '1.840663e+05'], '# remark')
+    """
+    if line.isascii() and "'" not in line and '"' not in line and "#" not in line:
+        return line.split(), ""
+    values: list[str] = []
+    for match in _TOKEN.finditer(line):
+        if match.lastgroup == "comment":
+            return values, match.group().rstrip()
+        values.append(match.group(match.lastgroup or 0))
+    return values, ""
+
+
+def quoted(value: str) -> str:
+    r"""``value`` as it must stand in a STAR file: in quotes where it has to be.
+
+    >>> [quoted(value) for value in ("12.5", "my mic.mrc", "", "data_1", 'say "a b"')]
+    ['12.5', '"my mic.mrc"', '""', '"data_1"', '\'say "a b"\'']
+
+    Raises
+    ------
+    ValueError
+        The value holds a line break, or both kinds of quote with a space after each: STAR has no
+        way to write it.
+    """
+    if "\n" in value or "\r" in value:
+        raise ValueError(f"a line break cannot stand in a STAR value: {value!r}")
+    if _PLAIN.fullmatch(value) and not _RESERVED.match(value):
+        return value
+    for mark in '"', "'":
+        if mark not in value:
+            return f"{mark}{value}{mark}"
+    for mark in '"', "'":
+        if not re.search(rf"{mark}{_SPACE}", value):
+            return f"{mark}{value}{mark}"
+    raise ValueError(f"no quotes can hold this STAR value: {value!r}")

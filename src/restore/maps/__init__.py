@@ -1,0 +1,1 @@
+"""What is computed from maps: correlations, amplitudes, resolution, sharpening, models in them."""

@@ -1,0 +1,51 @@
+"""How far a map agrees with the density of a model, shell by shell."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from restore.maps.fsc import FSC, ShellAxis, Voxel, shell_correlation
+
+COARSE_A = 15.0  # a model that lies in its map agrees with it in all shells coarser than this
+_DOUBTFUL = 0.5
+_GRID = (-3, -2, -1)
+
+
+def map_model_fsc(
+    volume: Float[Tensor, "z y x"],
+    model: Float[Tensor, "z y x"],
+    voxel_size_zyx_A: Voxel,
+    mask: Float[Tensor, "z y x"] | None = None,
+) -> FSC:
+    """The FSC of a map and the density of a model on its grid; with a soft mask, also that of both
+    under it.
+
+    The mask multiplies both. What it adds to the agreement is not taken off: the model has no noise
+    whose phases could be made random.
+    """
+    axis = ShellAxis((volume.shape[0], volume.shape[1], volume.shape[2]), voxel_size_zyx_A)
+    first, second = volume[None], model[None]
+    unmasked = shell_correlation(first, second, axis)
+    if mask is None:
+        return FSC(axis.frequency_per_A, unmasked)
+    masked = shell_correlation(
+        first, second, axis, spectrum=lambda each: torch.fft.rfftn(each * mask, dim=_GRID)
+    )
+    return FSC(axis.frequency_per_A, unmasked, masked)
+
+
+def coarse_agreement(fsc: FSC) -> float | None:
+    """The mean correlation in the shells coarser than 15 Å, under the mask if there is one; None
+    where there are under three.
+
+    A model that lies elsewhere has about zero there.
+    """
+    curve = fsc.unmasked if fsc.masked is None else fsc.masked
+    coarse = curve[1:][fsc.frequency_per_A[1:] < 1 / COARSE_A]
+    return float(coarse.mean()) if len(coarse) >= 3 else None
+
+
+def looks_unfitted(fsc: FSC) -> bool:
+    """Whether the map and the model disagree even where everything that lies in its place agrees."""
+    agreement = coarse_agreement(fsc)
+    return agreement is not None and agreement < _DOUBTFUL

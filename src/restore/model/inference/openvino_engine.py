@@ -1,0 +1,81 @@
+"""The network's stages as OpenVINO graphs, which run faster on a CPU than PyTorch's operations one
+by one.
+
+Nothing is traced, nothing compiled twice, and any size of image fits.
+"""
+
+from functools import cache
+
+import numpy as np
+import openvino
+import torch
+from torch import Tensor
+
+from restore.model.inference.engine import CPU_TILE_PX
+from restore.model.inference.openvino_graphs import stage_graph
+from restore.model.network import Network
+
+_MOST_COMPILED = 48
+"""Stages that are kept, each for one size of tile: those of eight sizes of image."""
+
+
+@cache
+def _core() -> openvino.Core:
+    """The one core of this process, never given up.
+
+    Each sets up a stack for signals and puts back the one before at its end: of two that end in the
+    order in which they were made, the second puts back what the first has freed, and the next ^C is
+    a segmentation fault.
+    """
+    return openvino.Core()
+
+
+class OpenVINOEngine:
+    """Every stage compiled once for each size of tile that it meets; as many threads as PyTorch
+    has.
+    """
+
+    def __init__(self, network: Network, dtype: torch.dtype = torch.float32) -> None:
+        self.settings, self.device = network.settings, torch.device("cpu")
+        self._network = network
+        self._compiled: dict[tuple[str | int, ...], openvino.CompiledModel] = {}
+        self._running: tuple[str | int, ...] = ()
+        self._request: openvino.InferRequest | None = None
+        self._options = {
+            "INFERENCE_PRECISION_HINT": "bf16" if dtype == torch.bfloat16 else "f32",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,
+        }
+
+    def run(self, name: str, *maps: Tensor) -> Tensor:
+        """The output of one stage."""
+        request = self._request_for((name, *maps[0].shape))
+        request.infer([each.contiguous().numpy() for each in maps], share_inputs=True)
+        return torch.from_numpy(np.array(request.get_output_tensor().data))
+
+    def _request_for(self, key: tuple[str | int, ...]) -> openvino.InferRequest:
+        """What runs a stage on tiles of one size; the memory of the one before is given back, its
+        code is kept.
+        """
+        if key != self._running or self._request is None:
+            self.forget()
+            if key not in self._compiled:
+                if len(self._compiled) == _MOST_COMPILED:
+                    self._compiled.pop(next(iter(self._compiled)))
+                name, shape = str(key[0]), list(key[1:])
+                graph = stage_graph(self._network, name)
+                graph.reshape(dict.fromkeys(range(len(graph.inputs)), shape))
+                self._compiled[key] = _core().compile_model(graph, "CPU", self._options)
+            self._running, self._request = key, self._compiled[key].create_infer_request()
+        return self._request
+
+    def tile_px(self, longest_px: int) -> int:  # noqa: ARG002
+        """The same for every image."""
+        return CPU_TILE_PX
+
+    def forget(self) -> None:
+        """Give back the memory of the stage that ran last."""
+        self._request = None
+        if self._running in self._compiled:
+            self._compiled[self._running].release_memory()

@@ -1,0 +1,1 @@
+"""Particles of a refinement: their angles, their images, and the maps that they give."""

@@ -1,0 +1,282 @@
+"""The table of the particles to cut out, and the one that lists them when they are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from restore.errors import UserError
+from restore.io.particles import is_cryosparc, read_particles
+from restore.io.relion.particle_star import particle_star
+from restore.io.star import Block, StarFile, read_star
+from restore.micrograph import CTFParameters
+from restore.particles.extraction.windows import ExtractionSettings
+
+MICROGRAPH, IMAGE, OPTICS = "rlnMicrographName", "rlnImageName", "rlnOpticsGroup"
+COORDINATES = ("rlnCoordinateX", "rlnCoordinateY")
+ORIGINS_A, ORIGINS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
+PHASES_FLIPPED = "rlnCtfDataArePhaseFlipped"
+DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
+MICROGRAPH_PIXEL, MOVIE_PIXEL = "rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize"
+_WANTED = "Particles are cut out at their coordinates"
+
+
+@dataclass(frozen=True)
+class ParticleTable:
+    """Particles with their coordinates (x and y in pixels of the micrographs), row by row, in the
+    file they came in.
+    """
+
+    path: Path
+    star: StarFile
+    block: Block
+    micrograph_names: tuple[str, ...]
+    coordinates_px: Float[NDArray[np.float64], "n 2"]
+
+    @property
+    def rows_of(self) -> dict[str, list[int]]:
+        """The rows of each micrograph, counted from zero, micrographs in the order in which they
+        come first.
+        """
+        rows: dict[str, list[int]] = {}
+        for row, name in enumerate(self.micrograph_names):
+            rows.setdefault(name, []).append(row)
+        return rows
+
+    @property
+    def optics(self) -> Block | None:
+        """The optics table, None where the file is flat."""
+        optics = self.star.block("optics")
+        return (
+            optics
+            if optics is not None and OPTICS in optics.columns and OPTICS in self.block.columns
+            else None
+        )
+
+
+def read_table(path: Path) -> ParticleTable:
+    """The particles of a STAR file: coordinates and micrographs are needed, all else is kept as it
+    is.
+
+    Those of a ``.cs`` or ``.csg`` file become a STAR file first
+    (`restore.io.relion.particle_star`).
+
+    Raises
+    ------
+    UserError
+        The file is missing or wrong, has no such table or no rows, or a coordinate is no number.
+    """
+    star = particle_star(read_particles(path)) if is_cryosparc(path) else read_star(path)
+    needed = (MICROGRAPH, *COORDINATES)
+    fitting = [block for block in star.blocks if set(needed) <= set(block.columns)]
+    if not fitting:
+        found = f"no table has {', '.join(needed)}"
+        raise UserError(
+            found,
+            where=path,
+            wanted=_WANTED,
+            do="give the STAR file of a refinement, such as run_data.star",
+        )
+    block = fitting[0]
+    where = f"{path}, data_{block.name}"
+    if not block.rows:
+        raise UserError("it has no rows", where=where, wanted="At least one particle is needed")
+    xy = np.stack([_numbers(block, name, where) for name in COORDINATES], axis=1)
+    return ParticleTable(path, star, block, tuple(block.column(MICROGRAPH)), xy)
+
+
+def pixel_sizes_A(table: ParticleTable, header_A: Mapping[str, float | None]) -> dict[str, float]:
+    """The pixel size of each micrograph, in which coordinates are counted.
+
+    It is the optics table's ``rlnMicrographPixelSize``; without it the image header's
+    (``header_A``), and without that ``rlnMicrographOriginalPixelSize``, which RELION leaves as that
+    of the movie where motion correction has binned.
+
+    Raises
+    ------
+    UserError
+        There is none, it is no positive number, or the optics group is not defined.
+    """
+    group_of = _optics_rows(table)
+    sizes: dict[str, float] = {}
+    for name, rows in table.rows_of.items():
+        group = group_of(rows[0])
+        texts = (group.get(MICROGRAPH_PIXEL), header_A.get(name), group.get(MOVIE_PIXEL))
+        first = next((each for each in texts if each is not None), None)
+        if first is None:
+            found, wanted = (
+                f"the pixel size of {name} is not known",
+                f"Neither {MICROGRAPH_PIXEL} nor its header says it",
+            )
+            raise UserError(
+                found, where=table.path, wanted=wanted, do="add the column to data_optics"
+            )
+        sizes[name] = _positive(first, table, rows[0])
+    return sizes
+
+
+def with_ctfs(table: ParticleTable, ctfs: Mapping[str, CTFParameters] | None) -> ParticleTable:
+    """The table with the defocus of each particle's micrograph, where it has none of its own and
+    there are ``ctfs``.
+    """
+    if ctfs is None or DEFOCUS[0] in table.block.columns:
+        return table
+    missing = next((name for name in table.micrograph_names if name not in ctfs), None)
+    if missing is not None:
+        do = "give the micrographs that the particles were picked in"
+        raise UserError(
+            f"the CTF of {missing} is not known",
+            where=table.path,
+            wanted="Each particle needs one",
+            do=do,
+        )
+    values = np.array(
+        [
+            (each.defocus_u_A, each.defocus_v_A, each.defocus_angle_deg, each.phase_shift_deg)
+            for each in (ctfs[name] for name in table.micrograph_names)
+        ]
+    )
+    block = table.block
+    for name, column in zip((*DEFOCUS, "rlnPhaseShift"), values.T, strict=True):
+        if name in DEFOCUS or column.any():
+            block = block.with_column(name, [f"{value:.6f}" for value in column])
+    return replace(table, block=block, star=table.star.with_block(block))
+
+
+def with_phases_flipped(table: ParticleTable) -> ParticleTable:
+    """The table that says that its images were multiplied by the sign of their CTF."""
+    block = table.optics or table.block
+    star = table.star.with_block(block.with_column(PHASES_FLIPPED, ["1"] * len(block.rows)))
+    return replace(table, star=star, block=star.block(table.block.name) or table.block)
+
+
+def listed(
+    table: ParticleTable,
+    image_names: Sequence[str],
+    settings: ExtractionSettings,
+    micrograph_A: Mapping[str, float],
+) -> StarFile:
+    """The file with the names, the size and the pixel size of the new images; every other column as
+    it was.
+
+    Where the table has no origins, those are given that put the particle back where its coordinate
+    was: windows begin at whole pixels. Origins that are there belong to windows that RELION cut at
+    the same whole pixels, and are kept.
+    """
+    scale = settings.box_px / settings.image_px
+    image_A = [micrograph_A[name] * scale for name in table.micrograph_names]
+    block = table.block.with_column(IMAGE, image_names)
+    optics = table.optics
+    if optics is None:
+        block = _flat_sizes(block, image_A)
+    elif not any(name in block.columns for name in (*ORIGINS_A, *ORIGINS_PX)):
+        micrographs_A = np.array([micrograph_A[name] for name in table.micrograph_names])
+        lost_A = (np.trunc(table.coordinates_px) - table.coordinates_px) * micrographs_A[:, None]
+        for name, values in zip(ORIGINS_A, lost_A.T, strict=True):
+            block = block.with_column(name, [f"{value + 0.0:.6f}" for value in values])
+    star = table.star.with_block(block)
+    return (
+        star
+        if optics is None
+        else star.with_block(_image_optics(optics, block, image_A, settings.image_px))
+    )
+
+
+def _image_optics(optics: Block, block: Block, image_A: Sequence[float], image_px: int) -> Block:
+    """The optics table with the new images' size in it; a group's pixel size is that of its first
+    particle.
+    """
+    sizes: dict[str, float] = {}
+    for group, size_A in zip(block.column(OPTICS), image_A, strict=True):
+        if abs(sizes.setdefault(group, size_A) - size_A) > 1e-4 * size_A:
+            found = f"{OPTICS} {group} has micrographs of {sizes[group]:g} and of {size_A:g} Å"
+            raise UserError(
+                found,
+                wanted="The particle images of one group need one pixel size",
+                do="split the group",
+            )
+    groups = optics.column(OPTICS)
+    used = optics.keeping([index for index, group in enumerate(groups) if group in sizes])
+    used = used.with_column(
+        "rlnImagePixelSize", [f"{sizes[group]:.6f}" for group in used.column(OPTICS)]
+    )
+    used = used.with_column("rlnImageSize", [str(image_px)] * len(used.rows))
+    return used.with_column("rlnImageDimensionality", ["2"] * len(used.rows))
+
+
+def _flat_sizes(block: Block, image_A: Sequence[float]) -> Block:
+    """A flat table's pixel size, as detector pixel (µm) over magnification; origins in pixels
+    become those of the new.
+    """
+    if {"rlnDetectorPixelSize", "rlnMagnification"} <= set(block.columns):
+        detector_um, magnification = (
+            np.array(block.column(name), np.float64)
+            for name in ("rlnDetectorPixelSize", "rlnMagnification")
+        )
+        ratio = detector_um * 1e4 / magnification / np.array(image_A)
+        for name in set(ORIGINS_PX) & set(block.columns):
+            moved = np.array(block.column(name), np.float64) * ratio
+            block = block.with_column(name, [f"{value:.6f}" for value in moved])
+    block = block.with_column("rlnDetectorPixelSize", [f"{size_A:.6f}" for size_A in image_A])
+    return block.with_column("rlnMagnification", [f"{1e4:.6f}"] * len(image_A))
+
+
+def _optics_rows(table: ParticleTable) -> Callable[[int], Mapping[str, str]]:
+    """What finds the row of the optics table that a particle belongs to; nothing is in it where
+    there is no table.
+    """
+    optics = table.optics
+    if optics is None:
+        return lambda _: {}
+    groups = {
+        row[optics.columns.index(OPTICS)]: dict(zip(optics.columns, row, strict=True))
+        for row in optics.rows
+    }
+    named = table.block.column(OPTICS)
+    strange = next((row for row, group in enumerate(named) if group not in groups), None)
+    if strange is not None:
+        where = f"{table.path}, data_{table.block.name}, row {strange + 1}"
+        known = f"the groups in data_optics are {', '.join(groups)}"
+        raise UserError(
+            f'{OPTICS} is "{named[strange]}"',
+            where=where,
+            wanted=known,
+            do="add the group or correct the row",
+        )
+    return lambda row: groups[named[row]]
+
+
+def _positive(value: str | float, table: ParticleTable, row: int) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = np.nan
+    if not 0 < number < np.inf:
+        where = f"{table.path}, optics group of row {row + 1}"
+        raise UserError(
+            f'the pixel size is "{value}"', where=where, wanted="A positive number of Å is needed"
+        )
+    return number
+
+
+def _numbers(block: Block, name: str, where: str) -> Float[NDArray[np.float64], "n"]:
+    texts = block.column(name)
+    try:
+        values = np.array(texts, np.float64)
+    except ValueError:
+        values = np.array([_number(text) for text in texts])
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        found, row = f'{name} is "{texts[bad[0]]}"', f"{where}, row {bad[0] + 1}"
+        raise UserError(found, where=row, wanted=_WANTED, do="correct it or leave the particle out")
+    return values
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan

@@ -1,0 +1,221 @@
+"""Particle images to two half maps, each from half of the particles, by torch-fourier-slice and its
+kin.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from restore.errors import UserError
+from restore.fourier import cropped_spectrum_of, image_of
+from restore.io.particle_images import ParticleImages, read_particle_images
+from restore.io.particles import Particles
+from restore.particles.reconstruction.insertion import Accumulator, ImagesAre
+from restore.settings import setting
+from restore.symmetry import point_group
+
+log = logging.getLogger(__name__)
+
+Watch = Callable[[int], None]
+"""Told how many particles are done."""
+
+_AT_A_TIME = 64
+_RAW = "images that differ in this belong into two files"
+
+
+@dataclass(frozen=True)
+class ReconstructionSettings:
+    """What a map is made with, besides the images and their orientations."""
+
+    symmetry: str = setting(
+        "C1", "point group of the particle, as RELION has it: C1, D7, O, I1 …", "--sym"
+    )
+    ctf: bool = setting(True, "correct for the CTF", off="--no_ctf")
+    phases_flipped: bool = setting(
+        False, "the images' phases are flipped, as restore denoise leaves them"
+    )
+    engine: str = setting(
+        "auto",
+        "relion_reconstruct where it is installed, or the library",
+        choices=("auto", "relion", "torch"),
+    )
+    seed: int = setting(
+        0, "seed of the half sets, where the file has none (rlnRandomSubset, alignments3D/split)"
+    )
+
+
+@dataclass(frozen=True)
+class HalfMaps:
+    """Two maps (z, y, x) of one grey scale, each from its half of the particles."""
+
+    first: Float[Tensor, "z y x"]
+    second: Float[Tensor, "z y x"]
+    voxel_size_A: float
+    counts: tuple[int, int]
+    engine: str = "torch"
+
+    @property
+    def mean(self) -> Float[Tensor, "z y x"]:
+        """The mean of both, the map that relion_postprocess goes on with too."""
+        return (self.first + self.second) / 2
+
+
+def reconstruct_halves(
+    images: ParticleImages, settings: ReconstructionSettings, watch: Watch = lambda _: None
+) -> HalfMaps:
+    """Both half maps; images are read some at a time, one half after the other.
+
+    Raises
+    ------
+    UserError
+        As :func:`treatment`, :func:`half_sets` and :func:`read_particle_images`.
+    """
+    halves = half_sets(images.particles, settings.seed)
+    empty = accumulator(images, settings)
+    maps: list[Tensor] = []
+    done = 0
+    for half in (1, 2):
+        sums = empty.copy()
+        rows = np.flatnonzero(halves == half)
+        for start in range(0, len(rows), _AT_A_TIME):
+            add_particles(sums, images, rows[start : start + _AT_A_TIME], settings)
+            done += len(rows[start : start + _AT_A_TIME])
+            watch(done)
+        maps.append(sums.volume())
+    counts = int((halves == 1).sum()), int((halves == 2).sum())
+    return HalfMaps(maps[0], maps[1], images.pixel_size_A, counts)
+
+
+def accumulator(
+    images: ParticleImages, settings: ReconstructionSettings, box_px: int | None = None
+) -> Accumulator:
+    """An accumulator for these images, with nothing in it; with ``box_px`` for images cropped to so
+    many pixels in Fourier space, which :func:`add_particles` does. Raises as :func:`treatment`.
+    """
+    box_px = box_px or images.box_px
+    pixel_size_A = images.pixel_size_A * images.box_px / box_px
+    return Accumulator(box_px, pixel_size_A, *treatment(images, settings))
+
+
+def treatment(
+    images: ParticleImages, settings: ReconstructionSettings
+) -> tuple[Rotation, ImagesAre]:
+    """The rotations of the point group, and what was done to the images.
+
+    Raises
+    ------
+    UserError
+        As :func:`images_are`; there is no CTF and one is wanted; the point group is not known.
+    """
+    if settings.ctf and images.particles.ctfs is None:
+        found = "the particles have no CTF (rlnDefocusU and so on, or the slot ctf)"
+        do = "give the file of a refinement, or --no_ctf"
+        raise UserError(found, where=images.particles.source, wanted="It is corrected for", do=do)
+    try:
+        group = point_group(settings.symmetry)
+    except ValueError as error:
+        raise UserError(str(error), do="give another --sym") from None
+    return group, images_are(images.particles, settings)
+
+
+def add_particles(
+    sums: Accumulator,
+    images: ParticleImages,
+    rows: Int[np.ndarray, "m"],
+    settings: ReconstructionSettings,
+) -> None:
+    """Read the images of some particles, by their rows counted from zero, and add them, cropped
+    where the sums are coarser.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_particle_images`.
+    """
+    particles = images.particles
+    pixels = torch.from_numpy(read_particle_images(images, rows))
+    if particles.contrast_signs is not None:
+        pixels *= torch.from_numpy(
+            np.where(particles.contrast_signs[rows] < 0, -1, 1).astype(np.float32)
+        )[:, None, None]
+    if sums.box_px != images.box_px:
+        shape = (sums.box_px, sums.box_px)
+        pixels = image_of(cropped_spectrum_of(pixels, shape), shape)
+    origins_A = (
+        np.zeros((len(rows), 2)) if particles.origins_A is None else particles.origins_A[rows]
+    )
+    ctfs = (
+        [particles.ctfs[row] for row in rows]
+        if settings.ctf and particles.ctfs is not None
+        else None
+    )
+    sums.add(pixels, particles.rotations_of(rows), origins_A, ctfs)
+
+
+def half_sets(particles: Particles, seed: int) -> Int[np.ndarray, "n"]:
+    """1 or 2 for each particle: the refinement's halves, or by chance where it had none.
+
+    Raises
+    ------
+    UserError
+        A half set is neither 1 nor 2, or one of them has no particles.
+    """
+    halves = particles.half_sets
+    if halves is None:
+        words = (
+            "%s has no half sets, and they are drawn at random: if all particles were refined "
+            "together, their orientations fit the same noise, and the maps are not independent"
+        )
+        log.warning(words, particles.source)
+        halves = np.random.default_rng(seed).permutation(np.arange(len(particles)) % 2 + 1)
+    strange = np.flatnonzero((halves != 1) & (halves != 2))
+    if len(strange):
+        found = f"the half set of row {strange[0] + 1} is {halves[strange[0]]}"
+        raise UserError(
+            found,
+            where=particles.source,
+            wanted="1 or 2 is needed",
+            do="correct it or remove the column",
+        )
+    if not {1, 2} <= set(halves.tolist()):
+        found = f"all particles are in half set {halves[0]}"
+        raise UserError(
+            found,
+            where=particles.source,
+            wanted="Both are needed",
+            do="give the file of all particles",
+        )
+    return halves
+
+
+def images_are(particles: Particles, settings: ReconstructionSettings) -> ImagesAre:
+    """What was done to the images, by the settings, else by what their file says of them.
+
+    Raises
+    ------
+    UserError
+        The file says one thing of some of the images and another of the rest.
+    """
+    if _all(particles.ctf_premultiplied, "rlnCtfDataAreCtfPremultiplied", particles.source):
+        return "multiplied"
+    flipped = _all(particles.phases_flipped, "rlnCtfDataArePhaseFlipped", particles.source)
+    return "flipped" if flipped or settings.phases_flipped else "raw"
+
+
+def _all(flags: Bool[np.ndarray, "n"] | None, column: str, source: str) -> bool:
+    if flags is None:
+        return False
+    if flags.any() and not flags.all():
+        raise UserError(
+            f"{column} is not the same for all",
+            where=source,
+            wanted="One answer is needed",
+            do=_RAW,
+        )
+    return bool(flags.all())

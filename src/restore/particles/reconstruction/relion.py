@@ -1,0 +1,203 @@
+"""Particle images to two half maps by RELION's own program, where it is installed."""
+
+import math
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from restore.errors import UserError
+from restore.io.images.maps import read_map, read_map_header
+from restore.io.particle_images import ParticleImages
+from restore.io.particles import Particles
+from restore.io.relion.optics import optics_table
+from restore.io.star import Block, StarFile, write_star
+from restore.micrograph import CTFParameters
+from restore.particles.reconstruction.halves import (
+    HalfMaps,
+    ReconstructionSettings,
+    Watch,
+    half_sets,
+    treatment,
+)
+
+PROGRAM = "relion_reconstruct"
+_INPUT = "particles.star"
+
+
+def relion_is_there() -> bool:
+    """Whether ``relion_reconstruct`` can be run."""
+    return shutil.which(PROGRAM) is not None
+
+
+def reconstruct_halves_by_relion(
+    images: ParticleImages, settings: ReconstructionSettings, watch: Watch = lambda _: None
+) -> HalfMaps:
+    """Both half maps, as :func:`restore.particles.reconstruction.halves.reconstruct_halves` makes
+    them, by ``relion_reconstruct``.
+
+    It is given the records' orientations, shifts and CTFs, and the optics table of their file, so
+    that aberrations in there are corrected too. Grey values come out as those of the library,
+    within a few per cent.
+
+    Raises
+    ------
+    UserError
+        As :func:`reconstruct_halves`; RELION is not installed or fails, with what it says; it does
+        not know the point group or images of two contrasts.
+    """
+    images_are = treatment(images, settings)[1]
+    sign = _sign(images.particles)
+    if settings.symmetry.strip().upper().startswith("DY"):
+        raise UserError(f"{PROGRAM} does not know {settings.symmetry}", do="give --engine torch")
+    halves = half_sets(images.particles, settings.seed)
+    options = [
+        "--sym",
+        settings.symmetry.strip(),
+        "--angpix",
+        str(images.pixel_size_A),
+        "--pad",
+        "2",
+    ]
+    options += ["--ctf"] if settings.ctf else []
+    options += ["--ctf_phase_flipped"] if settings.ctf and images_are == "flipped" else []
+    maps: list[Tensor] = []
+    with tempfile.TemporaryDirectory(prefix="restore-") as name:
+        folder = Path(name)
+        write_star(
+            folder / _INPUT,
+            _star(images, halves, images_are == "multiplied", _linked(images, folder)),
+        )
+        for half in (1, 2):
+            maps.append(sign * _reconstructed(folder, [*options, "--subset", str(half)]))
+            watch(int((halves <= half).sum()))
+    counts = int((halves == 1).sum()), int((halves == 2).sum())
+    return HalfMaps(maps[0], maps[1], images.pixel_size_A, counts, "relion")
+
+
+def _reconstructed(folder: Path, options: Sequence[str]) -> Float[Tensor, "z y x"]:
+    program = shutil.which(PROGRAM)
+    if program is None:
+        do = "load RELION, or give --engine torch"
+        raise UserError(f"{PROGRAM} is not installed", wanted="RELION was asked for", do=do)
+    output = folder / "map.mrc"
+    command = [program, "--i", _INPUT, "--o", output.name, *options]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode or not output.is_file():
+        said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        words = " | ".join(said[-6:]) or f"it ended with status {done.returncode}"
+        raise UserError(
+            f"RELION could not do it: {words}",
+            where=PROGRAM,
+            do="mend this, or give --engine torch",
+        )
+    density = torch.from_numpy(read_map(read_map_header(output, "volume"))[0])
+    output.unlink()
+    return density
+
+
+def _linked(images: ParticleImages, folder: Path) -> dict[Path, str]:
+    """Links to the stacks under names that RELION can read: without spaces, and ending in .mrcs."""
+    links: dict[Path, str] = {}
+    for path in dict.fromkeys(images.paths):
+        links[path] = f"{len(links) + 1:06d}.mrcs"
+        (folder / links[path]).symlink_to(path.resolve())
+    return links
+
+
+def _sign(particles: Particles) -> float:
+    """The sign that all images have, of which RELION knows nothing."""
+    if particles.contrast_signs is None:
+        return 1.0
+    signs = np.sign(particles.contrast_signs)
+    if (signs != signs[0]).any():
+        found = "images of both contrasts are among them (blob/sign)"
+        raise UserError(found, where=particles.source, do="give --engine torch")
+    return -1.0 if signs[0] < 0 else 1.0
+
+
+def _star(
+    images: ParticleImages,
+    halves: Int[np.ndarray, "n"],
+    multiplied: bool,
+    links: Mapping[Path, str],
+) -> StarFile:
+    particles = images.particles
+    optics, groups = _optics(images, multiplied)
+    places = zip(images.paths, images.sections.tolist(), strict=True)
+    with warnings.catch_warnings(
+        action="ignore"
+    ):  # gimbal lock: one of many right answers comes back
+        euler_deg = particles.rotations.as_euler("ZYZ", degrees=True)
+    origins_A = np.zeros((len(images), 2)) if particles.origins_A is None else particles.origins_A
+    columns = {
+        "rlnImageName": [f"{at + 1:06d}@{links[path]}" for path, at in places],
+        "rlnOpticsGroup": groups,
+    }
+    columns |= _numbers(("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"), euler_deg)
+    columns |= _numbers(("rlnOriginXAngst", "rlnOriginYAngst"), origins_A)
+    if particles.ctfs is not None:
+        rows = [
+            (c.defocus_u_A, c.defocus_v_A, c.defocus_angle_deg, c.phase_shift_deg)
+            for c in particles.ctfs
+        ]
+        columns |= _numbers(
+            ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift"), np.array(rows)
+        )
+    columns["rlnRandomSubset"] = [str(half) for half in halves.tolist()]
+    table = Block("particles", tuple(columns), tuple(zip(*columns.values(), strict=True)))
+    return StarFile((optics, table))
+
+
+def _optics(images: ParticleImages, multiplied: bool) -> tuple[Block, list[str]]:
+    """The optics table and the group of each particle: those of the file, or one for each
+    microscope.
+    """
+    particles = images.particles
+    known = optics_table(Path(particles.source)) if particles.optics_groups is not None else None
+    if known is not None and particles.optics_groups is not None:
+        block, groups = known, list(particles.optics_groups)
+    else:
+        nobody = CTFParameters(
+            0.0, 0.0, 0.0, 300.0, 0.0, 0.0
+        )  # columns that RELION wants and does not use
+        ctfs = particles.ctfs or (nobody,) * len(particles)
+        microscopes = [
+            (each.voltage_kV, each.spherical_aberration_mm, each.amplitude_contrast)
+            for each in ctfs
+        ]
+        numbers = {each: str(number) for number, each in enumerate(dict.fromkeys(microscopes), 1)}
+        names = (
+            "rlnOpticsGroup",
+            "rlnOpticsGroupName",
+            "rlnVoltage",
+            "rlnSphericalAberration",
+            "rlnAmplitudeContrast",
+        )
+        rows = tuple(
+            (number, f"microscope{number}", *map(repr, each)) for each, number in numbers.items()
+        )
+        block, groups = Block("optics", names, rows), [numbers[each] for each in microscopes]
+    texts = {"rlnImagePixelSize": repr(images.pixel_size_A), "rlnImageSize": str(images.box_px)}
+    texts |= {"rlnImageDimensionality": "2", "rlnCtfDataAreCtfPremultiplied": str(int(multiplied))}
+    for name, text in texts.items():
+        block = block.with_column(name, [text] * len(block.rows))
+    return block, groups
+
+
+def _numbers(names: Sequence[str], values: Float[np.ndarray, "n columns"]) -> dict[str, list[str]]:
+    if not math.isfinite(float(values.sum())):
+        raise ValueError(f"{', '.join(names)}: not all are numbers")
+    return {
+        name: [f"{value:.6f}" for value in column]
+        for name, column in zip(names, values.T.tolist(), strict=True)
+    }

@@ -1,0 +1,81 @@
+"""A map's sums in Fourier space, taken over all rotations of its point group."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+from torch_image_interpolation import sample_image_3d
+
+
+def symmetrised(sums: Float[Tensor, "3 z y x"], group: Rotation) -> Float[Tensor, "3 z y x"]:
+    """The sums of real part, imaginary part and weight over a point group, by linear interpolation
+    between voxels.
+
+    The centre is at (side // 2, side // 2, 0). Half turns about x, y and z take voxels to voxels:
+    over them the sum needs no interpolation, and over the others only one rotation of each coset.
+    What lies farther from the centre than the last x is summed over the half turns alone.
+    """
+    matrices = np.asarray(group.as_matrix(), dtype=np.float64).reshape(-1, 3, 3)
+    half_turns = [matrix for matrix in matrices if np.allclose(abs(matrix), np.eye(3), atol=1e-6)]
+    whole = _over_others(sums, _one_of_each_coset(matrices, half_turns))
+    return torch.stack([_turned(whole, np.diag(matrix).round()) for matrix in half_turns]).sum(
+        dim=0
+    )
+
+
+def _one_of_each_coset(
+    matrices: Float[np.ndarray, "n 3 3"], half_turns: list[np.ndarray]
+) -> list[np.ndarray]:
+    """Rotations r but the identity, such that each of the group is r, or the identity, after one of
+    the half turns.
+    """
+    chosen: list[np.ndarray] = []
+    covered = list(half_turns)
+    for matrix in matrices:
+        if not any(np.allclose(matrix, each, atol=1e-5) for each in covered):
+            chosen.append(matrix)
+            covered += [matrix @ turn for turn in half_turns]
+    return chosen
+
+
+def _turned(
+    sums: Float[Tensor, "3 z y x"], signs: Float[np.ndarray, "3"]
+) -> Float[Tensor, "3 z y x"]:
+    """The sums as they are at (x, y, z) times these signs; where that is on the other side, the
+    conjugate there.
+    """
+    sx, sy, sz = signs
+    flipped = [axis for axis, sign in ((2, sy * sx), (1, sz * sx)) if sign < 0]
+    turned = sums.flip(flipped)
+    return turned * torch.tensor([1.0, float(sx), 1.0])[:, None, None, None]
+
+
+def _over_others(
+    sums: Float[Tensor, "3 z y x"], matrices: list[np.ndarray]
+) -> Float[Tensor, "3 z y x"]:
+    """The sums, with those at the places to which the rotations take each voxel."""
+    whole = sums.clone()
+    radius, centre = sums.shape[-1] - 1, sums.shape[1] // 2
+    y, x = torch.meshgrid(
+        torch.arange(-centre, centre + 1), torch.arange(radius + 1), indexing="ij"
+    )
+    rotations = [torch.from_numpy(matrix.astype(np.float32)) for matrix in matrices]
+    for index, z in enumerate(range(-centre, centre + 1) if rotations else ()):
+        inside = x.square() + y.square() + z * z <= radius * radius
+        xyz = torch.stack([x[inside], y[inside], torch.full_like(x[inside], z)], dim=-1).float()
+        for matrix in rotations:
+            whole[:, index, inside] += _sampled(sums, xyz @ matrix.T).T
+    return whole
+
+
+def _sampled(sums: Float[Tensor, "3 z y x"], xyz: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+    """The sums at places (x, y, z) from the centre; where x is negative, of the conjugate on the
+    other side.
+    """
+    centre = float(sums.shape[1] // 2)
+    mirrored = xyz[:, :1] < 0
+    zyx = torch.where(mirrored, -xyz, xyz).flip(-1) + torch.tensor([centre, centre, 0.0])
+    values = sample_image_3d(sums, zyx)
+    values[:, 1] *= torch.where(mirrored[:, 0], -1.0, 1.0)
+    return values

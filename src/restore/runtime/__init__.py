@@ -1,0 +1,1 @@
+"""How work is run: jobs, reading ahead, several processes, precision, memory."""

@@ -1,0 +1,147 @@
+"""ResLog of raw and of denoised images, from the same subsets of the same particles."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from restore.maps.reslog import (
+    Estimate,
+    ResLogCurve,
+    ResLogFit,
+    ResLogSettings,
+    fit_reslog,
+    growth_orders,
+    subset_sizes,
+)
+from restore.particles.reconstruction.halves import half_sets
+from restore.particles.reconstruction.reslog import Growth, resolutions_per_A, work
+from restore.report.figures import save_png
+from restore.report.reslog_figure import reslog_figure
+from restore.report.structure_charts import LABELS
+from restore.structure.combinations import Combination
+from restore.structure.inputs import Bars
+from restore.structure.reconstructions import making
+from restore.structure.settings import StructureSettings
+from restore.structure.stages import Stage, Stages
+
+_LEAST_PARTICLES = 16
+
+
+def reslog(
+    combinations: Sequence[Combination],
+    settings: StructureSettings,
+    folder: Path,
+    run: tuple[Stages, Bars],
+) -> dict[str, Any]:
+    """The points and lines of each combination, by its name; nothing where there are too few
+    particles, or none is wanted.
+    """
+    count = len(combinations[0].particles)
+    if not settings.reslog_sizes or count < _LEAST_PARTICLES:
+        return {}
+    subsets = ResLogSettings(settings.reslog_sizes, None, settings.reslog_repeats, settings.seed)
+    sizes = subset_sizes(count, subsets)
+    curves: dict[str, ResLogCurve] = {}
+    for each in combinations:
+        growth = _growth(each, settings)
+        curves[each.name] = _curve(each.name, growth, sizes, subsets, run)
+    fitted = {name: (curve, fit_reslog(curve)) for name, curve in curves.items()}
+    named = {LABELS[name]: each for name, each in fitted.items()}
+    save_png(
+        reslog_figure(named, f"{count} particles, symmetry {settings.sym.upper()}"),
+        folder / "reslog.png",
+    )
+    return {name: _card(curve, fit) for name, (curve, fit) in fitted.items()}
+
+
+def _growth(combination: Combination, settings: StructureSettings) -> Growth:
+    """The sums of a combination. No mask: it would mix the shells of denoised maps, whose
+    amplitudes fall steeply.
+    """
+    images = combination.particles
+    return Growth(images, half_sets(images.particles, settings.seed), making(settings))
+
+
+def _curve(
+    name: str, growth: Growth, sizes: list[int], subsets: ResLogSettings, run: tuple[Stages, Bars]
+) -> ResLogCurve:
+    """The resolution of each subset, computed or kept."""
+    stages, bars = run
+    orders = growth_orders(growth.half_sets, subsets)
+
+    def compute() -> Mapping[str, Any]:
+        with bars(work(subsets.repeats, sizes), "images", f"ResLog of {name}") as bar:
+            found = resolutions_per_A(growth, orders, sizes, bar.to)
+        return {
+            "frequency_per_A": [
+                [None if math.isinf(each) else each for each in row] for row in found.tolist()
+            ]
+        }
+
+    particles = growth.images.particles
+    made_with = [growth.settings, subsets, sizes, particles.rotations.as_quat().tolist()]
+    inputs = [*dict.fromkeys(growth.images.paths)]
+    rows = stages.run(Stage(f"reslog_{name}", made_with, inputs, []), compute)["frequency_per_A"]
+    frequency = np.array([[math.inf if each is None else each for each in row] for row in rows])
+    return ResLogCurve(np.array(sizes), frequency, 0.5 / growth.images.pixel_size_A)
+
+
+def _card(curve: ResLogCurve, fit: ResLogFit | None) -> dict[str, Any]:
+    """A curve as JSON can say it: points over the repeats, those that tell something, and the line."""
+    told = np.where(curve.fitted, curve.frequency_per_A, np.nan)
+    columns = [column[np.isfinite(column)] for column in told.T]
+    points = {
+        name: [float(reduce(column)) if len(column) else None for column in columns]
+        for name, reduce in (("value", np.mean), ("low", np.min), ("high", np.max))
+    }
+    sizes = curve.particles.tolist()
+    line: dict[str, Any] = {name: [None] * len(sizes) for name in ("value", "low", "high")}
+    if fit is not None:
+        ends = fit.at(curve.particles.astype(float))
+        line = {
+            name: _finite(each.tolist())
+            for name, each in zip(("value", "low", "high"), ends, strict=True)
+        }
+    card: dict[str, Any] = {
+        "sizes": sizes,
+        "points": points,
+        "line": line,
+        "words": _words(curve, fit),
+    }
+    if fit is not None:
+        named = {
+            "slope_per_A": fit.slope_per_A,
+            "intercept_per_A": fit.intercept_per_A,
+            "bfactor_A2": fit.bfactor_A2,
+        }
+        card |= {name: _estimate(each) for name, each in named.items()}
+    return card
+
+
+def _estimate(found: Estimate) -> dict[str, float | None]:
+    return dict(
+        zip(("value", "low", "high"), _finite([found.value, found.low, found.high]), strict=True)
+    )
+
+
+def _finite(values: Sequence[float]) -> list[float | None]:
+    return [each if math.isfinite(each) else None for each in values]
+
+
+def _words(curve: ResLogCurve, fit: ResLogFit | None) -> str:
+    left_out = int((~curve.fitted).sum())
+    rest = (
+        f" {left_out} of {curve.fitted.size} points are not fitted: they fall under 0.143 at once "
+        "or never."
+        if left_out
+        else ""
+    )
+    if fit is None:
+        return f"no line could be fitted.{rest}"
+    return (
+        f"{fit.slope_per_A.value:.4f} 1/Å for ten times the particles, B factor "
+        f"{fit.bfactor_A2.value:.0f} Å².{rest}"
+    )

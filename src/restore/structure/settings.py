@@ -1,0 +1,98 @@
+"""What a comparison of structures starts from, and how it is made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from restore.errors import UserError
+from restore.settings import setting
+
+_SMALLEST_VIEW_PX, _LARGEST_VIEW_PX = 100, 2000
+
+
+@dataclass(frozen=True)
+class StructureInputs:
+    """Files: particles with orientations, and what their images come from, or are compared with.
+
+    Without ``denoised_micrographs`` the images are those that the particles name; then
+    ``denoised_particles`` is needed. ``raw_micrographs`` and ``denoised_micrographs`` are tables,
+    folders or patterns; the raw ones are those that the particles name where nothing is said.
+    """
+
+    raw_particles: Path
+    denoised_particles: Path | None = None
+    raw_micrographs: str | None = None
+    denoised_micrographs: str | None = None
+    mask: Path | None = None
+    model: Path | None = None
+    truth_map: Path | None = None
+    truth_particles: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.denoised_micrographs is None and self.denoised_particles is None:
+            wanted = "The denoised images of the particles are needed"
+            do = "give --denoised_micrographs to extract them from, or --denoised_particles with their stacks"
+            raise UserError("there is nothing denoised", wanted=wanted, do=do)
+        if self.raw_micrographs is not None and self.denoised_micrographs is None:
+            do = "give --denoised_micrographs too, or neither"
+            raise UserError(
+                "there are raw micrographs and no denoised ones", wanted="Both are cut alike", do=do
+            )
+
+
+@dataclass(frozen=True)
+class StructureSettings:
+    """How particles are cut out, reconstructed and compared."""
+
+    sym: str = setting("C1", "point group of the particle, as RELION has it: C1, D7, O, I1 …")
+    box_px: int | None = setting(
+        None, "side of the particles' windows in the micrographs, even (pixels); needed with --denoised_micrographs",
+        group="extraction from micrographs",
+    )  # fmt: skip
+    scale_px: int | None = setting(
+        None, "side of the particle images, cropped to it in Fourier space (pixels; default: the window's)",
+        group="extraction from micrographs",
+    )  # fmt: skip
+    dark_protein: bool = setting(
+        True, "protein is dark in the micrographs, and made bright", off="--bright_protein",
+        group="extraction from micrographs",
+    )  # fmt: skip
+    tolerance_px: float = setting(
+        5.0, "how far apart coordinates of the same particle may be, in pixels of the micrographs"
+    )
+    ctf: bool = setting(True, "correct for the CTF", off="--no_ctf", group="reconstruction")
+    denoised_phases: str = setting(
+        "auto", "whether the denoised images' phases are flipped (auto: as their file says, else found by comparing them with"
+        " the raw ones)", choices=("auto", "flipped", "kept"), group="reconstruction",
+    )  # fmt: skip
+    engine: str = setting(
+        "auto", "what cuts and reconstructs: RELION's programs (auto: where they are installed), or restore",
+        choices=("auto", "relion", "torch"), group="reconstruction",
+    )  # fmt: skip
+    bfactor: float | None = setting(
+        None, "B factor for sharpening, Å², negative sharpens (default: each map's Guinier fit)"
+    )
+    reslog_sizes: int = setting(
+        6, "number of subset sizes of the ResLog plot, 0 for none", group="ResLog"
+    )
+    reslog_repeats: int = setting(3, "independent draws of the subsets", group="ResLog")
+    mass_kDa: float | None = setting(
+        None, "mass of the particle, for the views' level (default: found in the raw map)"
+    )
+    views_px: int = setting(480, "side of a view (pixels), 0 for no pictures")
+    region: tuple[str, ...] | None = setting(
+        None, "residues to show, as A/45-60 (default: a helix and a strand)"
+    )
+    seed: int = setting(0, "seed of the subsets, and of half sets where a refinement has none")
+
+    def __post_init__(self) -> None:
+        if self.reslog_sizes == 1 or self.reslog_sizes < 0:
+            raise UserError(
+                f"--reslog_sizes is {self.reslog_sizes}", wanted="0, or 2 and more, are needed"
+            )
+        if self.views_px and not _SMALLEST_VIEW_PX <= self.views_px <= _LARGEST_VIEW_PX:
+            wanted = f"0, or {_SMALLEST_VIEW_PX} to {_LARGEST_VIEW_PX} pixels, can be drawn"
+            raise UserError(f"--views_px is {self.views_px}", wanted=wanted)
+        if not self.tolerance_px >= 0:
+            raise UserError(
+                f"--tolerance_px is {self.tolerance_px:g}", wanted="0 or more pixels are needed"
+            )

@@ -1,0 +1,1 @@
+"""From pairs of halves to a trained network."""

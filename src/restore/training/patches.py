@@ -1,0 +1,338 @@
+"""The store of prepared half/half pairs, and the random windows that training draws from it.
+
+One HDF5 file holds every micrograph's two prepared halves whole, in chunks, and the recipe that
+they were prepared with. Windows are drawn at random places (docs/decisions/003-whole-images.md).
+Which window, flip and order of halves sample ``i`` of a run is follows from the seed and ``i``
+alone: a run can be resumed, or divided among processes and workers, without a state to carry.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from restore.errors import UserError
+from restore.preprocessing import Prepared, Recipe
+
+FORMAT = "restore patches"
+FORMAT_VERSION = 1
+CHUNK_PX = 96
+FEWEST_SERIES = 4
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One micrograph in a patch file: its name, the prepared shape (y, x) and pixel sizes (y, x) in
+    Å.
+
+    ``series`` is the tilt series that it is an image of, empty where it is of none.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    pixel_size_yx_A: tuple[float, float]
+    series: str = ""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of one pair that windows may be drawn from: rows y0 … y1, columns x0 … x1 (ends
+    excluded).
+    """
+
+    pair: int
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+    def corners(self, patch_px: int) -> tuple[int, int]:
+        """How many rows and columns a window's first corner can stand on."""
+        return self.y1 - self.y0 - patch_px + 1, self.x1 - self.x0 - patch_px + 1
+
+
+class _SteadyFile(FileIO):
+    """A file that takes every write in silence and keeps the first failure for `check`.
+
+    HDF5 cannot close a file whose writes fail (a full disk), and the process crashes at its end.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """All of the bytes, or as many as the disk takes."""
+        rest = memoryview(data).cast("B")
+        try:
+            while rest and self.failure is None:
+                rest = rest[super().write(rest) or 0 :]
+        except OSError as error:
+            self.failure = error
+        return memoryview(data).nbytes
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """The size asked for, whether or not the disk has room for it."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
+
+    def check(self) -> None:
+        """Raise the first failure, if there was one."""
+        if self.failure is not None:
+            raise self.failure
+
+
+class PatchWriter:
+    """Writes a patch file pair by pair; it counts as whole only once `finish` has been called."""
+
+    def __init__(self, path: Path, recipe: Recipe, dtype: str = "float16") -> None:
+        self._disk = _SteadyFile(path, "w+")
+        self._file = h5py.File(self._disk, "w")
+        self._dtype = dtype
+        self._count = 0
+        self._file.attrs.update(
+            format=FORMAT,
+            format_version=FORMAT_VERSION,
+            complete=False,
+            recipe=json.dumps(recipe.card()),
+        )
+
+    def add(self, name: str, even: Prepared, odd: Prepared, series: str = "") -> None:
+        """Append one micrograph's two prepared halves; ``series`` as in `Pair`."""
+        halves = torch.stack([even.image, odd.image]).cpu().numpy()
+        chunk = (2, min(CHUNK_PX, halves.shape[1]), min(CHUNK_PX, halves.shape[2]))
+        dataset = self._file.create_dataset(
+            f"{self._count:06d}", data=halves.astype(self._dtype), chunks=chunk
+        )
+        dataset.attrs.update(
+            name=name,
+            pixel_size_yx_A=even.grid.pixel_size_yx_A,
+            scale=(even.scale, odd.scale),
+            mean=(even.mean, odd.mean),
+            hot_pixels=(even.hot_pixels, odd.hot_pixels),
+            **({"series": series} if series else {}),
+        )
+        self._count += 1
+        self._file.flush()
+        self._disk.check()
+
+    def finish(self, provenance: dict[str, Any]) -> None:
+        """Mark the file as whole and close it."""
+        self._file.attrs.update(complete=True, count=self._count, provenance=json.dumps(provenance))
+        self.close()
+        self._disk.check()
+
+    def close(self) -> None:
+        """Close the file; without `finish` it stays marked as half-written."""
+        self._file.close()
+        self._disk.close()
+
+    def __enter__(self) -> "PatchWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class PatchFile:
+    """A whole patch file, open for reading. Several processes may each open the same one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = _open(path)
+        try:
+            self.recipe = Recipe.from_card(json.loads(_attribute(self._file, "recipe")))
+            self.provenance: dict[str, Any] = json.loads(_attribute(self._file, "provenance"))
+            self.pairs = tuple(
+                _pair(_dataset(self._file, index))
+                for index in range(_attribute(self._file, "count"))
+            )
+        except (KeyError, OSError, ValueError) as error:
+            self.close()
+            raise UserError(
+                f"the patch file is damaged ({error})", where=path, do="make it again"
+            ) from None
+
+    def window(self, region: Region, patch_px: int) -> Float[NDArray[Any], "2 y x"]:
+        """The two halves in the window whose first corner is the region's."""
+        y, x = region.y0, region.x0
+        halves = _dataset(self._file, region.pair)[:, y : y + patch_px, x : x + patch_px]
+        return np.asarray(halves, dtype=np.float32)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _open(path: Path) -> h5py.File:
+    again = "make it again with restore prepare"
+    if not path.exists():
+        raise UserError("there is no such patch file", where=path)
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(
+            "not a readable HDF5 file", where=path, wanted=str(error), do=again
+        ) from None
+    if file.attrs.get("format") != FORMAT:
+        found, do = "an HDF5 file, but not one of patches from restore prepare", again
+    elif int(file.attrs.get("format_version", 0)) > FORMAT_VERSION:
+        found, do = "a patch file of a newer version of restore", "update restore"
+    elif not file.attrs.get("complete", False):
+        found, do = "the patch file is half-written", again
+    else:
+        return file
+    file.close()
+    raise UserError(found, where=path, do=do)
+
+
+def _attribute(holder: h5py.File | h5py.Dataset, name: str) -> Any:
+    return holder.attrs[name]
+
+
+def _dataset(file: h5py.File, index: int) -> h5py.Dataset:
+    dataset = file[f"{index:06d}"]
+    if not isinstance(dataset, h5py.Dataset):
+        raise KeyError(f"{index:06d} is not a dataset")
+    return dataset
+
+
+def _pair(dataset: h5py.Dataset) -> Pair:
+    y_A, x_A = (float(side) for side in _attribute(dataset, "pixel_size_yx_A"))
+    series = str(dataset.attrs.get("series", ""))
+    return Pair(
+        _attribute(dataset, "name"), (dataset.shape[1], dataset.shape[2]), (y_A, x_A), series
+    )
+
+
+def grouped(pairs: Sequence[Pair]) -> list[list[int]]:
+    """The numbers of the pairs that are held out of training together or not at all: the images of
+    a tilt series.
+
+    The images of one series show the same specimen a few degrees apart. Where there are fewer than
+    four series, one is too large a share of the data, and each image stands by itself.
+    """
+    groups: dict[str | int, list[int]] = {}
+    for index, pair in enumerate(pairs):
+        groups.setdefault(pair.series or index, []).append(index)
+    return (
+        list(groups.values())
+        if len(groups) >= FEWEST_SERIES
+        else [[index] for index in range(len(pairs))]
+    )
+
+
+def refuse_smaller(pairs: Sequence[Pair], patch_px: int) -> None:
+    """UserError where a pair is smaller than a patch."""
+    small = [pair for pair in pairs if min(pair.shape) < patch_px]
+    if small:
+        raise UserError(
+            f"{len(small)} micrographs are smaller than a patch of {patch_px} pixels; "
+            f"{small[0].name} has {small[0].shape[0]}×{small[0].shape[1]} once cropped",
+            do="give a finer --max_resolution, or a smaller --patch_px",
+        )
+
+
+def cover(extent: int, patch_px: int) -> list[int]:
+    """First pixels of the fewest evenly spread windows that together cover ``extent`` pixels, the
+    last included.
+
+    >>> cover(500, 192)
+    [0, 154, 308]
+    """
+    count = -(-extent // patch_px)
+    return [round(index * (extent - patch_px) / max(count - 1, 1)) for index in range(count)]
+
+
+def covering_windows(regions: Sequence[Region], patch_px: int) -> list[Region]:
+    """Windows that cover every region."""
+    return [
+        Region(
+            region.pair,
+            region.y0 + y,
+            region.y0 + y + patch_px,
+            region.x0 + x,
+            region.x0 + x + patch_px,
+        )
+        for region in regions
+        for y in cover(region.y1 - region.y0, patch_px)
+        for x in cover(region.x1 - region.x0, patch_px)
+    ]
+
+
+class RandomWindows(Dataset[Float[Tensor, "2 y x"]]):
+    """Sample ``i``: a random window of a random region, flipped and turned at random, its halves in
+    random order.
+    """
+
+    def __init__(self, path: Path, regions: Sequence[Region], patch_px: int, seed: int) -> None:
+        self._path, self._regions, self._patch_px, self._seed = path, tuple(regions), patch_px, seed
+        places = np.array(
+            [np.prod(region.corners(patch_px)) for region in regions], dtype=np.float64
+        )
+        self._share = places / places.sum()
+        self._file: PatchFile | None = None
+
+    def __getitem__(self, index: int) -> Float[Tensor, "2 y x"]:
+        """The window, as (input half, target half)."""
+        random = np.random.default_rng([self._seed, index])
+        region = self._regions[random.choice(len(self._regions), p=self._share)]
+        rows, columns = region.corners(self._patch_px)
+        y, x = region.y0 + int(random.integers(rows)), region.x0 + int(random.integers(columns))
+        if (
+            self._file is None
+        ):  # opened by the process that reads, for HDF5 handles do not survive a fork
+            self._file = PatchFile(self._path)
+        halves = self._file.window(Region(region.pair, y, region.y1, x, region.x1), self._patch_px)
+        return torch.from_numpy(_augment(halves, random))
+
+
+def _augment(
+    halves: Float[NDArray[Any], "2 y x"], random: np.random.Generator
+) -> Float[NDArray[Any], "2 y x"]:
+    """One of the eight turns and flips, the same for both halves, and the halves in either order."""
+    turned = np.rot90(halves, int(random.integers(4)), axes=(1, 2))
+    if random.random() < 0.5:
+        turned = turned[:, :, ::-1]
+    if random.random() < 0.5:
+        turned = turned[::-1]
+    return np.ascontiguousarray(turned)
+
+
+class Share(torch.utils.data.Sampler[list[int]]):
+    """The sample numbers of each batch of one process: step s of all processes together takes
+    consecutive ones.
+    """
+
+    def __init__(self, first_step: int, batch_size: int, rank: int, world_size: int) -> None:
+        self._first_step, self._batch_size, self._rank, self._world_size = (
+            first_step,
+            batch_size,
+            rank,
+            world_size,
+        )
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Batches without end."""
+        step = self._first_step
+        while True:
+            start = (step * self._world_size + self._rank) * self._batch_size
+            yield list(range(start, start + self._batch_size))
+            step += 1

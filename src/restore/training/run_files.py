@@ -1,0 +1,112 @@
+"""The files that a training run leaves beside its model: state, CSV, TensorBoard."""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from restore.errors import UserError
+from restore.io.atomic import write_text
+from restore.model.checkpoint import TrainingState, save_state
+
+COLUMNS: tuple[str, ...] = (
+    "epoch",
+    "step",
+    "seconds",
+    "learning_rate",
+    "train_loss",
+    "held_out_loss",
+    "perfect_loss",
+)
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where the files of the run called ``prefix`` lie."""
+
+    directory: Path
+    prefix: str
+
+    @property
+    def model(self) -> Path:
+        """The finished model."""
+        return self.directory / f"{self.prefix}.safetensors"
+
+    @property
+    def state(self) -> Path:
+        """What ``--resume`` goes on from."""
+        return self.directory / f"{self.prefix}.state.safetensors"
+
+    @property
+    def table(self) -> Path:
+        """The losses, one row an epoch."""
+        return self.directory / f"{self.prefix}.csv"
+
+    @property
+    def picture(self) -> Path:
+        """The losses, drawn."""
+        return self.directory / f"{self.prefix}.png"
+
+    @property
+    def settings(self) -> Path:
+        """What was asked for, and of what."""
+        return self.directory / f"{self.prefix}.settings.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder that ``tensorboard --logdir`` takes."""
+        return self.directory / f"{self.prefix}.tensorboard"
+
+    def refuse_to_replace(self, resume: bool, overwrite: bool) -> None:
+        """UserError where a run of this name stands in the way, or where there is none to resume."""
+        if resume and not self.state.exists():
+            raise UserError(
+                "there is no training state to resume", where=self.state, do="check -d and -x"
+            )
+        if resume or overwrite:
+            return
+        for path in (self.model, self.state):
+            if path.exists():
+                more = "" if path == self.model else ", --resume to go on from it,"
+                raise UserError(
+                    f"a run called {self.prefix} is already there",
+                    where=path,
+                    do=f"give another --model_prefix{more} or --overwrite",
+                )
+
+
+class Journal:
+    """Writes a run's files as training goes; only the leading process has one."""
+
+    def __init__(self, files: RunFiles, run: dict[str, Any]) -> None:
+        self._files, self._run = files, run
+        self._board = SummaryWriter(str(files.tensorboard))
+
+    def epoch(self, state: TrainingState) -> None:
+        """Save the state, and the epoch's line in the table and the TensorBoard log."""
+        self.save(state)
+        write_text(self._files.table, _as_csv(state))
+        row = state.history[-1]
+        for name in COLUMNS[3:]:
+            if name in row:
+                self._board.add_scalar(name, row[name], int(row["step"]))
+        self._board.flush()
+
+    def save(self, state: TrainingState) -> None:
+        """Save the state."""
+        save_state(self._files.state, state, self._run)
+
+    def close(self) -> None:
+        """Close the TensorBoard log."""
+        self._board.close()
+
+
+def _as_csv(state: TrainingState) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(state.history)
+    return text.getvalue()

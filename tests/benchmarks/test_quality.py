@@ -1,0 +1,161 @@
+"""The product's exam: its measures, on images whose answers are known, and its table."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from folders import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from restore import fourier
+
+FOLDER = ROOT / "benchmarks"
+SIDE, PIXEL_A = 256, 2.25
+PIXELS = (PIXEL_A, PIXEL_A)
+BANDS = ((200.0, 20.0), (20.0, 9.0), (9.0, 4.5))
+WHOLE = "200–4.5 Å"
+
+
+@pytest.fixture(scope="module")
+def benchmarks():
+    """The benchmark's modules, which are no package: they find each other beside themselves."""
+    sys.path.insert(0, str(FOLDER))
+    try:
+        import quality
+        import quality_metrics
+
+        yield quality, quality_metrics
+    finally:
+        sys.path.remove(str(FOLDER))
+
+
+@pytest.fixture(scope="module")
+def metrics(benchmarks):
+    return benchmarks[1]
+
+
+def lowpassed(image, cutoff_per_A):
+    frequency = fourier.frequency_per_A((SIDE, SIDE), PIXELS)
+    return fourier.image_of(fourier.spectrum_of(image) * (frequency < cutoff_per_A), (SIDE, SIDE))
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """The noise-free full sum, with signal down to 10 Å."""
+    image = lowpassed(torch.randn(SIDE, SIDE, generator=torch.Generator().manual_seed(0)), 0.1)
+    return 2 * image / image.std()
+
+
+@pytest.fixture(scope="module")
+def raw(metrics, truth):
+    """Halves with as much noise as signal in each pixel."""
+    generator = torch.Generator().manual_seed(1)
+    even, odd = (truth / 2 + torch.randn(SIDE, SIDE, generator=generator) for _ in range(2))
+    return metrics.Triple(even + odd, even, odd)
+
+
+def of_all(metrics, triple, change):
+    return metrics.Triple(change(triple.full), change(triple.even), change(triple.odd))
+
+
+def test_the_raw_image_gains_nothing_and_has_no_bias(metrics, truth, raw):
+    score = metrics.score_by_truth(truth, raw, raw, PIXELS, BANDS)
+    assert set(score.gain_dB) == {"200–20 Å", "20–9 Å", "9–4.5 Å", WHOLE}
+    assert all(
+        gain == 0 for name, gain in score.gain_dB.items() if name != "9–4.5 Å"
+    )  # there is no signal in that one
+    assert score.bias == pytest.approx(0, abs=0.02)
+    assert score.unexplained == pytest.approx(0, abs=0.02)
+
+
+def test_noise_that_is_halved_gains_six_decibels(metrics, truth, raw):
+    cleaner = of_all(metrics, raw, lambda image: image)
+    cleaner = metrics.Triple(truth + (raw.full - truth) / 2, cleaner.even, cleaner.odd)
+    gain = metrics.score_by_truth(truth, raw, cleaner, PIXELS, BANDS).gain_dB
+    assert gain[WHOLE] == pytest.approx(6.0, abs=0.15)
+
+
+def test_an_emptied_band_has_no_gain_at_all(metrics, truth, raw):
+    smooth = of_all(metrics, raw, lambda image: lowpassed(image, 1 / 15))
+    gain = metrics.score_by_truth(truth, raw, smooth, PIXELS, BANDS).gain_dB
+    assert math.isnan(gain["9–4.5 Å"])
+    assert gain["200–20 Å"] == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 1.0])
+def test_a_pattern_painted_into_both_halves_is_found_as_bias_and_as_unexplained(
+    metrics, truth, raw, share
+):
+    pattern = lowpassed(torch.randn(SIDE, SIDE, generator=torch.Generator().manual_seed(7)), 0.1)
+    pattern *= math.sqrt(share) * (truth / 2).std() / pattern.std()
+    painted = metrics.Triple(raw.full + 2 * pattern, raw.even + pattern, raw.odd + pattern)
+    score = metrics.score_by_truth(truth, raw, painted, PIXELS, BANDS)
+    assert score.bias == pytest.approx(share, abs=0.02)
+    assert score.unexplained == pytest.approx(share / (1 + share), abs=0.02)
+    assert metrics.score_by_halves(raw, painted, PIXELS, BANDS).bias == pytest.approx(
+        share, abs=0.03
+    )
+
+
+@pytest.mark.parametrize("kept", [0.9, 0.5])
+def test_signal_that_is_lost_is_bias_but_a_filter_explains_it(metrics, truth, raw, kept):
+    weaker = of_all(metrics, raw, lambda image: kept * image)
+    score = metrics.score_by_truth(truth, raw, weaker, PIXELS, BANDS)
+    assert score.bias == pytest.approx((1 - kept) ** 2, abs=0.02)
+    assert score.unexplained == pytest.approx(0, abs=0.02)
+    assert metrics.score_by_halves(raw, weaker, PIXELS, BANDS).bias == pytest.approx(
+        (1 - kept) ** 2, abs=0.02
+    )
+
+
+def test_halves_alone_estimate_the_gain_that_the_truth_shows(metrics, truth, raw):
+    smooth = of_all(metrics, raw, lambda image: lowpassed(image, 0.1))
+    of_halves = (
+        metrics.Triple(raw.even, raw.even, raw.odd),
+        metrics.Triple(smooth.even, smooth.even, smooth.odd),
+    )
+    known = metrics.score_by_truth(truth / 2, *of_halves, PIXELS, BANDS).gain_dB[WHOLE]
+    assert known > 3
+    assert metrics.score_by_halves(raw, smooth, PIXELS, BANDS).gain_dB[WHOLE] == pytest.approx(
+        known, abs=0.5
+    )
+
+
+def test_the_best_low_pass_ends_where_the_signal_does(metrics, truth, raw):
+    for reference in (truth, raw.odd):
+        assert metrics.lowpass_cutoff_per_A(
+            reference, raw.even, PIXELS, (200.0, 4.5)
+        ) == pytest.approx(0.1, rel=0.08)
+
+
+@given(st.floats(0.001, 0.999), st.floats(0.001, 0.999))
+def test_a_gain_is_undone_by_its_opposite(metrics, one, other):
+    assert metrics.gain_dB(one, other) == pytest.approx(-metrics.gain_dB(other, one), abs=1e-9)
+    assert (metrics.gain_dB(one, other) > 0) == (one > other)
+
+
+def test_what_cannot_be_said_stays_unsaid(metrics):
+    assert metrics.gain_dB(-0.2, 0.5) == -math.inf
+    assert math.isnan(metrics.gain_dB(0.5, 0.0))
+    assert math.isnan(metrics.gain_dB(math.nan, 0.5))
+
+
+def test_a_method_that_did_not_run_stands_in_the_table_with_its_reason(benchmarks, truth, raw):
+    quality, metrics = benchmarks
+    import quality_data
+
+    shot = quality_data.Shot("a", "seen", "50 e/Å²", Path("a.star"), None, None)
+    exam = quality_data.Exam("simulated", None, BANDS, Path("train.star"), (shot,))
+    good = metrics.score_by_truth(truth, raw, raw, PIXELS, BANDS)
+    outcomes = [
+        quality.Outcome("raw", (good,), 0.1),
+        quality.Outcome("BM3D", not_run="no such package"),
+    ]
+    lines = quality.table(exam, outcomes)
+    assert len({line.count("|") for line in lines}) == 1
+    assert "+0.0" in lines[2] and "not run: no such package" in lines[3]
+    assert "NaN" not in json.dumps(quality.as_json(exam, outcomes))

@@ -1,0 +1,287 @@
+"""A whole set: what goes where, what is up to date, what fails alone."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+import torch
+
+from restore.denoising.batch import (
+    Job,
+    OutputSettings,
+    fingerprints,
+    is_current,
+    labels,
+    plan,
+    produce,
+    read_exposure,
+    written_names,
+)
+from restore.denoising.denoise import DenoisingSettings, denoiser_for
+from restore.errors import UserError
+from restore.io.images.mrc import mrc_labels, write_mrc
+from restore.micrograph import CTFParameters, Micrograph
+from restore.model.checkpoint import Model
+from restore.model.network import NetworkSettings, build_network
+from restore.preprocessing import Recipe
+from restore.runtime.jobs import Outcome
+
+SETTINGS = DenoisingSettings(precision="float32")
+CTF = CTFParameters(12000.0, 12000.0, 0.0, 300.0, 2.7, 0.07)
+
+
+def model(seed=0, recipe=Recipe(max_resolution_A=5.0, phase_flip=False)):  # noqa: B008
+    network = build_network(
+        NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(seed)
+    ).eval()
+    return Model(network, recipe)
+
+
+def denoiser(settings):
+    return denoiser_for(model(), settings, torch.device("cpu"))
+
+
+def micrograph(name="a.mrc", folder=Path(), row=0, **more):
+    return Micrograph(name, folder / name, 2.0, row, **more)
+
+
+def written(path, seed=0, shape=(96, 101)):
+    data = np.random.default_rng(seed).normal(20, 4, shape).astype(np.float32)
+    write_mrc(path, data, 2.0)
+    return path
+
+
+def places(micrographs, **output):
+    return [
+        (str(job.path), job.written_name)
+        for job in plan(micrographs, OutputSettings(**output), lambda each: "f")
+    ]
+
+
+def test_beside_the_input_the_name_gets_a_suffix():
+    given = [micrograph("Movies/a.mrc", Path("/data")), micrograph("b.mrc", Path("/data"))]
+    assert places(given) == [
+        ("/data/Movies/a_denoised.mrc", "Movies/a_denoised.mrc"),
+        ("/data/b_denoised.mrc", "b_denoised.mrc"),
+    ]
+    assert places(given[1:], output_suffix="_x.y") == [("/data/b_x.y.mrc", "b_x.y.mrc")]
+
+
+def test_under_an_output_folder_the_tree_is_repeated_without_a_suffix():
+    given = [
+        micrograph("MotionCorr/job002/a.mrc", Path("/data")),
+        micrograph("../up/b.mrc", Path("/data")),
+        micrograph("/abs/c.mrc"),
+    ]
+    assert places(given, output_directory=Path("out")) == [
+        ("out/MotionCorr/job002/a.mrc", "out/MotionCorr/job002/a.mrc"),
+        ("out/up/b.mrc", "out/up/b.mrc"),
+        ("out/abs/c.mrc", "out/abs/c.mrc"),
+    ]
+    assert (
+        places(given[:1], output_directory=Path("out"), output_suffix="_d")[0][1]
+        == "out/MotionCorr/job002/a_d.mrc"
+    )
+
+
+def test_dots_inside_a_name_are_kept():
+    assert places([micrograph("a.frames.v1.mrc")])[0][1] == "a.frames.v1_denoised.mrc"
+
+
+@pytest.mark.parametrize("which", ["image", "even", "odd", "another's image"])
+def test_an_output_over_an_input_is_refused(tmp_path, which):
+    given = [micrograph("a.mrc", tmp_path), micrograph("b.mrc", tmp_path, 1)]
+    output, target = {"output_suffix": "_x"}, tmp_path / "a_x.mrc"
+    if which == "image":
+        output, target = {"output_suffix": ""}, tmp_path / "a.mrc"
+    elif which == "another's image":
+        given[1] = replace(given[1], image=target)
+    else:
+        given[0] = replace(given[0], **{which: target})
+    with pytest.raises(
+        UserError, match=r"the output for a\.mrc would replace an input image"
+    ) as caught:
+        places(given, **output)
+    assert caught.value.where == str(target)
+
+
+def test_an_output_folder_that_is_the_inputs_own_is_refused(tmp_path):
+    link = tmp_path / "link"
+    (tmp_path / "raw").mkdir()
+    link.symlink_to(tmp_path / "raw")
+    with pytest.raises(UserError, match="would replace an input image"):
+        places([micrograph("a.mrc", tmp_path / "raw")], output_directory=link)
+
+
+def test_two_micrographs_to_one_output_are_refused_and_both_named():
+    given = [micrograph("a/x.mrc"), micrograph("../a/x.mrc", row=1)]
+    with pytest.raises(
+        UserError, match=r"out/a/x\.mrc: a/x\.mrc and \.\./a/x\.mrc would both be written here"
+    ):
+        places(given, output_directory=Path("out"))
+
+
+def test_the_fingerprint_tells_whatever_changes_the_result_and_nothing_else():
+    base = fingerprints(model(), SETTINGS)(micrograph(ctf=CTF))
+    assert base == fingerprints(model(), SETTINGS)(micrograph("other.mrc", row=5, ctf=CTF))
+    assert base == fingerprints(model(), replace(SETTINGS, tile_px=64))(micrograph(ctf=CTF))
+    others = [
+        fingerprints(model(seed=1), SETTINGS)(micrograph(ctf=CTF)),
+        fingerprints(model(recipe=Recipe(max_resolution_A=5.1, phase_flip=False)), SETTINGS)(
+            micrograph(ctf=CTF)
+        ),
+        fingerprints(model(), replace(SETTINGS, merge_noisy=True))(micrograph(ctf=CTF)),
+        fingerprints(model(), replace(SETTINGS, average_halves=True))(micrograph(ctf=CTF)),
+        fingerprints(model(), SETTINGS)(micrograph(ctf=replace(CTF, defocus_u_A=12001.0))),
+        fingerprints(model(), SETTINGS)(replace(micrograph(ctf=CTF), pixel_size_A=2.001)),
+    ]
+    assert len({base, *others}) == len(others) + 1
+
+
+def job_with_output(tmp_path, fingerprint="abc"):
+    source = written(tmp_path / "a.mrc")
+    job = Job(
+        micrograph("a.mrc", tmp_path), tmp_path / "a_denoised.mrc", "a_denoised.mrc", fingerprint
+    )
+    write_mrc(job.path, np.eye(8, dtype=np.float32), 2.0, labels(job, "model.safetensors"))
+    os.utime(source, (1e9, 1e9))
+    return job
+
+
+def test_an_output_of_the_same_model_and_settings_is_current(tmp_path):
+    assert is_current(job_with_output(tmp_path))
+
+
+def test_an_output_that_is_not_there_is_not_current(tmp_path):
+    assert not is_current(
+        Job(micrograph("a.mrc", tmp_path), tmp_path / "none.mrc", "none.mrc", "abc")
+    )
+
+
+def test_an_output_of_another_model_or_settings_is_stale(tmp_path):
+    assert not is_current(replace(job_with_output(tmp_path), fingerprint="abd"))
+
+
+def test_an_output_older_than_its_input_or_a_half_is_stale(tmp_path):
+    job = job_with_output(tmp_path)
+    half = written(tmp_path / "even.mrc")
+    with_half = replace(job, micrograph=replace(job.micrograph, even=half))
+    os.utime(half, (1e9, 1e9))
+    assert is_current(with_half)
+    os.utime(half, (4e9, 4e9))
+    assert not is_current(with_half)
+    os.utime(tmp_path / "a.mrc", (4e9, 4e9))
+    assert not is_current(job)
+
+
+@pytest.mark.parametrize("content", ["another program's MRC", "no MRC at all"])
+def test_a_file_that_restore_did_not_write_is_never_taken_or_replaced(tmp_path, content):
+    job = Job(micrograph("a.mrc", tmp_path), tmp_path / "a_denoised.mrc", "a_denoised.mrc", "abc")
+    if content == "no MRC at all":
+        job.path.write_text("my notes")
+    else:
+        with mrcfile.new(job.path, np.eye(8, dtype=np.float32)) as file:
+            file.add_label("relion")
+    with pytest.raises(
+        UserError,
+        match=r"a_denoised\.mrc: a file stands here that restore did not write.*--overwrite",
+    ):
+        is_current(job)
+
+
+def test_labels_fit_the_header_whatever_the_models_name(tmp_path):
+    job = Job(micrograph(), tmp_path / "o.mrc", "o.mrc", "0123456789abcdef01234567")
+    lines = labels(job, "modèle_" + "x" * 200)
+    assert all(len(line) <= 80 and line.isascii() for line in lines)
+    assert lines[0].startswith("restore ") and "mod?le_" in lines[0]
+    write_mrc(job.path, np.eye(8, dtype=np.float32), 2.0, lines)
+    assert lines[1] in mrc_labels(job.path)
+
+
+def test_halves_are_read_only_where_they_are_wanted(tmp_path):
+    full, even, odd = (
+        written(tmp_path / f"{name}.mrc", seed) for seed, name in enumerate(("full", "even", "odd"))
+    )
+    given = Micrograph("full.mrc", full, 2.0, 0, None, even, odd)
+    assert read_exposure(given, with_halves=False).halves is None
+    halves = read_exposure(given, with_halves=True).halves
+    assert halves is not None
+    assert np.array_equal(halves[1].numpy(), mrcfile.read(odd))
+    with pytest.raises(UserError, match=r"full\.mrc: it has no halves.*--average_halves"):
+        read_exposure(replace(given, odd=None), with_halves=True)
+
+
+@pytest.fixture
+def four_jobs(tmp_path):
+    """Four micrographs: the second is cut short, the third finer than its resolution allows, the
+    others good.
+    """
+    given = [micrograph(f"m{row}.mrc", tmp_path / "raw", row) for row in range(4)]
+    for row, each in enumerate(given):
+        written(each.image, row)
+    content = given[1].image.read_bytes()
+    given[1].image.write_bytes(content[: len(content) // 2])
+    given[2] = replace(given[2], pixel_size_A=3.0)
+    return plan(
+        given, OutputSettings(output_directory=tmp_path / "out"), fingerprints(model(), SETTINGS)
+    )
+
+
+def test_a_bad_micrograph_is_skipped_with_its_reason_and_the_rest_are_done(four_jobs):
+    seen = []
+    outcome = produce(
+        four_jobs,
+        denoiser(SETTINGS),
+        "m.safetensors",
+        lambda outcome: seen.append(len(outcome.failed)),
+    )
+    assert [job.micrograph.row for job in outcome.done] == [0, 3]
+    assert [job.micrograph.row for job, _ in outcome.failed] == [1, 2]
+    assert "m1.mrc" in outcome.failed[0][1]
+    assert "finer than the image's Nyquist limit" in outcome.failed[1][1]
+    assert len(seen) >= 4 and seen[-1] == 2
+    assert [job.path.exists() for job in four_jobs] == [True, False, False, True]
+    assert sorted(path.name for path in four_jobs[0].path.parent.rglob("*.*")) == [
+        "m0.mrc",
+        "m3.mrc",
+    ]
+    assert written_names(outcome) == {0: four_jobs[0].written_name, 3: four_jobs[3].written_name}
+
+
+def test_what_is_written_is_the_denoised_image_with_the_inputs_pixel_size_and_is_current_then(
+    four_jobs,
+):
+    produce(four_jobs, denoiser(SETTINGS), "m.safetensors", lambda outcome: None)
+    job = four_jobs[3]
+    with mrcfile.open(job.path) as file:
+        assert file.data.shape == (96, 101) and file.data.dtype == np.float32
+        assert float(file.voxel_size.x) == pytest.approx(2.0)
+        raw = mrcfile.read(job.micrograph.image)
+        assert float(file.data.mean()) == pytest.approx(float(raw.mean()), rel=1e-4)
+    assert is_current(job)
+    assert not is_current(replace(job, fingerprint="other"))
+
+
+def test_float16_output_is_float16(four_jobs):
+    settings = replace(SETTINGS, output_dtype="float16")
+    produce(four_jobs[:1], denoiser(settings), "m.safetensors", lambda outcome: None)
+    assert mrcfile.read(four_jobs[0].path).dtype == np.float16
+
+
+def test_an_output_that_cannot_be_written_fails_alone(four_jobs):
+    blocked = four_jobs[0].path
+    blocked.mkdir(parents=True)
+    outcome = produce(
+        [four_jobs[0], four_jobs[3]], denoiser(SETTINGS), "m.safetensors", lambda outcome: None
+    )
+    assert [job.micrograph.row for job in outcome.done] == [3]
+    assert [job.micrograph.row for job, _ in outcome.failed] == [0]
+
+
+def test_rows_that_were_up_to_date_have_names_too():
+    jobs = [Job(micrograph(row=row), Path(f"{row}.mrc"), f"{row}.mrc", "") for row in range(3)]
+    outcome = Outcome([jobs[2]], [jobs[0]], [(jobs[1], "no")])
+    assert written_names(outcome) == {0: "0.mrc", 2: "2.mrc"}

@@ -1,0 +1,160 @@
+"""restore inspect: what a file is, what would be done with it, what is wrong with it."""
+
+import shutil
+
+import mrcfile
+import numpy as np
+import pytest
+
+from restore.cli.main import main
+from restore.inspection.dispatch import inspect
+from restore.preprocessing import Recipe
+
+RECIPE = Recipe()
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """A simulated session with its patch file, a model, a training state and a denoised set."""
+    folder = tmp_path_factory.mktemp("inspected")
+    assert main(["simulate", str(folder), "--micrographs=2", "--size_px=512"]) == 0
+    star, patches = str(folder / "micrographs_ctf.star"), str(folder / "training_data.hdf")
+    size = [
+        "--filters=2",
+        "--blocks=1",
+        "--patch_px=96",
+        "--batch_size=1",
+        "--steps=1",
+        "--device=cpu",
+    ]
+    assert main(["train", "-m", star, "-f", patches, "-d", str(folder / "Models"), *size]) == 0
+    return folder
+
+
+def facts(found):
+    return dict(found.facts)
+
+
+def test_a_session_star_says_what_would_be_done(session):
+    found = inspect(session / "micrographs_ctf.star", RECIPE)
+    assert found.what == "a list of micrographs" and found.problems == ()
+    told = facts(found)
+    assert (
+        told["images"] == "2 of 2 are there and readable" and told["halves"] == "2 of 2 have both"
+    )
+    assert (
+        told["pixel size"] == "1 Å"
+        and told["CTF"].startswith("of 2: defocus ")
+        and "300 kV" in told["CTF"]
+    )
+    assert (
+        told["size"]
+        == "2 of 512 × 512 pixels of 1 Å, cropped to 228 × 228 pixels of 2.246 Å at -r 4.5"
+    )
+    assert [each.split()[1] for each in found.commands] == ["train", "denoise", "evaluate"]
+
+
+def test_what_is_missing_is_named(session, tmp_path):
+    shutil.copytree(session / "Micrographs", tmp_path / "Micrographs")
+    shutil.copy(session / "micrographs_ctf.star", tmp_path)
+    (tmp_path / "Micrographs/mic_0001_DW.mrc").unlink()
+    (tmp_path / "Micrographs/mic_0002_ODD.mrc").unlink()
+    found = inspect(tmp_path / "micrographs_ctf.star", RECIPE)
+    assert facts(found)["images"].startswith("1 of 2") and facts(found)["halves"].startswith(
+        "0 of 2"
+    )
+    assert (
+        len(found.problems) == 1 and "mic_0001_DW.mrc: there is no such file" in found.problems[0]
+    )
+    assert found.commands[-1].startswith("restore halves")
+
+
+def test_a_resolution_beyond_nyquist_is_a_problem(session):
+    for name in ("micrographs_ctf.star", "Micrographs/mic_0001_DW.mrc"):
+        found = inspect(session / name, Recipe(1.5))
+        assert (
+            len(found.problems) == 1
+            and "finer than the image's Nyquist limit, 2 Å" in found.problems[0]
+        ), name
+
+
+def test_counts_are_known_and_a_filtered_image_is_none(session, tmp_path):
+    found = inspect(session / "Micrographs/mic_0001_DW.mrc", RECIPE)
+    assert found.what == "an image" and facts(found)["counts"].startswith("electrons, 50")
+    assert facts(found)["hot pixels"] == "3 would be replaced" and "--thin" in found.commands[1]
+    with mrcfile.new(tmp_path / "float.mrc") as file:
+        file.set_data(np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32))
+    found = inspect(tmp_path / "float.mrc", RECIPE)
+    assert "counts" not in facts(found) and facts(found)["pixel size"] == "not in the file"
+
+
+def test_an_image_with_nan_is_wrong(tmp_path):
+    image = np.ones((64, 64), dtype=np.float32)
+    with mrcfile.new(tmp_path / "nan.mrc") as file:
+        file.set_data(image)
+    with mrcfile.mmap(tmp_path / "nan.mrc", mode="r+") as file:
+        file.data[3, 4] = np.nan
+    (problem,) = inspect(tmp_path / "nan.mrc", RECIPE).problems
+    assert "1 of its 4096 pixels are NaN or infinite, first at row 3, column 4" in problem
+
+
+def test_movies_stacks_and_volumes_are_told_apart(tmp_path):
+    frames = np.random.default_rng(0).poisson(1.0, (4, 64, 48)).astype(np.int16)
+    for name, volume in (("movie.mrcs", False), ("map.mrc", True)):
+        with mrcfile.new(tmp_path / name) as file:
+            file.set_data(frames)
+            if volume:
+                file.set_volume()
+            else:
+                file.set_image_stack()
+    found = inspect(tmp_path / "movie.mrcs", RECIPE)
+    assert "a movie" in found.what and facts(found)["size"] == "4 frames of 48 × 64 pixels"
+    assert inspect(tmp_path / "map.mrc", RECIPE).what == "a volume"
+
+
+def test_restores_own_files_are_known(session):
+    patches = inspect(session / "training_data.hdf", RECIPE)
+    assert (
+        patches.what == "a patch file"
+        and facts(patches)["recipe"] == "4.5 Å, phases flipped, high-pass 200 Å"
+    )
+    model = inspect(session / "Models/model.safetensors", RECIPE)
+    assert model.what == "a model" and facts(model)["network"] == "waunet, 2 filters, 1 blocks"
+    assert facts(model)["trained"].startswith("1 steps in ") and "held-out loss" in facts(model)
+    state = inspect(session / "Models/model.state.safetensors", RECIPE)
+    assert state.what == "the state of a training run" and state.commands[0].endswith(
+        "-x model --resume"
+    )
+    settings = inspect(session / "Models/model.settings.json", RECIPE)
+    assert settings.what == "the settings of a run" and facts(settings)["made by"].startswith(
+        "restore "
+    )
+
+
+def test_particles_are_counted(session):
+    found = inspect(session / "particles.star", RECIPE)
+    assert found.what == "particles with orientations" and found.problems == ()
+    assert int(facts(found)["particles"]) > 0 and found.commands[0].startswith("restore angles")
+    text = (session / "particles.star").read_text().replace("rlnAngleRot", "rlnSomethingElse")
+    (session / "picked.star").write_text(text)
+    assert (
+        inspect(session / "picked.star", RECIPE).what == "a list of particles without orientations"
+    )
+
+
+def test_a_pickle_and_the_unknown_are_refused_in_words(tmp_path):
+    (tmp_path / "model.pt").write_bytes(b"PK\x03\x04rest")
+    assert "could run code" in inspect(tmp_path / "model.pt", RECIPE).problems[0]
+    (tmp_path / "a.docx").write_text("")
+    assert '".docx" says nothing to restore' in inspect(tmp_path / "a.docx", RECIPE).problems[0]
+    assert "there is no such file" in inspect(tmp_path / "gone.star", RECIPE).problems[0]
+    assert "Give a file in it" in inspect(tmp_path, RECIPE).problems[0]
+
+
+def test_the_command_prints_and_its_status_says_whether_all_is_well(session, capsys):
+    star = str(session / "micrographs_ctf.star")
+    assert main(["inspect", star, str(session / "Models/model.safetensors")]) == 0
+    said = capsys.readouterr().out
+    assert f"{star}: a list of micrographs\n" in said and "\n  next  " in said
+    assert main(["inspect", star, "gone.mrc"]) == 1
+    assert "\n  wrong             gone.mrc: there is no such file." in capsys.readouterr().out

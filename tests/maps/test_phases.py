@@ -1,0 +1,29 @@
+"""Flipped phases are found by comparison with what was not flipped."""
+
+import numpy as np
+import pytest
+import torch
+from particle_world import random_ctf
+
+from restore.ctf import ctf
+from restore.maps.phases import agreement_where_negative, are_flipped
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+@pytest.mark.parametrize("flipped", [True, False])
+def test_flipping_is_found_even_in_noise(flipped, noise):
+    generator, chance = torch.Generator().manual_seed(1), np.random.default_rng(0)
+    raw = torch.randn((20, 32, 32), generator=generator)
+    values = torch.stack([ctf(random_ctf(chance), (32, 32), (3.0, 3.0)) for _ in range(20)]).to(raw)
+    spectra = torch.fft.rfft2(raw) * (values.sign() if flipped else 1)
+    images = torch.fft.irfft2(spectra, s=(32, 32)) + noise * torch.randn(
+        raw.shape, generator=generator
+    )
+    agreement = agreement_where_negative(raw, images, values)
+    assert are_flipped(agreement) is flipped
+    assert (abs(agreement) > 0.99) == (noise == 0)
+
+
+def test_where_there_is_nothing_to_compare_nothing_is_said():
+    image = torch.randn((1, 8, 8), generator=torch.Generator().manual_seed(0))
+    assert are_flipped(agreement_where_negative(image, image, torch.ones((1, 8, 5)))) is None

@@ -1,0 +1,100 @@
+"""What the summary says: that denoising helped only where raw images say so, and what half maps
+claim as a claim.
+"""
+
+import numpy as np
+import pytest
+import structure_example as example
+
+from restore.structure.summary import CAUTION, Sampled, summary
+
+SAMPLED = Sampled.of(example.BOX, example.VOXEL_A, 14, 1.0)
+
+
+def said_of(card):
+    sentences, numbers = summary(card, SAMPLED)
+    return " ".join(sentences), numbers
+
+
+def card_with(raw_A, crossed_A, angles=()):
+    """A result in which raw images reach these resolutions by raw and by denoised orientations."""
+    card = example.structure()
+    card["frequency_per_A"] = example.FREQUENCY
+    card["reconstructions"]["raw_by_raw"]["fsc"] = example.correlation(raw_A)
+    card["reconstructions"]["raw_by_denoised"]["fsc"] = example.correlation(crossed_A)
+    card["angles"] = [{"compared": name, "median_deg": each} for name, each in angles]
+    return card
+
+
+@pytest.mark.parametrize(
+    ("raw_A", "crossed_A", "verdict", "words"),
+    [
+        (6.0, 4.0, "better", "Denoising helped the refinement."),
+        (4.0, 6.0, "worse", "Denoising harmed the refinement."),
+        (4.5, 4.5, "alike", "neither better nor worse"),
+    ],
+)
+def test_raw_images_decide_whether_denoising_helped(raw_A, crossed_A, verdict, words):
+    said, numbers = said_of(card_with(raw_A, crossed_A))
+    assert numbers["raw_images"]["verdict"] == verdict and words in said
+    assert ("helped" in said) == (verdict == "better") and ("harmed" in said) == (
+        verdict == "worse"
+    )
+
+
+def test_half_maps_of_denoised_images_never_count_as_help():
+    """The denoised half maps' FSC is far above the raw ones', which are alike: nothing is said to
+    have helped.
+    """
+    card = card_with(4.5, 4.5)
+    for name in ("denoised_by_raw", "denoised_by_denoised"):
+        card["reconstructions"][name]["fsc"] = example.correlation(3.3)
+    said, _ = said_of(card)
+    assert "helped" not in said and "bias that both denoised halves share" in said
+
+
+def test_truth_and_model_are_compared_with_the_raw_map():
+    card = card_with(4.5, 4.5)
+    for name in card["reconstructions"]:
+        card["reconstructions"][name]["truth"] = example.correlation(
+            4.0 if name == "denoised_by_raw" else 6.0
+        )
+    said, numbers = said_of(card)
+    assert numbers["truth_denoised_by_raw"]["verdict"] == "better"
+    assert "that of denoised images with these orientations is better: 4.00 Å" in said
+    assert "This counts if neither the network nor the refinements have seen the model." in said
+
+
+def test_errors_of_orientations_are_said_where_both_are_known():
+    said, _ = said_of(card_with(4.5, 4.5, [("refinements", 2.0), ("raw", 3.0), ("denoised", 1.25)]))
+    assert (
+        "refined on denoised images are 1.25° from the true ones in the median, those refined on "
+        "raw images 3.00°" in said
+    )
+    assert (
+        "from the true ones"
+        not in said_of(card_with(4.5, 4.5, [("refinements", 2.0), ("raw", 3.0)]))[0]
+    )
+
+
+def test_without_bias_none_is_said():
+    card = card_with(4.5, 4.5)
+    for each in card["bias"].values():
+        each |= {"is_found": False, "mean_excess": {"value": 0.001, "low": -0.001, "high": 0.003}}
+    said, _ = said_of(card)
+    assert (
+        "No bias that both denoised halves share was found" in said and "A part of this" not in said
+    )
+
+
+def test_symmetry_and_mask_leave_fewer_samples():
+    whole, less = Sampled.of(32, 2.0, 1, 1.0).samples, Sampled.of(32, 2.0, 7, 0.5).samples
+    np.testing.assert_allclose(less[4:], whole[4:] / 14)
+
+
+def test_the_caution_names_what_is_evidence_and_what_is_not():
+    assert (
+        "no evidence of resolution" in CAUTION
+        and "raw images" in CAUTION
+        and "has not seen" in CAUTION
+    )

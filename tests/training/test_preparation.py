@@ -1,0 +1,94 @@
+"""The patch file from micrographs: what is in it, when it is stale, what is left of a failure."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from restore.errors import UserError
+from restore.io.images.mrc import write_mrc
+from restore.micrograph import Micrograph
+from restore.preprocessing import Recipe, prepare
+from restore.training.patches import PatchFile, Region
+from restore.training.preparation import Destination, is_made_of, prepare_patches
+
+RECIPE = Recipe(max_resolution_A=5.0, phase_flip=False)
+
+
+@pytest.fixture
+def micrographs(tmp_path):
+    made = []
+    for row in range(3):
+        paths = [tmp_path / f"m{row}_{kind}.mrc" for kind in ("DW", "EVN", "ODD")]
+        for index, path in enumerate(paths):
+            image = np.random.default_rng([row, index]).normal(9, 2, (96, 100 + row))
+            write_mrc(path, image.astype(np.float32), 2.0)
+            os.utime(path, (1e9, 1e9))
+        made.append(Micrograph(paths[0].name, paths[0], 2.0, row, None, paths[1], paths[2]))
+    return made
+
+
+def made_at(path, micrographs, recipe=RECIPE, progress=lambda micrograph: None):
+    prepare_patches(
+        micrographs, recipe, Destination(path, "float32", {"command": "a test"}), progress
+    )
+    return path
+
+
+def test_each_pair_holds_the_two_prepared_halves(tmp_path, micrographs):
+    told = []
+    data = PatchFile(made_at(tmp_path / "p.hdf", micrographs, progress=told.append))
+    assert told == micrographs
+    assert [pair.name for pair in data.pairs] == [each.name for each in micrographs]
+    assert data.recipe == RECIPE and data.provenance["command"] == "a test"
+    image = np.random.default_rng([2, 1]).normal(9, 2, (96, 102)).astype(np.float32)
+    expected = prepare(torch.from_numpy(image), 2.0, None, RECIPE)
+    assert data.pairs[2].shape == expected.grid.shape
+    stored = data.window(Region(2, 0, 76, 0, 82), 200)[0]
+    np.testing.assert_allclose(stored, expected.image, atol=1e-6)
+
+
+def test_one_bad_micrograph_ends_it_is_named_and_nothing_is_left_behind(tmp_path, micrographs):
+    content = micrographs[1].odd.read_bytes()
+    micrographs[1].odd.write_bytes(content[: len(content) // 2])
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match=r"m1_ODD\.mrc"):
+        made_at(out / "p.hdf", micrographs)
+    assert list(out.iterdir()) == []
+
+
+def test_a_micrograph_that_cannot_be_prepared_is_named(tmp_path, micrographs):
+    micrographs[2] = replace(micrographs[2], pixel_size_A=3.0)
+    with pytest.raises(UserError, match=r"m2_DW\.mrc: max_resolution 5 Å is finer than"):
+        made_at(tmp_path / "p.hdf", micrographs)
+
+
+def test_a_micrograph_without_halves_is_named(tmp_path, micrographs):
+    with pytest.raises(UserError, match=r"m0_DW\.mrc: it has no halves"):
+        made_at(tmp_path / "p.hdf", [replace(micrographs[0], odd=None)])
+
+
+def test_a_file_that_was_there_stays_when_a_new_one_fails(tmp_path, micrographs):
+    path = made_at(tmp_path / "p.hdf", micrographs)
+    before = path.read_bytes()
+    with pytest.raises(UserError):
+        made_at(path, [replace(micrographs[0], odd=None)])
+    assert path.read_bytes() == before
+
+
+def test_a_patch_file_is_current_until_its_micrographs_or_the_recipe_change(tmp_path, micrographs):
+    path = made_at(tmp_path / "p.hdf", micrographs)
+    assert is_made_of(path, micrographs, RECIPE, "float32")
+    assert not is_made_of(path, micrographs[:2], RECIPE, "float32")
+    assert not is_made_of(path, micrographs, replace(RECIPE, max_resolution_A=6.0), "float32")
+    assert not is_made_of(path, micrographs, RECIPE, "float16")
+    os.utime(micrographs[1].even, (4e9, 4e9))
+    assert not is_made_of(path, micrographs, RECIPE, "float32")
+
+
+def test_a_broken_patch_file_is_not_passed_over(tmp_path, micrographs):
+    (tmp_path / "p.hdf").write_text("no")
+    with pytest.raises(UserError, match="not a readable HDF5 file"):
+        is_made_of(tmp_path / "p.hdf", micrographs, RECIPE, "float16")

@@ -1,0 +1,104 @@
+"""What a training run leaves beside its model."""
+
+import csv
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from restore.errors import UserError
+from restore.model.checkpoint import TrainingState, load_run, restore_state
+from restore.model.network import NetworkSettings, add_weight_norm, build_network
+from restore.training.run_files import COLUMNS, Journal, RunFiles
+
+
+def state(seed=0):
+    network = build_network(
+        NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(seed)
+    )
+    add_weight_norm(network)
+    return TrainingState(network, torch.optim.Adam(network.parameters()))
+
+
+def row(epoch, **more):
+    return {
+        "epoch": epoch,
+        "step": 10 * epoch,
+        "seconds": 1.5,
+        "train_loss": 1 / epoch,
+        "learning_rate": 1e-3,
+        **more,
+    }
+
+
+@pytest.fixture
+def files(tmp_path):
+    return RunFiles(tmp_path / "Models", "mine")
+
+
+def test_every_epoch_leaves_a_row_a_curve_and_a_state_to_go_on_from(files):
+    kept = state()
+    journal = Journal(files, {"settings": {"steps": 20}})
+    for epoch in (1, 2):
+        kept.epoch = epoch
+        kept.history.append(row(epoch, held_out_loss=2.0 / epoch, perfect_loss=0.5))
+        journal.epoch(kept)
+    journal.close()
+    with files.table.open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert list(rows[0]) == list(COLUMNS)
+    assert [(each["epoch"], each["held_out_loss"]) for each in rows] == [("1", "2.0"), ("2", "1.0")]
+    again = state(1)
+    restore_state(files.state, again)
+    assert again.epoch == 2 and again.history == kept.history
+    assert load_run(files.state) == {"settings": {"steps": 20}}
+    curves = EventAccumulator(str(files.tensorboard)).Reload()
+    assert set(curves.Tags()["scalars"]) == {
+        "learning_rate",
+        "train_loss",
+        "held_out_loss",
+        "perfect_loss",
+    }
+    assert [(each.step, each.value) for each in curves.Scalars("held_out_loss")] == [
+        (10, 2.0),
+        (20, 1.0),
+    ]
+
+
+def test_a_run_without_held_out_micrographs_leaves_those_columns_empty(files):
+    kept = state()
+    kept.history.append(row(1))
+    journal = Journal(files, {})
+    journal.epoch(kept)
+    journal.close()
+    assert files.table.read_text().splitlines()[1].endswith(",1.0,,")
+
+
+def touched(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x")
+
+
+def test_a_run_that_is_there_is_not_replaced_unless_one_says_so(files):
+    files.refuse_to_replace(resume=False, overwrite=False)
+    touched(files.model)
+    with pytest.raises(
+        UserError, match=r"mine\.safetensors: a run called mine is already there.*--overwrite"
+    ):
+        files.refuse_to_replace(resume=False, overwrite=False)
+    files.refuse_to_replace(resume=False, overwrite=True)
+
+
+def test_an_unfinished_run_can_be_resumed_and_the_message_says_so(files):
+    touched(files.state)
+    with pytest.raises(UserError, match="--resume to go on from it"):
+        files.refuse_to_replace(resume=False, overwrite=False)
+    files.refuse_to_replace(resume=True, overwrite=False)
+
+
+def test_there_must_be_something_to_resume(files):
+    touched(files.model)
+    with pytest.raises(
+        UserError, match=r"mine\.state\.safetensors: there is no training state to resume"
+    ):
+        files.refuse_to_replace(resume=True, overwrite=False)
