@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from restore.atoms import Atoms
-from restore.io.models import read_structure
+from restore.io.atomic_models import read_structure
 from restore.simulation.scatterers import Scatterers, joined, scatterers_of_atoms
 from restore.symmetry import from_euler_deg
 

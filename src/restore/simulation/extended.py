@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from restore.potential import VOLT_A3_PER_SCATTERING_A
+from restore.maps.potential import VOLT_A3_PER_SCATTERING_A
 from restore.simulation.assemblies import about_z, random_rotation
 from restore.simulation.scatterers import Scatterers, joined
 

@@ -28,7 +28,8 @@ class FieldRanges:
 
     ``without_doses_e_per_A2`` and ``without_detectors`` are left out, to be examined on.
     ``fine_share`` of all fields have a resolution in the finer third of its range, where most of
-    the use is.
+    the use is; ``usual_share`` are exposed as most micrographs are (the upper third of the doses)
+    and hold more than a few particles (the upper half).
     """
 
     max_resolution_A: Range = (4.5, 12.0)
@@ -42,6 +43,7 @@ class FieldRanges:
     without_doses_e_per_A2: Range = (20.0, 25.0)
     without_detectors: tuple[str, ...] = ("Falcon 2 integrating",)
     fine_share: float = 0.55
+    usual_share: float = 0.65
     unflipped_share: float = 0.3
     film_share: float = 0.10
     crystals_share: float = 0.12
@@ -92,13 +94,18 @@ def draw_field_settings(ranges: FieldRanges, size_px: int, seed: int, index: int
         (ranges.recorded_pixel_size_A[0], min(ranges.recorded_pixel_size_A[1], resolution_A / 2)),
         chance,
     )
+    usual = bool(chance.random() < ranges.usual_share)
+    doses = _upper(ranges.dose_e_per_A2, 2 / 3) if usual else ranges.dose_e_per_A2
+    crowds = _upper(ranges.particles_share, 1 / 2) if usual else ranges.particles_share
     settings = FieldSettings(
-        microscope=_microscope(ranges, resolution_A / 2, size_px, chance),
+        microscope=_microscope(
+            replace(ranges, dose_e_per_A2=doses), resolution_A / 2, size_px, chance
+        ),
         max_resolution_A=resolution_A,
         recorded_pixel_size_A=pixel_A,
         phase_flip=bool(chance.random() >= ranges.unflipped_share),
         content=str(chance.choice(list(CONTENTS), p=list(CONTENTS.values()))),
-        crowding=_log_uniform(ranges.particles_share, chance),
+        crowding=_log_uniform(crowds, chance),
         detector=_detector(ranges, chance),
         broken_share=float(chance.uniform(0.1, 0.6)) if chance.random() < 0.2 else 0.0,
         interpolated=bool(chance.random() < 0.4),
@@ -160,6 +167,11 @@ def _with_obstacles(
 def _detector(ranges: FieldRanges, chance: np.random.Generator) -> Detector:
     known = [one for one in DETECTORS if one.name not in ranges.without_detectors]
     return varied_detector(known[chance.integers(len(known))], chance)
+
+
+def _upper(limits: Range, start: float) -> Range:
+    """What is left of a range above a share of it, on a logarithmic scale."""
+    return limits[0] * (limits[1] / limits[0]) ** start, limits[1]
 
 
 def _log_uniform(

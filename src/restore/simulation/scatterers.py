@@ -17,7 +17,7 @@ from torch import Tensor
 
 from restore import fourier
 from restore.atoms import Atoms
-from restore.potential import VOLT_A3_PER_SCATTERING_A
+from restore.maps.potential import VOLT_A3_PER_SCATTERING_A
 from restore.simulation.specimen import SHARPNESS_A2, VOLUME_PER_ATOM_A3, WATER_V
 
 FINER = 2

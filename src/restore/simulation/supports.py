@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from restore.fourier import frequency_per_A
-from restore.potential import VOLT_A3_PER_SCATTERING_A
+from restore.maps.potential import VOLT_A3_PER_SCATTERING_A
 from restore.simulation.scatterers import scattering_shape
 from restore.simulation.specimen import WATER_V
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from restore.potential import VOLT_A3_PER_SCATTERING_A
+from restore.maps.potential import VOLT_A3_PER_SCATTERING_A
 from restore.simulation.assemblies import (
     about_z,
     broken,
