@@ -135,7 +135,7 @@ def fill(
     folder.mkdir(parents=True, exist_ok=True)
     parent = os.getppid()
     while os.getppid() == parent:
-        start = time.monotonic()
+        start = time.process_time()
         present = len(list(folder.glob("*.npz")))
         if present >= settings.fields and not forever:
             return
@@ -145,7 +145,7 @@ def fill(
         note = {"index": index, "settings": asdict(drawn)}
         save_field(folder / f"{index % settings.fields:05d}.npz", field, note)
         if present >= settings.at_once:
-            time.sleep((time.monotonic() - start) * (1 / duty - 1))
+            time.sleep((time.process_time() - start) * (1 / duty - 1))
 
 
 def fields_simulated(folder: Path) -> int:
