@@ -1,6 +1,7 @@
 """The house itself: floors, nevers, sizes and words, as docs and STYLE have them."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -14,11 +15,12 @@ import restore
 SOURCE = Path(restore.__file__).parent
 
 FLOORS = (
-    ("errors", "settings", "version", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
+    ("errors", "version"),
+    ("records", "settings", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
     ("provenance", "ctf", "io", "runtime", "maps"),
     ("preprocessing", "movies", "simulation", "report"),
-    ("model", "particles"),
-    ("training", "denoising", "evaluation"),
+    ("model", "postprocessing"),
+    ("training", "denoising", "evaluation", "particles"),
     ("inspection", "structure"),
     ("cli",),
 )
@@ -137,6 +139,86 @@ def test_the_library_never_prints():
     for name in (name for name in INSIDE if top(name) != "cli"):
         calls = [node for node in ast.walk(tree(name)) if isinstance(node, ast.Call)]
         assert not [call.lineno for call in calls if getattr(call.func, "id", "") == "print"], name
+
+
+def test_nothing_below_cli_knows_argparse():
+    for name in (name for name in INSIDE if top(name) != "cli"):
+        assert "argparse" not in {full.split(".")[0] for full in imports(name)}, name
+
+
+OF_OTHER_PROGRAMS = {"particles.extraction.relion", "particles.reconstruction.relion"}
+"""They start RELION's programs, with RELION's options."""
+
+NAMES_OPTIONS_STILL = {
+    "denoising.batch",
+    "denoising.denoise",
+    "evaluation.aggregate",
+    "evaluation.measure",
+    "evaluation.verdict",
+    "inspection.images",
+    "inspection.own_files",
+    "inspection.tables",
+    "io.cryosparc.exposures",
+    "io.cryosparc.listings",
+    "io.denoised_halves",
+    "io.images.movies",
+    "io.micrographs",
+    "io.relion.micrographs",
+    "io.relion.tilt_series",
+    "io.residues",
+    "maps.contour",
+    "maps.reslog",
+    "movies.dose",
+    "movies.exposures",
+    "movies.halving",
+    "movies.summing",
+    "particles.extraction.stacks",
+    "particles.extraction.windows",
+    "particles.reconstruction.halves",
+    "particles.reconstruction.reslog",
+    "preprocessing",
+    "structure.comparison",
+    "structure.inputs",
+    "structure.settings",
+}
+"""Modules whose texts name options of the command line. This list only shrinks, to nothing."""
+
+
+def option_names_of_settings(name):
+    """The strings that say, in a settings record, what a field is called on the command line."""
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setting":
+            named = [keyword.value for keyword in node.keywords if keyword.arg == "off"]
+            yield from (*node.args[2:], *named)
+
+
+def test_no_text_below_cli_names_an_option():
+    offenders = {}
+    for name in (name for name in INSIDE if top(name) != "cli"):
+        names = set(option_names_of_settings(name))
+        offenders[name] = [
+            node.value
+            for node in ast.walk(tree(name))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in names
+            if re.search(r"(?<![\w-])--[a-z]\w", node.value)
+            and "pip install --upgrade" not in node.value
+        ]
+    named = {name: texts for name, texts in offenders.items() if texts}
+    for name in OF_OTHER_PROGRAMS | NAMES_OPTIONS_STILL:
+        named.pop(name, None)
+    assert not named, "name the field, in backticks; restore.cli.wording makes an option of it"
+
+
+def test_report_draws_and_never_computes():
+    """What it shows comes to it finished: from the rooms that compute it takes records only, which
+    are classes.
+    """
+    computing = {"ctf", "denoising", "evaluation", "maps", "model", "particles", "preprocessing"}
+    for name in (name for name in INSIDE if top(name) == "report"):
+        for full in imports(name):
+            room = full.removeprefix("restore.").split(".")[0]
+            if full.startswith("restore.") and room in computing | {"structure", "training"}:
+                assert full.split(".")[-1][0].isupper(), f"{name} imports {full}"
 
 
 def in_a_fresh_process(program):

@@ -1,6 +1,5 @@
 """Atomic models: PDB and mmCIF files, gzipped or not."""
 
-import math
 from pathlib import Path
 
 import gemmi
@@ -8,6 +7,10 @@ import numpy as np
 
 from restore.atoms import Atoms
 from restore.errors import UserError
+from restore.io.images.byte_stream import open_bytes
+from restore.io.reading import reading
+
+_LARGEST_BYTES = 1 << 29
 
 MODEL_ENDINGS = (".pdb", ".ent", ".cif", ".mmcif")
 
@@ -34,7 +37,7 @@ def read_atoms(path: Path) -> Atoms:
         no numbers.
     """
     structure = read_structure(path)  # gemmi's atoms live as long as it does
-    atoms = [each.atom for each in structure[0].all()]
+    atoms = [site.atom for site in structure[0].all()]
     position_A = np.array([atom.pos.tolist() for atom in atoms])
     bfactor_A2 = np.nan_to_num(np.array([atom.b_iso for atom in atoms]))
     return Atoms(
@@ -53,30 +56,71 @@ def read_structure(path: Path) -> gemmi.Structure:
         raise UserError(
             "there is no such file",
             where=path,
-            wanted="an atomic model (PDB or mmCIF) was asked for",
+            wanted="A PDB or mmCIF file is needed",
         )
-    try:
+    _require_coordinates(path)
+    with reading(path, "A PDB or mmCIF file is needed", "this cannot be read as an atomic model"):
         structure = gemmi.read_structure(str(path))
-    except (RuntimeError, ValueError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"this cannot be read as an atomic model ({error})",
-            where=path,
-            wanted="a PDB or mmCIF file",
-        ) from error
-    _thin_out(structure)
+        _thin_out(structure)
+        _require_text(structure)
     if len(structure) == 0 or structure[0].count_atom_sites() == 0:
         raise UserError(
             "there are no atoms in it",
             where=path,
-            wanted="a PDB or mmCIF file with coordinates is needed",
+            wanted="A PDB or mmCIF file with coordinates is needed",
         )
-    if not all(math.isfinite(sum(each.atom.pos.tolist())) for each in structure[0].all()):
+    position_A = np.array([site.atom.pos.tolist() for site in structure[0].all()])
+    if not np.isfinite(position_A).all():
         raise UserError(
             "some of its atoms have no place",
             where=path,
             wanted="Every coordinate must be a number",
         )
+    if len(position_A) > 1 and (position_A == position_A[0]).all():
+        x, y, z = position_A[0]
+        raise UserError(
+            f"all of its {len(position_A)} atoms are at {x:g}, {y:g}, {z:g} Å",
+            where=path,
+            wanted="An atomic model is needed",
+            do="check that it is the right file",
+        )
     return structure
+
+
+def _require_coordinates(path: Path) -> None:
+    """UserError where a PDB file has an atom without three numbers in the columns of coordinates
+    (gemmi reads zeros there), or where a packed file holds more than any model.
+    """
+    with open_bytes(path, "A PDB or mmCIF file is needed") as file:
+        content = file.stream.read(_LARGEST_BYTES + 1)
+    if len(content) > _LARGEST_BYTES:
+        found = f"it holds more than {_LARGEST_BYTES >> 20} MiB of text"
+        raise UserError(found, where=path, wanted="No atomic model is so large")
+    if not path.name.lower().removesuffix(".gz").endswith((".pdb", ".ent")):
+        return
+    for number, line in enumerate(content.splitlines(), 1):
+        if line[:6] in (b"ATOM  ", b"HETATM"):
+            try:
+                [float(line[start : start + 8]) for start in (30, 38, 46)]
+            except ValueError:
+                words = line[30:54].decode("ascii", "replace").strip()
+                raise UserError(
+                    f'the coordinates are "{words}"',
+                    where=f"{path}, line {number}",
+                    wanted="Three numbers in columns 31 to 54 are needed",
+                    do="write the model again",
+                ) from None
+
+
+def _require_text(structure: gemmi.Structure) -> None:
+    """ValueError where a name is no UTF-8: gemmi finds out only when it is asked for the name."""
+    for model in structure:
+        for chain in model:
+            _ = chain.name
+            for residue in chain:
+                _ = residue.name
+                for atom in residue:
+                    _ = atom.name
 
 
 def _thin_out(structure: gemmi.Structure) -> None:
@@ -84,7 +128,7 @@ def _thin_out(structure: gemmi.Structure) -> None:
     if len(structure) == 0:
         return
     structure.remove_waters()
-    for each in structure[0].all():
-        if each.atom.altloc != "\0":
-            each.atom.occ = 1.0
+    for site in structure[0].all():
+        if site.atom.altloc != "\0":
+            site.atom.occ = 1.0
     structure.remove_alternative_conformations()

@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import generate_binary_structure, label
 from torch import Tensor
 
-from restore.maps.fsc import Voxel
+from restore.errors import UsageError
+from restore.maps.shells import Voxel
 from restore.settings import setting
 
 PROTEIN_A3_PER_DA = 1.21  # partial specific volume 0.73 cm³/g
@@ -30,7 +31,7 @@ class ContourSettings:
     """At which level the surface of each map is drawn."""
 
     level: tuple[float, ...] | None = setting(
-        None, "draw at this level: one for all maps, or one for each, those of --sharpened last"
+        None, "draw at this level: one for all maps, or one for each, sharpened maps last"
     )
     sigma: float | None = setting(
         None, "draw so many standard deviations of the whole map above its mean"
@@ -41,6 +42,19 @@ class ContourSettings:
     dust: float = setting(
         0.02, "leave out pieces smaller than this share of the largest; 0 leaves none out"
     )
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("level", "sigma", "mass_kDa") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise UsageError(
+                f"`{given[0]}` and `{given[1]}` both set the level", do="leave one out"
+            )
+        if self.mass_kDa is not None and not self.mass_kDa > 0:
+            raise UsageError(
+                f"`mass_kDa` is {self.mass_kDa:g}", wanted="A mass above 0 kDa is needed"
+            )
+        if not 0 <= self.dust <= 1:
+            raise UsageError(f"`dust` is {self.dust:g}", wanted="A share from 0 to 1 is needed")
 
 
 @dataclass(frozen=True)

@@ -32,16 +32,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.maps.fsc import (
-    FSC,
-    FSCSettings,
-    ShellAxis,
-    Voxel,
-    half_map_fsc,
-    shell_correlation,
-    shell_sums,
-)
+from restore.maps.fsc import FSC, FSCSettings, half_map_fsc, shell_correlation
 from restore.maps.sharpening import fsc_weight
+from restore.maps.shells import ShellAxis, Voxel, shell_sums
 
 _SIGMAS = 3.0
 _NEGLIGIBLE = 0.01  # a gain that differs within a shell makes as much

@@ -14,14 +14,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.maps.fsc import ShellAxis, Voxel
+from restore.errors import UsageError
+from restore.maps.shells import ShellAxis, Voxel
 from restore.settings import setting
 
 _GRID = (-3, -2, -1)
 SCALE_BAND_A = (40.0, 12.0)
 
 
-class Falloff(NamedTuple):
+class AmplitudeSpectrum(NamedTuple):
     """The mean amplitude |F| in each shell, that of ``rfftn(norm="forward")``, as RELION has it."""
 
     frequency_per_A: Float[Tensor, "shells"]
@@ -38,6 +39,14 @@ class GuinierSettings:
         "finest resolution of the fit, in Å (default: the resolution by FSC = 0.143 where it is "
         "known, else Nyquist)",
     )
+
+    def __post_init__(self) -> None:
+        finest = self.fit_to
+        if not self.fit_from > 0 or (finest is not None and not 0 < finest < self.fit_from):
+            raise UsageError(
+                f"the fit is to go from {self.fit_from:g} to {finest or 0:g} Å",
+                wanted="It goes from coarse to fine: `fit_from` is the larger, and both are above 0",
+            )
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,9 @@ class TooFewShellsError(ValueError):
     """
 
 
-def rotational_amplitudes(volume: Float[Tensor, "z y x"], voxel_size_zyx_A: Voxel) -> Falloff:
+def rotational_amplitudes(
+    volume: Float[Tensor, "z y x"], voxel_size_zyx_A: Voxel
+) -> AmplitudeSpectrum:
     """The rotational average of a map's Fourier amplitudes: the mean over the half transform, as
     RELION takes it.
     """
@@ -81,17 +92,17 @@ def rotational_amplitudes(volume: Float[Tensor, "z y x"], voxel_size_zyx_A: Voxe
         flat = shells.flatten()
         sums += torch.bincount(flat, plane.abs().double().flatten(), axis.count + 1)
         counts += torch.bincount(flat, minlength=axis.count + 1)
-    return Falloff(axis.frequency_per_A, (sums / counts.clamp(min=1))[: axis.count])
+    return AmplitudeSpectrum(axis.frequency_per_A, (sums / counts.clamp(min=1))[: axis.count])
 
 
-def guinier_fit(falloff: Falloff, from_A: float, to_A: float) -> GuinierFit:
+def guinier_fit(spectrum: AmplitudeSpectrum, from_A: float, to_A: float) -> GuinierFit:
     """The line through ln|F| over 1/d² in the shells from one resolution (Å) to the other, both
     included.
 
     Shells without any amplitude are left out. :class:`TooFewShellsError` where under three are
     left.
     """
-    frequency, amplitude = (each.double() for each in falloff)
+    frequency, amplitude = (each.double() for each in spectrum)
     inside = (frequency >= (1 - 1e-6) / from_A) & (frequency <= (1 + 1e-6) / to_A) & (amplitude > 0)
     s2, log = frequency[inside].square(), amplitude[inside].log()
     count = len(s2)
@@ -110,20 +121,20 @@ def guinier_fit(falloff: Falloff, from_A: float, to_A: float) -> GuinierFit:
     return GuinierFit(4 * slope, 4 * error, intercept, r_squared, from_A, to_A, count)
 
 
-def on_one_scale(falloff: Falloff, reference: Falloff) -> Falloff:
-    """The falloff times the one factor that makes its mean amplitude from 40 to 12 Å that of the
+def on_one_scale(spectrum: AmplitudeSpectrum, reference: AmplitudeSpectrum) -> AmplitudeSpectrum:
+    """The spectrum times the one factor that makes its mean amplitude from 40 to 12 Å that of the
     reference.
 
     :class:`TooFewShellsError` where either has no shell with an amplitude there.
     """
-    level, wanted = _level(falloff), _level(reference)
-    return Falloff(falloff.frequency_per_A, falloff.amplitude * (wanted / level))
+    level, wanted = _level(spectrum), _level(reference)
+    return AmplitudeSpectrum(spectrum.frequency_per_A, spectrum.amplitude * (wanted / level))
 
 
-def _level(falloff: Falloff) -> float:
+def _level(spectrum: AmplitudeSpectrum) -> float:
     coarse_A, fine_A = SCALE_BAND_A
-    inside = (falloff.frequency_per_A >= 1 / coarse_A) & (falloff.frequency_per_A <= 1 / fine_A)
-    level = float(falloff.amplitude[inside].mean()) if bool(inside.any()) else 0.0
+    inside = (spectrum.frequency_per_A >= 1 / coarse_A) & (spectrum.frequency_per_A <= 1 / fine_A)
+    level = float(spectrum.amplitude[inside].mean()) if bool(inside.any()) else 0.0
     if not level > 0:
         raise TooFewShellsError(f"no amplitudes between {coarse_A:g} and {fine_A:g} Å")
     return level

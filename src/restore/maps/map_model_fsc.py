@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.maps.fsc import FSC, ShellAxis, Voxel, shell_correlation
+from restore.maps.fsc import FSC, shell_correlation
+from restore.maps.shells import ShellAxis, Voxel
 
 COARSE_A = 15.0  # a model that lies in its map agrees with it in all shells coarser than this
 _DOUBTFUL = 0.5

@@ -4,6 +4,7 @@ subsets, lines, intervals.
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -40,7 +41,7 @@ class ResLogSettings:
             ("seed", self.seed, 0),
         ):
             if value < least:
-                raise UserError(f"--{name} is {value}", wanted=f"At least {least} is needed")
+                raise UserError(f"`{name}` is {value}", wanted=f"At least {least} is needed")
 
 
 def subset_sizes(count: int, settings: ResLogSettings) -> list[int]:
@@ -53,15 +54,15 @@ def subset_sizes(count: int, settings: ResLogSettings) -> list[int]:
     least = _FEWEST if count >= 4 * _FEWEST else 2
     smallest = settings.smallest or max(least, count / 2 ** min(settings.sizes - 1, MOST_DOUBLINGS))
     if smallest >= count:
-        found, wanted = (
+        raise UserError(
             f"there are {count} particles",
-            "More than the smallest subset has are needed",
+            wanted="There must be more of them than in the smallest subset",
+            do="give more particles, or a smaller `smallest`",
         )
-        raise UserError(found, wanted=wanted, do="give more particles or a smaller --smallest")
-    return sorted({round(each) for each in np.geomspace(smallest, count, settings.sizes).tolist()})
+    return sorted({round(size) for size in np.geomspace(smallest, count, settings.sizes).tolist()})
 
 
-def growth_order(
+def subset_order(
     half_sets: Int[np.ndarray, "n"], generator: np.random.Generator
 ) -> Int[np.ndarray, "n"]:
     """All particles in an order of which every beginning is a random subset that has its share of
@@ -77,12 +78,12 @@ def growth_order(
     return np.argsort(place, kind="stable")
 
 
-def growth_orders(
+def subset_orders(
     half_sets: Int[np.ndarray, "n"], settings: ResLogSettings
 ) -> Int[np.ndarray, "repeats n"]:
-    """An order of growth for each repeat, each by its own part of the seed."""
+    """An order of the particles for each repeat, each by its own part of the seed."""
     seeds = np.random.SeedSequence(settings.seed).spawn(settings.repeats)
-    return np.stack([growth_order(half_sets, np.random.default_rng(seed)) for seed in seeds])
+    return np.stack([subset_order(half_sets, np.random.default_rng(seed)) for seed in seeds])
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,13 @@ class ResLogDifference:
     frequency_per_A: Estimate
     particles_ratio: Estimate
     pairs: int
+
+
+class FittedReslog(NamedTuple):
+    """A curve and the line through it; None where there is no line."""
+
+    curve: ResLogCurve
+    fit: ResLogFit | None
 
 
 def fit_reslog(curve: ResLogCurve, confidence: float = 0.95) -> ResLogFit | None:

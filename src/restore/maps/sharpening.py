@@ -9,15 +9,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.maps.fsc import FSC, ShellAxis, Voxel
+from restore.errors import UsageError
+from restore.maps.fsc import FSC
 from restore.maps.guinier import (
-    Falloff,
+    AmplitudeSpectrum,
     GuinierFit,
     GuinierSettings,
     TooFewShellsError,
     guinier_fit,
     rotational_amplitudes,
 )
+from restore.maps.shells import ShellAxis, Voxel
 from restore.settings import setting
 
 _GRID = (-3, -2, -1)
@@ -40,6 +42,17 @@ class SharpenSettings:
         "rule)",
     )
 
+    def __post_init__(self) -> None:
+        if self.bfactor is not None and not math.isfinite(self.bfactor):
+            raise UsageError(
+                f"`bfactor` is {self.bfactor:g}", wanted='A number in Å² is needed, or "auto"'
+            )
+        if self.lowpass is not None and not 0 <= self.lowpass < math.inf:
+            raise UsageError(
+                f"`lowpass` is {self.lowpass:g}",
+                wanted="A resolution in Å is needed, or 0 for none",
+            )
+
 
 @dataclass(frozen=True)
 class Sharpening:
@@ -51,9 +64,9 @@ class Sharpening:
     """
 
     volume: Float[Tensor, "z y x"]
-    original: Falloff
-    weighted: Falloff
-    after: Falloff
+    original: AmplitudeSpectrum
+    weighted: AmplitudeSpectrum
+    after: AmplitudeSpectrum
     bfactor_A2: float
     fit: GuinierFit | None
     lowpass_A: float | None
@@ -89,7 +102,7 @@ def sharpen(
     resolution_A = 1 / float(fsc.frequency_per_A[last])
     weight = fsc_weight(fsc.best)
     original = rotational_amplitudes(mean, voxel_size_zyx_A)
-    weighted = Falloff(original.frequency_per_A, original.amplitude * weight)
+    weighted = AmplitudeSpectrum(original.frequency_per_A, original.amplitude * weight)
     fit = _fit(
         weighted, guinier.fit_from, guinier.fit_to or resolution_A, needed=settings.bfactor is None
     )
@@ -100,9 +113,11 @@ def sharpen(
     return Sharpening(volume, original, weighted, after, bfactor_A2 or 0.0, fit, lowpass_A)
 
 
-def _fit(falloff: Falloff, from_A: float, to_A: float, needed: bool) -> GuinierFit | None:
+def _fit(
+    spectrum: AmplitudeSpectrum, from_A: float, to_A: float, needed: bool
+) -> GuinierFit | None:
     try:
-        return guinier_fit(falloff, from_A, to_A)
+        return guinier_fit(spectrum, from_A, to_A)
     except TooFewShellsError:
         if needed:
             raise

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from restore.errors import UserError
 from restore.io.atomic import replacing
+from restore.io.reading import reading
 from restore.model.network import Network, NetworkSettings, network_of
 from restore.preprocessing import Recipe
 
@@ -64,14 +65,60 @@ def save_model(path: Path, model: Model, dtype: torch.dtype = torch.float32) -> 
 def load_model(path: Path) -> Model:
     """Read a model file. Raises UserError for anything that is not one, pickles by name."""
     tensors, card = load_tensors(path, "model")
-    try:
-        network = network_of(NetworkSettings(**card["network"]))
+    with reading(path, "", "the model file is damaged", "train again, or fetch it again"):
+        settings = NetworkSettings(**_bounded(_record(card, "network"), tensors))
+        _require_same_shapes(settings, tensors)
+        network = network_of(settings)
         network.load_state_dict(tensors)
-        recipe = Recipe.from_card(card["recipe"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"the model file is damaged ({error})", where=path) from None
+        recipe = Recipe.from_card(_record(card, "recipe"))
+        training, provenance = _record(card, "training", {}), _record(card, "provenance", {})
     network.eval()
-    return Model(network, recipe, card.get("training", {}), card.get("provenance", {}))
+    return Model(network, recipe, training, provenance)
+
+
+def _record(
+    card: Mapping[str, Any], name: str, otherwise: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """A part of a card that is a record itself. Raises KeyError, TypeError."""
+    part = card[name] if otherwise is None else card.get(name, otherwise)
+    if not isinstance(part, dict):
+        raise TypeError(f"{name} is no record")
+    return part
+
+
+def _bounded(network: dict[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The settings of a network, whose numbers cannot exceed what the file holds: neither the
+    number of its tensors nor the longest side of one. Raises ValueError.
+
+    It keeps a small file from asking for a network that no machine can hold.
+    """
+    sides = [side for tensor in tensors.values() for side in tensor.shape]
+    most = max([len(tensors), *sides])
+    for name, value in network.items():
+        values = value if isinstance(value, list) else [value]
+        for number in values:
+            if not isinstance(number, int | float | str | None):
+                raise TypeError(f"{name} is {number}")
+            if isinstance(number, int | float) and not 0 <= number <= most:
+                raise ValueError(f"{name} is {number}, and the largest tensor side is {most}")
+    return network
+
+
+def _require_same_shapes(settings: NetworkSettings, tensors: Mapping[str, Tensor]) -> None:
+    """ValueError where the file's tensors are not those of the network that its card describes, or
+    hold values that are no numbers. The network is laid out without memory.
+    """
+    with torch.device("meta"):
+        wanted = {name: tuple(t.shape) for name, t in network_of(settings).state_dict().items()}
+    for name, shape in wanted.items():
+        if name not in tensors or tuple(tensors[name].shape) != shape:
+            there = tuple(tensors[name].shape) if name in tensors else "missing"
+            raise ValueError(f"{name} is {there}, and the card describes {shape}")
+    for name, tensor in tensors.items():
+        if name not in wanted:
+            raise ValueError(f"{name} is no part of the network that the card describes")
+        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{name} holds values that are not finite numbers")
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
@@ -89,12 +136,15 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     of a newer version.
     """
     _refuse_other_formats(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            card = json.loads((file.metadata() or {}).get(_CARD, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError) as error:
-        raise UserError(f"not a readable safetensors file ({error})", where=path) from None
+    with reading(path, "", "not a readable safetensors file"):
+        try:
+            with safe_open(path, framework="pt") as file:
+                card = json.loads((file.metadata() or {}).get(_CARD, "{}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(str(error)) from None
+        if not isinstance(card, dict) or not isinstance(card.get("format_version", 1), int):
+            raise ValueError("its card is no record")
     if card.get("kind") != kind:
         found = card.get("kind", "no card of restore's")
         raise UserError(
@@ -102,7 +152,7 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
             where=path,
             wanted=f"a {kind} from restore train",
         )
-    if card["format_version"] > FORMAT_VERSION:
+    if card.get("format_version", 1) > FORMAT_VERSION:
         raise UserError(
             f"a {kind} of format {card['format_version']}",
             where=path,
@@ -115,7 +165,7 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
 def _refuse_other_formats(path: Path) -> None:
     if not path.is_file():
         raise UserError("there is no such model file", where=path)
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         start = file.read(4)
     wanted = "restore reads only the .safetensors that restore train writes"
     if start.startswith(_PICKLE_STARTS):
@@ -157,6 +207,8 @@ class TrainingState:
     history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
 
 
+_RUN_AGAIN = "start the run again without resuming it"
+_PLACE_TYPES: dict[str, Any] = {"step": int, "epoch": int, "loss_steps": int, "history": list}
 _PLACE = ("step", "epoch", "seconds", "loss_sum", "loss_steps", "best_loss", "history")
 
 
@@ -173,7 +225,9 @@ def save_state(path: Path, state: TrainingState, run: Mapping[str, Any]) -> None
 
 def load_run(path: Path) -> dict[str, Any]:
     """The record of the run that a training state belongs to."""
-    return load_tensors(path, "training state")[1]["run"]
+    _, card = load_tensors(path, "training state")
+    with reading(path, "", "the training state is damaged", _RUN_AGAIN):
+        return _record(card, "run")
 
 
 def restore_state(path: Path, state: TrainingState) -> None:
@@ -181,7 +235,8 @@ def restore_state(path: Path, state: TrainingState) -> None:
     changed here.
     """
     tensors, card = load_tensors(path, "training state")
-    try:
+    with reading(path, "", "the training state does not fit this run", _RUN_AGAIN):
+        place = _place(card)
         state.network.load_state_dict(tensors_under(tensors, "network"))
         groups = state.optimizer.state_dict()["param_groups"]
         moments = {
@@ -193,9 +248,19 @@ def restore_state(path: Path, state: TrainingState) -> None:
         state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         state.best_weights = tensors_under(tensors, "best")
         for name in _PLACE:
-            setattr(state, name, card["place"][name])
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise UserError(f"the training state does not fit this run ({error})", where=path) from None
+            setattr(state, name, place[name])
+
+
+def _place(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the run stood, each part of the type that `TrainingState` gives it."""
+    place = _record(card, "place")
+    for name in _PLACE:
+        kind = _PLACE_TYPES.get(name, int | float)
+        if not isinstance(place[name], kind) or isinstance(place[name], bool):
+            raise TypeError(f"{name} is {str(place[name])[:40]}")
+    if not all(isinstance(row, dict) for row in place["history"]):
+        raise TypeError("a row of the history is no record")
+    return place
 
 
 def _laid_out_like(parameter: Tensor, moments: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from jaxtyping import Integer
 
 from restore.errors import UserError
 from restore.io.atomic import replacing
-from restore.io.images.mrc import HEADER_BYTES, Statistics, header_bytes
+from restore.io.images.mrc_header import HEADER_BYTES, Statistics, header_bytes
 
 Frames = Iterable[Integer[np.ndarray, "y x"]]
 

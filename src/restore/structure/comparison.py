@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 
-from restore.errors import UserError
 from restore.io.atomic import write_text
 from restore.maps.fsc import ShellAxis
-from restore.maps.guinier import Falloff, TooFewShellsError, on_one_scale
+from restore.maps.guinier import AmplitudeSpectrum, TooFewShellsError, on_one_scale
 from restore.provenance import as_json, provenance
 from restore.report.structure_file import FILE_NAME, FORMAT_VERSION, structure_from
 from restore.report.structure_page import structure_page
@@ -58,7 +57,7 @@ def compare_structures(
     UserError
         An input is missing or does not fit.
     """
-    _refuse_unknown_group(settings.sym)
+    group = point_group(settings.sym)  # an unknown one is refused before any work
     stages = Stages(folder, overwrite)
     cast = gather(inputs, settings, folder, stages, bars)
     doubts = list(doubts_of_particles(cast))
@@ -92,18 +91,11 @@ def compare_structures(
     for doubt in card["warnings"]:
         log.warning("%s", doubt)
     kept = 1.0 if against.mask is None else float(against.mask.double().mean())
-    sampled = Sampled.of(axis.shape[0], against.voxel_A, len(point_group(settings.sym)), kept)
+    sampled = Sampled.of(axis.shape[0], against.voxel_A, len(group), kept)
     card["summary"], card["differences"] = summary(card, sampled)
     write_text(folder / FILE_NAME, as_json(card) + "\n")
     write_text(folder / PAGE_NAME, structure_page(structure_from(card), folder))
     return card
-
-
-def _refuse_unknown_group(name: str) -> None:
-    try:
-        point_group(name)
-    except ValueError as error:
-        raise UserError(str(error), where="--sym", do="give one of these") from None
 
 
 def _axis(cast: Cast) -> ShellAxis:
@@ -132,19 +124,19 @@ def _put_on_one_scale(maps: Mapping[str, dict[str, Any]], axis: ShellAxis, cut_a
     Images that were cut alike have one scale; others are brought to it where their coarse shells
     allow.
     """
-    falloffs = {
-        name: Falloff(axis.frequency_per_A, torch.tensor(each["mean_amplitude"]))
+    spectra = {
+        name: AmplitudeSpectrum(axis.frequency_per_A, torch.tensor(each["mean_amplitude"]))
         for name, each in maps.items()
     }
-    first = falloffs["raw_by_raw"]
+    first = spectra["raw_by_raw"]
     for name, each in maps.items():
-        falloff = falloffs[name]
+        spectrum = spectra[name]
         if not cut_alike and name != "raw_by_raw":
             try:
-                falloff = on_one_scale(falloff, first)
+                spectrum = on_one_scale(spectrum, first)
             except TooFewShellsError as error:
                 log.warning("the amplitudes of %s keep their own scale: there are %s", name, error)
-        scaled = falloff.amplitude / first.amplitude[1]
+        scaled = spectrum.amplitude / first.amplitude[1]
         each["amplitude"] = [None, *(float(f"{value:.6g}") for value in scaled[1:].tolist())]
 
 
@@ -169,7 +161,7 @@ def _reslog(
     """
     own = "denoised_by_denoised" if "denoised" in cast.refinements else "denoised_by_raw"
     chosen = [each for each in cast.combinations if each.name in ("raw_by_raw", own)]
-    return reslog(chosen, settings, folder, run)
+    return reslog(chosen, settings, folder, *run)
 
 
 def _commands(

@@ -9,15 +9,16 @@ import numpy as np
 
 from restore.maps.reslog import (
     Estimate,
+    FittedReslog,
     ResLogCurve,
     ResLogFit,
     ResLogSettings,
     fit_reslog,
-    growth_orders,
+    subset_orders,
     subset_sizes,
 )
 from restore.particles.reconstruction.halves import half_sets
-from restore.particles.reconstruction.reslog import Growth, resolutions_per_A, work
+from restore.particles.reconstruction.reslog import ResLogSource, resolutions_per_A, work
 from restore.report.figures import save_png
 from restore.report.reslog_figure import reslog_figure
 from restore.report.structure_charts import LABELS
@@ -34,7 +35,8 @@ def reslog(
     combinations: Sequence[Combination],
     settings: StructureSettings,
     folder: Path,
-    run: tuple[Stages, Bars],
+    stages: Stages,
+    bars: Bars,
 ) -> dict[str, Any]:
     """The points and lines of each combination, by its name; nothing where there are too few
     particles, or none is wanted.
@@ -43,12 +45,11 @@ def reslog(
     if not settings.reslog_sizes or count < _LEAST_PARTICLES:
         return {}
     subsets = ResLogSettings(settings.reslog_sizes, None, settings.reslog_repeats, settings.seed)
-    sizes = subset_sizes(count, subsets)
     curves: dict[str, ResLogCurve] = {}
     for each in combinations:
-        growth = _growth(each, settings)
-        curves[each.name] = _curve(each.name, growth, sizes, subsets, run)
-    fitted = {name: (curve, fit_reslog(curve)) for name, curve in curves.items()}
+        source = _source(each, settings)
+        curves[each.name] = _curve(each.name, source, subsets, stages, bars)
+    fitted = {name: FittedReslog(curve, fit_reslog(curve)) for name, curve in curves.items()}
     named = {LABELS[name]: each for name, each in fitted.items()}
     save_png(
         reslog_figure(named, f"{count} particles, symmetry {settings.sym.upper()}"),
@@ -57,36 +58,40 @@ def reslog(
     return {name: _card(curve, fit) for name, (curve, fit) in fitted.items()}
 
 
-def _growth(combination: Combination, settings: StructureSettings) -> Growth:
+def _source(combination: Combination, settings: StructureSettings) -> ResLogSource:
     """The sums of a combination. No mask: it would mix the shells of denoised maps, whose
     amplitudes fall steeply.
     """
     images = combination.particles
-    return Growth(images, half_sets(images.particles, settings.seed), making(settings))
+    return ResLogSource(images, half_sets(images.particles, settings.seed), making(settings))
 
 
 def _curve(
-    name: str, growth: Growth, sizes: list[int], subsets: ResLogSettings, run: tuple[Stages, Bars]
+    name: str,
+    source: ResLogSource,
+    subsets: ResLogSettings,
+    stages: Stages,
+    bars: Bars,
 ) -> ResLogCurve:
     """The resolution of each subset, computed or kept."""
-    stages, bars = run
-    orders = growth_orders(growth.half_sets, subsets)
+    sizes = subset_sizes(len(source.images), subsets)
+    orders = subset_orders(source.half_sets, subsets)
 
     def compute() -> Mapping[str, Any]:
         with bars(work(subsets.repeats, sizes), "images", f"ResLog of {name}") as bar:
-            found = resolutions_per_A(growth, orders, sizes, bar.to)
+            found = resolutions_per_A(source, orders, sizes, bar.to)
         return {
             "frequency_per_A": [
                 [None if math.isinf(each) else each for each in row] for row in found.tolist()
             ]
         }
 
-    particles = growth.images.particles
-    made_with = [growth.settings, subsets, sizes, particles.rotations.as_quat().tolist()]
-    inputs = [*dict.fromkeys(growth.images.paths)]
+    particles = source.images.particles
+    made_with = [source.settings, subsets, sizes, particles.rotations.as_quat().tolist()]
+    inputs = [*dict.fromkeys(source.images.paths)]
     rows = stages.run(Stage(f"reslog_{name}", made_with, inputs, []), compute)["frequency_per_A"]
     frequency = np.array([[math.inf if each is None else each for each in row] for row in rows])
-    return ResLogCurve(np.array(sizes), frequency, 0.5 / growth.images.pixel_size_A)
+    return ResLogCurve(np.array(sizes), frequency, 0.5 / source.images.pixel_size_A)
 
 
 def _card(curve: ResLogCurve, fit: ResLogFit | None) -> dict[str, Any]:

@@ -77,20 +77,26 @@ class TrainingSettings:
     seed: int = setting(0, "of weights, patches and choice of held-out micrographs")
 
     def __post_init__(self) -> None:
-        wrong = {
-            "batch_size": self.batch_size < 1,
-            "learning_rate": not 0 < self.learning_rate < 1,
-            "number_of_epochs": self.number_of_epochs < 1,
-            "batches_per_epoch": self.batches_per_epoch < 1,
-            "steps": self.steps is not None and self.steps < 1,
-            "minutes": self.minutes is not None and not self.minutes > 0,
-            "patch_px": self.patch_px < 16 or self.patch_px % 8 != 0,
-            "held_out": not 0 <= self.held_out < 1,
-            "filters": self.filters < 2,
-            "blocks": self.blocks < 1,
+        checks = {
+            "batch_size": (self.batch_size >= 1, "1 or more is needed"),
+            "learning_rate": (0 < self.learning_rate < 1, "more than 0 and less than 1 is needed"),
+            "number_of_epochs": (self.number_of_epochs >= 1, "1 or more is needed"),
+            "batches_per_epoch": (self.batches_per_epoch >= 1, "1 or more is needed"),
+            "steps": (self.steps is None or self.steps >= 1, "1 or more is needed"),
+            "minutes": (self.minutes is None or self.minutes > 0, "more than 0 is needed"),
+            "patch_px": (
+                self.patch_px >= 16 and self.patch_px % 8 == 0,
+                "16 or more, and a multiple of 8, is needed",
+            ),
+            "held_out": (0 <= self.held_out < 1, "0 or more and less than 1 is needed"),
+            "filters": (self.filters >= 2, "2 or more is needed"),
+            "blocks": (self.blocks >= 1, "1 or more is needed"),
         }
-        for name in (name for name, is_wrong in wrong.items() if is_wrong):
-            raise UserError(f"{name} is {getattr(self, name)}", do="see restore train --help")
+        for name, (is_right, wanted) in checks.items():
+            if not is_right:
+                value = getattr(self, name)
+                shown = f"{value:g}" if isinstance(value, float) else value
+                raise UserError(f"{name} is {shown}", field=name, wanted=wanted)
 
     @property
     def network(self) -> NetworkSettings:
@@ -301,7 +307,7 @@ def _end_epoch(
     if not math.isfinite(train_loss) or not math.isfinite(loss):
         raise UserError(
             "the loss is no longer a number",
-            do="give a lower --learning_rate, or --precision float32",
+            do="give a lower `learning_rate`, or `precision=float32`",
         )
     state.loss_sum, state.loss_steps = 0.0, 0
     state.history.append(row)

@@ -7,6 +7,7 @@ alone: a run can be resumed, or divided among processes and workers, without a s
 """
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
@@ -23,11 +24,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from restore.errors import UserError
+from restore.io.hdf5 import require_sound_hdf5
+from restore.io.reading import reading
 from restore.preprocessing import Prepared, Recipe
 
 FORMAT = "restore patches"
 FORMAT_VERSION = 1
 CHUNK_PX = 96
+_DAMAGED = "the patch file is damaged"
 FEWEST_SERIES = 4
 
 
@@ -158,17 +162,16 @@ class PatchFile:
         self.path = path
         self._file = _open(path)
         try:
-            self.recipe = Recipe.from_card(json.loads(_attribute(self._file, "recipe")))
-            self.provenance: dict[str, Any] = json.loads(_attribute(self._file, "provenance"))
-            self.pairs = tuple(
-                _pair(_dataset(self._file, index))
-                for index in range(_attribute(self._file, "count"))
-            )
-        except (KeyError, OSError, ValueError) as error:
+            with reading(path, "", _DAMAGED, "make it again"):
+                self.recipe = Recipe.from_card(_card(self._file, "recipe"))
+                self.provenance: dict[str, Any] = _card(self._file, "provenance")
+                count = int(_attribute(self._file, "count"))
+                if not 0 < count <= len(self._file):
+                    raise ValueError(f"it says {count} micrographs and has {len(self._file)}")
+                self.pairs = tuple(_pair(_dataset(self._file, index)) for index in range(count))
+        except UserError:
             self.close()
-            raise UserError(
-                f"the patch file is damaged ({error})", where=path, do="make it again"
-            ) from None
+            raise
 
     def window(self, region: Region, patch_px: int) -> Float[NDArray[Any], "2 y x"]:
         """The two halves in the window whose first corner is the region's."""
@@ -186,21 +189,45 @@ def _open(path: Path) -> h5py.File:
     if not path.exists():
         raise UserError("there is no such patch file", where=path)
     try:
+        with path.open("rb"):
+            pass
+        if not h5py.is_hdf5(path):
+            raise UserError("not a readable HDF5 file", where=path, do=again)
+        require_sound_hdf5(path, again)
         file = h5py.File(path, "r")
     except OSError as error:
         raise UserError(
             "not a readable HDF5 file", where=path, wanted=str(error), do=again
         ) from None
-    if file.attrs.get("format") != FORMAT:
-        found, do = "an HDF5 file, but not one of patches from restore prepare", again
-    elif int(file.attrs.get("format_version", 0)) > FORMAT_VERSION:
-        found, do = "a patch file of a newer version of restore", "update restore"
-    elif not file.attrs.get("complete", False):
-        found, do = "the patch file is half-written", again
-    else:
+    try:
+        with reading(path, "", _DAMAGED, "make it again"):
+            found, do = _fault(file)
+    except UserError:
+        file.close()
+        raise
+    if not found:
         return file
     file.close()
     raise UserError(found, where=path, do=do)
+
+
+def _fault(file: h5py.File) -> tuple[str, str]:
+    """What keeps an HDF5 file from being a whole patch file of this version, and what to do."""
+    again = "make it again with restore prepare"
+    if file.attrs.get("format") != FORMAT:
+        return "an HDF5 file, but not one of patches from restore prepare", again
+    if int(file.attrs.get("format_version", 0)) > FORMAT_VERSION:
+        return "a patch file of a newer version of restore", "update restore"
+    if not bool(file.attrs.get("complete", False)):
+        return "the patch file is half-written", again
+    return "", ""
+
+
+def _card(file: h5py.File, name: str) -> dict[str, Any]:
+    card = json.loads(_attribute(file, name))
+    if not isinstance(card, dict):
+        raise ValueError(f"{name} is no record")
+    return card
 
 
 def _attribute(holder: h5py.File | h5py.Dataset, name: str) -> Any:
@@ -216,10 +243,14 @@ def _dataset(file: h5py.File, index: int) -> h5py.Dataset:
 
 def _pair(dataset: h5py.Dataset) -> Pair:
     y_A, x_A = (float(side) for side in _attribute(dataset, "pixel_size_yx_A"))
-    series = str(dataset.attrs.get("series", ""))
-    return Pair(
-        _attribute(dataset, "name"), (dataset.shape[1], dataset.shape[2]), (y_A, x_A), series
-    )
+    name, series = _attribute(dataset, "name"), dataset.attrs.get("series", "")
+    if not (0 < y_A < math.inf and 0 < x_A < math.inf):
+        raise ValueError(f"{name} has pixels of {y_A} x {x_A} Å")
+    if not (isinstance(name, str) and isinstance(series, str)):
+        raise TypeError(f"the name of {dataset.name} is no text")
+    if len(dataset.shape) != 3 or dataset.shape[0] != 2 or min(dataset.shape) < 1:
+        raise ValueError(f"{name} is of shape {dataset.shape}: two halves are needed")
+    return Pair(name, (dataset.shape[1], dataset.shape[2]), (y_A, x_A), series)
 
 
 def grouped(pairs: Sequence[Pair]) -> list[list[int]]:
@@ -246,7 +277,7 @@ def refuse_smaller(pairs: Sequence[Pair], patch_px: int) -> None:
         raise UserError(
             f"{len(small)} micrographs are smaller than a patch of {patch_px} pixels; "
             f"{small[0].name} has {small[0].shape[0]}×{small[0].shape[1]} once cropped",
-            do="give a finer --max_resolution, or a smaller --patch_px",
+            do="give a finer `max_resolution`, or a smaller `patch_px`",
         )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from restore.errors import UserError
 from restore.io.cryosparc.paths import MARK, finder
+from restore.io.reading import reading
 
 _LINE = re.compile(r"""( *)('[^']*'|"[^"]*"|[^\s'"#\-:\[{][^:]*):(?:[ ]+(.*))?""")
 _ITEM = re.compile(r"""'(?:[^']|'')*'|"(?:\\.|[^"])*"|[^,\s][^,]*""")
@@ -102,14 +103,10 @@ def read_group(path: Path) -> ResultGroup:
     UserError
         The file is missing, is no such text, or names no tables.
     """
+    with reading(path, _IS_GROUP):
+        content = path.read_bytes()
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise UserError(
-            "there is no such file", where=path, wanted=_IS_GROUP, do="check the name"
-        ) from error
-    except OSError as error:
-        raise UserError(f"the file cannot be read ({error.strerror})", where=path) from error
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError("it is no text", where=path, wanted=_IS_GROUP, do=_EXPORT) from error
     lines = tuple(text.splitlines())

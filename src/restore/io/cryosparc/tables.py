@@ -1,4 +1,6 @@
-"""cryoSPARC's ``.cs`` files: plain numpy tables of named columns, such as ``micrograph_blob/path``."""
+"""cryoSPARC's ``.cs`` files: plain numpy tables of named columns, such as
+``micrograph_blob/path``.
+"""
 
 import io
 from collections.abc import Mapping
@@ -9,11 +11,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import UserError
+from restore.io.reading import reading
 
 UID = "uid"
 _IS_CS = "A .cs file of cryoSPARC is needed"
 _STREAMS = (b"\x94CSDAT", b"\x95CSDAT")
 _LONGEST_HEADER = 1 << 20
+_KINDS = {"S": "bytes", "U": "text", "b": "boolean", "i": "integer", "u": "unsigned", "f": "float"}
+_NUMBER, _TEXT = "iuf", "SU"
+_KNOWN: dict[str, tuple[str, tuple[int, ...]]] = {
+    UID: ("iu", ()),
+    "blob/path": (_TEXT, ()),
+    "blob/idx": ("iu", ()),
+    "micrograph_blob/path": (_TEXT, ()),
+    "micrograph_blob/idx": ("iu", ()),
+    "micrograph_blob/shape": ("iu", (2,)),
+    "micrograph_blob/format": (_TEXT, ()),
+    "micrograph_blob/is_background_subtracted": ("biu", ()),
+    "location/micrograph_path": (_TEXT, ()),
+    "location/micrograph_shape": ("iu", (2,)),
+    "alignments3D/pose": ("f", (3,)),
+    "alignments3D/shift": ("f", (2,)),
+    "alignments3D/split": ("iu", ()),
+} | dict.fromkeys(
+    (
+        "blob/psize_A", "blob/sign", "micrograph_blob/psize_A", "alignments3D/psize_A",
+        "location/center_x_frac", "location/center_y_frac", "location/micrograph_psize_A",
+        "ctf/df1_A", "ctf/df2_A", "ctf/df_angle_rad", "ctf/accel_kv", "ctf/cs_mm",
+        "ctf/amp_contrast", "ctf/phase_shift_rad",
+    ),
+    (_NUMBER, ()),
+)  # fmt: skip
 
 
 def read_cs(path: Path) -> NDArray[Any]:
@@ -24,37 +52,46 @@ def read_cs(path: Path) -> NDArray[Any]:
     UserError
         The file is missing, is no such table, holds Python objects, or has no rows.
     """
-    try:
+    with reading(path, _IS_CS, "this cannot be read as a table"):
         with path.open("rb") as file:
-            if file.read(len(_STREAMS[0])) in _STREAMS:
-                do = (
-                    "save it again with cryosparc-tools: Dataset.load(old).save(new) writes a "
-                    "plain table"
-                )
-                raise UserError(
-                    "it is in cryoSPARC's compressed stream format",
-                    where=path,
-                    wanted=_IS_CS,
-                    do=do,
-                )
-            file.seek(0)
-            table = np.load(file, allow_pickle=False, max_header_size=_LONGEST_HEADER)
-    except FileNotFoundError as error:
+            is_stream = file.read(len(_STREAMS[0])) in _STREAMS
+        # Mapped, not read, so that a header which claims more rows than the file has is refused
+        # before there is an array of them.
+        mapped = (
+            None
+            if is_stream
+            else np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=_LONGEST_HEADER)
+        )
+    if mapped is None:
         raise UserError(
-            "there is no such file", where=path, wanted=_IS_CS, do="check the name"
-        ) from error
-    except OSError as error:
-        raise UserError(f"the file cannot be read ({error.strerror})", where=path) from error
-    except (ValueError, EOFError) as error:
-        found = f"this cannot be read as a table ({error})"
-        raise UserError(found, where=path, wanted=_IS_CS, do="export it again") from error
+            "it is in cryoSPARC's compressed stream format",
+            where=path,
+            wanted=_IS_CS,
+            do="save it again with cryosparc-tools: Dataset.load(old).save(new) writes a plain "
+            "table",
+        )
+    table = np.array(mapped)
     if not isinstance(table, np.ndarray) or table.dtype.names is None or table.ndim != 1:
         raise UserError("it holds no table with named columns", where=path, wanted=_IS_CS)
     if not len(table):
         raise UserError(
             "it has no rows", where=path, wanted="At least one exposure or particle is needed"
         )
+    _require_known_types(table, path)
     return table
+
+
+def _require_known_types(table: NDArray[Any], path: Path) -> None:
+    """UserError where a column that is known has another type or shape than cryoSPARC gives it, or
+    any column is a table of its own.
+    """
+    for name in table.dtype.names or ():
+        column = table.dtype[name]
+        kinds, shape = _KNOWN.get(name, ("SUbiuf", column.shape))
+        if column.base.kind not in kinds or column.shape != shape:
+            found = f"{name} is of type {column.base.name} and shape {column.shape}"
+            wanted = f"Type {' or '.join(_KINDS[kind] for kind in kinds)} and shape {shape}"
+            raise UserError(found, where=path, wanted=f"{wanted} are needed", do="export it again")
 
 
 def cs_bytes(columns: Mapping[str, NDArray[Any]]) -> bytes:

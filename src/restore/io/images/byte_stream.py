@@ -14,9 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import UserError
+from restore.io.reading import reading
 
 _GZIP, _BZIP2 = b"\x1f\x8b", b"BZh"
 _CHUNK_BYTES = 1 << 16
+_MOST_DRAINED_BYTES = 1 << 22
+_ALWAYS_PLAUSIBLE_PX = 1 << 28
+_MOST_INFLATION = 200
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,14 @@ class ByteStream:
         self.stream.seek(count, os.SEEK_CUR)
 
     def drain(self) -> int:
-        """The number of bytes that are left; a packed file's checksum is compared on the way."""
+        """The number of bytes that are left; a packed file's checksum is compared on the way.
+
+        Of a packed file no more than 4 MiB are counted: a short one can go on for hours.
+        """
         if self.size_bytes is not None:
             return self.size_bytes - self.stream.tell()
         left = 0
-        while chunk := self.stream.read(_CHUNK_BYTES):
+        while left < _MOST_DRAINED_BYTES and (chunk := self.stream.read(_CHUNK_BYTES)):
             left += len(chunk)
         return left
 
@@ -65,27 +72,43 @@ def open_bytes(path: Path, wanted: str = "An MRC file is needed") -> Generator[B
         The file is missing (``wanted`` is what it should have been) or unreadable, or what was
         packed is cut short or damaged; this may come as late as the bytes in question are read.
     """
+    with reading(path, wanted), _inflating(path), path.open("rb") as stream:
+        packed = _inflater(stream)
+        if packed is None:
+            yield ByteStream(path, stream, os.fstat(stream.fileno()).st_size)
+        else:
+            with packed:
+                yield ByteStream(path, packed, None)
+
+
+def require_plausible(path: Path, content_bytes: int, pixels: int, packed_bytes: int) -> None:
+    """UserError where a header claims a large image that so few packed bytes cannot hold, unless
+    it is empty: a few bytes of gzip or bzip2 can stand for gigabytes of zeros.
+
+    Images of up to 2²⁸ pixels (1 GiB as float32) are always plausible.
+    """
+    if pixels > _ALWAYS_PLAUSIBLE_PX and content_bytes > _MOST_INFLATION * packed_bytes:
+        found = (
+            f"its header claims {pixels} pixels, {content_bytes / 1e9:.3g} GB, and they are packed "
+            f"into {packed_bytes} bytes"
+        )
+        wanted = f"Images are not packed to less than 1/{_MOST_INFLATION} of their size"
+        raise UserError(found, where=path, wanted=wanted, do="copy it again, or unpack it")
+
+
+@contextmanager
+def _inflating(path: Path) -> Generator[None]:
     try:
-        with path.open("rb") as stream:
-            packed = _inflater(stream)
-            if packed is None:
-                yield ByteStream(path, stream, os.fstat(stream.fileno()).st_size)
-            else:
-                with packed:
-                    yield ByteStream(path, packed, None)
-    except FileNotFoundError as error:
-        raise UserError(
-            "there is no such file", where=path, wanted=wanted, do="check the name"
-        ) from error
+        yield
     except EOFError as error:
         found = "the file is cut short: it ends before what is packed in it"
         raise UserError(found, where=path, do="copy it again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise _damaged(path, error) from error
     except OSError as error:
-        if error.errno is None:  # bzip2's way to say it
-            raise _damaged(path, error) from error
-        raise UserError(f"the file cannot be read ({error.strerror})", where=path) from error
+        if error.errno is not None:
+            raise
+        raise _damaged(path, error) from error  # bzip2's way to say it
 
 
 def _inflater(stream: IO[bytes]) -> IO[bytes] | None:

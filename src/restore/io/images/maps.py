@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from restore.errors import UserError
 from restore.io.atomic import replacing
 from restore.io.endings import ending_of
-from restore.io.images.mrc import (
+from restore.io.images.mrc import read_pixels
+from restore.io.images.mrc_header import (
     HEADER_BYTES,
     Statistics,
     extra_bytes,
@@ -21,7 +22,6 @@ from restore.io.images.mrc import (
     labels_of,
     pixel_type,
     raw_header,
-    read_pixels,
     refuse_not_finite,
 )
 
@@ -74,7 +74,8 @@ def read_map_header(path: Path, kind: Kind = "auto") -> MapHeader:
     if not stack:
         _refuse_turned_axes(header, path)
     offset = HEADER_BYTES + int(header["nsymbt"])
-    extra = extra_bytes(path, size, offset + z * y * x * dtype.itemsize, f"{x} x {y} x {z} voxels")
+    needed = offset + z * y * x * dtype.itemsize
+    extra = extra_bytes(path, size, needed, z * y * x, f"{x} x {y} x {z} voxels")
     shape = (z, 1, y, x) if stack else (1, z, y, x)
     voxel_A = _voxel_size_zyx_A(header, shape[1])
     return MapHeader(

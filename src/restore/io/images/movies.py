@@ -17,7 +17,7 @@ from restore.errors import UserError
 from restore.io.endings import EER_ENDINGS, MOVIE_ENDINGS, TIFF_ENDINGS, ending_of
 from restore.io.images.eer import EERSettings, read_eer_frames, read_eer_header
 from restore.io.images.gain import Gain, read_gain_file
-from restore.io.images.mrc import one_pixel_size_A
+from restore.io.images.mrc_header import one_pixel_size_A
 from restore.io.images.mrc_stack import read_stack, read_stack_header
 from restore.io.images.tiff import read_pages, read_tiff_header
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from restore.errors import UserError
 from restore.io.atomic import replacing
 from restore.io.images.byte_stream import ByteStream, open_bytes
-from restore.io.images.mrc import (
+from restore.io.images.mrc_header import (
     HEADER_BYTES,
     Statistics,
     extra_bytes,
@@ -72,7 +72,8 @@ def read_stack_header(path: Path) -> StackHeader:
         path, frames, (rows, columns), dtype, offset, pixel_size_yx_A(header), half_bytes
     )
     needed = offset + frames * rows * stack.stored_columns * dtype.itemsize
-    extra_bytes(path, size, needed, f"{frames} frames of {columns} x {rows} pixels")
+    content = f"{frames} frames of {columns} x {rows} pixels"
+    extra_bytes(path, size, needed, rows * columns, content)
     return stack
 
 

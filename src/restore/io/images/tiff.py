@@ -7,6 +7,7 @@ row that it gives is the last one of the page.
 """
 
 import importlib
+import math
 import os
 import struct
 from collections.abc import Generator, Iterator
@@ -19,18 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import UserError
-
-_DAMAGES = (
-    ValueError,
-    RuntimeError,
-    KeyError,
-    IndexError,
-    TypeError,
-    ArithmeticError,
-    EOFError,
-    struct.error,
-)
-"""What tifffile and imagecodecs raise, version by version, where a file is damaged."""
+from restore.io.images.byte_stream import require_plausible
+from restore.io.reading import reading
 
 _MOST_PIXELS = 2**30
 
@@ -94,7 +85,7 @@ def page_offsets(path: Path) -> list[int]:
         The file is missing, unreadable or no TIFF file, or a link leads out of the file: it is cut
         short.
     """
-    with _saying(path), path.open("rb") as stream:
+    with reading(path, "A TIFF or EER file is needed"), path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         start = stream.read(16)
         order = {b"II": "<", b"MM": ">"}.get(start[:2])
@@ -135,7 +126,7 @@ def open_tiff(path: Path) -> Generator[Any]:
     a UserError.
     """
     tifffile = require_module("tifffile", path)
-    with _saying(path), tifffile.TiffFile(path) as file:
+    with reading(path, "A TIFF or EER file is needed"), tifffile.TiffFile(path) as file:
         yield file
 
 
@@ -161,8 +152,12 @@ def page_shape(page: Any, where: object) -> tuple[int, int]:
 
 
 def require_whole(page: Any, path: Path, where: object) -> None:
-    """UserError where the file ends before the pixels of this page do."""
+    """UserError where the file ends before the pixels of this page do, or claims more of them than
+    its bytes can hold.
+    """
     size = path.stat().st_size
+    pixels = math.prod(page_shape(page, where))
+    require_plausible(path, pixels * page.bitspersample // 8, pixels, sum(page.databytecounts))
     if any(
         start + count > size or count == 0
         for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)
@@ -193,23 +188,3 @@ def _grey(page: Any, where: object) -> tuple[tuple[int, int], np.dtype[np.generi
             do="convert it to MRC",
         )
     return page_shape(page, where), dtype
-
-
-@contextmanager
-def _saying(path: Path) -> Generator[None]:
-    try:
-        yield
-    except UserError:
-        raise
-    except FileNotFoundError as error:
-        found, wanted = "there is no such file", "A TIFF or EER file is needed"
-        raise UserError(found, where=path, wanted=wanted, do="check the name") from error
-    except OSError as error:
-        raise UserError(
-            f"the file cannot be read ({error.strerror or error})", where=path
-        ) from error
-    except _DAMAGES as error:
-        found = f"the file is damaged or cut short ({str(error).strip() or type(error).__name__})"
-        raise UserError(
-            found, where=path, wanted="Its pages cannot be read", do="copy it again"
-        ) from error

@@ -1,10 +1,11 @@
 """Reads a STAR file; what it cannot keep whole it refuses, with the place."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import UserError
+from restore.io.reading import reading
 from restore.io.star.records import Block, StarFile
 from restore.io.star.tokens import BLANKS, split_line
 
@@ -53,14 +54,8 @@ def read_star(path: Path) -> StarFile:
         or two columns of one name, or a construct that RELION's STAR files do not have (two loops
         in a block, text of many lines).
     """
-    try:
+    with reading(path, "A STAR file is needed"):
         content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise UserError(
-            "there is no such file", where=path, wanted="A STAR file is needed", do="check the name"
-        ) from error
-    except OSError as error:
-        raise UserError(f"the file cannot be read ({error.strerror})", where=path) from error
     return parse_star(content.decode("utf-8", "surrogateescape").removeprefix("\ufeff"), path)
 
 
@@ -149,11 +144,11 @@ def _table(
 def _loop(
     section: _Section, words: Iterator[tuple[int, list[str], str]], loop_line: int
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    columns: list[str] = []
+    columns: dict[str, None] = {}
     rows: list[tuple[str, ...]] = []
     for number, values, line in words:
         if line[0] == "_" and not rows:
-            columns.append(_new_name(section, columns, values[0], number))
+            columns[_new_name(section, columns, values[0], number)] = None
             continue
         if line[0] in "_;l":
             _refuse_if_no_row(section, values, line, number)
@@ -189,18 +184,18 @@ def _refuse_if_no_row(section: _Section, values: list[str], line: str, number: i
 def _single_values(
     section: _Section, words: Sequence[tuple[int, list[str], str]]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    columns: list[str] = []
+    columns: dict[str, None] = {}
     row: list[str] = []
     for number, values, line in words:
         if not line.startswith("_") or len(values) != 2:
             wanted = "A name with its underscore and one value are needed"
             raise section.refusal(f'the line is "{line}"', number, wanted)
-        columns.append(_new_name(section, columns, values[0], number))
+        columns[_new_name(section, columns, values[0], number)] = None
         row.append(values[1])
     return tuple(columns), tuple(row)
 
 
-def _new_name(section: _Section, columns: Sequence[str], name: str, number: int) -> str:
+def _new_name(section: _Section, columns: Collection[str], name: str, number: int) -> str:
     if name[1:] in columns:
         raise section.refusal(
             f"{name} is there twice", number, "Each column needs a name of its own"
@@ -209,9 +204,11 @@ def _new_name(section: _Section, columns: Sequence[str], name: str, number: int)
 
 
 def _refuse_repeats(names: Sequence[str], where: object) -> None:
-    for index, name in enumerate(names):
-        if name in names[:index]:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
             wanted, do = "Each block needs a name of its own", "rename or remove one"
             raise UserError(
                 f"there are two blocks called data_{name}", where=where, wanted=wanted, do=do
             )
+        seen.add(name)

@@ -6,12 +6,8 @@ BLANKS = " \t\r\n\f\v\x1c\x1d\x1e\x1f"
 """What separates values: ASCII only, so that a name may hold any other kind of space."""
 
 _SPACE = r"[ \t\r\f\v\x1c-\x1f]"
-_TOKEN = re.compile(
-    rf"'(?P<single>[^\n]*?)'(?={_SPACE}|$)"
-    rf'|"(?P<double>[^\n]*?)"(?={_SPACE}|$)'
-    r"|(?P<comment>#.*)"
-    r"|(?P<bare>[^ \t\r\n\f\v\x1c-\x1f]+)"
-)
+_WORD = re.compile(r"[^ \t\r\n\f\v\x1c-\x1f]+")
+_CLOSING = {mark: re.compile(rf"{mark}(?={_SPACE}|$)") for mark in "'\""}
 _PLAIN = re.compile(r"[^\s'\"#;_$\[\]][^\s]*")
 _RESERVED = re.compile(r"(data_|save_|loop_|stop_|global_)", re.IGNORECASE)
 
@@ -28,11 +24,33 @@ def split_line(line: str) -> tuple[list[str], str]:
     if line.isascii() and "'" not in line and '"' not in line and "#" not in line:
         return line.split(), ""
     values: list[str] = []
-    for match in _TOKEN.finditer(line):
-        if match.lastgroup == "comment":
-            return values, match.group().rstrip()
-        values.append(match.group(match.lastgroup or 0))
+    closings = {mark: _Closings(line, mark) for mark in _CLOSING}
+    at = 0
+    while match := _WORD.search(line, at):
+        start, at = match.span()
+        if line[start] == "#":
+            return values, line[start:].rstrip()
+        mark = line[start]
+        end = closings[mark].after(start) if mark in closings else None
+        values.append(match.group() if end is None else line[start + 1 : end])
+        at = at if end is None else end + 1
     return values, ""
+
+
+class _Closings:
+    """Where quotes of one kind can close in a line. They are looked for once, from left to right,
+    so that a line of many quotes takes no longer than any other.
+    """
+
+    def __init__(self, line: str, mark: str) -> None:
+        self._places = (match.start() for match in _CLOSING[mark].finditer(line))
+        self._next = next(self._places, None)
+
+    def after(self, start: int) -> int | None:
+        """The first place after ``start``, None where there is none. ``start`` may only grow."""
+        while self._next is not None and self._next <= start:
+            self._next = next(self._places, None)
+        return self._next
 
 
 def quoted(value: str) -> str:

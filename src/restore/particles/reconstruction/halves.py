@@ -117,11 +117,7 @@ def treatment(
         found = "the particles have no CTF (rlnDefocusU and so on, or the slot ctf)"
         do = "give the file of a refinement, or --no_ctf"
         raise UserError(found, where=images.particles.source, wanted="It is corrected for", do=do)
-    try:
-        group = point_group(settings.symmetry)
-    except ValueError as error:
-        raise UserError(str(error), do="give another --sym") from None
-    return group, images_are(images.particles, settings)
+    return point_group(settings.symmetry), images_are(images.particles, settings)
 
 
 def add_particles(

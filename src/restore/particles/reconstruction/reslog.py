@@ -27,7 +27,7 @@ Watch = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Growth:
+class ResLogSource:
     """Particle images, the half set (1 or 2) of each, and how they are reconstructed and compared.
 
     With ``max_resolution_A`` images are cropped in Fourier space, so that nothing finer is
@@ -67,7 +67,7 @@ def work(repeats: int, sizes: Sequence[int]) -> int:
 
 
 def resolutions_per_A(
-    growth: Growth,
+    source: ResLogSource,
     orders: Int[np.ndarray, "repeats n"],
     sizes: Sequence[int],
     watch: Watch = lambda _: None,
@@ -87,20 +87,20 @@ def resolutions_per_A(
         :func:`restore.io.particle_images.read_particle_images`.
     """
     found = np.empty((len(orders), len(sizes)))
-    mask = None if growth.mask is None else _cropped(growth.mask, growth.box_px)
+    mask = None if source.mask is None else _cropped(source.mask, source.box_px)
     done = 0
     for repeat, order in enumerate(orders):
-        sums = [accumulator(growth.images, growth.settings, growth.box_px) for _ in range(2)]
+        sums = [accumulator(source.images, source.settings, source.box_px) for _ in range(2)]
         starts = (0, *sizes[:-1])
         for index, (start, stop) in enumerate(zip(starts, sizes, strict=True)):
             if repeat and index == len(sizes) - 1:
                 found[repeat, index] = found[0, index]
                 break
             for rows in _portions(order[start:stop]):
-                _add(sums, growth, rows)
+                _add(sums, source, rows)
                 done += len(rows)
                 watch(done)
-            found[repeat, index] = _resolution_per_A(sums, growth, mask)
+            found[repeat, index] = _resolution_per_A(sums, source, mask)
     return found
 
 
@@ -112,11 +112,11 @@ def _portions(rows: Int[np.ndarray, "m"]) -> list[Int[np.ndarray, "k"]]:
     return [ordered[start : start + _AT_A_TIME] for start in range(0, len(ordered), _AT_A_TIME)]
 
 
-def _add(sums: Sequence[Accumulator], growth: Growth, rows: Int[np.ndarray, "k"]) -> None:
+def _add(sums: Sequence[Accumulator], source: ResLogSource, rows: Int[np.ndarray, "k"]) -> None:
     for half, each in enumerate(sums, 1):
-        own = rows[growth.half_sets[rows] == half]
+        own = rows[source.half_sets[rows] == half]
         if len(own):
-            add_particles(each, growth.images, own, growth.settings)
+            add_particles(each, source.images, own, source.settings)
 
 
 def _cropped(mask: Float[Tensor, "z y x"], box_px: int) -> Float[Tensor, "w v u"]:
@@ -130,17 +130,17 @@ def _cropped(mask: Float[Tensor, "z y x"], box_px: int) -> Float[Tensor, "w v u"
 
 
 def _resolution_per_A(
-    sums: Sequence[Accumulator], growth: Growth, mask: Float[Tensor, "w v u"] | None
+    sums: Sequence[Accumulator], source: ResLogSource, mask: Float[Tensor, "w v u"] | None
 ) -> float:
     if not all(each.count for each in sums):
         found = "the smallest subset has no particle in one of the half sets"
         raise UserError(
             found,
-            where=growth.images.particles.source,
+            where=source.images.particles.source,
             do="give a larger --smallest or fewer --sizes",
         )
     first, second = (each.volume()[None] for each in sums)
-    voxel_A = growth.voxel_size_A
+    voxel_A = source.voxel_size_A
     fsc = half_map_fsc(first, second, (voxel_A, voxel_A, voxel_A), FSCSettings(), mask)
     crossing_A = fsc.crossing_A(fsc.best, THRESHOLD)
     return math.inf if crossing_A is None else 1 / crossing_A

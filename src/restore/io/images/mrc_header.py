@@ -1,0 +1,191 @@
+"""The header of an MRC file, of one image or of many: read, checked and written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mrcfile.utils
+import numpy as np
+from mrcfile.dtypes import HEADER_DTYPE
+from numpy.typing import NDArray
+
+from restore.errors import UserError
+from restore.io.images.byte_stream import open_bytes, require_plausible
+
+HEADER_BYTES = HEADER_DTYPE.itemsize
+_READABLE = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+_IMOD_STAMP = 1146047817
+
+
+def one_pixel_size_A(pixel_size_yx_A: tuple[float, float] | None) -> float | None:
+    """The mean of both axes where they agree within 1 %, else None.
+
+    >>> one_pixel_size_A((1.0, 1.002)), one_pixel_size_A((1.0, 2.0))
+    (1.001, None)
+    """
+    if pixel_size_yx_A is None:
+        return None
+    y, x = pixel_size_yx_A
+    return (y + x) / 2 if abs(y - x) <= 0.01 * max(y, x) else None
+
+
+def raw_header(path: Path) -> tuple[np.void, int | None]:
+    """The fields of any MRC file's header, in the byte order that makes sense, and the size of the
+    file in bytes.
+
+    The size is None for a file that gzip or bzip2 packed; only its first bytes are inflated.
+
+    Raises
+    ------
+    UserError
+        The file is missing, unreadable or no MRC file.
+    """
+    with open_bytes(path) as file:
+        start = file.stream.read(HEADER_BYTES)
+    if len(start) < HEADER_BYTES:
+        found = f"it has {len(start)} bytes"
+        raise UserError(
+            found, where=path, wanted=f"An MRC file has {HEADER_BYTES} and more", do="copy it again"
+        )
+    return _in_its_byte_order(np.frombuffer(start, HEADER_DTYPE)[0], path), file.size_bytes
+
+
+def extra_bytes(path: Path, size: int | None, needed: int, pixels: int, content: str) -> int:
+    """How many bytes a file has beyond the ``needed`` ones that its header speaks of, 0 for a
+    packed one. ``content`` describes its ``pixels``: "128 x 96 pixels".
+
+    Raises
+    ------
+    UserError
+        The file is short, or a packed one so small that it cannot hold such an image.
+    """
+    if size is None:
+        require_plausible(path, needed, pixels, path.stat().st_size)
+        return 0
+    if size < needed:
+        found = f"the file is cut short: it has {size} bytes of {needed}"
+        raise UserError(found, where=path, wanted=f"Its header says {content}", do="copy it again")
+    return size - needed
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Least, most, mean and standard deviation of all pixels of a file, as its header states them."""
+
+    least: float
+    most: float
+    mean: float
+    deviation: float
+
+
+def header_bytes(
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    pixel_size_yx_A: tuple[float, float],
+    statistics: Statistics,
+    labels: Sequence[str],
+) -> bytes:
+    """The header of an image, or of a stack of them: ``shape`` is (sections, y, x).
+
+    mrcfile would write it too, but leaves the file open where a write fails.
+    """
+    header = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
+    (sections, rows, columns), (y_A, x_A) = shape, pixel_size_yx_A
+    fields = {
+        "nx": columns, "ny": rows, "nz": sections, "mx": columns, "my": rows, "mz": 1,
+        "mapc": 1, "mapr": 2, "maps": 3, "map": b"MAP ", "nversion": 20141,
+        "mode": mrcfile.utils.mode_from_dtype(dtype),
+        "machst": mrcfile.utils.machine_stamp_from_byte_order("<"),
+        "cella": (columns * x_A, rows * y_A, x_A), "cellb": (90.0, 90.0, 90.0),
+        "dmin": statistics.least, "dmax": statistics.most,
+        "dmean": statistics.mean, "rms": statistics.deviation, "nlabl": len(labels),
+    }  # fmt: skip
+    for name, value in fields.items():
+        header[name] = value
+    for index, label in enumerate(labels):
+        header["label"][index] = _printable_ascii(label).encode("ascii")
+    return header.tobytes()
+
+
+def _in_its_byte_order(header: np.void, path: Path) -> np.void:
+    """The header in the byte order that its machine stamp names, or in the other where only that
+    makes sense.
+    """
+    try:
+        order = mrcfile.utils.byte_order_from_machine_stamp(header["machst"])
+    except ValueError:
+        order = "<"
+    for likelier_first in (order, "<" if order == ">" else ">"):
+        view = np.frombuffer(header.tobytes(), HEADER_DTYPE.newbyteorder(likelier_first))[0]
+        sides = [int(view[name]) for name in ("nx", "ny", "nz")]
+        if (
+            0 <= view["mode"] <= 1000
+            and all(0 < side < 2**24 for side in sides)
+            and view["nsymbt"] >= 0
+        ):
+            return view
+    found = "its header is not that of an MRC file"
+    raise UserError(found, where=path, wanted="A file in MRC format is needed", do="check the name")
+
+
+def pixel_type(header: np.void, path: Path) -> np.dtype[np.generic]:
+    """The type of the file's pixels, in its byte order. UserError where its mode is none that is
+    read.
+    """
+    mode = int(header["mode"])
+    if mode not in _READABLE:
+        wanted = f"Modes {', '.join(map(str, _READABLE))} are read"
+        raise UserError(
+            f"its pixels are of mode {mode}",
+            where=path,
+            wanted=wanted,
+            do="convert it to mode 2 (float32)",
+        )
+    order = mrcfile.utils.normalise_byte_order(header.dtype["mode"].byteorder)
+    return np.dtype(
+        "u1" if mode == 0 and _has_unsigned_bytes(header) else _READABLE[mode]
+    ).newbyteorder(order)
+
+
+def _has_unsigned_bytes(header: np.void) -> bool:
+    """Whether IMOD wrote the file and says that its mode 0 is unsigned (the standard: signed)."""
+    order = mrcfile.utils.normalise_byte_order(header.dtype["mode"].byteorder)
+    stamp, flags = np.frombuffer(
+        header.tobytes(), np.dtype("i4").newbyteorder(order), count=2, offset=152
+    )
+    return bool(stamp == _IMOD_STAMP and not flags & 1)
+
+
+def pixel_size_yx_A(header: np.void) -> tuple[float, float] | None:
+    """The header's pixel size in Å along y and x, None where it has zero, a negative number or NaN
+    in either.
+    """
+    sides = []
+    for axis in "yx":
+        cell_A, samples = float(header["cella"][axis]), int(header[f"m{axis}"])
+        sides.append(cell_A / samples if samples > 0 else 0.0)
+    return (sides[0], sides[1]) if all(np.isfinite(side) and side > 0 for side in sides) else None
+
+
+def labels_of(header: np.void) -> tuple[str, ...]:
+    """The labels of a header, without what pads them."""
+    count = min(max(int(header["nlabl"]), 0), 10)
+    return tuple(
+        bytes(label).decode("ascii", "replace").rstrip("\0 ") for label in header["label"][:count]
+    )
+
+
+def refuse_not_finite(stored: NDArray[np.floating], path: Path, dtype: str) -> None:
+    """UserError where values that are about to be written are NaN or infinite."""
+    count = stored.size - int(np.count_nonzero(np.isfinite(stored)))
+    if count:
+        found = (
+            f"{count} of the {stored.size} values to be written are not finite numbers in {dtype}"
+        )
+        do = "write float32" if dtype == "float16" else ""
+        raise UserError(found, where=path, wanted="The file was not written", do=do)
+
+
+def _printable_ascii(label: str) -> str:
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in label)[:80]
