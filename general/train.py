@@ -13,14 +13,16 @@ import math
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 import fields_pool
 from fields_pool import PoolSettings, load_field, sample_window
@@ -41,7 +43,7 @@ WINDOWS_PER_FIELD = 2
 def main() -> None:
     """Simulate and train, for so many minutes."""
     chosen = parsed()
-    torch.set_num_threads(chosen.threads)
+    torch.set_num_threads(1)
     if chosen.fill:
         fill(chosen)
         return
@@ -63,7 +65,6 @@ def pool_settings(chosen: argparse.Namespace) -> PoolSettings:
 def fill(chosen: argparse.Namespace) -> None:
     """The producer: fills the pool and then renews it."""
     os.nice(5)
-    torch.set_num_threads(1)
     particles = fields_pool.load_particles(chosen.specimens, LEFT_OUT)
     fields_pool.fill(
         chosen.folder / "pool", particles, pool_settings(chosen), chosen.duty, forever=True
@@ -85,25 +86,72 @@ def wait_for_fields(chosen: argparse.Namespace, producer: subprocess.Popen[bytes
 
 
 def train(chosen: argparse.Namespace) -> None:
-    """Train until the minutes are over, from the state where there is one."""
+    """Train until the minutes are over, from the state where there is one.
+
+    Each thread computes the gradients of batches of its own, on a copy of the network; all take
+    their steps in turn. On a busy machine that goes further than one step shared by all threads,
+    which waits for the slowest.
+    """
     run = new_run(chosen)
     state = chosen.folder / "state.safetensors"
     if state.is_file():
         resume_run(state, run)
-    budget_s = 60 * chosen.minutes
-    begun, before, saved = time.monotonic(), run.seconds, time.monotonic()
-    losses: list[float] = []
-    for windows, errors in batches(chosen, run.step):
-        run.seconds = before + time.monotonic() - begun
-        if run.seconds >= budget_s:
-            break
-        losses += step(run, windows, errors, chosen, run.seconds / budget_s)
-        if time.monotonic() - saved > SAVE_EVERY_S:
-            note(run, losses, chosen)
-            save(run, state, chosen)
-            losses, saved = [], time.monotonic()
-    note(run, losses, chosen)
-    save(run, state, chosen)
+    sitting = Sitting(run, chosen, run.seconds, time.monotonic())
+    with ThreadPoolExecutor(chosen.threads) as threads:
+        workers = [threads.submit(work, sitting) for _ in range(chosen.threads)]
+        saved = time.monotonic()
+        while not all(worker.done() for worker in workers):
+            time.sleep(1)
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                sitting.save(state)
+                saved = time.monotonic()
+    for worker in workers:
+        worker.result()
+    sitting.save(state)
+
+
+@dataclass
+class Sitting:
+    """A run while it goes on: what its threads share, under one lock."""
+
+    run: Run
+    chosen: argparse.Namespace
+    seconds_before: float
+    begun: float
+    losses: list[float] = field(default_factory=list[float])
+    drawn: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next_batch(self) -> int | None:
+        """The number of the next batch, None when the minutes are over."""
+        with self.lock:
+            self.run.seconds = self.seconds_before + time.monotonic() - self.begun
+            if self.run.seconds >= 60 * self.chosen.minutes:
+                return None
+            self.drawn += 1
+            return self.run.step + self.drawn
+
+    def save(self, state: Path) -> None:
+        """A line in the log, the state and the model."""
+        with self.lock:
+            note(self.run, self.losses, self.chosen)
+            save(self.run, state, self.chosen)
+            self.losses.clear()
+
+
+def work(sitting: Sitting) -> None:
+    """What one thread does: gradients of one batch after another."""
+    run, chosen = sitting.run, sitting.chosen
+    copy = build(torch.Generator()).to(memory_format=torch.channels_last)
+    while (number := sitting.next_batch()) is not None:
+        windows, errors = batch(chosen, number)
+        with sitting.lock:
+            copy.load_state_dict(run.network.state_dict())
+        each, gradients = gradients_of(copy, windows, errors, chosen)
+        with sitting.lock:
+            sitting.losses += each
+            step(run, gradients, learning_rate(run.seconds / (60 * chosen.minutes), chosen.rate))
+            run.windows += len(windows)
 
 
 def new_run(chosen: argparse.Namespace) -> Run:
@@ -117,42 +165,32 @@ def new_run(chosen: argparse.Namespace) -> Run:
     return Run(network, optimizer, Average(network, chosen.average))
 
 
-def step(
-    run: Run, windows: torch.Tensor, errors: torch.Tensor, chosen: argparse.Namespace, share: float
-) -> list[float]:
-    """One step of the optimiser; the loss of each window comes back."""
-    for group in run.optimizer.param_groups:
-        group["lr"] = learning_rate(share, chosen.rate)
+def gradients_of(
+    network: nn.Module, windows: torch.Tensor, errors: torch.Tensor, chosen: argparse.Namespace
+) -> tuple[list[float], Sequence[torch.Tensor]]:
+    """The loss of each window, and the gradients of their mean."""
     image, truth = windows[:, :1].contiguous(memory_format=torch.channels_last), windows[:, 1:]
     with torch.autocast("cpu", torch.bfloat16, enabled=chosen.bf16):
-        denoised = run.network(image)
+        denoised = network(image)
     each = relative_loss(denoised.float(), truth, errors, chosen.fine_share)
     # A window whose error is far above its Wiener filter's would else outweigh all others.
     loss = torch.where(each < 4, each, 4 * (1 + torch.log(each.clamp(min=1) / 4))).mean()
-    run.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    norm = run.clipping(run.network)
-    if not math.isfinite(norm):
-        return []
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    return each.detach().clamp(max=20).tolist(), gradients
+
+
+def step(run: Run, gradients: Sequence[torch.Tensor], rate: float) -> None:
+    """One step of the optimiser, clipped; none where a gradient is not finite."""
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    for parameter, gradient in zip(run.network.parameters(), gradients, strict=True):
+        # In the parameter's layout: fused Adam walks through memory, whatever the strides say.
+        parameter.grad = torch.empty_like(parameter).copy_(gradient)
+    if not math.isfinite(run.clipping(run.network)):
+        return
     run.optimizer.step()
     run.average.update(run.network, run.step)
     run.step += 1
-    run.windows += len(windows)
-    return each.detach().clamp(max=20).tolist()
-
-
-def batches(chosen: argparse.Namespace, start: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of windows (image, truth) and their Wiener errors, without end, read ahead by one
-    thread.
-    """
-    with ThreadPoolExecutor(1) as reader:
-        waiting = [reader.submit(batch, chosen, start + n) for n in range(3)]
-        number = start + len(waiting)
-        while True:
-            ready = waiting.pop(0).result()
-            waiting.append(reader.submit(batch, chosen, number))
-            number += 1
-            yield ready
 
 
 def batch(chosen: argparse.Namespace, number: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -161,8 +199,8 @@ def batch(chosen: argparse.Namespace, number: int) -> tuple[torch.Tensor, torch.
     paths = sorted((chosen.folder / "pool").glob("*.npz"))
     samples = []
     while len(samples) < chosen.batch:
-        field = load_field(paths[chance.integers(len(paths))])
-        samples += [sample_window(field, chosen.window, chance) for _ in range(WINDOWS_PER_FIELD)]
+        kept = load_field(paths[chance.integers(len(paths))])
+        samples += [sample_window(kept, chosen.window, chance) for _ in range(WINDOWS_PER_FIELD)]
     samples = samples[: chosen.batch]
     return torch.stack([pair for pair, _ in samples]), torch.stack([error for _, error in samples])
 
