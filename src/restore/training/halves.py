@@ -75,12 +75,12 @@ def check_halves(data: PatchFile) -> None:
         found, do = _FOUND[problem]
         found = found.format(name=data.pairs[wrong[0]].name)
         if 2 * len(wrong) >= len(findings):
-            raise UserError(found, where=data.path, wanted=_how_many(wrong, findings), do=do)
-        log.warning("%s. %s", found[0].upper() + found[1:], _how_many(wrong, findings))
+            raise UserError(found, where=data.path, wanted=_how_many(wrong, len(findings)), do=do)
+        log.warning("%s. %s", found[0].upper() + found[1:], _how_many(wrong, len(findings)))
 
 
-def _how_many(wrong: list[int], findings: dict[int, Finding]) -> str:
-    return f"So it is with {len(wrong)} of the {len(findings)} micrographs looked at"
+def _how_many(wrong: list[int], count: int) -> str:
+    return f"So it is with {len(wrong)} of the {count} micrographs looked at"
 
 
 def finding_of(halves: Float[Tensor, "2 y x"]) -> Finding:
