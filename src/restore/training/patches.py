@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,6 +26,7 @@ from restore.errors import UserError
 from restore.io.hdf5 import require_sound_hdf5
 from restore.io.reading import reading
 from restore.preprocessing import Prepared, Recipe
+from restore.training.steady_file import SteadyFile
 
 FORMAT = "restore patches"
 FORMAT_VERSION = 2  # 2: masks of pixels without data; files of version 1 have none
@@ -70,43 +70,11 @@ class Region:
         return self.y1 - self.y0 - patch_px + 1, self.x1 - self.x0 - patch_px + 1
 
 
-class _SteadyFile(FileIO):
-    """A file that takes every write in silence and keeps the first failure for `check`.
-
-    HDF5 cannot close a file whose writes fail (a full disk), and the process crashes at its end.
-    """
-
-    failure: OSError | None = None
-
-    def write(self, data: Any, /) -> int:
-        """All of the bytes, or as many as the disk takes."""
-        rest = memoryview(data).cast("B")
-        try:
-            while rest and self.failure is None:
-                rest = rest[super().write(rest) or 0 :]
-        except OSError as error:
-            self.failure = error
-        return memoryview(data).nbytes
-
-    def truncate(self, size: int | None = None, /) -> int:
-        """The size asked for, whether or not the disk has room for it."""
-        try:
-            return super().truncate(size)
-        except OSError as error:
-            self.failure = self.failure or error
-            return size or 0
-
-    def check(self) -> None:
-        """Raise the first failure, if there was one."""
-        if self.failure is not None:
-            raise self.failure
-
-
 class PatchWriter:
     """Writes a patch file pair by pair; it counts as whole only once `finish` has been called."""
 
     def __init__(self, path: Path, recipe: Recipe, dtype: str = "float16") -> None:
-        self._disk = _SteadyFile(path, "w+")
+        self._disk = SteadyFile(path, "w+")
         self._file = h5py.File(self._disk, "w")
         self._dtype = dtype
         self._count = 0
