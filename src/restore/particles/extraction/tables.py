@@ -12,6 +12,7 @@ from restore.errors import UserError
 from restore.io.particles import is_cryosparc, read_particles
 from restore.io.relion.particle_star import particle_star
 from restore.io.star import Block, StarFile, read_star
+from restore.io.star.numbers import finite_numbers, number_of
 from restore.micrograph import CTFParameters
 from restore.particles.extraction.windows import ExtractionSettings
 
@@ -84,7 +85,9 @@ def read_table(path: Path) -> ParticleTable:
     where = f"{path}, data_{block.name}"
     if not block.rows:
         raise UserError("it has no rows", where=where, wanted="At least one particle is needed")
-    xy = np.stack([_numbers(block, name, where) for name in COORDINATES], axis=1)
+    xy = np.stack(
+        [finite_numbers(block.column(name), name, where, _WANTED) for name in COORDINATES], axis=1
+    )
     return ParticleTable(path, star, block, tuple(block.column(MICROGRAPH)), xy)
 
 
@@ -250,35 +253,10 @@ def _optics_rows(table: ParticleTable) -> Callable[[int], Mapping[str, str]]:
 
 
 def _positive(value: str | float, table: ParticleTable, row: int) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = np.nan
+    number = number_of(value) if isinstance(value, str) else value
     if not 0 < number < np.inf:
         where = f"{table.path}, optics group of row {row + 1}"
         raise UserError(
             f'the pixel size is "{value}"', where=where, wanted="A positive number of Å is needed"
         )
     return number
-
-
-def _numbers(block: Block, name: str, where: str) -> Float[NDArray[np.float64], "n"]:
-    texts = block.column(name)
-    try:
-        values = np.array(texts, np.float64)
-    except ValueError:
-        values = np.array([_number(text) for text in texts])
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        problem, row = f'{name} is "{texts[bad[0]]}"', f"{where}, row {bad[0] + 1}"
-        raise UserError(
-            problem, where=row, wanted=_WANTED, do="correct it or leave the particle out"
-        )
-    return values
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan
