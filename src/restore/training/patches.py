@@ -101,12 +101,8 @@ class PatchWriter:
             **({"series": series} if series else {}),
         )
         if even.blank is not None:
-            self._file.create_dataset(
-                _blank_name(self._count),
-                data=even.blank.cpu().numpy(),
-                chunks=chunk[1:],
-                compression="gzip",
-            )
+            bits = np.packbits(even.blank.cpu().numpy(), axis=1)
+            self._file.create_dataset(_blank_name(self._count), data=bits)
         self._count += 1
         self._file.flush()
         self._disk.check()
@@ -167,15 +163,19 @@ class PatchFile:
         name = _blank_name(region.pair)
         if name not in self._file:
             return None
-        mask = self._file[name]
-        if not isinstance(mask, h5py.Dataset) or mask.shape != self.pairs[region.pair].shape:
+        height, width = self.pairs[region.pair].shape
+        bits = self._file[name]
+        if not isinstance(bits, h5py.Dataset) or bits.shape != (height, -(-width // 8)):
             raise UserError(
                 f"the patch file is damaged ({name} is not a mask of its pair)",
                 where=self.path,
                 do="make it again",
             )
-        part = mask[region.y0 : region.y1, region.x0 : region.x1]
-        return np.asarray(part, dtype=np.bool_)
+        # A byte holds eight neighbouring pixels of a row.
+        first = region.x0 // 8
+        part = np.asarray(bits[region.y0 : region.y1, first : -(-region.x1 // 8)], dtype=np.uint8)
+        mask = np.unpackbits(part, axis=1)[:, region.x0 - 8 * first : region.x1 - 8 * first]
+        return mask.astype(np.bool_)
 
     def close(self) -> None:
         """Close the file."""
@@ -184,7 +184,7 @@ class PatchFile:
 
 def _blank_name(index: int) -> str:
     """Where the mask of a pair's pixels without data is, if it has any."""
-    return f"blank/{index:06d}"
+    return f"{index:06d}_blank"
 
 
 def _open(path: Path) -> h5py.File:
