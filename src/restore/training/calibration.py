@@ -47,6 +47,9 @@ def measure_calibration(
         raw = halves[:, region.y0 : region.y1, region.x0 : region.x1].to(device)
         denoised = [apply_network(engine, image) for image in raw]
         images = torch.stack([*raw, *denoised])
+        blank = data.blank(region)
+        if blank is not None:  # pixels without data count for nothing
+            images = images.masked_fill(torch.from_numpy(blank).to(device), 0)
         tables.append(ring_covariances(images, pixel_size_yx_A, width_per_A).covariance)
     table = summed(tables)
     half = least_squares_weights(table)
