@@ -41,7 +41,18 @@ def write(name, rotations, first_number=1):
         (f"{number:06d}@Extract/job018/a.mrcs", *(f"{angle:.6f}" for angle in euler_deg))
         for number, euler_deg in zip(numbers, rotations.as_euler("ZYZ", degrees=True), strict=True)
     ]
-    write_star(name, StarFile((Block("particles", ("rlnImageName", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"), tuple(rows)),)))  # fmt: skip
+    write_star(
+        name,
+        StarFile(
+            (
+                Block(
+                    "particles",
+                    ("rlnImageName", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"),
+                    tuple(rows),
+                ),
+            )
+        ),
+    )
 
 
 def write_cs(name, rotations):
@@ -189,7 +200,15 @@ def test_cryosparc_files_are_compared_and_its_axes_are_told(here, capsys):
 
 def test_particles_of_one_name_in_two_places_are_noticed(here, capsys):
     for name, x in (("a", 100), ("b", 160)):
-        columns = ("rlnImageName", "rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")  # fmt: skip
+        columns = (
+            "rlnImageName",
+            "rlnMicrographName",
+            "rlnCoordinateX",
+            "rlnCoordinateY",
+            "rlnAngleRot",
+            "rlnAngleTilt",
+            "rlnAnglePsi",
+        )
         rows = tuple(
             (f"{n}@a.mrcs", "a.mrc", str(x), str(100 * n), "1", "2", "3") for n in (1, 2, 3)
         )

@@ -78,7 +78,9 @@ def compare_angles(
     group = point_group(symmetry)
     if not tolerance_px >= 0:
         raise UsageError(
-            f"`tolerance_px` is {tolerance_px:g}", wanted="A number of pixels, 0 or more, is needed"
+            f"tolerance_px is {tolerance_px:g}",
+            field="tolerance_px",
+            wanted="A number of pixels, 0 or more, is needed",
         )
     table = _free_path(overwrite) if output is None else _with_ending(output)
     figure, record = (table.with_suffix(ending) for ending in _BESIDE)

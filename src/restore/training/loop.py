@@ -42,6 +42,7 @@ from restore.training.stability import (
     progress_of,
     update_average,
 )
+from restore.training.valid_windows import split_with_data
 from restore.training.validation import held_out_losses, verdict, wiener_loss
 
 __all__ = [
@@ -112,7 +113,7 @@ def train(
     A run that diverges goes on from its best weights so far at half the rate. ^C and SIGTERM end the
     run after the step in hand: the watcher is told, and KeyboardInterrupt is raised.
     """
-    parts, run = split(data.pairs, settings), settings.budget
+    parts, run = split_with_data(data, settings), settings.budget
     validation = _validation(data, parts, settings)
     stepper = DistributedDataParallel(state.network) if place.world_size > 1 else state.network
     batches = iter(_loader(data, parts.training, settings, place, state.step))

@@ -37,10 +37,13 @@ _MAY_CHANGE = ("steps", "minutes", "number_of_epochs", "workers")
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a run is: ``fraction`` goes from 0 to 1, ``epoch`` holds the last epoch's losses."""
+    """How far a run is: ``fraction`` goes from 0 to 1, ``patches`` counts those that all processes
+    have seen, ``epoch`` holds the last epoch's losses.
+    """
 
     fraction: float
     step: int
+    patches: int
     seconds: float
     budget: Budget
     epoch: Mapping[str, float]
@@ -276,7 +279,8 @@ def _followed(
     write_text(run.files.settings, as_json(run.record) + "\n")
     journal = Journal(run.files, run.record)
     try:
-        watcher = _Follower(journal, settings.budget, run.progress)
+        batch = settings.batch_size * place.world_size
+        watcher = _Follower(journal, settings.budget, batch, run.progress)
         return loop.train(state, data, settings, place, watcher)
     finally:
         journal.close()
@@ -298,15 +302,24 @@ class _Silent:
 class _Follower:
     """A watcher that keeps the journal, logs the losses and reports progress."""
 
-    def __init__(self, journal: Journal, budget: Budget, progress: Progress | None) -> None:
+    def __init__(
+        self, journal: Journal, budget: Budget, batch_size: int, progress: Progress | None
+    ) -> None:
         self._journal, self._budget, self._progress = journal, budget, progress
+        self._batch_size = batch_size
 
     def step(self, progress: float, state: TrainingState) -> None:
         """Report the progress."""
         if self._progress is not None:
-            last = state.history[-1] if state.history else {}
             self._progress(
-                TrainingProgress(progress, state.step, state.seconds, self._budget, last)
+                TrainingProgress(
+                    progress,
+                    state.step,
+                    state.step * self._batch_size,
+                    state.seconds,
+                    self._budget,
+                    state.history[-1] if state.history else {},
+                )
             )
 
     def epoch(self, state: TrainingState) -> None:

@@ -12,9 +12,10 @@ from restore.evaluation.estimators.baselines import wiener_filter
 from restore.evaluation.estimators.spectra import RingCovariances, ring_covariances
 from restore.model.network import Network
 from restore.runtime.precision import autocast, resolve_precision
-from restore.training.patches import PatchFile, Region, covering_windows
+from restore.training.patches import PatchFile, Region
 from restore.training.settings import LOSSES, TrainingSettings
 from restore.training.split import Split
+from restore.training.valid_windows import valid_covering_windows
 
 MAX_HELD_OUT_WINDOWS = 32
 MOST_PAIRS = 16
@@ -40,7 +41,7 @@ def held_out_losses(
     """
     losses: list[float] = []
     perfect: list[float] = []
-    for window in validation_windows(held_out, settings.patch_px):
+    for window in validation_windows(data, held_out, settings.patch_px):
         halves = torch.from_numpy(data.window(window, settings.patch_px)).to(device)
         with autocast(device, resolve_precision(settings.precision, device)):
             denoised = network(halves[:, None])[:, 0].float()
@@ -51,9 +52,9 @@ def held_out_losses(
     return {"held_out_loss": float(np.mean(losses)), "perfect_loss": float(np.mean(perfect))}
 
 
-def validation_windows(held_out: Sequence[Region], patch_px: int) -> list[Region]:
+def validation_windows(data: PatchFile, held_out: Sequence[Region], patch_px: int) -> list[Region]:
     """The windows that the validation loss is measured on: spread over all, and not too many."""
-    windows = covering_windows(held_out, patch_px)
+    windows = valid_covering_windows(data, held_out, patch_px)
     return windows[:: -(-len(windows) // MAX_HELD_OUT_WINDOWS)]
 
 
@@ -62,7 +63,7 @@ def wiener_loss(data: PatchFile, parts: Split, settings: TrainingSettings) -> fl
 
     One filter for the whole set, applied to whole micrographs; the windows are those of `held_out_losses`.
     """
-    windows = validation_windows(parts.held_out, settings.patch_px)
+    windows = validation_windows(data, parts.held_out, settings.patch_px)
     rings = spectra_of(data, sorted({region.pair for region in parts.training}))
     transfer = wiener_filter(rings.correlation(0, 1)).float()
     width_per_A = float(rings.frequency_per_A[1])

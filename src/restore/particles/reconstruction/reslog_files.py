@@ -65,7 +65,8 @@ class ReslogInputs:
             )
         if self.max_resolution_A is not None and not self.max_resolution_A > 0:
             raise UsageError(
-                f"`max_resolution_A` is {self.max_resolution_A:g}",
+                f"max_resolution_A is {self.max_resolution_A:g}",
+                field="max_resolution_A",
                 wanted="A resolution above 0 Å is needed",
             )
         unknown = sorted(set(self.phases_flipped) - set(names))
@@ -170,7 +171,9 @@ def _curves(
 def _sources(
     files: Sequence[ParticleImages], inputs: ReslogInputs, making: ReconstructionSettings
 ) -> list[ResLogSource]:
-    """What is reconstructed of each file; whatever a reconstruction would refuse is refused here."""
+    """What is reconstructed of each file; whatever a reconstruction would refuse is refused
+    here.
+    """
     sources: list[ResLogSource] = []
     for images, name in zip(files, inputs.names, strict=True):
         own = replace(making, phases_flipped=name in inputs.phases_flipped)
