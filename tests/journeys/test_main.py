@@ -689,7 +689,7 @@ def stop(running, command, number):
 
 def finish(command):
     """Type the command again (training: with --resume), and compare with what was never stopped."""
-    kept = mtimes("out")
+    kept = {path: time for path, time in mtimes("out").items() if not path.name.startswith(".")}
     assert restore(LINES[command] + " --resume" * (command == "train")) == 0
     if command == "denoise":
         for path in (f"Micrographs/{name}_DW.mrc" for name in NAMES):

@@ -1,7 +1,6 @@
 """Whether the two halves of each micrograph can be learned from: halves that cannot, named before training."""
 
 import logging
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
