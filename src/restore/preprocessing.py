@@ -24,6 +24,7 @@ from restore.micrograph import CTFParameters
 
 _BLOCK_PX = 16
 _NEIGHBOURS_PX = 5
+_HIGHEST_ORDER = 10
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,12 @@ class Recipe:
                 f"max_resolution is {self.max_resolution_A:g} Å",
                 wanted=f"it must be between 0 and {self.highpass_A:g} Å",
             )
+        if not (self.hot_pixel_sigma > 0 and 0 <= self.background_order <= _HIGHEST_ORDER):
+            raise UserError(
+                f"hot_pixel_sigma is {self.hot_pixel_sigma:g}, background_order "
+                f"{self.background_order}",
+                wanted=f"the one must be positive, the other from 0 to {_HIGHEST_ORDER}",
+            )
 
     def card(self) -> dict[str, Any]:
         """The recipe as plain values, for a file."""
@@ -54,7 +61,16 @@ class Recipe:
 
     @classmethod
     def from_card(cls, card: dict[str, Any]) -> "Recipe":
-        """The recipe that `card` wrote; ValueError where a field is missing or unknown."""
+        """The recipe that `card` wrote; ValueError where a field is unknown or of another type."""
+        for name, value in card.items():
+            kinds = {"phase_flip": bool, "background_order": int}.get(name, int | float)
+            is_number = isinstance(value, int | float) and math.isfinite(value)
+            if (
+                not isinstance(value, kinds)
+                or not is_number
+                or isinstance(value, bool) != (kinds is bool)
+            ):
+                raise ValueError(f"not a recipe: {name} is {value!r}")
         try:
             return cls(**card)
         except TypeError as error:
