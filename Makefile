@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 
-.PHONY: help demo test check benchmark clean
+.PHONY: help demo test check docs benchmark clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -13,7 +13,7 @@ help:  ## what can be made
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,check,cpu,movies]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,check,docs,cpu,movies]"
 	touch $@
 
 demo: $(VENV)/.installed  ## simulate, train, denoise and compare, in about five minutes
@@ -27,8 +27,12 @@ check: $(VENV)/.installed  ## ruff and the type check
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 
+docs: $(VENV)/.installed  ## the documentation as a web site, in site/
+	$(BIN)/python -m restore.cli.reference > docs/cli.md
+	$(BIN)/mkdocs build --strict --quiet
+
 benchmark: $(VENV)/.installed  ## seconds, memory and rates on this machine
 	$(BIN)/python benchmarks/speed.py
 
 clean:  ## remove the environment and the demo
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo site

@@ -43,9 +43,9 @@ except ImportError:  # only annotations need it: a stand-in whose shapes are Any
 from restore.model.inference.pytorch_engine import PyTorchEngine
 from restore.model.inference.tiling import apply_network
 from restore.model.network import (
-    STRIDE,
     NetworkSettings,
     add_weight_norm,
+    architecture_of,
     build_network,
     convolutions,
 )
@@ -163,7 +163,8 @@ def over_floors(
     """The figures, and how many times both floors of so many passes their time is; not a number for
     an unknown limit.
     """
-    padded = (*shape[:2], *(-(-side // STRIDE) * STRIDE for side in shape[2:]))
+    stride = architecture_of(bench.network).stride
+    padded = (*shape[:2], *(-(-side // stride) * stride for side in shape[2:]))
     operations, numbers = work_of(build_network(bench.network, torch.Generator()), padded)
     per_s = 1e12 * bench.record["limits"][f"{arithmetic} GEMM"].get("TFLOP_per_s", math.nan)
     bytes_per_s = 1e9 * bench.record["limits"]["copy"].get("GB_per_s", math.nan)

@@ -34,7 +34,7 @@ from restore.io.micrographs import read_micrographs
 from restore.model.checkpoint import load_model
 from restore.model.inference.selection import engine_for
 from restore.model.inference.tiling import apply_network
-from restore.model.network import STRIDE, WAUNet, convolutions
+from restore.model.network import Network, architecture_of, convolutions
 from restore.preprocessing import Recipe, prepare
 from restore.runtime.memory import keep_heap
 from restore.runtime.precision import has_fast_bf16, resolve_precision
@@ -181,7 +181,8 @@ def eager(star: Path, model: Path) -> dict[str, float | str]:
     """
     loaded = load_model(model)
     image = network_input(star, loaded.recipe)
-    below, right = (-side % STRIDE for side in image.shape)
+    stride = architecture_of(loaded.network.settings).stride
+    below, right = (-side % stride for side in image.shape)
     whole = pad(image[None, None], (0, right, 0, below), mode="reflect")
     with torch.inference_mode():
         network_s = _timed_s(partial(loaded.network, whole))
@@ -206,7 +207,7 @@ def network_input(star: Path, recipe: Recipe) -> Tensor:
     return prepare(raw, micrograph.pixel_size_A, micrograph.ctf, recipe).image
 
 
-def flop_per_px(network: WAUNet) -> float:
+def flop_per_px(network: Network) -> float:
     """Operations of the network's convolutions for each pixel of its input: 0.636 million for the
     paper's.
     """
@@ -216,11 +217,12 @@ def flop_per_px(network: WAUNet) -> float:
         found.append(2 * convolution.weight[0].numel() * output.numel())
 
     hooks = [each.register_forward_hook(count) for each in convolutions(network)]
+    side = 4 * architecture_of(network.settings).stride
     with torch.inference_mode():
-        network(torch.zeros(1, 1, 4 * STRIDE, 4 * STRIDE))
+        network(torch.zeros(1, 1, side, side))
     for hook in hooks:
         hook.remove()
-    return sum(found) / (4 * STRIDE) ** 2
+    return sum(found) / side**2
 
 
 def noise(path: Path, shape: tuple[int, int], pixel_size_A: float) -> None:

@@ -3,6 +3,7 @@ made on the spot.
 """
 
 import logging
+import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -26,7 +27,8 @@ SHAPE_CHECKED = [
     "restore.fourier",
     "restore.ctf",
     "restore.preprocessing",
-    "restore.model.network",
+    "restore.model.unet",
+    "restore.model.waunet",
     "restore.model.inference",
     "restore.training.patches",
     "restore.denoising",
@@ -49,6 +51,10 @@ from half_pairs import as_prepared, half_pair  # noqa: E402
 
 from restore.preprocessing import Recipe  # noqa: E402
 from restore.training.patches import PatchWriter  # noqa: E402
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that runs make in the background, or nohup, has it ignored by all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 torch.set_num_threads(1)  # small tensors: a second thread only waits for the first
 settings.register_profile("restore", deadline=None, max_examples=25, derandomize=True)

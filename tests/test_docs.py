@@ -33,6 +33,7 @@ def commands_in(page):
 
 PAGES = (
     "README.md",
+    "docs/tutorial.md",
     "docs/benchmarks.md",
     "docs/evaluation.md",
     "docs/cluster.md",
@@ -53,3 +54,14 @@ def test_files_that_the_docs_link_to_exist():
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_decision_is_in_the_list_of_decisions():
+    folder = ROOT / "docs/decisions"
+    listed = re.findall(r"\]\((\d+[^)]*)\)", (folder / "index.md").read_text())
+    assert sorted(listed) == sorted(path.name for path in folder.glob("[0-9]*.md"))
+
+
+def test_every_page_is_in_the_navigation_of_the_site():
+    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").glob("*.md")}
+    assert pages <= set(re.findall(r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text()))

@@ -1,8 +1,15 @@
 """The one error that a person reads."""
 
+import re
+from typing import Self
+
 
 class UserError(Exception):
-    """Something that the user can mend: what was found, where, what was wanted, what to do.
+    """Something that the user can fix: what was found, where, what was wanted, what to do.
+
+    ``field`` is the parameter, or the field of a settings record, that is wrong; a text names
+    others in backticks, with a value where it matters (`` `phase_flip=False` ``). The command line
+    puts its own options in their place; nothing else knows what they are called.
 
     It prints as plain sentences, in that order::
 
@@ -13,17 +20,62 @@ class UserError(Exception):
         ...     do="estimate the CTF",
         ... ))
         beads.star, row 17: rlnDefocusU is "nan". Phase flipping needs a number: estimate the CTF.
+
+        >>> print(UserError("minutes is 0", field="minutes", wanted="more than 0 is needed"))
+        minutes is 0. More than 0 is needed.
+        >>> print(UserError("1.5 is no share", field="held_out"))
+        `held_out`: 1.5 is no share.
     """
 
-    def __init__(self, found: str, *, where: object = "", wanted: str = "", do: str = "") -> None:
+    def __init__(
+        self, found: str, *, field: str = "", where: object = "", wanted: str = "", do: str = ""
+    ) -> None:
         super().__init__(found)
-        self.found, self.where, self.wanted, self.do = found, str(where), wanted, do
+        self.found, self.field, self.where = found, field, str(where)
+        self.wanted, self.do = wanted, do
 
     def __str__(self) -> str:
-        first = f"{self.where}: {self.found}." if self.where else f"{self.found}."
         rest = ": ".join(part for part in (self.wanted, self.do) if part)
-        return f"{first} {rest[0].upper()}{rest[1:]}." if rest else first
+        finding = self.found
+        if self.field and not re.search(rf"\b{self.field}\b", f"{self.found} {rest}"):
+            finding = f"`{self.field}`: {finding}"
+        first = f"{self.where}: {_stopped(finding)}" if self.where else _stopped(finding)
+        return f"{first} {_stopped(_capitalised(rest))}" if rest else first
+
+    def instead(
+        self,
+        *,
+        found: str | None = None,
+        where: object = None,
+        wanted: str | None = None,
+        do: str | None = None,
+    ) -> Self:
+        """The same error with other words where they are given: by a caller that knows more, as
+        which file it was, or what is to be done.
+        """
+        return type(self)(
+            self.found if found is None else found,
+            field=self.field,
+            where=self.where if where is None else where,
+            wanted=self.wanted if wanted is None else wanted,
+            do=self.do if do is None else do,
+        )
 
 
 class UsageError(UserError):
     """A command line that asks for nothing, or for two things at once: wrong use, exit status 2."""
+
+
+def _stopped(sentence: str) -> str:
+    """The sentence with one full stop, unless it ends with a mark of its own."""
+    return sentence if sentence.endswith((".", "!", "?", "…")) else f"{sentence}."
+
+
+def _capitalised(sentence: str) -> str:
+    """The sentence with a capital letter, unless its first word is a name: of a file, a column, a
+    field or an option.
+    """
+    first = sentence.split(maxsplit=1)[0].rstrip(",;:")
+    if not first.isalpha() or not (first.islower() or len(first) == 1):
+        return sentence
+    return f"{sentence[0].upper()}{sentence[1:]}"

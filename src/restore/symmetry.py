@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from restore.errors import UsageError
+
 KNOWN_GROUPS = (
     "C1, C2 … Cn, D1 … Dn, DY1 … DYn (two-fold axis on y), T, O, I (the same as I2), I1, I2, I3, I4"
 )
@@ -15,19 +17,23 @@ _GOLDEN_ANGLE_DEG = float(
 )  # 31.72°, from z to the nearest five-fold axis of I2
 
 
+class PointGroupError(UsageError, ValueError):
+    """A name is not that of a point group; the text lists those that are known."""
+
+
 def from_euler_deg(euler_deg: Float[np.ndarray, "n 3"]) -> Rotation:
     """The rotations of RELION's Euler angles rlnAngleRot, rlnAngleTilt, rlnAnglePsi, in degrees.
 
-    Each turns the axes (x, y, z) of the image into those of the specimen: Rz(rot) Ry(tilt) Rz(psi),
-    axes that turn along. A symmetry of the specimen therefore stands on the left: ``group *
-    rotation`` shows the same.
+    Each takes the axes (x, y, z) of the image to those of the specimen: Rz(rot) Ry(tilt) Rz(psi),
+    about axes that rotate along. A symmetry operation of the specimen is therefore applied from
+    the left: ``group * rotation`` gives the same image.
     """
     return Rotation.from_euler("ZYZ", euler_deg, degrees=True)
 
 
 def point_group(name: str) -> Rotation:
-    """The rotations of a point group, in any order, with its axes where RELION has them; upper or
-    lower case.
+    """The rotations of a point group, in any order, with its axes where RELION has them; case does
+    not matter.
 
     Cn, Dn: the n-fold axis on z, a two-fold axis of Dn on x. T: a three-fold axis on z. O:
     four-fold axes on x, y and z. I1 and I2: two-fold axes on x, y and z, five-fold axes in the
@@ -39,19 +45,22 @@ def point_group(name: str) -> Rotation:
 
     Raises
     ------
-    ValueError
-        There is no such group; the text lists those that there are.
+    PointGroupError
+        There is no such group.
     """
-    found = re.fullmatch(r"(C|D|DY)0*([1-9]\d{0,5})|(T|O|I[1-4]?)", name.strip().upper())
-    if found is None or int(found[2] or 1) > LARGEST_FOLD:
-        raise ValueError(f'"{name}" is no point group of rotations; those known are {KNOWN_GROUPS}')
-    if found[1] == "DY":
-        return _turned(
-            Rotation.create_group(f"D{found[2]}"), Rotation.from_euler("z", 90, degrees=True)
+    parts = re.fullmatch(r"(C|D|DY)0*([1-9]\d{0,5})|(T|O|I[1-4]?)", name.strip().upper())
+    if parts is None or int(parts[2] or 1) > LARGEST_FOLD:
+        raise PointGroupError(
+            f'"{name}" is not a point group of rotations; those known are {KNOWN_GROUPS}'
         )
-    if found[1]:
-        return Rotation.create_group(f"{found[1]}{int(found[2])}")
-    return _polyhedral(found[3])
+    family, fold, polyhedral = parts.groups()
+    if family == "DY":
+        return _turned(
+            Rotation.create_group(f"D{fold}"), Rotation.from_euler("z", 90, degrees=True)
+        )
+    if family:
+        return Rotation.create_group(f"{family}{int(fold)}")
+    return _polyhedral(polyhedral)
 
 
 def _polyhedral(name: str) -> Rotation:

@@ -6,7 +6,8 @@ from typing import Literal
 
 import pytest
 
-from restore.cli.options import HelpFormatter, add_settings, given, settings_from
+from restore.cli.options import add_settings, given, settings_from
+from restore.cli.parser import HelpFormatter
 from restore.settings import setting
 
 

@@ -661,7 +661,7 @@ def test_a_merge_band_beyond_the_models_resolution_is_refused(refused):
 @ALL_THREE
 def test_a_device_that_is_not_there_is_refused_before_anything_is_done(refused, command, name):
     if command == PREPARE:
-        refused((*command, "--device", name), "unrecognized arguments: --device", status=2)
+        refused((*command, "--device", name), "has no option --device", status=2)
     else:
         refused((*command, "--device", name), f"the device '{name}' cannot be used", "--device cpu")
 

@@ -41,7 +41,18 @@ def write(name, rotations, first_number=1):
         (f"{number:06d}@Extract/job018/a.mrcs", *(f"{angle:.6f}" for angle in euler_deg))
         for number, euler_deg in zip(numbers, rotations.as_euler("ZYZ", degrees=True), strict=True)
     ]
-    write_star(name, StarFile((Block("particles", ("rlnImageName", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"), tuple(rows)),)))  # fmt: skip
+    write_star(
+        name,
+        StarFile(
+            (
+                Block(
+                    "particles",
+                    ("rlnImageName", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"),
+                    tuple(rows),
+                ),
+            )
+        ),
+    )
 
 
 def write_cs(name, rotations):
@@ -120,10 +131,24 @@ def test_earlier_results_are_replaced_only_on_request(two, here, capsys):
     assert angles("a.star b.star --sym D7 -o mine") == 0
     before = (here / "mine.star").read_bytes()
     assert angles("a.star b.star --sym C1 -o mine") == 1
-    assert "mine.star: the file is there already" in capsys.readouterr().err
+    assert "mine.star: the file already exists" in capsys.readouterr().err
     assert (here / "mine.star").read_bytes() == before
     assert angles("a.star b.star --sym C1 -o mine --overwrite") == 0
     assert (here / "mine.star").read_bytes() != before
+
+
+def test_a_second_comparison_in_one_folder_needs_no_name(two, here, capsys):
+    assert angles("a.star b.star --sym D7") == 0
+    before = (here / "angles.star").read_bytes()
+    capsys.readouterr()
+    assert angles("a.star b.star --sym C1") == 0
+    assert capsys.readouterr().out.endswith("angles_2.star\nangles_2.png\n")
+    (here / "angles_3.png").write_text("mine")
+    assert angles("a.star b.star --sym D7") == 0
+    assert (here / "angles_4.star").read_bytes() == (here / "angles.star").read_bytes() == before
+    assert (here / "angles_3.png").read_text() == "mine"
+    assert angles("a.star b.star --sym C1 --overwrite") == 0
+    assert (here / "angles.star").read_bytes() == (here / "angles_2.star").read_bytes()
 
 
 def test_an_input_is_never_replaced(two, here, capsys):
@@ -141,9 +166,9 @@ def test_an_input_is_never_replaced(two, here, capsys):
         (
             "a.star b.star --sym D",
             2,
-            '--sym: "D" is no point group of rotations; those known are C1',
+            '"D" is not a point group of rotations; those known are C1',
         ),
-        ("a.star b.star --tolerance_px -1", 2, "--tolerance_px is -1"),
+        ("a.star b.star --tolerance_px -1", 2, "A number of pixels, 0 or more, is needed"),
         ("a.star", 2, "the following arguments are required"),
         ("a.star none.star", 1, "none.star: there is no such file"),
         ("a.star none.cs", 1, "none.cs: there is no such file"),
@@ -170,12 +195,20 @@ def test_cryosparc_files_are_compared_and_its_axes_are_told(here, capsys):
     assert "by unique identifier" in said.out and said.err == ""
     assert numbers(here / "angles.star").max() < 1e-3
     assert angles("a.cs b.cs --sym D7 --overwrite") == 0
-    assert "give --sym DY7" in capsys.readouterr().err
+    assert "DY7" in capsys.readouterr().err
 
 
 def test_particles_of_one_name_in_two_places_are_noticed(here, capsys):
     for name, x in (("a", 100), ("b", 160)):
-        columns = ("rlnImageName", "rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")  # fmt: skip
+        columns = (
+            "rlnImageName",
+            "rlnMicrographName",
+            "rlnCoordinateX",
+            "rlnCoordinateY",
+            "rlnAngleRot",
+            "rlnAngleTilt",
+            "rlnAnglePsi",
+        )
         rows = tuple(
             (f"{n}@a.mrcs", "a.mrc", str(x), str(100 * n), "1", "2", "3") for n in (1, 2, 3)
         )

@@ -97,7 +97,7 @@ def here(project, tmp_path, monkeypatch):
     """A copy of the project, older than everything new, as working directory."""
     monkeypatch.chdir(shutil.copytree(project, tmp_path / "here"))
     monkeypatch.setattr(
-        "restore.cli.evaluate.save_png", lambda figure, path: None
+        "restore.face.evaluation.save_png", lambda figure, path: None
     )  # half a second; the project has them
     yield tmp_path / "here"
 
@@ -262,9 +262,9 @@ def test_images_in_another_grey_scale_are_warned_of_and_fitted_when_asked(
 ):
     made_by_another_program(LAYOUTS["one folder"][0], lambda half, name: 7 * smooth(half) - 300)
     assert restore(*OTHERS, "--denoised_halves", "out", "-o", "unfitted") == 0
-    assert "give --fit_scale" in capsys.readouterr().err
+    assert "Set fit_scale" in capsys.readouterr().err
     assert restore(*OTHERS, "--denoised_halves", "out", "--fit_scale") == 0
-    assert "give --fit_scale" not in capsys.readouterr().err
+    assert "Set fit_scale" not in capsys.readouterr().err
     assert value("calibration", "unfitted") < 0.25 and value("calibration") == pytest.approx(
         1, abs=0.1
     )

@@ -10,11 +10,11 @@ from cryosparc_files import save, table
 from particle_world import shell_correlations, write_particles, write_stack
 from relion_project import needs
 
-from restore.cli import reconstruct
 from restore.cli.main import main
 from restore.io.denoised_mark import shows_denoised
 from restore.io.particle_images import open_particle_images
 from restore.io.star import read_star, write_star
+from restore.particles.reconstruction import half_map_files
 from restore.particles.reconstruction.halves import ReconstructionSettings, reconstruct_halves
 from restore.particles.reconstruction.relion import reconstruct_halves_by_relion
 from restore.symmetry import from_euler_deg
@@ -64,7 +64,7 @@ def test_half_maps_their_mean_and_the_record_are_left(here, capsys):
 def test_files_that_are_there_stay(here, capsys):
     Path("map_half2.mrc").write_text("mine")
     assert restore("reconstruct particles.star") == 1
-    assert "map_half2.mrc: the file is there already" in capsys.readouterr().err
+    assert "map_half2.mrc: the file already exists" in capsys.readouterr().err
     assert Path("map_half2.mrc").read_text() == "mine" and not Path("map_half1.mrc").exists()
     assert restore("reconstruct particles.star --engine torch --overwrite") == 0
     assert mrcfile.read("map_half2.mrc").shape == (SIDE,) * 3
@@ -81,7 +81,7 @@ def test_an_interrupt_leaves_nothing(here, capsys, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reconstruct, "half_maps", interrupted)
+    monkeypatch.setattr(half_map_files, "half_maps", interrupted)
     assert restore("reconstruct particles.star") == 130
     assert not list(Path().glob("*map*"))
 
@@ -96,7 +96,7 @@ def test_maps_of_denoised_images_say_so_and_fsc_warns_of_them(here, capsys):
     denoised_world(here)
     assert restore("reconstruct particles.star --engine torch") == 0
     assert (
-        "particles.star has images that restore denoised: their phases are flipped, unless"
+        "the images of particles.star were denoised by restore: their phases are flipped, unless"
         in capsys.readouterr().err
     )
     assert restore("fsc map_half1.mrc map_half2.mrc") == 0

@@ -112,7 +112,9 @@ def test_denoised_images_and_points_near_nyquist_are_pointed_out(here, capsys):
             file.add_label("restore 0.1 denoised with m")
     assert restore(f"reslog raw/particles.star again/particles.star {QUICK} -r 10") == 0
     told = capsys.readouterr()
-    assert "denoised: restore denoised the images" in told.err and "raw: restore" not in told.err
+    assert (
+        "denoised: the images were denoised by restore" in told.err and "raw: the" not in told.err
+    )
     assert "points lie near Nyquist (9.00 Å)" in told.out or "never fall under 0.143" in told.out
 
 
@@ -134,9 +136,9 @@ def test_symmetry_of_the_particle_raises_the_resolution(here):
 @pytest.mark.parametrize(
     ("line", "status", "words"),
     [
-        ("reslog raw/particles.star --sizes 1", 1, "--sizes is 1"),
-        ("reslog raw/particles.star --sym Q7", 1, "Q7"),
-        ("reslog raw/particles.star -o curves.txt", 2, "no name of a STAR file"),
+        ("reslog raw/particles.star --sizes 1", 1, "At least 2 is needed"),
+        ("reslog raw/particles.star --sym Q7", 2, "Q7"),
+        ("reslog raw/particles.star -o curves.txt", 2, "is not the name of a STAR file"),
         (
             "reslog raw/particles.star again/particles.star --labels one",
             2,
@@ -153,7 +155,7 @@ def test_symmetry_of_the_particle_raises_the_resolution(here):
             "the mask has 24 x 24 x 80 voxels",
         ),
         ("reslog raw/particles.star --smallest 160", 1, "there are 160 particles"),
-        ("reslog raw/particles.star -r 0", 2, "--max_resolution is 0"),
+        ("reslog raw/particles.star -r 0", 2, "A resolution above 0 Å is needed"),
         ("reslog gone.star", 1, "there is no such file"),
     ],
 )
@@ -166,5 +168,5 @@ def test_what_cannot_be_is_said_before_the_work(here, capsys, line, status, word
 def test_results_are_not_replaced_unasked(here, capsys):
     (here / "reslog.png").write_text("mine")
     assert restore("reslog raw/particles.star") == 1
-    assert "reslog.png: the file is there already" in capsys.readouterr().err
+    assert "reslog.png: the file already exists" in capsys.readouterr().err
     assert (here / "reslog.png").read_text() == "mine"

@@ -349,7 +349,7 @@ def test_particles_without_a_ctf_need_the_table_of_micrographs_that_has_it(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["--sym", "Q3"], "is no point group"),
+        (["--sym", "Q3"], "is not a point group"),
         (["--raw_particles", "nowhere.star"], "nowhere.star: there is no such file"),
         (["--truth_map", "{maps}/raw_by_raw_half1.star"], "there is no such file"),
         (["--reslog_sizes", "1"], "0, or 2 and more"),

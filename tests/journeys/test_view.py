@@ -136,19 +136,19 @@ REFUSED = {
     ),
     "raw.mrc --region A/5-9": (2, "--model"),
     "raw.mrc --views": (2, "there is nothing to draw"),
-    "nameless.mrc": (1, "--pixel_size"),
+    "nameless.mrc": (1, "its header has no voxel size"),
     "none.mrc": (1, "none.mrc"),
     "small.mrc --mask mask.mrc": (1, "A mask must have the shape of what it masks"),
     "raw.mrc denoised.mrc --sharpened raw.mrc": (2, "One for each map is needed"),
     "raw.mrc --names a b": (2, "One for each map is needed"),
     "raw.mrc --level 1 2 3": (2, "One is needed, or 1: one for each map drawn"),
-    "raw.mrc --level 1 --sigma 2": (2, "both say the level"),
+    "raw.mrc --level 1 --sigma 2": (2, "both set the level"),
     "raw.mrc --level 1e9": (1, "raw.mrc: nothing in it lies above the level 1e+09"),
     "raw.mrc --mass_kDa 1e6": (1, "is no part of its"),
     "raw.mrc --mass_kDa 0": (2, "A mass above 0 kDa is needed"),
     "raw.mrc --dust 2": (2, "A share from 0 to 1"),
     "raw.mrc --size_px 10": (2, "100 to 2000 pixels"),
-    "raw.mrc --pixel_size -1": (2, "--pixel_size is -1"),
+    "raw.mrc --pixel_size -1": (2, "A voxel has a size above 0 Å"),
     "raw.mrc -o view.tif": (2, "The name must end in .png"),
 }
 
@@ -165,6 +165,6 @@ def test_a_picture_that_is_there_is_kept(here, capsys):
     (here / "view.png").write_text("mine")
     assert restore("view raw.mrc") == 1
     assert (
-        "the file is there already" in capsys.readouterr().err
+        "the file already exists" in capsys.readouterr().err
         and (here / "view.png").read_text() == "mine"
     )

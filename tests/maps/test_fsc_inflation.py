@@ -16,16 +16,18 @@ VOXEL_A = (2.0, 2.0, 2.0)
 AXIS = ShellAxis((SIDE,) * 3, VOXEL_A)
 
 
-def field(seed, falloff=0.0):
-    """A random map; its amplitudes fall as exp(-falloff k²), k in shells."""
+def field(seed, spectrum=0.0):
+    """A random map; its amplitudes fall as exp(-spectrum k²), k in shells."""
     white = torch.randn(
         (SIDE,) * 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
     )
-    return filtered(white, lambda k: torch.exp(-falloff * k**2))
+    return filtered(white, lambda k: torch.exp(-spectrum * k**2))
 
 
 def filtered(volume, weight):
-    """A map with each component times ``weight`` of its distance from the centre, in whole shells."""
+    """A map with each component times ``weight`` of its distance from the centre, in whole
+    shells.
+    """
     k = torch.stack(list(AXIS.radii())).round()
     return torch.fft.irfftn(torch.fft.rfftn(volume) * weight(k), s=volume.shape)
 

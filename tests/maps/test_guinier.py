@@ -10,7 +10,7 @@ from map_world import lump
 
 from restore.atoms import Atoms
 from restore.maps.guinier import (
-    Falloff,
+    AmplitudeSpectrum,
     TooFewShellsError,
     guinier_fit,
     on_one_scale,
@@ -29,8 +29,8 @@ def blob(side, voxel_A, sigma_A):
 @pytest.mark.parametrize("sigma_A", [1.5, 2.0])
 @pytest.mark.parametrize(("side", "voxel_A"), [(64, 1.2), (45, 1.0)])
 def test_a_gaussian_has_the_b_factor_of_its_width(side, voxel_A, sigma_A):
-    falloff = rotational_amplitudes(blob(side, voxel_A, sigma_A), (voxel_A,) * 3)
-    fit = guinier_fit(falloff, 30, 4)
+    spectrum = rotational_amplitudes(blob(side, voxel_A, sigma_A), (voxel_A,) * 3)
+    fit = guinier_fit(spectrum, 30, 4)
     assert fit.bfactor_A2 == pytest.approx(-8 * math.pi**2 * sigma_A**2, rel=0.01)
     assert fit.r_squared > 0.999 and fit.slope_A2 == fit.bfactor_A2 / 4
     integral = (2 * math.pi * sigma_A**2) ** 1.5
@@ -39,7 +39,7 @@ def test_a_gaussian_has_the_b_factor_of_its_width(side, voxel_A, sigma_A):
 
 def test_the_mean_over_a_shell_is_that_of_a_loop_over_its_components():
     volume = torch.randn(7, 8, 10, generator=torch.Generator().manual_seed(0))
-    falloff = rotational_amplitudes(volume, (1.0, 1.1, 1.2))
+    averaged = rotational_amplitudes(volume, (1.0, 1.1, 1.2))
     spectrum = torch.fft.rfftn(volume, norm="forward").abs()
     longest_A, found = 12.0, {}
     for z in range(7):
@@ -48,7 +48,7 @@ def test_the_mean_over_a_shell_is_that_of_a_loop_over_its_components():
                 parts = (min(z, 7 - z) / 7.0, min(y, 8 - y) / 8.8, x / 12.0)
                 shell = math.floor(math.sqrt(sum(part**2 for part in parts)) * longest_A + 0.5)
                 found.setdefault(shell, []).append(float(spectrum[z, y, x]))
-    for shell, amplitude in enumerate(falloff.amplitude):
+    for shell, amplitude in enumerate(averaged.amplitude):
         assert float(amplitude) == pytest.approx(sum(found[shell]) / len(found[shell]), rel=1e-5)
 
 
@@ -73,7 +73,9 @@ def test_the_error_of_the_fit_is_the_scatter_of_fits():
         frequency = torch.arange(40, dtype=torch.float64) / 100
         scatter = 0.1 * torch.randn(40, generator=generator, dtype=torch.float64)
         found.append(
-            guinier_fit(Falloff(frequency, torch.exp(-25 * frequency**2 + scatter)), 10, 2.6)
+            guinier_fit(
+                AmplitudeSpectrum(frequency, torch.exp(-25 * frequency**2 + scatter)), 10, 2.6
+            )
         )
     factors, errors = (
         torch.tensor([getattr(fit, name) for fit in found])
@@ -89,14 +91,14 @@ def test_the_ends_belong_to_the_fit_and_empty_shells_do_not():
     frequency = torch.arange(11, dtype=torch.float64) / 20
     amplitude = torch.exp(-5 * frequency**2)
     amplitude[6] = 0
-    fit = guinier_fit(Falloff(frequency, amplitude), 10, 2.5)
+    fit = guinier_fit(AmplitudeSpectrum(frequency, amplitude), 10, 2.5)
     assert (
         fit.shells == 6
         and fit.bfactor_A2 == pytest.approx(-20)
         and fit.bfactor_error_A2 == pytest.approx(0, abs=1e-6)
     )
     with pytest.raises(TooFewShellsError, match="2 shells with amplitudes between 10 and 6 Å"):
-        guinier_fit(Falloff(frequency, amplitude), 10, 6)
+        guinier_fit(AmplitudeSpectrum(frequency, amplitude), 10, 6)
 
 
 def test_one_scale_is_that_of_the_coarse_shells_whatever_the_box():

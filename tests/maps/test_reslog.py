@@ -13,7 +13,7 @@ from restore.maps.reslog import (
     ResLogSettings,
     compare_reslog,
     fit_reslog,
-    growth_orders,
+    subset_orders,
     subset_sizes,
 )
 
@@ -31,7 +31,7 @@ def test_sizes_rise_by_one_ratio_to_all_particles():
 
 def test_every_beginning_has_its_share_of_either_half():
     half_sets = np.array([1] * 300 + [2] * 100)
-    for order in growth_orders(half_sets, ResLogSettings(repeats=4)):
+    for order in subset_orders(half_sets, ResLogSettings(repeats=4)):
         assert sorted(order.tolist()) == list(range(400))
         first = np.cumsum(half_sets[order] == 1)
         assert np.abs(first - 0.75 * np.arange(1, 401)).max() <= 1
@@ -40,17 +40,17 @@ def test_every_beginning_has_its_share_of_either_half():
 def test_the_seed_decides_the_subsets_and_repeats_are_others():
     half_sets = np.arange(50) % 2 + 1
     one, again, other = (
-        growth_orders(half_sets, ResLogSettings(repeats=3, seed=seed)) for seed in (7, 7, 8)
+        subset_orders(half_sets, ResLogSettings(repeats=3, seed=seed)) for seed in (7, 7, 8)
     )
     assert np.array_equal(one, again) and not np.array_equal(one, other)
     assert len({tuple(order.tolist()) for order in one}) == 3
-    assert np.array_equal(growth_orders(half_sets, ResLogSettings(repeats=2, seed=7)), one[:2])
+    assert np.array_equal(subset_orders(half_sets, ResLogSettings(repeats=2, seed=7)), one[:2])
 
 
 def test_a_subset_is_a_fair_draw_of_each_half():
     half_sets = np.arange(40) % 2 + 1
     often = np.zeros(40)
-    for order in growth_orders(half_sets, ResLogSettings(repeats=4000)):
+    for order in subset_orders(half_sets, ResLogSettings(repeats=4000)):
         often[order[:10]] += 1
     np.testing.assert_allclose(often / 4000, 0.25, atol=4 * math.sqrt(0.25 * 0.75 / 4000))
 
@@ -150,7 +150,7 @@ def test_a_repeat_without_two_common_points_is_left_out_of_the_difference():
     ("name", "value"), [("sizes", 1), ("repeats", 0), ("smallest", 1), ("seed", -1)]
 )
 def test_settings_that_cannot_be_are_refused(name, value):
-    with pytest.raises(UserError, match=f"--{name} is {value}"):
+    with pytest.raises(UserError, match=f"{name} is {value}"):
         ResLogSettings(**{name: value})
 
 

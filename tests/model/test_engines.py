@@ -15,6 +15,7 @@ from restore.model.network import NetworkSettings, build_network, convolutions
 from restore.runtime.precision import has_fast_bf16
 
 CPU = torch.device("cpu")
+COMPACT = NetworkSettings("unet", filters=4, blocks=1)
 SETTINGS = [
     NetworkSettings(),
     NetworkSettings(filters=2, blocks=1),
@@ -187,3 +188,31 @@ def test_an_interrupt_is_no_crash_after_two_engines_are_gone():
     command = [sys.executable, "-X", "faulthandler", "-c", TWO_ENGINES_AND_AN_INTERRUPT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
     assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
+def built_compact(settings=COMPACT):
+    """A compact network whose last weights are not nothing, as they are before training."""
+    network = built(settings)
+    last = network.get_parameter("up1.leave.weight")
+    torch.nn.init.kaiming_normal_(last, generator=torch.Generator().manual_seed(1))
+    return network
+
+
+@pytest.mark.parametrize("settings", [COMPACT, NetworkSettings("unet", 8, 2)])
+def test_every_engine_gives_the_compact_networks_numbers(settings):
+    network, image = built_compact(settings), noise(128, 96)
+    expected = exact(network, image)
+    for engine in engines(network):
+        for tile_px in (0, 48):
+            difference = (apply_network(engine, image, tile_px) - expected).abs().max()
+            assert difference < 1e-5 * expected.abs().max(), type(engine)
+
+
+@pytest.mark.skipif(
+    not has_fast_bf16(CPU), reason="this processor does not multiply bf16 numbers in hardware"
+)
+def test_the_compact_networks_bf16_stays_within_a_hundredth_of_float32():
+    network, image = built_compact(), noise(128, 128)
+    expected = exact(network, image)
+    found = apply_network(engine_for(network, CPU, "bf16"), image)
+    assert (found - expected).std() < 1e-2 * expected.std()

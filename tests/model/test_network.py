@@ -5,16 +5,17 @@ import pytest
 import torch
 from torch import nn
 
-from restore.model import network as network_module
+from restore.model import waunet as network_module
 from restore.model.network import (
     NetworkSettings,
-    WideActivation,
     add_weight_norm,
+    architecture_of,
     build_network,
     convolutions,
     receptive_field_px,
     remove_weight_norm,
 )
+from restore.model.waunet import WideActivation
 
 SMALL = NetworkSettings(filters=4, blocks=1)
 
@@ -185,7 +186,12 @@ def test_gradient_checkpointing_gives_the_same_gradients(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "settings", [NetworkSettings(filters=2, blocks=1), NetworkSettings(filters=2, blocks=2)]
+    "settings",
+    [
+        NetworkSettings(filters=2, blocks=1),
+        NetworkSettings(filters=2, blocks=2),
+        NetworkSettings("unet", 2, 1),
+    ],
 )
 def test_the_receptive_field_is_exactly_as_far_as_gradients_reach(settings):
     """Positive weights everywhere, so that nothing cancels and no ReLU closes."""
@@ -193,12 +199,13 @@ def test_the_receptive_field_is_exactly_as_far_as_gradients_reach(settings):
     for parameter in network.parameters():
         nn.init.constant_(parameter, 0.1)
     expected = receptive_field_px(settings)
-    side = -(-(2 * expected + 24) // 8) * 8
-    centre = side // 16 * 8
+    stride = architecture_of(settings).stride
+    side = -(-(2 * expected + 3 * stride) // stride) * stride
+    centre = side // (2 * stride) * stride
     reached = 0
     image = torch.ones(1, 1, side, side, dtype=torch.float64, requires_grad=True)
     output = network(image)[0, 0]
-    for pixel in range(8):
+    for pixel in range(stride):
         (gradient,) = torch.autograd.grad(
             output[centre + pixel, centre + pixel], image, retain_graph=True
         )
@@ -211,3 +218,36 @@ def test_the_receptive_field_is_exactly_as_far_as_gradients_reach(settings):
                 reached, centre + pixel - int(touched.min()), int(touched.max()) - centre - pixel
             )
     assert reached == expected
+
+
+COMPACT = NetworkSettings("unet", filters=4, blocks=1)
+
+
+def test_the_compact_network_has_28_convolutions_and_1606596_parameters():
+    network = built(NetworkSettings("unet", 32, 1))
+    assert len(convolutions(network)) == 28
+    assert sum(parameter.numel() for parameter in network.parameters()) == 1_606_596
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (32, 80)])
+def test_the_compact_network_begins_with_nothing_and_keeps_the_size(shape):
+    output = built(COMPACT)(noise(2, 1, *shape))
+    assert output.shape == (2, 1, *shape) and (output == 0).all()
+
+
+def test_every_weight_of_the_compact_network_learns_after_the_first_step():
+    network = built(COMPACT)
+    network.get_parameter("up1.leave.weight").data.fill_(0.1)
+    network(noise(1, 1, 32, 32)).square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+def test_the_compact_network_gives_the_same_gradients_under_checkpointing():
+    plain, checkpointed = built(COMPACT), built(COMPACT)
+    checkpointed.gradient_checkpointing = True
+    for network in (plain, checkpointed):
+        network.get_parameter("up1.leave.weight").data.fill_(0.1)
+        network(noise(1, 1, 32, 32)).square().mean().backward()
+    for one, other in zip(plain.parameters(), checkpointed.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)

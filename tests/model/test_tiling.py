@@ -1,5 +1,7 @@
 """The network in tiles: the same numbers as the image whole."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,17 @@ from hypothesis import strategies as st
 from restore.model.inference import tiling
 from restore.model.inference.pytorch_engine import PyTorchEngine
 from restore.model.inference.tiling import apply_network, spans
-from restore.model.network import STAGES, NetworkSettings, Reach, build_network, stage_reach
+from restore.model.network import (
+    NetworkSettings,
+    Reach,
+    architecture_of,
+    build_network,
+    convolutions,
+    stage_named,
+)
 
 SMALL = NetworkSettings(filters=2, blocks=1)
+COMPACT = NetworkSettings("unet", filters=2, blocks=1)
 CPU = torch.device("cpu")
 
 
@@ -19,18 +29,22 @@ def noise(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def built(dtype=torch.float32):
-    return build_network(SMALL, torch.Generator().manual_seed(0)).to(dtype)
+def built(dtype=torch.float32, settings=SMALL):
+    """A network none of whose weights are nothing, as unet's last ones are before training."""
+    network = build_network(settings, torch.Generator().manual_seed(0))
+    for number, conv in enumerate(convolutions(network) if settings.name == "unet" else ()):
+        torch.nn.init.kaiming_normal_(conv.weight, generator=torch.Generator().manual_seed(number))
+    return network.to(dtype)
 
 
-def engine(dtype=torch.float32):
-    return PyTorchEngine(built(dtype), CPU)
+def engine(dtype=torch.float32, settings=SMALL):
+    return PyTorchEngine(built(dtype, settings), CPU)
 
 
-def whole_of(image):
-    """What the network itself makes of an image whose sides are multiples of 8."""
+def whole_of(image, settings=SMALL):
+    """What the network itself makes of an image whose sides are multiples of its stride."""
     with torch.no_grad():
-        return built(image.dtype)(image[None, None])[0, 0]
+        return built(image.dtype, settings)(image[None, None])[0, 0]
 
 
 class Watched(PyTorchEngine):
@@ -105,21 +119,46 @@ def test_each_stages_halo_is_as_large_as_it_must_be():
     assert [felt_at(pixel, 16) for pixel in pixels] == expected
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "settings, name",
+    [
+        (settings, stage.name)
+        for settings in (SMALL, COMPACT)
+        for stage in architecture_of(settings).stages(settings)
+    ],
+)
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_a_halo_of_less_would_not_do(monkeypatch, stage, side):
-    less = 2 if stage.startswith("down") else 1  # down blocks take even tiles
-
-    def shorter(settings, name):
-        reach = stage_reach(settings, name)
-        lost = less if name == stage else 0
-        return Reach(
-            reach.before - lost * (side == "before"), reach.after - lost * (side == "after")
-        )
+def test_a_halo_of_less_would_not_do(monkeypatch, settings, name, side):
+    def shorter(of_settings, of_name):
+        stage = stage_named(of_settings, of_name)
+        lost = stage.multiple if of_name == name else 0
+        before = stage.reach.before - lost * (side == "before")
+        return replace(stage, reach=Reach(before, stage.reach.after - lost * (side == "after")))
 
     image = noise(64, 208)
-    monkeypatch.setattr(tiling, "stage_reach", shorter)
-    assert (apply_network(engine(), image, 16) - whole_of(image)).abs().max() > 1e-4
+    monkeypatch.setattr(tiling, "stage_named", shorter)
+    expected = whole_of(image, settings)
+    found = apply_network(engine(settings=settings), image, 16)
+    assert (found - expected).abs().max() > 1e-4 * min(1, float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("shape", [(96, 128), (112, 144)])
+@pytest.mark.parametrize("tile_px", [16, 22, 40, 64, 100])
+def test_the_compact_network_tiled_is_whole_to_rounding(shape, tile_px):
+    image = noise(*shape)
+    found, expected = (
+        apply_network(engine(settings=COMPACT), image, tile_px),
+        whole_of(image, COMPACT),
+    )
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_an_image_of_any_shape_is_padded_to_the_compact_networks_stride():
+    image = noise(70, 101)
+    padded = torch.nn.functional.pad(image[None], (0, 11, 0, 10), mode="reflect")[0]
+    found = apply_network(engine(settings=COMPACT), image)
+    expected = whole_of(padded, COMPACT)[:70, :101]
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
 def test_an_image_whose_maps_would_be_too_large_is_cut_first(monkeypatch):

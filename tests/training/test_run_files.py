@@ -71,7 +71,7 @@ def test_a_run_without_held_out_micrographs_leaves_those_columns_empty(files):
     journal = Journal(files, {})
     journal.epoch(kept)
     journal.close()
-    assert files.table.read_text().splitlines()[1].endswith(",1.0,,")
+    assert files.table.read_text().splitlines()[1].endswith(",1.0,,,")
 
 
 def touched(path):
@@ -83,7 +83,7 @@ def test_a_run_that_is_there_is_not_replaced_unless_one_says_so(files):
     files.refuse_to_replace(resume=False, overwrite=False)
     touched(files.model)
     with pytest.raises(
-        UserError, match=r"mine\.safetensors: a run called mine is already there.*--overwrite"
+        UserError, match=r"mine\.safetensors: a run called mine is already there.*`overwrite=True`"
     ):
         files.refuse_to_replace(resume=False, overwrite=False)
     files.refuse_to_replace(resume=False, overwrite=True)
@@ -91,7 +91,7 @@ def test_a_run_that_is_there_is_not_replaced_unless_one_says_so(files):
 
 def test_an_unfinished_run_can_be_resumed_and_the_message_says_so(files):
     touched(files.state)
-    with pytest.raises(UserError, match="--resume to go on from it"):
+    with pytest.raises(UserError, match="`resume=True` to go on from it"):
         files.refuse_to_replace(resume=False, overwrite=False)
     files.refuse_to_replace(resume=True, overwrite=False)
 

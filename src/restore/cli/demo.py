@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 RESOLUTION_A = 9
 SESSION = ("--micrographs=8", "--size_px=1536", "--pixel_size_A=1.5")
-TRAINING = ("--preset=quick", "--held_out=0.25")
+TRAINING = ("--held_out=0.25",)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,37 +1,25 @@
-"""``restore fsc``: how far two maps, images or stacks agree, by resolution."""
+"""``restore fsc``: the Fourier shell correlation of two maps, images or stacks, or of a map and a
+model.
+"""
 
 import argparse
-import logging
 import math
 from pathlib import Path
 
-import torch
-
-from restore.cli.fsc_model import run_against_model
 from restore.cli.maps import (
+    add_mask_option,
+    add_output_options,
+    add_voxel_option,
     crossing_words,
-    mask_for,
-    refuse_other_shape,
-    refuse_voxel,
-    sides,
-    voxel_size_zyx_A,
-    voxel_words,
-    warn_of_what_halves_share,
+    grid_words,
+    shell_words,
 )
 from restore.cli.options import add_settings, settings_from
-from restore.cli.results import output_paths
 from restore.errors import UsageError
-from restore.io.atomic import write_text
-from restore.io.images.maps import MapHeader, read_map, read_map_header
-from restore.io.star import write_star
-from restore.maps.fsc import FSC, FSCSettings, Voxel, half_map_fsc
-from restore.provenance import as_json, provenance
-from restore.report.figures import save_png
-from restore.report.fsc_figure import fsc_figure
-from restore.report.fsc_file import fsc_star
+from restore.maps.fsc import FSCSettings
+from restore.postprocessing.half_map_fsc import HalfMapComparison, compare_half_maps
+from restore.postprocessing.model_fsc import ModelComparison, compare_with_model
 from restore.runtime.memory import keep_heap
-
-log = logging.getLogger(__name__)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -42,179 +30,148 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "half2",
         type=Path,
         nargs="?",
-        help=(
-            "second half map or image; with --model it may be left out, else the mean of both is "
-            "compared"
-        ),
+        help="second half map or image; optional with --model, which is then compared with the "
+        "mean of both",
     )
     group.add_argument(
         "--model",
         type=Path,
         metavar="MODEL",
-        help=(
-            "atomic model fitted into the map (PDB or mmCIF): compare the map with its density, "
-            "not half with half"
-        ),
+        help="atomic model fitted into the map (PDB or mmCIF), whose density the map is compared "
+        "with",
     )
     group.add_argument(
         "--model_bfactors",
         choices=("file", "none"),
         default="file",
-        help=(
-            "B factors of the model's atoms: those of the file (default), or none, all atoms as "
-            "sharp"
-        ),
+        help="B factors of the atoms: those of the file (default), or none, which makes all atoms "
+        "equally sharp",
     )
-    group.add_argument(
-        "--mask",
-        type=Path,
-        metavar="MASK",
-        help=(
-            "soft mask, from 0 (solvent) to 1; adds the curve under it, and between halves its "
-            "correction"
-        ),
+    add_mask_option(
+        group,
+        "soft mask, from 0 (solvent) to 1: adds the curve under it and, between halves, the curve "
+        "corrected for it",
     )
-    group.add_argument(
-        "--pixel_size", type=float, metavar="X", help="voxel size in Å, whatever the headers say"
-    )
+    add_voxel_option(group)
     kinds = group.add_mutually_exclusive_group()
-    kinds.add_argument(
-        "--stack",
-        dest="kind",
-        action="store_const",
-        const="stack",
-        help="sections are images, whatever the file says",
-    )
-    kinds.add_argument(
-        "--volume",
-        dest="kind",
-        action="store_const",
-        const="volume",
-        help="sections are one volume",
-    )
+    for kind, words in (
+        ("stack", "treat the sections as separate images"),
+        ("volume", "treat the sections as one volume"),
+    ):
+        kinds.add_argument(f"--{kind}", dest="kind", action="store_const", const=kind, help=words)
     parser.set_defaults(kind="auto")
-    output = parser.add_argument_group("output")
-    output.add_argument(
-        "--output",
-        "-o",
-        type=Path,
-        metavar="STAR",
-        help="curves under RELION's names; a figure (.png) goes beside it",
-    )
-    output.add_argument(
-        "--overwrite", action="store_true", help="replace files that are already there"
+    add_output_options(
+        parser, "STAR", "table of the curves, with RELION's names; a figure (.png) goes beside it"
     )
     add_settings(parser, "settings", FSCSettings)
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Compare the two, print a summary, write the curves where that is asked for; the exit status
-    comes back.
-    """
+    """Compare the two, write the curves if asked to, print a summary; returns the exit status."""
     settings = settings_from(namespace, FSCSettings)
     keep_heap()
-    _refuse_wrong_use(namespace, settings)
     if namespace.model is not None:
-        return run_against_model(namespace)
-    written = output_paths(
-        namespace.output, ".star", [".png", ".settings.json"], namespace.overwrite
-    )
-    headers = [read_map_header(path, namespace.kind) for path in (namespace.half1, namespace.half2)]
-    refuse_other_shape(headers[0], headers[1])
-    voxel_A = voxel_size_zyx_A(headers, namespace.pixel_size)
-    mask = mask_for(namespace.mask, headers[0])
-    warn_of_what_halves_share(headers)
-    first, second = (torch.from_numpy(read_map(header)) for header in headers)
-    fsc = half_map_fsc(first, second, voxel_A, settings, mask)
-    print(_summary(fsc, headers, voxel_A, settings, mask is not None))
-    if written:
-        star, figure, record = written
-        inputs = {
-            "half1": namespace.half1,
-            "half2": namespace.half2,
-            "mask": namespace.mask,
-            "voxel_size_zyx_A": voxel_A,
-        }
-        write_text(record, as_json(provenance(settings, inputs)) + "\n")
-        write_star(
-            star,
-            fsc_star(
-                fsc,
-                str(namespace.half1),
-                str(namespace.half2),
-                namespace.mask and str(namespace.mask),
-            ),
+        return _run_against_model(namespace)
+    if namespace.half2 is None:
+        raise UsageError(
+            "only one map is given",
+            wanted="Two halves are needed",
+            do="give the other half, or --model",
         )
-        save_png(fsc_figure(fsc, f"{namespace.half1.name} and {namespace.half2.name}"), figure)
-        print(star, figure, sep="\n")
+    comparison = compare_half_maps(
+        namespace.half1,
+        namespace.half2,
+        settings,
+        mask=namespace.mask,
+        pixel_size_A=namespace.pixel_size,
+        kind=namespace.kind,
+        output=namespace.output,
+        overwrite=namespace.overwrite,
+    )
+    print(_half_map_words(comparison), *comparison.files, sep="\n")
     return 0
 
 
-def _refuse_wrong_use(namespace: argparse.Namespace, settings: FSCSettings) -> None:
-    refuse_voxel(namespace.pixel_size)
-    if namespace.model is None and namespace.half2 is None:
+def _run_against_model(namespace: argparse.Namespace) -> int:
+    if namespace.kind == "stack":
         raise UsageError(
-            "one map is given", wanted="Two halves are needed", do="give the other half, or --model"
+            "--stack is given", wanted="A model is compared with a volume", do="leave --stack out"
         )
-    if not 0 < settings.randomize_at_fsc <= 1:
-        raise UsageError(
-            f"--randomize_at_fsc is {settings.randomize_at_fsc:g}",
-            wanted="A correlation from 0 to 1 is needed",
-        )
+    comparison = compare_with_model(
+        [path for path in (namespace.half1, namespace.half2) if path is not None],
+        namespace.model,
+        bfactors=namespace.model_bfactors,
+        mask=namespace.mask,
+        pixel_size_A=namespace.pixel_size,
+        output=namespace.output,
+        overwrite=namespace.overwrite,
+    )
+    print(_model_words(comparison, namespace.model), *comparison.files, sep="\n")
+    return 0
 
 
-def _summary(
-    fsc: FSC, headers: list[MapHeader], voxel_A: Voxel, settings: FSCSettings, masked: bool
-) -> str:
-    """What a person wants to know at once."""
-    shells = "rings" if headers[0].shape[1] == 1 else "shells"
-    width_A = 1 / float(fsc.frequency_per_A[1])
+def _half_map_words(comparison: HalfMapComparison) -> str:
+    """The summary: the grid, where each curve crosses the thresholds, and remarks."""
+    fsc, (half1, half2) = comparison.fsc, comparison.halves
+    shells = "rings" if half1.shape[1] == 1 else "shells"
     lines = [
-        f"{headers[0].path} and {headers[1].path}: {sides(headers[0])}, {voxel_words(voxel_A)} Å "
-        "each; "
-        f"{len(fsc.frequency_per_A)} {shells}, 1/{width_A:.4g} Å wide",
+        f"{half1.path} and {half2.path}: {grid_words(half1, comparison.voxel_size_zyx_A)}; "
+        f"{shell_words(fsc, shells)}",
         f"{'falls under':<14}{'0.5':>12}{'0.143':>12}",
     ]
-    names = [name for name in fsc.curves if name != "randomised"]
     lines += [
         f"{name:<14}{crossing_words(fsc, name, 0.5):>12}{crossing_words(fsc, name, 0.143):>12}"
-        for name in names
-    ]
-    return "\n".join(lines + _remarks(fsc, settings, masked, shells.removesuffix("s")))
-
-
-def _remarks(fsc: FSC, settings: FSCSettings, masked: bool, shell: str) -> list[str]:
-    """The words under the table."""
-    nyquist_A = 1 / float(fsc.frequency_per_A[-1])
-    last = fsc.last_shell_above()
-    remarks: list[str] = []
-    crossings = [
-        fsc.crossing_A(curve, each)
-        for name, curve in fsc.curves.items()
+        for name in fsc.curves
         if name != "randomised"
-        for each in (0.5, 0.143)
     ]
+    return "\n".join(lines + _remarks(comparison, shells.removesuffix("s")))
+
+
+def _remarks(comparison: HalfMapComparison, shell: str) -> list[str]:
+    """The words under the table."""
+    fsc = comparison.fsc
+    nyquist_A = 1 / float(fsc.frequency_per_A[-1])
+    curves = [curve for name, curve in fsc.curves.items() if name != "randomised"]
+    crossings = [fsc.crossing_A(curve, limit) for curve in curves for limit in (0.5, 0.143)]
+    remarks: list[str] = []
     if None in crossings:
-        remarks.append(f"nowhere: none up to Nyquist ({nyquist_A:.2f} Å)")
+        remarks.append(f"nowhere: at no resolution up to Nyquist ({nyquist_A:.2f} Å)")
     if math.inf in crossings:
-        remarks.append(f"at once: under it from the first {shell} on")
-    if masked and fsc.randomised_from is None:
+        remarks.append(f"at once: in the first {shell} already")
+    if comparison.is_masked and fsc.randomised_from is None:
         remarks.append(
             "Not corrected for the mask: the unmasked correlation never falls under "
-            f"{settings.randomize_at_fsc:g}."
+            f"{comparison.settings.randomize_at_fsc:g}."
         )
     if fsc.randomised_from is not None:
         start_A = 1 / float(fsc.frequency_per_A[fsc.randomised_from])
         remarks.append(
             f"Phases are random from {start_A:.2f} Å on ({shell} {fsc.randomised_from})."
         )
-    said = (
+    last = fsc.last_shell_above()
+    resolution = (
         f"{1 / float(fsc.frequency_per_A[last]):.2f} Å ({shell} {last} of {len(fsc.best) - 1})"
         if last
         else "none"
     )
     remarks.append(
-        f"Resolution by RELION's rule, the last {shell} before the best curve falls under 0.143: "
-        f"{said}"
+        f"Resolution by RELION's rule (the last {shell} before the best curve falls under 0.143): "
+        f"{resolution}"
     )
     return remarks
+
+
+def _model_words(comparison: ModelComparison, model: Path) -> str:
+    """The summary: the grid, the model, and where each curve crosses 0.5."""
+    fsc, maps = comparison.fsc, comparison.maps
+    names = " and ".join(str(header.path) for header in maps)
+    lines = [
+        f"{names}{', their mean' if len(maps) == 2 else ''}: "
+        f"{grid_words(maps[0], comparison.voxel_size_zyx_A)}; {shell_words(fsc)}",
+        f"{model}: {comparison.atom_count} atoms",
+        f"{'falls under':<14}{'0.5':>12}",
+    ]
+    lines += [f"{curve:<14}{crossing_words(fsc, curve, 0.5):>12}" for curve in fsc.curves]
+    if fsc.masked is not None:
+        lines.append("The masked curve is not corrected for the correlation that the mask adds.")
+    return "\n".join(lines)

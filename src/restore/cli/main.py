@@ -1,8 +1,7 @@
-"""The command ``restore``: finds the subcommand, runs it, and is the one door through which errors
-leave.
-"""
+"""The command ``restore``: finds the subcommand, runs it, and is the one handler of its errors."""
 
 import argparse
+import errno
 import logging
 import os
 import signal
@@ -14,7 +13,10 @@ from functools import partial
 from importlib import import_module
 
 from restore.cli.job import as_job, job_folder
-from restore.cli.options import HelpFormatter, with_underscores
+from restore.cli.options import with_underscores
+from restore.cli.parser import Parser, closest
+from restore.cli.terminal import Stream, printable, safe_streams
+from restore.cli.wording import LineFormatter, Wording
 from restore.errors import UsageError, UserError
 from restore.version import __version__
 
@@ -43,7 +45,7 @@ the main job, in two commands:
   restore train   -m micrographs_ctf.star -x my_model
   restore denoise -m micrographs_ctf.star -p Models/my_model.safetensors
 
-restore COMMAND --help tells the options of a command."""
+restore COMMAND --help, or restore help COMMAND, lists the options of a command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,12 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = with_underscores(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     folder = job_folder(given)
-    run = partial(
-        _through_the_door,
-        partial(_run, [argument for argument in given if argument != "--debug"]),
-        debug,
-    )
-    return run() if folder is None else _through_the_door(partial(as_job, folder, run), debug)
+    words = [argument for argument in given if argument != "--debug"]
+    run = partial(_handled, partial(_run, words), words, debug)
+    with safe_streams() as (output, _):
+        status = run() if folder is None else _handled(partial(as_job, folder, run), words, debug)
+        return _status_of_output(output, status)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -72,18 +73,37 @@ def _run(arguments: Sequence[str]) -> int:
         return import_module(f"restore.cli.{namespace.command}").run(namespace)
 
 
-def _through_the_door(run: Callable[[], int], debug: bool) -> int:
+def _handled(run: Callable[[], int], arguments: Sequence[str], debug: bool) -> int:
     """The exit status of ``run``, which an error of the user's or the system's ends with a message."""
     try:
         return run()
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 2
     except UserError as error:
-        return _say(str(error), 2 if isinstance(error, UsageError) else 1, debug)
+        status = 2 if isinstance(error, UsageError) else 1
+        return _say(_wording(arguments).error(error), status, debug)
     except OSError as error:
         return _say(f"{error.filename or 'the system'}: {error.strerror or error}.", 1, debug)
     except KeyboardInterrupt:
         return _say("Interrupted. What was finished is kept.", 130, debug)
+
+
+def _wording(arguments: Sequence[str]) -> Wording:
+    """The words of the command that is running."""
+    known = bool(arguments) and arguments[0] in COMMANDS
+    return Wording(command_parser(arguments[0]) if known else front_page())
+
+
+def _status_of_output(output: Stream, status: int) -> int:
+    """The exit status: 1 where what was printed could not be written, as on a full disk. A reader
+    that has gone (``| head``) has read enough.
+    """
+    output.flush()
+    if output.lost is None or getattr(output.lost, "errno", None) == errno.EPIPE:
+        return status
+    reason = getattr(output.lost, "strerror", None) or output.lost
+    print(f"standard output: {reason}. The work itself is done.", file=sys.stderr)
+    return status or 1
 
 
 @contextmanager
@@ -106,27 +126,33 @@ def _terminated_as_interrupted() -> Generator[None]:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    if not arguments or arguments[0] not in COMMANDS:
-        namespace = front_page().parse_args(arguments or ["--help"])
-        raise SystemExit(namespace)
-    command = arguments[0]
-    namespace = command_parser(command).parse_args(
-        arguments[1:], argparse.Namespace(command=command)
-    )
-    level = logging.DEBUG if namespace.verbose else logging.INFO
-    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
-    logging.getLogger("restore").setLevel(level)
+    command, *rest = arguments or ["--help"]
+    if command == "help":
+        command, *rest = [*rest[:1], "--help"]
+    if command == "version":
+        command = "--version"
+    if command not in COMMANDS:
+        if not command.startswith("-"):
+            found = f'there is no command "{command}"'
+            raise UsageError(found, do=closest(command, COMMANDS) or "see restore --help")
+        raise SystemExit(front_page().parse_args([command, *rest]))
+    parser = command_parser(command)
+    namespace = parser.parse_args(rest, argparse.Namespace(command=command))
+    _set_logging_up(Wording(parser), namespace.verbose)
     return namespace
+
+
+def _set_logging_up(wording: Wording, verbose: bool) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter(wording))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("restore").setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def command_parser(command: str) -> argparse.ArgumentParser:
     """The parser of one subcommand."""
-    parser = argparse.ArgumentParser(
-        f"restore {command}",
-        formatter_class=HelpFormatter,
-        allow_abbrev=False,
-        description=f"{COMMANDS[command][0].upper()}{COMMANDS[command][1:]}.",
-    )
+    description = f"{COMMANDS[command][0].upper()}{COMMANDS[command][1:]}."
+    parser = Parser(f"restore {command}", description)
     parser.add_argument("--verbose", "-v", action="store_true", help="say more of what is going on")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     import_module(f"restore.cli.{command}").add_options(parser)
@@ -135,23 +161,22 @@ def command_parser(command: str) -> argparse.ArgumentParser:
 
 def front_page() -> argparse.ArgumentParser:
     """The parser of ``restore`` itself, for its help."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "restore",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Denoise cryo-EM micrographs with a network trained on their own halves.",
+        "Denoise cryo-EM micrographs with a network trained on their own halves.",
         epilog=EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"restore {__version__}")
+    parser.add_argument("--version", "-V", action="version", version=f"restore {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, words in COMMANDS.items():
-        commands.add_parser(name, help=words, add_help=False)
+        commands.add_parser(name, help=words, description=words)
     return parser
 
 
 def _say(message: str, status: int, debug: bool) -> int:
     if debug:
         logging.getLogger("restore").exception("")
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
     return status
 
 

@@ -7,28 +7,11 @@ import types
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from restore.errors import UsageError
 from restore.settings import Option
 
-if TYPE_CHECKING:
-    from scipy.spatial.transform import Rotation
-
 Record = TypeVar("Record")
-
-
-class HelpFormatter(argparse.HelpFormatter):
-    """Help that fits a screen or two: the metavar is said once, the default at the end."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=100)
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        if not action.option_strings or action.nargs == 0:
-            return super()._format_action_invocation(action)
-        metavar = self._format_args(action, self._get_default_metavar_for_optional(action))
-        return f"{', '.join(action.option_strings)} {metavar}"
 
 
 def add_pixel_size_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
@@ -46,16 +29,6 @@ def add_device_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ign
         metavar="NAME",
         help="cpu, cuda, cuda:1 … (default: a GPU if there is one)",
     )
-
-
-def group_of(name: str) -> "Rotation":
-    """The rotations of the point group that ``--sym`` names. UsageError where there is none."""
-    from restore.symmetry import point_group
-
-    try:
-        return point_group(name)
-    except ValueError as error:
-        raise UsageError(str(error), where="--sym", do="give one of these") from None
 
 
 def add_settings(

@@ -1,42 +1,14 @@
-"""What a command leaves: files that are not to be there yet, the table of a whole set, and what is
-said of micrographs that failed.
-"""
+"""What a command leaves: the table of a whole set, and what is said of micrographs that failed."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from restore.errors import UsageError, UserError
-from restore.io.atomic import require_writable, write_bytes, write_text
+from restore.errors import UserError
+from restore.io.atomic import write_bytes, write_text
 from restore.provenance import as_json
 from restore.runtime.jobs import Job, Outcome
-
-
-def output_paths(
-    table: Path | None, ending: str, others: Sequence[str], overwrite: bool
-) -> list[Path]:
-    """The result of this ending and the files beside it, none there yet unless they may be
-    replaced; nothing for no result.
-    """
-    if table is None:
-        return []
-    if table.suffix.lower() != ending:
-        kind = "a STAR file" if ending == ".star" else "an MRC map"
-        raise UsageError(f'"{table}" is no name of {kind}', wanted=f"The name must end in {ending}")
-    paths = [table, *(table.with_name(f"{table.stem}{other}") for other in others)]
-    require_writable(table.parent)
-    refuse_existing(paths, overwrite)
-    return paths
-
-
-def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
-    """UserError where one of these is there already and may not be replaced."""
-    for path in paths:
-        if path.exists() and not overwrite:
-            raise UserError(
-                "the file is there already", where=path, do="give another --output, or --overwrite"
-            )
 
 
 def refuse_foreign(files: Iterable[Path], table: Path, overwrite: bool, do: str) -> None:

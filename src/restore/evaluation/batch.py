@@ -176,8 +176,8 @@ def _finish(subject: Subject, views: Views, neighbour: Views | None, method: Met
     facts = {
         "fingerprint": subject.fingerprint,
         "preview": preview,
-        "confirmed": float((support.confirmed > 0).float().mean()),
-        "refuted": float((support.refuted > 0).float().mean()),
+        "confirmed": support.share(support.confirmed),
+        "refuted": support.share(support.refuted),
     }
     save_measurement(subject.path, replace(found, facts=found.facts | facts))
 

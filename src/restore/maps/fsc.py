@@ -1,34 +1,23 @@
-"""Fourier shell and ring correlation of two maps or images, and its correction for the mask (Chen
-et al. 2013).
-"""
+"""Fourier shell and ring correlation, and its correction for a mask (Chen et al. 2013)."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Complex, Float
 from torch import Tensor
 
+from restore.errors import UsageError
+from restore.maps.shells import Counting, ShellAxis, Voxel, shell_sums
 from restore.settings import setting
-
-Voxel = tuple[float, float, float]
-Counting = Literal["half", "whole"]
-"""Which Fourier components a shell sums over: those of the half transform, or those of the whole
-one.
-
-A real map's components come in pairs, k and -k. The half transform has one of each, but both of
-those with kx = 0. RELION sums over the half, so that the plane kx = 0 counts double. Summing over
-the whole weighs all alike.
-"""
 
 _GRID = (-3, -2, -1)
 
 
 @dataclass(frozen=True)
 class FSCSettings:
-    """How the shells are summed, and how the effect of the mask is found."""
+    """How the shells are summed, and how the effect of the mask is estimated."""
 
     randomize_at_fsc: float = setting(
         0.8, "randomise phases from the shell where the unmasked FSC falls under this"
@@ -41,15 +30,23 @@ class FSCSettings:
         choices=("half", "whole"),
     )
 
+    def __post_init__(self) -> None:
+        if not 0 < self.randomize_at_fsc <= 1:
+            raise UsageError(
+                f"randomize_at_fsc is {self.randomize_at_fsc:g}",
+                field="randomize_at_fsc",
+                wanted="A correlation above 0 and up to 1 is needed",
+            )
+
 
 @dataclass(frozen=True)
 class FSC:
     """Correlations of two maps in each shell; shell 0, the two means, is 1 by convention.
 
-    Without a mask there is only ``unmasked``. ``randomised`` is that of the masked maps after their
-    phases were made random from shell ``randomised_from`` on: the correlation that the mask alone
-    makes. It and ``corrected`` are None where the unmasked curve never falls so low that phases can
-    be made random.
+    Without a mask there is only ``unmasked``. ``randomised`` is the correlation of the masked maps
+    after their phases were randomised from shell ``randomised_from`` on, which the mask alone
+    causes. It and ``corrected`` are None if the unmasked curve never falls far enough for phases to
+    be randomised.
     """
 
     frequency_per_A: Float[Tensor, "shells"]
@@ -61,20 +58,23 @@ class FSC:
 
     @property
     def curves(self) -> dict[str, Float[Tensor, "shells"]]:
-        """The curves that there are, by name."""
+        """The curves that are not None, by name."""
         names = ("unmasked", "masked", "randomised", "corrected")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
     def best(self) -> Float[Tensor, "shells"]:
-        """The curve to judge by: the corrected one; without a correction the unmasked one."""
+        """The curve to judge by: the corrected one, or the unmasked one if there is no
+        correction.
+        """
         return self.unmasked if self.corrected is None else self.corrected
 
     def crossing_A(self, curve: Float[Tensor, "shells"], threshold: float) -> float | None:
         """The resolution (Å) at which a curve first falls under a threshold, by linear
         interpolation between shells.
 
-        None where it never does; infinity where it is under it from shell 1 on.
+        It is None if the curve never does, and infinite if it is under the threshold from shell 1
+        on.
         """
         below = first_below(curve, threshold)
         if below is None:
@@ -86,98 +86,17 @@ class FSC:
         return 1 / (start + (stop - start) * (high - threshold) / (high - low))
 
     def last_shell_above(self, threshold: float = 0.143) -> int:
-        """The shell before the first in which the best curve is under a threshold: RELION's rule
-        for its resolution.
+        """The shell before the first in which the best curve is under a threshold, which sets the
+        resolution in RELION.
         """
         below = first_below(self.best, threshold)
         return len(self.best) - 1 if below is None else below - 1
 
 
-@dataclass(frozen=True)
-class ShellAxis:
-    """The shells of a grid: one Fourier voxel of its longest side wide, up to the Nyquist frequency
-    of its coarsest.
-
-    For a cube of side N they are RELION's: 0 to N/2, a component at (kx, ky, kz) in shell floor(|k|
-    + 1/2).
-    """
-
-    shape: tuple[int, int, int]
-    voxel_size_zyx_A: Voxel
-
-    @property
-    def width_per_A(self) -> float:
-        """How wide each shell is (1/Å)."""
-        return 1 / max(side * voxel_A for side, voxel_A in self._sides)
-
-    @property
-    def count(self) -> int:
-        """How many shells there are, shell 0 included."""
-        return int(0.5 / max(voxel_A for _, voxel_A in self._sides) / self.width_per_A + 1e-6) + 1
-
-    @property
-    def frequency_per_A(self) -> Float[Tensor, "shells"]:
-        """The centre of each shell."""
-        return torch.arange(self.count, dtype=torch.float64) * self.width_per_A
-
-    @property
-    def _sides(self) -> list[tuple[int, float]]:
-        """Size and voxel of each axis that has more than one voxel: the z of an image sets no
-        limit.
-        """
-        return [each for each in zip(self.shape, self.voxel_size_zyx_A, strict=True) if each[0] > 1]
-
-    def radii(self) -> Iterator[Float[Tensor, "y kx"]]:
-        """How far each component of the half transform is from the centre, in shells, one plane of
-        kz at a time.
-        """
-        kz, ky, kx = self._components()
-        in_plane = ky[:, None].square() + kx.square()
-        return ((z * z + in_plane).sqrt() for z in kz)
-
-    def shells(self) -> Iterator[Int[Tensor, "y kx"]]:
-        """The shell of each component of the half transform, one plane of kz at a time; beyond
-        Nyquist, ``count``.
-        """
-        return ((radius + 0.5).long().clamp(max=self.count) for radius in self.radii())
-
-    def _components(self) -> list[Float[Tensor, "k"]]:
-        """The frequencies along each axis in units of a shell: whole numbers, exactly, along an
-        axis of full length.
-        """
-        longest_A = 1 / self.width_per_A
-        parts: list[Tensor] = []
-        for axis, (side, voxel_A) in enumerate(zip(self.shape, self.voxel_size_zyx_A, strict=True)):
-            transform = torch.fft.rfftfreq if axis == 2 else torch.fft.fftfreq
-            whole = (transform(side, dtype=torch.float64) * side).round()
-            parts.append(whole * (longest_A / (side * voxel_A)))
-        return parts
-
-
-def shell_sums(
-    first: Complex[Tensor, "z y kx"],
-    second: Complex[Tensor, "z y kx"],
-    axis: ShellAxis,
-    counting: Counting,
-) -> Float[Tensor, "3 shells"]:
-    """The real cross spectrum of two half transforms, and their powers, summed over each shell."""
-    weights = torch.ones(first.shape[-1], dtype=torch.float64)
-    if counting == "whole":
-        weights[1 : (axis.shape[-1] + 1) // 2] = 2
-    sums = torch.zeros(3, axis.count, dtype=torch.float64)
-    for shells, one, other in zip(axis.shells(), first, second, strict=True):
-        a, b = one.cpu(), other.cpu()
-        (a_re, a_im), (b_re, b_im) = ((each.real.double(), each.imag.double()) for each in (a, b))
-        products = (a_re * b_re + a_im * b_im, a_re * a_re + a_im * a_im, b_re * b_re + b_im * b_im)
-        for row, product in enumerate(products):
-            sums[row] += torch.bincount(
-                shells.flatten(), (product * weights).flatten(), axis.count + 1
-            )[: axis.count]
-    return sums
-
-
 def correlation(sums: Float[Tensor, "3 shells"]) -> Float[Tensor, "shells"]:
-    """Cross spectrum over the root of the powers: signed; 0 where a map has no power, 1 in shell 0."""
+    """The cross spectrum over the root of the powers, signed: 0 where a map has no power, 1 in
+    shell 0.
+    """
     cross, first, second = sums
     power = (
         first.sqrt() * second.sqrt()
@@ -194,11 +113,11 @@ def shell_correlation(
     counting: Counting = "half",
     spectrum: Callable[[Float[Tensor, "z y x"]], Complex[Tensor, "z y kx"]] | None = None,
 ) -> Float[Tensor, "shells"]:
-    """The FSC of two volumes (n = 1), or of two stacks of images (z = 1) pair by pair, summed over
-    the pairs.
+    """The signed FSC of two volumes (n = 1), or of two stacks of images (z = 1) pair by pair,
+    summed over the pairs.
 
-    It is signed. ``spectrum`` makes the half transform of each volume or image, by default less its
-    mean.
+    ``spectrum`` computes the half transform of each volume or image, by default after subtraction
+    of its mean.
     """
     spectrum = spectrum or _spectrum
     sums = (
@@ -214,11 +133,11 @@ def randomise_phases(
     first_shell: int,
     generator: torch.Generator,
 ) -> Complex[Tensor, "z y kx"]:
-    """The half transform of a real map with random phases from the centre of a shell on; amplitudes
-    are kept.
+    """The half transform of a real map with random phases from the centre of a shell on, and
+    unchanged amplitudes.
 
-    The coarser part of that shell is left as it is, as RELION does. Pairs k and -k in the same
-    column are given opposite phases, as a real map must have.
+    The coarser half of that shell is left as it is, as in RELION. Pairs k and -k in the same column
+    get opposite phases, as a real map requires.
     """
     columns = [_odd(_phases(spectrum.shape[:2], generator)) for _ in range(2)]
     random = torch.empty_like(spectrum)
@@ -236,12 +155,12 @@ def randomise_phases(
 def corrected_for_mask(
     masked: Float[Tensor, "shells"], randomised: Float[Tensor, "shells"], randomised_from: int
 ) -> Float[Tensor, "shells"]:
-    """The FSC of masked maps without what the mask adds: (FSC_t - FSC_n) / (1 - FSC_n).
+    """The FSC of masked maps without the contribution of the mask: (FSC_t - FSC_n) / (1 - FSC_n).
 
     Chen et al. 2013, Ultramicroscopy 135, 24. FSC_t is that of the masked maps and FSC_n that of
-    the masked maps with random phases. It begins two shells after the first with random phases, as
-    RELION's does: nearer to it the mask mixes them with what lies before. Where FSC_n is 1, random
-    phases alone explain everything, and 0 is left.
+    the masked maps with random phases. The correction begins two shells after the first with random
+    phases, as in RELION: closer to it, the mask mixes them with the shells before. Where FSC_n is
+    1, random phases explain everything, and the result is 0.
     """
     room = 1 - randomised
     corrected = torch.where(room > 1e-6, (masked - randomised) / room, torch.zeros_like(room))
@@ -250,7 +169,7 @@ def corrected_for_mask(
 
 
 def first_below(curve: Float[Tensor, "shells"], threshold: float) -> int | None:
-    """The first shell after shell 0 in which a curve is under a threshold, None where it never is."""
+    """The first shell after shell 0 in which a curve is under a threshold, or None."""
     below = (curve[1:] < threshold).nonzero()
     return int(below[0]) + 1 if len(below) else None
 
@@ -265,8 +184,8 @@ def half_map_fsc(
     """All correlations of two volumes (n = 1) or stacks of images (z = 1); with a soft mask, also
     those under it.
 
-    Images are taken less their means before they are masked. Volumes are not, as in RELION: the
-    mean of a map is that of its structure, around which there is nothing.
+    The mean of an image is subtracted before the mask is applied. That of a volume is not, as in
+    RELION: it belongs to the structure, around which the density is zero.
     """
     axis = ShellAxis((first.shape[1], first.shape[2], first.shape[3]), voxel_size_zyx_A)
     counting = _counting(settings, first.shape[1] == 1)
@@ -291,8 +210,8 @@ def half_map_fsc(
 
 
 def _counting(settings: FSCSettings, images: bool) -> Counting:
-    """Volumes are counted as RELION counts them, so that curves can be laid side by side; images as
-    rings elsewhere.
+    """Volumes are counted as in RELION, so that curves can be compared; images as rings are
+    elsewhere.
     """
     if settings.count is None:
         return "whole" if images else "half"
@@ -311,12 +230,12 @@ def _spectrum_under(
 
 
 def _phases(shape: Sequence[int], generator: torch.Generator) -> Float[Tensor, "rows columns"]:
-    """Phases drawn evenly from the whole circle."""
+    """Phases drawn uniformly from the whole circle."""
     return 2 * math.pi * torch.rand(*shape, generator=generator)
 
 
 def _odd(phases: Float[Tensor, "z y"]) -> Float[Tensor, "z y"]:
-    """Phases of which those of k and -k are opposite: the difference of two random phases is as
+    """Random phases that are opposite for k and -k: the difference of two random phases is as
     random as either.
     """
     return phases - phases.flip(0, 1).roll((1, 1), (0, 1))

@@ -1,9 +1,8 @@
-"""How a map's Fourier amplitudes fall with resolution, and the B factor that says so (Rosenthal &
-Henderson 2003).
+"""The decay of a map's Fourier amplitudes with resolution, and its B factor (Rosenthal & Henderson
+2003).
 
-B factors have RELION's sign: that of the factor to be applied,
-exp(-B s²/4), so that a negative one sharpens, and the fit to a map whose amplitudes fall is
-negative.
+B factors have RELION's sign, that of the factor to be applied, exp(-B s²/4): a negative one
+sharpens, and the fit to a map whose amplitudes decay is negative.
 """
 
 import math
@@ -14,15 +13,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.maps.fsc import ShellAxis, Voxel
+from restore.errors import UsageError
+from restore.maps.shells import ShellAxis, Voxel
 from restore.settings import setting
 
 _GRID = (-3, -2, -1)
 SCALE_BAND_A = (40.0, 12.0)
 
 
-class Falloff(NamedTuple):
-    """The mean amplitude |F| in each shell, that of ``rfftn(norm="forward")``, as RELION has it."""
+class AmplitudeSpectrum(NamedTuple):
+    """The mean amplitude |F| in each shell, normalised as in RELION (``rfftn(norm="forward")``)."""
 
     frequency_per_A: Float[Tensor, "shells"]
     amplitude: Float[Tensor, "shells"]
@@ -30,7 +30,7 @@ class Falloff(NamedTuple):
 
 @dataclass(frozen=True)
 class GuinierSettings:
-    """Between which resolutions the straight line is fitted."""
+    """The resolutions between which the straight line is fitted."""
 
     fit_from: float = setting(10.0, "coarsest resolution of the Guinier fit, in Å")
     fit_to: float | None = setting(
@@ -39,15 +39,23 @@ class GuinierSettings:
         "known, else Nyquist)",
     )
 
+    def __post_init__(self) -> None:
+        finest = self.fit_to
+        if not self.fit_from > 0 or (finest is not None and not 0 < finest < self.fit_from):
+            raise UsageError(
+                f"the fit is to go from {self.fit_from:g} to {finest or 0:g} Å",
+                wanted="It must go from coarse to fine, `fit_from` the larger, both above 0",
+            )
+
 
 @dataclass(frozen=True)
 class GuinierFit:
     """The straight line ln|F| = intercept + slope s², s = 1/d, and the B factor 4 slope (Å²) with
     its standard error.
 
-    ``r_squared`` is the share of the variance of ln|F| that the line explains; RELION prints it as
-    the correlation. The error is that of a least-squares line through points that scatter
-    independently about it, which the shells of a structure do not quite.
+    ``r_squared`` is the fraction of the variance of ln|F| that the line explains, which RELION
+    prints as the correlation. The error assumes that the points scatter independently about the
+    line, which is only roughly true of the shells of a structure.
     """
 
     bfactor_A2: float
@@ -65,14 +73,16 @@ class GuinierFit:
 
 
 class TooFewShellsError(ValueError):
-    """There are not three shells with amplitudes between the two resolutions, which a line with an
-    error needs.
+    """Fewer than three shells with amplitudes lie between the two resolutions: too few for a line
+    with an error.
     """
 
 
-def rotational_amplitudes(volume: Float[Tensor, "z y x"], voxel_size_zyx_A: Voxel) -> Falloff:
-    """The rotational average of a map's Fourier amplitudes: the mean over the half transform, as
-    RELION takes it.
+def rotational_amplitudes(
+    volume: Float[Tensor, "z y x"], voxel_size_zyx_A: Voxel
+) -> AmplitudeSpectrum:
+    """The rotational average of a map's Fourier amplitudes: the mean over the half transform, as in
+    RELION.
     """
     axis = ShellAxis((volume.shape[0], volume.shape[1], volume.shape[2]), voxel_size_zyx_A)
     spectrum = torch.fft.rfftn(volume, dim=_GRID, norm="forward")
@@ -81,17 +91,17 @@ def rotational_amplitudes(volume: Float[Tensor, "z y x"], voxel_size_zyx_A: Voxe
         flat = shells.flatten()
         sums += torch.bincount(flat, plane.abs().double().flatten(), axis.count + 1)
         counts += torch.bincount(flat, minlength=axis.count + 1)
-    return Falloff(axis.frequency_per_A, (sums / counts.clamp(min=1))[: axis.count])
+    return AmplitudeSpectrum(axis.frequency_per_A, (sums / counts.clamp(min=1))[: axis.count])
 
 
-def guinier_fit(falloff: Falloff, from_A: float, to_A: float) -> GuinierFit:
+def guinier_fit(spectrum: AmplitudeSpectrum, from_A: float, to_A: float) -> GuinierFit:
     """The line through ln|F| over 1/d² in the shells from one resolution (Å) to the other, both
     included.
 
-    Shells without any amplitude are left out. :class:`TooFewShellsError` where under three are
-    left.
+    Shells of zero amplitude are left out. Raises :class:`TooFewShellsError` if fewer than three
+    remain.
     """
-    frequency, amplitude = (each.double() for each in falloff)
+    frequency, amplitude = (values.double() for values in spectrum)
     inside = (frequency >= (1 - 1e-6) / from_A) & (frequency <= (1 + 1e-6) / to_A) & (amplitude > 0)
     s2, log = frequency[inside].square(), amplitude[inside].log()
     count = len(s2)
@@ -110,20 +120,20 @@ def guinier_fit(falloff: Falloff, from_A: float, to_A: float) -> GuinierFit:
     return GuinierFit(4 * slope, 4 * error, intercept, r_squared, from_A, to_A, count)
 
 
-def on_one_scale(falloff: Falloff, reference: Falloff) -> Falloff:
-    """The falloff times the one factor that makes its mean amplitude from 40 to 12 Å that of the
+def on_one_scale(spectrum: AmplitudeSpectrum, reference: AmplitudeSpectrum) -> AmplitudeSpectrum:
+    """The spectrum times the factor that makes its mean amplitude from 40 to 12 Å that of the
     reference.
 
-    :class:`TooFewShellsError` where either has no shell with an amplitude there.
+    Raises :class:`TooFewShellsError` where either has no shell with an amplitude in that band.
     """
-    level, wanted = _level(falloff), _level(reference)
-    return Falloff(falloff.frequency_per_A, falloff.amplitude * (wanted / level))
+    level, wanted = _level(spectrum), _level(reference)
+    return AmplitudeSpectrum(spectrum.frequency_per_A, spectrum.amplitude * (wanted / level))
 
 
-def _level(falloff: Falloff) -> float:
+def _level(spectrum: AmplitudeSpectrum) -> float:
     coarse_A, fine_A = SCALE_BAND_A
-    inside = (falloff.frequency_per_A >= 1 / coarse_A) & (falloff.frequency_per_A <= 1 / fine_A)
-    level = float(falloff.amplitude[inside].mean()) if bool(inside.any()) else 0.0
+    inside = (spectrum.frequency_per_A >= 1 / coarse_A) & (spectrum.frequency_per_A <= 1 / fine_A)
+    level = float(spectrum.amplitude[inside].mean()) if bool(inside.any()) else 0.0
     if not level > 0:
         raise TooFewShellsError(f"no amplitudes between {coarse_A:g} and {fine_A:g} Å")
     return level

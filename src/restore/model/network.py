@@ -1,186 +1,108 @@
-"""The WDSR U-net of the paper's Figure S1 (Palovcak 2020, S2.2): 96 convolutions, 2,383,826
-parameters.
-
-Blocks carry the figure's names: ``first``, the encoder's ``down1`` … ``down3``, the decoder's
-``up3`` … ``up1`` (numbered by the level that they join), and ``last``. Sizes are kept as
-TensorFlow's "same" padding does, with zeros.
-"""
+"""The networks by their names: how each is built, and the stages in which it is computed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import cast
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d, pad, pixel_shuffle, relu
 from torch.nn.utils import parametrizations, parametrize
-from torch.utils.checkpoint import checkpoint
 
-LEVELS = 3
-STRIDE = 2**LEVELS
-"""Image sides must be multiples of this."""
+from restore.model import unet, waunet
+from restore.model.architecture import (
+    NetworkSettings,
+    Reach,
+    RunStage,
+    Stage,
+    receptive_field_of,
+)
+from restore.model.unet import UNet
+from restore.model.waunet import WAUNet
 
-RESIDUAL_SCALE = 0.1
-"""How strongly a wide activation acts before training, relative to Glorot's rule."""
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "Network",
+    "NetworkSettings",
+    "Reach",
+    "Stage",
+    "add_weight_norm",
+    "architecture_of",
+    "build_network",
+    "convolutions",
+    "network_of",
+    "receptive_field_px",
+    "remove_weight_norm",
+    "stage_named",
+]
 
-STAGES = ("down1", "down2", "down3", "up3", "up2", "up1")
-"""The parts that an image passes one after the other; the first layer belongs to down1, the last
-ones to up1.
-"""
+Network = UNet | WAUNet
+"""Any of the networks."""
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
-    """Which network: its name, how many feature maps, and how many wide-activation layers a block
-    has.
+class Architecture:
+    """One network: its class, what fills it with fresh weights, its stages and how they are joined.
+
+    Image sides must be multiples of ``stride``. ``usual`` are the settings that it is trained with if no
+    others are asked for. ``weight_norm`` says whether it is trained under weight normalisation.
     """
 
-    name: str = "waunet"
-    filters: int = 32
-    blocks: int = 4
-
-    def __post_init__(self) -> None:
-        if self.name != "waunet":
-            raise ValueError(f"no network is called {self.name!r}")
-        if self.filters < 2 or self.blocks < 1:
-            raise ValueError(
-                f"a network needs 2 filters and 1 block, not {self.filters} and {self.blocks}"
-            )
+    empty: Callable[[NetworkSettings], Network]
+    build: Callable[[NetworkSettings, torch.Generator], Network]
+    stages: Callable[[NetworkSettings], tuple[Stage, ...]]
+    through_stages: Callable[[RunStage, Tensor], Tensor]
+    stride: int
+    usual: NetworkSettings
+    weight_norm: bool
 
 
-class WideActivation(nn.Module):
-    """WA-Conv2D (Figure S1C): widen to 4f maps, ReLU, narrow to ⌊0.8f⌋, k×k convolution, added to
-    the input.
-    """
-
-    def __init__(self, features: int, kernel: int) -> None:
-        super().__init__()
-        narrow = features * 4 // 5
-        self.widen = nn.Conv2d(features, 4 * features, 1)
-        self.narrow = nn.Conv2d(4 * features, narrow, 1)
-        self.mix = nn.Conv2d(narrow, features, kernel)
-        before, after = (kernel - 1) // 2, kernel // 2
-        self.border = (before, after, before, after)
-
-    def forward(self, x: Float[Tensor, "b f y x"]) -> Float[Tensor, "b f y x"]:
-        """The maps plus what the layer adds to them."""
-        wide = relu(self.widen(x), inplace=not torch.is_grad_enabled())
-        return x + self.mix(pad(self.narrow(wide), self.border))
-
-
-class Down(nn.Module):
-    """The down-sampling block: wide activations and a convolution of stride 2, beside a max-pool."""
-
-    def __init__(self, features: int, blocks: int) -> None:
-        super().__init__()
-        self.wide = nn.Sequential(*(WideActivation(features, 3) for _ in range(blocks)))
-        self.shrink = nn.Conv2d(features, features, 3, stride=2)
-
-    def forward(self, x: Float[Tensor, "b f y x"]) -> Float[Tensor, "b f y/2 x/2"]:
-        """The maps at half the size."""
-        return relu(self.shrink(pad(self.wide(x), (0, 1, 0, 1)))) + max_pool2d(x, 2)
+ARCHITECTURES = {
+    "unet": Architecture(
+        UNet,
+        unet.build_unet,
+        unet.stages,
+        unet.through_stages,
+        unet.STRIDE,
+        NetworkSettings("unet", 32, 1),
+        weight_norm=False,
+    ),
+    "waunet": Architecture(
+        WAUNet,
+        waunet.build_waunet,
+        waunet.stages,
+        waunet.through_stages,
+        waunet.STRIDE,
+        NetworkSettings("waunet", 32, 4),
+        weight_norm=True,
+    ),
+}
+"""The networks by their names."""
 
 
-class Upsample(nn.Module):
-    """The up-sampling layer: 4f maps, a wide activation, depth to space."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.widen = nn.Conv2d(features, 4 * features, 1)
-        self.wide = WideActivation(4 * features, 4)
-
-    def forward(self, x: Float[Tensor, "b f y x"]) -> Float[Tensor, "b f 2*y 2*x"]:
-        """The maps at twice the size."""
-        return pixel_shuffle(self.wide(relu(self.widen(x))), 2)
+def architecture_of(settings: NetworkSettings) -> Architecture:
+    """The architecture that the settings name."""
+    return ARCHITECTURES[settings.name]
 
 
-class Up(nn.Module):
-    """The up-sampling block: an Upsample of the input, plus one of the input joined with its skip
-    connection.
-    """
-
-    def __init__(self, features: int, blocks: int) -> None:
-        super().__init__()
-        self.short = Upsample(features)
-        self.join = nn.Conv2d(2 * features, features, 1)
-        self.wide = nn.Sequential(*(WideActivation(features, 4) for _ in range(blocks - 1)))
-        self.long = Upsample(features)
-
-    def forward(
-        self, x: Float[Tensor, "b f y x"], skip: Float[Tensor, "b f y x"]
-    ) -> Float[Tensor, "b f 2*y 2*x"]:
-        """The maps at twice the size, with the encoder's detail."""
-        joined = relu(self.join(torch.cat([x, skip], dim=1)))
-        return self.long(self.wide(joined)) + self.short(x)
+def build_network(settings: NetworkSettings, generator: torch.Generator) -> Network:
+    """A network with fresh weights."""
+    return architecture_of(settings).build(settings, generator)
 
 
-class WAUNet(nn.Module):
-    """The whole network: an image in, its denoised estimate out, both scaled as the recipe says."""
-
-    def __init__(self, settings: NetworkSettings) -> None:
-        super().__init__()
-        features, blocks = settings.filters, settings.blocks
-        self.settings = settings
-        self.gradient_checkpointing = False
-        self.first = nn.Conv2d(1, features, 3, padding=1)
-        self.down1, self.down2, self.down3 = (Down(features, blocks) for _ in range(LEVELS))
-        self.up3, self.up2, self.up1 = (Up(features, blocks) for _ in range(LEVELS))
-        self.last = nn.Sequential(
-            nn.Conv2d(features, features, 1), nn.ReLU(), nn.Conv2d(features, 1, 1)
-        )
-
-    def forward(self, image: Float[Tensor, "b 1 y x"]) -> Float[Tensor, "b 1 y x"]:
-        """The denoised images. Sides must be multiples of 8."""
-        run = (
-            partial(checkpoint, self.stage, use_reentrant=False)
-            if self.gradient_checkpointing
-            else self.stage
-        )
-        return through_stages(run, image)
-
-    def stage(self, name: str, *maps: Tensor) -> Tensor:
-        """One of `STAGES`: a down block takes the maps of a level, an up block those from below and
-        the skip's.
-        """
-        x = self._first_maps(maps[0]) if name == "down1" else maps[0]
-        x = getattr(self, name)(x, *maps[1:])
-        return self.last(x) if name == "up1" else x
-
-    def _first_maps(self, image: Tensor) -> Tensor:
-        """The first layer's maps, channels last: from one channel, and weights under weight
-        normalisation, they are not.
-        """
-        return self.first(image).contiguous(memory_format=torch.channels_last)
+def network_of(settings: NetworkSettings) -> Network:
+    """A network whose weights are about to be loaded."""
+    return architecture_of(settings).empty(settings)
 
 
-def through_stages(run: Callable[..., Tensor], image: Tensor) -> Tensor:
-    """The network's output, with ``run(name, *maps)`` for each of `STAGES`: this is how they are
-    joined.
-    """
-    level1 = run("down1", image)
-    level2 = run("down2", level1)
-    level3 = run("down3", level2)
-    x = run("up3", level3, level3)
-    x = run("up2", x, level2)
-    return run("up1", x, level1)
+def stage_named(settings: NetworkSettings, name: str) -> Stage:
+    """One stage of a network."""
+    return next(stage for stage in architecture_of(settings).stages(settings) if stage.name == name)
 
 
-def build_network(settings: NetworkSettings, generator: torch.Generator) -> WAUNet:
-    """A network with fresh weights: Glorot-uniform, biases zero, as Keras draws them.
-
-    What each wide activation adds to its input begins at a tenth of that, from which short runs get
-    further (docs/decisions/004-default-schedule.md).
-    """
-    network = WAUNet(settings)
-    for conv in convolutions(network):
-        nn.init.xavier_uniform_(conv.weight, generator=generator)
-        nn.init.zeros_(cast(Tensor, conv.bias))
-    for module in network.modules():
-        if isinstance(module, WideActivation):
-            module.mix.weight.data *= RESIDUAL_SCALE
-    return network
+def receptive_field_px(settings: NetworkSettings) -> int:
+    """How far from an output pixel, in input pixels, the network can look: the halo of exact tiles."""
+    architecture = architecture_of(settings)
+    return receptive_field_of(architecture.stages(settings), architecture.stride)
 
 
 def convolutions(network: nn.Module) -> list[nn.Conv2d]:
@@ -200,43 +122,3 @@ def remove_weight_norm(network: nn.Module) -> None:
     """Take weight normalisation off again, in place, leaving the plain weights that it amounts to."""
     for conv in convolutions(network):
         parametrize.remove_parametrizations(conv, "weight")
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How far beyond the pixels that it is right about a stage must read, in pixels of its input."""
-
-    before: int
-    after: int
-
-
-def stage_reach(settings: NetworkSettings, name: str) -> Reach:
-    """The reach of one of `STAGES`: a 4×4 kernel reads 1 before and 2 after, a 3×3 one 1 on each
-    side.
-
-    A down block makes pixel p of 2p … 2p + 1, and its convolution of stride 2 reads 2p + 2 as well.
-    """
-    if name.startswith("up"):
-        return Reach(settings.blocks, 2 * settings.blocks)
-    first = 1 if name == "down1" else 0
-    return Reach(settings.blocks + first, 1 + settings.blocks + first)
-
-
-def receptive_field_px(settings: NetworkSettings) -> int:
-    """How far from an output pixel, in input pixels, the network can look: the halo that exact
-    tiles need.
-
-    Walks back through the stages with the first and last pixel that each reads, for the eight
-    positions of an output pixel in the coarsest cell.
-    """
-    reach = 0
-    for pixel in range(STRIDE):
-        low = high = pixel
-        for name in reversed(STAGES):
-            of_stage = stage_reach(settings, name)
-            if name.startswith("up"):
-                low, high = low // 2 - of_stage.before, high // 2 + of_stage.after
-            else:
-                low, high = 2 * low - of_stage.before, 2 * high + 1 + of_stage.after
-        reach = max(reach, pixel - low, high - pixel)
-    return reach

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from restore.evaluation.records import Evaluation, Group, ModelSummary
+from restore.quantities import Curve, finite
 from restore.report.charts import Chart, Line
-from restore.report.evaluation_file import Curve, Evaluation, Group, Values, finite
 
 
 @dataclass(frozen=True)
@@ -105,15 +106,14 @@ _LOSSES = (
 )
 
 
-def loss_chart(model: Mapping[str, Any] | None) -> Chart | None:
+def loss_chart(model: ModelSummary | None) -> Chart | None:
     """The losses of each epoch of the model's training; None where its record has none."""
-    history = ((model or {}).get("training") or {}).get("history") or []
-    rows = [row for row in history if finite(row.get("step")) is not None]
+    rows = _history(model) if model else []
     drawn = [
         (label, look, tuple(finite(row.get(key)) for row in rows)) for key, label, look in _LOSSES
     ]
     lines = tuple(
-        Line(label, look, _without_interval(values))
+        Line(label, look, Curve(values))
         for label, look, values in drawn
         if any(value is not None for value in values)
     )
@@ -130,5 +130,8 @@ def loss_chart(model: Mapping[str, Any] | None) -> Chart | None:
     )
 
 
-def _without_interval(values: Values) -> Curve:
-    return Curve(values, (None,) * len(values), (None,) * len(values))
+def _history(model: ModelSummary) -> list[Mapping[str, Any]]:
+    """The rows of the training's record that have a step."""
+    history = model.training.get("history")
+    rows: list[Any] = history if isinstance(history, list) else []
+    return [row for row in rows if isinstance(row, Mapping) and finite(row.get("step")) is not None]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from restore.maps.fsc import FSC
-from restore.maps.guinier import Falloff, GuinierFit
+from restore.maps.guinier import AmplitudeSpectrum, GuinierFit
 from restore.maps.sharpening import Sharpening
 from restore.report.axes import Axis, resolution_ticks
 from restore.report.fsc_figure import draw_fsc
@@ -28,7 +28,7 @@ _DEEPEST = 1e-5  # of the largest amplitude: what was filtered away is not drawn
 
 
 def amplitude_figure(
-    falloffs: Mapping[str, Falloff], fits: Mapping[str, GuinierFit], title: str = ""
+    spectra: Mapping[str, AmplitudeSpectrum], fits: Mapping[str, GuinierFit], title: str = ""
 ) -> Figure:
     """Two panels for one or several maps: the amplitudes against resolution, and ln|F| against 1/d²
     with the lines.
@@ -37,10 +37,10 @@ def amplitude_figure(
     """
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for index, (name, falloff) in enumerate(falloffs.items()):
+    for index, (name, spectrum) in enumerate(spectra.items()):
         colour = _COLOURS[index % len(_COLOURS)]
         dashes = "-" if index < len(_COLOURS) else "--"
-        frequency, amplitude = (each.numpy()[1:] for each in falloff)
+        frequency, amplitude = (each.numpy()[1:] for each in spectrum)
         seen = amplitude > amplitude.max() * _DEEPEST
         left.semilogy(
             frequency[seen],
@@ -61,7 +61,7 @@ def amplitude_figure(
         )
         if name in fits:
             _draw_line(right, fits[name], colour)
-    end = max(float(falloff.frequency_per_A[-1]) for falloff in falloffs.values())
+    end = max(float(spectrum.frequency_per_A[-1]) for spectrum in spectra.values())
     _dress_by_frequency(left, end)
     left.set_ylabel("mean Fourier amplitude")
     _dress_by_square(right, end)
@@ -81,10 +81,10 @@ def sharpening_figure(sharpening: Sharpening, fsc: FSC, title: str) -> Figure:
         "times the FSC weight": sharpening.weighted,
     }
     after = f"after B = {sharpening.bfactor_A2:.0f} Å²".replace("-", "−")
-    for colour, (name, falloff) in zip(
+    for colour, (name, spectrum) in zip(
         _STEPS, (curves | {after: sharpening.after}).items(), strict=True
     ):
-        frequency, amplitude = (each.numpy()[1:] for each in falloff)
+        frequency, amplitude = (each.numpy()[1:] for each in spectrum)
         seen = amplitude > amplitude.max() * _DEEPEST
         right.plot(
             frequency[seen] ** 2, np.log(amplitude[seen]), color=colour, linewidth=1.5, label=name

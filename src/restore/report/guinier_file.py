@@ -8,31 +8,33 @@ from jaxtyping import Float
 from torch import Tensor
 
 from restore.io.star import StarFile
-from restore.maps.guinier import Falloff, GuinierFit
+from restore.maps.guinier import AmplitudeSpectrum, GuinierFit
 from restore.maps.sharpening import Sharpening
 from restore.report.fsc_file import number, table, values
 
 _NOTHING = -99.0  # what RELION writes for the logarithm of an amplitude that is zero
 
 
-def amplitudes_star(falloffs: Mapping[str, Falloff], fits: Mapping[str, GuinierFit]) -> StarFile:
+def amplitudes_star(
+    spectra: Mapping[str, AmplitudeSpectrum], fits: Mapping[str, GuinierFit]
+) -> StarFile:
     """``data_fits``, a row for each map, and ``data_guinier`` (``data_guinier_2`` … for the second
     map and on).
     """
-    numbers = [_fit_numbers(fits.get(name)) for name in falloffs]
-    columns = {"restoreMapName": list(falloffs)} | {
+    numbers = [_fit_numbers(fits.get(name)) for name in spectra]
+    columns = {"restoreMapName": list(spectra)} | {
         key: [each[key] for each in numbers] for key in numbers[0]
     }
     blocks = [table("fits", columns)]
-    for index, (name, falloff) in enumerate(falloffs.items(), 1):
+    for index, (name, spectrum) in enumerate(spectra.items(), 1):
         curves = {
-            "rlnResolution": [number(float(each)) for each in falloff.frequency_per_A],
-            "rlnResolutionSquared": _squared(falloff.frequency_per_A),
-            "rlnLogAmplitudesOriginal": _logarithms(falloff),
+            "rlnResolution": [number(float(each)) for each in spectrum.frequency_per_A],
+            "rlnResolutionSquared": _squared(spectrum.frequency_per_A),
+            "rlnLogAmplitudesOriginal": _logarithms(spectrum),
         }
         if name in fits:
             curves["rlnLogAmplitudesIntercept"] = [number(fits[name].intercept)] * len(
-                falloff.amplitude
+                spectrum.amplitude
             )
         blocks.append(table("guinier" if index == 1 else f"guinier_{index}", curves))
     return StarFile(tuple(blocks))
@@ -95,6 +97,6 @@ def _squared(frequency_per_A: Float[Tensor, "shells"]) -> list[str]:
     return [f"{float(each) ** 2:.8f}" for each in frequency_per_A]
 
 
-def _logarithms(falloff: Falloff) -> list[str]:
-    logarithms = falloff.amplitude.log().tolist()
+def _logarithms(spectrum: AmplitudeSpectrum) -> list[str]:
+    logarithms = spectrum.amplitude.log().tolist()
     return [number(max(each, _NOTHING)) for each in logarithms]

@@ -5,8 +5,8 @@ rows of Figure S2.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from restore.quantities import Curve, Values
 from restore.report.charts import Chart, Line
-from restore.report.evaluation_file import Curve, Values
 from restore.report.structure_file import Bias, Correlation, Reconstruction, ResLog, Structure
 
 LABELS = {

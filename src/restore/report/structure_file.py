@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from restore.errors import UserError
-from restore.report.evaluation_file import Curve, Number, Values, finite, number, sentences
+from restore.quantities import Curve, Number, Values, finite
 
 FILE_NAME = "structure.json"
 FORMAT_VERSION = 1

@@ -5,7 +5,8 @@ network did.
 from collections.abc import Mapping
 from html import escape
 
-from restore.report.evaluation_file import Group, Number
+from restore.evaluation.records import Group
+from restore.quantities import Number
 from restore.report.numerals import figure, interval, share
 
 _NOTHING = Number()

@@ -63,7 +63,10 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"the device {name!r} cannot be used", wanted=reason, do="try --device cpu"
+            f"the device {name!r} cannot be used",
+            field="device",
+            wanted=reason,
+            do="try `device=cpu`",
         ) from None
     return device
 

@@ -156,7 +156,7 @@ def _clear(folder: Path, overwrite: bool) -> None:
         raise UserError(
             f"there is a session in it already ({old[0].name})",
             where=folder,
-            do="choose another folder or give --overwrite",
+            do="choose another folder, or give `overwrite=True`",
         )
     for path in old:
         path.unlink()

@@ -10,20 +10,19 @@ from typing import Any
 
 import torch
 
-from restore.errors import UserError
 from restore.io.atomic import write_text
 from restore.maps.fsc import ShellAxis
-from restore.maps.guinier import Falloff, TooFewShellsError, on_one_scale
+from restore.maps.guinier import AmplitudeSpectrum, TooFewShellsError, on_one_scale
 from restore.provenance import as_json, provenance
 from restore.report.structure_file import FILE_NAME, FORMAT_VERSION, structure_from
 from restore.report.structure_page import structure_page
-from restore.structure.combinations import Cast
-from restore.structure.inputs import Bars, gather
+from restore.structure.combinations import ComparisonSet
+from restore.structure.inputs import Bars, read_comparison_set
 from restore.structure.orientations import orientations
 from restore.structure.pictures import draw, residues_of
 from restore.structure.reconstructions import (
     MapFiles,
-    Yardsticks,
+    References,
     measure,
     measure_bias,
     reconstruct,
@@ -58,32 +57,34 @@ def compare_structures(
     UserError
         An input is missing or does not fit.
     """
-    _refuse_unknown_group(settings.sym)
+    group = point_group(settings.sym)  # an unknown one is refused before any work
     stages = Stages(folder, overwrite)
-    cast = gather(inputs, settings, folder, stages, bars)
-    doubts = list(doubts_of_particles(cast))
-    against = _yardsticks(inputs, cast)
+    particles = read_comparison_set(inputs, settings, folder, stages, bars)
+    doubts = list(doubts_of_particles(particles))
+    against = _references(inputs, particles)
     residues = residues_of(inputs, settings)
     files = {
-        each.name: reconstruct(each, settings, folder, stages, bars) for each in cast.combinations
+        each.name: reconstruct(each, settings, folder, stages, bars)
+        for each in particles.combinations
     }
     maps = {
-        each.name: measure(each, files, against, settings, stages) for each in cast.combinations
+        each.name: measure(each, files, against, settings, stages)
+        for each in particles.combinations
     }
-    axis = _axis(cast)
+    axis = _axis(particles)
     _put_on_one_scale(maps, axis, cut_alike=inputs.denoised_micrographs is not None)
     card: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "provenance": provenance(settings, vars(inputs)),
-        "particles": {"count": len(cast), "matched_by": cast.way},
+        "particles": {"count": len(particles), "matched_by": particles.way},
         "symmetry": settings.sym.upper(),
         "box_px": axis.shape[0],
         "pixel_size_A": against.voxel_A,
         "frequency_per_A": [round(each, 8) for each in axis.frequency_per_A.tolist()],
         "reconstructions": maps,
         "bias": _biases(files, against, settings.sym, stages),
-        "reslog": _reslog(cast, settings, folder, (stages, bars)),
-        "angles": orientations(cast, inputs, settings, folder, stages),
+        "reslog": _reslog(particles, settings, folder, (stages, bars)),
+        "angles": orientations(particles, inputs, settings, folder, stages),
         **draw(files, against, residues, settings, (stages, folder)),
         "commands": _commands(files, inputs, settings),
         "cautions": [CAUTION],
@@ -92,32 +93,25 @@ def compare_structures(
     for doubt in card["warnings"]:
         log.warning("%s", doubt)
     kept = 1.0 if against.mask is None else float(against.mask.double().mean())
-    sampled = Sampled.of(axis.shape[0], against.voxel_A, len(point_group(settings.sym)), kept)
+    sampled = Sampled.of(axis.shape[0], against.voxel_A, len(group), kept)
     card["summary"], card["differences"] = summary(card, sampled)
     write_text(folder / FILE_NAME, as_json(card) + "\n")
     write_text(folder / PAGE_NAME, structure_page(structure_from(card), folder))
     return card
 
 
-def _refuse_unknown_group(name: str) -> None:
-    try:
-        point_group(name)
-    except ValueError as error:
-        raise UserError(str(error), where="--sym", do="give one of these") from None
-
-
-def _axis(cast: Cast) -> ShellAxis:
-    side, voxel_A = cast.images["raw"].box_px, cast.images["raw"].pixel_size_A
+def _axis(particles: ComparisonSet) -> ShellAxis:
+    side, voxel_A = particles.images["raw"].box_px, particles.images["raw"].pixel_size_A
     return ShellAxis((side, side, side), (voxel_A, voxel_A, voxel_A))
 
 
-def _yardsticks(inputs: StructureInputs, cast: Cast) -> Yardsticks:
+def _references(inputs: StructureInputs, particles: ComparisonSet) -> References:
     """Mask, model and truth on the grid of the maps; whatever does not fit is refused before
     anything is reconstructed.
     """
-    images = cast.images["raw"]
+    images = particles.images["raw"]
     side, voxel_A = images.box_px, images.pixel_size_A
-    return Yardsticks(
+    return References(
         voxel_A,
         box_mask(inputs.mask, side),
         model_density(inputs.model, side, voxel_A) if inputs.model else None,
@@ -132,24 +126,24 @@ def _put_on_one_scale(maps: Mapping[str, dict[str, Any]], axis: ShellAxis, cut_a
     Images that were cut alike have one scale; others are brought to it where their coarse shells
     allow.
     """
-    falloffs = {
-        name: Falloff(axis.frequency_per_A, torch.tensor(each["mean_amplitude"]))
+    spectra = {
+        name: AmplitudeSpectrum(axis.frequency_per_A, torch.tensor(each["mean_amplitude"]))
         for name, each in maps.items()
     }
-    first = falloffs["raw_by_raw"]
+    first = spectra["raw_by_raw"]
     for name, each in maps.items():
-        falloff = falloffs[name]
+        spectrum = spectra[name]
         if not cut_alike and name != "raw_by_raw":
             try:
-                falloff = on_one_scale(falloff, first)
+                spectrum = on_one_scale(spectrum, first)
             except TooFewShellsError as error:
                 log.warning("the amplitudes of %s keep their own scale: there are %s", name, error)
-        scaled = falloff.amplitude / first.amplitude[1]
+        scaled = spectrum.amplitude / first.amplitude[1]
         each["amplitude"] = [None, *(float(f"{value:.6g}") for value in scaled[1:].tolist())]
 
 
 def _biases(
-    files: Mapping[str, MapFiles], against: Yardsticks, sym: str, stages: Stages
+    files: Mapping[str, MapFiles], against: References, sym: str, stages: Stages
 ) -> dict[str, Any]:
     """The bias that the denoised halves share, for each refinement's orientations."""
     found: dict[str, Any] = {}
@@ -162,14 +156,14 @@ def _biases(
 
 
 def _reslog(
-    cast: Cast, settings: StructureSettings, folder: Path, run: tuple[Stages, Bars]
+    particles: ComparisonSet, settings: StructureSettings, folder: Path, run: tuple[Stages, Bars]
 ) -> dict[str, Any]:
     """ResLog of raw images by their own orientations, and of denoised images by theirs, or else by
     the raw ones'.
     """
-    own = "denoised_by_denoised" if "denoised" in cast.refinements else "denoised_by_raw"
-    chosen = [each for each in cast.combinations if each.name in ("raw_by_raw", own)]
-    return reslog(chosen, settings, folder, run)
+    own = "denoised_by_denoised" if "denoised" in particles.refinements else "denoised_by_raw"
+    chosen = [each for each in particles.combinations if each.name in ("raw_by_raw", own)]
+    return reslog(chosen, settings, folder, *run)
 
 
 def _commands(

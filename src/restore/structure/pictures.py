@@ -1,4 +1,6 @@
-"""The maps as surfaces, from the side and from the top, and residues of the model in their density."""
+"""The maps as surfaces, from the side and from the top, and residues of the model in their
+density.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,7 +13,7 @@ from restore.maps.contour import Contour, ContourError, ContourSettings, contour
 from restore.report.panels import save_picture
 from restore.report.surface import BLUE, RED
 from restore.report.views import Shown, views_picture
-from restore.structure.reconstructions import MapFiles, Yardsticks
+from restore.structure.reconstructions import MapFiles, References
 from restore.structure.settings import StructureInputs, StructureSettings
 from restore.structure.stages import Stage, Stages
 from restore.structure.volumes import read_volume
@@ -27,7 +29,7 @@ _TITLES = {
 
 def draw(
     files: Mapping[str, MapFiles],
-    against: Yardsticks,
+    against: References,
     residues: Sequence[Residues],
     settings: StructureSettings,
     run: tuple[Stages, Path],
@@ -82,7 +84,7 @@ def _chosen(files: Mapping[str, MapFiles]) -> list[str]:
 
 
 def _shown(
-    chosen: Mapping[str, MapFiles], against: Yardsticks, mass_kDa: float | None
+    chosen: Mapping[str, MapFiles], against: References, mass_kDa: float | None
 ) -> list[Shown]:
     """The maps with their surfaces; the sharpened ones only where all have been sharpened; nothing
     where a map has none.
@@ -99,7 +101,7 @@ def _shown(
     return [Shown(_TITLES[name], surfaces, colour=colour) for name, colour, surfaces in columns]
 
 
-def _surfaces(paths: Sequence[Path], against: Yardsticks, mass_kDa: float | None) -> list[Contour]:
+def _surfaces(paths: Sequence[Path], against: References, mass_kDa: float | None) -> list[Contour]:
     """Each map's surface under the mask; all enclose the volume that the first one's encloses."""
     maps = [read_volume(path) for path in paths]
     drawn = [each if against.mask is None else each * against.mask for each in maps]

@@ -1,4 +1,4 @@
-"""The half maps of each combination, and what is measured of them: one stage for each."""
+"""The half maps of each combination, and what is measured of them, each in one stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ from restore.version import __version__
 
 @dataclass(frozen=True)
 class MapFiles:
-    """What a combination leaves in the result's folder."""
+    """The files of one combination in the result's folder."""
 
     particles: Path
     half1: Path
@@ -60,8 +60,8 @@ class MapFiles:
 
 
 @dataclass(frozen=True)
-class Yardsticks:
-    """What maps are compared with, on their grid, and the files that these came from."""
+class References:
+    """What maps are compared with, on their grid, and the files it was read from."""
 
     voxel_A: float
     mask: Float[Tensor, "z y x"] | None
@@ -76,7 +76,7 @@ class Yardsticks:
 
 
 def map_files(folder: Path, combination: Combination) -> MapFiles:
-    """Where the results of a combination lie."""
+    """The paths of the results of a combination."""
     stem, maps = combination.name, folder / "maps"
     return MapFiles(
         particles=folder / "particles" / f"{stem}.star",
@@ -90,7 +90,7 @@ def map_files(folder: Path, combination: Combination) -> MapFiles:
 
 
 def making(settings: StructureSettings) -> ReconstructionSettings:
-    """How maps are made, whatever the combination."""
+    """The reconstruction settings, the same for all combinations."""
     return ReconstructionSettings(
         settings.sym, settings.ctf, engine=settings.engine, seed=settings.seed
     )
@@ -115,16 +115,16 @@ def reconstruct(
         write_star(files.particles, star)
         with bars(len(images), "images", f"reconstructing {combination.name}") as bar:
             halves = half_maps(images, how, bar.to)
-        made = f"{combination.images} images, orientations refined on {combination.orientations}"
-        label = f"restore {__version__} {made}"[:80]
+        origin = f"{combination.images} images, orientations refined on {combination.orientations}"
+        label = f"restore {__version__} {origin}"[:80]
         labels = (
-            denoised_label(f"particles: {made}") if combination.images == "denoised" else label,
+            denoised_label(f"particles: {origin}") if combination.images == "denoised" else label,
         )
         for path, volume in zip(
             (*files.halves, files.mean), (halves.first, halves.second, halves.mean), strict=True
         ):
             write_map(path, volume.numpy(), halves.voxel_size_A, labels=labels)
-        record = provenance(how, {"particles": files.particles, "images": made})
+        record = provenance(how, {"particles": files.particles, "images": origin})
         write_text(files.mean.with_suffix(".settings.json"), as_json(record) + "\n")
         return {"counts": list(halves.counts), "engine": halves.engine}
 
@@ -139,19 +139,19 @@ def reconstruct(
 
 def measure(
     combination: Combination,
-    made: Mapping[str, MapFiles],
-    against: Yardsticks,
+    map_files_of: Mapping[str, MapFiles],
+    against: References,
     settings: StructureSettings,
     stages: Stages,
 ) -> dict[str, Any]:
-    """All that is known of one map, as JSON can say it; the sharpened map, the FSC and its figure
-    are written.
+    """Everything measured of one map, as JSON can hold it; the sharpened map, the FSC and its
+    figure are written.
 
-    Correlations under a mask are those of maps with the amplitudes of the raw one that has the same
-    orientations: the mask would mix the shells of a map whose amplitudes fall as steeply as a
-    denoised one's (:func:`restore.maps.fsc_inflation.with_spectrum_of`).
+    Correlations under a mask are those of maps with the amplitudes of the raw map of the same
+    orientations: the mask would mix the shells of a denoised map, whose amplitudes decay steeply
+    (:func:`restore.maps.fsc_inflation.with_spectrum_of`).
     """
-    files, raw = made[combination.name], made[f"raw_by_{combination.orientations}"]
+    files, raw = map_files_of[combination.name], map_files_of[f"raw_by_{combination.orientations}"]
 
     def work() -> Mapping[str, Any]:
         halves = torch.stack([read_volume(path) for path in files.halves])
@@ -165,22 +165,22 @@ def measure(
         mean = read_volume(files.mean)
         sharpening = _sharpened(mean, fsc, against, settings)
         _write(files, fsc, sharpening, against, combination.name)
-        found = _measured(halves.mean(dim=0), fsc, against)
+        results = _measured(halves.mean(dim=0), fsc, against)
         weight = 1 if against.mask is None else against.mask
-        found["mean_amplitude"] = values(
+        results["mean_amplitude"] = values(
             rotational_amplitudes(mean * weight, against.voxel_zyx_A).amplitude
         )
         fit = sharpening.fit if sharpening else None
-        found["bfactor_A2"] = (
+        results["bfactor_A2"] = (
             number(fit.bfactor_A2, fit.bfactor_error_A2) if fit else number(float("nan"))
         )
-        found["sharpened_by_A2"] = sharpening.bfactor_A2 if sharpening else None
+        results["sharpened_by_A2"] = sharpening.bfactor_A2 if sharpening else None
         outputs = [files.fsc, files.figure, *([files.sharpened] if sharpening else [])]
-        return found | {"files": [stages.name_of(path) for path in outputs]}
+        return results | {"files": [stages.name_of(path) for path in outputs]}
 
     inputs = [*dict.fromkeys([*files.halves, files.mean, *raw.halves]), *against.files]
     stage = Stage(f"measure_{combination.name}", settings.bfactor, inputs, [])
-    found = stages.run(stage, work)
+    results = stages.run(stage, work)
     names = {
         "half1": files.half1,
         "half2": files.half2,
@@ -188,9 +188,9 @@ def measure(
         "particles": files.particles,
         "fsc": files.fsc,
     }
-    if stages.name_of(files.sharpened) in found["files"]:
+    if stages.name_of(files.sharpened) in results["files"]:
         names["sharpened"] = files.sharpened
-    return found | {
+    return results | {
         "images": combination.images,
         "orientations": combination.orientations,
         "particles": len(combination.particles),
@@ -199,10 +199,10 @@ def measure(
 
 
 def measure_bias(
-    raw: MapFiles, denoised: MapFiles, against: Yardsticks, sym: str, stages: Stages
+    raw: MapFiles, denoised: MapFiles, against: References, sym: str, stages: Stages
 ) -> dict[str, Any]:
-    """How much of the denoised half maps' agreement the raw ones of the same orientations support,
-    as JSON can say it.
+    """The part of the denoised half maps' FSC that the raw ones of the same orientations support,
+    as JSON can hold it.
     """
 
     def work() -> Mapping[str, Any]:
@@ -218,26 +218,24 @@ def measure_bias(
     return stages.run(Stage(f"bias_{denoised.mean.stem}", sym, inputs, []), work)
 
 
-def _measured(mean: Float[Tensor, "z y x"], fsc: FSC, against: Yardsticks) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _measured(mean: Float[Tensor, "z y x"], fsc: FSC, against: References) -> dict[str, Any]:
+    results: dict[str, Any] = {
         "fsc": half_map_correlation(fsc),
         "reference": values(fsc_weight(fsc.best)),
     }
     for name, other in (("model", against.model), ("truth", against.truth)):
         if other is not None:
             correlation = map_model_fsc(mean, other.to(mean), against.voxel_zyx_A, against.mask)
-            found[name] = truth_correlation(correlation) | {
+            results[name] = truth_correlation(correlation) | {
                 "is_doubtful": looks_unfitted(correlation)
             }
-    return found
+    return results
 
 
 def _sharpened(
-    mean: Float[Tensor, "z y x"], fsc: FSC, against: Yardsticks, settings: StructureSettings
+    mean: Float[Tensor, "z y x"], fsc: FSC, against: References, settings: StructureSettings
 ) -> Sharpening | None:
-    """The map sharpened; None where the halves do not agree, or the amplitudes of too few shells
-    are known.
-    """
+    """The sharpened map; None where the halves do not agree, or too few shells have amplitudes."""
     try:
         return sharpen(
             mean,
@@ -251,7 +249,7 @@ def _sharpened(
 
 
 def _write(
-    files: MapFiles, fsc: FSC, sharpening: Sharpening | None, against: Yardsticks, name: str
+    files: MapFiles, fsc: FSC, sharpening: Sharpening | None, against: References, name: str
 ) -> None:
     write_star(files.fsc, fsc_star(fsc, str(files.half1), str(files.half2)))
     save_png(fsc_figure(fsc, name), files.figure)

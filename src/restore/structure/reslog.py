@@ -9,15 +9,16 @@ import numpy as np
 
 from restore.maps.reslog import (
     Estimate,
+    FittedReslog,
     ResLogCurve,
     ResLogFit,
     ResLogSettings,
     fit_reslog,
-    growth_orders,
+    subset_orders,
     subset_sizes,
 )
 from restore.particles.reconstruction.halves import half_sets
-from restore.particles.reconstruction.reslog import Growth, resolutions_per_A, work
+from restore.particles.reconstruction.reslog import ResLogSource, resolutions_per_A, work
 from restore.report.figures import save_png
 from restore.report.reslog_figure import reslog_figure
 from restore.report.structure_charts import LABELS
@@ -34,22 +35,22 @@ def reslog(
     combinations: Sequence[Combination],
     settings: StructureSettings,
     folder: Path,
-    run: tuple[Stages, Bars],
+    stages: Stages,
+    bars: Bars,
 ) -> dict[str, Any]:
-    """The points and lines of each combination, by its name; nothing where there are too few
-    particles, or none is wanted.
+    """The points and lines of each combination, by its name; empty where there are too few
+    particles, or no plot is wanted.
     """
     count = len(combinations[0].particles)
     if not settings.reslog_sizes or count < _LEAST_PARTICLES:
         return {}
     subsets = ResLogSettings(settings.reslog_sizes, None, settings.reslog_repeats, settings.seed)
-    sizes = subset_sizes(count, subsets)
     curves: dict[str, ResLogCurve] = {}
-    for each in combinations:
-        growth = _growth(each, settings)
-        curves[each.name] = _curve(each.name, growth, sizes, subsets, run)
-    fitted = {name: (curve, fit_reslog(curve)) for name, curve in curves.items()}
-    named = {LABELS[name]: each for name, each in fitted.items()}
+    for combination in combinations:
+        source = _source(combination, settings)
+        curves[combination.name] = _curve(combination.name, source, subsets, stages, bars)
+    fitted = {name: FittedReslog(curve, fit_reslog(curve)) for name, curve in curves.items()}
+    named = {LABELS[name]: fitted_curve for name, fitted_curve in fitted.items()}
     save_png(
         reslog_figure(named, f"{count} particles, symmetry {settings.sym.upper()}"),
         folder / "reslog.png",
@@ -57,42 +58,48 @@ def reslog(
     return {name: _card(curve, fit) for name, (curve, fit) in fitted.items()}
 
 
-def _growth(combination: Combination, settings: StructureSettings) -> Growth:
-    """The sums of a combination. No mask: it would mix the shells of denoised maps, whose
-    amplitudes fall steeply.
+def _source(combination: Combination, settings: StructureSettings) -> ResLogSource:
+    """The images of a combination, compared without a mask: it would mix the shells of denoised
+    maps, whose amplitudes decay steeply.
     """
     images = combination.particles
-    return Growth(images, half_sets(images.particles, settings.seed), making(settings))
+    return ResLogSource(images, half_sets(images.particles, settings.seed), making(settings))
 
 
 def _curve(
-    name: str, growth: Growth, sizes: list[int], subsets: ResLogSettings, run: tuple[Stages, Bars]
+    name: str,
+    source: ResLogSource,
+    subsets: ResLogSettings,
+    stages: Stages,
+    bars: Bars,
 ) -> ResLogCurve:
     """The resolution of each subset, computed or kept."""
-    stages, bars = run
-    orders = growth_orders(growth.half_sets, subsets)
+    sizes = subset_sizes(len(source.images), subsets)
+    orders = subset_orders(source.half_sets, subsets)
 
     def compute() -> Mapping[str, Any]:
         with bars(work(subsets.repeats, sizes), "images", f"ResLog of {name}") as bar:
-            found = resolutions_per_A(growth, orders, sizes, bar.to)
+            per_A = resolutions_per_A(source, orders, sizes, bar.to)
         return {
             "frequency_per_A": [
-                [None if math.isinf(each) else each for each in row] for row in found.tolist()
+                [None if math.isinf(value) else value for value in row] for row in per_A.tolist()
             ]
         }
 
-    particles = growth.images.particles
-    made_with = [growth.settings, subsets, sizes, particles.rotations.as_quat().tolist()]
-    inputs = [*dict.fromkeys(growth.images.paths)]
+    particles = source.images.particles
+    made_with = [source.settings, subsets, sizes, particles.rotations.as_quat().tolist()]
+    inputs = [*dict.fromkeys(source.images.paths)]
     rows = stages.run(Stage(f"reslog_{name}", made_with, inputs, []), compute)["frequency_per_A"]
-    frequency = np.array([[math.inf if each is None else each for each in row] for row in rows])
-    return ResLogCurve(np.array(sizes), frequency, 0.5 / growth.images.pixel_size_A)
+    frequency = np.array([[math.inf if value is None else value for value in row] for row in rows])
+    return ResLogCurve(np.array(sizes), frequency, 0.5 / source.images.pixel_size_A)
 
 
 def _card(curve: ResLogCurve, fit: ResLogFit | None) -> dict[str, Any]:
-    """A curve as JSON can say it: points over the repeats, those that tell something, and the line."""
-    told = np.where(curve.fitted, curve.frequency_per_A, np.nan)
-    columns = [column[np.isfinite(column)] for column in told.T]
+    """A curve as JSON can say it: points over the repeats, those that tell something, and the
+    line.
+    """
+    known = np.where(curve.fitted, curve.frequency_per_A, np.nan)
+    columns = [column[np.isfinite(column)] for column in known.T]
     points = {
         name: [float(reduce(column)) if len(column) else None for column in columns]
         for name, reduce in (("value", np.mean), ("low", np.min), ("high", np.max))
@@ -102,8 +109,8 @@ def _card(curve: ResLogCurve, fit: ResLogFit | None) -> dict[str, Any]:
     if fit is not None:
         ends = fit.at(curve.particles.astype(float))
         line = {
-            name: _finite(each.tolist())
-            for name, each in zip(("value", "low", "high"), ends, strict=True)
+            name: _finite(ends_per_A.tolist())
+            for name, ends_per_A in zip(("value", "low", "high"), ends, strict=True)
         }
     card: dict[str, Any] = {
         "sizes": sizes,
@@ -117,18 +124,22 @@ def _card(curve: ResLogCurve, fit: ResLogFit | None) -> dict[str, Any]:
             "intercept_per_A": fit.intercept_per_A,
             "bfactor_A2": fit.bfactor_A2,
         }
-        card |= {name: _estimate(each) for name, each in named.items()}
+        card |= {name: _estimate(estimate) for name, estimate in named.items()}
     return card
 
 
-def _estimate(found: Estimate) -> dict[str, float | None]:
+def _estimate(estimate: Estimate) -> dict[str, float | None]:
     return dict(
-        zip(("value", "low", "high"), _finite([found.value, found.low, found.high]), strict=True)
+        zip(
+            ("value", "low", "high"),
+            _finite([estimate.value, estimate.low, estimate.high]),
+            strict=True,
+        )
     )
 
 
 def _finite(values: Sequence[float]) -> list[float | None]:
-    return [each if math.isfinite(each) else None for each in values]
+    return [value if math.isfinite(value) else None for value in values]
 
 
 def _words(curve: ResLogCurve, fit: ResLogFit | None) -> str:

@@ -60,7 +60,9 @@ class Sampled:
 
 
 def summary(card: Mapping[str, Any], sampled: Sampled) -> tuple[list[str], dict[str, Any]]:
-    """The sentences, the honest comparison first, and the differences that they rest on, by name."""
+    """The sentences, the honest comparison first, and the differences that they rest on, by
+    name.
+    """
     found: dict[str, Difference] = {}
     said = [_orientations(card, sampled, found), *_against(card, sampled, found)]
     said += [*_angles(card), *_half_maps(card)]

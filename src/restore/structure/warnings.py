@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from restore.io.denoised_mark import shows_denoised
-from restore.structure.combinations import Cast
+from restore.structure.combinations import ComparisonSet
 
 _SUSPICIOUS = 0.5  # of the median distance of orientations by chance
 _ON = {"raw": "raw images", "denoised": "denoised images"}
@@ -20,15 +20,15 @@ _LIES_WRONG = {
 }
 
 
-def doubts_of_particles(cast: Cast) -> Iterator[str]:
+def doubts_of_particles(particles: ComparisonSet) -> Iterator[str]:
     """What is doubtful in the particles, before anything is made of them."""
-    if shows_denoised(cast.images["raw"]):
-        source = cast.images["raw"].particles.source
+    if shows_denoised(particles.images["raw"]):
+        source = particles.images["raw"].particles.source
         yield (
             f"The images of {source} were denoised by restore, as their labels say: what is "
             "called raw here is not."
         )
-    for which, refinement in cast.refinements.items():
+    for which, refinement in particles.refinements.items():
         if refinement.half_sets is None:
             yield (
                 f"The refinement on {_ON[which]} has no half sets, and they were drawn at random: "

@@ -18,7 +18,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -29,7 +29,7 @@ from restore.io.reading import reading
 from restore.preprocessing import Prepared, Recipe
 
 FORMAT = "restore patches"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: masks of pixels without data; files of version 1 have none
 CHUNK_PX = 96
 _DAMAGED = "the patch file is damaged"
 FEWEST_SERIES = 4
@@ -53,6 +53,9 @@ class Pair:
 class Region:
     """A rectangle of one pair that windows may be drawn from: rows y0 … y1, columns x0 … x1 (ends
     excluded).
+
+    ``valid_share`` is the share of its windows that hold no pixel without data: only they are
+    drawn.
     """
 
     pair: int
@@ -60,6 +63,7 @@ class Region:
     y1: int
     x0: int
     x1: int
+    valid_share: float = 1.0
 
     def corners(self, patch_px: int) -> tuple[int, int]:
         """How many rows and columns a window's first corner can stand on."""
@@ -128,6 +132,13 @@ class PatchWriter:
             hot_pixels=(even.hot_pixels, odd.hot_pixels),
             **({"series": series} if series else {}),
         )
+        if even.blank is not None:
+            self._file.create_dataset(
+                _blank_name(self._count),
+                data=even.blank.cpu().numpy(),
+                chunks=chunk[1:],
+                compression="gzip",
+            )
         self._count += 1
         self._file.flush()
         self._disk.check()
@@ -179,9 +190,33 @@ class PatchFile:
         halves = _dataset(self._file, region.pair)[:, y : y + patch_px, x : x + patch_px]
         return np.asarray(halves, dtype=np.float32)
 
+    def halves(self, index: int) -> Float[NDArray[Any], "2 y x"]:
+        """The two halves of one pair, whole."""
+        return np.asarray(_dataset(self._file, index)[()], dtype=np.float32)
+
+    def blank(self, region: Region) -> Bool[NDArray[Any], "y x"] | None:
+        """Which pixels of a region hold no data; None where all pixels of its pair do."""
+        name = _blank_name(region.pair)
+        if name not in self._file:
+            return None
+        mask = self._file[name]
+        if not isinstance(mask, h5py.Dataset) or mask.shape != self.pairs[region.pair].shape:
+            raise UserError(
+                f"the patch file is damaged ({name} is not a mask of its pair)",
+                where=self.path,
+                do="make it again",
+            )
+        part = mask[region.y0 : region.y1, region.x0 : region.x1]
+        return np.asarray(part, dtype=np.bool_)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _blank_name(index: int) -> str:
+    """Where the mask of a pair's pixels without data is, if it has any."""
+    return f"blank/{index:06d}"
 
 
 def _open(path: Path) -> h5py.File:
@@ -277,7 +312,7 @@ def refuse_smaller(pairs: Sequence[Pair], patch_px: int) -> None:
         raise UserError(
             f"{len(small)} micrographs are smaller than a patch of {patch_px} pixels; "
             f"{small[0].name} has {small[0].shape[0]}×{small[0].shape[1]} once cropped",
-            do="give a finer --max_resolution, or a smaller --patch_px",
+            do="give a finer `max_resolution`, or a smaller `patch_px`",
         )
 
 
@@ -316,7 +351,8 @@ class RandomWindows(Dataset[Float[Tensor, "2 y x"]]):
     def __init__(self, path: Path, regions: Sequence[Region], patch_px: int, seed: int) -> None:
         self._path, self._regions, self._patch_px, self._seed = path, tuple(regions), patch_px, seed
         places = np.array(
-            [np.prod(region.corners(patch_px)) for region in regions], dtype=np.float64
+            [region.valid_share * np.prod(region.corners(patch_px)) for region in regions],
+            dtype=np.float64,
         )
         self._share = places / places.sum()
         self._file: PatchFile | None = None
@@ -325,14 +361,25 @@ class RandomWindows(Dataset[Float[Tensor, "2 y x"]]):
         """The window, as (input half, target half)."""
         random = np.random.default_rng([self._seed, index])
         region = self._regions[random.choice(len(self._regions), p=self._share)]
-        rows, columns = region.corners(self._patch_px)
-        y, x = region.y0 + int(random.integers(rows)), region.x0 + int(random.integers(columns))
         if (
             self._file is None
         ):  # opened by the process that reads, for HDF5 handles do not survive a fork
             self._file = PatchFile(self._path)
-        halves = self._file.window(Region(region.pair, y, region.y1, x, region.x1), self._patch_px)
+        window = _random_window(self._file, region, self._patch_px, random)
+        halves = self._file.window(window, self._patch_px)
         return torch.from_numpy(_augment(halves, random))
+
+
+def _random_window(
+    data: PatchFile, region: Region, patch_px: int, random: np.random.Generator
+) -> Region:
+    """A window at a random place of the region, drawn again until it holds no blank pixel."""
+    rows, columns = region.corners(patch_px)
+    while True:
+        y, x = region.y0 + int(random.integers(rows)), region.x0 + int(random.integers(columns))
+        window = Region(region.pair, y, y + patch_px, x, x + patch_px)
+        if region.valid_share == 1 or not np.any(data.blank(window)):
+            return window
 
 
 def _augment(

@@ -46,7 +46,7 @@ def prepare_patches(
     """
     path = destination.path
     with replacing(path) as partial, PatchWriter(partial, recipe, destination.dtype) as writer:
-        hot_pixels = 0
+        hot_pixels = blank_pixels = 0
         for micrograph, read in read_ahead(micrographs, _read_halves):
             halves = read.result()
             try:
@@ -55,11 +55,14 @@ def prepare_patches(
                 raise UserError(str(error).rstrip("."), where=micrograph.name) from None
             writer.add(micrograph.name, even, odd, micrograph.series)
             hot_pixels += even.hot_pixels + odd.hot_pixels
+            blank_pixels += even.blank_pixels
             progress(micrograph)
         writer.finish(
             {**destination.provenance, "made_of": _digest(micrographs, recipe, destination.dtype)}
         )
     log.info("%s: %d pairs, %d hot pixels replaced", path, len(micrographs), hot_pixels)
+    if blank_pixels:
+        log.info("%d pixels without data (borders, masked areas) are left out", blank_pixels)
 
 
 def _read_halves(micrograph: Micrograph) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ COLUMNS: tuple[str, ...] = (
     "train_loss",
     "held_out_loss",
     "perfect_loss",
+    "wiener_loss",
 )
 
 
@@ -37,7 +38,7 @@ class RunFiles:
 
     @property
     def state(self) -> Path:
-        """What ``--resume`` goes on from."""
+        """What a resumed run goes on from."""
         return self.directory / f"{self.prefix}.state.safetensors"
 
     @property
@@ -57,24 +58,26 @@ class RunFiles:
 
     @property
     def tensorboard(self) -> Path:
-        """The folder that ``tensorboard --logdir`` takes."""
+        """The folder that TensorBoard takes."""
         return self.directory / f"{self.prefix}.tensorboard"
 
     def refuse_to_replace(self, resume: bool, overwrite: bool) -> None:
         """UserError where a run of this name stands in the way, or where there is none to resume."""
         if resume and not self.state.exists():
             raise UserError(
-                "there is no training state to resume", where=self.state, do="check -d and -x"
+                "there is no training state to resume",
+                where=self.state,
+                do="check `model_directory` and `model_prefix`",
             )
         if resume or overwrite:
             return
         for path in (self.model, self.state):
             if path.exists():
-                more = "" if path == self.model else ", --resume to go on from it,"
+                more = "" if path == self.model else ", `resume=True` to go on from it,"
                 raise UserError(
                     f"a run called {self.prefix} is already there",
                     where=path,
-                    do=f"give another --model_prefix{more} or --overwrite",
+                    do=f"give another `model_prefix`{more} or `overwrite=True`",
                 )
 
 

@@ -8,9 +8,9 @@ from particle_world import blobs, write_particles
 from restore.errors import UserError
 from restore.io.particle_images import open_particle_images
 from restore.maps.fsc import FSCSettings, ShellAxis, half_map_fsc, shell_sums
-from restore.maps.reslog import ResLogCurve, ResLogSettings, fit_reslog, growth_orders, subset_sizes
+from restore.maps.reslog import ResLogCurve, ResLogSettings, fit_reslog, subset_orders, subset_sizes
 from restore.particles.reconstruction.halves import ReconstructionSettings, reconstruct_halves
-from restore.particles.reconstruction.reslog import Growth, resolutions_per_A, work
+from restore.particles.reconstruction.reslog import ResLogSource, resolutions_per_A, work
 
 PIXEL_A = 3.0
 MAKING = ReconstructionSettings()
@@ -19,9 +19,9 @@ MAKING = ReconstructionSettings()
 def grown(world, settings, sizes=None, making=MAKING, mask=None, watch=lambda _: None):
     images = open_particle_images(world.star)
     sizes = sizes or subset_sizes(len(images), settings)
-    orders = growth_orders(world.half_sets, settings)
+    orders = subset_orders(world.half_sets, settings)
     return sizes, resolutions_per_A(
-        Growth(images, world.half_sets, making, mask), orders, sizes, watch
+        ResLogSource(images, world.half_sets, making, mask), orders, sizes, watch
     )
 
 
@@ -81,7 +81,7 @@ def test_all_particles_give_the_resolution_of_the_half_maps(small):
 
 
 def test_a_subset_is_what_its_own_particles_would_give(small):
-    """The second size of a growth that began with fewer is that of the same particles at once."""
+    """The second size of a source that began with fewer is that of the same particles at once."""
     settings = ResLogSettings(sizes=3, repeats=1)
     _, step_by_step = grown(small, settings, sizes=[50, 100, 200])
     _, at_once = grown(small, settings, sizes=[100, 200])
@@ -107,7 +107,7 @@ def test_cropped_images_give_the_same_resolution_where_it_is_coarse(tmp_path):
     grid = np.indices((40,) * 3) - 20
     mask = torch.from_numpy(np.clip((18 - np.sqrt((grid**2).sum(0))) / 4, 0, 1).astype(np.float32))
     whole, cropped = (
-        Growth(images, world.half_sets, MAKING, mask, limit) for limit in (None, 10.0)
+        ResLogSource(images, world.half_sets, MAKING, mask, limit) for limit in (None, 10.0)
     )
     assert (whole.box_px, cropped.box_px, cropped.voxel_size_A) == (40, 24, 5.0)
     found = [resolutions_per_A(each, orders, [150, 300]) for each in (whole, cropped)]
@@ -132,6 +132,6 @@ def test_perfect_halves_reach_nyquist_and_noise_falls_in_the_first_shells(tmp_pa
 
 
 def test_a_half_set_without_particles_is_refused(small):
-    growth = Growth(open_particle_images(small.star), np.ones(200, int), MAKING)
+    source = ResLogSource(open_particle_images(small.star), np.ones(200, int), MAKING)
     with pytest.raises(UserError, match="smallest subset has no particle in one"):
-        resolutions_per_A(growth, np.arange(200)[None], [100, 200])
+        resolutions_per_A(source, np.arange(200)[None], [100, 200])

@@ -12,6 +12,7 @@ from restore.io.ctf_limits import RELION_LIMITS
 from restore.io.particle_records import Particles
 from restore.io.relion.micrographs import CTF_COLUMNS
 from restore.io.star import Block, StarFile, read_star
+from restore.io.star.numbers import finite_numbers
 from restore.micrograph import CTFParameters
 from restore.symmetry import from_euler_deg
 
@@ -55,24 +56,8 @@ class _Table:
 
     def numbers(self, columns: Sequence[str]) -> Float[np.ndarray, "n columns"]:
         """Columns of finite numbers; UserError, with row and column, where there is any other."""
-        return np.stack([self._numbers(column) for column in columns], axis=1)
-
-    def _numbers(self, column: str) -> Float[np.ndarray, "n"]:
-        texts = self.texts(column)
-        try:
-            values = np.array(texts, dtype=np.float64)
-        except ValueError:
-            values = np.array([_number(text) for text in texts])
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            found, where = f'{column} is "{texts[bad[0]]}"', f"{self.where}, row {bad[0] + 1}"
-            raise UserError(
-                found,
-                where=where,
-                wanted="A number is needed",
-                do="correct it or leave the particle out",
-            )
-        return values
+        numbers = [finite_numbers(self.texts(column), column, self.where) for column in columns]
+        return np.stack(numbers, axis=1)
 
 
 def read_relion_particles(path: Path) -> Particles:
@@ -116,13 +101,6 @@ def read_relion_particles(path: Path) -> Particles:
         phases_flipped=_flags_if_there(table, PHASES_FLIPPED),
         ctf_premultiplied=_flags_if_there(table, PREMULTIPLIED),
     )
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan
 
 
 def _table(star: StarFile, path: Path) -> _Table:

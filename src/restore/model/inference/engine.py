@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from restore.model.network import NetworkSettings
+from restore.model.architecture import NetworkSettings
 
 CPU_TILE_PX = 512
 """Side of a CPU's tiles: small enough for its caches, large enough for its threads
@@ -21,9 +21,7 @@ class Engine(Protocol):
     device: torch.device
 
     def run(self, name: str, *maps: Tensor) -> Tensor:
-        """The output of the stage ``name`` (one of `restore.model.network.STAGES`). The maps stay
-        as they are.
-        """
+        """The output of one of the network's stages. The maps stay as they are."""
         ...
 
     def tile_px(self, longest_px: int) -> int:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from restore.model.inference.engine import CPU_TILE_PX
-from restore.model.network import NetworkSettings, WAUNet
+from restore.model.network import Network, NetworkSettings
 from restore.runtime.precision import autocast
 
 _GPU_SHARE = 0.5
@@ -16,7 +16,7 @@ class PyTorchEngine:
     """PyTorch's own operations, on any device."""
 
     def __init__(
-        self, network: WAUNet, device: torch.device, dtype: torch.dtype = torch.float32
+        self, network: Network, device: torch.device, dtype: torch.dtype = torch.float32
     ) -> None:
         self.settings, self.device = network.settings, device
         self._dtype = dtype
@@ -45,10 +45,12 @@ class PyTorchEngine:
 
 
 def bytes_per_px(settings: NetworkSettings, dtype: torch.dtype) -> int:
-    """Memory that PyTorch needs for each output pixel of a tile of the hungriest stage, up1, which
-    has 4 for each of its own.
+    """Memory that PyTorch needs for each pixel of a tile of the hungriest stage, where its sampling is
+    finest.
 
-    There 16f wide maps, those around them and what a convolution keeps for itself stand together:
-    36f by PyTorch's own account.
+    Of waunet that is up1, which has 4 output pixels for each of its own: 16f wide maps, those around
+    them and what a convolution keeps for itself stand together, 36f by PyTorch's own account. The
+    maps of unet's down1 and up1 have a quarter of the image's pixels; five of f stand together.
     """
-    return 40 * settings.filters * dtype.itemsize // 4
+    maps = 40 if settings.name == "waunet" else 6
+    return maps * settings.filters * dtype.itemsize // 4

@@ -9,11 +9,11 @@ import torch
 
 from restore.model.inference.engine import Engine
 from restore.model.inference.pytorch_engine import PyTorchEngine
-from restore.model.network import WAUNet
+from restore.model.network import Network
 from restore.runtime.precision import resolve_precision
 
 
-def engine_for(network: WAUNet, device: torch.device, precision: str = "auto") -> Engine:
+def engine_for(network: Network, device: torch.device, precision: str = "auto") -> Engine:
     """The fastest engine that is here for a trained network: OpenVINO on a CPU where it is
     installed, else PyTorch.
     """

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from restore.model.inference.engine import Engine
-from restore.model.network import STRIDE, Reach, receptive_field_px, stage_reach, through_stages
+from restore.model.network import Reach, architecture_of, receptive_field_px, stage_named
 
 log = logging.getLogger(__name__)
 
@@ -77,21 +77,22 @@ def _up(value: int, multiple: int) -> int:
 def apply_network(
     engine: Engine, image: Float[Tensor, "y x"], tile_px: int = 0
 ) -> Float[Tensor, "y x"]:
-    """The network's output for an image of any shape, padded by reflection to multiples of 8 and
-    cropped back.
+    """The network's output for an image of any shape, padded by reflection to multiples of the
+    network's stride and cropped back.
 
     ``tile_px`` is the side of the tiles; 0 takes what the engine is fastest at and has the memory
     for.
     """
     height, width = image.shape
-    below, right = -height % STRIDE, -width % STRIDE
+    stride = architecture_of(engine.settings).stride
+    below, right = -height % stride, -width % stride
     whole = pad(image[None, None], (0, right, 0, below), mode="reflect")
     if whole.numel() <= WHOLE_PX**2:
         return _network_of(engine, whole, tile_px)[0, 0, :height, :width]
     halo_px = receptive_field_px(engine.settings)
     halo, output = Reach(halo_px, halo_px), torch.empty_like(whole)
-    for rows in spans(whole.shape[2], WHOLE_PX - 2 * halo_px, halo, STRIDE):
-        for columns in spans(whole.shape[3], WHOLE_PX - 2 * halo_px, halo, STRIDE):
+    for rows in spans(whole.shape[2], WHOLE_PX - 2 * halo_px, halo, stride):
+        for columns in spans(whole.shape[3], WHOLE_PX - 2 * halo_px, halo, stride):
             done = _network_of(engine, whole[..., rows.read, columns.read], tile_px)
             output[..., rows.written(), columns.written()] = done[..., rows.kept(), columns.kept()]
     return output[0, 0, :height, :width]
@@ -100,14 +101,15 @@ def apply_network(
 def _network_of(
     engine: Engine, image: Float[Tensor, "1 1 y x"], tile_px: int
 ) -> Float[Tensor, "1 1 y x"]:
-    """The network's output for an image whose sides are multiples of 8, in smaller tiles where
-    memory runs out.
+    """The network's output for an image whose sides are multiples of its stride, in smaller
+    tiles where memory runs out.
     """
     side = tile_px or engine.tile_px(max(image.shape))
+    join = architecture_of(engine.settings).through_stages
     while True:
         try:
             with torch.inference_mode():
-                return through_stages(partial(_stage_of, engine, side), image).float()
+                return join(partial(_stage_of, engine, side), image).float()
         except (torch.OutOfMemoryError, MemoryError):
             if side <= _SMALLEST_TILE_PX:
                 raise
@@ -120,14 +122,13 @@ def _stage_of(engine: Engine, tile_px: int, name: str, *maps: Tensor) -> Tensor:
     """One stage over whole maps. A tile has ``tile_px`` pixels a side where the stage's sampling is
     finest.
     """
-    rising = name.startswith("up")
-    ratio = (2, 1) if rising else (1, 2)
-    reach = stage_reach(engine.settings, name)
-    side, multiple = (tile_px // 2, 1) if rising else (tile_px, 2)
+    stage = stage_named(engine.settings, name)
+    ratio = (stage.numerator, stage.denominator)
+    side = tile_px // stage.numerator
     height, width = maps[0].shape[-2:]
     output: Tensor | None = None
-    for rows in spans(height, side, reach, multiple):
-        for columns in spans(width, side, reach, multiple):
+    for rows in spans(height, side, stage.reach, stage.multiple):
+        for columns in spans(width, side, stage.reach, stage.multiple):
             done = engine.run(name, *(each[..., rows.read, columns.read] for each in maps))
             if rows.read == slice(0, height) and columns.read == slice(0, width):
                 return done

@@ -1,0 +1,103 @@
+"""A parser of command lines that says what was probably meant."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from restore.cli.wording import Wording
+from restore.errors import UsageError
+
+_HABITS = {
+    "--i": ("--in_mics", "--input_micrographs", "--training_mics", "--i1"),
+    "--o": ("--output", "--output_directory", "--model_directory"),
+    "--angpix": ("--pixel_size",),
+    "--gpu": ("--device",),
+    "--in_movies": ("--input_micrographs", "--in_mics"),
+    "--in_parts": ("--in_mics",),
+    "--max_res": ("--max_resolution",),
+    "--lr": ("--learning_rate",),
+    "--epochs": ("--number_of_epochs",),
+    "--help_all": ("--help",),
+}
+"""What RELION and others call options that have other names here."""
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Help that fits a screen or two: the metavar is said once, the default at the end."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=100)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        metavar = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {metavar}"
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser, whose errors are UsageErrors with a suggestion.
+
+    ``epilog`` is printed as it is.
+    """
+
+    color = False  # Python 3.14's colours are no part of a help that is compared and mailed
+
+    def __init__(
+        self, prog: str, description: str = "", epilog: str = "", **of_argparse: Any
+    ) -> None:
+        super().__init__(
+            prog,
+            description=description,
+            epilog=epilog or None,
+            formatter_class=argparse.RawDescriptionHelpFormatter if epilog else HelpFormatter,
+            allow_abbrev=False,
+            **of_argparse,
+        )
+
+    def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
+        """As argparse does; an option that is not known gets a suggestion."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            name = unknown[0].partition("=")[0]
+            kind = "option" if name.startswith("-") else "argument"
+            raise UsageError(f"{self.prog} has no {kind} {name}", do=self._advice(name))
+        return parsed
+
+    def format_help(self) -> str:
+        """The help, with the names of options wherever the library names fields."""
+        wording = Wording(self)
+        for action in self._actions:
+            if action.help not in (None, argparse.SUPPRESS):
+                action.help = wording.text(action.help)
+        return super().format_help()
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError with what argparse found."""
+        raise UsageError(message.removeprefix("argument "), where=self.prog, do=self._see_help)
+
+    def _advice(self, name: str) -> str:
+        options = self._option_string_actions
+        habit = next((option for option in _HABITS.get(name, ()) if option in options), "")
+        if habit:
+            return f"it is called {habit} here"
+        return closest(name, options) or self._see_help
+
+    @property
+    def _see_help(self) -> str:
+        return f"see {self.prog} --help"
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """A question that names the known words that are most like this one; nothing where none is.
+
+    >>> closest("denoize", ["train", "denoise"])
+    'did you mean denoise?'
+    >>> closest("--x", ["train", "denoise"])
+    ''
+    """
+    near = get_close_matches(word, list(known), n=2, cutoff=0.7)
+    return f"did you mean {' or '.join(near)}?" if near else ""

@@ -1,0 +1,90 @@
+"""What the library says, in the words of the command line: fields become options.
+
+The library names its parameters and the fields of its records, in backticks where it advises
+(`UserError`). Only the command line knows what each is called as an option of the command that is
+running.
+"""
+
+import argparse
+import logging
+import re
+
+from restore.cli.terminal import printable
+from restore.errors import UserError
+
+_ALIASES = {
+    "micrographs": ("input_micrographs", "training_mics"),
+    "suffixes": ("even_odd_suffix",),
+    "source": ("input_micrographs", "training_mics"),
+    "patch_file": ("training_filename",),
+    "directory": ("model_directory", "output_directory"),
+    "prefix": ("model_prefix",),
+    "settings": (),
+}
+"""Parameters of the library whose options have other names."""
+
+_UNIT = re.compile(r"_(A|per_A|px|deg|kV|mm|um|e_per_A2)$")
+_MENTION = re.compile(r"`(\w+)(?:=(\w+))?`")
+
+
+class Wording:
+    """The options of one command, by the fields that they set."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._actions: dict[str, list[argparse.Action]] = {}
+        for action in parser._actions:  # pyright: ignore[reportPrivateUsage]
+            for name in {action.dest, *(option.lstrip("-") for option in action.option_strings)}:
+                self._actions.setdefault(_key(name), []).append(action)
+
+    def option(self, field: str, value: str = "") -> str:
+        """The option that sets a field (to this value, where it is yes or no); the field's own name
+        where there is none.
+        """
+        for name in (field, *_ALIASES.get(field, ())):
+            actions = self._actions.get(_key(name), [])
+            wanted = {"False": False, "True": True}.get(value)
+            fitting = [action for action in actions if action.const is wanted] or actions
+            if fitting:
+                return _spelling(fitting[0]) + (f" {value}" if value and wanted is None else "")
+        return f"{field}={value}" if value else field
+
+    def text(self, words: str) -> str:
+        """A text of the library's with options in place of the fields in backticks."""
+        return _MENTION.sub(lambda match: self.option(match[1], match[2] or ""), words)
+
+    def error(self, error: UserError) -> str:
+        """An error of the library's as the command line says it."""
+        found, field = error.found, error.field
+        if field and re.match(rf"{field}\b", found):
+            found = f"`{field}`{found.removeprefix(field)}"
+        return self.text(str(error.instead(found=found)))
+
+
+def _key(name: str) -> str:
+    """What a field and its option have in common: ``phase_flip`` and ``phaseflip``,
+    ``max_resolution_A`` and ``max_resolution``.
+
+    >>> _key("max_resolution_A") == _key("max_resolution"), _key("phase_flip")
+    (True, 'phaseflip')
+    """
+    return _UNIT.sub("", name).replace("_", "")
+
+
+def _spelling(action: argparse.Action) -> str:
+    """The longest name of an option; what stands for it in the help, where it has none."""
+    if action.option_strings:
+        return max(action.option_strings, key=len)
+    return str(action.metavar or action.dest)
+
+
+class LineFormatter(logging.Formatter):
+    """Log lines in the words of a command, with nothing in them that steers a terminal."""
+
+    def __init__(self, wording: Wording | None = None) -> None:
+        super().__init__("%(message)s")
+        self._wording = wording
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line = super().format(record)
+        return printable(self._wording.text(line) if self._wording else line)

@@ -1,0 +1,47 @@
+"""The files that a result is written to: checked before the work that makes them begins."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from restore.errors import UsageError, UserError
+from restore.io.atomic import require_writable
+
+_KINDS = {".star": "a STAR file", ".mrc": "an MRC map", ".png": "a PNG picture"}
+
+
+def output_paths(
+    result: Path | None, ending: str, beside: Sequence[str], overwrite: bool
+) -> list[Path]:
+    """The path of a result and of the files beside it, which end in ``beside`` after its stem.
+
+    The list is empty where there is to be no result.
+
+    Raises
+    ------
+    UsageError
+        The name of the result does not end in ``ending``.
+    UserError
+        The folder cannot be written to, or a file exists and must not be replaced.
+    """
+    if result is None:
+        return []
+    if result.suffix.lower() != ending:
+        raise UsageError(
+            f'"{result}" is not the name of {_KINDS.get(ending, "such a file")}',
+            wanted=f"The name must end in {ending}",
+        )
+    paths = [result, *(result.with_name(f"{result.stem}{other}") for other in beside)]
+    require_writable(result.parent)
+    refuse_existing(paths, overwrite)
+    return paths
+
+
+def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
+    """UserError where one of the files exists and must not be replaced."""
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise UserError(
+                "the file already exists",
+                where=path,
+                do="choose another `output`, or `overwrite=True`",
+            )

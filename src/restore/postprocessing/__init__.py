@@ -1,0 +1,1 @@
+"""From map files to results: correlations, amplitudes, sharpened maps and pictures."""

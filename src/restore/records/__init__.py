@@ -1,0 +1,130 @@
+"""Records and JSON: every result, card and settings file is written and read by this one codec.
+
+A record is a dataclass. `plain` and `as_json` write it; `decoded` and `read_record` read it, driven
+by the dataclass's own fields and types, and check everything, so that a malformed file ends in one
+UserError that names the place in it.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from restore.errors import UserError
+from restore.records.decoding import LONGEST_QUOTE, MisfitError, decoder_of
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """A kind of JSON file that holds one record: what messages call it, its version, its maker."""
+
+    noun: str
+    version: int
+    made_by: str
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can say it: records become dictionaries, paths text, and a number that is not
+    finite becomes None.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {key: plain(part) for key, part in asdict(value).items()}
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def as_json(value: Any) -> str:
+    """A value as indented JSON text, its keys in the order in which they were given."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def record_text(record: object, file: RecordFile) -> str:
+    """The text of a JSON file that `read_record` reads, with ``format_version`` as its first key."""
+    return as_json({"format_version": file.version} | plain(record)) + "\n"
+
+
+def parse_json(text: str | bytes, where: object, noun: str = "file", do: str = "") -> Any:
+    """The value of a JSON text; NaN and Infinity, which are no JSON, become None.
+
+    Raises
+    ------
+    UserError
+        The text is not JSON, not UTF-8, nested too deeply, or holds a number of too many digits.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8")
+        return json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise UserError(f"a damaged {noun} ({reason})", where=where, do=do) from None
+
+
+def decoded(
+    kind: type[Record], value: object, where: object, noun: str = "file", do: str = ""
+) -> Record:
+    """The record of plain values, as JSON gives them. Keys that it has no field for are left out.
+
+    A field's type may be a number, text, truth value, Path, Literal, tuple, list, mapping with text
+    as its keys, another dataclass, Any, or a union of these. An absent key takes the field's
+    default. A number must be finite and no larger than `restore.records.decoding.LARGEST_NUMBER`; ``float | None`` takes
+    None. What a ``__post_init__`` rejects by a ValueError is damage too.
+
+    >>> decoded(RecordFile, {"noun": "card", "version": 1, "made_by": 3}, "model.safetensors")
+    Traceback (most recent call last):
+    ...
+    restore.errors.UserError: model.safetensors: a damaged file (made_by is 3, not a text).
+
+    Raises
+    ------
+    UserError
+        A value is missing or does not fit; the message names its place.
+    """
+    try:
+        return decoder_of(kind)(value)
+    except MisfitError as misfit:
+        raise UserError(f"a damaged {noun} ({misfit.words()})", where=where, do=do) from None
+
+
+def require_version(
+    card: object, version: int, where: object, noun: str = "file", do: str = ""
+) -> None:
+    """UserError where ``format_version`` is missing, or is not the one that this program reads."""
+    found = card.get("format_version") if isinstance(card, Mapping) else None
+    if isinstance(found, bool) or not isinstance(found, int):
+        reason = "it has no format_version" if found is None else "its format_version is no integer"
+        raise UserError(f"a damaged {noun} ({reason})", where=where, do=do)
+    if found != version:
+        raise UserError(
+            f"format version {str(found)[:LONGEST_QUOTE]}",
+            where=where,
+            wanted=f"This version of restore reads version {version}",
+            do="use the version of restore that made it, or a newer one",
+        )
+
+
+def read_record(path: Path, kind: type[Record], file: RecordFile) -> Record:
+    """The record in a JSON file.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, is damaged, or is of another version.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"it cannot be read ({error.strerror})", where=path) from None
+    do = f"run {file.made_by} again"
+    card = parse_json(content, path, file.noun, do)
+    require_version(card, file.version, path, file.noun, do)
+    return decoded(kind, card, path, file.noun, do)

@@ -1,0 +1,235 @@
+"""From plain values to records, by the types of their fields: what does not fit says where it stands."""
+
+import json
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+from restore.errors import UserError
+
+LARGEST_NUMBER = 1e100
+"""No number that restore writes is larger, and charts overflow not far above its square."""
+DEEPEST = 24
+"""How deep plain values may be nested where a record takes any (``Mapping[str, Any]``)."""
+LONGEST_QUOTE = 40
+"""How much of a value a message quotes."""
+_LARGEST_INTEGER = 2**63 - 1
+
+Decoder = Callable[[Any], Any]
+
+
+class MisfitError(Exception):
+    """A value that does not fit its type; the path to it grows while the error passes upwards."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(found)
+        self.found = found
+        self.path: list[str] = []
+
+    def words(self) -> str:
+        """The place and what stands there, as in ``groups[0].name is 3, not a text``."""
+        place = "".join(reversed(self.path)).removeprefix(".")
+        return f"{place} {self.found}" if place else f"it {self.found}"
+
+
+@cache
+def decoder_of(kind: Any) -> Decoder:
+    """What checks a plain value of a type and makes it one, or raises `MisfitError`; built once for
+    each type. TypeError for a type that the codec does not know.
+    """
+    simple = {float: _float, int: _int, str: _text, bool: _truth, Any: _anything, Path: _path}
+    if kind in simple:
+        return simple[kind]
+    return _record_decoder(kind) if is_dataclass(kind) else _generic_decoder(kind)
+
+
+def _generic_decoder(kind: Any) -> Decoder:
+    """The decoder of a choice, a union or a collection."""
+    origin, parts = get_origin(kind), get_args(kind)
+    is_row = origin is tuple and not (len(parts) == 2 and parts[1] is ...)
+    if origin is Literal:
+        decoder = _choice_decoder(parts)
+    elif origin in (Union, types.UnionType):
+        decoder = _union_decoder(parts)
+    elif is_row:
+        decoder = _row_decoder(tuple(decoder_of(part) for part in parts))
+    elif origin in (tuple, list, Sequence):
+        decoder = _list_decoder(decoder_of(parts[0]), list if origin is list else tuple)
+    elif origin in (dict, Mapping) and parts[0] is str:
+        decoder = _mapping_decoder(decoder_of(parts[1]))
+    else:
+        raise TypeError(f"the codec of records knows no {kind}")
+    return decoder
+
+
+def _quoted(value: object) -> str:
+    """A value in a message: short, and on one line."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "a group of values"
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _LARGEST_INTEGER:
+        return "a very large integer"
+    text = json.dumps(value)
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
+
+
+def _reject(value: object, wanted: str) -> MisfitError:
+    return MisfitError(f"is {_quoted(value)}, not {wanted}")
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _reject(value, "a number")
+    if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+        raise MisfitError(f"is {_quoted(value)}, which is beyond {LARGEST_NUMBER:g}")
+    return float(value)
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST_INTEGER:
+        raise _reject(value, "an integer")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _reject(value, "a text")
+    if not value.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise MisfitError("is a text with half a character (a lone surrogate) in it")
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _reject(value, "true or false")
+    return value
+
+
+def _path(value: Any) -> Path:
+    text = _text(value)
+    if not text or "\0" in text:
+        raise _reject(value, "a file's name")
+    return Path(text)
+
+
+def _anything(value: Any, depth: int = 0) -> Any:
+    """Any plain value, checked as the typed ones are."""
+    if depth > DEEPEST:
+        raise MisfitError(f"is nested more than {DEEPEST} levels deep")
+    if isinstance(value, dict):
+        return {
+            _text(key): _at(f".{key}", lambda inner: _anything(inner, depth + 1), part)
+            for key, part in cast(dict[str, Any], value).items()
+        }
+    if isinstance(value, list):
+        return [
+            _at(f"[{index}]", lambda inner: _anything(inner, depth + 1), part)
+            for index, part in enumerate(cast(list[Any], value))
+        ]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return _int(value)
+    return _float(value) if isinstance(value, float) else _text(value)
+
+
+def _at(place: str, decode: Decoder, value: Any) -> Any:
+    """The decoded value; an error on the way gets the place."""
+    try:
+        return decode(value)
+    except MisfitError as misfit:
+        misfit.path.append(place[: LONGEST_QUOTE + 1])
+        raise
+
+
+def _choice_decoder(choices: tuple[Any, ...]) -> Decoder:
+    def decode(value: Any) -> Any:
+        if not any(type(value) is type(choice) and value == choice for choice in choices):
+            raise _reject(value, f"one of {', '.join(str(choice) for choice in choices)}")
+        return value
+
+    return decode
+
+
+def _union_decoder(kinds: tuple[Any, ...]) -> Decoder:
+    """None where it is allowed, else the first kind that fits; a sole kind's own error stands."""
+    decoders = [decoder_of(kind) for kind in kinds if kind is not types.NoneType]
+    has_none = types.NoneType in kinds
+
+    def decode(value: Any) -> Any:
+        if value is None and has_none:
+            return None
+        for decoder in decoders[:-1]:
+            try:
+                return decoder(value)
+            except MisfitError:
+                continue
+        return decoders[-1](value)
+
+    return decode
+
+
+def _list_decoder(decode_part: Decoder, kind: type[list[Any]] | type[tuple[Any, ...]]) -> Decoder:
+    def decode(value: Any) -> Any:
+        if not isinstance(value, list):
+            raise _reject(value, "a list")
+        parts = cast(list[Any], value)
+        return kind(_at(f"[{index}]", decode_part, part) for index, part in enumerate(parts))
+
+    return decode
+
+
+def _row_decoder(decoders: tuple[Decoder, ...]) -> Decoder:
+    def decode(value: Any) -> Any:
+        if not isinstance(value, list):
+            raise _reject(value, "a list")
+        parts = cast(list[Any], value)
+        if len(parts) != len(decoders):
+            raise MisfitError(f"has {len(parts)} values, not {len(decoders)}")
+        pairs = enumerate(zip(decoders, parts, strict=True))
+        return tuple(_at(f"[{index}]", decoder, part) for index, (decoder, part) in pairs)
+
+    return decode
+
+
+def _mapping_decoder(decode_part: Decoder) -> Decoder:
+    def decode(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise _reject(value, "a group of values")
+        return {
+            _text(key): _at(f".{key}", decode_part, part)
+            for key, part in cast(dict[str, Any], value).items()
+        }
+
+    return decode
+
+
+def _record_decoder(kind: Any) -> Decoder:
+    hints = get_type_hints(kind)
+    decoders = {part.name: decoder_of(hints[part.name]) for part in fields(kind) if part.init}
+    required = [
+        part.name
+        for part in fields(kind)
+        if part.init and part.default is MISSING and part.default_factory is MISSING
+    ]
+
+    def decode(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise _reject(value, "a group of values")
+        card = cast(dict[str, Any], value)
+        missing = next((name for name in required if name not in card), None)
+        if missing is not None:
+            raise MisfitError(f"has no {missing}")
+        parts = {
+            name: _at(f".{name}", decoder, card[name])
+            for name, decoder in decoders.items()
+            if name in card
+        }
+        try:
+            return kind(**parts)
+        except (ValueError, UserError) as error:
+            raise MisfitError(f"does not hold together: {error}") from None
+
+    return decode

@@ -1,0 +1,27 @@
+"""How the library tells its caller how far a long step has come."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """What is told how far a step has come."""
+
+    def to(self, count: float, words: str = "") -> None:
+        """``count`` units are done."""
+        ...
+
+
+Bars = Callable[[float, str, str], AbstractContextManager[Progress]]
+"""Makes the progress of a step from the amount of work, its unit, and a description of the step."""
+
+
+class _Silent:
+    def to(self, count: float, words: str = "") -> None:
+        """Nothing is shown."""
+
+
+def no_bars(total: float, unit: str, words: str) -> AbstractContextManager[Progress]:  # noqa: ARG001
+    """Progress that nobody sees."""
+    return nullcontext(_Silent())

@@ -1,0 +1,345 @@
+"""A whole training run: from a patch file to a model file, with all that lies beside it."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from restore.errors import UserError
+from restore.io.atomic import require_writable, write_text
+from restore.model.checkpoint import (
+    Model,
+    TrainingState,
+    load_model,
+    load_run,
+    restore_state,
+    save_model,
+)
+from restore.provenance import as_json, provenance
+from restore.report.figures import losses, save_png
+from restore.runtime.distributed import Place, join_processes
+from restore.training import loop
+from restore.training.loop import PRESETS, TrainingSettings, fresh_state, split
+from restore.training.patches import PatchFile
+from restore.training.run_files import Journal, RunFiles
+from restore.training.schedules import Budget
+from restore.training.validation import epoch_words
+
+log = logging.getLogger(__name__)
+
+_MAY_CHANGE = ("steps", "minutes", "number_of_epochs", "workers")
+"""Settings that a resumed run may have other values of."""
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """How far a run is: ``fraction`` goes from 0 to 1, ``patches`` counts those that all processes
+    have seen, ``epoch`` holds the last epoch's losses.
+    """
+
+    fraction: float
+    step: int
+    patches: int
+    seconds: float
+    budget: Budget
+    epoch: Mapping[str, float]
+
+
+Progress = Callable[[TrainingProgress], None]
+"""Called after every step, in the main process only."""
+
+
+def train(
+    patches: str | Path | Callable[[int], Path] | None = None,
+    settings: TrainingSettings | Mapping[str, Any] | None = None,
+    *,
+    preset: str | None = None,
+    model_directory: str | Path = "Models",
+    model_prefix: str = "model",
+    initial_model: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    check_recipe: Callable[[PatchFile], None] | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """Train a network and write ``model_directory/model_prefix.safetensors``, with its losses
+    beside it.
+
+    Parameters
+    ----------
+    patches
+        The patch file, or a function that makes it: it gets the side of a training window in
+        pixels, and is called in the main process only. None for those of the run to resume.
+    settings
+        The settings; or only those that are not to be the preset's (or the resumed run's).
+    preset
+        Where the other settings come from, one of `PRESETS`; the device decides where it is None.
+    model_directory, model_prefix
+        Where the run's files lie, and how their names begin.
+    initial_model
+        A trained model to start from.
+    resume
+        Go on with the run of this name where it stopped.
+    overwrite
+        Replace a run of this name.
+    device
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; ``"auto"`` is a GPU if there is one.
+    check_recipe
+        Looks at the patch file before anything is computed, and raises where it does not suit.
+    progress
+        Called after every step.
+
+    Returns
+    -------
+    Model
+        The model of the best epoch, in every process of a distributed run.
+
+    Raises
+    ------
+    UserError
+        A run of this name is there already, or none is there to resume; the patches or the initial
+        model do not suit; the loss is no longer a number.
+    KeyboardInterrupt
+        After ^C or SIGTERM, when the state has been saved.
+    """
+    files = RunFiles(Path(model_directory), model_prefix)
+    files.refuse_to_replace(resume, overwrite)
+    require_writable(files.directory)
+    with join_processes(device) as place:
+        settings = resolve_settings(settings, preset, place.device, files if resume else None)
+        initial = load_model(Path(initial_model)) if initial_model and not resume else None
+        data = PatchFile(_patch_file(patches, files, place, settings.patch_px, resume))
+        if resume:
+            _refuse_other_data(data, files)
+        if check_recipe is not None:
+            check_recipe(data)
+        _refuse_other_recipe(data, initial)
+        state = fresh_state(settings, place.device, initial.network if initial else None)
+        if resume:
+            restore_state(files.state, state)
+        record = _record(data, settings, initial_model, _seen_before(initial, files, resume))
+        model = _followed(state, data, settings, place, _Run(files, record, progress))
+        model = _finished(model, record)
+        if place.leads:
+            save_model(files.model, model)
+            save_png(losses(model.training["history"]), files.picture)
+            _log_best(model)
+    return model
+
+
+def resolve_settings(
+    settings: TrainingSettings | Mapping[str, Any] | None,
+    preset: str | None,
+    device: torch.device,
+    resumed: RunFiles | None = None,
+) -> TrainingSettings:
+    """The preset's settings, or the resumed run's, with what is given in their place.
+
+    Raises
+    ------
+    UserError
+        A setting is unknown, or is one that the resumed run has another value of and cannot change.
+    """
+    if isinstance(settings, TrainingSettings):
+        given = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    else:
+        given = dict(settings or {})
+    _refuse_unknown(given)
+    if resumed is None:
+        return replace(_preset(preset or ("cpu" if device.type == "cpu" else "gpu")), **given)
+    before = TrainingSettings(**load_run(resumed.state)["settings"])
+    for name, value in given.items():
+        if name not in _MAY_CHANGE and value != getattr(before, name):
+            raise UserError(
+                f"{name} is {value}, and the run to resume has {getattr(before, name)}",
+                field=name,
+                do="leave it out, or start a run of another name",
+            )
+    return replace(before, **given)
+
+
+def _preset(name: str) -> TrainingSettings:
+    if name not in PRESETS:
+        raise UserError(
+            f"there is no preset called {name}",
+            field="preset",
+            do=f"give one of {', '.join(PRESETS)}",
+        )
+    return PRESETS[name]
+
+
+def _refuse_unknown(given: Mapping[str, Any]) -> None:
+    known = {field.name for field in fields(TrainingSettings)}
+    for name in given:
+        if name not in known:
+            raise UserError(f"there is no training setting called {name}", field=name)
+
+
+def _patch_file(
+    patches: str | Path | Callable[[int], Path] | None,
+    files: RunFiles,
+    place: Place,
+    patch_px: int,
+    resume: bool,
+) -> Path:
+    """The patch file to train on: given, the resumed run's, or made now by the leading process."""
+    if patches is None:
+        if resume:
+            return Path(load_run(files.state)["inputs"]["patches"])
+        raise UserError("nothing to train on", do="give micrographs, or a patch file")
+    if not callable(patches):
+        return Path(patches)
+    made = patches(patch_px) if place.leads else None
+    (path,) = place.gather([] if made is None else [made])
+    return path
+
+
+def _refuse_other_data(data: PatchFile, files: RunFiles) -> None:
+    before = load_run(files.state)["inputs"]
+    if data.provenance.get("made_of") != before.get("made_of"):
+        raise UserError(
+            "not the patches that the run to resume was trained on",
+            where=data.path,
+            wanted=f"those were {before['patches']}",
+            do="leave them out, or start a run of another name",
+        )
+
+
+def _refuse_other_recipe(data: PatchFile, initial: Model | None) -> None:
+    if initial is not None and initial.recipe != data.recipe:
+        raise UserError(
+            f"the initial model was made with {initial.recipe}",
+            field="initial_model",
+            wanted=f"the patches were made with {data.recipe}",
+        )
+
+
+def _seen_before(initial: Model | None, files: RunFiles, resume: bool) -> list[str]:
+    """The micrographs that the initial model has seen, also where its run is resumed."""
+    if resume:
+        return load_run(files.state)["inputs"].get("trained_on_before", [])
+    return list(initial.training.get("trained_on", [])) if initial else []
+
+
+def _record(
+    data: PatchFile,
+    settings: TrainingSettings,
+    initial_model: str | Path | None,
+    seen_before: list[str],
+) -> dict[str, Any]:
+    """How the run was made: what the model file and the state carry."""
+    return provenance(
+        settings,
+        {
+            "patches": data.path,
+            "made_of": data.provenance.get("made_of"),
+            "micrographs": len(data.pairs),
+            "initial": initial_model,
+            "trained_on_before": seen_before,
+        },
+    )
+
+
+def _finished(model: Model, record: Mapping[str, Any]) -> Model:
+    """The model with its record; what the initial model was trained on is no longer held out."""
+    before = record["inputs"]["trained_on_before"]
+    training = {
+        **model.training,
+        "trained_on": sorted({*model.training["trained_on"], *before}),
+        "held_out": [name for name in model.training["held_out"] if name not in before],
+    }
+    return replace(model, training=training, provenance=record)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Where a run's files lie, what is recorded of it, and who follows it."""
+
+    files: RunFiles
+    record: dict[str, Any]
+    progress: Progress | None
+
+
+def _followed(
+    state: TrainingState, data: PatchFile, settings: TrainingSettings, place: Place, run: _Run
+) -> Model:
+    """Train on; the leading process keeps the run's files and reports its progress."""
+    if not place.leads:
+        return loop.train(state, data, settings, place, _Silent())
+    parts = split(data.pairs, settings)
+    held_out = {data.pairs[region.pair].name for region in parts.held_out}
+    log.info("%d micrographs to train on; held out: %s", len(parts.training), _names(held_out))
+    write_text(run.files.settings, as_json(run.record) + "\n")
+    journal = Journal(run.files, run.record)
+    try:
+        batch = settings.batch_size * place.world_size
+        watcher = _Follower(journal, settings.budget, batch, run.progress)
+        return loop.train(state, data, settings, place, watcher)
+    finally:
+        journal.close()
+
+
+class _Silent:
+    """A watcher that does nothing: the other processes'."""
+
+    def step(self, progress: float, state: TrainingState) -> None:
+        """Nothing."""
+
+    def epoch(self, state: TrainingState) -> None:
+        """Nothing."""
+
+    def interrupted(self, state: TrainingState) -> None:
+        """Nothing."""
+
+
+class _Follower:
+    """A watcher that keeps the journal, logs the losses and reports progress."""
+
+    def __init__(
+        self, journal: Journal, budget: Budget, batch_size: int, progress: Progress | None
+    ) -> None:
+        self._journal, self._budget, self._progress = journal, budget, progress
+        self._batch_size = batch_size
+
+    def step(self, progress: float, state: TrainingState) -> None:
+        """Report the progress."""
+        if self._progress is not None:
+            self._progress(
+                TrainingProgress(
+                    progress,
+                    state.step,
+                    state.step * self._batch_size,
+                    state.seconds,
+                    self._budget,
+                    state.history[-1] if state.history else {},
+                )
+            )
+
+    def epoch(self, state: TrainingState) -> None:
+        """Log the losses and save the state."""
+        self._journal.epoch(state)
+        log.info(epoch_words(state.history[-1]))
+
+    def interrupted(self, state: TrainingState) -> None:
+        """Save the state and say how to go on."""
+        self._journal.save(state)
+        log.warning(
+            "stopped after step %d; the same command with `resume=True` goes on from there",
+            state.step,
+        )
+
+
+def _names(names: set[str]) -> str:
+    shown = ", ".join(sorted(names)[:3])
+    return f"{shown}, …" if len(names) > 3 else shown or "none"
+
+
+def _log_best(model: Model) -> None:
+    best = model.training["best"]
+    if "held_out_loss" in best:
+        log.info("best epoch: %d, validation loss %.4f", best["epoch"], best["held_out_loss"])
+    log.info("%s", model.training["verdict"])
