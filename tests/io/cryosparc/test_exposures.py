@@ -136,12 +136,14 @@ _rlnDefocusAngle #5
 _rlnPhaseShift #6
 {} 1 10000 9000 33 0
 {} 2 11000 15500 -45.5 90
-{} 1 8000 9000 170 12.5
+{} 1 -8000 -9000 170 12.5
 """
 
 
 def test_the_ctf_is_that_of_the_star_that_describes_the_same(project, monkeypatch):
-    """Point by point in the spectrum, astigmatic, with and without a phase plate."""
+    """Point by point in the spectrum, astigmatic, underfocused and overfocused, with and without a
+    phase plate.
+    """
     monkeypatch.chdir(project)
     star = project / "m.star"
     star.write_text(STAR.format(*NAMES))

@@ -22,6 +22,7 @@ IMAGE, MICROGRAPH, OPTICS, HALF = (
     "rlnOpticsGroup",
     "rlnRandomSubset",
 )
+TOMOGRAM_NAME = "rlnTomoParticleName"
 EULER = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 COORDINATES = ("rlnCoordinateX", "rlnCoordinateY")
 ORIGINS_A, ORIGINS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
@@ -100,6 +101,7 @@ def read_relion_particles(path: Path) -> Particles:
         ctfs=_ctfs(table),
         phases_flipped=_flags_if_there(table, PHASES_FLIPPED),
         ctf_premultiplied=_flags_if_there(table, PREMULTIPLIED),
+        tomogram_names=_names(table, TOMOGRAM_NAME),
     )
 
 
