@@ -26,11 +26,22 @@ FLOORS = (
         "thumbnails",
         "background",
     ),
-    ("quantities", "provenance", "ctf", "io", "runtime", "maps", "blank_pixels", "blank_filling"),
-    ("preprocessing", "movies", "simulation", "evaluation.records"),
-    ("report",),
+    (
+        "quantities",
+        "provenance",
+        "ctf",
+        "io",
+        "runtime",
+        "maps",
+        "hot_pixels",
+        "blank_pixels",
+        "blank_filling",
+    ),
+    ("preprocessing", "movies", "simulation", "evaluation.records", "structure.records"),
+    ("report", "tables", "evaluation.estimators"),
     ("model", "postprocessing"),
-    ("training", "denoising", "evaluation", "particles"),
+    ("evaluation", "particles"),
+    ("training", "denoising"),
     ("inspection", "structure", "face"),
     ("cli",),
 )
@@ -93,8 +104,10 @@ def top(name):
 
 
 def floor(name):
-    """The floor of a module: its own, or its room's."""
-    return FLOOR[name] if name in FLOOR else FLOOR[top(name)]
+    """The floor of a module: its own, or that of the innermost room that has one."""
+    while name not in FLOOR:
+        name = name.rpartition(".")[0]
+    return FLOOR[name]
 
 
 INSIDE = [name for name in modules() if name not in ("__init__", "__main__")]
@@ -169,7 +182,6 @@ NAMES_OPTIONS_STILL = {
     "denoising.denoise",
     "evaluation.aggregate",
     "evaluation.measure",
-    "evaluation.verdict",
     "inspection.images",
     "inspection.own_files",
     "inspection.tables",

@@ -36,7 +36,7 @@ _DEVIATIONS_OF_BLOCKS = 6.0
 _BRIGHT, _DARK = 5.0, 0.05  # of the usual deviation; of the usual grey value
 _SOFT_EDGE_BLOCKS = 24
 _FLAT_SLOPE, _BACK_AT = 0.04, 0.02  # of the depth of the area without data
-_LEAST_STEP, _LEAST_SCATTER = 0.5, 3.0  # standard deviations of pixels, and of block means
+_LEAST_STEP, _LEAST_SCATTER = 0.5, 4.0  # standard deviations of pixels, and of block means
 _AS_DEEP, _DEEP = 0.9, 3.0
 
 _WIDEST_BORDER_PX = 100

@@ -1,9 +1,9 @@
-"""The one road from a raw image to what the network sees, and back; training, denoising and
-evaluation all take it.
+"""The one pipeline from a raw image to what the network sees, and back; training, denoising and
+evaluation all use it.
 
-Hot pixels out, smooth background off, Fourier crop, band-pass, phase flip, zero mean and unit
-standard deviation (Palovcak 2020, S2.1). What training and use must agree on is the `Recipe`, which
-travels in patch and model files.
+Pixels without data filled, hot pixels out, smooth background off, Fourier crop, band-pass, phase
+flip, zero mean and unit standard deviation (Palovcak 2020, S2.1). What training and use must agree
+on is the `Recipe`, which travels in patch and model files.
 """
 
 import math
@@ -12,20 +12,24 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
-from torch.nn.functional import pad
 
 from restore import fourier
-from restore.background import BLOCK_PX, blocks_of, without_background
+from restore.background import BLOCK_PX, without_background
 from restore.blank_filling import fill_blank_pixels
 from restore.blank_pixels import find_blank_pixels, union
 from restore.ctf import ctf_sign, require_plausible_defocus
 from restore.errors import UserError
 from restore.fourier import Shape
+from restore.hot_pixels import replace_hot_pixels
 from restore.micrograph import CTFParameters
 
-_NEIGHBOURS_PX = 5
+PREPARATION_VERSION = 2
+"""Grows when the same recipe makes something else of the same image; 2: pixels without data are
+filled.
+"""
+
 _SAMPLED = 8
 _FEWEST_VALID = 0.05
 _HIGHEST_ORDER = 6
@@ -195,37 +199,39 @@ def prepare_masked(
         (images[0].shape[0], images[0].shape[1]), pixel_size_A, recipe.max_resolution_A
     )
     passed = transfer(grid, ctf, recipe, images[0].device)
+    way = _Way(grid, passed, recipe)
     if blank is None:
-        return [_prepared(image, grid, passed, recipe) for image in images]
-    return [
-        _prepared_around(image, blank, grid, passed, recipe, seed=seed)
-        for seed, image in enumerate(images)
-    ]
+        return [_prepared(image, way) for image in images]
+    return [_prepared_around(image, blank, way, seed) for seed, image in enumerate(images)]
 
 
-def _prepared(
-    image: Float[Tensor, "full_y full_x"], grid: Grid, passed: Float[Tensor, "y kx"], recipe: Recipe
-) -> Prepared:
-    clean, hot_pixels = replace_hot_pixels(image, recipe.hot_pixel_sigma)
-    band = _band_of(clean, grid, passed, recipe)
+@dataclass(frozen=True)
+class _Way:
+    """What all images of one exposure share: the grid, what passes of a spectrum, the recipe."""
+
+    grid: Grid
+    passed: Float[Tensor, "y kx"]
+    recipe: Recipe
+
+
+def _prepared(image: Float[Tensor, "full_y full_x"], way: _Way) -> Prepared:
+    clean, hot_pixels = replace_hot_pixels(image, way.recipe.hot_pixel_sigma)
+    band = _band_of(clean, way)
     scale = band.std()
     _require_contrast(scale)
-    return Prepared(band / scale, grid, float(scale), float(clean.mean()), hot_pixels)
+    return Prepared(band / scale, way.grid, float(scale), float(clean.mean()), hot_pixels)
 
 
 def _prepared_around(
     image: Float[Tensor, "full_y full_x"],
     blank: Bool[Tensor, "full_y full_x"],
-    grid: Grid,
-    passed: Float[Tensor, "y kx"],
-    recipe: Recipe,
-    *,
+    way: _Way,
     seed: int,
 ) -> Prepared:
     """`_prepared` for an image with pixels without data, which are filled and do not count."""
-    clean, hot_pixels = completed(image, blank, recipe, seed)
-    band = _band_of(clean, grid, passed, recipe)
-    blank_on_grid = _on_grid(blank, grid.shape)
+    clean, hot_pixels = completed(image, blank, way.recipe, seed)
+    band = _band_of(clean, way)
+    blank_on_grid = _on_grid(blank, way.grid.shape)
     values = band[~blank_on_grid]
     if not values.numel():
         _require_contrast(torch.zeros(()))
@@ -237,7 +243,7 @@ def _prepared_around(
     mean = (float(clean.mean()) * pixels - filled) / (pixels - blank_pixels)
     return Prepared(
         (band - values.mean()) / scale,
-        grid,
+        way.grid,
         float(scale),
         mean,
         hot_pixels,
@@ -263,12 +269,11 @@ def completed(
     return fill_blank_pixels(clean, blank, recipe.background_order, seed), hot_pixels
 
 
-def _band_of(
-    clean: Float[Tensor, "full_y full_x"], grid: Grid, passed: Float[Tensor, "y kx"], recipe: Recipe
-) -> Float[Tensor, "y x"]:
+def _band_of(clean: Float[Tensor, "full_y full_x"], way: _Way) -> Float[Tensor, "y x"]:
     """What passes of an image, on the cropped grid."""
-    flat = without_background(clean, recipe.background_order)
-    return fourier.image_of(fourier.cropped_spectrum_of(flat, grid.shape) * passed, grid.shape)
+    flat = without_background(clean, way.recipe.background_order)
+    shape = way.grid.shape
+    return fourier.image_of(fourier.cropped_spectrum_of(flat, shape) * way.passed, shape)
 
 
 def _require_contrast(scale: Float[Tensor, ""]) -> None:
@@ -341,66 +346,3 @@ SOFT_EDGE = 0.9
 """Where the soft low-pass of a full-size output begins, as a share of the recipe's Nyquist
 frequency.
 """
-
-
-def replace_hot_pixels(
-    image: Float[Tensor, "y x"], sigma: float
-) -> tuple[Float[Tensor, "y x"], int]:
-    """The image with far outliers replaced by the median of their neighbours, and how many there
-    were.
-
-    A pixel is an outlier when it is more than ``sigma`` standard deviations from the mean of its
-    16×16 block and from the median of its 5×5 neighbourhood; the standard deviation is the median
-    over blocks, blind to outliers.
-    """
-    height, width = image.shape
-    centred = (
-        image - image.mean()
-    )  # a square of large numbers would leave float32 no digits for the variance
-    blocks = blocks_of(pad(centred, (0, -width % BLOCK_PX, 0, -height % BLOCK_PX)))
-    counts = torch.outer(*(_block_sizes(side, image.device) for side in (height, width)))
-    mean = blocks.sum(dim=(1, 3)) / counts
-    square = torch.linalg.vector_norm(blocks, dim=(1, 3)).square() / counts
-    distance = sigma * (square - mean.square()).clamp(min=0).median().sqrt()
-    suspect = (
-        torch.maximum(blocks.amax(dim=(1, 3)) - mean, mean - blocks.amin(dim=(1, 3))) > distance
-    )
-    if not distance > 0 or not suspect.any():
-        return image, 0
-    rows, columns = suspect.nonzero(as_tuple=True)
-    far = (blocks[rows, :, columns] - mean[rows, columns, None, None]).abs() > distance
-    block, y, x = far.nonzero(as_tuple=True)
-    ys, xs = rows[block] * BLOCK_PX + y, columns[block] * BLOCK_PX + x
-    inside = (ys < height) & (xs < width)
-    return _replace_outliers(image, (ys[inside], xs[inside]), float(distance))
-
-
-def _block_sizes(side: int, device: torch.device) -> Float[Tensor, "blocks"]:
-    """How many pixels each block along an axis has: 16, or what is left for the last."""
-    edges = torch.arange(0, side, BLOCK_PX, device=device)
-    return (side - edges).clamp(max=BLOCK_PX).float()
-
-
-def _replace_outliers(
-    image: Float[Tensor, "y x"], places: tuple[Int[Tensor, "n"], Int[Tensor, "n"]], distance: float
-) -> tuple[Float[Tensor, "y x"], int]:
-    """Those of the pixels at these places that are further than ``distance`` from their
-    neighbourhood's median, replaced by it.
-    """
-    ys, xs = places
-    offsets = torch.arange(_NEIGHBOURS_PX, device=image.device) - _NEIGHBOURS_PX // 2
-    rows = _reflected(ys[:, None] + offsets, image.shape[0])
-    columns = _reflected(xs[:, None] + offsets, image.shape[1])
-    around = image[rows[:, :, None], columns[:, None, :]]
-    median = around.flatten(1).median(dim=1).values
-    hot = (image[ys, xs] - median).abs() > distance
-    if not hot.any():
-        return image, 0
-    clean = image.clone()
-    clean[ys[hot], xs[hot]] = median[hot]
-    return clean, int(hot.sum())
-
-
-def _reflected(index: Int[Tensor, "*n"], extent: int) -> Int[Tensor, "*n"]:
-    """Indices beyond either end of an axis, reflected into it."""
-    return extent - 1 - (extent - 1 - index.abs()).abs()

@@ -23,7 +23,7 @@ from restore.evaluation.aggregate import (
     as_star,
     roles,
 )
-from restore.evaluation.batch import subjects
+from restore.evaluation.batch import plan
 from restore.evaluation.estimators.decomposition import PAIRS
 from restore.evaluation.estimators.spectra import RingAxis
 from restore.evaluation.measure import Measurement, save_measurement
@@ -68,7 +68,8 @@ def measured(tmp_path):
     """
 
     def make(count, names="abcdefghijklmnop", **known):
-        chosen = subjects(micrographs(tmp_path, names[:count]), tmp_path / "evaluation", "", None)
+        jobs = plan(micrographs(tmp_path, names[:count]), tmp_path / "evaluation", "", None)
+        chosen = [job.subject for job in jobs]
         for index, subject in enumerate(chosen):
             neighbour = (index - 1) % count if count > 1 else None
             facts = {"hot_pixels": index, "confirmed": 0.5, "refuted": 0.01, "preview": None}

@@ -84,7 +84,24 @@ def test_a_patch_file_is_current_until_its_micrographs_or_the_recipe_change(tmp_
     assert not is_made_of(path, micrographs[:2], RECIPE, "float32")
     assert not is_made_of(path, micrographs, replace(RECIPE, max_resolution_A=6.0), "float32")
     assert not is_made_of(path, micrographs, RECIPE, "float16")
+    for time in (4e9, 9e8):
+        os.utime(micrographs[1].even, (time, time))
+        assert not is_made_of(path, micrographs, RECIPE, "float32")
+    os.utime(micrographs[1].even, (1e9, 1e9))
+    assert is_made_of(path, micrographs, RECIPE, "float32")
+
+
+def test_halves_that_are_dated_in_the_future_are_no_reason_to_start_again(tmp_path, micrographs):
     os.utime(micrographs[1].even, (4e9, 4e9))
+    path = made_at(tmp_path / "p.hdf", micrographs)
+    assert is_made_of(path, micrographs, RECIPE, "float32")
+
+
+def test_a_half_that_is_replaced_while_others_are_read_makes_the_file_stale(tmp_path, micrographs):
+    def replaced(micrograph):
+        os.utime(micrographs[2].odd, (1e9 + 1, 1e9 + 1))
+
+    path = made_at(tmp_path / "p.hdf", micrographs, progress=replaced)
     assert not is_made_of(path, micrographs, RECIPE, "float32")
 
 

@@ -5,18 +5,17 @@ that they give.
 import argparse
 import logging
 from pathlib import Path
-from typing import Any
 
 from restore.cli.maps import add_mask_option
 from restore.cli.options import add_settings, settings_from
 from restore.cli.progress import Bar
 from restore.errors import UserError
 from restore.io.atomic import require_writable
-from restore.report.structure_file import FILE_NAME
+from restore.report.structure_words import CAUTION
 from restore.runtime.memory import keep_heap
 from restore.structure.comparison import PAGE_NAME, compare_structures
+from restore.structure.records import FILE_NAME, Correlation, Structure
 from restore.structure.settings import StructureInputs, StructureSettings
-from restore.structure.summary import CAUTION
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +93,8 @@ def run(namespace: argparse.Namespace) -> int:
     _refuse_missing(inputs)
     require_writable(folder)
     log.warning("%s", CAUTION)
-    card = compare_structures(inputs, settings, folder, Bar, namespace.overwrite)
-    print(_words(card), folder / FILE_NAME, folder / PAGE_NAME, sep="\n")
+    structure = compare_structures(inputs, settings, folder, Bar, namespace.overwrite)
+    print(_words(structure), folder / FILE_NAME, folder / PAGE_NAME, sep="\n")
     return 0
 
 
@@ -105,19 +104,19 @@ def _refuse_missing(inputs: StructureInputs) -> None:
             raise UserError("there is no such file", where=path, do="check the name")
 
 
-def _words(card: dict[str, Any]) -> str:
+def _words(structure: Structure) -> str:
     """The table of maps and the summary, in plain lines."""
     rows: list[tuple[str, ...]] = [("map", "half maps 0.143", "truth 0.5", "model 0.5")]
-    for name, results in card["reconstructions"].items():
-        half = results["fsc"]["crossings"]["0.143"]["words"]
-        others = [
-            results[key]["crossings"]["0.5"]["words"] if results.get(key) else "-"
-            for key in ("truth", "model")
-        ]
-        rows.append((name, half, *others))
+    for name, result in structure.reconstructions.items():
+        others = (_at_half(result.truth), _at_half(result.model))
+        rows.append((name, result.fsc.crossings["0.143"].words, *others))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join([*lines, "", *card["summary"]])
+    return "\n".join([*lines, "", *structure.summary])
+
+
+def _at_half(correlation: Correlation | None) -> str:
+    return "-" if correlation is None else correlation.crossings["0.5"].words

@@ -152,7 +152,6 @@ def views_of_images(
         (other,) = prepare_masked([image], pixel_size_A, micrograph.ctf, as_they_are, blank)
         _refuse_other_grid(other, half)
         found.append(other.image * (other.scale / half.scale))
-    _require_own_halves((raw[0].image, raw[1].image), (found[0], found[1]), raw[0].blank)
     return Views(
         (raw[0].image, raw[1].image),
         (found[0], found[1]),
@@ -187,11 +186,13 @@ _WRONG_HALVES = {
 }
 
 
-def _require_own_halves(raw: Halves, denoised: Halves, blank: Bool[Tensor, "y x"] | None) -> None:
+def require_own_halves(views: Views) -> None:
     """Raise UserError where the denoised halves were not made of these raw ones, one of each: no
     number would mean what it says.
+
+    To be asked before `fitted`, which turns inverted halves around.
     """
-    identity = half_identity(raw, denoised, blank)
+    identity = half_identity(views.raw, views.denoised, views.blank)
     reason = _WRONG_HALVES.get(identity.verdict)
     if reason is not None:
         raise UserError(

@@ -34,13 +34,14 @@ class Previews:
 @dataclass(frozen=True)
 class Facts:
     """What a measurement keeps of a micrograph beside its covariances; ``confirmed`` and
-    ``refuted`` are shares of its area.
+    ``refuted`` are shares of its area, ``blank_share`` is that of pixels without data.
     """
 
     hot_pixels: int = 0
     confirmed: float | None = None
     refuted: float | None = None
     preview: Previews | None = None
+    blank_share: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -17,12 +18,13 @@ from restore.evaluation.aggregate import (
     as_star,
     roles,
 )
-from restore.evaluation.batch import Method, Subject, examine, subjects
+from restore.evaluation.batch import Method, Subject, measure_jobs, plan
 from restore.evaluation.measure import (
     Halves,
     Sampling,
     Views,
     fitted,
+    require_own_halves,
     sampling_for,
     views_of_images,
     views_of_model,
@@ -35,16 +37,23 @@ from restore.evaluation.records import (
     MethodSummary,
     ModelSummary,
 )
-from restore.face.images import read_micrographs
 from restore.face.patches import grid_of
 from restore.io.atomic import require_writable, write_text
 from restore.io.denoised_halves import denoised_halves as files_of_others
-from restore.io.micrographs import HALVES, check_files
+from restore.io.lock import locked
+from restore.io.micrographs import (
+    HALVES,
+    MicrographSet,
+    Needs,
+    check_files,
+    parse_suffixes,
+    read_micrographs,
+)
 from restore.io.star import write_star
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import Model, load_model
 from restore.model.inference.selection import engine_for
-from restore.preprocessing import Recipe
+from restore.preprocessing import PREPARATION_VERSION, Recipe
 from restore.provenance import provenance
 from restore.records import plain, record_text
 from restore.report.figures import save_png
@@ -140,28 +149,29 @@ def evaluate(
     folder = Path(output_directory)
     chosen = without_denoised(
         read_micrographs(
-            micrographs,
-            suffixes=suffixes,
-            pixel_size_A=pixel_size_A,
-            ctf=run.recipe.phase_flip,
-            halves=True,
+            run.micrographs,
+            parse_suffixes(suffixes) if suffixes else None,
+            pixel_size_A,
+            Needs(ctf=run.recipe.phase_flip, halves=True, skip_bad=True),
         )
     )
-    good, bad = _usable(chosen.micrographs)
+    good, bad = _usable(chosen)
     require_writable(folder)
     _refuse_foreign(folder / FILE_NAME)
-    with join_processes(device) as place:
+    file = folder / FILE_NAME
+    with join_processes(device) as place, locked(file) if place.leads else nullcontext():
         method = _method(run, good, place)
-        everything = subjects(good, folder, _made_with(run, method), _files_of_others(run, good))
-        failed = dict(_examine(everything, method, place, bars))
-        measured = [subject for subject in everything if subject.micrograph.row not in failed]
-        names = {micrograph.row: micrograph.name for micrograph in chosen.micrographs}
-        bad += [(names[row], reason) for row, reason in failed.items()]
+        jobs = plan(good, folder, _made_with(run, method), _files_of_others(run, good))
+        results = measure_jobs(jobs, method, bars=bars, place=place)
+        measured = sorted(
+            (job.subject for job in results.good), key=lambda subject: subject.micrograph.row
+        )
+        bad += [(job.name, reason) for job, reason in results.failed]
         evaluation = None
         if measured and place.leads:
             evaluation = _aggregate(run, measured, method, bars)
             _write(folder, evaluation)
-    return EvaluatedSet(evaluation, folder / FILE_NAME, tuple(bad), len(names))
+    return EvaluatedSet(evaluation, file, tuple(bad), len(chosen.micrographs))
 
 
 @dataclass(frozen=True)
@@ -206,6 +216,7 @@ def _files_of_others(run: _Run, micrographs: list[Micrograph]) -> Any:
 def _made_with(run: _Run, method: Method) -> list[object]:
     """All that decides the numbers of a micrograph, beside its images."""
     return [
+        PREPARATION_VERSION,
         run.model and run.model.digest(),
         run.recipe,
         method.sampling,
@@ -214,17 +225,25 @@ def _made_with(run: _Run, method: Method) -> list[object]:
     ]
 
 
-def _usable(micrographs: Sequence[Micrograph]) -> tuple[list[Micrograph], list[tuple[str, str]]]:
-    """The micrographs whose halves can be read, and the names of the others with the reasons."""
+def _usable(chosen: MicrographSet) -> tuple[list[Micrograph], list[tuple[str, str]]]:
+    """The micrographs whose CTF and halves can be used, and the names of the others with the
+    reasons.
+    """
+    micrographs = chosen.micrographs
     _, problems = check_files(micrographs, HALVES)
-    reasons = {problem.micrograph.row: problem for problem in problems}
+    files = {problem.micrograph.row: problem.message for problem in problems}
+    reasons = {**files, **chosen.problems}
     good = [micrograph for micrograph in micrographs if micrograph.row not in reasons]
+    bad = [
+        (micrograph.name, reasons[micrograph.row])
+        for micrograph in micrographs
+        if micrograph.row in reasons
+    ]
     if not good:
         raise UserError(
-            f"none of the {len(micrographs)} micrographs can be evaluated",
-            wanted=problems[0].message,
+            f"none of the {len(micrographs)} micrographs can be evaluated", wanted=bad[0][1]
         )
-    return good, [(problem.micrograph.name, problem.message) for problem in problems]
+    return good, bad
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -262,35 +281,8 @@ def _views_of_others(
 ) -> Views:
     assert denoised is not None
     views = views_of_images(halves, denoised, micrograph, recipe)
+    require_own_halves(views)
     return fitted(views) if fit else views
-
-
-def _examine(
-    everything: Sequence[Subject], method: Method, place: Place, bars: Bars
-) -> list[tuple[int, str]]:
-    """Measure what is missing or stale, this process its share; the rows that failed anywhere, and
-    why.
-    """
-    # All processes share out one list, and none may change what another is still looking at.
-    stale = set(
-        place.gather([subject.micrograph.row for subject in everything if not subject.is_current()])
-    )
-    to_do = [subject for subject in everything if subject.micrograph.row in stale]
-    if place.leads and len(to_do) < len(everything):
-        log.info(
-            "%d of %d micrographs are already measured",
-            len(everything) - len(to_do),
-            len(everything),
-        )
-    mine = to_do[place.rank :: place.world_size]
-    if not mine:
-        return place.gather([])
-    if not place.leads:
-        failed = examine(mine, method, lambda _: None)
-    else:
-        with bars(len(mine), "micrographs", "measuring") as bar:
-            failed = examine(mine, method, bar.to)
-    return place.gather([(subject.micrograph.row, reason) for subject, reason in failed])
 
 
 def _aggregate(run: _Run, measured: Sequence[Subject], method: Method, bars: Bars) -> Evaluation:

@@ -29,7 +29,7 @@ from restore.postprocessing.map_files import (
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.guinier_figure import amplitude_figure
-from restore.report.guinier_file import amplitudes_star
+from restore.tables.guinier import amplitudes_star
 
 log = logging.getLogger(__name__)
 

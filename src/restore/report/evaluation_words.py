@@ -12,6 +12,7 @@ from restore.quantities import Number
 Numbers = Mapping[str, Number]
 
 _MUCH_REFUTED = 0.2  # of a micrograph's area
+_MUCH_BLANK = 0.1
 _MANY_HOT_PIXELS = 1000
 
 
@@ -134,6 +135,8 @@ def remarks(numbers: Numbers, facts: Facts) -> list[str]:
         )
     if facts.hot_pixels > _MANY_HOT_PIXELS:
         remarked.append(f"{facts.hot_pixels} hot pixels were replaced.")
+    if facts.blank_share > _MUCH_BLANK:
+        remarked.append(f"{100 * facts.blank_share:.0f} % of the area holds no data.")
     return remarked
 
 

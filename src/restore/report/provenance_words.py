@@ -94,8 +94,8 @@ def _model_words(model: ModelSummary) -> str:
 
 
 def training_list(model: ModelSummary | None) -> str:
-    """What is to be read beside the losses: the best epoch, and how far it is from the perfect
-    denoiser.
+    """What is to be read beside the losses: the best epoch, and how far it is from the noise
+    floor.
     """
     best = _of(model.training if model else {}, "best")
     epoch, held_out, perfect = (
@@ -105,12 +105,12 @@ def training_list(model: ModelSummary | None) -> str:
         ("Model", escape(_model_words(model)) if model else ""),
         (
             "Kept",
-            f"epoch {epoch:.0f}, the best on micrographs held out"
+            f"epoch {epoch:.0f}, the best on the validation micrographs"
             if epoch is not None and held_out
             else "",
         ),
-        ("Held-out loss", figure(held_out, 4) if held_out is not None else ""),
-        ("A perfect denoiser’s", figure(perfect, 4) if perfect is not None else ""),
+        ("Validation loss", figure(held_out, 4) if held_out is not None else ""),
+        ("Noise floor", figure(perfect, 4) if perfect is not None else ""),
     ]
     return (
         "<dl>"

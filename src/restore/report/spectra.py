@@ -18,7 +18,7 @@ _STYLES: dict[str, tuple[str, str, str]] = {
     "signal_to_error_denoised": ("denoised", "#0072b2", "-"),
     "gain": ("signal kept (amplitude)", "#009e73", "-"),
     "bias_share": ("bias / signal", "#d55e00", "--"),
-    "invented_share": ("drawn into EVN − ODD", "#cc79a7", "-."),
+    "invented_share": ("hallucinated from EVN − ODD", "#cc79a7", "-."),
     "unpaired_denoised": ("FRC of unrelated micrographs", "#777777", ":"),
 }
 

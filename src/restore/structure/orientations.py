@@ -8,11 +8,13 @@ from typing import Any
 
 from restore.io.particles import Particles, match, read_particles
 from restore.particles.angles import angular_distances, summary
+from restore.records import decoded
 from restore.report.figures import save_png
 from restore.report.histograms import histogram
 from restore.structure.combinations import ComparisonSet
+from restore.structure.records import Angles
 from restore.structure.settings import StructureInputs, StructureSettings
-from restore.structure.stages import Stage, Stages
+from restore.structure.stages import REDO, Stage, Stages
 from restore.symmetry import point_group
 
 log = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ def orientations(
     settings: StructureSettings,
     folder: Path,
     stages: Stages,
-) -> list[dict[str, Any]]:
+) -> tuple[Angles, ...]:
     """The statistics of each comparison, and the name of its histogram in the folder."""
     files = [
         path
@@ -59,7 +61,9 @@ def orientations(
         return {"angles": cards}
 
     made_with = [settings.sym, settings.tolerance_px, len(particles)]
-    return stages.run(Stage("angles", made_with, files, list(pictures.values())), work)["angles"]
+    stage = Stage("angles", made_with, files, list(pictures.values()))
+    kept = stages.run(stage, work).get("angles")
+    return decoded(tuple[Angles, ...], kept, stages.path_of(stage), "stage", REDO)
 
 
 def _names(particles: ComparisonSet, inputs: StructureInputs) -> list[str]:

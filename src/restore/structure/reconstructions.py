@@ -28,16 +28,19 @@ from restore.maps.sharpening import (
 from restore.particles.reconstruction.engines import half_maps
 from restore.particles.reconstruction.halves import ReconstructionSettings
 from restore.provenance import as_json, provenance
+from restore.quantities import Number
+from restore.records import decoded, plain
 from restore.report.figures import save_png
 from restore.report.fsc_figure import fsc_figure
-from restore.report.fsc_file import fsc_star
 from restore.structure.combinations import Combination
 from restore.structure.curves import bias, half_map_correlation, number, truth_correlation, values
 from restore.structure.inputs import Bars
+from restore.structure.records import Bias, Correlation, MapResult, Reconstruction
 from restore.structure.settings import StructureSettings
-from restore.structure.stages import Stage, Stages
+from restore.structure.stages import REDO, Stage, Stages
 from restore.structure.volumes import read_volume
 from restore.symmetry import point_group
+from restore.tables.fsc import fsc_star
 from restore.version import __version__
 
 
@@ -143,9 +146,9 @@ def measure(
     against: References,
     settings: StructureSettings,
     stages: Stages,
-) -> dict[str, Any]:
-    """Everything measured of one map, as JSON can hold it; the sharpened map, the FSC and its
-    figure are written.
+) -> Reconstruction:
+    """Everything measured of one map (its amplitudes to be drawn excepted); the sharpened map, the
+    FSC and its figure are written.
 
     Correlations under a mask are those of maps with the amplitudes of the raw map of the same
     orientations: the mask would mix the shells of a denoised map, whose amplitudes decay steeply
@@ -165,22 +168,28 @@ def measure(
         mean = read_volume(files.mean)
         sharpening = _sharpened(mean, fsc, against, settings)
         _write(files, fsc, sharpening, against, combination.name)
-        results = _measured(halves.mean(dim=0), fsc, against)
         weight = 1 if against.mask is None else against.mask
-        results["mean_amplitude"] = values(
-            rotational_amplitudes(mean * weight, against.voxel_zyx_A).amplitude
-        )
         fit = sharpening.fit if sharpening else None
-        results["bfactor_A2"] = (
-            number(fit.bfactor_A2, fit.bfactor_error_A2) if fit else number(float("nan"))
-        )
-        results["sharpened_by_A2"] = sharpening.bfactor_A2 if sharpening else None
         outputs = [files.fsc, files.figure, *([files.sharpened] if sharpening else [])]
-        return results | {"files": [stages.name_of(path) for path in outputs]}
+        correlations = _correlations(halves.mean(dim=0), against)
+        result = MapResult(
+            fsc=half_map_correlation(fsc),
+            reference=values(fsc_weight(fsc.best)),
+            model=correlations.get("model"),
+            truth=correlations.get("truth"),
+            mean_amplitude=values(
+                rotational_amplitudes(mean * weight, against.voxel_zyx_A).amplitude
+            ),
+            bfactor_A2=number(fit.bfactor_A2, fit.bfactor_error_A2) if fit else Number(),
+            sharpened_by_A2=sharpening.bfactor_A2 if sharpening else None,
+            files=tuple(stages.name_of(path) for path in outputs),
+        )
+        return plain(result)
 
     inputs = [*dict.fromkeys([*files.halves, files.mean, *raw.halves]), *against.files]
     stage = Stage(f"measure_{combination.name}", settings.bfactor, inputs, [])
-    results = stages.run(stage, work)
+    kept = stages.run(stage, work)
+    result = decoded(MapResult, kept, stages.path_of(stage), "stage", REDO)
     names = {
         "half1": files.half1,
         "half2": files.half2,
@@ -188,48 +197,50 @@ def measure(
         "particles": files.particles,
         "fsc": files.fsc,
     }
-    if stages.name_of(files.sharpened) in results["files"]:
+    if stages.name_of(files.sharpened) in result.files:
         names["sharpened"] = files.sharpened
-    return results | {
-        "images": combination.images,
-        "orientations": combination.orientations,
-        "particles": len(combination.particles),
-        "files": {name: stages.name_of(path) for name, path in names.items()},
-    }
+    return Reconstruction(
+        fsc=result.fsc,
+        reference=result.reference,
+        model=result.model,
+        truth=result.truth,
+        mean_amplitude=result.mean_amplitude,
+        bfactor_A2=result.bfactor_A2,
+        sharpened_by_A2=result.sharpened_by_A2,
+        images=combination.images,
+        orientations=combination.orientations,
+        particles=len(combination.particles),
+        files={name: stages.name_of(path) for name, path in names.items()},
+        amplitude=(),
+    )
 
 
 def measure_bias(
     raw: MapFiles, denoised: MapFiles, against: References, sym: str, stages: Stages
-) -> dict[str, Any]:
-    """The part of the denoised half maps' FSC that the raw ones of the same orientations support,
-    as JSON can hold it.
-    """
+) -> Bias:
+    """How much of the denoised half maps' agreement the raw ones of the same orientations support."""
 
     def work() -> Mapping[str, Any]:
         both = [
             torch.stack([read_volume(path) for path in files.halves]) for files in (raw, denoised)
         ]
         order = len(point_group(sym))
-        return bias(
-            inflation(agreements(both[0], both[1], against.voxel_zyx_A, against.mask, order))
-        )
+        agreement = agreements(both[0], both[1], against.voxel_zyx_A, against.mask, order)
+        return plain(bias(inflation(agreement)))
 
     inputs = [*raw.halves, *denoised.halves, *against.files]
-    return stages.run(Stage(f"bias_{denoised.mean.stem}", sym, inputs, []), work)
+    stage = Stage(f"bias_{denoised.mean.stem}", sym, inputs, [])
+    return decoded(Bias, stages.run(stage, work), stages.path_of(stage), "stage", REDO)
 
 
-def _measured(mean: Float[Tensor, "z y x"], fsc: FSC, against: References) -> dict[str, Any]:
-    results: dict[str, Any] = {
-        "fsc": half_map_correlation(fsc),
-        "reference": values(fsc_weight(fsc.best)),
-    }
+def _correlations(mean: Float[Tensor, "z y x"], against: References) -> dict[str, Correlation]:
+    """The map's correlations with the model and with the truth, where there are any."""
+    correlations: dict[str, Correlation] = {}
     for name, other in (("model", against.model), ("truth", against.truth)):
         if other is not None:
-            correlation = map_model_fsc(mean, other.to(mean), against.voxel_zyx_A, against.mask)
-            results[name] = truth_correlation(correlation) | {
-                "is_doubtful": looks_unfitted(correlation)
-            }
-    return results
+            fsc = map_model_fsc(mean, other.to(mean), against.voxel_zyx_A, against.mask)
+            correlations[name] = truth_correlation(fsc, looks_unfitted(fsc))
+    return correlations
 
 
 def _sharpened(

@@ -19,12 +19,14 @@ from restore.maps.reslog import (
 )
 from restore.particles.reconstruction.halves import half_sets
 from restore.particles.reconstruction.reslog import ResLogSource, resolutions_per_A, work
+from restore.quantities import Curve, Number
 from restore.report.figures import save_png
 from restore.report.reslog_figure import reslog_figure
 from restore.report.structure_charts import LABELS
 from restore.structure.combinations import Combination
 from restore.structure.inputs import Bars
 from restore.structure.reconstructions import making
+from restore.structure.records import ResLog
 from restore.structure.settings import StructureSettings
 from restore.structure.stages import Stage, Stages
 
@@ -37,7 +39,7 @@ def reslog(
     folder: Path,
     stages: Stages,
     bars: Bars,
-) -> dict[str, Any]:
+) -> dict[str, ResLog]:
     """The points and lines of each combination, by its name; empty where there are too few
     particles, or no plot is wanted.
     """
@@ -55,7 +57,7 @@ def reslog(
         reslog_figure(named, f"{count} particles, symmetry {settings.sym.upper()}"),
         folder / "reslog.png",
     )
-    return {name: _card(curve, fit) for name, (curve, fit) in fitted.items()}
+    return {name: _record(curve, fit) for name, (curve, fit) in fitted.items()}
 
 
 def _source(combination: Combination, settings: StructureSettings) -> ResLogSource:
@@ -94,48 +96,27 @@ def _curve(
     return ResLogCurve(np.array(sizes), frequency, 0.5 / source.images.pixel_size_A)
 
 
-def _card(curve: ResLogCurve, fit: ResLogFit | None) -> dict[str, Any]:
-    """A curve as JSON can say it: points over the repeats, those that tell something, and the
-    line.
-    """
-    known = np.where(curve.fitted, curve.frequency_per_A, np.nan)
-    columns = [column[np.isfinite(column)] for column in known.T]
-    points = {
-        name: [float(reduce(column)) if len(column) else None for column in columns]
-        for name, reduce in (("value", np.mean), ("low", np.min), ("high", np.max))
-    }
-    sizes = curve.particles.tolist()
-    line: dict[str, Any] = {name: [None] * len(sizes) for name in ("value", "low", "high")}
-    if fit is not None:
-        ends = fit.at(curve.particles.astype(float))
-        line = {
-            name: _finite(ends_per_A.tolist())
-            for name, ends_per_A in zip(("value", "low", "high"), ends, strict=True)
-        }
-    card: dict[str, Any] = {
-        "sizes": sizes,
-        "points": points,
-        "line": line,
-        "words": _words(curve, fit),
-    }
-    if fit is not None:
-        named = {
-            "slope_per_A": fit.slope_per_A,
-            "intercept_per_A": fit.intercept_per_A,
-            "bfactor_A2": fit.bfactor_A2,
-        }
-        card |= {name: _estimate(estimate) for name, estimate in named.items()}
-    return card
-
-
-def _estimate(estimate: Estimate) -> dict[str, float | None]:
-    return dict(
-        zip(
-            ("value", "low", "high"),
-            _finite([estimate.value, estimate.low, estimate.high]),
-            strict=True,
+def _record(curve: ResLogCurve, fit: ResLogFit | None) -> ResLog:
+    """A curve's points over the repeats, of those that were fitted, and its line."""
+    fitted = np.where(curve.fitted, curve.frequency_per_A, np.nan)
+    columns = [column[np.isfinite(column)] for column in fitted.T]
+    points = Curve(
+        *(
+            tuple(float(reduce(column)) if len(column) else None for column in columns)
+            for reduce in (np.mean, np.min, np.max)
         )
     )
+    sizes = tuple(curve.particles.tolist())
+    if fit is None:
+        return ResLog(sizes, points, Curve((None,) * len(sizes)), _words(curve, fit))
+    ends = fit.at(curve.particles.astype(float))
+    line = Curve(*(tuple(_finite(end.tolist())) for end in ends))
+    estimates = (fit.slope_per_A, fit.intercept_per_A, fit.bfactor_A2)
+    return ResLog(sizes, points, line, _words(curve, fit), *(_number(each) for each in estimates))
+
+
+def _number(estimate: Estimate) -> Number:
+    return Number(*_finite([estimate.value, estimate.low, estimate.high]))
 
 
 def _finite(values: Sequence[float]) -> list[float | None]:
@@ -145,8 +126,8 @@ def _finite(values: Sequence[float]) -> list[float | None]:
 def _words(curve: ResLogCurve, fit: ResLogFit | None) -> str:
     left_out = int((~curve.fitted).sum())
     rest = (
-        f" {left_out} of {curve.fitted.size} points are not fitted: they fall under 0.143 at once "
-        "or never."
+        f" {left_out} of {curve.fitted.size} points are not fitted: their FSC falls below 0.143 "
+        "in the first shell or never."
         if left_out
         else ""
     )

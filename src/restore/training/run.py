@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 
 from restore.errors import UserError
 from restore.io.atomic import require_writable, write_text
+from restore.io.lock import locked
 from restore.model.checkpoint import (
     Model,
     TrainingState,
@@ -22,6 +24,7 @@ from restore.provenance import as_json, provenance
 from restore.report.figures import losses, save_png
 from restore.runtime.distributed import Place, join_processes
 from restore.training import loop
+from restore.training.halves import check_halves
 from restore.training.loop import PRESETS, TrainingSettings, fresh_state, split
 from restore.training.patches import PatchFile
 from restore.training.run_files import Journal, RunFiles
@@ -102,14 +105,16 @@ def train(
     ------
     UserError
         A run of this name is there already, or none is there to resume; the patches or the initial
-        model do not suit; the loss is no longer a number.
+        model do not suit; the halves cannot be learned from; the loss is no longer a number.
     KeyboardInterrupt
         After ^C or SIGTERM, when the state has been saved.
     """
     files = RunFiles(Path(model_directory), model_prefix)
     files.refuse_to_replace(resume, overwrite)
     require_writable(files.directory)
-    with join_processes(device) as place:
+    with join_processes(device) as place, locked(files.model) if place.leads else nullcontext():
+        if place.leads:
+            files.refuse_to_replace(resume, overwrite)  # again: nobody else can make one now
         settings = resolve_settings(settings, preset, place.device, files if resume else None)
         initial = load_model(Path(initial_model)) if initial_model and not resume else None
         data = PatchFile(_patch_file(patches, files, place, settings.patch_px, resume))
@@ -118,6 +123,8 @@ def train(
         if check_recipe is not None:
             check_recipe(data)
         _refuse_other_recipe(data, initial)
+        if not resume:
+            check_halves(data)
         state = fresh_state(settings, place.device, initial.network if initial else None)
         if resume:
             restore_state(files.state, state)

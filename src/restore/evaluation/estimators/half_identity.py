@@ -18,7 +18,7 @@ Identity = Literal["right", "exchanged", "made from one image", "inverted", "unk
 
 _BLOCKS = 6  # along each axis
 _SURE = 4.0  # standard errors
-_SMALL_ERROR = 0.02
+_SMALL_ERROR = 0.005  # a denoiser leaves more than this of the noise
 _SAME = 1e-6
 
 Halves = tuple[Float[Tensor, "y x"], Float[Tensor, "y x"]]

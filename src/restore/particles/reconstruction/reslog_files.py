@@ -31,9 +31,9 @@ from restore.postprocessing.map_files import box_mask
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.reslog_figure import reslog_figure
-from restore.report.reslog_file import reslog_star
 from restore.runtime.progress import Bars, no_bars
 from restore.symmetry import point_group
+from restore.tables.reslog import reslog_star
 
 log = logging.getLogger(__name__)
 
