@@ -22,7 +22,8 @@ from restore.io.star.tokens import split_line
 from restore.model.checkpoint import Model, load_model, save_model
 from restore.model.network import NetworkSettings, build_network
 from restore.preprocessing import Recipe
-from restore.training.patches import FORMAT, FORMAT_VERSION, PatchFile
+from restore.training.patch_file import FORMAT, FORMAT_VERSION
+from restore.training.patches import PatchFile
 
 ATOM = "ATOM      1  N   ALA A   1      11.104   6.134  -6.504  1.00  0.00           N  \n"
 
@@ -310,3 +311,10 @@ def test_datasets_that_are_elsewhere_or_claim_more_than_is_stored_are_refused(
 ):
     with pytest.raises(UserError, match="not a readable HDF5 file"):
         PatchFile(remade(tmp_path / "a.hdf", make))
+
+
+def test_masks_of_pixels_without_data_are_no_reason_to_refuse_a_patch_file(tmp_path):
+    with h5py.File(patch_file(tmp_path / "a.hdf"), "a") as file:
+        mask = np.zeros((8, 8), bool)
+        file.create_dataset("blank/000000", data=mask, chunks=(8, 8), compression="gzip")
+    PatchFile(tmp_path / "a.hdf").close()
