@@ -60,8 +60,10 @@ def _fault_of_dataset(dataset: h5py.Dataset) -> str:
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
     try:
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        limit = _MOST_MEMORY_BYTES if most < 0 else min(most, _MOST_MEMORY_BYTES)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
         found = fault(sys.argv[1])
     except Exception as error:  # noqa: BLE001  whatever h5py raises, the file is not to be opened
         found = str(error).partition("\n")[0][:200] or type(error).__name__
