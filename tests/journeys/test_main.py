@@ -27,7 +27,7 @@ from restore.model.checkpoint import load_model
 from restore.preprocessing import replace_hot_pixels
 from restore.training.run_files import Journal
 
-SMALL = "--filters=4 --blocks=1 --batch_size=2 --patch_px=32"
+SMALL = "--filters=4 --blocks=1 --batch_size=2 --patch_px=32 --batches_per_epoch=1"
 NAMES = ("mic_0001", "mic_0002", "mic_0003")
 IMAGES = {f"{name}_DW_denoised.mrc" for name in NAMES}
 
