@@ -11,7 +11,12 @@ from _pytest.doctest import DoctestItem
 
 import restore
 
-FACE = ("restore/__init__.py", "restore/face/")
+FACE = (
+    "restore/__init__.py",
+    "restore/face/",
+    "restore/denoising/batch.py",
+    "restore/movies/making_halves.py",
+)
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +31,6 @@ def example_world(tmp_path_factory):
         restore.train(
             "session/micrographs_ctf.star",
             {"steps": 2, "batch_size": 2, "patch_px": 32},
-            preset="quick",
             recipe=restore.Recipe(max_resolution_A=9),
         )
     return folder
@@ -41,4 +45,4 @@ def doctest_world(request, doctest_namespace, monkeypatch):
     ):
         return
     monkeypatch.chdir(request.getfixturevalue("example_world"))
-    doctest_namespace |= {"np": np, "restore": restore}
+    doctest_namespace |= {"np": np, "Path": Path, "restore": restore}

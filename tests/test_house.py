@@ -40,7 +40,8 @@ FLOORS = (
     ("preprocessing", "movies", "simulation", "evaluation.records", "structure.records"),
     ("report", "tables", "evaluation.estimators"),
     ("model", "postprocessing"),
-    ("training", "denoising", "evaluation", "particles"),
+    ("evaluation", "particles"),
+    ("training", "denoising"),
     ("inspection", "structure", "face"),
     ("cli",),
 )

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 from restore.version import __version__
 
 if TYPE_CHECKING:
-    from restore.denoising.batch import OutputSettings
+    from restore.denoising.batch import denoise_set
     from restore.denoising.denoise import DenoisingSettings
+    from restore.denoising.targets import OutputSettings
     from restore.errors import UserError
     from restore.evaluation.aggregate import EvaluationSettings
     from restore.evaluation.records import Evaluation
@@ -37,15 +38,19 @@ if TYPE_CHECKING:
     from restore.io.micrographs import MicrographSet
     from restore.micrograph import CTFParameters, Micrograph
     from restore.model.checkpoint import Model
+    from restore.movies.halving import HalvesOutput
+    from restore.movies.making_halves import Thinning, make_halves
     from restore.preprocessing import Prepared, Recipe
+    from restore.runtime.jobs import SetResults
     from restore.simulation.settings import SimulationSettings
-    from restore.training.loop import TrainingSettings
     from restore.training.run import TrainingProgress
+    from restore.training.settings import TrainingSettings
 
 _ROOMS = {
     "CTFParameters": "micrograph",
     "DenoisingSettings": "denoising.denoise",
     "EvaluationSettings": "evaluation.aggregate",
+    "HalvesOutput": "movies.halving",
     "DenoisedHalves": "face.evaluation",
     "EvaluatedSet": "face.evaluation",
     "Evaluation": "evaluation.records",
@@ -53,16 +58,20 @@ _ROOMS = {
     "Micrograph": "micrograph",
     "MicrographSet": "io.micrographs",
     "Model": "model.checkpoint",
-    "OutputSettings": "denoising.batch",
+    "OutputSettings": "denoising.targets",
     "Prepared": "preprocessing",
     "Recipe": "preprocessing",
     "SimulationSettings": "simulation.settings",
+    "SetResults": "runtime.jobs",
+    "Thinning": "movies.making_halves",
     "TrainingProgress": "training.run",
-    "TrainingSettings": "training.loop",
+    "TrainingSettings": "training.settings",
     "UserError": "errors",
     "denoise": "face.models",
+    "denoise_set": "denoising.batch",
     "evaluate": "face.evaluation",
     "load_model": "face.models",
+    "make_halves": "movies.making_halves",
     "make_patches": "face.patches",
     "prepare": "face.models",
     "read_image": "face.images",
@@ -81,6 +90,7 @@ __all__ = [
     "EvaluatedSet",
     "Evaluation",
     "EvaluationSettings",
+    "HalvesOutput",
     "Image",
     "Micrograph",
     "MicrographSet",
@@ -88,14 +98,18 @@ __all__ = [
     "OutputSettings",
     "Prepared",
     "Recipe",
+    "SetResults",
     "SimulationSettings",
+    "Thinning",
     "TrainingProgress",
     "TrainingSettings",
     "UserError",
     "__version__",
     "denoise",
+    "denoise_set",
     "evaluate",
     "load_model",
+    "make_halves",
     "make_patches",
     "prepare",
     "read_image",

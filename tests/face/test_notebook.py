@@ -30,7 +30,7 @@ def results(world):
     """The model and the evaluation that two lines give."""
     with chdir(world):
         star = "session/micrographs_ctf.star"
-        model = restore.train(star, QUICK, recipe=restore.Recipe(9), preset="quick")
+        model = restore.train(star, QUICK, recipe=restore.Recipe(9))
         found = restore.evaluate(star, "Models/model.safetensors")
     return model, found
 
@@ -140,7 +140,6 @@ def test_progress_comes_by_a_callback(world, monkeypatch):
     restore.train(
         patch_file="training_data.hdf",
         settings=QUICK,
-        preset="quick",
         model_prefix="watched",
         progress=seen.append,
     )
@@ -153,7 +152,7 @@ def test_progress_comes_by_a_callback(world, monkeypatch):
     ("call", "words"),
     [
         (lambda model: restore.denoise(np.zeros((4, 64, 64)), model), r"shape \(4, 64, 64\)"),
-        (lambda model: restore.denoise(np.eye(64), model), "give `pixel_size_A`"),
+        (lambda model: restore.denoise(np.eye(64), model), "Give `pixel_size_A`"),
         (lambda model: restore.denoise(np.eye(64), model, pixel_size_A=0.0), "pixel_size_A is 0"),
         (lambda model: restore.denoise(np.eye(64), "no.safetensors"), "no such model file"),
         (lambda model: restore.train("no.star"), "no.star"),

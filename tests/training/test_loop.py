@@ -239,7 +239,7 @@ def test_a_loss_that_is_far_above_that_of_an_empty_image_is_noticed_within_twent
 
 def test_a_run_that_diverges_whatever_its_rate_is_given_up_with_advice(make_patches, monkeypatch):
     monkeypatch.setattr(training, "held_out_losses", lambda *given: {"held_out_loss": np.nan})
-    with pytest.raises(UserError, match=r"diverges again and again.*lower learning_rate"):
+    with pytest.raises(UserError, match=r"diverges again and again.*lower `learning_rate`"):
         run(make_patches(), replace(TINY, number_of_epochs=9, batches_per_epoch=1))
 
 

@@ -115,6 +115,15 @@ def denoise_set(
     UserError
         An input is missing, wrong, or denoised already; an output would replace what restore did
         not write; another process is writing the same table; the disk is full.
+
+    Examples
+    --------
+    >>> output = restore.OutputSettings(output_directory=Path("denoised"))
+    >>> results = restore.denoise_set(
+    ...     "session/micrographs_ctf.star", "Models/model.safetensors", output=output
+    ... )
+    >>> len(results.done), dict(results.failed), results.table
+    (2, {}, PosixPath('denoised/micrographs_ctf.star'))
     """
     output, settings = output or OutputSettings(), settings or DenoisingSettings()
     if not isinstance(model, Model):

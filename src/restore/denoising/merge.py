@@ -36,7 +36,7 @@ def band_between(
                 f"The model's images end at {max_resolution_A:g} Å, and the band must not reach "
                 "beyond them"
             ),
-            do="give a coarser --merge_resolution or a narrower --merge_width",
+            do="give a coarser `merge_resolution` or a narrower `merge_width`",
         )
     return MergeBand(1 / (centre_A + width_A / 2), 1 / (centre_A - width_A / 2))
 
@@ -58,7 +58,7 @@ def merge(
     scale = raw[inside].abs().std() / denoised[inside].abs().std()
     if not torch.isfinite(scale):
         raise UserError(
-            "the denoised image is empty in the merge band", do="give a coarser --merge_resolution"
+            "the denoised image is empty in the merge band", do="give a coarser `merge_resolution`"
         )
     merged = keep * scale * denoised + (1 - keep) * raw
     merged[0, 0] = denoised[0, 0]

@@ -26,7 +26,7 @@ class OutputSettings:
 
     output_suffix: str | None = setting(
         None,
-        'put after each name ("_denoised" beside the input, nothing in an output directory)',
+        'put after each name ("_denoised" beside the input, nothing under `output_directory`)',
         "-s",
     )
     output_directory: Path | None = setting(

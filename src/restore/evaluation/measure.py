@@ -21,10 +21,12 @@ from restore.evaluation.estimators.half_identity import half_identity
 from restore.evaluation.estimators.spectra import RingAxis, patch_covariances, valid_patches
 from restore.evaluation.estimators.support import Support, local_support
 from restore.io.atomic import replacing
+from restore.io.reading import reading
 from restore.micrograph import Micrograph
-from restore.model.calibration import RingCalibration, calibrated
+from restore.model.calibration import RingCalibration, calibrated, without_lattice
 from restore.model.inference.engine import Engine
 from restore.model.inference.tiling import apply_network
+from restore.model.network import architecture_of
 from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
 
 _BLOCKS = 4  # along each axis: few enough to store, many enough to resample
@@ -113,8 +115,9 @@ def views_of_model(
     ]
     if calibration is not None:
         sizes_A, curves = first.grid.pixel_size_yx_A, calibration.half
+        stride = architecture_of(engine.settings).stride
         denoised = [
-            calibrated(calibration, curves, image, raw, sizes_A)
+            calibrated(calibration, curves, without_lattice(image, stride), raw, sizes_A)
             for image, raw in zip(denoised, (first.image, second.image, nothing), strict=True)
         ]
     hot_pixels = first.hot_pixels + second.hot_pixels
@@ -367,11 +370,14 @@ def save_measurement(path: Path, measurement: Measurement) -> None:
 
 def load_measurement(path: Path) -> Measurement:
     """Read a measurement. Raises UserError where the file is not one, or damaged."""
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            facts = json.loads(file["facts"].tobytes())
-            return Measurement(torch.from_numpy(file["blocks"].astype(np.float64)), facts)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise UserError(
-            f"not a readable measurement ({error})", where=path, do="delete it and evaluate again"
-        ) from None
+    do = "delete it and evaluate again"
+    with reading(path, "", "not a readable measurement", do):
+        try:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                facts = json.loads(file["facts"].tobytes())
+                blocks = torch.from_numpy(file["blocks"].astype(np.float64))
+        except BadZipFile as error:
+            raise ValueError(str(error)) from None
+        if not isinstance(facts, dict):
+            raise TypeError("its facts are no record")
+        return Measurement(blocks, facts)

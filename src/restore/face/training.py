@@ -48,7 +48,7 @@ def train(
     minutes, steps
         How long to train.
     preset
-        Where the other settings come from: ``"cpu"``, ``"gpu"``, ``"quick"`` or ``"paper"``. The
+        Where the other settings come from: ``"cpu"``, ``"gpu"`` or ``"paper"``. The
         device decides where it is None.
     suffixes
         How the names of a full sum and its halves differ, as ``"DW,EVN,ODD"``.
@@ -86,7 +86,6 @@ def train(
     ...     "session/micrographs_ctf.star",
     ...     {"steps": 1, "batch_size": 2, "patch_px": 32},
     ...     recipe=restore.Recipe(max_resolution_A=9),
-    ...     preset="quick",
     ...     model_prefix="another",
     ...     patch_file="another.hdf",
     ... )

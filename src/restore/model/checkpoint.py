@@ -54,9 +54,9 @@ class Model:
         return digest.hexdigest()
 
 
-def save_model(path: Path, model: Model) -> None:
-    """Write a model file, beside and renamed. Weights are stored in float32, in the network's own
-    layer names.
+def save_model(path: Path, model: Model, dtype: torch.dtype = torch.float32) -> None:
+    """Write a model file, beside and renamed. Weights are stored in the network's own layer names,
+    in ``dtype`` (float16 halves the file; a network that was read from it computes in float32).
     """
     card = {
         "kind": "model",
@@ -67,7 +67,7 @@ def save_model(path: Path, model: Model) -> None:
     }
     if model.calibration is not None:
         card["calibration"] = model.calibration.card()
-    weights = {name: value.detach().float() for name, value in model.network.state_dict().items()}
+    weights = {name: value.detach().to(dtype) for name, value in model.network.state_dict().items()}
     save_tensors(path, weights, card)
 
 
@@ -138,7 +138,8 @@ def _require_same_shapes(settings: NetworkSettings, tensors: Mapping[str, Tensor
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
     """Write tensors and a JSON card as one safetensors file, beside and renamed."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps({"format_version": FORMAT_VERSION, **card}, ensure_ascii=False)
+    # In ASCII: a name in it that is not UTF-8 could not be written otherwise.
+    text = json.dumps({"format_version": FORMAT_VERSION, **card})
     with replacing(path) as partial:
         # Not save_file: it hides a full disk behind an error of its own, and keeps the file from
         # the user's group.

@@ -106,6 +106,12 @@ def make_halves(
     UserError
         An input is missing or wrong; an output would replace what restore did not write; another
         process is writing the same table; the disk is full.
+
+    Examples
+    --------
+    >>> results = restore.make_halves("session/micrographs_ctf.star", restore.Thinning(seed=1))
+    >>> len(results.done), results.table
+    (2, PosixPath('Halves/micrographs_ctf.star'))
     """
     output, method, source = output or HalvesOutput(), method or MovieSettings(), str(micrographs)
     if isinstance(method, Thinning):

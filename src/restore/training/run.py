@@ -24,6 +24,7 @@ from restore.provenance import as_json, provenance
 from restore.report.figures import losses, save_png
 from restore.runtime.distributed import Place, join_processes
 from restore.training import loop
+from restore.training.halves import check_halves
 from restore.training.loop import PRESETS, TrainingSettings, fresh_state, split
 from restore.training.patches import PatchFile
 from restore.training.run_files import Journal, RunFiles
@@ -104,7 +105,7 @@ def train(
     ------
     UserError
         A run of this name is there already, or none is there to resume; the patches or the initial
-        model do not suit; the loss is no longer a number.
+        model do not suit; the halves cannot be learned from; the loss is no longer a number.
     KeyboardInterrupt
         After ^C or SIGTERM, when the state has been saved.
     """
@@ -122,6 +123,8 @@ def train(
         if check_recipe is not None:
             check_recipe(data)
         _refuse_other_recipe(data, initial)
+        if not resume:
+            check_halves(data)
         state = fresh_state(settings, place.device, initial.network if initial else None)
         if resume:
             restore_state(files.state, state)

@@ -1,0 +1,314 @@
+"""Examines a general model on what it has never seen: no training, plain and calibrated on halves.
+
+    python general/examine.py MODEL [--unseen PDB ...] [--left-out FOLDER] [--k2 STAR] [-o JSON]
+
+The examination is that of ``benchmarks/quality.py`` (the barrel under four conditions, unseen
+specimens, a real field), with phases flipped and not, and fields of specimens and conditions that
+the training left out. Prints a Markdown table: gain in dB in each band and over all, bias,
+unexplained share, and what is drawn into noise.
+"""
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+from torch.nn.functional import avg_pool1d
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import machine  # noqa: E402
+from network_choice import denoiser_of  # noqa: E402
+from quality_data import Sizes, field_exam, parts_of, simulated_exam  # noqa: E402
+from quality_metrics import (  # noqa: E402
+    RING_PER_A,
+    Bands,
+    Image,
+    Score,
+    Triple,
+    band_name,
+    score_by_halves,
+    score_by_truth,
+    with_whole,
+)
+from restore import fourier  # noqa: E402
+from restore.evaluation.estimators.baselines import wiener_filter  # noqa: E402
+from restore.evaluation.estimators.spectra import ring_covariances  # noqa: E402
+from restore.io.images.image import read_image  # noqa: E402
+from restore.micrograph import CTFParameters  # noqa: E402
+from restore.preprocessing import Recipe, prepare_alike  # noqa: E402
+from restore.simulation.assemblies import Particle, read_particle  # noqa: E402
+from restore.simulation.detectors import DETECTORS  # noqa: E402
+from restore.simulation.field import simulate_field  # noqa: E402
+from restore.simulation.field_settings import FieldRanges, draw_field_settings  # noqa: E402
+
+SMOOTHED_OVER = 5
+"""Rings over which a calibration slope is averaged."""
+
+Network = Callable[[Image], Image]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One micrograph, prepared: its images and the truth (or None), all in the grey values of the
+    full sum.
+    """
+
+    group: str
+    raw: Triple
+    truth: Image | None
+    pixel_size_yx_A: tuple[float, float]
+    bands: Bands
+
+
+Method = Callable[[Question], Triple]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a question's images come from, and how they are prepared and judged."""
+
+    group: str
+    pixel_size_A: float
+    ctf: CTFParameters | None
+    recipe: Recipe
+    bands: Bands
+
+
+def prepared_question(images: Sequence[Image], source: Source) -> Question:
+    """The question that full sum, halves and (where there is one) truth make."""
+    prepared = prepare_alike(list(images), source.pixel_size_A, source.ctf, source.recipe)
+    grey = [each.image * each.scale for each in prepared]
+    truth = grey[3] if len(grey) > 3 else None
+    pixels = prepared[0].grid.pixel_size_yx_A
+    return Question(source.group, Triple(*grey[:3]), truth, pixels, source.bands)
+
+
+def exam_questions(chosen: argparse.Namespace, folder: Path, phase_flip: bool) -> list[Question]:
+    """The questions of the product's own exam."""
+    exams = [simulated_exam(folder / "simulated", Sizes(1, 256, 1, chosen.size), chosen.unseen)]
+    if chosen.k2 is not None:
+        (folder / "field").mkdir()
+        exams.append(field_exam(folder / "field", chosen.k2))
+    questions: list[Question] = []
+    for exam in exams:
+        recipe = replace(exam.recipe, phase_flip=phase_flip)
+        for shot in exam.shots:
+            paths = [path for _, path in parts_of(shot.micrograph)]
+            paths += [shot.truth] if shot.truth else []
+            images = [torch.from_numpy(read_image(path).data) for path in paths]
+            micrograph = shot.micrograph
+            group = shot.group if phase_flip else f"{shot.group}, not flipped"
+            source = Source(group, micrograph.pixel_size_A, micrograph.ctf, recipe, exam.bands)
+            questions.append(prepared_question(images, source))
+    return questions
+
+
+def left_out_questions(folder: Path, fields: int) -> list[Question]:
+    """Fields of two specimens, of a dose and of a detector that the training never saw."""
+    everything = FieldRanges(
+        max_resolution_A=(4.5, 9.0),
+        without_doses_e_per_A2=(0.0, 0.0),
+        without_detectors=(),
+        film_share=0.0,
+        crystals_share=0.0,
+        border_share=0.0,
+        beam_edge_share=0.0,
+        particles_share=(0.2, 0.8),
+        unflipped_share=0.0,
+    )
+    particles = [read_particle(path) for path in sorted(folder.iterdir())]
+    known = [one for one in particles if one.name not in ("1ihm", "2cg9")]
+    plans: list[tuple[str, list[Particle], FieldRanges]] = [
+        (f"left out: {one.name}", [replace_chains(one)], everything)
+        for one in particles
+        if one.name in ("1ihm", "2cg9")
+    ]
+    dose = replace(everything, dose_e_per_A2=(20.0, 25.0))
+    others = tuple(one.name for one in DETECTORS if one.name != "Falcon 2 integrating")
+    detector = replace(everything, without_detectors=others)
+    plans += [("left out: 20–25 e/Å²", known, dose), ("left out: Falcon 2", known, detector)]
+    questions: list[Question] = []
+    for number, (group, some, ranges) in enumerate(plans):
+        for index in range(fields):
+            drawn = replace(
+                draw_field_settings(ranges, 512, 900 + number, index), content="particles"
+            )
+            field = simulate_field(drawn, some)
+            resolution_A = drawn.max_resolution_A
+            bands = ((200.0, 20.0), (20.0, 2 * resolution_A), (2 * resolution_A, resolution_A))
+            images = [field.full, field.even, field.odd, field.truth]
+            source = Source(group, resolution_A / 2, field.ctf, Recipe(resolution_A), bands)
+            questions.append(prepared_question(images, source))
+    return questions
+
+
+def replace_chains(particle: Particle) -> Particle:
+    """The particle without its chains: nothing but the whole can then be put into a field."""
+    return replace(particle, chains=())
+
+
+def wiener(question: Question) -> Triple:
+    """The Wiener filter that the halves imply."""
+    images = torch.stack([question.raw.even, question.raw.odd])
+    frc = ring_covariances(images, question.pixel_size_yx_A, RING_PER_A).correlation(0, 1)
+    full, half = (wiener_filter(frc, images=number).float() for number in (2, 1))
+    return Triple(
+        filtered(question.raw.full, full, question),
+        filtered(question.raw.even, half, question),
+        filtered(question.raw.odd, half, question),
+    )
+
+
+def general(network: Network) -> Method:
+    """The network's output as it is."""
+
+    def denoise(question: Question) -> Triple:
+        return Triple(*(scaled(network, image) for image in vars(question.raw).values()))
+
+    return denoise
+
+
+def calibrated(network: Network) -> Method:
+    """Each ring of the output times the slope that this micrograph's own halves give."""
+
+    def denoise(question: Question) -> Triple:
+        output = general(network)(question)
+        images = torch.stack([question.raw.even, question.raw.odd, output.even, output.odd])
+        rings = ring_covariances(images, question.pixel_size_yx_A, RING_PER_A)
+        slope = calibration_slope(rings.covariance)
+        return Triple(*(filtered(image, slope, question) for image in vars(output).values()))
+
+    return denoise
+
+
+def calibration_slope(covariance: torch.Tensor) -> torch.Tensor:
+    """(cov(M1, D2) + cov(M2, D1)) / (var D1 + var D2) in each ring, smooth, from 0 to 1.2; order
+    M1, M2, D1, D2.
+    """
+    parts = [covariance[0, 3] + covariance[1, 2], covariance[2, 2] + covariance[3, 3]]
+    smooth = [
+        avg_pool1d(part[None], SMOOTHED_OVER, 1, SMOOTHED_OVER // 2, count_include_pad=False)[0]
+        for part in parts
+    ]
+    return (smooth[0] / smooth[1]).clamp(0, 1.2).nan_to_num(0).float()
+
+
+def scaled(network: Network, image: Image) -> Image:
+    """The network's output in the grey values of its input, which it sees with unit deviation."""
+    scale = image.std()
+    return network(image / scale) * scale
+
+
+def filtered(image: Image, rings: torch.Tensor, question: Question) -> Image:
+    """An image with each ring multiplied by a number; nothing beyond the last."""
+    shape = (image.shape[0], image.shape[1])
+    frequency = fourier.frequency_per_A(shape, question.pixel_size_yx_A)
+    index = fourier.ring_index(frequency, RING_PER_A)
+    gains = torch.cat([rings.float(), torch.zeros(int(index.max()) + 1)])[index]
+    return fourier.image_of(fourier.spectrum_of(image) * gains, shape)
+
+
+def drawn_into_noise(question: Question, network: Network) -> float:
+    """The power that the network leaves of EVN − ODD over what it leaves of a half, as standard
+    deviations.
+    """
+    noise = (question.raw.even - question.raw.odd) / math.sqrt(2)
+    return float(scaled(network, noise).std() / scaled(network, question.raw.even).std())
+
+
+def score(question: Question, denoised: Triple) -> Score:
+    """By the truth, or where there is none by the halves."""
+    arguments = (question.raw, denoised, question.pixel_size_yx_A, question.bands)
+    if question.truth is None:
+        return score_by_halves(*arguments)
+    return score_by_truth(question.truth, *arguments)
+
+
+def table(
+    questions: Sequence[Question], network: Network
+) -> tuple[list[str], list[dict[str, object]]]:
+    """The Markdown table, and all numbers in it."""
+    methods = {
+        "Wiener": wiener,
+        "general": general(network),
+        "general, calibrated": calibrated(network),
+    }
+    lines = ["| test | method | coarse | middle | fine | all | bias | unexplained | into noise |",
+             "|---|---|---:|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
+    record: list[dict[str, object]] = []
+    for group in dict.fromkeys(question.group for question in questions):
+        inside = [question for question in questions if question.group == group]
+        noise = fmean(drawn_into_noise(question, network) for question in inside)
+        for name, method in methods.items():
+            scores = [score(question, method(question)) for question in inside]
+            gains = [
+                [one.gain_dB[band_name(band)] for band in with_whole(question.bands)]
+                for one, question in zip(scores, inside, strict=True)
+            ]
+            numbers = np.array(gains).mean(axis=0)
+            bias, unexplained = (
+                fmean(getattr(one, kind) for one in scores) for kind in ("bias", "unexplained")
+            )
+            cells = [f"{gain:+.1f}" for gain in numbers] + [
+                f"{100 * bias:.0f} %",
+                f"{100 * unexplained:.0f} %",
+            ]
+            cells.append("–" if name == "Wiener" else f"{100 * noise:.0f} %")
+            lines.append(f"| {group} | {name} | " + " | ".join(cells) + " |")
+            record.append({"test": group, "method": name, "gain_dB": numbers.tolist(), "bias": bias,
+                           "unexplained": unexplained, "into_noise": noise})  # fmt: skip
+    return lines, record
+
+
+def main() -> None:
+    """Simulate, examine, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument(
+        "--unseen", type=Path, nargs="*", default=[], help="models or maps to test on"
+    )
+    parser.add_argument(
+        "--left-out", type=Path, help="folder of the specimens of the training and those left out"
+    )
+    parser.add_argument(
+        "--fields", type=int, default=6, help="for each specimen or condition left out"
+    )
+    parser.add_argument("--k2", type=Path, help="STAR file of one real field with halves")
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=1152,
+        help="side of a simulated test micrograph, pixels of 1.5 Å",
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("-o", "--output", type=Path)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    print(machine.describe() + "\n")
+    network = denoiser_of(chosen.model)
+    with tempfile.TemporaryDirectory() as name:
+        questions = exam_questions(chosen, Path(name) / "flipped", phase_flip=True)
+        questions += exam_questions(chosen, Path(name) / "not flipped", phase_flip=False)
+    if chosen.left_out:
+        questions += left_out_questions(chosen.left_out, chosen.fields)
+    lines, record = table(questions, network)
+    print("\n".join(lines))
+    if chosen.output:
+        chosen.output.write_text(
+            json.dumps({"machine": machine.describe(), "scores": record}, indent=1) + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,289 @@
+"""Trains the general model: simulates fields while it trains on them, with their truth as the
+target.
+
+    python general/train.py RUN_FOLDER --specimens FOLDER [--minutes 60] [--threads 2]
+
+RUN_FOLDER gets the pool of fields, ``state.safetensors`` (from which the same command goes on),
+``log.csv`` and, at the end and whenever the state is saved, ``general.safetensors``: the average of
+the weights in float16, with its card.
+"""
+
+import argparse
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+import fields_pool
+from fields_pool import PoolSettings, load_field, sample_window
+from learning import Average, Run, learning_rate, relative_loss, resume_run, save_run
+from network_choice import build, save_general_model
+from restore.io.atomic import write_text
+from restore.simulation.field_settings import FieldRanges
+
+LEFT_OUT = ("1ihm", "2cg9")
+"""Specimens that are never simulated here, beside the barrel, 3j9i and 6z6u: they are for the
+examination.
+"""
+
+SAVE_EVERY_S = 180.0
+WINDOWS_PER_FIELD = 2
+
+
+def main() -> None:
+    """Simulate and train, for so many minutes."""
+    chosen = parsed()
+    torch.set_num_threads(1)
+    if chosen.fill:
+        fill(chosen)
+        return
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    producer = start_producer()
+    try:
+        wait_for_fields(chosen, producer)
+        train(chosen)
+    finally:
+        producer.terminate()
+
+
+def pool_settings(chosen: argparse.Namespace) -> PoolSettings:
+    """The pool that was asked for."""
+    ranges = FieldRanges(border_share=0.0, beam_edge_share=0.01)
+    return PoolSettings(fields=chosen.pool, at_once=chosen.least, seed=chosen.seed, ranges=ranges)
+
+
+def fill(chosen: argparse.Namespace) -> None:
+    """The producer: fills the pool and then renews it."""
+    os.nice(5)
+    particles = fields_pool.load_particles(chosen.specimens, LEFT_OUT)
+    fields_pool.fill(
+        chosen.folder / "pool", particles, pool_settings(chosen), chosen.duty, forever=True
+    )
+
+
+def start_producer() -> subprocess.Popen[bytes]:
+    """Simulate in a process of its own, which ends with this one."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--fill"]
+    return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def wait_for_fields(chosen: argparse.Namespace, producer: subprocess.Popen[bytes]) -> None:
+    """Until there are enough fields to begin with."""
+    while len(list((chosen.folder / "pool").glob("*.npz"))) < min(chosen.pool, chosen.least):
+        if producer.poll() is not None:
+            sys.exit("the simulation ended; its message is above")
+        time.sleep(1)
+
+
+def train(chosen: argparse.Namespace) -> None:
+    """Train until the minutes are over, from the state where there is one.
+
+    Each thread computes the gradients of batches of its own, on a copy of the network; all take
+    their steps in turn. On a busy machine that goes further than one step shared by all threads,
+    which waits for the slowest.
+    """
+    run = new_run(chosen)
+    state = chosen.folder / "state.safetensors"
+    if state.is_file():
+        resume_run(state, run)
+    sitting = Sitting(run, chosen, run.seconds, time.monotonic())
+    with ThreadPoolExecutor(chosen.threads) as threads:
+        workers = [threads.submit(work, sitting) for _ in range(chosen.threads)]
+        saved = time.monotonic()
+        while not all(worker.done() for worker in workers):
+            time.sleep(1)
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                sitting.save(state)
+                saved = time.monotonic()
+    for worker in workers:
+        worker.result()
+    sitting.save(state)
+
+
+@dataclass
+class Sitting:
+    """A run while it goes on: what its threads share, under one lock."""
+
+    run: Run
+    chosen: argparse.Namespace
+    seconds_before: float
+    begun: float
+    losses: list[float] = field(default_factory=list[float])
+    drawn: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next_batch(self) -> int | None:
+        """The number of the next batch, None when the minutes are over."""
+        with self.lock:
+            self.run.seconds = self.seconds_before + time.monotonic() - self.begun
+            if self.run.seconds >= 60 * self.chosen.minutes:
+                return None
+            self.drawn += 1
+            return self.run.step + self.drawn
+
+    def save(self, state: Path) -> None:
+        """A line in the log, the state and the model."""
+        with self.lock:
+            note(self.run, self.losses, self.chosen)
+            save(self.run, state, self.chosen)
+            self.losses.clear()
+
+
+def work(sitting: Sitting) -> None:
+    """What one thread does: gradients of one batch after another."""
+    run, chosen = sitting.run, sitting.chosen
+    copy = build(torch.Generator()).to(memory_format=torch.channels_last)
+    while (number := sitting.next_batch()) is not None:
+        windows, errors = batch(chosen, number)
+        with sitting.lock:
+            copy.load_state_dict(run.network.state_dict())
+        each, gradients = gradients_of(copy, windows, errors, chosen)
+        with sitting.lock:
+            sitting.losses += each
+            step(run, gradients, learning_rate(run.seconds / (60 * chosen.minutes), chosen.rate))
+            run.windows += len(windows)
+
+
+def new_run(chosen: argparse.Namespace) -> Run:
+    """A network with fresh weights and its optimiser."""
+    network = build(torch.Generator().manual_seed(chosen.seed)).to(
+        memory_format=torch.channels_last
+    )
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=chosen.rate, betas=(0.9, 0.99), fused=True
+    )
+    return Run(network, optimizer, Average(network, chosen.average))
+
+
+def gradients_of(
+    network: nn.Module, windows: torch.Tensor, errors: torch.Tensor, chosen: argparse.Namespace
+) -> tuple[list[float], Sequence[torch.Tensor]]:
+    """The loss of each window, and the gradients of their mean."""
+    image, truth = windows[:, :1].contiguous(memory_format=torch.channels_last), windows[:, 1:]
+    with torch.autocast("cpu", torch.bfloat16, enabled=chosen.bf16):
+        denoised = network(image)
+    each = relative_loss(denoised.float(), truth, errors, chosen.fine_share)
+    # A window whose error is far above its Wiener filter's would else outweigh all others.
+    loss = torch.where(each < 4, each, 4 * (1 + torch.log(each.clamp(min=1) / 4))).mean()
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    return each.detach().clamp(max=20).tolist(), gradients
+
+
+def step(run: Run, gradients: Sequence[torch.Tensor], rate: float) -> None:
+    """One step of the optimiser, clipped; none where a gradient is not finite."""
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    for parameter, gradient in zip(run.network.parameters(), gradients, strict=True):
+        # In the parameter's layout: fused Adam walks through memory, whatever the strides say.
+        parameter.grad = torch.empty_like(parameter).copy_(gradient)
+    if not math.isfinite(run.clipping(run.network)):
+        return
+    run.optimizer.step()
+    run.average.update(run.network, run.step)
+    run.step += 1
+
+
+def batch(chosen: argparse.Namespace, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Batch ``number``: windows at random places of random fields of the pool as it is now."""
+    chance = np.random.default_rng([chosen.seed, number, 5])
+    paths = sorted((chosen.folder / "pool").glob("*.npz"))
+    samples = []
+    while len(samples) < chosen.batch:
+        kept = load_field(paths[chance.integers(len(paths))])
+        samples += [sample_window(kept, chosen.window, chance) for _ in range(WINDOWS_PER_FIELD)]
+    samples = samples[: chosen.batch]
+    return torch.stack([pair for pair, _ in samples]), torch.stack([error for _, error in samples])
+
+
+def note(run: Run, losses: list[float], chosen: argparse.Namespace) -> None:
+    """A line in the log: where the run stands, and the loss since the last line (1: the Wiener
+    filter's).
+    """
+    fields = fields_pool.fields_simulated(chosen.folder / "pool")
+    mean = sum(losses) / max(len(losses), 1)
+    middle = sorted(losses)[len(losses) // 2] if losses else math.nan
+    entry = {
+        "step": run.step,
+        "seconds": round(run.seconds, 1),
+        "windows": run.windows,
+        "fields": fields,
+        "loss": round(mean, 4),
+        "median": round(middle, 4),
+    }
+    run.history.append(entry)
+    path = chosen.folder / "log.csv"
+    lines = [",".join(entry), *(",".join(map(str, row.values())) for row in run.history)]
+    write_text(path, "\n".join(lines) + "\n")
+    print(entry, flush=True)
+
+
+def save(run: Run, state: Path, chosen: argparse.Namespace) -> None:
+    """The state, and the model as it is now."""
+    ranges = pool_settings(chosen).ranges
+    card = {
+        "recipes": {"max_resolution_A": ranges.max_resolution_A, "phase_flip": [True, False]},
+        "what": "trained on simulated micrographs with their truth as the target",
+        "pool": asdict(pool_settings(chosen)),
+        "specimens": sorted(
+            path.name
+            for path in chosen.specimens.iterdir()
+            if path.name.split(".")[0] not in LEFT_OUT
+        ),
+        "left_out": ["barrel", "3j9i", "6z6u", *LEFT_OUT],
+        "steps": run.step,
+        "windows": run.windows,
+        "window_px": chosen.window,
+        "fields": fields_pool.fields_simulated(chosen.folder / "pool"),
+        "hours": round(run.seconds / 3600, 3),
+        "seed": chosen.seed,
+        "rate": chosen.rate,
+        "fine_share": chosen.fine_share,
+        "average": chosen.average,
+    }
+    save_run(state, run, card)
+    save_general_model(chosen.folder / "general.safetensors", run.average.weights, card)
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="of the run")
+    parser.add_argument(
+        "--specimens", type=Path, required=True, help="folder of PDB and mmCIF files"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="of training in all, over all sittings"
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pool", type=int, default=600, help="fields that are kept")
+    parser.add_argument("--least", type=int, default=150, help="fields to begin with")
+    parser.add_argument("--duty", type=float, default=0.2, help="share of a core for simulating on")
+    parser.add_argument("--batch", type=int, default=6)
+    parser.add_argument("--window", type=int, default=128, help="side of a window, pixels")
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument(
+        "--average", type=float, default=0.998, help="decay of the average of weights"
+    )
+    parser.add_argument(
+        "--fine-share", type=float, default=0.25, help="of the loss, with fine rings weighed up"
+    )
+    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--fill", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

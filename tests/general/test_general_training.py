@@ -1,0 +1,212 @@
+"""The script that trains the general model: its pool of fields, its loss, its state, a short run."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from folders import ROOT
+from restore.model.general import RecipeRange
+from torch import nn
+
+from restore import fourier
+from restore.model.checkpoint import load_model
+from restore.simulation.assemblies import Particle
+from restore.simulation.field import simulate_field
+from restore.simulation.field_settings import FieldRanges, draw_field_settings
+from restore.simulation.scatterers import Scatterers
+
+FOLDER = ROOT / "general"
+SIDE = 256
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    """The script's modules, which are no package: they find each other beside themselves."""
+    sys.path.insert(0, str(FOLDER))
+    try:
+        import fields_pool
+        import learning
+
+        yield fields_pool, learning
+    finally:
+        sys.path.remove(str(FOLDER))
+
+
+@pytest.fixture(scope="module")
+def particles():
+    chance = np.random.default_rng(5)
+    place = chance.normal(0, 20.0, (4000, 3)).astype(np.float32)
+    cloud = Scatterers(place, np.full(4000, 2.4, np.float32), np.ones(4000, np.float32))
+    return [Particle("blob", cloud, (cloud.where(np.arange(500)),))]
+
+
+@pytest.fixture(scope="module")
+def field(particles):
+    ranges = FieldRanges(film_share=0, crystals_share=0, border_share=0, beam_edge_share=0)
+    return simulate_field(
+        replace(draw_field_settings(ranges, SIDE, 1, 3), content="particles"), particles
+    )
+
+
+@pytest.fixture(scope="module")
+def prepared(scripts, field):
+    return scripts[0].prepare_field(field)
+
+
+def test_a_prepared_fields_parts_sum_to_its_full_sum_of_unit_deviation(prepared):
+    full = prepared.images.sum(dim=0)
+    assert full.std() == pytest.approx(1, abs=1e-3)
+    assert prepared.covariance.sum() == pytest.approx(1, abs=1e-2)
+    assert prepared.covariance[1, 2].abs() < 0.01
+
+
+def test_powers_in_rings_sum_to_variances(scripts, prepared):
+    rings = scripts[0].ring_of_component((SIDE, SIDE))
+    weights = fourier.friedel_weights((SIDE, SIDE)).expand(SIDE, -1)
+    share = torch.zeros(scripts[0].RINGS).index_add_(0, rings.flatten(), weights.flatten())
+    share = share / share.sum()
+    signal = float((prepared.signal_power * share).sum())
+    noise = float((prepared.noise_power * share).sum())
+    assert signal == pytest.approx(float(prepared.covariance[0, 0]), rel=1e-2)
+    assert noise == pytest.approx(float(prepared.covariance[1:, 1:].diag().sum()), rel=1e-2)
+
+
+def test_a_window_holds_the_fields_truth_under_new_noise_of_the_same_kind(scripts, prepared):
+    chance = np.random.default_rng(0)
+    windows = [scripts[0].sample_window(prepared, 128, chance)[0] for _ in range(60)]
+    variance = torch.stack([image.var() for image, _ in windows]).mean()
+    assert variance == pytest.approx(1, abs=0.1)
+    noise = torch.stack([(image - truth).flatten() for image, truth in windows])
+    assert torch.corrcoef(noise[:10]).fill_diagonal_(0).abs().max() < 0.5
+    whole = [scripts[0].sample_window(prepared, SIDE, chance)[0][1].std() for _ in range(40)]
+    assert max(whole) / min(whole) > 1.5  # under weaker noise and stronger
+
+
+def test_what_does_as_well_as_the_wiener_filter_has_a_loss_of_one(scripts, prepared):
+    pool, learning = scripts
+    power = prepared.signal_power, prepared.noise_power
+    gain = (power[0] / (power[0] + power[1]))[pool.ring_of_component((SIDE, SIDE))]
+    image, truth = 10 * prepared.images.sum(dim=0), 10 * prepared.images[0]
+    filtered = fourier.image_of(fourier.spectrum_of(image) * gain, (SIDE, SIDE))
+    error = 100 * power[0] * power[1] / (power[0] + power[1]).clamp(min=1e-12)
+    for fine_share in (0.0, 0.5, 1.0):
+        loss = learning.relative_loss(
+            filtered[None, None], truth[None, None], error[None], fine_share
+        )
+        assert float(loss) == pytest.approx(1, abs=0.05)
+        worse = learning.relative_loss(
+            image[None, None], truth[None, None], error[None], fine_share
+        )
+        assert float(worse) > 2
+
+
+def test_a_weak_micrograph_counts_as_much_as_a_strong_one(scripts, prepared):
+    _, learning = scripts
+    truth = prepared.images[:1, None]
+    error = (prepared.signal_power * 0.5)[None]
+    strong, weak = (
+        float(learning.relative_loss(torch.zeros_like(truth), truth * s, error * s**2, 0.3))
+        for s in (30.0, 10.0)
+    )
+    assert strong == pytest.approx(weak, rel=0.1)
+
+
+def test_saved_fields_are_read_as_they_were(scripts, prepared, tmp_path):
+    scripts[0].save_field(tmp_path / "f.npz", prepared, {"index": 3})
+    again = scripts[0].load_field(tmp_path / "f.npz")
+    torch.testing.assert_close(again.images.float(), prepared.images, atol=4e-3, rtol=1e-3)
+    assert torch.equal(again.signal_power, prepared.signal_power)
+    with np.load(tmp_path / "f.npz") as file:
+        assert json.loads(str(file["note"])) == {"index": 3}
+
+
+def test_the_pool_fills_and_goes_on_from_where_it_stopped(scripts, particles, tmp_path):
+    pool, _ = scripts
+    settings = pool.PoolSettings(fields=2, size_px=128)
+    pool.fill(tmp_path, particles, settings, duty=1.0, forever=False)
+    assert sorted(path.name for path in tmp_path.glob("*.npz")) == ["00000.npz", "00001.npz"]
+    assert pool.fields_simulated(tmp_path) == 2
+    (tmp_path / "00000.npz").unlink()
+    pool.fill(tmp_path, particles, settings, duty=1.0, forever=False)
+    with np.load(tmp_path / "00000.npz") as file:
+        assert json.loads(str(file["note"]))["index"] == 2
+
+
+def test_the_average_follows_the_weights(scripts):
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(network.weight)
+    average = scripts[1].Average(network, 0.9)
+    nn.init.ones_(network.weight)
+    average.update(network, 10_000)
+    assert float(average.weights["weight"]) == pytest.approx(0.1)
+
+
+def test_a_gradient_far_above_the_usual_is_clipped(scripts):
+    network = nn.Linear(1, 1, bias=False)
+    clipping = scripts[1].GradientClipping(factor=2.0)
+    for gradient in (1.0, 1.0, 100.0):
+        network.weight.grad = torch.full((1, 1), gradient)
+        clipping(network)
+    assert float(network.weight.grad) == pytest.approx(2, rel=1e-3)
+
+
+def test_the_learning_rate_warms_up_stays_and_falls(scripts):
+    rate = scripts[1].learning_rate
+    assert rate(0.0, 1.0) < 0.1
+    assert rate(0.02, 1.0) == rate(0.6, 1.0) == 1.0
+    assert rate(0.8, 1.0) == pytest.approx(0.5)
+    assert rate(1.0, 1.0) == pytest.approx(0.02)
+
+
+def test_a_run_goes_on_as_it_was(scripts, tmp_path):
+    _, learning = scripts
+
+    def fresh():
+        network = nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-2, fused=True)
+        return learning.Run(network, optimizer, learning.Average(network, 0.9))
+
+    image = torch.randn(1, 2, 5, 5, generator=torch.Generator().manual_seed(0))
+    run = fresh()
+    for _ in range(3):
+        run.network(image).square().sum().backward()
+        run.optimizer.step()
+    run.step, run.clipping.level = 3, 1.5
+    learning.save_run(tmp_path / "state.safetensors", run, {})
+    again = fresh()
+    learning.resume_run(tmp_path / "state.safetensors", again)
+    assert (again.step, again.clipping.level) == (3, 1.5)
+    for one in (run, again):
+        one.optimizer.zero_grad()
+        one.network(image).square().sum().backward()
+        one.optimizer.step()
+    torch.testing.assert_close(run.network.state_dict(), again.network.state_dict())
+
+
+@pytest.mark.slow
+def test_the_script_trains_stops_goes_on_and_leaves_a_model(tmp_path, shared_data):
+    specimens = tmp_path / "specimens"
+    specimens.mkdir()
+    for name in ("1ql2.cif", "1gzm.pdb"):
+        (specimens / name).symlink_to(shared_data / "structures/varied" / name)
+    command = [sys.executable, str(FOLDER / "train.py"), str(tmp_path / "run"), "--specimens",
+               str(specimens), "--pool", "2", "--least", "2", "--batch", "2", "--window", "64",
+               "--threads", "1", "--no-bf16"]  # fmt: skip
+    for minutes in (0.03, 0.06):
+        done = subprocess.run(
+            [*command, "--minutes", str(minutes)],
+            capture_output=True, text=True, timeout=55, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    model = load_model(tmp_path / "run/general.safetensors")
+    assert model.training["steps"] > 0
+    assert model.training["specimens"] == ["1gzm.pdb", "1ql2.cif"]
+    assert RecipeRange.of_model(model).max_resolution_A == (4.5, 12.0)
+    lines = (tmp_path / "run/log.csv").read_text().splitlines()
+    assert len(lines) == 3  # the head, and the end of either sitting
+    assert not math.isnan(float(lines[-1].split(",")[4]))
