@@ -172,5 +172,7 @@ def test_pixels_without_data_are_counted_and_their_sides_named(tmp_path):
         dict(inspect_image(tmp_path / name, Recipe()).facts) for name in ("whole.mrc", "border.mrc")
     ]
     assert facts[0]["without data"] == "none"
-    assert facts[1]["without data"] == "2672 pixels (3.262 %, at the top, right), which are left out"
+    assert (
+        facts[1]["without data"] == "2672 pixels (3.262 %, at the top, right), which are left out"
+    )
     assert facts[1]["hot pixels"] == "none"

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from restore.io import atomic
 from restore.errors import UserError
+from restore.io import atomic
 from restore.io.atomic import replacing, write_text
 
 
