@@ -221,7 +221,7 @@ def test_a_band_beyond_the_models_resolution_is_refused_with_both_numbers():
     assert str(caught.value) == (
         "the merge band is 4 to 2 Å. The model's images end at 4.5 Å, and the band must not reach "
         "beyond them: "
-        "give a coarser --merge_resolution or a narrower --merge_width."
+        "give a coarser `merge_resolution` or a narrower `merge_width`."
     )
 
 

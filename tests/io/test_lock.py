@@ -29,9 +29,9 @@ def left_by(result, **known):
 
 
 def test_a_second_run_of_one_name_is_refused_and_told_who_holds_it(result):
-    with locked(result), pytest.raises(UserError, match=rf"process {os.getpid()} on ") as caught:
-        with locked(result, "wait"):
-            pass
+    match = rf"process {os.getpid()} on "
+    with locked(result), pytest.raises(UserError, match=match) as caught, locked(result, "wait"):
+        pass
     assert caught.value.where == str(result) and caught.value.do == "wait"
     assert list(result.parent.iterdir()) == []
 

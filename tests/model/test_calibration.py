@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from restore.model.calibration import RingCalibration, RingCurves, calibrated
+from restore.model.calibration import RingCalibration, RingCurves, calibrated, without_lattice
 from restore.model.checkpoint import Model, load_model, save_model
 from restore.model.network import NetworkSettings, build_network
 from restore.preprocessing import Recipe
@@ -62,3 +62,17 @@ def test_the_model_file_keeps_the_calibration_and_the_digest_knows_it(tmp_path):
 def test_a_calibration_that_cannot_be_is_refused(wrong):
     with pytest.raises(ValueError, match="do not fit"):
         RingCalibration.from_card(calibration().card() | wrong)
+
+
+@pytest.mark.parametrize("shape", [(256, 272), (261, 300)])
+def test_a_lattice_is_taken_off_and_the_rest_stays(shape):
+    image = noise(*shape) * 0.1 + torch.cos(2 * torch.pi * torch.arange(shape[1]) / 90)
+    lattice = noise(8, 8, seed=3).repeat(40, 40)[: shape[0], : shape[1]]
+    found = without_lattice(image + lattice - lattice[:8, :8].mean(), 8)
+    assert (found - image).std() < 0.05 * image.std()
+    assert (without_lattice(lattice, 8) - lattice.mean()).abs().max() < 0.2
+
+
+def test_a_small_image_keeps_what_could_be_a_lattice():
+    image = noise(64, 300)
+    assert torch.equal(without_lattice(image, 16), image)

@@ -75,7 +75,7 @@ def test_a_full_disk_ends_it(jobs, number, wrapped):
             raise UserError("the disk is full") from OSError(number, "no room")
         raise OSError(number, "no room")
 
-    with pytest.raises((UserError, OSError), match="the disk is full|no room"):
+    with pytest.raises((UserError, OSError), match=r"the disk is full|no room"):
         run_jobs(jobs, steps(lambda job, data: full_disk))
 
 

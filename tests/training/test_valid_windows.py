@@ -66,6 +66,13 @@ def test_a_region_without_blank_pixels_is_untouched_and_its_windows_are_those_of
     assert valid_regions(data, WHOLE, PATCH_PX) == WHOLE
 
 
+@pytest.mark.parametrize("x0", [0, 3, 8, 13])
+def test_the_mask_of_a_region_is_that_part_of_the_whole(tmp_path, x0):
+    data = write(tmp_path / "p.hdf", ["circle"])
+    part = data.blank(Region(0, 7, 60, x0, 91))
+    assert np.array_equal(part, blank_of("circle")[7:60, x0:91].numpy())
+
+
 def test_a_border_only_makes_the_region_smaller(tmp_path):
     data = write(tmp_path / "p.hdf", ["border"])
     assert valid_regions(data, WHOLE[:1], PATCH_PX) == [Region(0, 5, SIDE, 0, SIDE - 7)]
@@ -93,7 +100,7 @@ def test_a_mask_of_another_shape_is_a_damaged_file(tmp_path):
     data = write(tmp_path / "p.hdf", ["border"])
     data.close()
     with h5py.File(tmp_path / "p.hdf", "r+") as file:
-        del file["blank/000000"]
-        file["blank/000000"] = np.zeros((3, 3), dtype=bool)
+        del file["000000_blank"]
+        file["000000_blank"] = np.zeros((3, 3), dtype=np.uint8)
     with pytest.raises(UserError, match="damaged"):
         PatchFile(tmp_path / "p.hdf").blank(WHOLE[0])

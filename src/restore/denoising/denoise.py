@@ -17,11 +17,12 @@ from restore.ctf import ctf_sign
 from restore.denoising.merge import MergeBand, band_between, merge
 from restore.errors import UserError
 from restore.micrograph import Micrograph
-from restore.model.calibration import calibrated
+from restore.model.calibration import calibrated, without_lattice
 from restore.model.checkpoint import Model
 from restore.model.inference.engine import Engine
 from restore.model.inference.selection import engine_for
 from restore.model.inference.tiling import apply_network
+from restore.model.network import architecture_of
 from restore.preprocessing import (
     Grid,
     Prepared,
@@ -191,9 +192,8 @@ def _calibrated(
     calibration = denoiser.model.calibration
     if calibration is None or denoiser.settings.calibration == "none":
         return denoised
-    return calibrated(
-        calibration, calibration.full, denoised, full.image, full.grid.pixel_size_yx_A
-    )
+    clean = without_lattice(denoised, architecture_of(denoiser.model.network.settings).stride)
+    return calibrated(calibration, calibration.full, clean, full.image, full.grid.pixel_size_yx_A)
 
 
 def _network_output(

@@ -23,9 +23,10 @@ from restore.evaluation.estimators.support import Support, local_support
 from restore.io.atomic import replacing
 from restore.io.reading import reading
 from restore.micrograph import Micrograph
-from restore.model.calibration import RingCalibration, calibrated
+from restore.model.calibration import RingCalibration, calibrated, without_lattice
 from restore.model.inference.engine import Engine
 from restore.model.inference.tiling import apply_network
+from restore.model.network import architecture_of
 from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
 
 _BLOCKS = 4  # along each axis: few enough to store, many enough to resample
@@ -114,8 +115,9 @@ def views_of_model(
     ]
     if calibration is not None:
         sizes_A, curves = first.grid.pixel_size_yx_A, calibration.half
+        stride = architecture_of(engine.settings).stride
         denoised = [
-            calibrated(calibration, curves, image, raw, sizes_A)
+            calibrated(calibration, curves, without_lattice(image, stride), raw, sizes_A)
             for image, raw in zip(denoised, (first.image, second.image, nothing), strict=True)
         ]
     hot_pixels = first.hot_pixels + second.hot_pixels

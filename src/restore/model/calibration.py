@@ -50,6 +50,26 @@ class RingCalibration:
         return cls(float(card["width_per_A"]), half, full)
 
 
+_FEWEST_PERIODS = 16
+"""An image with fewer of a network's periods along an axis would lose signal with the lattice."""
+
+
+def without_lattice(image: Float[Tensor, "y x"], period_px: int) -> Float[Tensor, "y x"]:
+    """A network's output without what in it repeats every ``period_px`` pixels from its first pixel on.
+
+    Strides and pixel-shuffles treat the pixels of one period unlike, and what that leaves is a faint lattice
+    with this period. The mean of each place in the period, less the mean of all, is taken off: ``period_px``² of
+    the image's components. A small image stays as it is.
+    """
+    rows, columns = (side // period_px for side in image.shape)
+    if min(rows, columns) < _FEWEST_PERIODS:
+        return image
+    whole = image[: rows * period_px, : columns * period_px]
+    pattern = whole.reshape(rows, period_px, columns, period_px).mean(dim=(0, 2))
+    pattern = (pattern - pattern.mean()).repeat(rows + 1, columns + 1)
+    return image - pattern[: image.shape[0], : image.shape[1]]
+
+
 def calibrated(
     calibration: RingCalibration,
     curves: RingCurves,

@@ -5,19 +5,20 @@ from collections.abc import Sequence
 import torch
 
 from restore.evaluation.estimators.calibration import (
+    SMOOTHED_RINGS,
     Weights,
     least_squares_weights,
     summed,
     weights_for_full_sum,
 )
 from restore.evaluation.estimators.spectra import ring_covariances
-from restore.model.calibration import RingCalibration, RingCurves
+from restore.model.calibration import RingCalibration, RingCurves, without_lattice
 from restore.model.inference.selection import engine_for
 from restore.model.inference.tiling import apply_network
-from restore.model.network import Network
+from restore.model.network import Network, architecture_of
 from restore.training.patches import PatchFile, Region
 from restore.training.settings import TrainingSettings
-from restore.training.validation import ring_width_per_A
+from restore.training.validation import RING_PER_A, ring_width_per_A
 
 MOST_REGIONS = 16
 """On so many held-out micrographs, spread over them, the calibration is measured."""
@@ -38,6 +39,7 @@ def measure_calibration(
         return None
     chosen = held_out[:: -(-len(held_out) // MOST_REGIONS)]
     engine = engine_for(network, device, settings.precision)
+    stride = architecture_of(network.settings).stride
     shapes = [(region.y1 - region.y0, region.x1 - region.x0) for region in chosen]
     pixels = [data.pairs[region.pair].pixel_size_yx_A for region in chosen]
     width_per_A = ring_width_per_A(shapes, pixels)
@@ -45,12 +47,17 @@ def measure_calibration(
     for region, pixel_size_yx_A in zip(chosen, pixels, strict=True):
         halves = torch.from_numpy(data.halves(region.pair))
         raw = halves[:, region.y0 : region.y1, region.x0 : region.x1].to(device)
-        denoised = [apply_network(engine, image) for image in raw]
+        denoised = [without_lattice(apply_network(engine, image), stride) for image in raw]
         images = torch.stack([*raw, *denoised])
+        blank = data.blank(region)
+        if blank is not None:  # pixels without data count for nothing
+            images = images.masked_fill(torch.from_numpy(blank).to(device), 0)
         tables.append(ring_covariances(images, pixel_size_yx_A, width_per_A).covariance)
     table = summed(tables)
-    half = least_squares_weights(table)
-    return RingCalibration(width_per_A, _curves(half), _curves(weights_for_full_sum(half, table)))
+    window = 2 * round((SMOOTHED_RINGS * RING_PER_A / width_per_A - 1) / 2) + 1
+    half = least_squares_weights(table, window)
+    full = weights_for_full_sum(half, table, window)
+    return RingCalibration(width_per_A, _curves(half), _curves(full))
 
 
 def _curves(weights: Weights) -> RingCurves:

@@ -67,7 +67,9 @@ def check_halves(data: PatchFile) -> None:
     """
     count = len(data.pairs)
     indices = range(0, count, -(-count // MOST_PAIRS))
-    findings = {index: finding_of(torch.from_numpy(data.halves(index))) for index in indices}
+    findings: dict[int, Finding] = {
+        index: finding_of(torch.from_numpy(data.halves(index))) for index in indices
+    }
     for problem in get_args(Finding):
         wrong = [index for index, finding in findings.items() if finding == problem]
         if not wrong or problem not in _FOUND:

@@ -9,7 +9,6 @@ alone: a run can be resumed, or divided among processes and workers, without a s
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +30,7 @@ from restore.training.patch_file import (
     halves_dataset,
     open_patch_file,
 )
+from restore.training.steady_file import SteadyFile
 
 CHUNK_PX = 96
 FEWEST_SERIES = 4
@@ -57,43 +57,11 @@ class Region:
         return self.y1 - self.y0 - patch_px + 1, self.x1 - self.x0 - patch_px + 1
 
 
-class _SteadyFile(FileIO):
-    """A file that takes every write in silence and keeps the first failure for `check`.
-
-    HDF5 cannot close a file whose writes fail (a full disk), and the process crashes at its end.
-    """
-
-    failure: OSError | None = None
-
-    def write(self, data: Any, /) -> int:
-        """All of the bytes, or as many as the disk takes."""
-        rest = memoryview(data).cast("B")
-        try:
-            while rest and self.failure is None:
-                rest = rest[super().write(rest) or 0 :]
-        except OSError as error:
-            self.failure = error
-        return memoryview(data).nbytes
-
-    def truncate(self, size: int | None = None, /) -> int:
-        """The size asked for, whether or not the disk has room for it."""
-        try:
-            return super().truncate(size)
-        except OSError as error:
-            self.failure = self.failure or error
-            return size or 0
-
-    def check(self) -> None:
-        """Raise the first failure, if there was one."""
-        if self.failure is not None:
-            raise self.failure
-
-
 class PatchWriter:
     """Writes a patch file pair by pair; it counts as whole only once `finish` has been called."""
 
     def __init__(self, path: Path, recipe: Recipe, dtype: str = "float16") -> None:
-        self._disk = _SteadyFile(path, "w+")
+        self._disk = SteadyFile(path, "w+")
         self._file = h5py.File(self._disk, "w")
         self._dtype = dtype
         self._count = 0
@@ -120,12 +88,8 @@ class PatchWriter:
             **({"series": series} if series else {}),
         )
         if even.blank is not None:
-            self._file.create_dataset(
-                _blank_name(self._count),
-                data=even.blank.cpu().numpy(),
-                chunks=chunk[1:],
-                compression="gzip",
-            )
+            bits = np.packbits(even.blank.cpu().numpy(), axis=1)
+            self._file.create_dataset(_blank_name(self._count), data=bits)
         self._count += 1
         self._file.flush()
         self._disk.check()
@@ -180,15 +144,19 @@ class PatchFile:
         name = _blank_name(region.pair)
         if name not in self._file:
             return None
-        mask = self._file[name]
-        if not isinstance(mask, h5py.Dataset) or mask.shape != self.pairs[region.pair].shape:
+        height, width = self.pairs[region.pair].shape
+        bits = self._file[name]
+        if not isinstance(bits, h5py.Dataset) or bits.shape != (height, -(-width // 8)):
             raise UserError(
                 f"the patch file is damaged ({name} is not a mask of its pair)",
                 where=self.path,
                 do="make it again",
             )
-        part = mask[region.y0 : region.y1, region.x0 : region.x1]
-        return np.asarray(part, dtype=np.bool_)
+        # A byte holds eight neighbouring pixels of a row.
+        first = region.x0 // 8
+        part = np.asarray(bits[region.y0 : region.y1, first : -(-region.x1 // 8)], dtype=np.uint8)
+        mask = np.unpackbits(part, axis=1)[:, region.x0 - 8 * first : region.x1 - 8 * first]
+        return mask.astype(np.bool_)
 
     def close(self) -> None:
         """Close the file."""
@@ -197,7 +165,7 @@ class PatchFile:
 
 def _blank_name(index: int) -> str:
     """Where the mask of a pair's pixels without data is, if it has any."""
-    return f"blank/{index:06d}"
+    return f"{index:06d}_blank"
 
 
 def grouped(pairs: Sequence[Pair]) -> list[list[int]]:

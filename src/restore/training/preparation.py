@@ -44,7 +44,7 @@ def prepare_patches(
     not left to luck.
     """
     path = destination.path
-    made_of = _digest(path, micrographs, recipe, destination.dtype)
+    made_of = _digest(micrographs, recipe, destination.dtype)
     with (
         locked(path),
         replacing(path) as partial,
@@ -79,7 +79,7 @@ def is_made_of(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe, dt
     """Whether the patch file holds just these micrographs, as they are, prepared in this way.
     UserError if broken.
     """
-    job = Job(path, path.name, (path,), _digest(path, micrographs, recipe, dtype))
+    job = Job(path, path.name, (path,), _digest(micrographs, recipe, dtype))
     return is_current(job, _made_of)
 
 
@@ -89,7 +89,7 @@ def _made_of(path: Path) -> str:
     return str(data.provenance.get("made_of", ""))
 
 
-def _digest(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe, dtype: str) -> str:
+def _digest(micrographs: Sequence[Micrograph], recipe: Recipe, dtype: str) -> str:
     """A digest of all that decides what is in a patch file; images count by path, size and time."""
     each_one = [
         (
@@ -103,4 +103,4 @@ def _digest(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe, dtype
     halves = [
         half for micrograph in micrographs for half in (micrograph.even, micrograph.odd) if half
     ]
-    return fingerprint([PREPARATION_VERSION, recipe, dtype, each_one], halves, path.parent)
+    return fingerprint([PREPARATION_VERSION, recipe, dtype, each_one], halves, Path("/"))

@@ -15,7 +15,9 @@ from torch.nn.functional import avg_pool1d
 
 HALF_IMAGES: tuple[str, ...] = ("M1", "M2", "D1", "D2")
 SMOOTHED_RINGS = 11
-"""So many neighbouring rings are taken together: one micrograph's are too noisy to be inverted."""
+"""So many neighbouring rings of 1/600 Å are taken together: one micrograph's are too noisy to be
+inverted.
+"""
 
 LARGEST_SLOPE = 1.5
 
@@ -28,13 +30,17 @@ class Weights:
     share: Float[Tensor, "rings"]
 
 
-def least_squares_weights(table: Float[Tensor, "images images rings"]) -> Weights:
+def least_squares_weights(
+    table: Float[Tensor, "images images rings"], window: int = SMOOTHED_RINGS
+) -> Weights:
     """The weights for a half, from the covariances of M1, M2, D1 and D2 in each ring.
+
+    ``window`` rings are taken together.
 
     No factor is negative: where the unconstrained solution has a negative one, it is nothing, and the other is
     that of one image alone. The signal of a ring is never taken to be negative.
     """
-    smooth = smoothed_rings(table)
+    smooth = smoothed_rings(table, window)
     signal = smooth[0, 1].clamp(min=0)
     power, raw_power = ((smooth[i, i] + smooth[j, j]) / 2 for i, j in ((2, 3), (0, 1)))
     across = ((smooth[0, 3] + smooth[1, 2]) / 2).clamp(min=0)
@@ -42,22 +48,28 @@ def least_squares_weights(table: Float[Tensor, "images images rings"]) -> Weight
     return _solved(power, mixed, raw_power, across, signal)
 
 
-def weights_for_full_sum(half: Weights, table: Float[Tensor, "images images rings"]) -> Weights:
+def weights_for_full_sum(
+    half: Weights,
+    table: Float[Tensor, "images images rings"],
+    window: int = SMOOTHED_RINGS,
+) -> Weights:
     """The weights for the full sum: those of a half, but for the share where the slope is nothing.
 
     What the network makes of the full sum keeps the slope of the halves, for nothing independent of it is
     there to measure its own with. Where the slope is nothing, the share must be the full sum's Wiener filter,
     2 FRC/(1 + FRC), which is 2/(1 + FRC) times the half's; the factor falls to 1 where the slope is 1.
     """
-    smooth = smoothed_rings(table)
+    smooth = smoothed_rings(table, window)
     frc = (smooth[0, 1].clamp(min=0) / (smooth[0, 0] * smooth[1, 1]).sqrt()).nan_to_num(0.0)
     more = 2 / (1 + frc.clamp(0, 1)) - 1
     return Weights(half.slope, half.share * (1 + more * (1 - half.slope.clamp(max=1))))
 
 
-def smoothed_rings(table: Float[Tensor, "*batch rings"]) -> Float[Tensor, "*batch rings"]:
-    """The running mean over `SMOOTHED_RINGS` rings, over fewer at either end."""
-    window = min(SMOOTHED_RINGS, table.shape[-1] // 2 * 2 - 1)
+def smoothed_rings(
+    table: Float[Tensor, "*batch rings"], window: int = SMOOTHED_RINGS
+) -> Float[Tensor, "*batch rings"]:
+    """The running mean over ``window`` rings (an odd number), over fewer at either end."""
+    window = min(window, table.shape[-1] // 2 * 2 - 1)
     if window < 3:
         return table
     flat = table.reshape(-1, 1, table.shape[-1])
