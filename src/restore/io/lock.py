@@ -6,8 +6,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,7 +51,12 @@ def locked(result: Path, do: str = "wait until it ends, or choose another name")
     """
     path, mine = result.with_name(f".{result.name[:80]}.lock"), Holder.of(os.getpid())
     text = json.dumps(asdict(mine) | {"token": secrets.token_hex(8)})
-    _take(path, text, result, do)
+    new_folders = [folder for folder in path.parents if not folder.exists()]
+    try:
+        _take(path, text, result, do)
+    except BaseException:
+        _remove_empty(new_folders)
+        raise
     over = threading.Event()
     beat = threading.Thread(target=_beat, args=(path, over), name="lock", daemon=True)
     beat.start()
@@ -62,6 +67,16 @@ def locked(result: Path, do: str = "wait until it ends, or choose another name")
         beat.join()
         if _read(path) == text:
             path.unlink(missing_ok=True)
+        _remove_empty(new_folders)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders that were made for a lock, the deepest first, where nothing else came into
+    them.
+    """
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _take(path: Path, text: str, result: Path, do: str) -> None:

@@ -158,11 +158,12 @@ def _ctf_errors(rows: Sequence[StarRow]) -> dict[int, UserError]:
 
 
 def _together(errors: Sequence[UserError], total: int) -> UserError:
-    """One error that names the rows of all; the first where that is all, or where every row has
-    one, as where a column is missing.
+    """One error that names the rows of all; the first where that is all, where every row has one,
+    or where they are all of one missing column, as in a tilt series without CTF.
     """
     first = errors[0]
-    if len(errors) in (1, total):
+    same_column = all(error.found == first.found for error in errors) and "missing" in first.found
+    if len(errors) in (1, total) or same_column:
         return first
     others = [f"{error.where}: {error.found}" for error in errors[1:5]]
     more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""

@@ -41,16 +41,16 @@ class MovieSettings:
         "micrograph)",
     )
     output_pixel_size: float | None = setting(
-        None, "pixel size of the sums in Å, in place of --bin"
+        None, "pixel size of the sums in Å, in place of a binning factor"
     )
     gain: Path | None = setting(
         None, "gain reference, MRC, TIFF or .gain (default: the STAR file's)"
     )
     gain_rotation: int = setting(
-        0, "rotate the gain reference so many times by 90°, as RELION's --gain_rot"
+        0, "rotate the gain reference so many times by 90°, as RELION's gain_rot"
     )
     gain_flip: int = setting(
-        0, "then flip it, as RELION's --gain_flip: 1 upside down, 2 left to right"
+        0, "then flip it, as RELION's gain_flip: 1 upside down, 2 left to right"
     )
     full_sum: bool = setting(
         False,
