@@ -182,7 +182,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         chosen = [s for s in samples(Path(folder)) if options.only in (None, s.kind)]
         for sample in chosen:
-            sample.read(sample.path)  # what is sound must be read
+            sample.read(sample.path)  # what is sound must be read, and its modules imported
+            inspected(sample.path)
         for number, case in enumerate(cases(chosen, options.files, options.seed), 1):
             outcome = outcome_of(case, log)
             counts[case.sample.kind, outcome] += 1

@@ -176,7 +176,7 @@ def test_a_bad_number_is_named_with_block_row_column_and_cure(project):
         read_micrographs(source)
     assert str(caught.value) == (
         f'{source}, data_micrographs, row 2: rlnDefocusU is "nan". '
-        "Phase flipping needs it: run CTF estimation, or give --dont_phaseflip."
+        "Phase flipping needs it: run CTF estimation, or give `phase_flip=False`."
     )
     assert [each.ctf is None for each in read_micrographs(source, needs=NO_CTF).micrographs] == [
         False,
@@ -193,7 +193,7 @@ def test_a_bad_number_is_named_with_block_row_column_and_cure(project):
         (
             "_rlnDefocusU",
             "_rlnX",
-            r"rlnDefocusU is missing\. Phase flipping needs it: run CTF est.*--dont_phaseflip",
+            r"rlnDefocusU is missing\. Phase flipping needs it: run CTF est.*`phase_flip=False`",
         ),
         (
             "og2 2",
@@ -229,7 +229,7 @@ def test_missing_ctf_columns_are_listed_and_do_not_matter_without_flipping(proje
     text = FLAT.replace("_rlnDefocusV", "_rlnX").replace("_rlnVoltage", "_rlnY")
     message = refused(project, text, "rlnDefocusV, rlnVoltage are missing")
     assert message.endswith(
-        "Phase flipping needs them: run CTF estimation, or give --dont_phaseflip."
+        "Phase flipping needs them: run CTF estimation, or give `phase_flip=False`."
     )
     assert [
         each.ctf for each in read_micrographs(star(project, text), needs=NO_CTF).micrographs
@@ -238,7 +238,7 @@ def test_missing_ctf_columns_are_listed_and_do_not_matter_without_flipping(proje
 
 def test_a_missing_or_contradicting_pixel_size_is_refused(project):
     text = FLAT.replace("_rlnMagnification", "_rlnX")
-    refused(project, text, r"data_, row 1: there is no pixel size .*--pixel-size")
+    refused(project, text, r"data_, row 1: there is no pixel size .*`pixel_size_A`")
     assert (
         read_micrographs(star(project, text), pixel_size_A=2.0).micrographs[0].pixel_size_A == 2.0
     )
@@ -276,7 +276,7 @@ def test_images_without_a_star_need_a_pixel_size_and_no_ctf(project):
     assert len(read_micrographs(pattern, None, 1.25, NO_CTF).micrographs) == 7
     assert len(read_micrographs(folder / "[x].mrc", Suffixes(), 1.25, NO_CTF).micrographs) == 1
     for source, size_A, needs, words in [
-        (pattern, None, NO_CTF, "give --pixel-size"),
+        (pattern, None, NO_CTF, "give `pixel_size_A`"),
         (pattern, 1.0, Needs(), "have no CTF"),
         (pattern, 0.0, NO_CTF, "the pixel size given is 0"),
         (f"{folder}/*.tif", 1.0, NO_CTF, "no image matches it"),
@@ -306,7 +306,7 @@ def test_bad_images_are_named_one_by_one_and_the_rest_is_good(project, caplog):
     )
     with pytest.raises(
         UserError,
-        match=r"(?s)1 of the 2 micrographs cannot be used:\n  mics/b_DW.*-s FULL,EVEN,ODD",
+        match=r"(?s)1 of the 2 micrographs cannot be used:\n  mics/b_DW.*`suffixes`",
     ):
         require_files(micrographs)
     assert len(check_files(micrographs)[1]) == 2

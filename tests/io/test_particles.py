@@ -13,20 +13,41 @@ from restore.io.particles import Particles, coordinates_apart_px, match, read_pa
 from restore.io.star import Block, StarFile, write_star
 from restore.symmetry import from_euler_deg
 
-OPTICS = Block("optics", ("rlnOpticsGroup", "rlnImagePixelSize", "rlnMicrographPixelSize"), (("1", "2.0", "1.0"), ("2", "3.0", "1.5")))  # fmt: skip
+OPTICS = Block(
+    "optics",
+    ("rlnOpticsGroup", "rlnImagePixelSize", "rlnMicrographPixelSize"),
+    (("1", "2.0", "1.0"), ("2", "3.0", "1.5")),
+)
 COLUMNS = (
-    "rlnImageName", "rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi",
-    "rlnOriginXAngst", "rlnOriginYAngst", "rlnRandomSubset", "rlnOpticsGroup",
-)  # fmt: skip
+    "rlnImageName",
+    "rlnMicrographName",
+    "rlnCoordinateX",
+    "rlnCoordinateY",
+    "rlnAngleRot",
+    "rlnAngleTilt",
+    "rlnAnglePsi",
+    "rlnOriginXAngst",
+    "rlnOriginYAngst",
+    "rlnRandomSubset",
+    "rlnOpticsGroup",
+)
 ROWS = (
     ("000001@E/a.mrcs", "M/a.mrc", "10", "20", "12.3", "45.6", "78.9", "1", "-2", "1", "1"),
     ("000002@E/a.mrcs", "M/a.mrc", "30", "40", "-112.3", "145.6", "-8.9", "3", "4", "2", "2"),
 )
 CS = [
-    ("uid", "<u8"), ("blob/path", "S60"), ("blob/idx", "<u4"), ("blob/psize_A", "<f4"), ("alignments3D/pose", "<f4", (3,)),
-    ("alignments3D/split", "<u4"), ("location/micrograph_path", "S60"), ("location/micrograph_shape", "<u4", (2,)),
-    ("location/center_x_frac", "<f4"), ("location/center_y_frac", "<f4"), ("location/micrograph_psize_A", "<f4"),
-]  # fmt: skip
+    ("uid", "<u8"),
+    ("blob/path", "S60"),
+    ("blob/idx", "<u4"),
+    ("blob/psize_A", "<f4"),
+    ("alignments3D/pose", "<f4", (3,)),
+    ("alignments3D/split", "<u4"),
+    ("location/micrograph_path", "S60"),
+    ("location/micrograph_shape", "<u4", (2,)),
+    ("location/center_x_frac", "<f4"),
+    ("location/center_y_frac", "<f4"),
+    ("location/micrograph_psize_A", "<f4"),
+]
 
 
 def star(folder, columns=COLUMNS, rows=ROWS, optics=OPTICS, name="particles"):
@@ -130,27 +151,47 @@ def test_columns_that_only_help_may_be_missing(tmp_path):
     [
         (without("rlnAngleRot"), "rlnAngleRot is missing"),
         (without("rlnAngleRot", "rlnAnglePsi"), "rlnAngleRot, rlnAnglePsi are missing"),
-        ({"rows": changed("rlnAngleTilt", "steep")}, 'data_particles, row 2: rlnAngleTilt is "steep"'),
-        ({"rows": changed("rlnCoordinateX", "nan", 0)}, 'data_particles, row 1: rlnCoordinateX is "nan"'),
-        ({"rows": changed("rlnOpticsGroup", "7")}, 'row 2: rlnOpticsGroup is "7". The groups in data_optics are 1, 2'),
-        ({"rows": ()}, "it has no rows"),
-        ({"columns": ("rlnMicrographName",), "rows": (("a.mrc",),), "name": "micrographs"}, "no table has rlnImageName"),
         (
-            {"columns": [*COLUMNS[4:7], "rlnDetectorPixelSize", "rlnMagnification"], "rows": (("1", "2", "3", "14", "0"),), "optics": None},
+            {"rows": changed("rlnAngleTilt", "steep")},
+            'data_particles, row 2: rlnAngleTilt is "steep"',
+        ),
+        (
+            {"rows": changed("rlnCoordinateX", "nan", 0)},
+            'data_particles, row 1: rlnCoordinateX is "nan"',
+        ),
+        (
+            {"rows": changed("rlnOpticsGroup", "7")},
+            'row 2: rlnOpticsGroup is "7". The groups in data_optics are 1, 2',
+        ),
+        ({"rows": ()}, "it has no rows"),
+        (
+            {"columns": ("rlnMicrographName",), "rows": (("a.mrc",),), "name": "micrographs"},
+            "no table has rlnImageName",
+        ),
+        (
+            {
+                "columns": [*COLUMNS[4:7], "rlnDetectorPixelSize", "rlnMagnification"],
+                "rows": (("1", "2", "3", "14", "0"),),
+                "optics": None,
+            },
             "rlnMagnification is 0",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_bad_star_file_is_refused_by_row_and_column(tmp_path, change, said):
     with pytest.raises(UserError, match=re.escape(said)):
         read_particles(star(tmp_path, **change))
 
 
 def test_cryosparcs_poses_are_relions_rotations(tmp_path):
-    """The rotation vector of rot = 90°: a quarter turn about z. That of tilt = 90° is one about y."""
+    """The rotation vector of rot = 90° is a quarter turn about z, that of tilt = 90° about y."""
     path = cs(tmp_path, 3)
     table = np.load(path)
-    table["alignments3D/pose"] = [[0, 0, np.pi / 2], [0, np.pi / 2, 0], Rotation.from_euler("ZYZ", [10, 20, 30], degrees=True).as_rotvec()]  # fmt: skip
+    table["alignments3D/pose"] = [
+        [0, 0, np.pi / 2],
+        [0, np.pi / 2, 0],
+        Rotation.from_euler("ZYZ", [10, 20, 30], degrees=True).as_rotvec(),
+    ]
     with path.open("wb") as file:
         np.save(file, table)
     expected = from_euler_deg(np.array([[90.0, 0, 0], [0, 90, 0], [10, 20, 30]]))
@@ -246,7 +287,12 @@ def test_exact_names_go_before_coordinates_and_coordinates_before_names_without_
 def test_a_chance_hit_of_coordinates_does_not_keep_names_from_being_used():
     count = 8
     places = np.arange(2.0 * count).reshape(-1, 2) * 100
-    first = some(count, image_names=tuple(f"{n}@E/a.mrcs" for n in range(1, count + 1)), micrograph_names=("a",) * count, coordinates_px=places)  # fmt: skip
+    first = some(
+        count,
+        image_names=tuple(f"{n}@E/a.mrcs" for n in range(1, count + 1)),
+        micrograph_names=("a",) * count,
+        coordinates_px=places,
+    )
     flipped = np.column_stack([places[:, 0], places[::-1, 1]])
     flipped[0] = places[3]
     second = replace(
@@ -259,7 +305,11 @@ def test_a_chance_hit_of_coordinates_does_not_keep_names_from_being_used():
 
 
 def test_coordinates_are_matched_to_the_nearest_within_the_tolerance_in_the_same_micrograph():
-    first = some(4, micrograph_names=("a", "a", "b", "b"), coordinates_px=np.array([[10.0, 10], [13, 10], [10, 10], [90, 90]]))  # fmt: skip
+    first = some(
+        4,
+        micrograph_names=("a", "a", "b", "b"),
+        coordinates_px=np.array([[10.0, 10], [13, 10], [10, 10], [90, 90]]),
+    )
     second = some(
         3,
         micrograph_names=("b", "a", "a"),
@@ -305,8 +355,17 @@ def test_names_that_two_folders_share_are_left_unmatched():
 
 def test_cryosparc_files_are_matched_by_uid(tmp_path):
     found = read_particles(cs(tmp_path))
-    part = replace(found, rotations=found.rotations[:2], image_names=None, micrograph_names=None, coordinates_px=None,
-                   micrograph_pixel_size_A=None, image_pixel_size_A=None, half_sets=None, uids=found.uids[[3, 1]])  # fmt: skip
+    part = replace(
+        found,
+        rotations=found.rotations[:2],
+        image_names=None,
+        micrograph_names=None,
+        coordinates_px=None,
+        micrograph_pixel_size_A=None,
+        image_pixel_size_A=None,
+        half_sets=None,
+        uids=found.uids[[3, 1]],
+    )
     assert pairs(found, part) == ("unique identifier", [(1, 1), (3, 0)])
 
 
@@ -315,9 +374,15 @@ def test_cryosparc_files_are_matched_by_uid(tmp_path):
     [
         ({"image_names": ("1@a", "2@a", "01@a")}, "rows 1 and 3 both hold 01@a"),
         ({"uids": np.array([5, 6, 6])}, "rows 2 and 3 both hold uid 6"),
-        ({"micrograph_names": ("m",) * 3, "coordinates_px": np.array([[1.0, 2], [3, 4], [1, 2]])}, "rows 1 and 3 both hold the place 1, 2 of m"),
+        (
+            {
+                "micrograph_names": ("m",) * 3,
+                "coordinates_px": np.array([[1.0, 2], [3, 4], [1, 2]]),
+            },
+            "rows 1 and 3 both hold the place 1, 2 of m",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_particle_that_is_there_twice_is_refused_with_both_rows(columns, said):
     first = some(3, **columns)
     with pytest.raises(UserError, match=re.escape(said)):

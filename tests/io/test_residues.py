@@ -104,6 +104,6 @@ def test_residues_that_are_not_there_are_refused_with_the_numbers_that_are(model
 
 def test_a_model_without_records_needs_a_region(tmp_path):
     with pytest.raises(
-        UserError, match=r"no records of helices or strands to choose from.*--region"
+        UserError, match=r"no records of helices or strands to choose from.*`region`"
     ):
         read_residues(write_model(tmp_path / "bare.pdb", records=False))

@@ -8,7 +8,8 @@ import torch
 
 from restore.errors import UserError
 from restore.fourier import crop, image_of, spectrum_of
-from restore.io.relion.motion import LocalMotion, Motion, local_shifts_px
+from restore.io.relion.local_motion import LocalMotion, local_shifts_px
+from restore.io.relion.motion import Motion
 from restore.movies.defects import find_neighbours
 from restore.movies.dose import critical_exposure_e_per_A2, dose_weight
 from restore.movies.motion import local_shift_px, locally_aligned, shifted, warped
@@ -211,7 +212,16 @@ def test_after_the_critical_exposure_1_over_e_of_the_power_is_left():
 
 def noise_halves(count, shape=(96, 128), seed=0, **dosing):
     given = [white(shape, 100 * seed + index) for index in range(count)]
-    return sum_halves(given, Summing(shape, shape, dosing=Dosing(**{"per_frame_e_per_A2": 2.0, "voltage_kV": 300.0, "pixel_size_A": 1.0} | dosing)))  # fmt: skip
+    return sum_halves(
+        given,
+        Summing(
+            shape,
+            shape,
+            dosing=Dosing(
+                **{"per_frame_e_per_A2": 2.0, "voltage_kV": 300.0, "pixel_size_A": 1.0} | dosing
+            ),
+        ),
+    )
 
 
 @pytest.mark.parametrize("count", [8, 9])

@@ -26,7 +26,7 @@ def unusable(what: str, error: UserError) -> Findings:
 def number(value: float) -> str:
     """A number with four significant digits, large ones whole.
 
-    >>> [number(each) for each in (0.8537812, 300.0, 15325.8)]
+    >>> [number(value) for value in (0.8537812, 300.0, 15325.8)]
     ['0.8538', '300', '15326']
     """
     return f"{value:.0f}" if abs(value) >= 1e4 else f"{value:.4g}"

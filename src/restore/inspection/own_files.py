@@ -58,7 +58,7 @@ def inspect_tensors(path: Path) -> Findings:
 
 
 def _inspect_state(path: Path) -> Findings:
-    """A training state; where it is none, the error says what a model would be. Raises UserError."""
+    """A training state. UserError where it is none, with the words for a model."""
     try:
         _, card = load_tensors(path, _STATE)
     except UserError:
@@ -111,5 +111,5 @@ def _made(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Program, time and command."""
     if "program" not in provenance:
         return []
-    made = f"{provenance['program']} {provenance.get('version', '')}, {provenance.get('time', '')}"
-    return [("made by", made), ("command", str(provenance.get("command", "")))]
+    maker = f"{provenance['program']} {provenance.get('version', '')}, {provenance.get('time', '')}"
+    return [("made by", maker), ("command", str(provenance.get("command", "")))]

@@ -69,8 +69,8 @@ def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
 
 def _block_facts(star: StarFile) -> tuple[tuple[str, str], ...]:
     return tuple(
-        (f"data_{each.name}", f"{len(each.rows)} rows, {len(each.columns)} columns")
-        for each in star.blocks
+        (f"data_{block.name}", f"{len(block.rows)} rows, {len(block.columns)} columns")
+        for block in star.blocks
     )
 
 
@@ -86,7 +86,9 @@ def _inspect_particles(path: Path, have_poses: bool) -> Findings:
         facts.append(("pixel size", span(particles.image_pixel_size_A.tolist(), "Å")))
     if particles.half_sets is not None:
         sizes = Counter(particles.half_sets.tolist())
-        facts.append(("half sets", " and ".join(str(sizes[each]) for each in sorted(sizes))))
+        facts.append(
+            ("half sets", " and ".join(str(sizes[half_set]) for half_set in sorted(sizes)))
+        )
     return Findings(
         "particles with orientations", tuple(facts), (f"restore angles {path} OTHER_REFINEMENT",)
     )
@@ -104,7 +106,7 @@ def _inspect_micrographs(
     micrographs = chosen.micrographs
     good, problems = check_files(micrographs)
     paired, half_problems = check_files(good, ("image", *HALVES))
-    pixels = span((each.pixel_size_A for each in micrographs), "Å")
+    pixels = span((micrograph.pixel_size_A for micrograph in micrographs), "Å")
     facts = [
         *blocks,
         ("images", f"{len(good)} of {len(micrographs)} are there and readable"),
@@ -126,7 +128,7 @@ def _inspect_micrographs(
 
 
 def _ctf_words(micrographs: Sequence[Micrograph]) -> str:
-    ctfs = [each.ctf for each in micrographs if each.ctf is not None]
+    ctfs = [micrograph.ctf for micrograph in micrographs if micrograph.ctf is not None]
     if not ctfs:
         return "none"
     defocus = span(((ctf.defocus_u_A + ctf.defocus_v_A) / 2e4 for ctf in ctfs), "µm")
@@ -141,7 +143,7 @@ def _ctf_problems(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe)
     """Why phases cannot be flipped, where they are to be: what is said where a CTF is asked for and
     is not there.
     """
-    if not recipe.phase_flip or all(each.ctf for each in micrographs):
+    if not recipe.phase_flip or all(micrograph.ctf for micrograph in micrographs):
         return []
     try:
         read_micrographs(path, needs=Needs(ctf=True))
@@ -153,8 +155,10 @@ def _ctf_problems(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe)
 def _sizes(
     micrographs: Sequence[Micrograph], recipe: Recipe
 ) -> tuple[list[tuple[str, str]], list[str]]:
-    """Each combination of shape and pixel size: how many have it, and what the network sees of it."""
-    kinds = Counter((image_shape(each.image), each.pixel_size_A) for each in micrographs)
+    """Shapes and pixel sizes: how many images have each, and what the network sees of it."""
+    kinds = Counter(
+        (image_shape(micrograph.image), micrograph.pixel_size_A) for micrograph in micrographs
+    )
     facts: list[tuple[str, str]] = []
     problems: list[str] = []
     for ((rows, columns), pixel_A), count in kinds.most_common():
@@ -175,7 +179,7 @@ def _commands(
 ) -> tuple[str, ...]:
     flip = (
         ""
-        if any(each.ctf for each in chosen.micrographs) or not recipe.phase_flip
+        if any(micrograph.ctf for micrograph in chosen.micrographs) or not recipe.phase_flip
         else " --dont_phaseflip"
     )
     if not good:

@@ -9,7 +9,7 @@ from restore.io.endings import split_ending
 from restore.io.paths import mirrored
 from restore.micrograph import Micrograph
 
-_OPTIONS = "check --denoised_halves and --denoised_suffix"
+_OPTIONS = "check `denoised_halves` and `denoised_suffix`"
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,17 @@ def denoised_halves(
         One is missing, is the raw half itself, or would be that of two halves.
     """
     both = (folders[0], folders[-1]) if folders else (None, None)
-    found = [DenoisedFiles(*(_denoised(half, each, folder, suffix) for half, folder in zip(_halves(each), both, strict=True)))
-             for each in micrographs]  # fmt: skip
+    denoised: list[DenoisedFiles] = []
+    for micrograph in micrographs:
+        even, odd = _halves(micrograph)
+        denoised.append(
+            DenoisedFiles(
+                _denoised(even, micrograph, both[0], suffix),
+                _denoised(odd, micrograph, both[1], suffix),
+            )
+        )
     owners: dict[Path, Path] = {}
-    for micrograph, files in zip(micrographs, found, strict=True):
+    for micrograph, files in zip(micrographs, denoised, strict=True):
         for half, path in zip(_halves(micrograph), (files.even, files.odd), strict=True):
             if (other := owners.setdefault(path.resolve(), half)) != half:
                 raise UserError(
@@ -47,7 +54,7 @@ def denoised_halves(
                     where=path,
                     do=_OPTIONS,
                 )
-    return found
+    return denoised
 
 
 def _halves(micrograph: Micrograph) -> tuple[Path, Path]:
@@ -58,7 +65,7 @@ def _halves(micrograph: Micrograph) -> tuple[Path, Path]:
 
 def _denoised(half: Path, micrograph: Micrograph, folder: Path | None, suffix: str) -> Path:
     stem, ending = split_ending(half.name)
-    names = dict.fromkeys(f"{stem}{suffix}{each}" for each in (ending, ".mrc"))
+    names = dict.fromkeys(f"{stem}{suffix}{last}" for last in (ending, ".mrc"))
     if folder is None:
         candidates = [half.with_name(name) for name in names]
     else:
@@ -68,7 +75,7 @@ def _denoised(half: Path, micrograph: Micrograph, folder: Path | None, suffix: s
             for name in names
             for place in (*(tree.with_name(name) for tree in trees), folder / name)
         ]
-    path = next((each for each in candidates if each.is_file()), None)
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         wanted = "Every half needs one under its own name"
         raise UserError(

@@ -18,7 +18,8 @@ def split_ending(name: str) -> tuple[str, str]:
     """A file's name, with its folder or without, in two: what comes before the ending, and the
     ending as it stands.
 
-    >>> [split_ending(name) for name in ("raw/a b_DW.mrc.gz", "µ.v2_DW.TIF", "a.b/c", ".mrc", "notes.gz")]
+    >>> names = ("raw/a b_DW.mrc.gz", "µ.v2_DW.TIF", "a.b/c", ".mrc", "notes.gz")
+    >>> [split_ending(name) for name in names]
     [('raw/a b_DW', '.mrc.gz'), ('µ.v2_DW', '.TIF'), ('a.b/c', ''), ('.mrc', ''), ('notes', '.gz')]
     """
     folder, slash, file_name = name.rpartition("/")

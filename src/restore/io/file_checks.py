@@ -77,8 +77,8 @@ def require_files(micrographs: Sequence[Micrograph], needed: Sequence[Part] = HA
 def _advice(needed: Sequence[Part]) -> str:
     """The last line of what :func:`require_files` says."""
     halves = "even" in needed or "odd" in needed
-    return "Mend them or leave them out" + (
-        "; the halves' names follow from -s FULL,EVEN,ODD" if halves else ""
+    return "Fix them or leave them out" + (
+        "; the halves' names follow from `suffixes`" if halves else ""
     )
 
 
@@ -87,7 +87,7 @@ def _headers(micrograph: Micrograph, needed: Sequence[Part]) -> dict[Part, Image
     for part in needed:
         path = getattr(micrograph, part)
         if path is None:
-            do = "give -s, or a STAR file with rlnMicrographNameEven and rlnMicrographNameOdd"
+            do = "give `suffixes`, or a STAR file with rlnMicrographNameEven and rlnMicrographNameOdd"
             raise UserError(
                 f"its {part} half is not known",
                 where=micrograph.name,

@@ -62,8 +62,8 @@ class MicrographSet:
     """The micrographs of one source, in its order, row by row, and the table that lists them.
 
     ``problems`` are the reasons for which micrographs cannot be used, by their rows; they are there
-    only where :class:`Needs` allows them. ``is_listed`` is False where the source is an image or a pattern, and the table one that is yet
-    to be made.
+    only where :class:`Needs` allows them. ``is_listed`` is False where the source is an image or a
+    pattern, and the table one that is yet to be made.
     """
 
     source: str
@@ -113,7 +113,7 @@ def read_micrographs(
 
 def _refuse_pixel_size(size_A: float | None) -> None:
     if size_A is not None and not 0 < size_A < float("inf"):
-        wanted, do = "A positive pixel size in Å is needed", "correct --pixel-size"
+        wanted, do = "A positive pixel size in Å is needed", "correct `pixel_size_A`"
         raise UserError(f"the pixel size given is {size_A}", wanted=wanted, do=do)
 
 
@@ -158,11 +158,12 @@ def _ctf_errors(rows: Sequence[StarRow]) -> dict[int, UserError]:
 
 
 def _together(errors: Sequence[UserError], total: int) -> UserError:
-    """One error that names the rows of all; the first where that is all, or where every row has
-    one, as where a column is missing.
+    """One error that names the rows of all; the first where that is all, where every row has one,
+    or where they are all of one missing column, as in a tilt series without CTF.
     """
     first = errors[0]
-    if len(errors) in (1, total):
+    same_column = all(error.found == first.found for error in errors) and "missing" in first.found
+    if len(errors) in (1, total) or same_column:
         return first
     others = [f"{error.where}: {error.found}" for error in errors[1:5]]
     more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
@@ -176,17 +177,17 @@ def _from_images(
     if given_A is None:
         wanted, do = (
             "Images without a STAR file need a pixel size",
-            "give --pixel-size in Å, or a STAR file",
+            "give `pixel_size_A`, or a STAR file",
         )
         raise UserError("there is no pixel size", where=source, wanted=wanted, do=do)
     if needs.ctf:
-        wanted, do = "Phase flipping needs the CTF", "give a STAR file, or --dont_phaseflip"
+        wanted, do = "Phase flipping needs the CTF", "give a STAR file, or `phase_flip=False`"
         raise UserError(
             "images without a STAR file have no CTF", where=source, wanted=wanted, do=do
         )
     full = [name for name in names if suffixes is None or not is_half(name, suffixes)]
     if not full:
-        do = "give the full sums, or other suffixes with -s"
+        do = "give the full sums, or other `suffixes`"
         raise UserError(
             "only halves match it", where=source, wanted="Full sums are needed to name them", do=do
         )

@@ -18,7 +18,7 @@ _NamesOf = Callable[[Sequence[str]], list[str]]
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Rows of two files, and how many particles of the first have a key that is not theirs alone."""
+    """Rows of two files, and how many particles of the first share their key with others."""
 
     first: Int[np.ndarray, "m"]
     second: Int[np.ndarray, "m"]

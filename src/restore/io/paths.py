@@ -32,14 +32,15 @@ class Places:
         return next((Path(path) for path in paths if os.path.isfile(path)), None)  # noqa: PTH113
 
     def find_or_first(self, name: str) -> Path:
-        """The first existing file of this name; where there is none, its place in the first folder."""
+        """The first existing file of this name, else its place in the first folder."""
         return self.find(name) or self.folders[0] / name
 
 
 def mirrored(folder: Path, name: Path) -> Path:
     """The place below ``folder`` that repeats the tree of ``name``.
 
-    >>> [str(mirrored(Path("out"), Path(name))) for name in ("job002/a.mrc", "../up/b.mrc", "/abs/c.mrc")]
+    >>> names = ("job002/a.mrc", "../up/b.mrc", "/abs/c.mrc")
+    >>> [str(mirrored(Path("out"), Path(name))) for name in names]
     ['out/job002/a.mrc', 'out/up/b.mrc', 'out/abs/c.mrc']
     """
     return folder.joinpath(*(part for part in name.parts if part not in ("..", ".", name.anchor)))

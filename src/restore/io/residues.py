@@ -61,13 +61,13 @@ def stretch_from(words: str) -> Stretch:
     UserError
         It is no chain with one or two residue numbers, the smaller first.
     """
-    found = _WORDS.fullmatch(words)
-    if found is None or int(found[3] or found[2]) < int(found[2]):
+    match = _WORDS.fullmatch(words)
+    if match is None or int(match[3] or match[2]) < int(match[2]):
         raise UserError(
             f'"{words}" names no residues',
             wanted="A chain and the first and last number are needed, such as A/45-60",
         )
-    return Stretch(found[1], int(found[2]), int(found[3] or found[2]))
+    return Stretch(match[1], int(match[2]), int(match[3] or match[2]))
 
 
 def read_residues(path: Path, stretches: Sequence[Stretch] = ()) -> list[Residues]:
@@ -85,7 +85,7 @@ def read_residues(path: Path, stretches: Sequence[Stretch] = ()) -> list[Residue
     """
     structure = read_structure(path)
     chosen = list(stretches) or _usual(structure, path)
-    return [_residues(structure[0], each, path) for each in chosen]
+    return [_residues(structure[0], stretch, path) for stretch in chosen]
 
 
 def _usual(structure: gemmi.Structure, path: Path) -> list[Stretch]:
@@ -96,7 +96,7 @@ def _usual(structure: gemmi.Structure, path: Path) -> list[Stretch]:
         raise UserError(
             "it has no records of helices or strands to choose from",
             where=path,
-            do="say which residues with --region",
+            do="say which residues with `region`",
         )
     return chosen
 
@@ -159,7 +159,7 @@ def _residues(model: gemmi.Model, stretch: Stretch, path: Path) -> Residues:
 
 def _around(model: gemmi.Model, position_A: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 3"]:
     everything_A = np.array(
-        [each.atom.pos.tolist() for each in model.all() if not each.atom.element.is_hydrogen]
+        [site.atom.pos.tolist() for site in model.all() if not site.atom.element.is_hydrogen]
     )
     away_A = KDTree(position_A).query(everything_A)[0]
     return everything_A[(away_A > 0) & (away_A < _AROUND_A)]

@@ -29,7 +29,7 @@ def critical_exposure_e_per_A2(
     if factor is None:
         wanted = "Dose weighting is known for 300, 200 and 100 kV"
         raise UserError(
-            f"the voltage is {voltage_kV:g} kV", wanted=wanted, do="give --dont_dose_weighting"
+            f"the voltage is {voltage_kV:g} kV", wanted=wanted, do="give `dose_weighting=False`"
         )
     return factor * (0.245 * frequency_per_A**-1.665 + 2.81)
 

@@ -41,16 +41,16 @@ class MovieSettings:
         "micrograph)",
     )
     output_pixel_size: float | None = setting(
-        None, "pixel size of the sums in Å, in place of --bin"
+        None, "pixel size of the sums in Å, in place of a binning factor"
     )
     gain: Path | None = setting(
         None, "gain reference, MRC, TIFF or .gain (default: the STAR file's)"
     )
     gain_rotation: int = setting(
-        0, "rotate the gain reference so many times by 90°, as RELION's --gain_rot"
+        0, "rotate the gain reference so many times by 90°, as RELION's gain_rot"
     )
     gain_flip: int = setting(
-        0, "then flip it, as RELION's --gain_flip: 1 upside down, 2 left to right"
+        0, "then flip it, as RELION's gain_flip: 1 upside down, 2 left to right"
     )
     full_sum: bool = setting(
         False,
@@ -61,14 +61,18 @@ class MovieSettings:
         for name in ("dose_per_frame", "voltage", "bin", "output_pixel_size"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
-                raise UserError(f"--{name} is {value:g}", wanted="A positive number is needed")
+                raise UserError(
+                    f"{name} is {value:g}", field=name, wanted="A positive number is needed"
+                )
         if self.bin is not None and self.output_pixel_size is not None:
             raise UserError(
-                "--bin and --output_pixel_size are both given", wanted="One of them says the other"
+                "`bin` and `output_pixel_size` are both given",
+                wanted="One of them determines the other",
             )
         if self.bin is not None and self.bin < 1:
             raise UserError(
-                f"--bin is {self.bin:g}",
+                f"bin is {self.bin:g}",
+                field="bin",
                 wanted="Sums can only be coarser than the movie: 1 or more",
             )
 
@@ -223,10 +227,10 @@ def _dosing(
         return None
     dose, voltage_kV = settings.dose_per_frame or dose, settings.voltage or voltage_kV
     if dose is None or voltage_kV is None:
-        missing, option = (
-            ("dose of a frame", "--dose_per_frame") if dose is None else ("voltage", "--voltage")
+        missing, field = (
+            ("dose of a frame", "dose_per_frame") if dose is None else ("voltage", "voltage")
         )
-        do = f"give {option}, or --dont_dose_weighting"
+        do = f"give `{field}`, or `dose_weighting=False`"
         raise UserError(
             f"the {missing} is not known", where=where, wanted="Dose weighting needs it", do=do
         )

@@ -142,7 +142,7 @@ def from_movie(exposure: Exposure, device: torch.device) -> HalfImages:
 
 
 def from_counts(micrograph: Micrograph, seed: int) -> HalfImages:
-    """The halves of an image of counted electrons, by thinning. Raises UserError where it is none."""
+    """The halves of an image of counted electrons, by thinning. UserError where it is none."""
     counts = counts_of(read_image(micrograph.image).data)
     if counts.outliers:
         log.info(

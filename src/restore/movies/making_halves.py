@@ -80,8 +80,8 @@ def make_halves(
     device: str = "auto",
     bars: Bars = no_bars,
 ) -> SetResults:
-    """Make two independent halves of every micrograph that has no current ones, and a STAR file that
-    names them.
+    """Make two independent halves of every micrograph that has no current ones, and a STAR file
+    that names them.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def _aligned_movies(
 
 
 def _names(job: HalfFiles, places: Places, new_pixel_sizes: bool) -> HalfNames:
-    """The names for the STAR file; the micrograph's own remains where it can be found from there."""
+    """The names for the STAR file; the micrograph keeps its own if it can be found from there."""
     size_A = read_image_header(job.full).pixel_size_A if job.full and new_pixel_sizes else None
     own = job.micrograph.name if places.find(job.micrograph.name) else str(job.micrograph.image)
     return HalfNames(str(job.full or own), str(job.even), str(job.odd), size_A)

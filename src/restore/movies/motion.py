@@ -7,7 +7,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from restore.fourier import Shape
-from restore.io.relion.motion import LocalMotion
+from restore.io.relion.local_motion import LocalMotion
 
 _STRIP_ROWS = 128
 
@@ -82,7 +82,7 @@ def local_shift_px(
         of_x, of_y = one + x * (x1 + x * x2), y * (y1 + y * y2)
         return torch.addcmul(of_y[:, None] + of_x, (xy * y)[:, None], x[None, :])
 
-    along_y, along_x = (field(each) for each in along_both)
+    along_y, along_x = (field(factors) for factors in along_both)
     return along_y / binning_yx[0], along_x / binning_yx[1]
 
 

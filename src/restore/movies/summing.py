@@ -51,7 +51,7 @@ class Summing:
             wanted = (
                 f"The movie has {self.shape[1]} x {self.shape[0]}, and can only be made smaller"
             )
-            raise UserError(found, wanted=wanted, do="give another --bin or --output_pixel_size")
+            raise UserError(found, wanted=wanted, do="give another `bin` or `output_pixel_size`")
 
     @property
     def binning_yx(self) -> tuple[float, float]:

@@ -17,7 +17,11 @@ from restore.io.cryosparc.groups import read_group
 from restore.io.cryosparc.tables import cs_bytes, read_cs, text_column, texts
 from restore.io.particles import read_particles
 
-MADE_BY_TOOLS = "eNqb7BfqGxDJyPCNoVo9JbU4uUjdSiFaQ700M0VdR0HdptRCXVNHQUM9NzO5KD+9KLEgIz4pJz9JvyCxJAOkoCbY0AC7iuKMxIJUiBkmQErDSEcTu0nFmVWp8Y5glWkm6pqxQEZaflFJUWJefH5RSirIQW6JOcWpQHGImVYKGsY6QLNqFSgHXIwMEOBlpJ+ol1uUzMDADOSxAPHZMz32TAjZpCSwNEyWgaHBHirZAJQ9vBJDFgAJSk8X"  # fmt: skip
+MADE_BY_TOOLS = (
+    "eNqb7BfqGxDJyPCNoVo9JbU4uUjdSiFaQ700M0VdR0HdptRCXVNHQUM9NzO5KD+9KLEgIz4pJz9JvyCxJAOkoCbY0A"
+    "C7iuKMxIJUiBkmQErDSEcTu0nFmVWp8Y5glWkm6pqxQEZaflFJUWJefH5RSirIQW6JOcWpQHGImVYKGsY6QLNqFSgH"
+    "XIwMEOBlpJ+ol1uUzMDADOSxAPHZMz32TAjZpCSwNEyWgaHBHirZAJQ9vBJDFgAJSk8X"
+)
 
 WRAPPED = """\
 results:
@@ -84,7 +88,7 @@ def test_the_compressed_stream_is_refused_with_its_cure(tmp_path, magic):
     assert (
         "compressed stream format. A .cs file of cryoSPARC is needed: save it again with "
         "cryosparc-tools"
-    ) in refused(read_cs, tmp_path / "a.cs")  # fmt: skip
+    ) in refused(read_cs, tmp_path / "a.cs")
 
 
 def test_a_header_of_many_columns_is_read(tmp_path):
@@ -134,8 +138,11 @@ def test_a_table_that_cryosparc_tools_wrote_is_read(tmp_path):
     path.write_bytes(zlib.decompress(base64.b64decode(MADE_BY_TOOLS)))
     found = read_cs(path)
     assert found.dtype.descr == [
-        ("uid", "<u8"), ("micrograph_blob/path", "|S10"), ("micrograph_blob/shape", "<u4", (2,)), ("micrograph_blob/psize_A", "<f4")
-    ]  # fmt: skip
+        ("uid", "<u8"),
+        ("micrograph_blob/path", "|S10"),
+        ("micrograph_blob/shape", "<u4", (2,)),
+        ("micrograph_blob/psize_A", "<f4"),
+    ]
     assert (
         found["uid"].tolist() == [1, 2, 2**63]
         and found["micrograph_blob/shape"].tolist() == [[3, 4]] * 3
@@ -186,8 +193,13 @@ def test_a_group_is_written_with_all_else_as_it_was(tmp_path):
         line for line in before if not kept.fullmatch(line)
     ]
     assert [line.strip() for line in after if kept.fullmatch(line)] == [
-        "metafile: '>new.cs'", "num_items: 2", "metafile: '>new.cs'", "num_items: [2]", "metafile: '>new.cs'", "num_items: [2]"
-    ]  # fmt: skip
+        "metafile: '>new.cs'",
+        "num_items: 2",
+        "metafile: '>new.cs'",
+        "num_items: [2]",
+        "metafile: '>new.cs'",
+        "num_items: [2]",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -282,7 +294,16 @@ def particles(folder):
     count = 4
     uid = np.array([9, 2, 7, 4], dtype="<u8")
     pose = np.random.default_rng(1).normal(size=(count, 3)).astype("<f4")
-    save(folder / "J30_particles.cs", table({"uid": uid, "alignments3D/pose": pose, "alignments3D/split": np.array([0, 1, 0, 1], "<u4")}))  # fmt: skip
+    save(
+        folder / "J30_particles.cs",
+        table(
+            {
+                "uid": uid,
+                "alignments3D/pose": pose,
+                "alignments3D/split": np.array([0, 1, 0, 1], "<u4"),
+            }
+        ),
+    )
     back = np.argsort(uid)
     location = {
         "uid": uid[back],

@@ -1,4 +1,4 @@
-"""cryoSPARC's exposures: which files, which sizes, which CTF; and the tables of the denoised ones."""
+"""cryoSPARC's exposures: files, sizes, CTF, and the tables of the denoised ones."""
 
 import math
 import os
@@ -258,16 +258,20 @@ def test_thousands_of_exposures_are_read_at_once(project):
         ("micrograph_blob/idx", 3, "row 2: micrograph_blob/idx is 3"),
         ("micrograph_blob/path", b"", "row 2: micrograph_blob/path is empty"),
         ("micrograph_blob/path", NAMES[0].encode(), f"row 2: {NAMES[0]} is named again"),
-        ("ctf/df1_A", np.nan, (
-            "row 2: ctf/df1_A is nan. Phase flipping needs it: estimate the CTF again, or give "
-            "--dont_phaseflip"
-        )),
+        (
+            "ctf/df1_A",
+            np.nan,
+            (
+                "row 2: ctf/df1_A is nan. Phase flipping needs it: estimate the CTF again, or give "
+                "`phase_flip=False`"
+            ),
+        ),
         ("ctf/df_angle_rad", np.inf, "row 2: ctf/df_angle_rad is inf"),
         ("ctf/accel_kv", 0.0, "row 2: ctf/accel_kv is 0"),
         ("ctf/amp_contrast", 1.5, "row 2: ctf/amp_contrast is 1.5"),
         ("ctf/phase_shift_rad", np.nan, "row 2: ctf/phase_shift_rad is nan"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_value_is_refused_by_row(project, column, value, said):
     made = exposures(NAMES)
     made[column][1] = value
@@ -299,7 +303,7 @@ def test_particles_and_movies_are_no_exposures_to_denoise(project):
     assert (
         "it lists particles. Each micrograph needs its file: give the exposures of a motion "
         "correction job"
-    ) in refused(path)  # fmt: skip
+    ) in refused(path)
     save(
         path, table({"uid": np.arange(2), "movie_blob/path": np.array([b"J1/imported/a.tif"] * 2)})
     )
@@ -318,7 +322,7 @@ def test_a_table_that_lacks_the_ctf_names_the_group_that_joins_it(project):
     said = refused(project / "J12/J12_passthrough_exposures.cs")
     assert f"micrograph_blob/path is missing. Each micrograph needs its file: give {group}" in said
     group.unlink()
-    assert "give the .csg of a CTF estimation job, or --dont_phaseflip" in refused(
+    assert "give the .csg of a CTF estimation job, or `phase_flip=False`" in refused(
         project / "J12/exposures.cs"
     )
 

@@ -22,7 +22,8 @@ HEAD = (
 NUMBERS = HEAD.format(version="30001") + (
     "data_pipeline_processes\n\nloop_\n_rlnPipeLineProcessName\n_rlnPipeLineProcessAlias\n_rlnPipeLineProcessType\n"
     "_rlnPipeLineProcessStatus\nCtfFind/job003/ None 2 2\n\n"
-    "data_pipeline_nodes\n\nloop_\n_rlnPipeLineNodeName\n_rlnPipeLineNodeType\nCtfFind/job003/micrographs_ctf.star 1\n"
+    "data_pipeline_nodes\n\nloop_\n_rlnPipeLineNodeName\n_rlnPipeLineNodeType\n"
+    "CtfFind/job003/micrographs_ctf.star 1\n"
 )
 LABELS = (
     "data_pipeline_processes\n\nloop_\n_rlnPipeLineProcessName\n_rlnPipeLineProcessAlias\n_rlnPipeLineProcessTypeLabel\n"
@@ -84,7 +85,7 @@ def test_the_output_is_of_the_kind_that_the_pipeline_has_for_the_input(
     }
 
 
-def test_the_jobs_own_pipeline_counts_before_the_projects_and_one_that_cannot_be_read_counts_for_nothing(
+def test_the_jobs_own_pipeline_counts_before_the_projects_and_a_broken_one_not_at_all(
     job,
 ):
     Path("default_pipeline.star").write_text(RELION_5)
@@ -123,9 +124,15 @@ def test_a_job_that_is_asked_to_stop_before_it_begins_knows_of_it_and_obeys_once
         (["MotionCorr/job002/Movies/a.mrc"], ["Movies/a.mrc"]),
         (["External/job012/MotionCorr/job002/a.mrc"], ["MotionCorr/job002/a.mrc"]),
         (["MotionCorr/job1234/a.mrc"], ["a.mrc"]),
-        (["Movies/a.mrc", "job002/b.mrc", "../MotionCorr/job02/c.mrc"], ["Movies/a.mrc", "job002/b.mrc", "../MotionCorr/job02/c.mrc"]),
-        (["A/job002/a.mrc", "B/job003/a.mrc", "B/job003/b.mrc"], ["A/job002/a.mrc", "B/job003/a.mrc", "B/job003/b.mrc"]),
+        (
+            ["Movies/a.mrc", "job002/b.mrc", "../MotionCorr/job02/c.mrc"],
+            ["Movies/a.mrc", "job002/b.mrc", "../MotionCorr/job02/c.mrc"],
+        ),
+        (
+            ["A/job002/a.mrc", "B/job003/a.mrc", "B/job003/b.mrc"],
+            ["A/job002/a.mrc", "B/job003/a.mrc", "B/job003/b.mrc"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_names_within_a_job_are_without_the_job_before_if_they_remain_distinct(names, within):
     assert names_within_job(names) == within

@@ -6,7 +6,8 @@ from drifting_movie import motion_text
 
 from restore.errors import UserError
 from restore.io.micrographs import Needs, read_micrographs
-from restore.io.relion.motion import local_shifts_px, motion_files, read_motion
+from restore.io.relion.local_motion import local_shifts_px
+from restore.io.relion.motion import motion_files, read_motion
 
 
 def written(folder, text):
@@ -80,19 +81,39 @@ def test_no_model_is_no_local_motion(tmp_path):
     ("old", "new", "message"),
     [
         ("_rlnImageSizeX ", "_rlnOther ", r"data_general: rlnImageSizeX is missing"),
-        ("48\n_rlnImageSizeY", "4.5\n_rlnImageSizeY", r'rlnImageSizeX is "4\.5"\. A whole number is needed'),
+        (
+            "48\n_rlnImageSizeY",
+            "4.5\n_rlnImageSizeY",
+            r'rlnImageSizeX is "4\.5"\. A whole number is needed',
+        ),
         ("Pixel", "Pickle", r"rlnMicrographOriginalPixelSize is missing"),
-        ("data_general", "data_other", r"data_general is missing \(the blocks are data_other, data_global_shift"),
+        (
+            "data_general",
+            "data_other",
+            r"data_general is missing \(the blocks are data_other, data_global_shift",
+        ),
         ("data_global_shift", "data_x", r"data_global_shift is missing"),
-        ("_rlnMicrographShiftY", "_rlnShiftY", r"data_global_shift: rlnMicrographShiftY is missing"),
+        (
+            "_rlnMicrographShiftY",
+            "_rlnShiftY",
+            r"data_global_shift: rlnMicrographShiftY is missing",
+        ),
         ("-0.25000", "nan", r'data_global_shift, row 3: rlnMicrographShiftY is "nan"'),
         ("           3 ", "           9 ", r"row 3: its frame number is 9\. Each of 1 to 4"),
         ("           3 ", "           2 ", r"row 3: its frame number is 2"),
-        ("rlnMotionModelVersion                                1", "rlnMotionModelVersion 7", r"rlnMotionModelVersion is 7"),
-        ("          35 ", "          34 ", r"data_local_motion_model: it has 36 coefficients\. Numbers 0 to 35, each once"),
+        (
+            "rlnMotionModelVersion                                1",
+            "rlnMotionModelVersion 7",
+            r"rlnMotionModelVersion is 7",
+        ),
+        (
+            "          35 ",
+            "          34 ",
+            r"data_local_motion_model: it has 36 coefficients\. Numbers 0 to 35, each once",
+        ),
         ("-0.50000", "word", r'row 4: rlnMicrographShiftY is "word"'),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused_with_its_place(tmp_path, old, new, message):
     text = motion_text()
     assert old in text
@@ -131,6 +152,9 @@ def test_the_motion_is_found_by_its_column_and_else_beside_the_micrograph(tmp_pa
     (tmp_path / "with.star").write_text(
         head + "_rlnMicrographMetadata\njob1/a.mrc 1.0 job1/b.star\n"
     )
-    found = [motion_files(read_micrographs(tmp_path / name, needs=Needs(ctf=False)))[0] for name in ("plain.star", "with.star")]  # fmt: skip
+    found = [
+        motion_files(read_micrographs(tmp_path / name, needs=Needs(ctf=False)))[0]
+        for name in ("plain.star", "with.star")
+    ]
     assert found[0].name == "a.star"
     assert found[1] == tmp_path / "job1/b.star"

@@ -89,7 +89,7 @@ def test_series_before_ctf_estimation_do_for_a_model_that_flips_no_phases(projec
         read_micrographs(TABLE)
     assert str(caught.value) == (
         f"{FIRST}, data_TS_01, row 1: rlnDefocusU is missing. "
-        "Phase flipping needs it: run CTF estimation, or give --dont_phaseflip."
+        "Phase flipping needs it: run CTF estimation, or give `phase_flip=False`."
     )
     assert [each.ctf is None for each in read_micrographs(TABLE, needs=NO_CTF).micrographs] == [
         True
@@ -110,8 +110,10 @@ def test_the_output_differs_from_the_input_only_in_names(project):
     chosen = read_micrographs(TABLE)
     first, second, table = written(chosen)
     assert [str(each) for each in (first, second, table)] == [
-        "Denoised/tilt_series_ctf_tilts/TS_01.star", "Denoised/tilt_series_ctf_tilts/TS_02.star", str(OUT)
-    ]  # fmt: skip
+        "Denoised/tilt_series_ctf_tilts/TS_01.star",
+        "Denoised/tilt_series_ctf_tilts/TS_02.star",
+        str(OUT),
+    ]
     expected = FIRST.read_text()
     for tilt in range(3):
         name = f" {image_of('TS_01', tilt)}.mrc "
@@ -136,8 +138,9 @@ def test_starfile_finds_the_same_tables_but_for_the_names(project):
     starfile = pytest.importorskip("starfile")
     first, _, table = written(read_micrographs(TABLE))
     for name, before, after, column in [
-        ("TS_01", FIRST, first, "rlnMicrographName"), ("global", TABLE, table, "rlnTomoTiltSeriesStarFile")
-    ]:  # fmt: skip
+        ("TS_01", FIRST, first, "rlnMicrographName"),
+        ("global", TABLE, table, "rlnTomoTiltSeriesStarFile"),
+    ]:
         theirs, ours = (starfile.read(path, always_dict=True)[name] for path in (before, after))
         assert ours.drop(columns=column).equals(theirs.drop(columns=column))
         assert not (ours[column] == theirs[column]).any()
@@ -227,11 +230,12 @@ def test_one_series_by_itself_is_read_with_what_it_does_not_say_given(project):
     (path,) = written(chosen, Path("one.star"), leave_out=[0])
     assert path.read_text().count("Denoised/") == 2 and "data_TS_01" in path.read_text()
     with pytest.raises(
-        UserError, match=r"row 1: there is no pixel size .*give the table of series .*--pixel-size"
+        UserError,
+        match=r"row 1: there is no pixel size .*give the table of series .*`pixel_size_A`",
     ):
         read_micrographs(FIRST, needs=NO_CTF)
     with pytest.raises(
-        UserError, match=r"rlnVoltage is missing\. .*give the table of series .*--dont_phaseflip"
+        UserError, match=r"rlnVoltage is missing\. .*give the table of series .*`phase_flip=False`"
     ):
         read_micrographs(FIRST, None, 1.35)
 
@@ -239,24 +243,84 @@ def test_one_series_by_itself_is_read_with_what_it_does_not_say_given(project):
 @pytest.mark.parametrize(
     ("path", "old", "new", "words"),
     [
-        (TABLE, "tilt_series/TS_02", "tilt_series/TS_09", r'data_global, row 2: there is no file ".*TS_09\.star"'),
+        (
+            TABLE,
+            "tilt_series/TS_02",
+            "tilt_series/TS_09",
+            r'data_global, row 2: there is no file ".*TS_09\.star"',
+        ),
         (TABLE, "TS_02 ", "TS_01 ", r"data_global: rows 1 and 2 both have the series TS_01"),
-        (TABLE, "tilt_series/TS_02", "tilt_series/TS_01", r"data_global: rows 1 and 2 both have the file .*TS_01"),
+        (
+            TABLE,
+            "tilt_series/TS_02",
+            "tilt_series/TS_01",
+            r"data_global: rows 1 and 2 both have the file .*TS_01",
+        ),
         (TABLE, "_rlnTomoName", "_rlnOther", r"data_global: rlnTomoName is missing"),
         (TABLE, " TS_02 ", " a/b ", r'data_global, row 2: rlnTomoName is "a/b"'),
-        (TABLE, " 1.350000", " nan", r'data_global, row 1: rlnTomoTiltSeriesPixelSize is "nan"\. A positive'),
-        (TABLE, " 300.000000", " high", r'data_global, row 1: rlnVoltage is "high"\. Phase flipping needs it'),
-        (TABLE, "_rlnVoltage", "_rlnOther", r"data_global, row 1: rlnVoltage is missing\. .*add the column"),
-        (TABLE, "_rlnTomoTiltSeriesStarFile", "_rlnTomoTiltSeriesName", r"data_global: its series are stacks .*RELION 4"),
-        (FIRST, "data_TS_01", "data_other", r"TS_01\.star: there is no data_TS_01 \(the blocks are data_other\)"),
-        (FIRST, "_rlnMicrographName ", "_rlnOther ", r"data_TS_01: rlnMicrographName is missing\. .*motion correction"),
-        (FIRST, f" {image_of('TS_01', 1)}.mrc ", ' "" ', r"data_TS_01, row 2: rlnMicrographName is empty"),
-        (FIRST, f" {image_of('TS_01', 1)}.mrc ", " 2@TS.mrcs ", r"row 2: 2@TS\.mrcs is an image of a stack"),
-        (FIRST, f" {image_of('TS_01', 1)}.mrc ", f" {image_of('TS_01', 0)}.mrc ", r"row 2: .* also in .*TS_01, row 1"),
-        (FIRST, f" {image_of('TS_01', 1)}.mrc ", f" {image_of('TS_02', 0)}.mrc ", r"data_TS_02, row 1: .* also in .*row 2"),
+        (
+            TABLE,
+            " 1.350000",
+            " nan",
+            r'data_global, row 1: rlnTomoTiltSeriesPixelSize is "nan"\. A positive',
+        ),
+        (
+            TABLE,
+            " 300.000000",
+            " high",
+            r'data_global, row 1: rlnVoltage is "high"\. Phase flipping needs it',
+        ),
+        (
+            TABLE,
+            "_rlnVoltage",
+            "_rlnOther",
+            r"data_global, row 1: rlnVoltage is missing\. .*add the column",
+        ),
+        (
+            TABLE,
+            "_rlnTomoTiltSeriesStarFile",
+            "_rlnTomoTiltSeriesName",
+            r"data_global: its series are stacks .*RELION 4",
+        ),
+        (
+            FIRST,
+            "data_TS_01",
+            "data_other",
+            r"TS_01\.star: there is no data_TS_01 \(the blocks are data_other\)",
+        ),
+        (
+            FIRST,
+            "_rlnMicrographName ",
+            "_rlnOther ",
+            r"data_TS_01: rlnMicrographName is missing\. .*motion correction",
+        ),
+        (
+            FIRST,
+            f" {image_of('TS_01', 1)}.mrc ",
+            ' "" ',
+            r"data_TS_01, row 2: rlnMicrographName is empty",
+        ),
+        (
+            FIRST,
+            f" {image_of('TS_01', 1)}.mrc ",
+            " 2@TS.mrcs ",
+            r"row 2: 2@TS\.mrcs is an image of a stack",
+        ),
+        (
+            FIRST,
+            f" {image_of('TS_01', 1)}.mrc ",
+            f" {image_of('TS_01', 0)}.mrc ",
+            r"row 2: .* also in .*TS_01, row 1",
+        ),
+        (
+            FIRST,
+            f" {image_of('TS_01', 1)}.mrc ",
+            f" {image_of('TS_02', 0)}.mrc ",
+            r"data_TS_02, row 1: .* also in .*row 2",
+        ),
         (FIRST, DEFOCUS, "nan nan", r'data_TS_01, row 1: rlnDefocusU is "nan"'),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said_with_its_place(project, path, old, new, words):
     edit(path, old, new)
     with pytest.raises(UserError, match=words):

@@ -105,7 +105,10 @@ def read_dataset(path: Path) -> Dataset:
     if len(tables) == 1:
         return Dataset(path, tuple(tables), group)
     uids = [_uids(table) for table in tables]
-    joined = [Table(table.path, table.rows, _order(tables[0], uids[0], table, own)) for table, own in zip(tables[1:], uids[1:], strict=True)]  # fmt: skip
+    joined = [
+        Table(table.path, table.rows, _order(tables[0], uids[0], table, own))
+        for table, own in zip(tables[1:], uids[1:], strict=True)
+    ]
     return Dataset(path, (tables[0], *joined), group)
 
 

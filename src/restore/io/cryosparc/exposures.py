@@ -29,7 +29,7 @@ BLOB = "micrograph_blob"
 PATH, PIXEL_SIZE, INDEX = f"{BLOB}/path", f"{BLOB}/psize_A", f"{BLOB}/idx"
 
 _FOR_CTF = "Phase flipping needs it"
-_CTF_CURE = "estimate the CTF again, or give --dont_phaseflip"
+_CTF_CURE = "estimate the CTF again, or give `phase_flip=False`"
 _CORRECTED = "give the exposures of a motion correction job, or of one after it"
 
 
@@ -59,7 +59,7 @@ def read_exposures(
         for row, (name, size_A, ctf) in enumerate(zip(names, sizes_A, ctfs, strict=True))
     ]
     if suffixes:
-        micrographs = [_with_halves(each, suffixes) for each in micrographs]
+        micrographs = [_with_halves(micrograph, suffixes) for micrograph in micrographs]
     return tuple(micrographs), data
 
 
@@ -80,7 +80,7 @@ def ctf_parameters(data: Dataset) -> list[CTFParameters]:
     if missing:
         them = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         wanted = _FOR_CTF if len(missing) == 1 else "Phase flipping needs them"
-        do = data.where_to_find() or "give the .csg of a CTF estimation job, or --dont_phaseflip"
+        do = data.where_to_find() or "give the .csg of a CTF estimation job, or `phase_flip=False`"
         raise UserError(them, where=data.source, wanted=wanted, do=do)
     values, bad = ctf_values(data)
     if bad.any():
@@ -144,7 +144,7 @@ def _pixel_sizes_A(data: Dataset, given_A: float | None) -> list[float]:
     if column is None:
         if given_A is not None:
             return [given_A] * len(data)
-        do = data.where_to_find() or "give --pixel-size"
+        do = data.where_to_find() or "give `pixel_size_A`"
         raise UserError(
             f"{PIXEL_SIZE} is missing",
             where=data.source,
@@ -170,7 +170,7 @@ def _pixel_sizes_A(data: Dataset, given_A: float | None) -> list[float]:
             found,
             where=data.place(PIXEL_SIZE, int(off[0])),
             wanted="They must agree",
-            do="leave --pixel-size out",
+            do="leave `pixel_size_A` out",
         )
     return sizes_A.tolist()
 

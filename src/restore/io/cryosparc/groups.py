@@ -134,15 +134,15 @@ def groups_with(table: Path) -> list[ResultGroup]:
     """The groups in the folder of a table that join it with others; files that are no groups are
     passed over.
     """
-    found: list[ResultGroup] = []
+    groups: list[ResultGroup] = []
     for path in sorted(table.parent.glob("*.csg")):
         try:
             group = read_group(path)
         except UserError:
             continue
         if any(file.resolve() == table.resolve() for file in group.files):
-            found.append(group)
-    return found
+            groups.append(group)
+    return groups
 
 
 def quoted(text: str) -> str:

@@ -48,7 +48,7 @@ _VERSION = "v4.0.0"
 
 @dataclass(frozen=True)
 class CryosparcListing:
-    """Exposures as cryoSPARC lists them, and the micrographs that were read from them, row by row."""
+    """Exposures as cryoSPARC lists them, and the micrographs read from them, row by row."""
 
     data: Dataset
     micrographs: Sequence[Micrograph]
@@ -80,16 +80,16 @@ class CryosparcListing:
             table: cs_bytes(columns),
             group: self._group(table.name, len(rows), columns).encode("utf-8"),
         }
-        return {each: files[each] for each in (companion, path)}
+        return {name: files[name] for name in (companion, path)}
 
     def _refuse_to_replace(self, *files: Path) -> None:
         inputs = {self.data.source.resolve(), *(table.path.resolve() for table in self.data.tables)}
-        replaced = next((each for each in files if each.resolve() in inputs), None)
+        replaced = next((file for file in files if file.resolve() in inputs), None)
         if replaced:
             raise UserError(
                 "the output would replace an input",
                 where=replaced,
-                do="give another --output_suffix",
+                do="give another `output_suffix`",
             )
 
     def _columns(

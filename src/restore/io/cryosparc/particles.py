@@ -22,7 +22,7 @@ SHIFT, SHIFT_PIXEL, IMAGE_PIXEL, SIGN = (
     "blob/sign",
 )
 _MICROGRAPH, _SHAPE, _MICROGRAPH_PIXEL = (
-    f"location/{each}" for each in ("micrograph_path", "micrograph_shape", "micrograph_psize_A")
+    f"location/{name}" for name in ("micrograph_path", "micrograph_shape", "micrograph_psize_A")
 )
 _CENTRES = ("location/center_x_frac", "location/center_y_frac")
 
@@ -100,7 +100,9 @@ def _coordinates_px(data: Dataset) -> Float[np.ndarray, "n 2"] | None:
     if shapes is None or fractions[0] is None or fractions[1] is None:
         return None
     return (
-        np.stack([each.astype(np.float64) for each in fractions if each is not None], axis=1)
+        np.stack(
+            [fraction.astype(np.float64) for fraction in fractions if fraction is not None], axis=1
+        )
         * shapes[:, ::-1]
     )
 

@@ -31,9 +31,9 @@ def project_folder(path: Path) -> Path | None:
     """
     return next(
         (
-            each
-            for each in path.resolve().parents
-            if any((each / name).exists() for name in _PROJECT_HAS)
+            parent
+            for parent in path.resolve().parents
+            if any((parent / name).exists() for name in _PROJECT_HAS)
         ),
         None,
     )
@@ -62,14 +62,16 @@ def reference(file: Path, folder: Path, project: Path | None) -> str:
 
     >>> reference(Path("/p/out/J2/a.mrc"), Path("/p/out"), Path("/p"))
     '>J2/a.mrc'
-    >>> reference(Path("/p/J2/a.mrc"), Path("/p/J12"), Path("/p")), reference(Path("/x/a.mrc"), Path("/p"), None)
-    ('J2/a.mrc', '/x/a.mrc')
+    >>> reference(Path("/p/J2/a.mrc"), Path("/p/J12"), Path("/p"))
+    'J2/a.mrc'
+    >>> reference(Path("/x/a.mrc"), Path("/p"), None)
+    '/x/a.mrc'
     """
     whole = _absolute(file)
     for start in (_absolute(folder), folder.resolve()):
         if whole.is_relative_to(start):
             return MARK + str(whole.relative_to(start))
-    inside = [each for each in (whole, whole.resolve()) if project and each.is_relative_to(project)]
+    inside = [path for path in (whole, whole.resolve()) if project and path.is_relative_to(project)]
     return str(inside[0].relative_to(project)) if project and inside else str(whole)
 
 

@@ -151,7 +151,7 @@ def _electrons(page: Any) -> bytes:
 
 
 def _widths(page: Any) -> tuple[int, int, int]:
-    """The bits of the distance to the next electron, and of its sub-pixel position along x and y."""
+    """Bits of the distance to the next electron, and of its sub-pixel position along x and y."""
     widths = _COMPRESSIONS[int(page.compression)]
     if int(page.compression) == 65002:
         skip, x, y = (

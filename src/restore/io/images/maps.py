@@ -109,7 +109,7 @@ def read_map(header: MapHeader) -> NDArray[np.float32]:
     lowest, highest = float(voxels.min()), float(voxels.max())
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         bad = ~np.isfinite(voxels)
-        n, z, y, x = (int(each) for each in np.unravel_index(int(bad.argmax()), voxels.shape))
+        n, z, y, x = (int(index) for index in np.unravel_index(int(bad.argmax()), voxels.shape))
         section = z if header.shape[0] == 1 else n
         found = (
             f"{np.count_nonzero(bad)} of its voxels are NaN or infinite, first in section "

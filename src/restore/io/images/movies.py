@@ -100,8 +100,8 @@ def read_gain(
     """The gain reference (y, x) by which every frame is multiplied, turned as RELION and MotionCor2
     turn it.
 
-    ``rotation`` times 90° (``--gain_rot``; clockwise where the first row is at the top,
-    ``numpy.rot90(gain, -rotation)``), then ``flip`` (``--gain_flip``): 0 not, 1 upside down, 2 left
+    ``rotation`` times 90° (gain_rot; clockwise where the first row is at the top,
+    ``numpy.rot90(gain, -rotation)``), then ``flip`` (gain_flip): 0 not, 1 upside down, 2 left
     to right. Zeros stay zeros: pixels that do not count. Rows of an MRC file and of a ``.gain``
     file (the TIFF that comes with EER movies) are as stored, a TIFF file's upside down, as RELION
     has them. With the ``movie`` that it is for, its shape must fit; and for EER

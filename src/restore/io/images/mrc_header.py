@@ -71,7 +71,7 @@ def extra_bytes(path: Path, size: int | None, needed: int, pixels: int, content:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Least, most, mean and standard deviation of all pixels of a file, as its header states them."""
+    """Least, most, mean and standard deviation of all pixels, as the header states them."""
 
     least: float
     most: float

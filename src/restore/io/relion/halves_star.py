@@ -65,7 +65,7 @@ def halves_star(
 
 
 def _resized(star: StarFile, block: Block, sizes_A: Sequence[float | None]) -> StarFile:
-    """The STAR file with new pixel sizes: in the optics table where there is one, else in the rows."""
+    """The STAR file with new pixel sizes, in the optics table if there is one, else in the rows."""
     column = PIXEL_SIZES[0]
     optics = star.block("optics")
     if optics is None or column in block.columns:

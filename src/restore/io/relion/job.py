@@ -43,7 +43,7 @@ def end(folder: Path, ending: Ending) -> None:
 
 
 def abort_is_asked(folder: Path) -> bool:
-    """Whether someone wants the job to stop. RELION removes the file before it starts a job again."""
+    """Whether the job is to stop. RELION removes the file before it starts a job again."""
     return (folder / ABORT_NOW).exists()
 
 
@@ -106,7 +106,8 @@ def _label_of(source: str, star: StarFile) -> str | None:
     named = zip(
         nodes.column("rlnPipeLineNodeName"), nodes.column("rlnPipeLineNodeTypeLabel"), strict=True
     )
-    return next((label for name, label in named if name == source and label.startswith(_KINDS)), None)  # fmt: skip
+    labels = (label for name, label in named if name == source and label.startswith(_KINDS))
+    return next(labels, None)
 
 
 def names_within_job(names: Sequence[str]) -> list[str]:

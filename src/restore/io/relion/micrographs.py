@@ -28,7 +28,7 @@ CTF_COLUMNS = (
     "rlnAmplitudeContrast",
 )
 _FOR_CTF = "Phase flipping needs it"
-_CTF_CURE = "run CTF estimation, or give --dont_phaseflip"
+_CTF_CURE = "run CTF estimation, or give `phase_flip=False`"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def micrograph_block(star: StarFile, where: object) -> Block:
     named = [block for block in star.blocks if NAME in block.columns]
     block = star.block("micrographs") or (named[0] if len(named) == 1 else None)
     if block is None or NAME not in block.columns:
-        blocks = ", ".join(f"data_{each.name}" for each in star.blocks)
+        blocks = ", ".join(f"data_{block.name}" for block in star.blocks)
         found = (
             f"{NAME} is missing (the blocks are {blocks})"
             if len(named) < 2
@@ -160,12 +160,12 @@ def pixel_size_A(row: StarRow, given_A: float | None) -> float:
             "rlnMagnification)"
         )
         raise UserError(
-            missing, where=row.row_place, wanted=wanted, do="add the column, or give --pixel-size"
+            missing, where=row.row_place, wanted=wanted, do="add the column, or give `pixel_size_A`"
         )
     if given_A is not None and abs(given_A - size_A) > 0.01 * size_A:
         found = f"the pixel size is {size_A:g} Å, and {given_A:g} Å was given"
         raise UserError(
-            found, where=row.row_place, wanted="They must agree", do="leave --pixel-size out"
+            found, where=row.row_place, wanted="They must agree", do="leave `pixel_size_A` out"
         )
     return size_A
 
@@ -219,12 +219,12 @@ def half_paths(
 
 
 def halves_by_suffix(name: str, suffixes: Suffixes, places: Places) -> tuple[Path, Path]:
-    """The even and the odd half of the full sum ``name``, as :func:`half_paths` does it by suffix."""
+    """The two halves of the full sum ``name``, as :func:`half_paths` finds them by suffix."""
     pairs = half_names(name, suffixes)
     for even, odd in pairs:
-        found = places.find(even), places.find(odd)
-        if found[0] and found[1]:
-            return found[0], found[1]
+        halves = places.find(even), places.find(odd)
+        if halves[0] and halves[1]:
+            return halves[0], halves[1]
     return places.find_or_first(pairs[0][0]), places.find_or_first(pairs[0][1])
 
 

@@ -12,6 +12,7 @@ from restore.errors import UserError
 from restore.io.listings import StarListing
 from restore.io.micrographs import MicrographSet
 from restore.io.paths import Places
+from restore.io.relion.local_motion import LocalMotion, local_shifts_px
 from restore.io.relion.micrographs import StarRow
 from restore.io.star import Block, StarFile, read_star
 
@@ -21,23 +22,6 @@ _NOT_USED_PX = -9998.0
 
 _TERMS = 6 * 3
 _NO_LOCAL, _CUBIC = 0, 1
-
-
-@dataclass(frozen=True)
-class LocalMotion:
-    """The part of the motion that differs over the image, a polynomial of third order in time.
-
-    ``coefficients_px`` is (2, 6, 3): for y and for x, the factor of each of 1, x, x², y, y², xy,
-    times each of z, z², z³; x and y are −½ … ½ over the image's width and height, z counts frames
-    from the first that is used (0), and the result is in pixels of the movie, with the sign of the
-    global shifts.
-    """
-
-    coefficients_px: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        if self.coefficients_px.shape != (2, 6, 3):
-            raise ValueError(f"shape {self.coefficients_px.shape}: (2, 6, 3) is needed")
 
 
 @dataclass(frozen=True)
@@ -84,9 +68,15 @@ def motion_files(chosen: MicrographSet) -> dict[int, Path]:
         else None
     )
     if block is None or "rlnMicrographMetadata" not in block.columns:
-        return {each.row: each.image.with_suffix(".star") for each in chosen.micrographs}
+        return {
+            micrograph.row: micrograph.image.with_suffix(".star")
+            for micrograph in chosen.micrographs
+        }
     places, names = Places.of_star(Path(chosen.source)), block.column("rlnMicrographMetadata")
-    return {each.row: places.find_or_first(names[each.row]) for each in chosen.micrographs}
+    return {
+        micrograph.row: places.find_or_first(names[micrograph.row])
+        for micrograph in chosen.micrographs
+    }
 
 
 def read_motion(path: Path) -> Motion:
@@ -188,7 +178,7 @@ def _general(star: StarFile, path: Path) -> _General:
 def _block(star: StarFile, name: str, path: Path) -> Block:
     block = star.block(name)
     if block is None:
-        blocks = ", ".join(f"data_{each.name}" for each in star.blocks)
+        blocks = ", ".join(f"data_{block.name}" for block in star.blocks)
         wanted, do = "The STAR file that MotionCorr writes for each micrograph is needed", _CURE
         raise UserError(
             f"data_{name} is missing (the blocks are {blocks})", where=path, wanted=wanted, do=do
@@ -293,28 +283,12 @@ def _unit_px(
     return min(errors, key=errors.__getitem__)
 
 
-def local_shifts_px(
-    coefficients: NDArray[np.float64],
-    z: NDArray[np.float64],
-    y: NDArray[np.float64],
-    x: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """The polynomial of :class:`LocalMotion` at points (y, x, each −½ … ½) and times z: shifts (2,
-    points), y and x.
-    """
-    places, times = (
-        np.stack([np.ones_like(x), x, x * x, y, y * y, x * y]),
-        np.stack([z, z * z, z**3]),
-    )
-    return np.einsum("cpt,pn,tn->cn", coefficients, places, times)
-
-
 def _hot_pixels(star: StarFile, shape: tuple[int, int], path: Path) -> tuple[tuple[int, int], ...]:
     block = star.block("hot_pixels")
     if block is None or not block.rows:
         return ()
     where = f"{path}, data_hot_pixels"
-    found: list[tuple[int, int]] = []
+    pixels: list[tuple[int, int]] = []
     for index, (y, x) in enumerate(_numbers(block, ("rlnCoordinateY", "rlnCoordinateX"), where), 1):
         if not (0 <= y < shape[0] and 0 <= x < shape[1]):
             wanted = f"The movie has {shape[1]} x {shape[0]} pixels"
@@ -324,5 +298,5 @@ def _hot_pixels(star: StarFile, shape: tuple[int, int], path: Path) -> tuple[tup
                 wanted=wanted,
                 do=_CURE,
             )
-        found.append((int(y), int(x)))
-    return tuple(found)
+        pixels.append((int(y), int(x)))
+    return tuple(pixels)

@@ -40,8 +40,8 @@ def particle_star(particles: Particles) -> StarFile:
         ]
         columns |= _numbers(_DEFOCUS, np.array(values))
     if particles.half_sets is not None:
-        columns["rlnRandomSubset"] = [str(each) for each in particles.half_sets]
-    groups = [tuple(sorted(each.items())) for each in _optics(particles)]
+        columns["rlnRandomSubset"] = [str(half_set) for half_set in particles.half_sets]
+    groups = [tuple(sorted(fields.items())) for fields in _optics(particles)]
     numbers = {group: str(number) for number, group in enumerate(dict.fromkeys(groups), 1)}
     columns["rlnOpticsGroup"] = [numbers[group] for group in groups]
     rows = [
@@ -64,14 +64,14 @@ def _optics(particles: Particles) -> list[dict[str, str]]:
         "rlnImagePixelSize": particles.image_pixel_size_A,
     }
     for name, values in sizes.items():
-        for each, value in zip(described, () if values is None else values, strict=False):
-            each[name] = _text(value)
-    for each, ctf in zip(described, particles.ctfs or (), strict=False):
-        each["rlnVoltage"], each["rlnSphericalAberration"] = (
+        for fields, value in zip(described, () if values is None else values, strict=False):
+            fields[name] = _text(value)
+    for fields, ctf in zip(described, particles.ctfs or (), strict=False):
+        fields["rlnVoltage"], fields["rlnSphericalAberration"] = (
             _text(ctf.voltage_kV),
             _text(ctf.spherical_aberration_mm),
         )
-        each["rlnAmplitudeContrast"] = _text(ctf.amplitude_contrast)
+        fields["rlnAmplitudeContrast"] = _text(ctf.amplitude_contrast)
     return described
 
 

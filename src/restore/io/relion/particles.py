@@ -106,10 +106,10 @@ def read_relion_particles(path: Path) -> Particles:
 
 
 def _table(star: StarFile, path: Path) -> _Table:
-    named = [each for each in star.blocks if {IMAGE, EULER[0]} & set(each.columns)]
+    named = [block for block in star.blocks if {IMAGE, EULER[0]} & set(block.columns)]
     block = star.block("particles") or (named[0] if named else None)
     if block is None:
-        blocks = ", ".join(f"data_{each.name}" for each in star.blocks)
+        blocks = ", ".join(f"data_{block.name}" for block in star.blocks)
         found = f"no table has {IMAGE} or {EULER[0]} (the blocks are {blocks})"
         raise UserError(found, where=path, wanted="A table of particles is needed", do=_REFINED)
     where = f"{path}, data_{block.name}"

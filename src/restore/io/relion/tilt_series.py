@@ -94,7 +94,7 @@ class TiltSeriesListing:
                 continue
             target = path.parent / f"{path.stem}_tilts" / f"{series.name}.star"
             if target.resolve() in inputs:
-                do = "give another --output_suffix or --output_directory"
+                do = "give another `output_suffix` or `output_directory`"
                 raise UserError(
                     "the output STAR would replace a series' of the input", where=target, do=do
                 )
@@ -198,7 +198,7 @@ def _read_one(row: Mapping[str, str], place: str, places: Places, first: int) ->
     star = read_star(path)
     block = star.block(name)
     if block is None:
-        blocks = ", ".join(f"data_{each.name}" for each in star.blocks)
+        blocks = ", ".join(f"data_{block.name}" for block in star.blocks)
         wanted = f"The table of the series is needed, called as in {place}"
         raise UserError(
             f"there is no data_{name} (the blocks are {blocks})", where=path, wanted=wanted
@@ -259,9 +259,12 @@ def require_optics(rows: Sequence[StarRow], given_A: float | None, ctf: bool) ->
         if given_A is None and not any(row.has(column) for column in PIXEL_SIZES):
             found = f"there is no pixel size ({PIXEL_SIZES[1]} or {PIXEL_SIZES[2]})"
             wanted = "A positive pixel size in Å is needed"
-            raise UserError(found, where=where, wanted=wanted, do=f"{do}, or --pixel-size")
+            raise UserError(found, where=where, wanted=wanted, do=f"{do}, or `pixel_size_A`")
         if ctf and not row.has("rlnVoltage"):
             wanted = "Phase flipping needs it"
             raise UserError(
-                "rlnVoltage is missing", where=where, wanted=wanted, do=f"{do}, or --dont_phaseflip"
+                "rlnVoltage is missing",
+                where=where,
+                wanted=wanted,
+                do=f"{do}, or `phase_flip=False`",
             )

@@ -96,7 +96,8 @@ class StarFile:
     r"""The blocks of a STAR file in order. ``tail`` is the text after the last of them, ``newline``
     what ends a line.
 
-    >>> StarFile((Block("", ("rlnMicrographName",), (("my mic.mrc",),), before=""),), tail="").text()
+    >>> block = Block("", ("rlnMicrographName",), (("my mic.mrc",),), before="")
+    >>> StarFile((block,), tail="").text()
     'data_\n\nloop_ \n_rlnMicrographName #1 \n"my mic.mrc" \n'
     """
 
@@ -113,7 +114,7 @@ class StarFile:
         if self.block(block.name) is None:
             return replace(self, blocks=(*self.blocks, block))
         return replace(
-            self, blocks=tuple(block if each.name == block.name else each for each in self.blocks)
+            self, blocks=tuple(block if old.name == block.name else old for old in self.blocks)
         )
 
     def text(self) -> str:
