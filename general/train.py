@@ -38,8 +38,8 @@ examination.
 
 SAVE_EVERY_S = 180.0
 WINDOWS_PER_FIELD = 2
-STRONG_SIGNAL, STRONG_TAKEN = 0.3, 0.3
-"""Fields whose signal is more than this share of the variance are taken with this probability."""
+USUAL_SIGNAL = (0.01, 0.2)
+"""The share of a prepared full sum's variance that is signal, in most micrographs."""
 
 
 def main() -> None:
@@ -201,15 +201,16 @@ def step(run: Run, gradients: Sequence[torch.Tensor], rate: float) -> None:
 def batch(chosen: argparse.Namespace, number: int) -> list[Window]:
     """Batch ``number``: windows at random places of random fields of the pool as it is now.
 
-    Fields in which the signal is as strong as the noise (films, vesicles, thick ice) are easy, and
-    are taken less often than they are drawn.
+    Of fields with less or more signal than is usual (nothing there; films, vesicles) fewer are
+    taken than there are.
     """
     chance = np.random.default_rng([chosen.seed, number, 5])
     paths = sorted((chosen.folder / "pool").glob("*.npz"))
     windows: list[Window] = []
     while len(windows) < chosen.batch:
         kept = load_field(paths[chance.integers(len(paths))])
-        if kept.covariance[0, 0] > STRONG_SIGNAL and chance.random() > STRONG_TAKEN:
+        least, most = USUAL_SIGNAL
+        if not least < kept.covariance[0, 0] < most and chance.random() > chosen.unusual:
             continue
         windows += [sample_window(kept, chosen.window, chance) for _ in range(WINDOWS_PER_FIELD)]
     return windows[: chosen.batch]
@@ -259,6 +260,7 @@ def save(run: Run, state: Path, chosen: argparse.Namespace) -> None:
         "rate": chosen.rate,
         "fine_share": chosen.fine_share,
         "average": chosen.average,
+        "unusual": chosen.unusual,
     }
     save_run(state, run, card)
     save_general_model(chosen.folder / "general.safetensors", run.average.weights, card)
@@ -289,6 +291,9 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument(
         "--fine-share", type=float, default=0.15, help="of the loss, with fine rings weighed up"
+    )
+    parser.add_argument(
+        "--unusual", type=float, default=0.3, help="share taken of fields with unusual signal"
     )
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--fill", action="store_true", help=argparse.SUPPRESS)
