@@ -14,7 +14,7 @@ from restore.cli.options import (
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe
+from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe, typed_recipe
 from restore.cli.results import refuse_foreign, report_failures, write_table
 from restore.denoising.batch import (
     Job,
@@ -41,6 +41,7 @@ from restore.io.micrographs import (
 )
 from restore.io.relion.job import write_output_node
 from restore.model.checkpoint import Model, load_model
+from restore.model.general import GENERAL_MODEL_PATH, load_general_model
 from restore.provenance import provenance
 from restore.report.panels import Panel, save_picture, side_by_side
 from restore.runtime.distributed import Place, join_processes
@@ -65,9 +66,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         "-p",
         type=Path,
-        required=True,
         metavar="MODEL",
-        help="model file from restore train",
+        help="model file from restore train (default: the general model that comes with restore)",
     )
     add_pixel_size_option(group)
     group.add_argument(
@@ -77,7 +77,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_device_option(group)
     add_job_options(group)
-    checked = parser.add_argument_group("recipe (the model's own; checked where given)")
+    checked = parser.add_argument_group(
+        "recipe (a model's own, checked where given; the general model is used with this one)"
+    )
     checked.add_argument(
         "--max_resolution", "-r", type=float, metavar="X", help="finest resolution, Å"
     )
@@ -94,8 +96,7 @@ def run(namespace: argparse.Namespace) -> int:
         settings_from(namespace, DenoisingSettings),
     )
     keep_heap()
-    model = load_model(namespace.model)
-    refuse_other_recipe(namespace, model.recipe, "the model")
+    model = _model(namespace)
     merge_band(settings, model.recipe.max_resolution_A)
     chosen = _read_set(namespace, model, settings)
     jobs = plan(chosen.micrographs, output, fingerprints(model, settings))
@@ -115,7 +116,8 @@ def run(namespace: argparse.Namespace) -> int:
     names = written_names(outcome)
     if names:
         made = provenance(
-            settings, {"micrographs": chosen.source, "model": namespace.model, "output": output}
+            settings,
+            {"micrographs": chosen.source, "model": _model_path(namespace), "output": output},
         )
         write_table(listing, chosen.listing.denoised(listing, names), made)
         _draw(outcome, listing.with_suffix(".png"))
@@ -123,6 +125,20 @@ def run(namespace: argparse.Namespace) -> int:
             write_output_node(namespace.job_folder, listing, chosen.source)
         print(listing)
     return report_failures(outcome, "denoised")
+
+
+def _model(namespace: argparse.Namespace) -> Model:
+    """The model that was named, or the general one for the recipe that was typed."""
+    if namespace.model is None:
+        log.info("no model is named: the general one is taken, which has not seen these images")
+        return load_general_model(typed_recipe(namespace))
+    model = load_model(namespace.model)
+    refuse_other_recipe(namespace, model.recipe, "the model")
+    return model
+
+
+def _model_path(namespace: argparse.Namespace) -> Path:
+    return namespace.model or GENERAL_MODEL_PATH
 
 
 def _draw(outcome: Outcome[Job], path: Path) -> None:
@@ -201,7 +217,9 @@ def _denoise_all(
     outcome.up_to_date = [job for job in good if job.micrograph.row not in by_row]
     if outcome.up_to_date and place.leads:
         log.info("%d of %d micrographs are already denoised", len(outcome.up_to_date), len(jobs))
-    mine = _produce(to_do[place.rank :: place.world_size], denoiser, namespace.model.name, place)
+    mine = _produce(
+        to_do[place.rank :: place.world_size], denoiser, _model_path(namespace).name, place
+    )
     outcome.done = [by_row[row] for row in place.gather([job.micrograph.row for job in mine.done])]
     failed = place.gather([(job.micrograph.row, reason) for job, reason in mine.failed])
     outcome.failed += [(by_row[row], reason) for row, reason in failed]
