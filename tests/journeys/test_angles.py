@@ -2,8 +2,10 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -226,3 +228,14 @@ def test_relion_reads_the_table(two):
     command = ["relion_star_printtable", "angles.star", "data_angles", "rlnImageName"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
     assert len(printed.split()) == 38 and "000003@Extract/job018/a.mrcs" in printed
+
+
+def test_names_that_most_particles_share_end_with_a_status_that_says_so(capsys):
+    columns = ("rlnImageName", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+    for job in ("one", "two"):
+        rows = [(f"{job}/TS_{row % 3}/{row // 3}.mrcs", "1", "2", "3") for row in range(30)]
+        rows.append((f"{job}/only.mrcs", "1", "2", "3"))
+        block = Block("particles", columns, tuple(rows))
+        write_star(Path(f"{job}.star"), StarFile((block,)))
+    assert angles("one.star two.star -o out.star") == 1
+    assert re.search(r"ambiguous +30: other particles have the same name", capsys.readouterr().out)

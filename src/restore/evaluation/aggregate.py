@@ -2,8 +2,6 @@
 tables.
 """
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from restore.evaluation.estimators.spectra import RingAxis
 from restore.evaluation.measure import Measurement, load_measurement
 from restore.evaluation.outliers import is_strange, strangeness
 from restore.evaluation.records import Evaluation, Facts, Group, Making, MicrographResult
+from restore.io.csv_text import csv_text
 from restore.io.star import Block, StarFile
 from restore.quantities import Curve, Number, rounded, rounded_values
 from restore.records import decoded
@@ -295,7 +294,4 @@ def as_star(micrographs: Sequence[MicrographResult]) -> StarFile:
 def as_csv(micrographs: Sequence[MicrographResult]) -> str:
     """The table as CSV text."""
     columns, rows = table(micrographs)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([columns, *rows])
-    return text.getvalue()
+    return csv_text([columns, *rows])

@@ -21,6 +21,7 @@ from restore.evaluation.estimators.half_identity import half_identity
 from restore.evaluation.estimators.spectra import RingAxis, patch_covariances, valid_patches
 from restore.evaluation.estimators.support import Support, local_support
 from restore.io.atomic import replacing
+from restore.io.reading import reading
 from restore.micrograph import Micrograph
 from restore.model.calibration import RingCalibration, calibrated, without_lattice
 from restore.model.inference.engine import Engine
@@ -369,11 +370,14 @@ def save_measurement(path: Path, measurement: Measurement) -> None:
 
 def load_measurement(path: Path) -> Measurement:
     """Read a measurement. Raises UserError where the file is not one, or damaged."""
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            facts = json.loads(file["facts"].tobytes())
-            return Measurement(torch.from_numpy(file["blocks"].astype(np.float64)), facts)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise UserError(
-            f"not a readable measurement ({error})", where=path, do="delete it and evaluate again"
-        ) from None
+    do = "delete it and evaluate again"
+    with reading(path, "", "not a readable measurement", do):
+        try:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                facts = json.loads(file["facts"].tobytes())
+                blocks = torch.from_numpy(file["blocks"].astype(np.float64))
+        except BadZipFile as error:
+            raise ValueError(str(error)) from None
+        if not isinstance(facts, dict):
+            raise TypeError("its facts are no record")
+        return Measurement(blocks, facts)

@@ -7,7 +7,6 @@ alone: a run can be resumed, or divided among processes and workers, without a s
 """
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,30 +22,21 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from restore.errors import UserError
-from restore.io.hdf5 import require_sound_hdf5
-from restore.io.reading import reading
 from restore.preprocessing import Prepared, Recipe
+<<<<<<< HEAD
 from restore.training.steady_file import SteadyFile
+=======
+from restore.training.patch_file import (
+    FORMAT,
+    FORMAT_VERSION,
+    Pair,
+    halves_dataset,
+    open_patch_file,
+)
+>>>>>>> io
 
-FORMAT = "restore patches"
-FORMAT_VERSION = 2  # 2: masks of pixels without data; files of version 1 have none
 CHUNK_PX = 96
-_DAMAGED = "the patch file is damaged"
 FEWEST_SERIES = 4
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One micrograph in a patch file: its name, the prepared shape (y, x) and pixel sizes (y, x) in
-    Å.
-
-    ``series`` is the tilt series that it is an image of, empty where it is of none.
-    """
-
-    name: str
-    shape: tuple[int, int]
-    pixel_size_yx_A: tuple[float, float]
-    series: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,28 +125,22 @@ class PatchFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = _open(path)
-        try:
-            with reading(path, "", _DAMAGED, "make it again"):
-                self.recipe = Recipe.from_card(_card(self._file, "recipe"))
-                self.provenance: dict[str, Any] = _card(self._file, "provenance")
-                count = int(_attribute(self._file, "count"))
-                if not 0 < count <= len(self._file):
-                    raise ValueError(f"it says {count} micrographs and has {len(self._file)}")
-                self.pairs = tuple(_pair(_dataset(self._file, index)) for index in range(count))
-        except UserError:
-            self.close()
-            raise
+        self._file, content = open_patch_file(path)
+        self.recipe, self.provenance, self.pairs = (
+            content.recipe,
+            content.provenance,
+            content.pairs,
+        )
 
     def window(self, region: Region, patch_px: int) -> Float[NDArray[Any], "2 y x"]:
         """The two halves in the window whose first corner is the region's."""
         y, x = region.y0, region.x0
-        halves = _dataset(self._file, region.pair)[:, y : y + patch_px, x : x + patch_px]
+        halves = halves_dataset(self._file, region.pair)[:, y : y + patch_px, x : x + patch_px]
         return np.asarray(halves, dtype=np.float32)
 
     def halves(self, index: int) -> Float[NDArray[Any], "2 y x"]:
         """The two halves of one pair, whole."""
-        return np.asarray(_dataset(self._file, index)[()], dtype=np.float32)
+        return np.asarray(halves_dataset(self._file, index)[()], dtype=np.float32)
 
     def blank(self, region: Region) -> Bool[NDArray[Any], "y x"] | None:
         """Which pixels of a region hold no data; None where all pixels of its pair do."""
@@ -185,75 +169,6 @@ class PatchFile:
 def _blank_name(index: int) -> str:
     """Where the mask of a pair's pixels without data is, if it has any."""
     return f"{index:06d}_blank"
-
-
-def _open(path: Path) -> h5py.File:
-    again = "make it again with restore prepare"
-    if not path.exists():
-        raise UserError("there is no such patch file", where=path)
-    try:
-        with path.open("rb"):
-            pass
-        if not h5py.is_hdf5(path):
-            raise UserError("not a readable HDF5 file", where=path, do=again)
-        require_sound_hdf5(path, again)
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise UserError(
-            "not a readable HDF5 file", where=path, wanted=str(error), do=again
-        ) from None
-    try:
-        with reading(path, "", _DAMAGED, "make it again"):
-            found, do = _fault(file)
-    except UserError:
-        file.close()
-        raise
-    if not found:
-        return file
-    file.close()
-    raise UserError(found, where=path, do=do)
-
-
-def _fault(file: h5py.File) -> tuple[str, str]:
-    """What keeps an HDF5 file from being a whole patch file of this version, and what to do."""
-    again = "make it again with restore prepare"
-    if file.attrs.get("format") != FORMAT:
-        return "an HDF5 file, but not one of patches from restore prepare", again
-    if int(file.attrs.get("format_version", 0)) > FORMAT_VERSION:
-        return "a patch file of a newer version of restore", "update restore"
-    if not bool(file.attrs.get("complete", False)):
-        return "the patch file is half-written", again
-    return "", ""
-
-
-def _card(file: h5py.File, name: str) -> dict[str, Any]:
-    card = json.loads(_attribute(file, name))
-    if not isinstance(card, dict):
-        raise ValueError(f"{name} is no record")
-    return card
-
-
-def _attribute(holder: h5py.File | h5py.Dataset, name: str) -> Any:
-    return holder.attrs[name]
-
-
-def _dataset(file: h5py.File, index: int) -> h5py.Dataset:
-    dataset = file[f"{index:06d}"]
-    if not isinstance(dataset, h5py.Dataset):
-        raise KeyError(f"{index:06d} is not a dataset")
-    return dataset
-
-
-def _pair(dataset: h5py.Dataset) -> Pair:
-    y_A, x_A = (float(side) for side in _attribute(dataset, "pixel_size_yx_A"))
-    name, series = _attribute(dataset, "name"), dataset.attrs.get("series", "")
-    if not (0 < y_A < math.inf and 0 < x_A < math.inf):
-        raise ValueError(f"{name} has pixels of {y_A} x {x_A} Å")
-    if not (isinstance(name, str) and isinstance(series, str)):
-        raise TypeError(f"the name of {dataset.name} is no text")
-    if len(dataset.shape) != 3 or dataset.shape[0] != 2 or min(dataset.shape) < 1:
-        raise ValueError(f"{name} is of shape {dataset.shape}: two halves are needed")
-    return Pair(name, (dataset.shape[1], dataset.shape[2]), (y_A, x_A), series)
 
 
 def grouped(pairs: Sequence[Pair]) -> list[list[int]]:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from restore.errors import UserError
+from restore.io.ctf_limits import RELION_LIMITS
 from restore.io.particle_records import Particles
 from restore.io.relion.micrographs import CTF_COLUMNS
 from restore.io.star import Block, StarFile, read_star
@@ -21,6 +22,7 @@ IMAGE, MICROGRAPH, OPTICS, HALF = (
     "rlnOpticsGroup",
     "rlnRandomSubset",
 )
+TOMOGRAM_NAME = "rlnTomoParticleName"
 EULER = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 COORDINATES = ("rlnCoordinateX", "rlnCoordinateY")
 ORIGINS_A, ORIGINS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
@@ -99,6 +101,7 @@ def read_relion_particles(path: Path) -> Particles:
         ctfs=_ctfs(table),
         phases_flipped=_flags_if_there(table, PHASES_FLIPPED),
         ctf_premultiplied=_flags_if_there(table, PREMULTIPLIED),
+        tomogram_names=_names(table, TOMOGRAM_NAME),
     )
 
 
@@ -145,13 +148,13 @@ def _ctfs(table: _Table) -> tuple[CTFParameters, ...] | None:
     if not table.has(CTF_COLUMNS):
         return None
     values = table.numbers([*CTF_COLUMNS, PHASE_SHIFT] if table.has([PHASE_SHIFT]) else CTF_COLUMNS)
-    for name, least, most in (("rlnVoltage", 1.0, np.inf), ("rlnAmplitudeContrast", 0.0, 1.0)):
+    for name, limits in RELION_LIMITS.items():
         column = values[:, CTF_COLUMNS.index(name)]
-        bad = np.flatnonzero((column < least) | (column > most))
+        bad = np.flatnonzero((column < limits.least) | (column > limits.most))
         if len(bad):
             found, where = f"{name} is {column[bad[0]]:g}", f"{table.where}, row {bad[0] + 1}"
             raise UserError(
-                found, where=where, wanted="The CTF needs a number that can be", do="correct it"
+                found, where=where, wanted=f"The CTF needs it {limits.words}", do="correct it"
             )
     return tuple(CTFParameters(*row) for row in values.tolist())
 
