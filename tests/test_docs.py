@@ -1,6 +1,7 @@
 """What the documentation says is so."""
 
 import re
+import shutil
 
 import pytest
 from folders import ROOT
@@ -65,3 +66,22 @@ def test_every_decision_is_in_the_list_of_decisions():
 def test_every_page_is_in_the_navigation_of_the_site():
     pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").glob("*.md")}
     assert pages <= set(re.findall(r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text()))
+
+
+PYTHON = [
+    pytest.param(block, id=f"{page.name}-{number}")
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+]
+
+
+def test_there_are_python_blocks():
+    assert PYTHON
+
+
+@pytest.mark.parametrize("block", PYTHON)
+def test_every_python_block_in_the_docs_runs(block, example_world, tmp_path, monkeypatch):
+    """In a small session, and for a second where a page says minutes."""
+    shutil.copytree(example_world / "session", tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    exec(re.sub(r"minutes=\d+", "steps=2", block), {})

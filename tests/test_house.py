@@ -16,16 +16,37 @@ SOURCE = Path(restore.__file__).parent
 
 FLOORS = (
     ("errors", "version"),
-    ("records", "settings", "micrograph", "atoms", "symmetry", "fourier", "thumbnails"),
-    ("provenance", "ctf", "io", "runtime", "maps"),
-    ("preprocessing", "movies", "simulation", "report"),
+    (
+        "records",
+        "settings",
+        "micrograph",
+        "atoms",
+        "symmetry",
+        "fourier",
+        "thumbnails",
+        "background",
+    ),
+    (
+        "quantities",
+        "provenance",
+        "ctf",
+        "io",
+        "runtime",
+        "maps",
+        "hot_pixels",
+        "blank_pixels",
+        "blank_filling",
+    ),
+    ("preprocessing", "movies", "simulation", "evaluation.records", "structure.records"),
+    ("report", "tables", "evaluation.estimators"),
     ("model", "postprocessing"),
-    ("training", "denoising", "evaluation", "particles"),
-    ("inspection", "structure"),
+    ("evaluation", "particles"),
+    ("training", "denoising"),
+    ("inspection", "structure", "face"),
     ("cli",),
 )
 """A module imports only from floors under its own; inside a folder (io, cli …) what matters is that
-there is no circle.
+there is no circle. The records of a room stand lower than the room, so that report can draw them.
 """
 
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
@@ -82,6 +103,13 @@ def top(name):
     return name.split(".")[0]
 
 
+def floor(name):
+    """The floor of a module: its own, or that of the innermost room that has one."""
+    while name not in FLOOR:
+        name = name.rpartition(".")[0]
+    return FLOOR[name]
+
+
 INSIDE = [name for name in modules() if name not in ("__init__", "__main__")]
 
 
@@ -89,7 +117,7 @@ def test_every_module_has_a_floor():
     assert {top(name) for name in INSIDE} - set(FLOOR) == set(), (
         "give the new module a floor, here and in STYLE's plan"
     )
-    assert set(FLOOR) - {top(name) for name in INSIDE} == set(), (
+    assert set(FLOOR) - {top(name) for name in INSIDE} - set(INSIDE) == set(), (
         "a floor names a module that is gone"
     )
 
@@ -98,7 +126,7 @@ def test_every_module_has_a_floor():
 def test_imports_go_only_downward(name):
     for other in own_imports(name):
         if top(other) != top(name):
-            assert FLOOR[top(other)] < FLOOR[top(name)], f"{name} imports {other}"
+            assert floor(other) < floor(name), f"{name} imports {other}"
 
 
 def test_there_are_no_circles():
@@ -120,11 +148,11 @@ def test_training_and_denoising_never_import_each_other():
     assert ("training", "denoising") not in pairs and ("denoising", "training") not in pairs
 
 
-def test_only_cli_imports_simulation():
+def test_only_cli_and_the_face_import_simulation():
     users = {
         top(name) for name in INSIDE for other in own_imports(name) if top(other) == "simulation"
     }
-    assert users <= {"cli", "simulation"}
+    assert users <= {"cli", "face", "simulation"}
 
 
 def test_estimators_never_see_files_or_plots():
@@ -154,7 +182,6 @@ NAMES_OPTIONS_STILL = {
     "denoising.denoise",
     "evaluation.aggregate",
     "evaluation.measure",
-    "evaluation.verdict",
     "inspection.images",
     "inspection.own_files",
     "inspection.tables",
@@ -166,20 +193,12 @@ NAMES_OPTIONS_STILL = {
     "io.relion.micrographs",
     "io.relion.tilt_series",
     "io.residues",
-    "maps.contour",
-    "maps.reslog",
     "movies.dose",
     "movies.exposures",
     "movies.halving",
     "movies.summing",
-    "particles.extraction.stacks",
-    "particles.extraction.windows",
-    "particles.reconstruction.halves",
-    "particles.reconstruction.reslog",
     "preprocessing",
     "structure.comparison",
-    "structure.inputs",
-    "structure.settings",
 }
 """Modules whose texts name options of the command line. This list only shrinks, to nothing."""
 
@@ -308,11 +327,11 @@ def test_every_room_has_its_tests_in_the_same_place():
     folder = Path(__file__).parent
     untested = {
         name
-        for name in FLOOR
+        for name in {top(name) for name in FLOOR}
         if not (folder / f"test_{name}.py").exists()
         and not list((folder / name).glob("**/test_*.py"))
     }
-    assert untested <= {"version", "thumbnails"}
+    assert untested <= {"version", "thumbnails", "quantities"}
 
 
 def test_every_name_on_the_packages_face_is_there():

@@ -6,8 +6,10 @@ import mrcfile
 import numpy as np
 import pytest
 import torch
+from blank_areas import AREAS, micrograph, with_border
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.functional import interpolate, max_pool2d, pad
 
 from restore import fourier
 from restore.errors import UserError
@@ -16,7 +18,8 @@ from restore.preprocessing import (
     Recipe,
     cropped_grid,
     prepare,
-    replace_hot_pixels,
+    prepare_alike,
+    prepare_masked,
     restored_spectrum,
     transfer,
     without_background,
@@ -139,49 +142,6 @@ def test_the_background_is_the_polynomial_itself_where_there_is_nothing_else():
     assert (surface - without_background(surface, 0)).std() < 1e-5
 
 
-def test_hot_pixels_are_replaced_and_counted_and_nothing_else_is_touched():
-    image = noise((150, 170)) + ramp((150, 170), 3.0) + 10
-    hot = image.clone()
-    places = [(0, 0), (149, 169), (0, 80), (75, 75), (75, 76), (31, 32), (140, 3), (90, 169)]
-    for index, (y, x) in enumerate(places):
-        hot[y, x] += 60 * (-1) ** (index // 4)
-    clean, count = replace_hot_pixels(hot, 10.0)
-    assert count == len(places)
-    mask = torch.zeros_like(image, dtype=torch.bool)
-    for y, x in places:
-        mask[y, x] = True
-        assert abs(clean[y, x] - image[y, x]) < 6
-    assert torch.equal(clean[~mask], image[~mask])
-
-
-@pytest.mark.parametrize("offset", [0.0, 1000.0, 30000.0])
-def test_hot_pixels_are_found_on_any_offset(offset):
-    image = 0.5 * noise((128, 128)) + offset
-    assert replace_hot_pixels(image, 10.0)[1] == 0
-    image[5, 5] += 100
-    assert replace_hot_pixels(image, 10.0)[1] == 1
-
-
-def test_dead_pixels_in_a_count_image_are_not_hot():
-    counts = torch.poisson(torch.full((128, 128), 5.0), generator=torch.Generator().manual_seed(1))
-    assert replace_hot_pixels(counts, 10.0)[1] == 0
-
-
-@pytest.mark.parametrize("edge", [0, 5, 48, 50, 61])
-def test_a_gold_edge_is_not_taken_for_hot_pixels(edge):
-    image = noise((128, 128))
-    image[:, :edge] -= 100
-    clean, count = replace_hot_pixels(image, 10.0)
-    assert count == 0
-    assert torch.equal(clean, image)
-
-
-def test_an_image_that_is_flat_but_for_one_pixel_has_no_hot_pixels():
-    image = torch.zeros(64, 64)
-    image[5, 5] = 1
-    assert replace_hot_pixels(image, 10.0)[1] == 0
-
-
 def test_an_image_with_nothing_in_the_band_is_refused():
     with pytest.raises(UserError, match="constant in the band"):
         prepare(torch.full((96, 96), 7.0), 2.0, None, PLAIN)
@@ -267,3 +227,107 @@ def test_the_ice_gradient_of_a_real_field_leaves_no_dark_or_bright_border(shared
         assert edge_bands(prepared.image, width).abs().max() < 0.1
     untreated = prepare(image, 0.85378, None, replace(recipe, background_order=0))
     assert edge_bands(untreated.image, 4).abs().max() > 0.3  # so the test can fail
+
+
+BORDERS = [1, 2, 8, 40]
+FIELD = (768, 832)
+INTERIOR = (slice(104, -104), slice(104, -104))  # the high-pass reaches 200 Å
+
+
+@pytest.mark.parametrize("value", [0.0, 120.0, 200.0])
+@pytest.mark.parametrize("width", BORDERS)
+def test_a_border_without_data_leaves_the_rest_as_it_was(width, value):
+    image = micrograph(FIELD, 1)
+    # What phase flipping spreads over the interior is the lost content of the border itself: its
+    # variance is under 1 % as well, without flipping the deviation is.
+    for recipe, most in ((PLAIN, 0.01), (FLIPPED, 0.01**0.5)):
+        bordered = prepare(with_border(image, width, value), 2.0, CTF, recipe)
+        whole = prepare(image, 2.0, CTF, recipe)
+        before, after = (seen.image[INTERIOR] * seen.scale for seen in (whole, bordered))
+        assert float((after - before).std() / before.std()) < most
+    assert bordered.mean == pytest.approx(whole.mean, abs=0.2)
+    assert bordered.scale == pytest.approx(whole.scale, rel=0.01)
+    assert bordered.blank_pixels == 2 * width * (sum(FIELD) - 2 * width)
+    assert bordered.hot_pixels == 0
+
+
+@pytest.mark.parametrize("name", AREAS)
+def test_an_area_without_data_leaves_the_rest_as_it_was(name):
+    image = micrograph(FIELD, 1)
+    masked, _, near = AREAS[name](image)
+    prepared, whole = prepare(masked, 2.0, None, PLAIN), prepare(image, 2.0, None, PLAIN)
+    far = pad(near[None, None].float(), (30,) * 4, mode="replicate")
+    far = max_pool2d(far, 61, stride=1)
+    far = interpolate(far, size=whole.grid.shape, mode="area")[0, 0] == 0
+    ratio = (prepared.image[far] - whole.image[far]).std() / whole.image[far].std()
+    assert float(ratio) < 0.05
+    assert float(prepared.image[far].std()) == pytest.approx(1, abs=0.05)
+    assert prepared.blank is not None and not (prepared.blank & far).any()
+
+
+def test_two_halves_share_one_mask_and_have_no_signal_in_it():
+    halves = [micrograph(FIELD, seed) for seed in (1, 2)]
+    halves[0][:10], halves[1][:, -30:] = 0, 0
+    one, other = prepare_alike(halves, 2.0, None, PLAIN)
+    assert one.blank is not None and other.blank is not None
+    assert torch.equal(one.blank, other.blank)
+    assert one.blank[:8].all() and one.blank[:, -24:].all()
+    common = torch.corrcoef(torch.stack([one.image[one.blank], other.image[one.blank]]))[0, 1]
+    assert abs(float(common)) < 0.1
+
+
+def test_a_border_in_both_halves_is_no_signal():
+    def correlation(width):
+        halves = [micrograph(FIELD, seed) for seed in (1, 2)]
+        if width:
+            halves = [with_border(half, width) for half in halves]
+        one, other = prepare_alike(halves, 2.0, None, PLAIN)
+        return float((one.image * other.image).mean())
+
+    clean = correlation(0)
+    assert all(correlation(width) < clean + 0.01 for width in BORDERS)
+
+
+def test_an_image_without_blank_pixels_goes_the_way_it_always_went():
+    image = micrograph(FIELD, 1)
+    (masked,) = prepare_masked([image], 2.0, CTF, FLIPPED, None)
+    prepared = prepare(image, 2.0, CTF, FLIPPED)
+    assert prepared.blank is None and prepared.blank_pixels == 0
+    assert torch.equal(prepared.image, masked.image)
+    assert (prepared.scale, prepared.mean) == (masked.scale, masked.mean)
+
+
+def test_an_image_of_which_next_to_nothing_holds_data_is_refused():
+    image = with_border(micrograph(FIELD, 1), 330)
+    with pytest.raises(UserError, match=r"only 2.9 % of the pixels hold data"):
+        prepare(image, 2.0, None, PLAIN)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"phase_flip": "no"},
+        {"hot_pixel_sigma": -5.0},
+        {"hot_pixel_sigma": float("nan")},
+        {"highpass_A": "200"},
+        {"background_order": -1},
+        {"background_order": 1.5},
+        {"background_order": True},
+        {"max_resolution_A": True},
+    ],
+)
+def test_a_recipe_of_impossible_values_is_refused_by_name(field):
+    recipe = Recipe()
+    for name, value in field.items():
+        object.__setattr__(recipe, name, value)  # as a file would, past the types of the tests
+    with pytest.raises(UserError, match=next(iter(field)).removesuffix("_A")):
+        recipe.__post_init__()
+
+
+@pytest.mark.parametrize("defocus_A", [0.0, 1.289, -12000.0, 99.0])
+def test_a_defocus_that_cannot_be_one_is_refused_where_phases_are_flipped(defocus_A):
+    wrong = replace(CTF, defocus_v_A=defocus_A)
+    with pytest.raises(UserError, match=f"the defocus is {defocus_A:g} Å .rlnDefocusV"):
+        prepare(noise((96, 96)), 2.0, wrong, FLIPPED)
+    prepare(noise((96, 96)), 2.0, wrong, PLAIN)
+    prepare(noise((96, 96)), 2.0, replace(wrong, phase_shift_deg=90.0), FLIPPED)

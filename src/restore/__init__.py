@@ -1,8 +1,18 @@
-"""Denoise cryo-EM micrographs with a network trained on their own halves, and say what it did to
-them.
+"""Denoise cryo-EM micrographs with a network trained on their own halves, and measure what it did
+to them.
 
-The face of the library: read a set, prepare an image, load a model, denoise. Names load when they
-are first used, so that importing the package costs nothing.
+This is the face of the library, for a notebook. Paths are text or `Path`, images are NumPy arrays
+or tensors, and everything has a default. Names load when they are first used, so that importing the
+package costs nothing.
+
+Examples
+--------
+>>> import restore
+>>> model = restore.load_model("Models/model.safetensors")
+>>> micrograph = restore.read_micrographs("session/micrographs_ctf.star").micrographs[0]
+>>> image = restore.read_image(micrograph.image)
+>>> denoised = restore.denoise(image, model, ctf=micrograph.ctf)
+>>> restore.write_image("denoised.mrc", denoised)
 """
 
 from importlib import import_module
@@ -11,51 +21,112 @@ from typing import TYPE_CHECKING, Any
 from restore.version import __version__
 
 if TYPE_CHECKING:
-    from restore.denoising.denoise import DenoisingSettings, Exposure, denoise
+    from restore.denoising.batch import denoise_set
+    from restore.denoising.denoise import DenoisingSettings
+    from restore.denoising.targets import OutputSettings
     from restore.errors import UserError
-    from restore.io.images.image import read_image, write_image
-    from restore.io.micrographs import read_micrographs
+    from restore.evaluation.aggregate import EvaluationSettings
+    from restore.evaluation.records import Evaluation
+    from restore.face.evaluation import DenoisedHalves, EvaluatedSet, evaluate
+    from restore.face.images import read_image, read_micrographs, write_image
+    from restore.face.models import denoise, load_model, prepare, save_model
+    from restore.face.pages import write_report
+    from restore.face.patches import make_patches
+    from restore.face.simulation import simulate
+    from restore.face.training import train
+    from restore.io.images.image import Image
+    from restore.io.micrographs import MicrographSet
     from restore.micrograph import CTFParameters, Micrograph
-    from restore.model.checkpoint import Model, load_model, save_model
-    from restore.preprocessing import Recipe, prepare
+    from restore.model.checkpoint import Model
+    from restore.movies.halving import HalvesOutput
+    from restore.movies.making_halves import Thinning, make_halves
+    from restore.preprocessing import Prepared, Recipe
+    from restore.runtime.jobs import SetResults
+    from restore.simulation.settings import SimulationSettings
+    from restore.training.run import TrainingProgress
+    from restore.training.settings import TrainingSettings
 
-_HOMES = {
+_ROOMS = {
     "CTFParameters": "micrograph",
     "DenoisingSettings": "denoising.denoise",
-    "Exposure": "denoising.denoise",
+    "EvaluationSettings": "evaluation.aggregate",
+    "HalvesOutput": "movies.halving",
+    "DenoisedHalves": "face.evaluation",
+    "EvaluatedSet": "face.evaluation",
+    "Evaluation": "evaluation.records",
+    "Image": "io.images.image",
     "Micrograph": "micrograph",
+    "MicrographSet": "io.micrographs",
     "Model": "model.checkpoint",
+    "OutputSettings": "denoising.targets",
+    "Prepared": "preprocessing",
     "Recipe": "preprocessing",
+    "SimulationSettings": "simulation.settings",
+    "SetResults": "runtime.jobs",
+    "Thinning": "movies.making_halves",
+    "TrainingProgress": "training.run",
+    "TrainingSettings": "training.settings",
     "UserError": "errors",
-    "denoise": "denoising.denoise",
-    "load_model": "model.checkpoint",
-    "prepare": "preprocessing",
-    "read_image": "io.images.image",
-    "read_micrographs": "io.micrographs",
-    "save_model": "model.checkpoint",
-    "write_image": "io.images.image",
+    "denoise": "face.models",
+    "denoise_set": "denoising.batch",
+    "evaluate": "face.evaluation",
+    "load_model": "face.models",
+    "make_halves": "movies.making_halves",
+    "make_patches": "face.patches",
+    "prepare": "face.models",
+    "read_image": "face.images",
+    "read_micrographs": "face.images",
+    "save_model": "face.models",
+    "simulate": "face.simulation",
+    "train": "face.training",
+    "write_image": "face.images",
+    "write_report": "face.pages",
 }
 
 __all__ = [
     "CTFParameters",
+    "DenoisedHalves",
     "DenoisingSettings",
-    "Exposure",
+    "EvaluatedSet",
+    "Evaluation",
+    "EvaluationSettings",
+    "HalvesOutput",
+    "Image",
     "Micrograph",
+    "MicrographSet",
     "Model",
+    "OutputSettings",
+    "Prepared",
     "Recipe",
+    "SetResults",
+    "SimulationSettings",
+    "Thinning",
+    "TrainingProgress",
+    "TrainingSettings",
     "UserError",
     "__version__",
     "denoise",
+    "denoise_set",
+    "evaluate",
     "load_model",
+    "make_halves",
+    "make_patches",
     "prepare",
     "read_image",
     "read_micrographs",
     "save_model",
+    "simulate",
+    "train",
     "write_image",
+    "write_report",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _ROOMS:
         raise AttributeError(f"module 'restore' has no attribute {name!r}")
-    return getattr(import_module(f"restore.{_HOMES[name]}"), name)
+    return getattr(import_module(f"restore.{_ROOMS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

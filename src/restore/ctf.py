@@ -11,8 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch_ctf import apply_astigmatism_to_defocus, calculate_total_phase_shift
 
+from restore.errors import UserError
 from restore.fourier import Shape, frequency_yx_per_A
 from restore.micrograph import CTFParameters
+
+LEAST_DEFOCUS_A = 100.0
+"""The smallest underfocus, in Å, at which phases are flipped without a phase plate."""
+
+_MOST_UM = 20.0
 
 
 def ctf(
@@ -54,6 +60,28 @@ def ctf_sign(
 ) -> Float[Tensor, "y kx"]:
     """The sign of the contrast transfer function: +1 or −1, and +1 where it is zero."""
     return torch.where(ctf(parameters, shape, pixel_size_yx_A, device) < 0, -1.0, 1.0)
+
+
+def require_plausible_defocus(parameters: CTFParameters) -> None:
+    """Raise UserError where a defocus cannot be an underfocus in Å: negative, zero, or below 100 Å
+    (as of µm in a column of Å).
+
+    With a phase plate (a phase shift that is not 0) micrographs may be taken in focus, and any
+    defocus is possible.
+    """
+    if parameters.phase_shift_deg != 0:
+        return
+    columns = {"rlnDefocusU": parameters.defocus_u_A, "rlnDefocusV": parameters.defocus_v_A}
+    for column, value_A in columns.items():
+        if value_A < LEAST_DEFOCUS_A:
+            is_um = 0 < value_A < _MOST_UM
+            raise UserError(
+                f"the defocus is {value_A:g} Å ({column} in a STAR file)",
+                wanted=f"phase flipping needs the underfocus in Å, {LEAST_DEFOCUS_A:g} or more",
+                do="it seems to be in µm: multiply it by 10000"
+                if is_um
+                else "run CTF estimation again, or leave this micrograph out",
+            )
 
 
 def _ordered_defocus(parameters: CTFParameters) -> tuple[float, float, float]:

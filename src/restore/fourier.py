@@ -146,6 +146,19 @@ def friedel_weights(shape: Shape, device: torch.device | str = "cpu") -> Float[T
     return weights
 
 
+def along_rings(
+    curve: Float[Tensor, "rings"], width_per_A: float, frequency_per_A: Float[Tensor, "*grid"]
+) -> Float[Tensor, "*grid"]:
+    """A curve given at the centres of rings, ``i * width_per_A``, at any frequencies: linear between
+    centres, and beyond the last what it is there.
+    """
+    place = (frequency_per_A / width_per_A).clamp(max=len(curve) - 1)
+    below = place.long().clamp(max=max(len(curve) - 2, 0))
+    above = (below + 1).clamp(max=len(curve) - 1)
+    on_device = curve.to(frequency_per_A)
+    return torch.lerp(on_device[below], on_device[above], place - below)
+
+
 def ring_index(frequency_per_A: Float[Tensor, "y kx"], width_per_A: float) -> Int[Tensor, "y kx"]:
     """The ring that each Fourier component belongs to: ring i is centred on ``i * width_per_A``."""
     return torch.round(frequency_per_A / width_per_A).to(torch.int64)

@@ -1,9 +1,9 @@
-"""The one road from a raw image to what the network sees, and back; training, denoising and
-evaluation all take it.
+"""The one pipeline from a raw image to what the network sees, and back; training, denoising and
+evaluation all use it.
 
-Hot pixels out, smooth background off, Fourier crop, band-pass, phase flip, zero mean and unit
-standard deviation (Palovcak 2020, S2.1). What training and use must agree on is the `Recipe`, which
-travels in patch and model files.
+Pixels without data filled, hot pixels out, smooth background off, Fourier crop, band-pass, phase
+flip, zero mean and unit standard deviation (Palovcak 2020, S2.1). What training and use must agree
+on is the `Recipe`, which travels in patch and model files.
 """
 
 import math
@@ -12,18 +12,27 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
-from torch.nn.functional import pad
 
 from restore import fourier
-from restore.ctf import ctf_sign
+from restore.background import BLOCK_PX, without_background
+from restore.blank_filling import fill_blank_pixels
+from restore.blank_pixels import find_blank_pixels, union
+from restore.ctf import ctf_sign, require_plausible_defocus
 from restore.errors import UserError
 from restore.fourier import Shape
+from restore.hot_pixels import replace_hot_pixels
 from restore.micrograph import CTFParameters
 
-_BLOCK_PX = 16
-_NEIGHBOURS_PX = 5
+PREPARATION_VERSION = 2
+"""Grows when the same recipe makes something else of the same image; 2: pixels without data are
+filled.
+"""
+
+_SAMPLED = 8
+_FEWEST_VALID = 0.05
+_HIGHEST_ORDER = 6
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,8 @@ class Recipe:
 
     ``max_resolution_A`` is the Nyquist limit of the cropped image, ``highpass_A`` the band-pass's
     other edge. ``background_order`` is the degree of the surface that is taken off,
-    ``hot_pixel_sigma`` how many local standard deviations away a pixel is replaced.
+    ``hot_pixel_sigma`` how many local standard deviations away a pixel is replaced (infinity: none
+    is). Raises UserError where a value is impossible or of another type.
     """
 
     max_resolution_A: float = 4.5
@@ -42,7 +52,22 @@ class Recipe:
     hot_pixel_sigma: float = 10.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.max_resolution_A < self.highpass_A:
+        if type(self.phase_flip) is not bool:
+            raise UserError(f"phase_flip is {self.phase_flip!r}", wanted="it must be true or false")
+        for name in ("max_resolution_A", "highpass_A", "hot_pixel_sigma", "background_order"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise UserError(f"{name} is {value!r}", wanted="it must be a number")
+        if not self.hot_pixel_sigma > 0:
+            raise UserError(
+                f"hot_pixel_sigma is {self.hot_pixel_sigma:g}", wanted="it must be more than 0"
+            )
+        if self.background_order not in range(_HIGHEST_ORDER + 1):
+            raise UserError(
+                f"background_order is {self.background_order:g}",
+                wanted=f"it must be a whole number from 0 to {_HIGHEST_ORDER}",
+            )
+        if not (0 < self.max_resolution_A < self.highpass_A < math.inf):
             raise UserError(
                 f"max_resolution is {self.max_resolution_A:g} Å",
                 wanted=f"it must be between 0 and {self.highpass_A:g} Å",
@@ -77,6 +102,9 @@ class Grid:
 class Prepared:
     """What the network sees, and what it takes to go back: input grey value = ``image * scale +
     mean``.
+
+    ``blank`` marks the pixels of the cropped image that hold no data, None where all of them do;
+    scale and mean are those of the others. ``blank_pixels`` counts them in the input.
     """
 
     image: Float[Tensor, "y x"]
@@ -84,6 +112,8 @@ class Prepared:
     scale: float
     mean: float
     hot_pixels: int
+    blank: Bool[Tensor, "y x"] | None = None
+    blank_pixels: int = 0
 
 
 def cropped_grid(full_shape: Shape, pixel_size_A: float, max_resolution_A: float) -> Grid:
@@ -100,11 +130,11 @@ def cropped_grid(full_shape: Shape, pixel_size_A: float, max_resolution_A: float
         )
     factor = 2 * pixel_size_A / max_resolution_A
     height, width = (min(2 * round(side * factor / 2), side // 2 * 2) for side in full_shape)
-    if min(height, width) < 2 * _BLOCK_PX:
+    if min(height, width) < 2 * BLOCK_PX:
         raise UserError(
             f"an image of {full_shape[0]}×{full_shape[1]} pixels has only {height}×{width} "
             f"left at {max_resolution_A:g} Å",
-            wanted=f"at least {2 * _BLOCK_PX} pixels a side",
+            wanted=f"at least {2 * BLOCK_PX} pixels a side",
             do="check the pixel size, or use a finer --max_resolution",
         )
     pixel_size_yx_A = (pixel_size_A * full_shape[0] / height, pixel_size_A * full_shape[1] / width)
@@ -129,26 +159,144 @@ def prepare_alike(
     ctf: CTFParameters | None,
     recipe: Recipe,
 ) -> list[Prepared]:
-    """`prepare` for several images of one exposure: of one shape and one CTF, which is computed
-    once.
+    """`prepare` for several raw images of one exposure: of one shape and one CTF, which is computed
+    once. A pixel without data in any of them counts for none of them.
+    """
+    return prepare_masked(images, pixel_size_A, ctf, recipe, common_blank_pixels(images))
+
+
+def common_blank_pixels(
+    images: Sequence[Float[Tensor, "y x"]],
+) -> Bool[Tensor, "y x"] | None:
+    """The pixels that hold no data in any one of several raw images; None where all of them do.
+
+    Raises UserError where nearly nothing is left.
+    """
+    blank = union([find_blank_pixels(image) for image in images])
+    if blank is not None:
+        share = 1 - int(blank.sum()) / blank.numel()
+        if share < _FEWEST_VALID:
+            raise UserError(
+                f"only {100 * share:.1f} % of the pixels hold data",
+                wanted="the others are flat: a border, a masked area, or the edge of the beam",
+            )
+    return blank
+
+
+def prepare_masked(
+    images: Sequence[Float[Tensor, "full_y full_x"]],
+    pixel_size_A: float,
+    ctf: CTFParameters | None,
+    recipe: Recipe,
+    blank: Bool[Tensor, "full_y full_x"] | None,
+) -> list[Prepared]:
+    """`prepare_alike` where it is known which pixels hold no data (``blank``, None for no pixel).
+
+    So images without noise, a simulated truth or a denoised image, get the mask of the raw image
+    that they belong to.
     """
     grid = cropped_grid(
         (images[0].shape[0], images[0].shape[1]), pixel_size_A, recipe.max_resolution_A
     )
     passed = transfer(grid, ctf, recipe, images[0].device)
-    return [_prepared(image, grid, passed, recipe) for image in images]
+    way = _Way(grid, passed, recipe)
+    if blank is None:
+        return [_prepared(image, way) for image in images]
+    return [_prepared_around(image, blank, way, seed) for seed, image in enumerate(images)]
 
 
-def _prepared(
-    image: Float[Tensor, "full_y full_x"], grid: Grid, passed: Float[Tensor, "y kx"], recipe: Recipe
-) -> Prepared:
-    clean, hot_pixels = replace_hot_pixels(image, recipe.hot_pixel_sigma)
-    flat = without_background(clean, recipe.background_order)
-    band = fourier.image_of(fourier.cropped_spectrum_of(flat, grid.shape) * passed, grid.shape)
+@dataclass(frozen=True)
+class _Way:
+    """What all images of one exposure share: the grid, what passes of a spectrum, the recipe."""
+
+    grid: Grid
+    passed: Float[Tensor, "y kx"]
+    recipe: Recipe
+
+
+def _prepared(image: Float[Tensor, "full_y full_x"], way: _Way) -> Prepared:
+    clean, hot_pixels = replace_hot_pixels(image, way.recipe.hot_pixel_sigma)
+    band = _band_of(clean, way)
     scale = band.std()
+    _require_contrast(scale)
+    return Prepared(band / scale, way.grid, float(scale), float(clean.mean()), hot_pixels)
+
+
+def _prepared_around(
+    image: Float[Tensor, "full_y full_x"],
+    blank: Bool[Tensor, "full_y full_x"],
+    way: _Way,
+    seed: int,
+) -> Prepared:
+    """`_prepared` for an image with pixels without data, which are filled and do not count."""
+    clean, hot_pixels = completed(image, blank, way.recipe, seed)
+    band = _band_of(clean, way)
+    blank_on_grid = _on_grid(blank, way.grid.shape)
+    values = band[~blank_on_grid]
+    if not values.numel():
+        _require_contrast(torch.zeros(()))
+    scale = values.std()
+    _require_contrast(scale)
+    # The mean of the valid pixels, from those of all and of the filled ones.
+    pixels, blank_pixels = blank.numel(), int(blank.sum())
+    filled = float(clean[blank].mean()) * blank_pixels
+    mean = (float(clean.mean()) * pixels - filled) / (pixels - blank_pixels)
+    return Prepared(
+        (band - values.mean()) / scale,
+        way.grid,
+        float(scale),
+        mean,
+        hot_pixels,
+        blank_on_grid,
+        blank_pixels,
+    )
+
+
+def completed(
+    image: Float[Tensor, "y x"], blank: Bool[Tensor, "y x"] | None, recipe: Recipe, seed: int = 0
+) -> tuple[Float[Tensor, "y x"], int]:
+    """The image with hot pixels replaced and ``blank`` ones filled, and how many were hot.
+
+    The filling follows from ``seed``: images that are compared need different ones.
+    """
+    if blank is None:
+        return replace_hot_pixels(image, recipe.hot_pixel_sigma)
+    # Blank pixels first get the image's usual value, beside which hot ones can be told.
+    sample = image[::_SAMPLED, ::_SAMPLED][~blank[::_SAMPLED, ::_SAMPLED]]
+    usual = sample.median() if sample.numel() else image[~blank].median()
+    flat = torch.where(blank, usual, image)
+    clean, hot_pixels = replace_hot_pixels(flat, recipe.hot_pixel_sigma)
+    return fill_blank_pixels(clean, blank, recipe.background_order, seed), hot_pixels
+
+
+def _band_of(clean: Float[Tensor, "full_y full_x"], way: _Way) -> Float[Tensor, "y x"]:
+    """What passes of an image, on the cropped grid."""
+    flat = without_background(clean, way.recipe.background_order)
+    shape = way.grid.shape
+    return fourier.image_of(fourier.cropped_spectrum_of(flat, shape) * way.passed, shape)
+
+
+def _require_contrast(scale: Float[Tensor, ""]) -> None:
     if not scale > 0:
         raise UserError("the image is constant in the band that the recipe keeps")
-    return Prepared(band / scale, grid, float(scale), float(clean.mean()), hot_pixels)
+
+
+def _on_grid(blank: Bool[Tensor, "full_y full_x"], shape: Shape) -> Bool[Tensor, "y x"]:
+    """The pixels of the cropped grid that a blank pixel of the full one lies in, wholly or in
+    part.
+    """
+    # The first and the last cropped pixel that each full one touches along either axis: integer
+    # arithmetic, because the edges of both grids coincide at common multiples.
+    places = blank.nonzero(as_tuple=True)
+    touched = [
+        (index * small // full, ((index + 1) * small - 1) // full)
+        for index, full, small in zip(places, blank.shape, shape, strict=True)
+    ]
+    on_grid = torch.zeros(shape, dtype=torch.bool, device=blank.device)
+    for rows in touched[0]:
+        for columns in touched[1]:
+            on_grid[rows, columns] = True
+    return on_grid
 
 
 def transfer(
@@ -172,6 +320,7 @@ def transfer(
             wanted="phase flipping needs one",
             do="run CTF estimation, or give --dont_phaseflip",
         )
+    require_plausible_defocus(ctf)
     return band * ctf_sign(ctf, grid.shape, grid.pixel_size_yx_A, device)
 
 
@@ -197,104 +346,3 @@ SOFT_EDGE = 0.9
 """Where the soft low-pass of a full-size output begins, as a share of the recipe's Nyquist
 frequency.
 """
-
-
-def replace_hot_pixels(
-    image: Float[Tensor, "y x"], sigma: float
-) -> tuple[Float[Tensor, "y x"], int]:
-    """The image with far outliers replaced by the median of their neighbours, and how many there
-    were.
-
-    A pixel is an outlier when it is more than ``sigma`` standard deviations from the mean of its
-    16×16 block and from the median of its 5×5 neighbourhood; the standard deviation is the median
-    over blocks, blind to outliers.
-    """
-    height, width = image.shape
-    centred = (
-        image - image.mean()
-    )  # a square of large numbers would leave float32 no digits for the variance
-    blocks = _blocks(pad(centred, (0, -width % _BLOCK_PX, 0, -height % _BLOCK_PX)))
-    counts = torch.outer(*(_block_sizes(side, image.device) for side in (height, width)))
-    mean = blocks.sum(dim=(1, 3)) / counts
-    square = torch.linalg.vector_norm(blocks, dim=(1, 3)).square() / counts
-    distance = sigma * (square - mean.square()).clamp(min=0).median().sqrt()
-    suspect = (
-        torch.maximum(blocks.amax(dim=(1, 3)) - mean, mean - blocks.amin(dim=(1, 3))) > distance
-    )
-    if not distance > 0 or not suspect.any():
-        return image, 0
-    rows, columns = suspect.nonzero(as_tuple=True)
-    far = (blocks[rows, :, columns] - mean[rows, columns, None, None]).abs() > distance
-    block, y, x = far.nonzero(as_tuple=True)
-    ys, xs = rows[block] * _BLOCK_PX + y, columns[block] * _BLOCK_PX + x
-    inside = (ys < height) & (xs < width)
-    return _replace_outliers(image, (ys[inside], xs[inside]), float(distance))
-
-
-def _blocks(image: Float[Tensor, "y x"]) -> Float[Tensor, "rows 16 columns 16"]:
-    """The image as blocks; its sides must be multiples of theirs."""
-    return image.unflatten(1, (-1, _BLOCK_PX)).unflatten(0, (-1, _BLOCK_PX))
-
-
-def _block_sizes(side: int, device: torch.device) -> Float[Tensor, "blocks"]:
-    """How many pixels each block along an axis has: 16, or what is left for the last."""
-    edges = torch.arange(0, side, _BLOCK_PX, device=device)
-    return (side - edges).clamp(max=_BLOCK_PX).float()
-
-
-def _replace_outliers(
-    image: Float[Tensor, "y x"], places: tuple[Int[Tensor, "n"], Int[Tensor, "n"]], distance: float
-) -> tuple[Float[Tensor, "y x"], int]:
-    """Those of the pixels at these places that are further than ``distance`` from their
-    neighbourhood's median, replaced by it.
-    """
-    ys, xs = places
-    offsets = torch.arange(_NEIGHBOURS_PX, device=image.device) - _NEIGHBOURS_PX // 2
-    rows = _reflected(ys[:, None] + offsets, image.shape[0])
-    columns = _reflected(xs[:, None] + offsets, image.shape[1])
-    around = image[rows[:, :, None], columns[:, None, :]]
-    median = around.flatten(1).median(dim=1).values
-    hot = (image[ys, xs] - median).abs() > distance
-    if not hot.any():
-        return image, 0
-    clean = image.clone()
-    clean[ys[hot], xs[hot]] = median[hot]
-    return clean, int(hot.sum())
-
-
-def _reflected(index: Int[Tensor, "*n"], extent: int) -> Int[Tensor, "*n"]:
-    """Indices beyond either end of an axis, reflected into it."""
-    return extent - 1 - (extent - 1 - index.abs()).abs()
-
-
-def without_background(image: Float[Tensor, "y x"], order: int) -> Float[Tensor, "y x"]:
-    """The image less the polynomial surface of total degree ``order`` that fits its 16×16 block
-    means best.
-    """
-    rows, columns = image.shape[0] // _BLOCK_PX, image.shape[1] // _BLOCK_PX
-    means = _blocks(image[: rows * _BLOCK_PX, : columns * _BLOCK_PX]).mean(dim=(1, 3)).double()
-    block_y = _powers(rows, image.shape[0] / _BLOCK_PX, order, image.device)
-    block_x = _powers(columns, image.shape[1] / _BLOCK_PX, order, image.device)
-    terms = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
-    design = torch.stack(
-        [torch.outer(block_y[:, i], block_x[:, j]).flatten() for i, j in terms], dim=1
-    )
-    fitted = torch.linalg.lstsq(design, means.reshape(-1, 1)).solution[:, 0]
-    coefficients = fitted.new_zeros(order + 1, order + 1)
-    for coefficient, (i, j) in zip(fitted, terms, strict=True):
-        coefficients[i, j] = coefficient
-    full_y = _powers(image.shape[0], image.shape[0], order, image.device)
-    full_x = _powers(image.shape[1], image.shape[1], order, image.device)
-    return torch.addmm(
-        image, (full_y @ coefficients).to(image.dtype), full_x.T.to(image.dtype), alpha=-1
-    )
-
-
-def _powers(
-    count: int, extent: float, order: int, device: torch.device
-) -> Float[Tensor, "count order"]:
-    """Powers 0 … ``order`` of the centres of ``count`` cells, on an axis that runs from −1 to 1
-    over ``extent`` cells.
-    """
-    centres = (torch.arange(count, device=device, dtype=torch.float64) + 0.5) / extent * 2 - 1
-    return centres[:, None] ** torch.arange(order + 1, device=device)

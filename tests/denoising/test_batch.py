@@ -8,26 +8,27 @@ import mrcfile
 import numpy as np
 import pytest
 import torch
+from seen_bars import SeenBars
 
-from restore.denoising.batch import (
-    Job,
+from restore.denoising.batch import denoise_jobs, read_exposure
+from restore.denoising.denoise import DenoisingSettings, denoiser_for
+from restore.denoising.targets import (
     OutputSettings,
-    fingerprints,
-    is_current,
+    Target,
+    fingerprint_in,
     labels,
+    made_with,
     plan,
-    produce,
-    read_exposure,
     written_names,
 )
-from restore.denoising.denoise import DenoisingSettings, denoiser_for
 from restore.errors import UserError
 from restore.io.images.mrc import mrc_labels, write_mrc
 from restore.micrograph import CTFParameters, Micrograph
 from restore.model.checkpoint import Model
 from restore.model.network import NetworkSettings, build_network
 from restore.preprocessing import Recipe
-from restore.runtime.jobs import Outcome
+from restore.runtime import jobs as engine
+from restore.runtime.jobs import Job, JobResults, fingerprint
 
 SETTINGS = DenoisingSettings(precision="float32")
 CTF = CTFParameters(12000.0, 12000.0, 0.0, 300.0, 2.7, 0.07)
@@ -48,6 +49,19 @@ def micrograph(name="a.mrc", folder=Path(), row=0, **more):
     return Micrograph(name, folder / name, 2.0, row, **more)
 
 
+def fingerprints(model, settings):
+    """The fingerprint of a micrograph whose files do not matter."""
+    return lambda each: fingerprint(made_with(model, settings)(each))
+
+
+def is_current(job):
+    return engine.is_current(job, fingerprint_in)
+
+
+def job_of(given, path, fingerprint="abc"):
+    return Job(Target(given, path, path.name), given.name, (path,), fingerprint)
+
+
 def written(path, seed=0, shape=(96, 101)):
     data = np.random.default_rng(seed).normal(20, 4, shape).astype(np.float32)
     write_mrc(path, data, 2.0)
@@ -56,7 +70,7 @@ def written(path, seed=0, shape=(96, 101)):
 
 def places(micrographs, **output):
     return [
-        (str(job.path), job.written_name)
+        (str(job.subject.path), job.subject.written_name)
         for job in plan(micrographs, OutputSettings(**output), lambda each: "f")
     ]
 
@@ -141,64 +155,101 @@ def test_the_fingerprint_tells_whatever_changes_the_result_and_nothing_else():
     assert len({base, *others}) == len(others) + 1
 
 
-def job_with_output(tmp_path, fingerprint="abc"):
-    source = written(tmp_path / "a.mrc")
-    job = Job(
-        micrograph("a.mrc", tmp_path), tmp_path / "a_denoised.mrc", "a_denoised.mrc", fingerprint
-    )
-    write_mrc(job.path, np.eye(8, dtype=np.float32), 2.0, labels(job, "model.safetensors"))
-    os.utime(source, (1e9, 1e9))
+def job_with_output(tmp_path, how="a", **files):
+    """A job whose output is there: of ``a.mrc``, and of halves where there are any."""
+    if not (tmp_path / "a.mrc").exists():
+        os.utime(written(tmp_path / "a.mrc"), (1e9, 1e9))
+    given = micrograph("a.mrc", tmp_path, **files)
+    (job,) = plan([given], OutputSettings(), lambda each: how, with_halves=bool(files))
+    write_mrc(job.outputs[0], np.eye(8, dtype=np.float32), 2.0, labels(job, "model.safetensors"))
     return job
 
 
+def planned_again(job, how="a"):
+    given = job.subject.micrograph
+    return plan([given], OutputSettings(), lambda each: how, with_halves=given.even is not None)[0]
+
+
 def test_an_output_of_the_same_model_and_settings_is_current(tmp_path):
-    assert is_current(job_with_output(tmp_path))
+    assert is_current(planned_again(job_with_output(tmp_path)))
 
 
 def test_an_output_that_is_not_there_is_not_current(tmp_path):
-    assert not is_current(
-        Job(micrograph("a.mrc", tmp_path), tmp_path / "none.mrc", "none.mrc", "abc")
-    )
+    assert not is_current(job_of(micrograph("a.mrc", tmp_path), tmp_path / "none.mrc"))
 
 
 def test_an_output_of_another_model_or_settings_is_stale(tmp_path):
-    assert not is_current(replace(job_with_output(tmp_path), fingerprint="abd"))
+    assert not is_current(planned_again(job_with_output(tmp_path), "b"))
 
 
 def test_an_output_older_than_its_input_or_a_half_is_stale(tmp_path):
-    job = job_with_output(tmp_path)
     half = written(tmp_path / "even.mrc")
-    with_half = replace(job, micrograph=replace(job.micrograph, even=half))
+    job = job_with_output(tmp_path)
     os.utime(half, (1e9, 1e9))
-    assert is_current(with_half)
+    with_half = job_with_output(tmp_path, even=half)
+    assert is_current(planned_again(with_half))
     os.utime(half, (4e9, 4e9))
-    assert not is_current(with_half)
+    assert not is_current(planned_again(with_half))
     os.utime(tmp_path / "a.mrc", (4e9, 4e9))
-    assert not is_current(job)
+    assert not is_current(planned_again(job))
+
+
+@pytest.mark.parametrize("time", [9e8, 1e9 + 0.5, 4e9])
+def test_an_input_that_another_file_has_replaced_is_stale_whatever_its_date(tmp_path, time):
+    job = job_with_output(tmp_path)
+    other = written(tmp_path / "other.mrc", seed=1)
+    os.utime(other, (time, time))
+    other.replace(job.subject.micrograph.image)  # as mv, cp -p or rsync -t do it
+    assert not is_current(planned_again(job))
+
+
+def test_an_input_dated_in_the_future_is_no_reason_to_start_again(tmp_path):
+    os.utime(written(tmp_path / "a.mrc"), (4e9, 4e9))
+    assert is_current(planned_again(job_with_output(tmp_path)))
+
+
+def test_other_halves_make_an_average_stale(tmp_path):
+    halves = [written(tmp_path / f"{name}.mrc") for name in ("even", "odd", "other")]
+    job = job_with_output(tmp_path, even=halves[0], odd=halves[1])
+    given = replace(job.subject.micrograph, odd=halves[2])
+    (again,) = plan([given], OutputSettings(), lambda each: "a", with_halves=True)
+    assert is_current(planned_again(job)) and not is_current(again)
+
+
+def test_an_input_that_is_replaced_while_it_is_read_makes_the_output_stale(tmp_path, monkeypatch):
+    given = micrograph("a.mrc", tmp_path)
+    written(given.image)
+    how = made_with(model(), SETTINGS)
+    jobs = plan([given], OutputSettings(), how)
+    os.utime(given.image, (1e9, 1e9))  # after it was planned, before it is read
+    denoise_jobs(jobs, denoiser(SETTINGS), "m.safetensors")
+    assert not is_current(plan([given], OutputSettings(), how)[0])
+    denoise_jobs(plan([given], OutputSettings(), how), denoiser(SETTINGS), "m.safetensors")
+    assert is_current(plan([given], OutputSettings(), how)[0])
 
 
 @pytest.mark.parametrize("content", ["another program's MRC", "no MRC at all"])
 def test_a_file_that_restore_did_not_write_is_never_taken_or_replaced(tmp_path, content):
-    job = Job(micrograph("a.mrc", tmp_path), tmp_path / "a_denoised.mrc", "a_denoised.mrc", "abc")
+    job = job_of(micrograph("a.mrc", tmp_path), tmp_path / "a_denoised.mrc")
     if content == "no MRC at all":
-        job.path.write_text("my notes")
+        job.outputs[0].write_text("my notes")
     else:
-        with mrcfile.new(job.path, np.eye(8, dtype=np.float32)) as file:
+        with mrcfile.new(job.outputs[0], np.eye(8, dtype=np.float32)) as file:
             file.add_label("relion")
     with pytest.raises(
         UserError,
-        match=r"a_denoised\.mrc: a file stands here that restore did not write.*--overwrite",
+        match=r"a_denoised\.mrc: a file stands here that restore did not write.*`overwrite=True`",
     ):
         is_current(job)
 
 
 def test_labels_fit_the_header_whatever_the_models_name(tmp_path):
-    job = Job(micrograph(), tmp_path / "o.mrc", "o.mrc", "0123456789abcdef01234567")
+    job = job_of(micrograph(), tmp_path / "o.mrc", "0123456789abcdef01234567")
     lines = labels(job, "modèle_" + "x" * 200)
     assert all(len(line) <= 80 and line.isascii() for line in lines)
     assert lines[0].startswith("restore ") and "mod?le_" in lines[0]
-    write_mrc(job.path, np.eye(8, dtype=np.float32), 2.0, lines)
-    assert lines[1] in mrc_labels(job.path)
+    write_mrc(job.outputs[0], np.eye(8, dtype=np.float32), 2.0, lines)
+    assert lines[1] in mrc_labels(job.outputs[0])
 
 
 def test_halves_are_read_only_where_they_are_wanted(tmp_path):
@@ -210,7 +261,7 @@ def test_halves_are_read_only_where_they_are_wanted(tmp_path):
     halves = read_exposure(given, with_halves=True).halves
     assert halves is not None
     assert np.array_equal(halves[1].numpy(), mrcfile.read(odd))
-    with pytest.raises(UserError, match=r"full\.mrc: it has no halves.*--average_halves"):
+    with pytest.raises(UserError, match=r"full\.mrc: it has no halves.*`average_halves`"):
         read_exposure(replace(given, odd=None), with_halves=True)
 
 
@@ -226,40 +277,36 @@ def four_jobs(tmp_path):
     given[1].image.write_bytes(content[: len(content) // 2])
     given[2] = replace(given[2], pixel_size_A=3.0)
     return plan(
-        given, OutputSettings(output_directory=tmp_path / "out"), fingerprints(model(), SETTINGS)
+        given, OutputSettings(output_directory=tmp_path / "out"), made_with(model(), SETTINGS)
     )
 
 
 def test_a_bad_micrograph_is_skipped_with_its_reason_and_the_rest_are_done(four_jobs):
-    seen = []
-    outcome = produce(
-        four_jobs,
-        denoiser(SETTINGS),
-        "m.safetensors",
-        lambda outcome: seen.append(len(outcome.failed)),
-    )
-    assert [job.micrograph.row for job in outcome.done] == [0, 3]
-    assert [job.micrograph.row for job, _ in outcome.failed] == [1, 2]
+    seen = SeenBars()
+    outcome = denoise_jobs(four_jobs, denoiser(SETTINGS), "m.safetensors", bars=seen)
+    assert [job.subject.micrograph.row for job in outcome.done] == [0, 3]
+    assert [job.subject.micrograph.row for job, _ in outcome.failed] == [1, 2]
     assert "m1.mrc" in outcome.failed[0][1]
     assert "finer than the image's Nyquist limit" in outcome.failed[1][1]
-    assert len(seen) >= 4 and seen[-1] == 2
-    assert [job.path.exists() for job in four_jobs] == [True, False, False, True]
-    assert sorted(path.name for path in four_jobs[0].path.parent.rglob("*.*")) == [
+    assert seen.made == [(4, "micrographs", "denoising")]
+    assert len(seen.counts) >= 4 and seen.counts[-1] == 4
+    assert [job.outputs[0].exists() for job in four_jobs] == [True, False, False, True]
+    assert sorted(path.name for path in four_jobs[0].outputs[0].parent.rglob("*.*")) == [
         "m0.mrc",
         "m3.mrc",
     ]
-    assert written_names(outcome) == {0: four_jobs[0].written_name, 3: four_jobs[3].written_name}
+    assert written_names(outcome) == {row: four_jobs[row].subject.written_name for row in (0, 3)}
 
 
 def test_what_is_written_is_the_denoised_image_with_the_inputs_pixel_size_and_is_current_then(
     four_jobs,
 ):
-    produce(four_jobs, denoiser(SETTINGS), "m.safetensors", lambda outcome: None)
+    denoise_jobs(four_jobs, denoiser(SETTINGS), "m.safetensors")
     job = four_jobs[3]
-    with mrcfile.open(job.path) as file:
+    with mrcfile.open(job.outputs[0]) as file:
         assert file.data.shape == (96, 101) and file.data.dtype == np.float32
         assert float(file.voxel_size.x) == pytest.approx(2.0)
-        raw = mrcfile.read(job.micrograph.image)
+        raw = mrcfile.read(job.subject.micrograph.image)
         assert float(file.data.mean()) == pytest.approx(float(raw.mean()), rel=1e-4)
     assert is_current(job)
     assert not is_current(replace(job, fingerprint="other"))
@@ -267,21 +314,23 @@ def test_what_is_written_is_the_denoised_image_with_the_inputs_pixel_size_and_is
 
 def test_float16_output_is_float16(four_jobs):
     settings = replace(SETTINGS, output_dtype="float16")
-    produce(four_jobs[:1], denoiser(settings), "m.safetensors", lambda outcome: None)
-    assert mrcfile.read(four_jobs[0].path).dtype == np.float16
+    about_zero = np.random.default_rng(0).normal(0, 4, (96, 101)).astype(np.float32)
+    write_mrc(four_jobs[0].subject.micrograph.image, about_zero, 2.0)
+    denoise_jobs(four_jobs[:1], denoiser(settings), "m.safetensors")
+    assert mrcfile.read(four_jobs[0].outputs[0]).dtype == np.float16
 
 
 def test_an_output_that_cannot_be_written_fails_alone(four_jobs):
-    blocked = four_jobs[0].path
+    blocked = four_jobs[0].outputs[0]
     blocked.mkdir(parents=True)
-    outcome = produce(
-        [four_jobs[0], four_jobs[3]], denoiser(SETTINGS), "m.safetensors", lambda outcome: None
+    outcome = denoise_jobs(
+        [four_jobs[0], four_jobs[3]], denoiser(SETTINGS), "m.safetensors", overwrite=True
     )
-    assert [job.micrograph.row for job in outcome.done] == [3]
-    assert [job.micrograph.row for job, _ in outcome.failed] == [0]
+    assert [job.subject.micrograph.row for job in outcome.done] == [3]
+    assert [job.subject.micrograph.row for job, _ in outcome.failed] == [0]
 
 
 def test_rows_that_were_up_to_date_have_names_too():
-    jobs = [Job(micrograph(row=row), Path(f"{row}.mrc"), f"{row}.mrc", "") for row in range(3)]
-    outcome = Outcome([jobs[2]], [jobs[0]], [(jobs[1], "no")])
+    jobs = [job_of(micrograph(row=row), Path(f"{row}.mrc")) for row in range(3)]
+    outcome = JobResults([jobs[2]], [jobs[0]], [(jobs[1], "no")])
     assert written_names(outcome) == {0: "0.mrc", 2: "2.mrc"}

@@ -221,7 +221,7 @@ def test_a_band_beyond_the_models_resolution_is_refused_with_both_numbers():
     assert str(caught.value) == (
         "the merge band is 4 to 2 Å. The model's images end at 4.5 Å, and the band must not reach "
         "beyond them: "
-        "give a coarser --merge_resolution or a narrower --merge_width."
+        "give a coarser `merge_resolution` or a narrower `merge_width`."
     )
 
 
@@ -247,3 +247,36 @@ def test_the_images_are_left_alone():
     )
     run(image, FLIPPED, settings, halves=halves)
     assert all(torch.equal(a, b) for a, b in zip(before, (image, *halves), strict=True))
+
+
+@pytest.mark.parametrize("average_halves", [False, True])
+@pytest.mark.usefixtures("nothing_is_changed")
+def test_pixels_without_data_are_left_as_they_were_and_the_rest_is_denoised_as_without_them(
+    average_halves,
+):
+    settings = replace(SETTINGS, average_halves=average_halves)
+    fields = [20 + noise((320, 352), seed) for seed in (0, 1)]
+    bordered = [field.clone() for field in fields]
+    for field in bordered:
+        field[:2] = 0
+        field[:, -8:] = 3
+    images = {
+        name: run(sum(halves), PLAIN, settings, halves=halves if average_halves else None)
+        for name, halves in (("whole", tuple(fields)), ("bordered", tuple(bordered)))
+    }
+    assert (images["bordered"][:2, :-8] == 0).all() and (images["bordered"][:, -8:] == 6).all()
+    interior = (slice(48, -48), slice(48, -48))
+    difference = (images["bordered"] - images["whole"])[interior]
+    assert float(difference.std() / images["whole"][interior].std()) < 0.01
+    assert abs(float(difference.mean())) < 0.01
+
+
+@pytest.mark.usefixtures("nothing_is_changed")
+def test_a_border_does_not_reach_the_merge_band():
+    field = 200 + 10 * noise((320, 352))
+    bordered = field.clone()
+    bordered[:, :8] = 0
+    settings = replace(SETTINGS, merge_noisy=True, merge_resolution=7.0, merge_width=2.0)
+    interior = (slice(48, -48), slice(48, -48))
+    whole, around = (run(image, PLAIN, settings)[interior] for image in (field, bordered))
+    assert float((whole - around).std() / whole.std()) < 0.02

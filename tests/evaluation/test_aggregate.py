@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,19 @@ from simulated_halves import NYQUIST_PER_A, blocks_of, coloured, white
 from restore.evaluation.aggregate import (
     TABLE_COLUMNS,
     EvaluationSettings,
-    appraise,
+    aggregate,
     as_csv,
     as_star,
     roles,
 )
-from restore.evaluation.batch import subjects
+from restore.evaluation.batch import plan
 from restore.evaluation.estimators.decomposition import PAIRS
 from restore.evaluation.estimators.spectra import RingAxis
 from restore.evaluation.measure import Measurement, save_measurement
+from restore.evaluation.records import FILE, Making, evaluation_from
 from restore.io.star import write_star
+from restore.quantities import Number
+from restore.records import record_text
 
 AXIS = RingAxis(8, NYQUIST_PER_A / 8)
 SETTINGS = EvaluationSettings(resamples=100)
@@ -64,7 +68,8 @@ def measured(tmp_path):
     """
 
     def make(count, names="abcdefghijklmnop", **known):
-        chosen = subjects(micrographs(tmp_path, names[:count]), tmp_path / "evaluation", "", None)
+        jobs = plan(micrographs(tmp_path, names[:count]), tmp_path / "evaluation", "", None)
+        chosen = [job.subject for job in jobs]
         for index, subject in enumerate(chosen):
             neighbour = (index - 1) % count if count > 1 else None
             facts = {"hot_pixels": index, "confirmed": 0.5, "refuted": 0.01, "preview": None}
@@ -83,13 +88,13 @@ def spoilt(subject, change):
     save_measurement(subject.path, Measurement(table, {}))
 
 
-def appraised(chosen, held_out=0, of_model=True, settings=SETTINGS):
+def evaluated(chosen, held_out=0, of_model=True, settings=SETTINGS):
     known = (
         ["held out"] * held_out + ["trained on"] * (len(chosen) - held_out)
         if of_model
         else ["all"] * len(chosen)
     )
-    return appraise(chosen, known, AXIS, settings)
+    return aggregate(chosen, known, AXIS, settings, Making())
 
 
 def test_micrographs_are_known_by_name_and_by_file_name_where_no_name_fits():
@@ -110,42 +115,39 @@ def test_micrographs_are_known_by_name_and_by_file_name_where_no_name_fits():
 
 
 def test_groups_are_held_out_first_and_few_micrographs_are_resampled_by_patches(measured):
-    found = appraised(measured(8), held_out=3)["groups"]
-    assert [(each["name"], each["micrographs"], each["resampled"]) for each in found] == [
+    found = evaluated(measured(8), held_out=3).groups
+    assert [(each.name, each.micrographs, each.resampled) for each in found] == [
         ("held out", 3, "patches"), ("trained on", 5, "micrographs"), ("all", 8, "micrographs"),
     ]  # fmt: skip
     for group in found:
         for key in ("snr_raw", "bias_share", "correlation_denoised", "advantage_over_wiener"):
-            number = group["numbers"][key]
-            assert number["low"] < number["value"] < number["high"], key
-        assert {len(curve["value"]) for curve in group["curves"].values()} == {8}
+            number = group.numbers[key]
+            assert number.low < number.value < number.high, key
+        assert {len(curve.value) for curve in group.curves.values()} == {8}
 
 
 def test_one_group_where_there_is_one_role(measured):
     chosen = measured(2)
-    assert [each["name"] for each in appraised(chosen)["groups"]] == ["trained on", "all"]
-    other = appraised(chosen, of_model=False)
-    assert [each["name"] for each in other["groups"]] == ["all"]
-    assert [each["role"] for each in other["micrographs"]] == ["", ""]
-    assert not any("trained on" in each for each in other["warnings"])
+    assert [each.name for each in evaluated(chosen).groups] == ["trained on", "all"]
+    other = evaluated(chosen, of_model=False)
+    assert [each.name for each in other.groups] == ["all"]
+    assert [each.role for each in other.micrographs] == ["", ""]
+    assert not any("trained on" in each for each in other.warnings)
 
 
 def test_a_group_is_the_mean_of_its_micrographs(measured):
-    found = appraised(measured(6), held_out=6)
-    singles = [each["numbers"]["var_signal"]["value"] for each in found["micrographs"]]
-    assert found["groups"][0]["numbers"]["var_signal"]["value"] == pytest.approx(
-        sum(singles) / 6, rel=1e-4
-    )
+    found = evaluated(measured(6), held_out=6)
+    singles = [each.numbers["var_signal"].value for each in found.micrographs]
+    assert found.groups[0].numbers["var_signal"].value == pytest.approx(sum(singles) / 6, rel=1e-4)
 
 
 def test_intervals_are_wider_where_more_confidence_is_asked_and_the_same_for_a_seed(measured):
     chosen = measured(5)
 
     def width(**settings):
-        number = appraised(chosen, 5, settings=EvaluationSettings(resamples=100, **settings))[
-            "groups"
-        ][0]["numbers"]["snr_raw"]
-        return number["high"] - number["low"]
+        asked = EvaluationSettings(resamples=100, **settings)
+        number = evaluated(chosen, 5, settings=asked).groups[0].numbers["snr_raw"]
+        return number.high - number.low
 
     assert width(confidence=0.5) < width(confidence=0.9)
     assert width() == width() != width(seed=1)
@@ -158,37 +160,36 @@ def test_only_finite_numbers_reach_the_file_even_where_there_is_no_signal(measur
         table[:, PAIRS.index(("M1", "M2"))] = -1e-3
 
     spoilt(chosen[1], no_signal)
-    found = appraised(chosen)
-    json.dumps(found, allow_nan=False)
-    assert found["micrographs"][1]["numbers"]["gain"] == {"value": None, "low": None, "high": None}
-    assert found["micrographs"][1]["remarks"][0] == "The halves have no signal in common."
-    assert found["groups"][0]["numbers"]["gain"]["value"] is not None
+    found = evaluated(chosen)
+    card = json.loads(record_text(found, FILE))
+    assert json.dumps(card, allow_nan=False) and evaluation_from(card) == found
+    assert found.micrographs[1].numbers["gain"] == Number(None, None, None)
+    assert found.micrographs[1].remarks[0] == "The halves have no signal in common."
+    assert found.groups[0].numbers["gain"].value is not None
 
 
 def test_a_gap_in_the_unpaired_test_is_no_zero(measured):
     chosen = measured(6, fixed=1.0)
-    complete = appraised(chosen)["groups"][0]["numbers"]["unpaired_raw"]["value"]
+    complete = evaluated(chosen).groups[0].numbers["unpaired_raw"].value
     for subject in chosen[:4]:
         table = blocks(subject.micrograph.row, fixed=1.0)
         save_measurement(subject.path, Measurement(table, {}))
-    found = appraised(chosen)
-    assert found["groups"][0]["numbers"]["unpaired_raw"]["value"] == pytest.approx(
-        complete, rel=0.2
-    )
-    assert found["micrographs"][0]["numbers"]["unpaired_raw"]["value"] is None
+    found = evaluated(chosen)
+    assert found.groups[0].numbers["unpaired_raw"].value == pytest.approx(complete, rel=0.2)
+    assert found.micrographs[0].numbers["unpaired_raw"].value is None
 
 
 def test_one_micrograph_alone_has_no_unpaired_test_and_an_interval_from_its_patches(measured):
-    (group, _) = appraised(measured(1))["groups"]
-    assert group["numbers"]["unpaired_raw"]["value"] is None
-    assert group["numbers"]["snr_raw"]["low"] < group["numbers"]["snr_raw"]["high"]
+    (group, _) = evaluated(measured(1)).groups
+    assert group.numbers["unpaired_raw"].value is None
+    assert group.numbers["snr_raw"].low < group.numbers["snr_raw"].high
 
 
 @pytest.mark.parametrize("count", [2, 6])
 def test_a_fixed_pattern_is_warned_of_and_chance_is_not(measured, count):
     pattern = "fixed pattern of the camera"
-    assert any(pattern in each for each in appraised(measured(count, fixed=0.5))["warnings"])
-    assert not any(pattern in each for each in appraised(measured(count))["warnings"])
+    assert any(pattern in each for each in evaluated(measured(count, fixed=0.5)).warnings)
+    assert not any(pattern in each for each in evaluated(measured(count)).warnings)
 
 
 def test_the_odd_one_out_is_remarked_on(measured):
@@ -196,17 +197,17 @@ def test_the_odd_one_out_is_remarked_on(measured):
     save_measurement(
         chosen[5].path, Measurement(blocks(5, signal=0.2, neighbour=4), {"hot_pixels": 5000})
     )
-    found = appraised(chosen)["micrographs"]
-    assert max(found, key=lambda each: each["outlier"])["row"] == 5
-    assert any("Unlike the others" in each for each in found[5]["remarks"])
-    assert "5000 hot pixels were replaced." in found[5]["remarks"]
+    found = evaluated(chosen).micrographs
+    assert max(found, key=lambda each: each.outlier).row == 5
+    assert any("Unlike the others" in each for each in found[5].remarks)
+    assert "5000 hot pixels were replaced." in found[5].remarks
 
 
 def test_the_star_table_is_read_by_starfile(measured, tmp_path):
-    found = appraised(measured(3), held_out=1)["micrographs"]
+    found = evaluated(measured(3), held_out=1).micrographs
     write_star(tmp_path / "table.star", as_star(found))
     table = starfile.read(tmp_path / "table.star")
-    assert list(table["rlnMicrographName"]) == [each["name"] for each in found]
+    assert list(table["rlnMicrographName"]) == [each.name for each in found]
     assert list(table["restoreRole"]) == ["held_out", "trained_on", "trained_on"]
     assert len(table.columns) == 6 + 3 * len(TABLE_COLUMNS)
     for end, name in (
@@ -215,26 +216,28 @@ def test_the_star_table_is_read_by_starfile(measured, tmp_path):
         ("high", "restoreSnrRawHigh"),
     ):
         assert table[name].to_list() == pytest.approx(
-            [each["numbers"]["snr_raw"][end] for each in found], rel=1e-5
+            [getattr(each.numbers["snr_raw"], end) for each in found], rel=1e-5
         )
 
 
 def test_the_csv_table_has_the_same_cells_and_says_nan_where_there_is_none(measured):
-    found = appraised(measured(2), of_model=False)["micrographs"]
-    found[0]["numbers"]["gain"] = {"value": None, "low": None, "high": None}
-    found[1]["name"] = 'grid "2", a/b.mrc'
+    found = evaluated(measured(2), of_model=False).micrographs
+    found = [
+        replace(found[0], numbers={**found[0].numbers, "gain": Number()}),
+        replace(found[1], name='grid "2", a/b.mrc'),
+    ]
     rows = list(csv.DictReader(io.StringIO(as_csv(found))))
-    assert [row["micrograph"] for row in rows] == [each["name"] for each in found]
+    assert [row["micrograph"] for row in rows] == [each.name for each in found]
     assert math.isnan(float(rows[0]["gain"])) and math.isnan(float(rows[0]["gain_high"]))
-    assert float(rows[1]["gain_low"]) == pytest.approx(found[1]["numbers"]["gain"]["low"], rel=1e-5)
+    assert float(rows[1]["gain_low"]) == pytest.approx(found[1].numbers["gain"].low, rel=1e-5)
     assert rows[0]["role"] == "none" and all(
         None not in row and "" not in row.values() for row in rows
     )
 
 
 def test_micrographs_with_spaces_in_their_names_survive_the_star_table(measured, tmp_path):
-    found = appraised(measured(2), of_model=False)["micrographs"]
-    found[0]["name"] = "my grid/a.mrc"
+    found = evaluated(measured(2), of_model=False).micrographs
+    found = [replace(found[0], name="my grid/a.mrc"), found[1]]
     write_star(tmp_path / "table.star", as_star(found))
     assert starfile.read(tmp_path / "table.star")["rlnMicrographName"][0] == "my grid/a.mrc"
 

@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 import torch
 from evaluation_world import RECIPE, micrographs, write_session
+from seen_bars import SeenBars
 
 from restore.errors import UserError
 from restore.evaluation import batch as examination
-from restore.evaluation.batch import Method, examine, subjects
+from restore.evaluation.batch import Method, fingerprint_in, measure_jobs, plan
 from restore.evaluation.estimators.decomposition import PAIRS, covariance
 from restore.evaluation.measure import load_measurement, measure, sampling_for, views_of_images
 from restore.io.images.image import read_image
 from restore.preprocessing import cropped_grid
+from restore.runtime.distributed import Place
+from restore.runtime.jobs import is_current
 
 SHAPE = (72, 96)
 SAMPLING = sampling_for([cropped_grid(SHAPE, 4.0, 9.0)], RECIPE)
@@ -43,7 +46,11 @@ def here(session, tmp_path):
 
 
 def planned(folder, made_with="this way", names="abcd"):
-    return subjects(micrographs(folder, names), folder / "evaluation", made_with, None)
+    return plan(micrographs(folder, names), folder / "evaluation", made_with, None)
+
+
+def current(jobs):
+    return [is_current(job, fingerprint_in) for job in jobs]
 
 
 def examined(folder, chosen=None):
@@ -51,16 +58,22 @@ def examined(folder, chosen=None):
     reasons.
     """
     chosen = chosen or planned(folder)
-    stale = [each for each in chosen if not each.is_current()]
-    counts = []
-    failed = examine(stale, METHOD, counts.append)
-    assert counts == list(range(1, len(stale) + 1))
-    bad = {subject.micrograph.image.stem[0]: reason for subject, reason in failed}
-    return "".join(each.micrograph.image.stem[0] for each in stale), bad
+    stale = [job for job, there in zip(chosen, current(chosen), strict=True) if not there]
+    bars = SeenBars()
+    results = measure_jobs(chosen, METHOD, bars=bars)
+    assert bars.made == [(len(stale), "micrographs", "measuring")] * bool(stale)
+    assert bars.counts[-1:] == [len(stale)] * bool(stale) and bars.counts == sorted(bars.counts)
+    bad = {letter(job): reason for job, reason in results.failed}
+    assert sorted(map(letter, results.good)) == sorted(set(map(letter, chosen)) - bad.keys())
+    return "".join(letter(job) for job in stale), bad
 
 
-def unpaired(subject):
-    return covariance(load_measurement(subject.path).blocks, "M1", "M2'")
+def letter(job):
+    return job.subject.micrograph.image.stem[0]
+
+
+def unpaired(job):
+    return covariance(load_measurement(job.subject.path).blocks, "M1", "M2'")
 
 
 def views_of(folder, name):
@@ -72,7 +85,7 @@ def views_of(folder, name):
 def test_a_second_run_measures_nothing_and_the_first_left_everything(here):
     assert examined(here) == ("abcd", {})
     assert examined(here) == ("", {})
-    measured = load_measurement(planned(here)[1].path)
+    measured = load_measurement(planned(here)[1].subject.path)
     previews = measured.facts["preview"]
     assert all(
         (here / "evaluation" / previews[kind]).is_file() for kind in ("raw", "denoised", "support")
@@ -82,28 +95,50 @@ def test_a_second_run_measures_nothing_and_the_first_left_everything(here):
 
 def test_only_the_missing_and_the_stale_are_measured_again(here):
     examined(here)
-    newer = planned(here)[0].path.stat().st_mtime + 10
+    planned(here)[2].subject.path.unlink()
+    planned(here)[3].subject.path.write_bytes(b"damaged")
+    assert examined(here) == ("cd", {})
+    newer = planned(here)[0].subject.path.stat().st_mtime + 10
     os.utime(here / "mics/b_ODD.mrc", (newer, newer))
-    planned(here)[2].path.unlink()
-    planned(here)[3].path.write_bytes(b"damaged")
-    assert examined(here) == ("bcd", {})
+    assert examined(here) == ("bc", {})  # c is compared with b
+
+
+@pytest.mark.parametrize("time", [1e9, 4e9])
+def test_a_half_that_another_file_has_replaced_is_measured_again_whatever_its_date(here, time):
+    examined(here)
+    (here / "other.mrc").write_bytes((here / "mics/d_ODD.mrc").read_bytes())
+    os.utime(here / "other.mrc", (time, time))
+    (here / "other.mrc").replace(here / "mics/b_ODD.mrc")
+    assert examined(here) == ("bc", {}) and examined(here) == ("", {})
+
+
+def test_other_halves_are_measured_again(here):
+    examined(here)
+    chosen = micrographs(here)
+    chosen[1] = replace(chosen[1], odd=chosen[3].odd)
+    assert current(plan(chosen, here / "evaluation", "this way", None)) == [
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_another_way_or_another_ctf_makes_all_or_one_stale(here):
     examined(here)
-    assert [each.is_current() for each in planned(here, "that way")] == [False] * 4
+    assert current(planned(here, "that way")) == [False] * 4
     chosen = micrographs(here)
     chosen[2] = replace(chosen[2], ctf=replace(chosen[2].ctf, defocus_u_A=13000.0))
-    again = subjects(chosen, here / "evaluation", "this way", None)
-    assert [each.is_current() for each in again] == [True, True, False, True]
+    again = plan(chosen, here / "evaluation", "this way", None)
+    assert current(again) == [True, True, False, False]  # d is compared with c
 
 
 def test_one_that_fails_is_noted_and_the_others_are_measured(here, caplog):
     (here / "mics/b_EVN.mrc").write_bytes((here / "mics/b_EVN.mrc").read_bytes()[:5000])
     done, failed = examined(here)
     assert done == "abcd" and failed.keys() == {"b"} and "b_EVN.mrc" in failed["b"]
-    assert [each.is_current() for each in planned(here)] == [True, False, True, True]
-    assert "mics/b_DW.mrc: " in caplog.text
+    assert current(planned(here)) == [True, False, True, True]
+    assert "mics/b_DW.mrc is skipped: " in caplog.text
     # The next is compared with the last that could be read.
     expected = measure(views_of(here, "c"), views_of(here, "a"), SAMPLING)
     assert torch.allclose(
@@ -117,7 +152,7 @@ def test_whichever_fails_the_others_are_measured(here, broken, done):
         (here / f"mics/{name}_ODD.mrc").unlink()
     assert examined(here)[1].keys() == set(broken)
     assert (
-        "".join(name for name, each in zip("abcd", planned(here), strict=True) if each.is_current())
+        "".join(name for name, there in zip("abcd", current(planned(here)), strict=True) if there)
         == done
     )
 
@@ -137,7 +172,7 @@ def test_one_micrograph_has_nobody_to_be_compared_with(here):
     (alone,) = planned(here, names="a")
     examined(here, [alone])
     assert unpaired(alone).isnan().all()
-    assert not covariance(load_measurement(alone.path).blocks, "M1", "M2").isnan().any()
+    assert not covariance(load_measurement(alone.subject.path).blocks, "M1", "M2").isnan().any()
 
 
 def full(*args, **kwargs):
@@ -150,15 +185,15 @@ def test_a_full_disk_ends_it_and_leaves_nothing_half_written(here, monkeypatch, 
         monkeypatch.setattr(np, "savez", full)
     else:
         monkeypatch.setattr("PIL.Image.Image.save", full)
-    with pytest.raises(UserError, match=r"no room is left for the measurements. Free some"):
-        examine(planned(here), METHOD, lambda count: None)
+    with pytest.raises(UserError, match=r"the disk is full. The file was not written: free some"):
+        measure_jobs(planned(here), METHOD)
     assert not list(here.rglob("*.npz")) and not list(here.rglob("*.partial"))
 
 
 def test_an_unknown_fault_is_not_swallowed(here, monkeypatch):
     monkeypatch.setattr(examination, "save_previews", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        examine(planned(here), METHOD, lambda count: None)
+        measure_jobs(planned(here), METHOD)
 
 
 def test_two_of_one_name_in_two_folders_have_places_of_their_own():
@@ -166,5 +201,50 @@ def test_two_of_one_name_in_two_folders_have_places_of_their_own():
         replace(each, image=Path(f"grid{row}/same.mrc"))
         for row, each in enumerate(micrographs(Path()))
     ]
-    found = subjects(chosen, Path("evaluation"), "", None)
+    found = [job.subject for job in plan(chosen, Path("evaluation"), "", None)]
     assert len({each.path for each in found}) == len({each.preview for each in found}) == 4
+
+
+@pytest.mark.parametrize("first", ["a", "b", "cd", "acd", "abd"])
+def test_a_resumed_evaluation_is_that_of_a_whole_run(here, first):
+    examined(here)
+    whole = [load_measurement(job.subject.path) for job in planned(here)]
+    for job in planned(here):
+        if letter(job) not in first:
+            job.subject.path.unlink()
+    assert examined(here)[0] == "".join(sorted(set("abcd") - set(first)))
+    for job, expected in zip(planned(here), whole, strict=True):
+        found = load_measurement(job.subject.path)
+        assert torch.allclose(found.blocks, expected.blocks, rtol=1e-4, atol=1e-6, equal_nan=True)
+        assert not unpaired(job).isnan().any() and found.facts == expected.facts
+
+
+class OneOfTwo(Place):
+    """A process that meets no other, and so learns nothing of what the other did."""
+
+    def gather(self, items):
+        return list(items)
+
+
+def test_the_shares_of_several_processes_are_together_what_one_does(here):
+    examined(here)
+    shares = []
+    for rank in (0, 1):
+        jobs = plan(micrographs(here), here / f"share {rank}", "this way", None)
+        measure_jobs(jobs, METHOD, place=OneOfTwo(rank, 2, torch.device("cpu")))
+        shares.append({letter(job): job.subject.path for job in jobs if job.subject.path.exists()})
+    assert [set(share) for share in shares] == [{"b", "c"}, {"d", "a"}]
+    for job in planned(here):
+        expected = load_measurement(job.subject.path).blocks
+        found = load_measurement((shares[0] | shares[1])[letter(job)]).blocks
+        assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6, equal_nan=True)
+        assert not unpaired(job).isnan().any()
+
+
+def test_an_unreadable_neighbour_of_one_that_is_resumed_is_passed_over_as_in_a_whole_run(here):
+    (here / "mics/b_EVN.mrc").write_bytes((here / "mics/b_EVN.mrc").read_bytes()[:5000])
+    examined(here)
+    whole = unpaired(planned(here)[2])
+    planned(here)[2].subject.path.unlink()
+    assert examined(here)[1].keys() == {"b"}
+    assert torch.allclose(unpaired(planned(here)[2]), whole, rtol=1e-4, atol=1e-6)

@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from blank_areas import micrograph as field
+from blank_areas import with_border
 from evaluation_world import CTF, PIXEL_A, RECIPE, SHAPE, model
 from half_pairs import half_pair
 
@@ -19,6 +21,7 @@ from restore.evaluation.measure import (
     fitted,
     load_measurement,
     measure,
+    require_own_halves,
     sampling_for,
     save_measurement,
     support_of,
@@ -247,3 +250,84 @@ def test_a_damaged_measurement_is_refused_by_name(tmp_path, damage):
         UserError, match=r"a\.npz: not a readable measurement .*Delete it and evaluate again"
     ):
         load_measurement(path)
+
+
+FIELD = (320, 384)
+
+
+def bordered_views(width, value=0.0, seeds=(1, 2)):
+    """Views of two halves with a border on all sides, none where ``width`` is 0."""
+    raw = [field(FIELD, seed) for seed in seeds]
+    denoised = [smoothed_image(half) for half in raw]
+    if width:
+        raw = [with_border(half, width, value) for half in raw]
+        denoised = [with_border(half, width, value) for half in denoised]
+    return views_of_images(tuple(raw), tuple(denoised), micrograph(), UNFLIPPED)
+
+
+def smoothed_image(image):
+    """The image under a small Gaussian, its mean kept."""
+    frequency = fourier.frequency_per_A(tuple(image.shape), (PIXEL_A, PIXEL_A))
+    spectrum = fourier.spectrum_of(image) * torch.exp(-((20 * frequency) ** 2))
+    return fourier.image_of(spectrum, tuple(image.shape))
+
+
+@pytest.mark.parametrize("width", [1, 2, 8, 40])
+def test_a_border_without_data_changes_no_number(width):
+    clean, around = bordered_views(0), bordered_views(width)
+    numbers = [overall(whole(measure(seen, None, Sampling(32, sampling(clean).axis))).double())
+               for seen in (clean, around)]  # fmt: skip
+    for name in ("frc_raw", "snr_raw", "gain", "correlation_denoised"):
+        assert float(numbers[1][name]) == pytest.approx(float(numbers[0][name]), rel=0.1), name
+    assert around.blank is not None and clean.blank is None
+    assert measure(around, None, sampling(around)).facts["blank_share"] == pytest.approx(
+        1 - (FIELD[0] - 2 * width) * (FIELD[1] - 2 * width) / FIELD[0] / FIELD[1]
+    )
+
+
+def test_blank_pixels_never_reach_a_covariance():
+    seen = bordered_views(40)
+    spoiled = replace(
+        seen,
+        raw=tuple(half.masked_fill(seen.blank, 1e6) for half in seen.raw),
+        denoised=tuple(half.masked_fill(seen.blank, 1e6) for half in seen.denoised),
+    )
+    neighbour = bordered_views(8, seeds=(3, 4))
+    chosen = sampling(seen)
+    one, other = (measure(views_, neighbour, chosen).blocks for views_ in (seen, spoiled))
+    assert torch.equal(one.nan_to_num(), other.nan_to_num())
+    assert not covariance(one, "M1", "M2'").isnan().any()
+
+
+def test_the_support_map_is_blank_where_there_are_no_data():
+    seen = bordered_views(40)
+    support = support_of(seen, 60.0)
+    assert support.slope[0].isnan().all() and support.slope[:, -1].isnan().all()
+    middle = tuple(side // 2 for side in support.slope.shape)
+    assert not support.slope[middle].isnan()
+    assert 0 <= support.share(support.confirmed) <= 1
+
+
+def test_a_micrograph_without_one_whole_patch_is_refused():
+    seen = bordered_views(8)
+    blank = torch.zeros_like(seen.blank)
+    blank[::10] = True
+    with pytest.raises(UserError, match="no patch of 32 pixels is free of pixels without data"):
+        measure(replace(seen, blank=blank), None, Sampling(32, sampling(seen).axis))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        (lambda one, other: (other, one), "exchanged"),
+        (lambda one, other: ((one + other) / 2,) * 2, "made from one image"),
+        (lambda one, other: (-one, -other), "inverted"),
+    ],
+)
+def test_denoised_halves_of_other_images_are_told_and_not_measured(wrong, word):
+    raw = tuple(field(FIELD, seed) for seed in (1, 2))
+    denoised = [smoothed_image(half) for half in raw]
+    require_own_halves(views_of_images(raw, tuple(denoised), micrograph(), UNFLIPPED))
+    seen = views_of_images(raw, wrong(*denoised), micrograph(), UNFLIPPED)
+    with pytest.raises(UserError, match=f"the denoised halves look {word}"):
+        require_own_halves(seen)

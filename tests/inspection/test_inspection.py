@@ -8,6 +8,7 @@ import pytest
 
 from restore.cli.main import main
 from restore.inspection.dispatch import inspect
+from restore.io.images.image import write_image
 from restore.preprocessing import Recipe
 
 RECIPE = Recipe()
@@ -119,7 +120,7 @@ def test_restores_own_files_are_known(session):
         and facts(patches)["recipe"] == "4.5 Å, phases flipped, high-pass 200 Å"
     )
     model = inspect(session / "Models/model.safetensors", RECIPE)
-    assert model.what == "a model" and facts(model)["network"] == "waunet, 2 filters, 1 blocks"
+    assert model.what == "a model" and facts(model)["network"] == "unet, 2 filters, 1 blocks"
     assert facts(model)["trained"].startswith("1 steps in ") and "held-out loss" in facts(model)
     state = inspect(session / "Models/model.state.safetensors", RECIPE)
     assert state.what == "the state of a training run" and state.commands[0].endswith(
@@ -158,3 +159,20 @@ def test_the_command_prints_and_its_status_says_whether_all_is_well(session, cap
     assert f"{star}: a list of micrographs\n" in said and "\n  next  " in said
     assert main(["inspect", star, "gone.mrc"]) == 1
     assert "\n  wrong             gone.mrc: there is no such file." in capsys.readouterr().out
+
+
+def test_pixels_without_data_are_counted_and_their_sides_named(tmp_path):
+    from restore.inspection.images import inspect_image
+
+    image = 200 + 10 * np.random.default_rng(0).standard_normal((256, 320)).astype(np.float32)
+    write_image(tmp_path / "whole.mrc", image, 1.0)
+    image[:2], image[:, -8:] = 0, 0
+    write_image(tmp_path / "border.mrc", image, 1.0)
+    facts = [
+        dict(inspect_image(tmp_path / name, Recipe()).facts) for name in ("whole.mrc", "border.mrc")
+    ]
+    assert facts[0]["without data"] == "none"
+    assert (
+        facts[1]["without data"] == "2672 pixels (3.262 %, at the top, right), which are left out"
+    )
+    assert facts[1]["hot pixels"] == "none"

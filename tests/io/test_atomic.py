@@ -1,10 +1,15 @@
 """Files appear whole or not at all."""
 
 import errno
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 
 from restore.errors import UserError
+from restore.io import atomic
 from restore.io.atomic import replacing, write_text
 
 
@@ -74,3 +79,48 @@ def test_a_folder_in_the_place_of_the_file_is_said(tmp_path):
 def test_line_ends_and_foreign_bytes_are_written_as_they_are(tmp_path):
     write_text(tmp_path / "a", "a\r\nb\n\udcff")
     assert (tmp_path / "a").read_bytes() == b"a\r\nb\n\xff"
+
+
+def test_a_temporary_is_made_anew_under_a_name_that_nobody_knows_before(tmp_path, monkeypatch):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    monkeypatch.setattr(atomic.secrets, "token_hex", lambda _: "0123456789abcdef")
+    (tmp_path / ".a.0123456789abcdef.partial").symlink_to(victim)
+    with pytest.raises(UserError):
+        write_text(tmp_path / "a", "new")
+    assert victim.read_text() == "mine" and not (tmp_path / "a").exists()
+    monkeypatch.undo()
+    (tmp_path / f".a.{os.getpid()}.partial").symlink_to(victim)
+    write_text(tmp_path / "a", "new")
+    assert victim.read_text() == "mine" and (tmp_path / "a").read_text() == "new"
+
+
+def test_two_temporaries_of_one_file_never_meet(tmp_path):
+    with replacing(tmp_path / "a") as first, replacing(tmp_path / "a") as second:
+        assert first != second
+        assert re.fullmatch(r"\.a\.[0-9a-f]{16}\.partial", first.name)
+        first.write_text("1")
+        second.write_text("2")
+    assert names(tmp_path) == ["a"]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_and_what_is_in_use_is_not(tmp_path):
+    program = (
+        "import os, sys; from pathlib import Path; from restore.io.atomic import replacing\n"
+        "with replacing(Path(sys.argv[1])) as partial:\n"
+        "    partial.write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    target = tmp_path / "a.mrc"
+    subprocess.run([sys.executable, "-c", program, str(target)], check=False, timeout=50)
+    assert len(names(tmp_path)) == 1 and names(tmp_path)[0].endswith(".partial")
+    (tmp_path / ".somebody.partial").write_text("not ours")
+    with replacing(tmp_path / "b") as in_use:
+        atomic._swept.clear()
+        write_text(tmp_path / "c", "")
+        assert names(tmp_path) == sorted([in_use.name, ".somebody.partial", "c"])
+
+
+def test_the_permissions_are_those_of_any_new_file(tmp_path):
+    write_text(tmp_path / "a", "")
+    (tmp_path / "b").write_text("")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode

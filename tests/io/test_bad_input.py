@@ -22,10 +22,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from restore.cli import recipe as cli_recipe
-from restore.cli import results as cli_results
 from restore.cli.main import main
 from restore.denoising import batch as production
-from restore.io import atomic
+from restore.io import atomic, outputs
 from restore.io.images.image import read_image, write_image
 from restore.training.patches import PatchWriter
 
@@ -661,7 +660,7 @@ def test_a_merge_band_beyond_the_models_resolution_is_refused(refused):
 @ALL_THREE
 def test_a_device_that_is_not_there_is_refused_before_anything_is_done(refused, command, name):
     if command == PREPARE:
-        refused((*command, "--device", name), "unrecognized arguments: --device", status=2)
+        refused((*command, "--device", name), "has no option --device", status=2)
     else:
         refused((*command, "--device", name), f"the device '{name}' cannot be used", "--device cpu")
 
@@ -860,7 +859,7 @@ def test_a_run_that_ends_before_its_star_is_written_does_not_stand_in_its_own_wa
     def killed(path, star):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli_results, "write_bytes", killed)
+    monkeypatch.setattr(outputs, "write_bytes", killed)
     assert restore(*DENOISE) == 130
     monkeypatch.undo()
     monkeypatch.chdir(here)

@@ -122,7 +122,7 @@ def test_columns_that_only_help_may_be_missing(tmp_path):
     )
     assert [
         value for name, value in vars(found).items() if name not in ("source", "rotations")
-    ] == [None] * 13
+    ] == [None] * 14
 
 
 @pytest.mark.parametrize(
@@ -346,3 +346,38 @@ def test_the_real_refinements_hold_the_same_particles(shared_data):
     way, found = pairs(first, third)
     assert way == "micrograph and coordinates" and len(found) == 4501
     assert first.image_pixel_size_A == pytest.approx(1.244531)
+
+
+# RELION 5 subtomograms
+
+
+def subtomograms(job, order, names=True):
+    images = tuple(f"Extract/{job}/Subtomograms/TS_0{i % 3}/{i // 3}_stack2d.mrcs" for i in order)
+    tomogram_names = tuple(f"TS_0{i % 3}/{i // 3}" for i in order) if names else None
+    rotations = Rotation.from_rotvec([(0.0, 0.0, float(i)) for i in order], degrees=True)
+    return Particles(job, rotations, image_names=images, tomogram_names=tomogram_names)
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_subtomograms_of_two_jobs_are_matched_though_their_files_are_named_alike(names):
+    first = subtomograms("job010", range(30), names)
+    second = subtomograms("job020", [*reversed(range(3, 30))], names)
+    matches = match(first, second, 5.0)
+    assert matches.way == ("name in the tomogram" if names else "image name (the job left aside)")
+    assert matches.first.tolist() == list(range(3, 30)) and matches.ambiguous == 0
+    assert matches.second.tolist() == [29 - i for i in range(3, 30)]
+
+
+def test_particles_that_share_a_name_are_counted_and_left_out():
+    first = subtomograms("job010", range(30), names=False)
+    here = (*first.image_names[:29], "here/only.mrcs")
+    there = (*(name.replace("job010/Subtomograms", "x") for name in here[:29]), "there/only.mrcs")
+    matches = match(replace(first, image_names=here), replace(first, image_names=there), 5.0)
+    assert matches.way == "image name (the folder of its stack left aside)"
+    assert matches.first.tolist() == [29] and matches.ambiguous == 29
+
+
+def test_the_names_in_the_tomogram_are_read(tmp_path):
+    columns = ("rlnTomoParticleName", *COLUMNS[4:7])
+    path = star(tmp_path, columns, [("TS_01/1", "1", "2", "3"), ("TS_02/1", "4", "5", "6")], None)
+    assert read_particles(path).tomogram_names == ("TS_01/1", "TS_02/1")

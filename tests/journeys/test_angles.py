@@ -2,8 +2,10 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,7 +43,18 @@ def write(name, rotations, first_number=1):
         (f"{number:06d}@Extract/job018/a.mrcs", *(f"{angle:.6f}" for angle in euler_deg))
         for number, euler_deg in zip(numbers, rotations.as_euler("ZYZ", degrees=True), strict=True)
     ]
-    write_star(name, StarFile((Block("particles", ("rlnImageName", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"), tuple(rows)),)))  # fmt: skip
+    write_star(
+        name,
+        StarFile(
+            (
+                Block(
+                    "particles",
+                    ("rlnImageName", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"),
+                    tuple(rows),
+                ),
+            )
+        ),
+    )
 
 
 def write_cs(name, rotations):
@@ -189,7 +202,15 @@ def test_cryosparc_files_are_compared_and_its_axes_are_told(here, capsys):
 
 def test_particles_of_one_name_in_two_places_are_noticed(here, capsys):
     for name, x in (("a", 100), ("b", 160)):
-        columns = ("rlnImageName", "rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")  # fmt: skip
+        columns = (
+            "rlnImageName",
+            "rlnMicrographName",
+            "rlnCoordinateX",
+            "rlnCoordinateY",
+            "rlnAngleRot",
+            "rlnAngleTilt",
+            "rlnAnglePsi",
+        )
         rows = tuple(
             (f"{n}@a.mrcs", "a.mrc", str(x), str(100 * n), "1", "2", "3") for n in (1, 2, 3)
         )
@@ -207,3 +228,14 @@ def test_relion_reads_the_table(two):
     command = ["relion_star_printtable", "angles.star", "data_angles", "rlnImageName"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
     assert len(printed.split()) == 38 and "000003@Extract/job018/a.mrcs" in printed
+
+
+def test_names_that_most_particles_share_end_with_a_status_that_says_so(capsys):
+    columns = ("rlnImageName", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+    for job in ("one", "two"):
+        rows = [(f"{job}/TS_{row % 3}/{row // 3}.mrcs", "1", "2", "3") for row in range(30)]
+        rows.append((f"{job}/only.mrcs", "1", "2", "3"))
+        block = Block("particles", columns, tuple(rows))
+        write_star(Path(f"{job}.star"), StarFile((block,)))
+    assert angles("one.star two.star -o out.star") == 1
+    assert re.search(r"ambiguous +30: other particles have the same name", capsys.readouterr().out)

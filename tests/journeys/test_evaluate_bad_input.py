@@ -201,5 +201,5 @@ def test_halves_of_noise_alone_are_said_to_have_no_signal(capsys):
     assert main(list(MODEL)) == 0
     said = capsys.readouterr()
     assert "Warning: The halves have no signal in common" in said.err
-    assert said.err.count("Warning: ") == 1 and "cannot be told" in said.out
+    assert said.err.count("Warning: ") == 1 and "within error" in said.out
     assert "NaN" not in Path("evaluation/evaluation.json").read_text()

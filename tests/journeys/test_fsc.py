@@ -221,19 +221,26 @@ def test_halves_that_restore_denoised_are_warned_of(here, capsys):
 
 def unfit_masks():
     ones = np.ones((SIDE,) * 3)
-    return {"zero.mrc": 0 * ones, "large.mrc": 3 * ball(SIDE, 20), "below.mrc": ball(SIDE, 20) - 0.5,
-            "nan.mrc": np.where(ball(SIDE, 20) > 0, ball(SIDE, 20), np.nan), "small.mrc": ball(32, 10)}  # fmt: skip
+    return {
+        "zero.mrc": 0 * ones,
+        "large.mrc": 3 * ball(SIDE, 20),
+        "below.mrc": ball(SIDE, 20) - 0.5,
+        "nan.mrc": np.where(ball(SIDE, 20) > 0, ball(SIDE, 20), np.nan),
+        "small.mrc": ball(32, 10),
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("zero.mrc", "all of its voxels are 0"),
-     ("large.mrc", "its values go from 0 to 3"),
-     ("below.mrc", "its values go from -0.5 to 0.5"),
-     ("nan.mrc", "voxels are NaN"),
-     ("small.mrc", "the mask has 32 x 32 x 32 voxels"),
-     ("none.mrc", "there is no such file")],
-)  # fmt: skip
+    [
+        ("zero.mrc", "all of its voxels are 0"),
+        ("large.mrc", "its values go from 0 to 3"),
+        ("below.mrc", "its values go from -0.5 to 0.5"),
+        ("nan.mrc", "voxels are NaN"),
+        ("small.mrc", "the mask has 32 x 32 x 32 voxels"),
+        ("none.mrc", "there is no such file"),
+    ],
+)
 def test_a_mask_that_does_not_fit_is_refused(here, capsys, name, words):
     if name in unfit_masks():
         store(name, unfit_masks()[name])

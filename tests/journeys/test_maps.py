@@ -115,8 +115,12 @@ def test_a_map_is_compared_with_its_model_with_and_without_a_mask(here, capsys):
 
 
 def test_without_noise_a_map_agrees_with_its_model_up_to_nyquist_in_every_format(here, capsys):
-    write_map(Path("clean.mrc"), model_map(lump(), (40, 44, 48), (1.2, 1.3, 1.1), (-24.0, -28, -26)).numpy(),
-              (1.2, 1.3, 1.1), (-24.0, -28, -26))  # fmt: skip
+    write_map(
+        Path("clean.mrc"),
+        model_map(lump(), (40, 44, 48), (1.2, 1.3, 1.1), (-24.0, -28, -26)).numpy(),
+        (1.2, 1.3, 1.1),
+        (-24.0, -28, -26),
+    )
     write_model(Path("model.cif"), lump())
     Path("model.pdb.gz").write_bytes(gzip.compress(Path("model.pdb").read_bytes()))
     for name in ("model.pdb", "model.cif", "model.pdb.gz"):
@@ -258,9 +262,16 @@ def test_without_shells_for_a_line_there_are_amplitudes_still(here, capsys):
 
 @pytest.mark.parametrize(
     "line",
-    ["a.mrc a.mrc", "a.mrc b.mrc --names one", "a.mrc b.mrc --names one one", "a.mrc --fit_from 5 --fit_to 6",
-     "a.mrc --fit_from 0", "a.mrc --pixel_size 0", "a.mrc -o out.txt"],
-)  # fmt: skip
+    [
+        "a.mrc a.mrc",
+        "a.mrc b.mrc --names one",
+        "a.mrc b.mrc --names one one",
+        "a.mrc --fit_from 5 --fit_to 6",
+        "a.mrc --fit_from 0",
+        "a.mrc --pixel_size 0",
+        "a.mrc -o out.txt",
+    ],
+)
 def test_amplitudes_used_wrongly_end_with_2_before_anything_is_read(here, line):
     assert restore(f"amplitudes {line}") == 2
 
@@ -388,10 +399,15 @@ def relion_postprocess(options, name="relion"):
 
 @pytest.mark.parametrize(
     ("theirs", "ours"),
-    [("--auto_bfac --autob_lowres 20", "--fit_from 20 --fit_to 3 --lowpass 0"),
-     ("--auto_bfac --autob_lowres 15 --autob_highres 5.9 --low_pass 7", "--fit_from 15 --fit_to 5.9 --lowpass 7"),
-     ("--adhoc_bfac -120 --low_pass -1", "--bfactor -120")],
-)  # fmt: skip
+    [
+        ("--auto_bfac --autob_lowres 20", "--fit_from 20 --fit_to 3 --lowpass 0"),
+        (
+            "--auto_bfac --autob_lowres 15 --autob_highres 5.9 --low_pass 7",
+            "--fit_from 15 --fit_to 5.9 --lowpass 7",
+        ),
+        ("--adhoc_bfac -120 --low_pass -1", "--bfactor -120"),
+    ],
+)
 def test_without_a_mask_every_voxel_is_relions(here, theirs, ours):
     """Up to rounding: no phases are random here."""
     wanted = relion_postprocess(theirs)

@@ -14,7 +14,7 @@ from restore.cli.main import main
 from restore.io.images.image import write_image
 from restore.io.images.maps import read_map, read_map_header, write_map
 from restore.io.star import Block, StarFile, read_star, write_star
-from restore.report.structure_file import COMBINATIONS, read_structure
+from restore.structure.records import COMBINATIONS, read_structure
 
 QUICK = ["--reslog_sizes", "3", "--reslog_repeats", "2", "--views_px", "100", "--engine", "torch"]
 
@@ -117,14 +117,14 @@ def test_the_summary_says_what_is_so(biased):
         "are better than those refined on raw images" in said
         and "Denoising helped the refinement." in said
     )
-    assert "A part of this is bias that both denoised halves share" in said
+    assert "Part of this is bias that both denoised halves share" in said
 
 
 def test_a_filter_has_no_bias_and_the_page_does_not_say_that_it_has(honest):
     card = card_of(honest[1])
     assert not any(each["is_found"] for each in card["bias"].values())
     assert all(abs(each["mean_excess"]["value"]) < 0.03 for each in card["bias"].values())
-    assert "A part of this is bias" not in " ".join(card["summary"])
+    assert "Part of this is bias" not in " ".join(card["summary"])
     assert card["reslog"] == {} and "G · ResLog" not in (honest[1] / "structure.html").read_text(
         encoding="utf-8"
     )
@@ -225,7 +225,7 @@ def test_one_refinement_is_enough_and_nothing_is_said_of_orientations(honest, tm
     card = card_of(tmp_path / "out")
     assert list(card["reconstructions"]) == ["raw_by_raw", "denoised_by_raw"]
     said = " ".join(card["summary"])
-    assert "There is one refinement" in said and "helped" not in said
+    assert "There is only one refinement" in said and "helped" not in said
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ def field(seed, spectrum=0.0):
 
 
 def filtered(volume, weight):
-    """A map with each component times ``weight`` of its distance from the centre, in whole shells."""
+    """A map with each component times ``weight`` of its distance from the centre, in whole
+    shells.
+    """
     k = torch.stack(list(AXIS.radii())).round()
     return torch.fft.irfftn(torch.fft.rfftn(volume) * weight(k), s=volume.shape)
 

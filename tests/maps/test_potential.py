@@ -99,8 +99,10 @@ ORACLE = Path(__file__).parent / "data" / "potential_oracle.json"
 def test_components_are_those_of_other_programs(program, correlated, scatter):
     stored = json.loads(ORACLE.read_text())
     atoms = Atoms(
-        tuple(stored["elements"]), np.array(stored["position_xyz_A"]), np.array(stored["bfactor_A2"])
-    )  # fmt: skip
+        tuple(stored["elements"]),
+        np.array(stored["position_xyz_A"]),
+        np.array(stored["bfactor_A2"]),
+    )
     found = np.fft.rfftn(model_map(atoms, (48,) * 3, (1.0,) * 3, (-24.0,) * 3).numpy())
     z, y, x = np.array(stored["component_zyx"]).T
     ours, theirs = found[z, y, x], np.array(stored[program]) @ [1, 1j]

@@ -150,7 +150,7 @@ def test_a_repeat_without_two_common_points_is_left_out_of_the_difference():
     ("name", "value"), [("sizes", 1), ("repeats", 0), ("smallest", 1), ("seed", -1)]
 )
 def test_settings_that_cannot_be_are_refused(name, value):
-    with pytest.raises(UserError, match=f"`{name}` is {value}"):
+    with pytest.raises(UserError, match=f"{name} is {value}"):
         ResLogSettings(**{name: value})
 
 

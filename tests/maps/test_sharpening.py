@@ -94,7 +94,12 @@ def test_what_is_given_overrules_the_fit_and_the_resolution():
 
 def test_maps_that_agree_nowhere_and_fits_without_shells_are_refused():
     with pytest.raises(UnresolvedError, match=r"under 0\.143 from the first shell on"):
-        sharpen(white(), VOXEL, FSC(AXIS.frequency_per_A, torch.where(SHELLS == 0, 1.0, 0.0).double()),
-                SharpenSettings(), GuinierSettings())  # fmt: skip
+        sharpen(
+            white(),
+            VOXEL,
+            FSC(AXIS.frequency_per_A, torch.where(SHELLS == 0, 1.0, 0.0).double()),
+            SharpenSettings(),
+            GuinierSettings(),
+        )
     with pytest.raises(TooFewShellsError):
         sharpen(white(), VOXEL, falling(6), SharpenSettings(), GuinierSettings(13, None))

@@ -14,9 +14,19 @@ from restore.symmetry import point_group
 # T, O and I: the corners of the fundamental zone in Rodrigues space, an octahedron, a truncated
 # cube and a dodecahedron.
 FARTHEST_DEG = {
-    "C1": 180.0, "C3": 180.0, "D2": 120.0, "D3": 104.478, "D4": 98.421, "D6": 93.841,
-    "T": 90.0, "O": 62.799, "I1": 44.478, "I2": 44.478, "I3": 44.478, "I4": 44.478,
-}  # fmt: skip
+    "C1": 180.0,
+    "C3": 180.0,
+    "D2": 120.0,
+    "D3": 104.478,
+    "D4": 98.421,
+    "D6": 93.841,
+    "T": 90.0,
+    "O": 62.799,
+    "I1": 44.478,
+    "I2": 44.478,
+    "I3": 44.478,
+    "I4": 44.478,
+}
 NAMES = st.sampled_from(sorted(FARTHEST_DEG))
 ROTATIONS = st.integers(0, 2**32).map(lambda seed: random_rotations(5, seed))
 

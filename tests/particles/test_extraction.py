@@ -76,10 +76,22 @@ def optics(**columns):
 
 def particle_block(micrographs=("Micrographs/b.mrc", "Micrographs/a.mrc")):
     rows = [
-        (f"{x}", f"{y}", f"{7 * k}", "20", "30", f"{k + 0.5}", "-2.25", micrographs[k % len(micrographs)], "1",
-         str(1 + k // 2 % 2), f"{11000 + k}", f"note {k}")
+        (
+            f"{x}",
+            f"{y}",
+            f"{7 * k}",
+            "20",
+            "30",
+            f"{k + 0.5}",
+            "-2.25",
+            micrographs[k % len(micrographs)],
+            "1",
+            str(1 + k // 2 % 2),
+            f"{11000 + k}",
+            f"note {k}",
+        )
         for k, (x, y) in enumerate(COORDINATES)
-    ]  # fmt: skip
+    ]
     return Block("particles", COLUMNS, tuple(rows))
 
 
@@ -304,8 +316,11 @@ def test_a_flat_table_keeps_its_form_with_the_new_pixel_size(project):
         if name not in ("rlnOpticsGroup", "rlnOriginXAngst", "rlnOriginYAngst")
     ]
     flat = Block(
-        "", tuple(dropped), tuple(zip(*(block.column(name) for name in dropped), strict=True)), before=""
-    ).with_column("rlnDetectorPixelSize", ["5"] * 6)  # fmt: skip
+        "",
+        tuple(dropped),
+        tuple(zip(*(block.column(name) for name in dropped), strict=True)),
+        before="",
+    ).with_column("rlnDetectorPixelSize", ["5"] * 6)
     write_star(
         project / "old.star", StarFile((flat.with_column("rlnMagnification", ["50000"] * 6),))
     )

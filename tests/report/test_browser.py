@@ -7,7 +7,7 @@ from pathlib import Path
 import evaluation_example as example
 import pytest
 
-from restore.report.evaluation_file import read_evaluation
+from restore.evaluation.records import read_evaluation
 from restore.report.page import page as page_of
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from restore.cli.main import main
 from restore.errors import UserError
+from restore.evaluation.records import evaluation_from, read_evaluation
+from restore.quantities import Curve
 from restore.report.axes import Axis, linear_axis, logarithmic_axis, resolution_ticks
 from restore.report.charts import Chart, Line, svg
-from restore.report.evaluation_file import Curve, evaluation_from, read_evaluation
 from restore.report.page import page
 from restore.report.pictures import LARGEST_BYTES, choose
 
@@ -165,7 +166,7 @@ def test_there_may_be_no_model(made):
     text = made(card)
     assert "denoised by another program" in text
     assert 'name="group"' not in text and 'data-chart="loss"' not in text
-    assert ">role<" not in text and ">from nothing<" not in text
+    assert ">role<" not in text and ">from pure noise<" not in text
 
 
 def test_there_may_be_no_pictures(made):
@@ -177,8 +178,10 @@ def test_there_may_be_no_pictures(made):
 def test_there_may_be_one_micrograph_and_no_intervals(made):
     card = example.evaluation(1, 1)
     card["groups"] = [example.group("held out", 1)]
-    for each in [*card["groups"][0]["numbers"].values(), *card["groups"][0]["curves"].values()]:
-        each["low"] = each["high"] = None
+    for number in card["groups"][0]["numbers"].values():
+        number["low"] = number["high"] = None
+    for curve in card["groups"][0]["curves"].values():
+        curve["low"] = curve["high"] = [None] * example.RINGS
     card["micrographs"][0]["outlier"] = None
     html = made(card)
     assert "1 micrograph ·" in html and "held out: 1 micrograph," in html

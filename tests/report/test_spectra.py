@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+from restore.evaluation.records import evaluation_from
 from restore.report.figures import save_png
 from restore.report.spectra import error_curves, shares
 
@@ -19,7 +20,7 @@ def lines(figure):
 
 def test_signal_over_error_is_drawn_for_raw_wiener_and_denoised():
     card = evaluation_example.evaluation()
-    figure = error_curves(card)
+    figure = error_curves(evaluation_from(card))
     found = lines(figure)
     assert (
         set(found) == {"raw", "Wiener filter", "denoised"} and figure.axes[0].get_yscale() == "log"
@@ -35,7 +36,7 @@ def test_signal_over_error_is_drawn_for_raw_wiener_and_denoised():
 
 
 def test_shares_are_drawn_in_different_colours():
-    found = lines(shares(evaluation_example.evaluation()))
+    found = lines(shares(evaluation_from(evaluation_example.evaluation())))
     assert len(found) == 4 and len({to_hex(each.get_color()) for each in found.values()}) == 4
 
 
@@ -44,7 +45,7 @@ def test_a_curve_that_was_not_measured_is_left_out():
     curve = card["groups"][0]["curves"]["invented_share"]
     for end in curve:
         curve[end] = [None] * len(curve[end])
-    assert set(lines(shares(card))) == {
+    assert set(lines(shares(evaluation_from(card)))) == {
         "signal kept (amplitude)",
         "bias / signal",
         "FRC of unrelated micrographs",
@@ -55,10 +56,10 @@ def test_gaps_and_one_micrograph_are_drawn(tmp_path):
     card = evaluation_example.evaluation(micrographs=1, held_out=0)
     for curve in card["groups"][0]["curves"].values():
         curve["value"][5] = curve["low"][5] = curve["low"][9] = None
-    figure = error_curves(card)
+    figure = error_curves(evaluation_from(card))
     assert figure.axes[0].get_title() == "trained on: 1 micrograph"
     save_png(figure, tmp_path / "a.png")
-    save_png(shares(card), tmp_path / "b.png")
+    save_png(shares(evaluation_from(card)), tmp_path / "b.png")
     assert min((tmp_path / name).stat().st_size for name in ("a.png", "b.png")) > 10_000
 
 
@@ -68,4 +69,4 @@ def test_a_result_without_any_signal_can_be_drawn(draw, tmp_path):
     for curve in card["groups"][0]["curves"].values():
         for end in curve:
             curve[end] = [None] * len(curve[end])
-    save_png(draw(card), tmp_path / "empty.png")
+    save_png(draw(evaluation_from(card)), tmp_path / "empty.png")

@@ -9,8 +9,8 @@ import structure_example as example
 from html_reader import Reader
 
 from restore.errors import UserError
-from restore.report.structure_file import read_structure, structure_from
 from restore.report.structure_page import structure_page
+from restore.structure.records import read_structure, structure_from
 
 
 @pytest.fixture
@@ -149,5 +149,5 @@ def test_a_folder_without_a_good_result_says_what_is_wrong(tmp_path, content, wo
 def test_a_curve_of_another_length_is_damage():
     card = example.structure()
     card["bias"]["raw"]["claimed"] = [1.0]
-    with pytest.raises(ValueError, match="1 values where there should be 49"):
+    with pytest.raises(UserError, match="1 values where there should be 49"):
         structure_from(card)

@@ -8,8 +8,8 @@ from structure_world import write_project
 
 from restore.errors import UserError
 from restore.io.particle_images import open_particle_images
-from restore.structure.combinations import cast, rows_of
-from restore.structure.warnings import doubts_of_particles, doubts_of_results
+from restore.structure.combinations import comparison_set, rows_of
+from restore.structure.warnings import warnings_of_particles
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def turned(first, second):
 def test_two_refinements_give_four_combinations_of_the_same_particles(images):
     raw, denoised = images
     shuffled = rows_of(denoised, np.array([5, 3, 11, 0, 1]))
-    found = cast(raw, shuffled, shuffled.particles, 5.0)
+    found = comparison_set(raw, shuffled, shuffled.particles, 5.0)
     assert len(found) == 5
     names = [each.name for each in found.combinations]
     assert names == ["raw_by_raw", "denoised_by_raw", "denoised_by_denoised", "raw_by_denoised"]
@@ -49,33 +49,24 @@ def test_two_refinements_give_four_combinations_of_the_same_particles(images):
 def test_a_second_file_with_the_same_orientations_is_no_second_refinement(images):
     raw, denoised = images
     same = replace(denoised.particles, rotations=raw.particles.rotations)
-    assert list(cast(raw, denoised, same, 5.0).refinements) == ["raw"]
+    assert list(comparison_set(raw, denoised, same, 5.0).refinements) == ["raw"]
 
 
 def test_images_of_another_size_are_refused(images):
     raw, denoised = images
     with pytest.raises(UserError, match="Raw and denoised images must be of one size"):
-        cast(raw, replace(denoised, box_px=18), None, 5.0)
+        comparison_set(raw, replace(denoised, box_px=18), None, 5.0)
 
 
 def test_denoised_images_in_the_place_of_raw_ones_are_doubted(images):
     raw, denoised = images
-    assert not list(doubts_of_particles(cast(raw, denoised, denoised.particles, 5.0)))
-    (doubt,) = doubts_of_particles(cast(denoised, denoised, None, 5.0))
+    assert not list(warnings_of_particles(comparison_set(raw, denoised, denoised.particles, 5.0)))
+    (doubt,) = warnings_of_particles(comparison_set(denoised, denoised, None, 5.0))
     assert "were denoised by restore" in doubt
 
 
 def test_a_refinement_without_half_sets_is_doubted(images):
     raw, denoised = images
     bare = replace(raw, particles=replace(raw.particles, half_sets=None))
-    (doubt,) = doubts_of_particles(cast(bare, denoised, None, 5.0))
+    (doubt,) = warnings_of_particles(comparison_set(bare, denoised, None, 5.0))
     assert "no half sets" in doubt
-
-
-def test_orientations_as_far_apart_as_chance_and_a_model_that_lies_elsewhere_are_doubted():
-    angles = [{"title": "Refined", "median_deg": 30.0, "chance_median_deg": 40.0}]
-    raw = {"model": {"is_doubtful": True}, "truth": {"is_doubtful": False}}
-    found = list(doubts_of_results({"angles": angles, "reconstructions": {"raw_by_raw": raw}}))
-    assert (
-        "hardly agree (median 30.0°" in found[0] and "is it fitted" in found[1] and len(found) == 2
-    )

@@ -27,6 +27,9 @@ TINY = TrainingSettings(
     batches_per_epoch=10,
     patch_px=16,
     precision="float32",
+    architecture="waunet",
+    gradient_clip=0.0,
+    weight_average=0.0,
     filters=2,
     blocks=1,
     seed=5,
@@ -210,12 +213,34 @@ def test_worker_processes_do_not_change_the_result(make_patches):
     )
 
 
-def test_a_loss_that_is_no_number_ends_the_run_with_advice(make_patches):
+def test_a_run_that_diverges_goes_on_from_its_best_weights_at_half_the_rate(make_patches, caplog):
     state = fresh_state(TINY, CPU)
     with torch.no_grad():
         state.network.first.bias.fill_(float("nan"))
-    with pytest.raises(UserError, match=r"no longer a number\. Give a lower --learning_rate"):
-        run(make_patches(), TINY, state=state)
+    watcher = Watching()
+    model = run(make_patches(), TINY, watcher, state=state)
+    assert "out of bounds at step 10" in caplog.text and "0.5 of the learning rate" in caplog.text
+    assert [row["epoch"] for row in model.training["history"]] == [2]
+    assert np.isfinite(model.training["best"]["held_out_loss"])
+    assert watcher.rates[10] < 0.5 * TINY.learning_rate
+    assert all(torch.isfinite(weight).all() for weight in model.network.parameters())
+
+
+def test_a_loss_that_is_far_above_that_of_an_empty_image_is_noticed_within_twenty_steps(
+    make_patches, caplog
+):
+    settings = replace(TINY, steps=60, architecture="unet", weight_average=0.9)
+    state = fresh_state(settings, CPU)
+    with torch.no_grad():
+        state.network.up1.leave.bias.fill_(1e4)
+    run(make_patches(), settings, state=state)
+    assert "out of bounds at step 20" in caplog.text
+
+
+def test_a_run_that_diverges_whatever_its_rate_is_given_up_with_advice(make_patches, monkeypatch):
+    monkeypatch.setattr(training, "held_out_losses", lambda *given: {"held_out_loss": np.nan})
+    with pytest.raises(UserError, match=r"diverges again and again.*lower `learning_rate`"):
+        run(make_patches(), replace(TINY, number_of_epochs=9, batches_per_epoch=1))
 
 
 def test_training_starts_from_the_initial_model(make_patches):
@@ -232,6 +257,76 @@ def test_an_initial_model_of_another_shape_is_refused():
     initial = build_network(NetworkSettings(filters=3, blocks=1), torch.Generator())
     with pytest.raises(UserError, match=r"filters=3.*filters=2"):
         fresh_state(TINY, CPU, initial)
+
+
+COMPACT = replace(TINY, architecture="unet", gradient_clip=5.0, weight_average=0.9)
+
+
+def test_an_averaged_run_of_the_compact_network_is_resumed_bit_for_bit(make_patches, tmp_path):
+    path, saved = make_patches(), tmp_path / "state"
+    whole = run(path, COMPACT)
+    with pytest.raises(KeyboardInterrupt):
+        run(path, COMPACT, Watching(13, saved))
+    state = fresh_state(COMPACT, CPU)
+    restore_state(saved, state)
+    resumed = run(path, COMPACT, state=state)
+    assert same_weights(whole.network, resumed.network)
+    losses = [
+        [row["held_out_loss"] for row in model.training["history"]] for model in (whole, resumed)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_the_model_is_the_average_of_the_weights(make_patches):
+    settings, watcher = replace(COMPACT, number_of_epochs=1), Watching()
+    model = run(make_patches(), settings, watcher)
+    state = fresh_state(settings, CPU)
+    assert state.average.keys() == model.network.state_dict().keys()
+    last = watcher.weights[-1]["up1.leave.weight"]
+    assert not torch.equal(model.network.up1.leave.weight, last)
+    assert 0.1 < model.network.up1.leave.weight.norm() / last.norm() < 1
+
+
+def test_gradients_are_clipped(make_patches, monkeypatch):
+    lengths = []
+    original = training.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(
+        training.nn.utils,
+        "clip_grad_norm_",
+        lambda parameters, most: lengths.append((original(parameters, most), most)),
+    )
+    run(make_patches(), replace(COMPACT, number_of_epochs=1, gradient_clip=0.25))
+    assert len(lengths) == 10 and {most for _, most in lengths} == {0.25}
+
+
+def test_a_run_without_a_length_ends_by_itself_once_the_loss_is_flat(make_patches, monkeypatch):
+    losses = iter([3.0, 2.0, 1.5, *[1.4] * 40])
+    monkeypatch.setattr(
+        training,
+        "held_out_losses",
+        lambda *given: {"held_out_loss": next(losses), "perfect_loss": 0.5},
+    )
+    watcher = Watching()
+    settings = replace(COMPACT, number_of_epochs=None, batches_per_epoch=5)
+    model = run(make_patches(), settings, watcher)
+    assert settings.budget.open_ended and watcher.progress[-1] == 1
+    assert [row["epoch"] for row in model.training["history"]] == [*range(1, 11)]
+    assert watcher.rates[-1] < 0.2 * max(watcher.rates)  # it winds down before it ends
+
+
+def test_where_epochs_are_long_the_validation_loss_is_first_measured_early(
+    make_patches, monkeypatch
+):
+    monkeypatch.setattr(training, "MIN_STEPS", 3)
+    history = run(make_patches(), TINY).training["history"]
+    assert [(row["epoch"], row["step"]) for row in history] == [(0, 3), (1, 10), (2, 20)]
+
+
+def test_the_wiener_filters_loss_stands_between_the_noise_floor_and_an_empty_image(make_patches):
+    history = run(make_patches(noise=1.0, shapes=((128, 128),) * 4), COMPACT).training["history"]
+    losses = {row["wiener_loss"] for row in history}
+    assert len(losses) == 1
+    assert history[0]["perfect_loss"] < losses.pop() < 2.0
 
 
 def pairs(*shapes):
@@ -333,7 +428,7 @@ def test_the_held_out_loss_is_the_mean_over_windows_and_both_roles(make_patches)
 
 
 def trained_by_processes(processes, batch_size, patches, folder, more="--steps 4"):
-    options = f"{more} --filters 4 --blocks 1 --patch_px 32 --precision float32 --device cpu"
+    options = f"{more} --architecture waunet --filters 4 --blocks 1 --patch_px 32 --precision float32 --device cpu"
     launcher = (
         ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
         if processes == 2

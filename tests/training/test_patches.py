@@ -115,7 +115,7 @@ def test_a_file_whose_writing_failed_is_refused(tmp_path):
 
 def test_a_file_of_a_newer_version_is_refused(numbered_file):
     with pytest.raises(UserError, match=r"newer version of restore\. Update restore"):
-        PatchFile(spoiled(numbered_file, format_version=2))
+        PatchFile(spoiled(numbered_file, format_version=3))
 
 
 def test_an_hdf5_file_of_something_else_is_refused(tmp_path):

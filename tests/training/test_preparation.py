@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from restore.errors import UserError
-from restore.io.images.mrc import write_mrc
+from restore.io.images.mrc import read_mrc, write_mrc
 from restore.micrograph import Micrograph
 from restore.preprocessing import Recipe, prepare
 from restore.training.patches import PatchFile, Region
 from restore.training.preparation import Destination, is_made_of, prepare_patches
+from restore.training.valid_windows import valid_regions
 
 RECIPE = Recipe(max_resolution_A=5.0, phase_flip=False)
 
@@ -84,7 +85,24 @@ def test_a_patch_file_is_current_until_its_micrographs_or_the_recipe_change(tmp_
     assert not is_made_of(path, micrographs[:2], RECIPE, "float32")
     assert not is_made_of(path, micrographs, replace(RECIPE, max_resolution_A=6.0), "float32")
     assert not is_made_of(path, micrographs, RECIPE, "float16")
+    for time in (4e9, 9e8):
+        os.utime(micrographs[1].even, (time, time))
+        assert not is_made_of(path, micrographs, RECIPE, "float32")
+    os.utime(micrographs[1].even, (1e9, 1e9))
+    assert is_made_of(path, micrographs, RECIPE, "float32")
+
+
+def test_halves_that_are_dated_in_the_future_are_no_reason_to_start_again(tmp_path, micrographs):
     os.utime(micrographs[1].even, (4e9, 4e9))
+    path = made_at(tmp_path / "p.hdf", micrographs)
+    assert is_made_of(path, micrographs, RECIPE, "float32")
+
+
+def test_a_half_that_is_replaced_while_others_are_read_makes_the_file_stale(tmp_path, micrographs):
+    def replaced(micrograph):
+        os.utime(micrographs[2].odd, (1e9 + 1, 1e9 + 1))
+
+    path = made_at(tmp_path / "p.hdf", micrographs, progress=replaced)
     assert not is_made_of(path, micrographs, RECIPE, "float32")
 
 
@@ -92,3 +110,20 @@ def test_a_broken_patch_file_is_not_passed_over(tmp_path, micrographs):
     (tmp_path / "p.hdf").write_text("no")
     with pytest.raises(UserError, match="not a readable HDF5 file"):
         is_made_of(tmp_path / "p.hdf", micrographs, RECIPE, "float16")
+
+
+def test_a_border_in_one_half_is_masked_in_both_and_its_file_can_be_trained_on(
+    tmp_path, micrographs, caplog
+):
+    image = read_mrc(micrographs[1].odd)[0].copy()
+    image[:3], image[:, -10:] = 0, 0
+    write_mrc(micrographs[1].odd, image, 2.0)
+    with caplog.at_level("INFO"):
+        data = PatchFile(made_at(tmp_path / "p.hdf", micrographs))
+    blank = data.blank(Region(1, 0, 76, 0, 80))
+    assert blank is not None and blank[:2].all() and blank[:, -8:].all()
+    assert not blank[4:, :-10].any()
+    assert data.blank(Region(0, 0, 76, 0, 80)) is None
+    (region,) = valid_regions(data, [Region(1, 0, 76, 0, 80)], 32)
+    assert region.valid_share == 1 and region.y0 in (2, 3) and region.x1 in (71, 72)
+    assert "1233 pixels without data" in caplog.text

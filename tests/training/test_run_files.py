@@ -71,7 +71,7 @@ def test_a_run_without_held_out_micrographs_leaves_those_columns_empty(files):
     journal = Journal(files, {})
     journal.epoch(kept)
     journal.close()
-    assert files.table.read_text().splitlines()[1].endswith(",1.0,,")
+    assert files.table.read_text().splitlines()[1].endswith(",1.0,,,")
 
 
 def touched(path):

@@ -44,13 +44,16 @@ def test_no_schedule_exceeds_the_initial_rate_or_stops_learning(name, progress):
 
 
 def test_steps_come_before_minutes_and_minutes_before_epochs():
-    assert budget(7, 3.0, 100, 500) == Budget(7, None, 7)
+    assert budget(7, 3.0, 100, 500) == Budget(7, None, 1)
     assert budget(None, 3.0, 100, 500) == Budget(None, 180.0, 20)
     assert budget(None, None, 100, 500) == Budget(50_000, None, 100)
+    assert budget(None, None, None, 500) == Budget(50_000, None, 100, open_ended=True)
 
 
 def test_an_epoch_of_a_bounded_run_is_at_most_500_steps_or_ten_minutes():
-    assert budget(100, None, 1, 500).epochs == 20
+    assert budget(100, None, 1, 500).epochs == 2
+    assert budget(20, None, 1, 5).epochs == 4
+    assert budget(2000, None, 1, 500).epochs == 20
     assert budget(15_001, None, 1, 500).epochs == 31
     assert budget(None, 600.0, 1, 500).epochs == 60
 

@@ -54,7 +54,8 @@ def run(namespace: argparse.Namespace) -> int:
         overwrite=namespace.overwrite,
     )
     print(_words(comparison), *comparison.files, sep="\n")
-    return 0
+    smaller = min(len(comparison.first), len(comparison.second))
+    return 1 if 2 * comparison.matches.ambiguous > smaller else 0
 
 
 def _words(comparison: AngleComparison) -> str:
@@ -64,6 +65,9 @@ def _words(comparison: AngleComparison) -> str:
     for place, side in (("first", comparison.first), ("second", comparison.second)):
         left_out = len(side) - statistics.count
         rows.append((f"only in {place}", f"{left_out} of {len(side)}, {side.source}"))
+    if comparison.matches.ambiguous:
+        count = comparison.matches.ambiguous
+        rows.append(("ambiguous", f"{count}: other particles have the same name"))
     low_deg, high_deg = statistics.quartiles_deg
     rows += [
         ("symmetry", f"{comparison.symmetry.upper()}, {order} rotation{'s' * (order > 1)}"),

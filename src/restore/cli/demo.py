@@ -16,7 +16,7 @@ from restore.io.images.image import read_image
 from restore.io.micrographs import MicrographSet, read_micrographs
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import Model, load_model
-from restore.preprocessing import Recipe, prepare
+from restore.preprocessing import Recipe, common_blank_pixels, prepare_masked
 from restore.report.figures import ring_curves, save_png
 from restore.report.panels import Panel, save_picture, side_by_side
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 RESOLUTION_A = 9
 SESSION = ("--micrographs=8", "--size_px=1536", "--pixel_size_A=1.5")
-TRAINING = ("--preset=quick", "--held_out=0.25")
+TRAINING = ("--held_out=0.25",)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -128,9 +128,13 @@ def _on_one_grid(
     """
     truth = before.image.with_name(before.image.name.replace("_DW", "_TRUTH"))
     flipped = Recipe(recipe.max_resolution_A, phase_flip=False)
+    images = [
+        torch.from_numpy(read_image(path).data) for path in (truth, before.image, after.image)
+    ]
+    blank = common_blank_pixels([images[1]])  # only the raw image has noise to tell it by
     seen = [
-        prepare(torch.from_numpy(read_image(path).data), before.pixel_size_A, before.ctf, how)
-        for path, how in ((truth, recipe), (before.image, recipe), (after.image, flipped))
+        prepare_masked([image], before.pixel_size_A, before.ctf, how, blank)[0]
+        for image, how in zip(images, (recipe, recipe, flipped), strict=True)
     ]
     return torch.stack([each.image for each in seen]), seen[0].grid.pixel_size_yx_A
 

@@ -60,12 +60,19 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> argparse.Namespace:
         """As argparse does; an option that is not known gets a suggestion."""
+        for word in args or ():
+            name = word.partition("=")[0]
+            if name == "--":
+                break
+            if name.startswith("--") and name not in self._option_string_actions:
+                self._refuse("option", name)
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            name = unknown[0].partition("=")[0]
-            kind = "option" if name.startswith("-") else "argument"
-            raise UsageError(f"{self.prog} has no {kind} {name}", do=self._advice(name))
+            self._refuse("option" if unknown[0].startswith("-") else "argument", unknown[0])
         return parsed
+
+    def _refuse(self, kind: str, name: str) -> NoReturn:
+        raise UsageError(f"{self.prog} has no {kind} {name}", do=self._advice(name))
 
     def format_help(self) -> str:
         """The help, with the names of options wherever the library names fields."""

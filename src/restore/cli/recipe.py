@@ -6,23 +6,10 @@ from pathlib import Path
 
 from restore.cli.job import PATCHES
 from restore.cli.options import add_pixel_size_option
-from restore.cli.progress import Bar
-from restore.denoising.batch import without_denoised
+from restore.cli.progress import LateBar
 from restore.errors import UserError
-from restore.io.atomic import require_writable
-from restore.io.images.image import image_shape
-from restore.io.micrographs import (
-    MicrographSet,
-    Needs,
-    parse_suffixes,
-    read_micrographs,
-    require_files,
-)
-from restore.micrograph import Micrograph
-from restore.preprocessing import Grid, Recipe, cropped_grid
-from restore.provenance import provenance
-from restore.training.patches import Pair, refuse_smaller
-from restore.training.preparation import Destination, is_made_of, prepare_patches
+from restore.face.patches import make_patches
+from restore.preprocessing import Recipe
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
@@ -121,77 +108,20 @@ def refuse_other_recipe(namespace: argparse.Namespace, recipe: Recipe, owner: st
         )
 
 
-def read_training_set(namespace: argparse.Namespace, recipe: Recipe) -> MicrographSet:
-    """The micrographs to train on, checked: halves there and alike, and fine enough for the recipe."""
-    suffixes = parse_suffixes(namespace.even_odd_suffix) if namespace.even_odd_suffix else None
-    needs = Needs(ctf=recipe.phase_flip, halves=True)
-    chosen = without_denoised(
-        read_micrographs(namespace.training_mics, suffixes, namespace.pixel_size, needs)
-    )
-    require_files(chosen.micrographs)
-    return chosen
-
-
-def _pairs_to_be(chosen: MicrographSet, recipe: Recipe) -> list[Pair]:
-    """What the patch file will hold, from the images' headers; UserError where an image is not fine
-    enough.
-    """
-    pairs: list[Pair] = []
-    for micrograph in chosen.micrographs:
-        grid = grid_of(micrograph, recipe)
-        pairs.append(Pair(micrograph.name, grid.shape, grid.pixel_size_yx_A))
-    return pairs
-
-
-def grid_of(micrograph: Micrograph, recipe: Recipe) -> Grid:
-    """The sampling of a micrograph's halves, from a header; UserError naming it where it does not
-    suit the recipe.
-    """
-    shape = image_shape(micrograph.even or micrograph.image)
-    try:
-        return cropped_grid(shape, micrograph.pixel_size_A, recipe.max_resolution_A)
-    except UserError as error:
-        raise UserError(
-            error.found, where=micrograph.name, wanted=error.wanted, do=error.do
-        ) from None
-
-
-def _refuse_to_replace_input(path: Path, chosen: MicrographSet) -> None:
-    images = (
-        image for each in chosen.micrographs for image in (each.image, each.even, each.odd) if image
-    )
-    if path.resolve() in {Path(chosen.source).resolve(), *(image.resolve() for image in images)}:
-        raise UserError(
-            "the patch file would replace an input",
-            where=path,
-            do="give another --training_filename",
-        )
-
-
 def make_patch_file(namespace: argparse.Namespace, recipe: Recipe, patch_px: int = 0) -> Path:
     """Write the patch file that was asked for, or take the one that is there if it is the same.
 
-    Images that have not room for a patch of ``patch_px`` are refused before anything is written.
+    Images that have not room for a patch of ``patch_px`` are rejected before anything is written.
     """
-    path, chosen = namespace.training_filename, read_training_set(namespace, recipe)
-    pairs = _pairs_to_be(chosen, recipe)
-    refuse_smaller(pairs, patch_px)
-    _refuse_to_replace_input(path, chosen)
-    if path.exists() and not namespace.overwrite:
-        if is_made_of(path, chosen.micrographs, recipe, namespace.patch_dtype):
-            return path
-        raise UserError(
-            "the patch file that is there was made of other micrographs, or with another recipe or CTF",
-            where=path,
-            do="give another --training_filename, or --overwrite",
+    with LateBar("micrographs", "preparing") as bar:
+        return make_patches(
+            namespace.training_mics,
+            namespace.training_filename,
+            recipe,
+            suffixes=namespace.even_odd_suffix,
+            pixel_size_A=namespace.pixel_size,
+            patch_dtype=namespace.patch_dtype,
+            patch_px=patch_px,
+            overwrite=namespace.overwrite,
+            progress=bar.to,
         )
-    pixel_bytes = 4 if namespace.patch_dtype == "float32" else 2
-    require_writable(
-        path.parent, sum(2 * pixel_bytes * pair.shape[0] * pair.shape[1] for pair in pairs)
-    )
-    made = provenance(recipe, {"micrographs": chosen.source, "count": len(chosen.micrographs)})
-    destination = Destination(path, namespace.patch_dtype, made)
-    with Bar(len(chosen.micrographs), "micrographs", "preparing") as bar:
-        done = iter(range(1, len(chosen.micrographs) + 1))
-        prepare_patches(chosen.micrographs, recipe, destination, lambda _: bar.to(next(done)))
-    return path

@@ -6,9 +6,7 @@ import argparse
 from pathlib import Path
 
 from restore.errors import UsageError
-from restore.io.atomic import require_writable, write_text
-from restore.report.evaluation_file import read_evaluation
-from restore.report.page import page
+from restore.face.pages import write_report
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,14 +28,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     """Write the page and print its path; the exit status comes back."""
-    folder: Path = namespace.folder
-    path: Path = namespace.output or folder / "report.html"
     if namespace.previews < 0:
         raise UsageError(
-            f"--previews {namespace.previews}", wanted="a number of micrographs, 0 or more"
+            f"previews is {namespace.previews}", field="previews", wanted="0 or more is needed"
         )
-    evaluation = read_evaluation(folder)
-    require_writable(path.parent)
-    write_text(path, page(evaluation, folder, namespace.previews))
-    print(path)
+    print(write_report(namespace.folder, namespace.output, previews=namespace.previews))
     return 0

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from restore.cli.options import add_settings, settings_from
-from restore.cli.progress import Bar
+from restore.cli.progress import LateBar
 from restore.simulation.session import simulate
 from restore.simulation.settings import SimulationSettings
 
@@ -21,9 +21,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     """Write the session; the exit status comes back."""
     settings = settings_from(namespace, SimulationSettings)
-    with Bar(settings.micrographs, "micrographs", "simulating") as bar:
-        star = simulate(
-            settings, namespace.folder, namespace.overwrite, lambda done, _: bar.to(done)
-        )
-    print(star)
+    with LateBar("micrographs", "simulating") as bar:
+        print(simulate(settings, namespace.folder, namespace.overwrite, bar.to))
     return 0

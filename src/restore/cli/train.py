@@ -5,11 +5,10 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 from restore.cli.job import MODELS, add_job_options, leads, settle
 from restore.cli.options import add_device_option, add_settings, given
-from restore.cli.progress import Bar
+from restore.cli.progress import LateBar
 from restore.cli.recipe import (
     add_input_options,
     add_recipe_options,
@@ -56,8 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--preset",
         choices=tuple(PRESETS),
-        help="starting values of the training options: as the device is (default), the paper's, "
-        "or quick, a smaller network for minutes on a CPU",
+        help="starting values of the training options: as the device is (default), or the paper's",
     )
     add_job_options(group)
     add_recipe_options(parser)
@@ -68,7 +66,7 @@ def run(namespace: argparse.Namespace) -> int:
     """Train and write the model; the exit status comes back."""
     settle(namespace)
     keep_heap()
-    with _TrainingBar() as bar:
+    with LateBar("", "training") as bar:
         train(
             _patches(namespace),
             given(namespace, TrainingSettings),
@@ -80,7 +78,7 @@ def run(namespace: argparse.Namespace) -> int:
             overwrite=namespace.overwrite,
             device=namespace.device,
             check_recipe=lambda data: refuse_other_recipe(namespace, data.recipe, str(data.path)),
-            progress=bar.show,
+            progress=partial(_show, bar),
         )
     if leads(os.environ):
         print(RunFiles(namespace.model_directory, namespace.model_prefix).model)
@@ -105,30 +103,15 @@ def _patches(namespace: argparse.Namespace) -> Path | Callable[[int], Path] | No
     )
 
 
-class _TrainingBar:
-    """The bar of a run, drawn from its first step on."""
-
-    def __init__(self) -> None:
-        self._bar: Bar | None = None
-        self._total = 0.0
-
-    def show(self, progress: TrainingProgress) -> None:
-        """So far is the run."""
-        if self._bar is None:
-            steps, seconds = progress.budget.steps, progress.budget.seconds
-            self._total = steps if steps is not None else round((seconds or 0) / 6) / 10
-            unit = "steps" if steps is not None else "minutes"
-            self._bar = Bar(self._total, unit, "training").__enter__()
-        self._bar.to(round(progress.fraction * self._total, 2))
-
-    def __enter__(self) -> "_TrainingBar":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(kind, error, at)
+def _show(bar: LateBar, progress: TrainingProgress) -> None:
+    """Move the bar, which counts steps, or minutes where they bound the run."""
+    steps, seconds = progress.budget.steps, progress.budget.seconds
+    total = steps if steps is not None else round((seconds or 0) / 6) / 10
+    shown = None if progress.budget.open_ended else total
+    rate = progress.patches / max(progress.seconds, 1e-3)
+    bar.to(
+        round(progress.fraction * total, 1),
+        shown,
+        unit="steps" if steps is not None else "minutes",
+        words=f"{rate:.3g} patches/s",
+    )

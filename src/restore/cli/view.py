@@ -40,21 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_mask_option(group, "mask, from 0 to 1: draw only what lies in it")
     add_voxel_option(group)
     add_settings(parser, _LEVEL, ContourSettings)
-    group = parser.add_argument_group("residues")
-    group.add_argument(
-        "--model",
-        type=Path,
-        metavar="MODEL",
-        help="PDB or mmCIF model that lies in the maps: draw some of its residues too",
-    )
-    group.add_argument(
-        "--region",
-        nargs="+",
-        default=[],
-        metavar="RESIDUES",
-        help="residues to draw, such as A/45-60, in the sharpened maps if given (default: the "
-        "middle of the model's longest helix and longest strand)",
-    )
+    _add_residues(parser.add_argument_group("residues"))
     add_output_options(
         parser,
         "PNG",
@@ -76,6 +62,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=480,
         metavar="N",
         help="side of a view in pixels (default: 480)",
+    )
+
+
+def _add_residues(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
+    group.add_argument(
+        "--model",
+        type=Path,
+        metavar="MODEL",
+        help="PDB or mmCIF model that lies in the maps: draw some of its residues too",
+    )
+    group.add_argument(
+        "--region",
+        nargs="+",
+        default=[],
+        metavar="RESIDUES",
+        help="residues to draw, such as A/45-60, in the sharpened maps if given (default: the "
+        "middle of the model's longest helix and longest strand)",
     )
 
 

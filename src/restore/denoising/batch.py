@@ -1,167 +1,165 @@
 """A whole set denoised: what goes where, what is already there, what failed."""
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
+import logging
+import re
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from restore.denoising.denoise import Denoiser, DenoisingSettings, Exposure, denoise_with
+from restore.denoising.denoise import (
+    Denoiser,
+    DenoisingSettings,
+    Exposure,
+    denoise_with,
+    denoiser_for,
+    merge_band,
+)
+from restore.denoising.targets import (
+    ELSEWHERE,
+    OutputSettings,
+    Target,
+    fingerprint_in,
+    labels,
+    made_with,
+    plan,
+    written_names,
+)
 from restore.errors import UserError
-from restore.io.endings import split_ending
+from restore.io.atomic import require_writable
 from restore.io.images.image import read_image, write_image
-from restore.io.labels import fingerprint_label, fingerprint_of
-from restore.io.micrographs import MicrographSet
-from restore.io.paths import mirrored
-from restore.io.relion.job import names_within_job
+from restore.io.labels import without_denoised
+from restore.io.lock import locked
+from restore.io.micrographs import (
+    HALVES,
+    MicrographSet,
+    Needs,
+    Part,
+    Suffixes,
+    check_files,
+    parse_suffixes,
+    read_micrographs,
+)
+from restore.io.outputs import refuse_foreign, write_table
 from restore.micrograph import Micrograph
-from restore.model.checkpoint import Model
-from restore.provenance import plain
-from restore.runtime.jobs import Outcome, Write, do_all, refuse_clashes
-from restore.runtime.prefetch import read_ahead
-from restore.settings import setting
-from restore.version import __version__
+from restore.model.checkpoint import Model, load_model
+from restore.provenance import provenance
+from restore.report.panels import Panel, save_picture, side_by_side
+from restore.runtime.distributed import Place, join_processes
+from restore.runtime.jobs import (
+    ALONE,
+    Job,
+    JobResults,
+    SetResults,
+    Steps,
+    Write,
+    run_jobs,
+    stale_jobs,
+)
+from restore.runtime.progress import Bars, no_bars
+
+log = logging.getLogger(__name__)
+
+__all__ = [
+    "OutputSettings",
+    "Target",
+    "denoise_jobs",
+    "denoise_set",
+    "plan",
+    "read_exposure",
+    "without_denoised",
+]
 
 
-@dataclass(frozen=True)
-class OutputSettings:
-    """Where denoised micrographs go."""
+def denoise_set(
+    micrographs: str | Path,
+    model: str | Path | Model,
+    *,
+    output: OutputSettings | None = None,
+    settings: DenoisingSettings | None = None,
+    suffixes: str | Suffixes | None = None,
+    pixel_size_A: float | None = None,
+    device: str = "auto",
+    model_name: str | Path = "",
+    bars: Bars = no_bars,
+) -> SetResults:
+    """Denoise every micrograph of a table or a pattern that has no current denoised image, and list
+    the good ones in a table like the input's.
 
-    output_suffix: str | None = setting(
-        None,
-        'put after each name ("_denoised" beside the input, nothing under --output_directory)',
-        "-s",
-    )
-    output_directory: Path | None = setting(
-        None, "folder for the output, in which the input's tree is repeated", "-o"
-    )
-    overwrite: bool = setting(
-        False, "denoise everything again, and replace files that restore did not write"
-    )
-    within_job: bool = setting(
-        False, "name images as RELION's own jobs do, without the folder of the job before"
-    )
+    Under torchrun or srun the processes share the work; all learn what became of it, and the
+    leading one writes the table. A picture of the first good micrograph stands beside the table.
 
-    @property
-    def suffix(self) -> str:
-        """What is put after each name."""
-        if self.output_suffix is None:
-            return "" if self.output_directory else "_denoised"
-        return self.output_suffix
+    Parameters
+    ----------
+    micrographs
+        RELION STAR file, cryoSPARC ``.cs`` or ``.csg`` file, image, or pattern such as ``*.mrc``.
+    model
+        The model, or its file; ``model_name`` is what labels and records call it.
+    output, settings
+        Where images go; what is done with the network's output.
+    suffixes
+        How names of the full sum and the halves differ ("DW,EVN,ODD"), for ``average_halves``.
+    pixel_size_A
+        Pixel size in Å of images that no table lists.
+    device
+        "cpu", "cuda", "cuda:1" …; "auto" is a GPU where there is one.
+    bars
+        Makes the progress bar.
 
+    Raises
+    ------
+    UserError
+        An input is missing, wrong, or denoised already; an output would replace what restore did
+        not write; another process is writing the same table; the disk is full.
 
-@dataclass(frozen=True)
-class Job:
-    """One micrograph and where its denoised image goes: the path, and its name for a STAR file."""
-
-    micrograph: Micrograph
-    path: Path
-    written_name: str
-    fingerprint: str
-
-
-def plan(
-    micrographs: Sequence[Micrograph],
-    output: OutputSettings,
-    fingerprint: Callable[[Micrograph], str],
-) -> list[Job]:
-    """Where each denoised image goes. Raises UserError if one would replace an input or another
-    output.
+    Examples
+    --------
+    >>> output = restore.OutputSettings(output_directory=Path("denoised"))
+    >>> results = restore.denoise_set(
+    ...     "session/micrographs_ctf.star", "Models/model.safetensors", output=output
+    ... )
+    >>> len(results.done), dict(results.failed), results.table
+    (2, {}, PosixPath('denoised/micrographs_ctf.star'))
     """
-    names = [micrograph.name for micrograph in micrographs]
-    places = names_within_job(names) if output.within_job else names
-    jobs = [
-        _job(each, Path(place), output, fingerprint(each))
-        for each, place in zip(micrographs, places, strict=True)
-    ]
-    inputs = [path for each in micrographs for path in (each.image, each.even, each.odd) if path]
-    do = "give another --output_suffix or --output_directory"
-    refuse_clashes([(job, job.path) for job in jobs], inputs, "output for", do)
-    return jobs
-
-
-def _job(micrograph: Micrograph, name: Path, output: OutputSettings, fingerprint: str) -> Job:
-    new_name = f"{split_ending(name.name)[0]}{output.suffix}.mrc"
-    if output.output_directory is None:
-        path = micrograph.image.with_name(new_name)
-        return Job(micrograph, path, str(name.with_name(new_name)), fingerprint)
-    path = mirrored(output.output_directory, name.with_name(new_name))
-    return Job(micrograph, path, str(path), fingerprint)
-
-
-def fingerprints(model: Model, settings: DenoisingSettings) -> Callable[[Micrograph], str]:
-    """A function that digests all that decides a micrograph's denoised image, except the images
-    themselves.
-    """
-    digest = hashlib.sha256(
-        json.dumps(plain([model.digest(), replace(settings, tile_px=0)])).encode()
+    output, settings = output or OutputSettings(), settings or DenoisingSettings()
+    if not isinstance(model, Model):
+        model, model_name = load_model(Path(model)), model_name or model
+    merge_band(settings, model.recipe.max_resolution_A)
+    chosen = _read_set(str(micrographs), model, settings, suffixes, pixel_size_A)
+    jobs = plan(chosen.micrographs, output, made_with(model, settings), settings.average_halves)
+    table = _table_path(chosen, output)
+    files = chosen.listing.denoised(
+        table, {job.subject.micrograph.row: job.subject.written_name for job in jobs}
     )
-
-    def fingerprint(micrograph: Micrograph) -> str:
-        whole = digest.copy()
-        whole.update(json.dumps(plain([micrograph.pixel_size_A, micrograph.ctf])).encode())
-        return whole.hexdigest()[:24]
-
-    return fingerprint
-
-
-def written_names(outcome: Outcome[Job]) -> dict[int, str]:
-    """The written name of each row that has a denoised image."""
-    return {job.micrograph.row: job.written_name for job in outcome.good}
-
-
-def labels(job: Job, model_name: str) -> list[str]:
-    """What an output's header says: program, version, model, and the fingerprint that a rerun looks
-    for.
-    """
-    ascii_name = model_name.encode("ascii", "replace").decode()
-    return [
-        f"restore {__version__} denoised with {ascii_name}"[:80],
-        fingerprint_label(job.fingerprint),
-    ]
-
-
-def is_current(job: Job) -> bool:
-    """Whether the output is there, whole, made with the same model and settings, and not older than
-    its inputs.
-
-    Raises UserError where another program's file stands in its place.
-    """
-    if not job.path.exists():
-        return False
-    found = fingerprint_of(job.path)
-    if not found:
-        raise UserError(
-            "a file stands here that restore did not write",
-            where=job.path,
-            do="give another --output_suffix, or --overwrite",
+    refuse_foreign(files, table, output.overwrite, ELSEWHERE)
+    for folder in {path.parent for path in (*files, *(job.outputs[0] for job in jobs))}:
+        require_writable(folder)
+    with (
+        join_processes(device) as place,
+        locked(table) if place.leads else nullcontext(),
+    ):
+        denoiser = denoiser_for(model, settings, place.device)
+        rejected = _rejected(chosen, settings)
+        usable = [job for job in jobs if job.subject.micrograph.row not in rejected]
+        results = denoise_jobs(
+            usable,
+            denoiser,
+            Path(model_name).name,
+            overwrite=output.overwrite,
+            bars=bars,
+            place=place,
         )
-    inputs = [
-        path for path in (job.micrograph.image, job.micrograph.even, job.micrograph.odd) if path
-    ]
-    newest = max((path.stat().st_mtime for path in inputs if path.exists()), default=0.0)
-    return found == job.fingerprint and job.path.stat().st_mtime >= newest
-
-
-def without_denoised(chosen: MicrographSet) -> MicrographSet:
-    """The set without images that restore denoised, where it is of a pattern: a rerun's pattern
-    matches its output.
-    """
-    if chosen.is_listed:
-        return chosen
-    raw = tuple(each for each in chosen.micrographs if not fingerprint_of(each.image))
-    if not raw:
-        raise UserError(
-            "only images that are denoised already match it",
-            where=chosen.source,
-            do="give the raw ones",
-        )
-    return replace(chosen, micrographs=raw)
+        names = written_names(results)
+        if names and place.leads:
+            inputs = {"micrographs": chosen.source, "model": model_name, "output": output}
+            write_table(table, chosen.listing.denoised(table, names), provenance(settings, inputs))
+            _draw(results, table.with_suffix(".png"))
+    named = {chosen.micrographs[row].name: reason for row, reason in rejected.items()}
+    return SetResults.of(results, named, table if names else None)
 
 
 def read_exposure(micrograph: Micrograph, with_halves: bool) -> Exposure:
@@ -175,39 +173,112 @@ def read_exposure(micrograph: Micrograph, with_halves: bool) -> Exposure:
         return Exposure(full)
     if micrograph.even is None or micrograph.odd is None:
         raise UserError(
-            "it has no halves", where=micrograph.name, wanted="--average_halves needs them"
+            "it has no halves", where=micrograph.name, wanted="`average_halves` needs them"
         )
     return Exposure(full, (image(micrograph.even), image(micrograph.odd)))
 
 
-def produce(
-    jobs: Sequence[Job],
+def denoise_jobs(
+    jobs: Sequence[Job[Target]],
     denoiser: Denoiser,
     model_name: str,
-    progress: Callable[[Outcome[Job]], None],
-) -> Outcome[Job]:
-    """Denoise and write every job, reading ahead and writing behind, as
-    `restore.runtime.jobs.do_all` says.
-    """
-    outcome, read = Outcome[Job](), partial(_read, with_halves=denoiser.settings.average_halves)
-    work = (
-        (job, partial(_compute, each, job, denoiser, model_name))
-        for job, each in read_ahead(jobs, read)
-    )
-    do_all(work, outcome, progress)
-    return outcome
+    *,
+    overwrite: bool = False,
+    bars: Bars = no_bars,
+    place: Place = ALONE,
+) -> JobResults[Target]:
+    """Denoise and write the jobs that are not current, as `restore.runtime.jobs.run_jobs` says."""
+    to_do = stale_jobs(jobs, fingerprint_in, overwrite, place)
+    if len(to_do) < len(jobs) and place.leads:
+        log.info("%d of %d micrographs are already denoised", len(jobs) - len(to_do), len(jobs))
+
+    def read(job: Job[Target]) -> Exposure:
+        return read_exposure(job.subject.micrograph, denoiser.settings.average_halves)
+
+    def compute(job: Job[Target], exposure: Future[Exposure]) -> Write:
+        return _denoised(exposure.result(), job, denoiser, model_name)
+
+    results = run_jobs(to_do, Steps(read, compute, "denoising"), bars, place)
+    stale = {id(job) for job in to_do}
+    results.current = [job for job in jobs if id(job) not in stale]
+    return results
 
 
-def _read(job: Job, with_halves: bool) -> Exposure:
-    return read_exposure(job.micrograph, with_halves)
-
-
-def _compute(exposure: Future[Exposure], job: Job, denoiser: Denoiser, model_name: str) -> Write:
+def _denoised(exposure: Exposure, job: Job[Target], denoiser: Denoiser, model_name: str) -> Write:
     """The denoised image, ready to be written."""
-    read, device = exposure.result(), denoiser.engine.device
-    halves = (read.halves[0].to(device), read.halves[1].to(device)) if read.halves else None
-    image = (
-        denoise_with(denoiser, Exposure(read.full.to(device), halves), job.micrograph).cpu().numpy()
-    )
+    device, micrograph = denoiser.engine.device, job.subject.micrograph
+    halves = exposure.halves and (exposure.halves[0].to(device), exposure.halves[1].to(device))
+    image = denoise_with(denoiser, Exposure(exposure.full.to(device), halves), micrograph)
     header, dtype = labels(job, model_name), denoiser.settings.output_dtype
-    return partial(write_image, job.path, image, job.micrograph.pixel_size_A, header, dtype)
+    return partial(
+        write_image, job.subject.path, image.cpu().numpy(), micrograph.pixel_size_A, header, dtype
+    )
+
+
+def _read_set(
+    source: str,
+    model: Model,
+    settings: DenoisingSettings,
+    suffixes: str | Suffixes | None,
+    pixel_size_A: float | None,
+) -> MicrographSet:
+    if isinstance(suffixes, str):
+        suffixes = parse_suffixes(suffixes)
+    if settings.flip_phases_back and not model.recipe.phase_flip:
+        log.warning(
+            "`flip_phases_back=True` changes nothing: the model was made with `phase_flip=False`"
+        )
+    needs = Needs(model.recipe.phase_flip, settings.average_halves, skip_bad=True)
+    try:
+        return without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs))
+    except UserError as error:
+        do = re.sub(r"(?=(`phase_flip=False`|-{2}dont_phaseflip))", "a model made with ", error.do)
+        raise error.instead(do=do) from None
+
+
+def _table_path(chosen: MicrographSet, output: OutputSettings) -> Path:
+    """Where the output's table goes: beside the input's, or at the top of the output folder. Never
+    over the input.
+    """
+    source = Path(chosen.source)
+    stem = source.stem if chosen.is_listed else "micrographs"
+    folder = output.output_directory or (
+        source.parent if chosen.is_listed else chosen.micrographs[0].image.parent
+    )
+    path = folder / f"{stem}{output.suffix}{chosen.listing.ending}"
+    if path.resolve() == source.resolve():
+        found = f"the output {chosen.listing.ending[1:].upper()} would replace the input's"
+        raise UserError(found, where=path, do="give another `output_suffix`")
+    return path
+
+
+def _rejected(chosen: MicrographSet, settings: DenoisingSettings) -> Mapping[int, str]:
+    """Why micrographs cannot be denoised, by their rows: their CTF, or their files."""
+    needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
+    _, problems = check_files(chosen.micrographs, needed)
+    files = {problem.micrograph.row: problem.message for problem in problems}
+    return dict(sorted({**files, **chosen.problems}.items()))
+
+
+def _draw(results: JobResults[Target], path: Path) -> None:
+    """A picture of the first good micrograph, raw beside denoised, where anything is new or the
+    picture is gone.
+
+    One that cannot be written is no reason to call the work undone.
+    """
+    if not results.done and path.exists():
+        return
+    target = min((job.subject for job in results.good), key=lambda each: each.micrograph.row)
+    images = {"raw": target.micrograph.image, "denoised": target.path}
+    try:
+        panels = [
+            Panel(
+                f"{title}: {image.name}",
+                torch.from_numpy(read_image(image).data),
+                target.micrograph.pixel_size_A,
+            )
+            for title, image in images.items()
+        ]
+        save_picture(side_by_side(panels), path)
+    except UserError as error:
+        log.warning("%s", error)

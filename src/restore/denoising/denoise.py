@@ -2,33 +2,41 @@
 2020, S2.3, S2.4).
 """
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from restore import fourier
 from restore.ctf import ctf_sign
+from restore.denoising.merge import MergeBand, band_between, merge
 from restore.errors import UserError
 from restore.micrograph import Micrograph
+from restore.model.calibration import calibrated, without_lattice
 from restore.model.checkpoint import Model
 from restore.model.inference.engine import Engine
 from restore.model.inference.selection import engine_for
 from restore.model.inference.tiling import apply_network
+from restore.model.network import architecture_of
 from restore.preprocessing import (
     Grid,
     Prepared,
-    prepare,
-    prepare_alike,
-    replace_hot_pixels,
+    common_blank_pixels,
+    completed,
+    prepare_masked,
     restored_spectrum,
 )
 from restore.settings import setting
 
+log = logging.getLogger(__name__)
+
 OutputType = Literal["float32", "float16"]
+CalibrationKind = Literal["rings", "none"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,11 @@ class DenoisingSettings:
     average_halves: bool = setting(
         False, "denoise the two halves and average them, instead of the full sum"
     )
+    calibration: CalibrationKind = setting(
+        "rings",
+        "of the network's output, as measured on held-out micrographs: by rings, or none",
+        choices=("rings", "none"),
+    )
     output_dtype: OutputType = setting(
         "float32", "of the written images", choices=("float32", "float16")
     )
@@ -63,14 +76,6 @@ class DenoisingSettings:
     tile_px: int = setting(
         0, "side of the tiles that the network takes, pixels of the cropped image (0: by itself)"
     )
-
-
-@dataclass(frozen=True)
-class MergeBand:
-    """The band in which the denoised image gives way to the raw one: its two ends, in 1/Å."""
-
-    start_per_A: float
-    stop_per_A: float
 
 
 @dataclass(frozen=True)
@@ -91,42 +96,7 @@ def merge_band(settings: DenoisingSettings, max_resolution_A: float) -> MergeBan
     """
     if not settings.merge_noisy:
         return None
-    centre_A = settings.merge_resolution or max(3.0, 1.25 * max_resolution_A)
-    width_A = settings.merge_width or min(2.0, 0.4 * centre_A, 2 * (centre_A - max_resolution_A))
-    if width_A <= 0 or centre_A - width_A / 2 < max_resolution_A * (1 - 1e-6):
-        raise UserError(
-            f"the merge band is {centre_A + width_A / 2:g} to {centre_A - width_A / 2:g} Å",
-            wanted=(
-                f"The model's images end at {max_resolution_A:g} Å, and the band must not reach "
-                "beyond them"
-            ),
-            do="give a coarser --merge_resolution or a narrower --merge_width",
-        )
-    return MergeBand(1 / (centre_A + width_A / 2), 1 / (centre_A - width_A / 2))
-
-
-def merge(
-    denoised: Complex[Tensor, "y kx"],
-    raw: Complex[Tensor, "y kx"],
-    frequency_per_A: Float[Tensor, "y kx"],
-    band: MergeBand,
-) -> Complex[Tensor, "y kx"]:
-    """The denoised spectrum below the band, the raw one above it, their complex sum within
-    (Palovcak 2020, S2.4).
-
-    The filters are complementary. The denoised amplitudes are scaled so that their standard
-    deviation in the band is that of the raw amplitudes there; the mean of the image is left alone.
-    """
-    keep = fourier.soft_lowpass(frequency_per_A, band.start_per_A, band.stop_per_A)
-    inside = (frequency_per_A >= band.start_per_A) & (frequency_per_A <= band.stop_per_A)
-    scale = raw[inside].abs().std() / denoised[inside].abs().std()
-    if not torch.isfinite(scale):
-        raise UserError(
-            "the denoised image is empty in the merge band", do="give a coarser --merge_resolution"
-        )
-    merged = keep * scale * denoised + (1 - keep) * raw
-    merged[0, 0] = denoised[0, 0]
-    return merged
+    return band_between(settings.merge_resolution, settings.merge_width, max_resolution_A)
 
 
 @dataclass(frozen=True)
@@ -162,18 +132,47 @@ def denoise_with(
 ) -> Float[Tensor, "y x"]:
     """As `denoise`, with a model that has been made ready. The images must be on its engine's
     device.
+
+    Pixels without data in any of the images are as they were in the full sum.
+    """
+    images = [exposure.full, *(exposure.halves or ())]
+    blank = common_blank_pixels(images)
+    prepared = prepare_masked(
+        images, micrograph.pixel_size_A, micrograph.ctf, denoiser.model.recipe, blank
+    )
+    denoised = _denoised(denoiser, exposure.full, prepared, micrograph, blank)
+    if blank is None:
+        return denoised
+    log.info(
+        "%s: %d pixels without data (%.2g %%) are left as they were",
+        micrograph.name,
+        prepared[0].blank_pixels,
+        100 * prepared[0].blank_pixels / blank.numel(),
+    )
+    return torch.where(blank, exposure.full, denoised)
+
+
+def _denoised(
+    denoiser: Denoiser,
+    raw_full: Float[Tensor, "y x"],
+    prepared: Sequence[Prepared],
+    micrograph: Micrograph,
+    blank: Bool[Tensor, "y x"] | None,
+) -> Float[Tensor, "y x"]:
+    """The denoised full sum; ``prepared`` are the full sum and, where they are denoised in its
+    place, its halves.
     """
     model, settings = denoiser.model, denoiser.settings
     band = merge_band(settings, model.recipe.max_resolution_A)
-    full = prepare(exposure.full, micrograph.pixel_size_A, micrograph.ctf, model.recipe)
-    denoised = _network_output(denoiser, exposure, full, micrograph)
+    full = prepared[0]
+    denoised = _calibrated(denoiser, _network_output(denoiser, full, prepared[1:]), full)
     spectrum, grid = restored_spectrum(denoised, full), full.grid
     flips_back = settings.flip_phases_back and model.recipe.phase_flip
     if band is None and not flips_back:
         return fourier.padded_image_of(spectrum, grid.shape, grid.full_shape)
     spectrum = fourier.pad(spectrum, grid.shape, grid.full_shape)
     if band is not None:
-        clean, _ = replace_hot_pixels(exposure.full, model.recipe.hot_pixel_sigma)
+        clean, _ = completed(raw_full, blank, model.recipe)
         raw = fourier.spectrum_of(clean)
         if model.recipe.phase_flip:
             raw = raw * _full_sign(micrograph, grid, raw.device)
@@ -186,23 +185,35 @@ def denoise_with(
     return fourier.image_of(spectrum, grid.full_shape)
 
 
+def _calibrated(
+    denoiser: Denoiser, denoised: Float[Tensor, "y x"], full: Prepared
+) -> Float[Tensor, "y x"]:
+    """The network's output as the model's calibration has it, where there is one and it is wanted."""
+    calibration = denoiser.model.calibration
+    if calibration is None or denoiser.settings.calibration == "none":
+        return denoised
+    clean = without_lattice(denoised, architecture_of(denoiser.model.network.settings).stride)
+    return calibrated(calibration, calibration.full, clean, full.image, full.grid.pixel_size_yx_A)
+
+
 def _network_output(
-    denoiser: Denoiser, exposure: Exposure, full: Prepared, micrograph: Micrograph
+    denoiser: Denoiser, full: Prepared, halves: Sequence[Prepared]
 ) -> Float[Tensor, "y x"]:
     """The denoised image on the cropped grid, in the scale of the prepared full sum."""
     network = partial(apply_network, denoiser.engine, tile_px=denoiser.settings.tile_px)
-    if exposure.halves is None:
+    if not halves:
         return network(full.image)
     raw = torch.zeros_like(full.image)
     denoised = torch.zeros_like(full.image)
-    for prepared in prepare_alike(
-        exposure.halves, micrograph.pixel_size_A, micrograph.ctf, denoiser.model.recipe
-    ):
+    for prepared in halves:
         raw += prepared.image * prepared.scale / 2
         denoised += network(prepared.image) * prepared.scale / 2
     # Halves may be sums or averages of frames: what takes their mean to the full sum takes the
     # denoised mean there.
-    return denoised * (full.image * raw).mean() / raw.square().mean()
+    reference = full.image
+    if full.blank is not None:
+        reference, raw = reference[~full.blank], raw[~full.blank]
+    return denoised * (reference * raw).mean() / raw.square().mean()
 
 
 def _full_sign(micrograph: Micrograph, grid: Grid, device: torch.device) -> Float[Tensor, "y kx"]:

@@ -1,9 +1,7 @@
-"""From the measurements of a set to its evaluation: groups, numbers with intervals, curves,
-sentences (evaluation.json).
+"""From the measurements of a set to its evaluation: groups, numbers with intervals, curves; and its
+tables.
 """
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,14 +23,19 @@ from restore.evaluation.estimators.resampling import (
 )
 from restore.evaluation.estimators.spectra import RingAxis
 from restore.evaluation.measure import Measurement, load_measurement
-from restore.evaluation.verdict import is_strange, remarks, strangeness, summary, warnings
+from restore.evaluation.outliers import is_strange, strangeness
+from restore.evaluation.records import Evaluation, Facts, Group, Making, MicrographResult
+from restore.io.csv_text import csv_text
 from restore.io.star import Block, StarFile
+from restore.quantities import Curve, Number, rounded, rounded_values
+from restore.records import decoded
+from restore.report.evaluation_words import remarks, summary, unlike_the_others, warnings
 from restore.settings import setting
 
-FORMAT_VERSION = 1
 HELD_OUT, TRAINED_ON = "held out", "trained on"
 _FEW = 5  # micrographs, fewer than which patches are resampled in their place
 _RESAMPLES_OF_ONE = 200
+_REMEASURE = "delete it and evaluate again"
 _FEWEST_RESAMPLES, _MOST_RESAMPLES = 20, 20_000  # fewer have no tails; more need gigabytes
 
 
@@ -47,11 +50,18 @@ class EvaluationSettings:
     support_window: float = setting(
         300.0, "window of the local support map, Å: one to two particle diameters"
     )
-    confidence: float = setting(0.9, "of the intervals, between 0 and 1")
+    confidence: float = setting(0.9, "confidence level of the intervals, between 0 and 1")
     resamples: int = setting(1000, "bootstrap samples behind each interval, 20 to 20000")
-    seed: int = setting(0, "of the resampling")
+    seed: int = setting(0, "seed of the resampling")
     precision: str = setting(
-        "auto", "of the network; auto is bf16 where it is fast", choices=("auto", "float32", "bf16")
+        "auto",
+        "precision of the network's arithmetic; auto is bf16 where it is fast",
+        choices=("auto", "float32", "bf16"),
+    )
+    calibration: str = setting(
+        "rings",
+        "of the network's output, as measured on held-out micrographs: by rings, or none",
+        choices=("rings", "none"),
     )
     tile_px: int = setting(
         0, "side of the tiles that the network takes, pixels of the cropped image (0: by itself)"
@@ -63,15 +73,16 @@ class EvaluationSettings:
             "support_window": not 0 < self.support_window < math.inf,
             "confidence": not 0 < self.confidence < 1,
             "resamples": not _FEWEST_RESAMPLES <= self.resamples <= _MOST_RESAMPLES,
+            "calibration": self.calibration not in ("rings", "none"),
             "tile_px": self.tile_px < 0,
         }
         for name in (name for name, is_wrong in wrong.items() if is_wrong):
             raise UserError(f"{name} is {getattr(self, name)}", do="see restore evaluate --help")
 
     @property
-    def measuring(self) -> tuple[float, str]:
+    def measuring(self) -> tuple[float, str, str]:
         """The settings that decide what is measured; the others decide only what is made of it."""
-        return self.support_window, self.precision
+        return self.support_window, self.precision, self.calibration
 
 
 def roles(names: Sequence[str], training: Mapping[str, Any]) -> list[str]:
@@ -88,51 +99,64 @@ def roles(names: Sequence[str], training: Mapping[str, Any]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _Measured:
     """One measured micrograph: its subject, role, facts and numbers."""
 
     subject: Subject
     role: str
-    facts: Mapping[str, Any]
-    numbers: dict[str, dict[str, float | None]]
+    facts: Facts
+    numbers: dict[str, Number]
 
 
-def appraise(
+def aggregate(
     subjects: Sequence[Subject],
     micrograph_roles: Sequence[str],
     axis: RingAxis,
     settings: EvaluationSettings,
+    making: Making,
+    *,
     progress: Callable[[int], None] = lambda _: None,
-) -> dict[str, Any]:
-    """Groups, micrographs, warnings and summary of the subjects that have been measured, as plain
-    values.
+) -> Evaluation:
+    """The evaluation of subjects that have been measured: groups, micrographs, warnings, summary.
+
+    ``making`` says what was run, and stands in the evaluation as it is.
+
+    Raises
+    ------
+    UserError
+        A measurement cannot be read.
     """
-    rows: list[_Row] = []
+    measured: list[_Measured] = []
     stacks: dict[str, list[Float[Tensor, "blocks stack rings"]]] = {}
     few = {role: micrograph_roles.count(role) < _FEW for role in set(micrograph_roles)} | {
         "all": len(subjects) < _FEW
     }
     for count, (subject, role) in enumerate(zip(subjects, micrograph_roles, strict=True), 1):
-        found = load_measurement(subject.path)
-        stack = _stack(found)
-        rows.append(_Row(subject, role, found.facts, _numbers_of_one(stack, axis, settings)))
+        measurement = load_measurement(subject.path)
+        facts = decoded(Facts, measurement.facts, subject.path, "measurement", _REMEASURE)
+        stack = _stack(measurement)
+        measured.append(_Measured(subject, role, facts, _numbers_of_one(stack, axis, settings)))
         whole = stack.sum(dim=0, keepdim=True)
         for name in {role, "all"}:
             stacks.setdefault(name, []).append(stack if few[name] else whole)
         progress(count)
-    groups = list(_groups(stacks, few, axis, settings))
-    return {
-        "frequency_per_A": [float(each) for each in axis.frequency_per_A],
-        "groups": groups,
-        "micrographs": _described(rows),
-        "warnings": warnings(groups, has_model="all" not in micrograph_roles),
-        "summary": summary(groups),
-    }
+    groups = tuple(_groups(stacks, few, axis, settings))
+    return Evaluation(
+        provenance=making.provenance,
+        recipe=making.recipe,
+        model=making.model,
+        method=making.method,
+        frequency_per_A=tuple(axis.frequency_per_A.tolist()),
+        groups=groups,
+        micrographs=tuple(_results(measured)),
+        warnings=tuple(warnings(groups, has_model="all" not in micrograph_roles)),
+        summary=tuple(summary(groups)),
+    )
 
 
-def _stack(found: Measurement) -> Float[Tensor, "blocks stack rings"]:
+def _stack(measurement: Measurement) -> Float[Tensor, "blocks stack rings"]:
     """A measurement's blocks with both filters' tables."""
-    return with_baselines(found.blocks, found.blocks.sum(dim=0))
+    return with_baselines(measurement.blocks, measurement.blocks.sum(dim=0))
 
 
 def _without_gaps(units: Float[Tensor, "units stack rings"]) -> Float[Tensor, "units stack rings"]:
@@ -147,7 +171,7 @@ def _groups(
     few: Mapping[str, bool],
     axis: RingAxis,
     settings: EvaluationSettings,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Group]:
     for name in (HELD_OUT, TRAINED_ON, "all"):
         if name not in stacks:
             continue
@@ -160,97 +184,94 @@ def _groups(
             weights,
         )
         rings = estimate(units, ring_numbers, settings.confidence, weights)
-        yield {
-            "name": name,
-            "micrographs": len(stacks[name]),
-            "resampled": "patches" if few[name] else "micrographs",
-            "numbers": {key: _plain(each) for key, each in _with_sbr(whole).items()},
-            "curves": {key: _plain(each) for key, each in _with_sbr(rings).items()},
-        }
+        yield Group(
+            name=name,
+            micrographs=len(stacks[name]),
+            resampled="patches" if few[name] else "micrographs",
+            numbers={key: _number(number) for key, number in _with_sbr(whole).items()},
+            curves={key: _curve(curve) for key, curve in _with_sbr(rings).items()},
+        )
 
 
 def _numbers_of_one(
     stack: Tensor, axis: RingAxis, settings: EvaluationSettings
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Number]:
     weights = resampling_weights(
         len(stack), min(settings.resamples, _RESAMPLES_OF_ONE), settings.seed
     )
-    found = estimate(
-        stack, lambda each: whole_numbers(each, axis.frequency_per_A), settings.confidence, weights
+    estimates = estimate(
+        stack,
+        lambda tables: whole_numbers(tables, axis.frequency_per_A),
+        settings.confidence,
+        weights,
     )
-    return {key: _plain(each) for key, each in _with_sbr(found).items()}
+    return {key: _number(number) for key, number in _with_sbr(estimates).items()}
 
 
 def _with_sbr(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
     return {**estimates, "sbr": reciprocal(estimates["bias_share"])}
 
 
-def _plain(found: Estimate) -> dict[str, Any]:
-    """An estimate as JSON can say it: null for what is not a finite number."""
-    return {name: _finite(getattr(found, name).tolist()) for name in ("value", "low", "high")}
+def _number(estimated: Estimate) -> Number:
+    ends = (estimated.value, estimated.low, estimated.high)
+    return Number(*(rounded(float(end)) for end in ends))
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+def _curve(estimated: Estimate) -> Curve:
+    ends = (estimated.value, estimated.low, estimated.high)
+    return Curve(*(rounded_values(end.tolist()) for end in ends))
 
 
-def _described(rows: Sequence[_Row]) -> list[dict[str, Any]]:
-    scores = strangeness([row.numbers for row in rows])
-    found: list[dict[str, Any]] = []
-    for row, score in zip(rows, scores, strict=True):
-        micrograph = row.subject.micrograph
-        said = remarks(row.numbers, row.facts)
+def _results(measured: Sequence[_Measured]) -> Iterator[MicrographResult]:
+    scores = strangeness([one.numbers for one in measured])
+    for one, score in zip(measured, scores, strict=True):
+        micrograph, facts, ctf = one.subject.micrograph, one.facts, one.subject.micrograph.ctf
+        remarked = remarks(one.numbers, facts)
         if is_strange(score):
-            said.append(f"Unlike the others: {score:.1f} robust standard deviations from them.")
-        ctf = micrograph.ctf
-        found.append({
-            "name": micrograph.name,
-            "row": micrograph.row,
-            "role": row.role if row.role != "all" else "",
-            "hot_pixels": row.facts.get("hot_pixels", 0),
-            "confirmed": row.facts.get("confirmed"),
-            "refuted": row.facts.get("refuted"),
-            "defocus_A": round((ctf.defocus_u_A + ctf.defocus_v_A) / 2, 1) if ctf else None,
-            "numbers": row.numbers,
-            "outlier": round(score, 3),
-            "remarks": said,
-            "previews": row.facts.get("preview"),
-        })  # fmt: skip
-    return found
+            remarked.append(unlike_the_others(score))
+        yield MicrographResult(
+            name=micrograph.name,
+            row=micrograph.row,
+            role=one.role if one.role != "all" else "",
+            hot_pixels=facts.hot_pixels,
+            confirmed=facts.confirmed,
+            refuted=facts.refuted,
+            defocus_A=round((ctf.defocus_u_A + ctf.defocus_v_A) / 2, 1) if ctf else None,
+            numbers=one.numbers,
+            outlier=round(score, 3),
+            remarks=tuple(remarked),
+            previews=facts.preview,
+        )
 
 
 TABLE_COLUMNS: tuple[str, ...] = (
-    "var_signal", "var_noise_raw", "var_noise_denoised", "var_bias", "snr_raw", "snr_denoised", "snr_raw_full",
-    "snr_denoised_full", "sbr", "bias_share", "gain", "var_invented", "invented_share", "signal_to_error_denoised",
-    "signal_to_error_wiener", "signal_to_error_lowpass", "advantage_over_wiener", "calibration", "correlation_raw", "correlation_lowpass", "correlation_wiener",
-    "correlation_denoised", "lowpass_A",
+    "var_signal", "var_noise_raw", "var_noise_denoised", "var_bias", "snr_raw", "snr_denoised",
+    "snr_raw_full", "snr_denoised_full", "sbr", "bias_share", "gain", "var_invented",
+    "invented_share", "signal_to_error_denoised", "signal_to_error_wiener",
+    "signal_to_error_lowpass", "advantage_over_wiener", "calibration", "correlation_raw",
+    "correlation_lowpass", "correlation_wiener", "correlation_denoised", "lowpass_A",
 )  # fmt: skip
 """The numbers that a table has for each micrograph, each with the two ends of its interval."""
 
 
-def table(micrographs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """One row a micrograph: name, role, remarkable facts, then every number with its interval;
-    "nan" where there is none.
+def table(micrographs: Sequence[MicrographResult]) -> tuple[list[str], list[list[str]]]:
+    """The columns' names, and one row a micrograph: name, role, remarkable facts, then every number
+    with its interval; "nan" where there is none.
     """
     columns = ["micrograph", "role", "outlier", "hot_pixels", "confirmed", "refuted"]
     columns += [name for key in TABLE_COLUMNS for name in (key, f"{key}_low", f"{key}_high")]
     rows: list[list[str]] = []
-    for each in micrographs:
-        cells = [
-            each["name"],
-            each["role"].replace(" ", "_") or "none",
-            f"{each['outlier']:g}",
-            str(each["hot_pixels"]),
-        ]
-        cells += [_cell(each["confirmed"]), _cell(each["refuted"])]
-        cells += [
-            _cell(each["numbers"][key][end])
-            for key in TABLE_COLUMNS
-            for end in ("value", "low", "high")
-        ]
-        rows.append(cells)
+    for micrograph in micrographs:
+        numbers = [micrograph.numbers[key] for key in TABLE_COLUMNS]
+        rows.append([
+            micrograph.name,
+            micrograph.role.replace(" ", "_") or "none",
+            f"{micrograph.outlier or 0.0:g}",
+            str(micrograph.hot_pixels),
+            _cell(micrograph.confirmed),
+            _cell(micrograph.refuted),
+            *(_cell(end) for number in numbers for end in (number.value, number.low, number.high)),
+        ])  # fmt: skip
     return columns, rows
 
 
@@ -258,7 +279,7 @@ def _cell(value: float | None) -> str:
     return "nan" if value is None else f"{value:.6g}"
 
 
-def as_star(micrographs: Sequence[Mapping[str, Any]]) -> StarFile:
+def as_star(micrographs: Sequence[MicrographResult]) -> StarFile:
     """The table as a STAR file: rlnMicrographName, then columns of restore's own (``restoreSnrRaw``
     …).
     """
@@ -270,10 +291,7 @@ def as_star(micrographs: Sequence[Mapping[str, Any]]) -> StarFile:
     return StarFile((Block("micrographs", names, tuple(tuple(row) for row in rows)),))
 
 
-def as_csv(micrographs: Sequence[Mapping[str, Any]]) -> str:
+def as_csv(micrographs: Sequence[MicrographResult]) -> str:
     """The table as CSV text."""
     columns, rows = table(micrographs)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([columns, *rows])
-    return text.getvalue()
+    return csv_text([columns, *rows])

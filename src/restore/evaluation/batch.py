@@ -2,13 +2,11 @@
 skipped.
 """
 
-import errno
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +17,7 @@ from restore.evaluation.estimators.decomposition import PAIRS
 from restore.evaluation.measure import (
     BinnedHalves,
     Halves,
+    Measurement,
     Sampling,
     Views,
     load_measurement,
@@ -31,13 +30,23 @@ from restore.io.denoised_halves import DenoisedFiles
 from restore.io.endings import split_ending
 from restore.io.images.image import read_image
 from restore.micrograph import Micrograph
-from restore.provenance import plain
-from restore.runtime.prefetch import read_ahead
+from restore.runtime.distributed import Place
+from restore.runtime.jobs import (
+    ALONE,
+    FAILURES,
+    Job,
+    JobResults,
+    Steps,
+    Write,
+    fingerprint,
+    run_jobs,
+    stale_jobs,
+)
+from restore.runtime.progress import Bars, no_bars
 
 log = logging.getLogger(__name__)
 
-_FAILURES = (UserError, OSError, MemoryError, torch.OutOfMemoryError)
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_Images = tuple[Halves, BinnedHalves | None]
 
 
 @dataclass(frozen=True)
@@ -49,29 +58,15 @@ class Subject:
     micrograph: Micrograph
     path: Path
     preview: Path
-    fingerprint: str
     denoised: DenoisedFiles | None = None
 
     @property
     def inputs(self) -> list[Path]:
-        """Every file that the measurement depends on."""
-        found = [self.micrograph.even, self.micrograph.odd]
+        """Every file that is read of it."""
+        paths = [self.micrograph.even, self.micrograph.odd]
         if self.denoised is not None:
-            found += [self.denoised.even, self.denoised.odd]
-        return [path for path in found if path is not None]
-
-    def is_current(self) -> bool:
-        """Whether the measurement is there, whole, made in the same way, and not older than what it
-        was made of.
-        """
-        if not self.path.exists():
-            return False
-        try:
-            found = load_measurement(self.path).facts.get("fingerprint")
-        except UserError:
-            return False
-        newest = max(path.stat().st_mtime for path in self.inputs)
-        return found == self.fingerprint and self.path.stat().st_mtime >= newest
+            paths += [self.denoised.even, self.denoised.odd]
+        return [path for path in paths if path is not None]
 
 
 @dataclass(frozen=True)
@@ -86,63 +81,113 @@ class Method:
     device: torch.device
 
 
-def subjects(
+def plan(
     micrographs: Sequence[Micrograph],
     folder: Path,
     made_with: object,
     denoised: Sequence[DenoisedFiles] | None,
-) -> list[Subject]:
-    """The micrographs with their places in the evaluation's folder; ``made_with`` is all that
-    decides the numbers.
+) -> list[Job[Subject]]:
+    """The jobs of a set, in the evaluation's folder; ``made_with`` is all that decides the numbers
+    besides the micrographs.
+
+    Each micrograph is compared with the one before it as well (the first with the last), as an
+    unrelated one; a measurement depends on both, and is the same whatever else is measured with it.
     """
-    digest = hashlib.sha256(json.dumps(plain([PAIRS, made_with]), default=str).encode())
-    found: list[Subject] = []
+    chosen: list[Subject] = []
     for index, micrograph in enumerate(micrographs):
-        files = denoised[index] if denoised else None
-        own = digest.copy()
-        own.update(
-            json.dumps(
-                plain([micrograph.name, micrograph.pixel_size_A, micrograph.ctf, files])
-            ).encode()
-        )
         name = f"{micrograph.row:05d}_{split_ending(micrograph.image.name)[0]}"
         paths = folder / "measured" / f"{name}.npz", folder / "previews" / name
-        found.append(Subject(micrograph, *paths, own.hexdigest()[:24], files))
-    return found
+        chosen.append(Subject(micrograph, *paths, denoised[index] if denoised else None))
+    jobs: list[Job[Subject]] = []
+    for index, subject in enumerate(chosen):
+        both = [subject] if len(chosen) == 1 else [subject, chosen[index - 1]]
+        facts = [
+            (each.micrograph.name, each.micrograph.pixel_size_A, each.micrograph.ctf)
+            for each in both
+        ]
+        inputs = [path for each in both for path in each.inputs]
+        digest = fingerprint([PAIRS, made_with, facts], inputs, folder)
+        jobs.append(Job(subject, subject.micrograph.name, (subject.path,), digest))
+    return jobs
 
 
-def examine(
-    chosen: Sequence[Subject], method: Method, progress: Callable[[int], None]
-) -> list[tuple[Subject, str]]:
-    """Measure every micrograph, reading ahead; those that failed come back with the reasons.
+def fingerprint_in(path: Path) -> str:
+    """The fingerprint in a measurement; nothing in one that is damaged."""
+    try:
+        return str(load_measurement(path).facts.get("fingerprint", ""))
+    except UserError:
+        return ""
 
-    Each is compared with the one before it as well (the first with the last), as an unrelated
-    micrograph. A full disk ends it with a UserError: the others would fail too.
+
+def measure_jobs(
+    jobs: Sequence[Job[Subject]], method: Method, *, bars: Bars = no_bars, place: Place = ALONE
+) -> JobResults[Subject]:
+    """Measure the micrographs of a set that are not current, as `restore.runtime.jobs.run_jobs`
+    says. ``jobs`` is the whole set, in its order.
     """
-    failed: list[tuple[Subject, str]] = []
-    first: tuple[Subject, Views] | None = None
-    before: Views | None = None
-    for count, (subject, exposure) in enumerate(read_ahead(chosen, _read, depth=1), 1):
-        try:
-            views = _views(subject, exposure, method)
-            if before is None:
-                first = subject, views
-            else:
-                _finish(subject, views, before, method)
-            before = views
-        except _FAILURES as error:
-            _fail(failed, subject, error)
-        progress(count)
-    if first is not None:
-        others = before if before is not first[1] else None
-        try:
-            _finish(*first, others, method)
-        except _FAILURES as error:
-            _fail(failed, first[0], error)
-    return failed
+    to_do = stale_jobs(jobs, fingerprint_in, place=place)
+    if len(to_do) < len(jobs) and place.leads:
+        log.info("%d of %d micrographs are already measured", len(jobs) - len(to_do), len(jobs))
+    stale = {id(job) for job in to_do}
+    current = [job for job in jobs if id(job) not in stale]
+    if to_do and to_do[0] is jobs[0]:
+        # The first is compared with the last. Its views are kept from when the second needed them.
+        to_do = [*to_do[1:], to_do[0]]
+    compared = _Compared(jobs, method)
+    steps = Steps(lambda job: _read(job.subject), compared.measured, "measuring", depth=1)
+    results = run_jobs(to_do, steps, bars, place)
+    results.current = current
+    return results
 
 
-def _read(subject: Subject) -> tuple[Halves, BinnedHalves | None]:
+class _Compared:
+    """The micrographs of a set, each measured beside the one before it; the views of the latest and
+    of the first are kept.
+    """
+
+    def __init__(self, jobs: Sequence[Job[Subject]], method: Method) -> None:
+        self._subjects, self._method = [job.subject for job in jobs], method
+        self._numbers = {id(job): index for index, job in enumerate(jobs)}
+        self._views: dict[int, Views] = {}
+        self._unusable: set[int] = set()
+
+    def measured(self, job: Job[Subject], images: Future[_Images]) -> Write:
+        """Measure one; what writes it comes back."""
+        index, method = self._numbers[id(job)], self._method
+        views = self._views_of(index, images.result)
+        measurement = measure(views, self._neighbour(index), method.sampling)
+        self._views = {kept: self._views[kept] for kept in {0, index} & self._views.keys()}
+        return partial(_write, job, views, measurement, method.support_window_A)
+
+    def _neighbour(self, index: int) -> Views | None:
+        """The views of the nearest one before that can be read; None where there is none."""
+        for step in range(1, len(self._subjects)):
+            other = (index - step) % len(self._subjects)
+            if other not in self._unusable:
+                try:
+                    return self._views_of(other, partial(_read, self._subjects[other]))
+                except FAILURES as error:
+                    name = self._subjects[other].micrograph.name
+                    log.debug("%s is no neighbour: %s", name, error)
+        return None
+
+    def _views_of(self, index: int, read: Callable[[], _Images]) -> Views:
+        if index not in self._views:
+            device = self._method.device
+            try:
+                raw, denoised = read()
+                self._views[index] = self._method.views(
+                    _on(device, raw),
+                    _on(device, denoised) if denoised else None,
+                    self._subjects[index].micrograph,
+                )
+            except FAILURES:
+                self._unusable.add(index)
+                raise
+        return self._views[index]
+
+
+def _read(subject: Subject) -> _Images:
     def pair(even: Path | None, odd: Path | None) -> Halves:
         if even is None or odd is None:
             raise UserError(
@@ -154,40 +199,25 @@ def _read(subject: Subject) -> tuple[Halves, BinnedHalves | None]:
     return raw, pair(subject.denoised.even, subject.denoised.odd) if subject.denoised else None
 
 
-def _views(
-    subject: Subject, exposure: Future[tuple[Halves, Halves | None]], method: Method
-) -> Views:
-    def on_device(images: tuple[Tensor, Tensor]) -> Halves:
-        return images[0].to(method.device), images[1].to(method.device)
-
-    raw, denoised = exposure.result()
-    return method.views(
-        on_device(raw), on_device(denoised) if denoised else None, subject.micrograph
-    )
+def _on(device: torch.device, images: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return images[0].to(device), images[1].to(device)
 
 
-def _finish(subject: Subject, views: Views, neighbour: Views | None, method: Method) -> None:
-    """Measure and write: the previews first, so that a measurement that is there is complete."""
-    support = support_of(views, method.support_window_A)
-    found = measure(views, neighbour, method.sampling)
+def _write(
+    job: Job[Subject],
+    views: Views,
+    measurement: Measurement,
+    support_window_A: float,
+) -> None:
+    """Write the previews first, so that a measurement that is there is complete."""
+    subject, support = job.subject, support_of(views, support_window_A)
     preview = save_previews(
         subject.preview, views.raw, views.denoised, support, views.grid.pixel_size_yx_A
     )
     facts = {
-        "fingerprint": subject.fingerprint,
+        "fingerprint": job.fingerprint,
         "preview": preview,
-        "confirmed": float((support.confirmed > 0).float().mean()),
-        "refuted": float((support.refuted > 0).float().mean()),
+        "confirmed": support.share(support.confirmed),
+        "refuted": support.share(support.refuted),
     }
-    save_measurement(subject.path, replace(found, facts=found.facts | facts))
-
-
-def _fail(failed: list[tuple[Subject, str]], subject: Subject, error: BaseException) -> None:
-    if any(
-        isinstance(each, OSError) and each.errno in _NO_ROOM for each in (error, error.__cause__)
-    ):
-        raise UserError(
-            "no room is left for the measurements", where=subject.path.parent, do="free some"
-        ) from None
-    log.warning("%s: %s", subject.micrograph.name, error)
-    failed.append((subject, str(error)))
+    save_measurement(subject.path, replace(measurement, facts=measurement.facts | facts))

@@ -12,18 +12,22 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from restore.errors import UserError
 from restore.evaluation.estimators.decomposition import IMAGES, PAIRS, covariance
-from restore.evaluation.estimators.spectra import RingAxis, patch_covariances
+from restore.evaluation.estimators.half_identity import half_identity
+from restore.evaluation.estimators.spectra import RingAxis, patch_covariances, valid_patches
 from restore.evaluation.estimators.support import Support, local_support
 from restore.io.atomic import replacing
+from restore.io.reading import reading
 from restore.micrograph import Micrograph
+from restore.model.calibration import RingCalibration, calibrated, without_lattice
 from restore.model.inference.engine import Engine
 from restore.model.inference.tiling import apply_network
-from restore.preprocessing import Grid, Prepared, Recipe, prepare, prepare_alike
+from restore.model.network import architecture_of
+from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
 
 _BLOCKS = 4  # along each axis: few enough to store, many enough to resample
 _LARGEST_PATCH_PX, _SMALLEST_PATCH_PX = 256, 32
@@ -46,6 +50,9 @@ class Sampling:
 class Views:
     """The two halves of a micrograph as they are compared, all in one scale; ``nothing`` is EVN −
     ODD before and after.
+
+    ``blank`` marks pixels that hold no data, None where there are none; ``blank_share`` is their
+    share of the raw image.
     """
 
     raw: Halves
@@ -53,6 +60,8 @@ class Views:
     nothing: Halves | None
     grid: Grid
     hot_pixels: int
+    blank: Bool[Tensor, "y x"] | None = None
+    blank_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -88,16 +97,29 @@ def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sa
 
 
 def views_of_model(
-    halves: Halves, micrograph: Micrograph, recipe: Recipe, engine: Engine, tile_px: int = 0
+    halves: Halves,
+    micrograph: Micrograph,
+    recipe: Recipe,
+    engine: Engine,
+    tile_px: int = 0,
+    *,
+    calibration: RingCalibration | None = None,
 ) -> Views:
-    """The halves and what a model's network makes of each, and of their difference, on the
-    network's grid and scale.
+    """The halves and what a model makes of each, and of their difference, on the network's grid and
+    scale: its network's output, calibrated where a ``calibration`` is given.
     """
     first, second = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
     nothing = (first.image - second.image) / 2**0.5
     denoised = [
         apply_network(engine, image, tile_px) for image in (first.image, second.image, nothing)
     ]
+    if calibration is not None:
+        sizes_A, curves = first.grid.pixel_size_yx_A, calibration.half
+        stride = architecture_of(engine.settings).stride
+        denoised = [
+            calibrated(calibration, curves, without_lattice(image, stride), raw, sizes_A)
+            for image, raw in zip(denoised, (first.image, second.image, nothing), strict=True)
+        ]
     hot_pixels = first.hot_pixels + second.hot_pixels
     return Views(
         (first.image, second.image),
@@ -105,7 +127,13 @@ def views_of_model(
         (nothing, denoised[2]),
         first.grid,
         hot_pixels,
+        first.blank,
+        _blank_share(first),
     )
+
+
+def _blank_share(prepared: Prepared) -> float:
+    return prepared.blank_pixels / math.prod(prepared.grid.full_shape)
 
 
 def views_of_images(
@@ -123,11 +151,58 @@ def views_of_images(
     found: list[Image] = []
     for image, half in zip(denoised, raw, strict=True):
         pixel_size_A = micrograph.pixel_size_A * half.grid.full_shape[0] / image.shape[0]
-        other = prepare(image, pixel_size_A, micrograph.ctf, as_they_are)
+        blank = _blank_of(raw[0].blank, (image.shape[0], image.shape[1]))
+        (other,) = prepare_masked([image], pixel_size_A, micrograph.ctf, as_they_are, blank)
         _refuse_other_grid(other, half)
         found.append(other.image * (other.scale / half.scale))
-    hot_pixels = sum(half.hot_pixels for half in raw)
-    return Views((raw[0].image, raw[1].image), (found[0], found[1]), None, raw[0].grid, hot_pixels)
+    return Views(
+        (raw[0].image, raw[1].image),
+        (found[0], found[1]),
+        None,
+        raw[0].grid,
+        sum(half.hot_pixels for half in raw),
+        raw[0].blank,
+        _blank_share(raw[0]),
+    )
+
+
+def _blank_of(
+    blank: Bool[Tensor, "y x"] | None, shape: tuple[int, int]
+) -> Bool[Tensor, "rows columns"] | None:
+    """The raw image's mask on another image of the same area: denoised images, which have areas
+    without noise, cannot be searched themselves.
+    """
+    if blank is None:
+        return None
+    rows, columns = (
+        (torch.arange(new, device=blank.device) + 0.5) * old / new
+        for new, old in zip(shape, blank.shape, strict=True)
+    )
+    return blank[rows.long()][:, columns.long()]
+
+
+_WRONG_HALVES = {
+    "exchanged": "each has the noise of the other raw half: are the even and the odd one exchanged",
+    "made from one image": "they have nothing of the noise in which the raw halves differ: were "
+    "both made from the same image",
+    "inverted": "their contrast is that of the raw halves turned around",
+}
+
+
+def require_own_halves(views: Views) -> None:
+    """Raise UserError where the denoised halves were not made of these raw ones, one of each: no
+    number would mean what it says.
+
+    To be asked before `fitted`, which turns inverted halves around.
+    """
+    identity = half_identity(views.raw, views.denoised, views.blank)
+    reason = _WRONG_HALVES.get(identity.verdict)
+    if reason is not None:
+        raise UserError(
+            f"the denoised halves look {identity.verdict}: {reason} (correlation of the halves' "
+            f"differences {identity.difference:.2g}, of their sums {identity.total:.2g})",
+            wanted="an evaluation needs each half denoised by itself, dark where the raw one is",
+        )
 
 
 def _refuse_other_grid(denoised: Prepared, raw: Prepared) -> None:
@@ -144,16 +219,22 @@ def fitted(views: Views) -> Views:
     """The views with the denoised halves multiplied by the one number that brings them nearest to
     the other raw halves.
     """
-    (m1, m2), (d1, d2) = views.raw, views.denoised
+    m1, m2, d1, d2 = (_valid(image, views.blank) for image in (*views.raw, *views.denoised))
     scale = (d1 * m2 + d2 * m1).mean() / (d1.square() + d2.square()).mean()
-    return Views(views.raw, (d1 * scale, d2 * scale), views.nothing, views.grid, views.hot_pixels)
+    return replace(views, denoised=(views.denoised[0] * scale, views.denoised[1] * scale))
+
+
+def _valid(image: Image, blank: Bool[Tensor, "y x"] | None) -> Tensor:
+    """The values of the pixels that hold data."""
+    return image if blank is None else image[~blank]
 
 
 def measure(views: Views, neighbour: Views | None, sampling: Sampling) -> Measurement:
     """The covariances of a micrograph's halves by blocks of patches; ``neighbour`` is an unrelated
     micrograph.
 
-    The tables of all blocks sum to the mean over patches.
+    The tables of all blocks sum to the mean over patches. Only patches without blank pixels count;
+    UserError where there are none.
     """
     known = {
         "M1": views.raw[0],
@@ -163,14 +244,33 @@ def measure(views: Views, neighbour: Views | None, sampling: Sampling) -> Measur
     }
     if views.nothing is not None:
         known |= {"X": views.nothing[0], "F": views.nothing[1]}
-    table = _blocks(
-        _covariances(
-            known, [pair for pair in PAIRS if set(pair) <= set(known)], views.grid, sampling
-        )
-    )
+    valid = _valid_patches(views.blank, sampling)
+    pairs = [pair for pair in PAIRS if set(pair) <= set(known)]
+    table = _blocks(_covariances(known, pairs, views.grid, sampling), valid)
     if neighbour is not None:
         table = _with_unpaired(table, views, neighbour, sampling)
-    return Measurement(table, {"hot_pixels": views.hot_pixels, "shape": list(views.grid.shape)})
+    facts = {
+        "hot_pixels": views.hot_pixels,
+        "shape": list(views.grid.shape),
+        "blank_share": views.blank_share,
+    }
+    return Measurement(table, facts)
+
+
+def _valid_patches(
+    blank: Bool[Tensor, "y x"] | None, sampling: Sampling
+) -> Bool[Tensor, "rows columns"] | None:
+    """Which patches hold no blank pixel; None where there are no blank pixels."""
+    if blank is None:
+        return None
+    valid = valid_patches(blank, sampling.patch_px)
+    if not valid.any():
+        raise UserError(
+            f"no patch of {sampling.patch_px} pixels is free of pixels without data",
+            wanted="the image has a border, a masked area, or the edge of the beam",
+            do="evaluate with smaller patches, or leave this micrograph out",
+        )
+    return valid
 
 
 def _covariances(
@@ -190,11 +290,20 @@ def _covariances(
 
 def _blocks(
     table: Float[Tensor, "rows columns pairs rings"],
+    valid: Bool[Tensor, "rows columns"] | None = None,
 ) -> Float[Tensor, "blocks pairs rings"]:
     """Neighbouring patches taken together, at most 4×4 blocks; together they sum to the mean over
-    patches.
+    patches. Where only some patches are ``valid``, blocks without any are left out.
     """
     parts = [part for rows in _parts(table, 0) for part in _parts(rows, 1)]
+    if valid is not None:
+        flags = [part for rows in _parts(valid, 0) for part in _parts(rows, 1)]
+        sums = [
+            part[flag].double().sum(dim=0)
+            for part, flag in zip(parts, flags, strict=True)
+            if flag.any()
+        ]
+        return torch.stack(sums) / int(valid.sum())
     return torch.stack([part.double().sum(dim=(0, 1)) for part in parts]) / (
         table.shape[0] * table.shape[1]
     )
@@ -220,14 +329,23 @@ def _with_unpaired(
         "D2'": neighbour.denoised[1],
     }
     known = {name: image[:rows, :columns] for name, image in whole.items()}
+    masks = [view.blank[:rows, :columns] for view in (views, neighbour) if view.blank is not None]
+    blank = torch.stack(masks).any(dim=0) if masks else None
+    valid = None
+    if blank is not None:
+        valid = valid_patches(blank, sampling.patch_px)
+        if not valid.any():  # nowhere do both have data: no number
+            return blocks
     mine, theirs = (known["M1"], known["D1"]), (known["M2'"], known["D2'"])
     scales = [
-        float(own.std() / (other.std() + 1e-30)) for own, other in zip(mine, theirs, strict=True)
+        float(_valid(own, blank).std() / (_valid(other, blank).std() + 1e-30))
+        for own, other in zip(mine, theirs, strict=True)
     ]
     known |= {"M2'": theirs[0] * scales[0], "D2'": theirs[1] * scales[1]}
-    table = _blocks(_covariances(known, [("M1", "M2'"), ("D1", "D2'")], views.grid, sampling))
+    unpaired = [("M1", "M2'"), ("D1", "D2'")]
+    table = _blocks(_covariances(known, unpaired, views.grid, sampling), valid)
     filled = blocks.clone()
-    for pair in (("M1", "M2'"), ("D1", "D2'")):
+    for pair in unpaired:
         found = covariance(table, *pair)
         if len(found) != len(
             blocks
@@ -239,7 +357,8 @@ def _with_unpaired(
 
 def support_of(views: Views, window_A: float) -> Support:
     """Where in the micrograph each denoised half is confirmed by the other raw one."""
-    return local_support(views.raw, views.denoised, window_A / views.grid.pixel_size_yx_A[0])
+    window_px = window_A / views.grid.pixel_size_yx_A[0]
+    return local_support(views.raw, views.denoised, window_px, views.blank)
 
 
 def save_measurement(path: Path, measurement: Measurement) -> None:
@@ -251,11 +370,14 @@ def save_measurement(path: Path, measurement: Measurement) -> None:
 
 def load_measurement(path: Path) -> Measurement:
     """Read a measurement. Raises UserError where the file is not one, or damaged."""
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            facts = json.loads(file["facts"].tobytes())
-            return Measurement(torch.from_numpy(file["blocks"].astype(np.float64)), facts)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise UserError(
-            f"not a readable measurement ({error})", where=path, do="delete it and evaluate again"
-        ) from None
+    do = "delete it and evaluate again"
+    with reading(path, "", "not a readable measurement", do):
+        try:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                facts = json.loads(file["facts"].tobytes())
+                blocks = torch.from_numpy(file["blocks"].astype(np.float64))
+        except BadZipFile as error:
+            raise ValueError(str(error)) from None
+        if not isinstance(facts, dict):
+            raise TypeError("its facts are no record")
+        return Measurement(blocks, facts)

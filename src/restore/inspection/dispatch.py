@@ -9,6 +9,7 @@ from restore.inspection.images import inspect_image, inspect_movie
 from restore.inspection.own_files import inspect_json, inspect_patches, inspect_tensors
 from restore.inspection.tables import inspect_cryosparc, inspect_star
 from restore.io.endings import EER_ENDINGS, IMAGE_ENDINGS, ending_of
+from restore.io.reading import reading
 from restore.preprocessing import Recipe
 
 _TABLES = (".star", ".cs", ".csg")
@@ -47,7 +48,8 @@ def _by_ending(path: Path, ending: str, recipe: Recipe) -> Findings:
     if ending in IMAGE_ENDINGS:
         return inspect_image(path, recipe)
     if ending in _OWN:
-        return _OWN[ending](path)
+        with reading(path, "", "its record cannot be read"):
+            return _OWN[ending](path)
     wanted = (
         "STAR, .cs and .csg tables, MRC, TIFF and EER images, and restore's own files are known"
     )

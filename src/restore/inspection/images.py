@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from restore.blank_pixels import find_blank_pixels
 from restore.errors import UserError
 from restore.inspection.findings import Findings, number
 from restore.io.endings import COMPRESSED_MRC_ENDINGS, MRC_ENDINGS, ending_of
@@ -16,7 +18,7 @@ from restore.io.images.maps import MapHeader, read_map_header
 from restore.io.images.movies import MovieHeader, read_frames, read_movie_header
 from restore.io.images.mrc import mrc_labels
 from restore.movies.thinning import Counts, counts_of
-from restore.preprocessing import Recipe, cropped_grid, replace_hot_pixels
+from restore.preprocessing import Recipe, completed, cropped_grid
 
 _FRAMES_LOOKED_AT = 3
 
@@ -49,9 +51,11 @@ def _inspect_one(path: Path, recipe: Recipe) -> Findings:
         image = read_image(path).data
     except UserError as error:
         return Findings("an image", tuple(facts), problems=(str(error),))
-    clean, hot_pixels = replace_hot_pixels(torch.from_numpy(image), recipe.hot_pixel_sigma)
+    blank = find_blank_pixels(torch.from_numpy(image))
+    clean, hot_pixels = completed(torch.from_numpy(image), blank, recipe)
     facts.append(("values", _value_words(image)))
     facts.append(("hot pixels", f"{hot_pixels} would be replaced" if hot_pixels else "none"))
+    facts.append(("without data", blank_words(blank)))
     counts = _counts(image)
     if counts is not None:
         facts.append(
@@ -77,6 +81,23 @@ def _inspect_one(path: Path, recipe: Recipe) -> Findings:
     facts += [("network sees", words)] if words else []
     command = f"restore denoise -m {path} --pixel_size {number(pixel_A)} -p MODEL"
     return Findings("an image", tuple(facts), (command, *thinning), (problem,) if problem else ())
+
+
+def blank_words(blank: Tensor | None) -> str:
+    """How many pixels hold no data, and at which sides."""
+    if blank is None:
+        return "none"
+    count = int(blank.sum())
+    sides = {
+        "top": blank[0],
+        "bottom": blank[-1],
+        "left": blank[:, 0],
+        "right": blank[:, -1],
+    }
+    at = [side for side, line in sides.items() if float(line.float().mean()) > 0.5]
+    where = f", at the {', '.join(at)}" if at else ""
+    pixels = "1 pixel" if count == 1 else f"{count} pixels"
+    return f"{pixels} ({number(100 * count / blank.numel())} %{where}), which are left out"
 
 
 def crop_words(shape: tuple[int, int], pixel_size_A: float, recipe: Recipe) -> tuple[str, str]:

@@ -1,8 +1,12 @@
 """Files that appear whole or not at all."""
 
 import errno
+import fcntl
 import os
+import re
+import secrets
 import shutil
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,9 +37,11 @@ _MENDABLE = {
 def replacing(path: Path) -> Generator[Path]:
     """A temporary path beside ``path``, which takes the name ``path`` when the block ends well.
 
-    Missing parent folders are made. The temporary has a hidden name, ``.NAME.PID.partial``. Its
-    contents are on the disk before it is renamed; when the block fails or is interrupted it is
-    removed, and what stood under ``path`` before stays as it was.
+    Missing parent folders are made. The temporary has a hidden name, ``.NAME.RANDOM.partial``,
+    that nobody can know before; it is made anew, and a link that stands there is never followed.
+    Its contents are on the disk before it is renamed; when the block fails or is interrupted it is
+    removed, and what stood under ``path`` before stays as it was. What killed processes have left
+    in the folder is removed by the first write of a process there.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -50,9 +56,12 @@ def replacing(path: Path) -> Generator[Path]:
         The disk is full, the folder is read-only, or the like, with ``path`` named. Anything else
         that the block raises passes through, an OSError about another file included.
     """
-    partial = path.with_name(f".{path.name[:80]}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.partial")
+    descriptor: int | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent)
+        descriptor = _create(partial)
         yield partial
         _flush_to_disk(partial)
         partial.replace(path)
@@ -62,7 +71,9 @@ def replacing(path: Path) -> Generator[Path]:
         found, do = _MENDABLE[error.errno]
         raise UserError(found, where=path, wanted="The file was not written", do=do) from error
     finally:
-        _remove(partial)
+        if descriptor is not None:
+            _remove(partial)
+            os.close(descriptor)
 
 
 def require_writable(folder: Path, size_bytes: int = 0) -> None:
@@ -101,6 +112,52 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all. Raises as :func:`replacing`."""
     with replacing(path) as partial:
         partial.write_bytes(content)
+
+
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{16}\.partial")
+_swept: set[tuple[int, int]] = set()
+"""Device and inode of the folders that this process has cleaned."""
+
+
+def _create(partial: Path) -> int:
+    """A new, empty file, locked as long as its descriptor is open: one that is not locked was left
+    by a process that is gone.
+    """
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        descriptor = os.open(partial, flags, 0o666)
+        _is_locked_now(descriptor)
+        if partial.exists():
+            return descriptor
+        os.close(descriptor)  # another process took it for a leftover before it was locked
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the temporaries of processes that are gone from a folder, once for each process."""
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in _swept:
+        return
+    _swept.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as entries:
+        leftovers = [Path(entry.path) for entry in entries if _LEFTOVER.fullmatch(entry.name)]
+    for leftover in leftovers:
+        try:
+            descriptor = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            continue  # a link, or somebody else's: not ours to remove
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        if is_file and _is_locked_now(descriptor):
+            _remove(leftover)
+        os.close(descriptor)
+
+
+def _is_locked_now(descriptor: int) -> bool:
+    """Whether this process could lock the file; never where the file system knows no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -61,6 +61,7 @@ def read_structure(path: Path) -> gemmi.Structure:
     _require_coordinates(path)
     with reading(path, "A PDB or mmCIF file is needed", "this cannot be read as an atomic model"):
         structure = gemmi.read_structure(str(path))
+        _refuse_one_place(structure, path)
         _thin_out(structure)
         _require_text(structure)
     if len(structure) == 0 or structure[0].count_atom_sites() == 0:
@@ -75,14 +76,6 @@ def read_structure(path: Path) -> gemmi.Structure:
             "some of its atoms have no place",
             where=path,
             wanted="Every coordinate must be a number",
-        )
-    if len(position_A) > 1 and (position_A == position_A[0]).all():
-        x, y, z = position_A[0]
-        raise UserError(
-            f"all of its {len(position_A)} atoms are at {x:g}, {y:g}, {z:g} Å",
-            where=path,
-            wanted="An atomic model is needed",
-            do="check that it is the right file",
         )
     return structure
 
@@ -110,6 +103,21 @@ def _require_coordinates(path: Path) -> None:
                     wanted="Three numbers in columns 31 to 54 are needed",
                     do="write the model again",
                 ) from None
+
+
+def _refuse_one_place(structure: gemmi.Structure, path: Path) -> None:
+    """UserError where several atoms all have one place: the same line again and again."""
+    if len(structure) == 0:
+        return
+    position_A = np.array([site.atom.pos.tolist() for site in structure[0].all()])
+    if len(position_A) > 1 and (position_A == position_A[0]).all():
+        x, y, z = position_A[0]
+        raise UserError(
+            f"all of its {len(position_A)} atoms are at {x:g}, {y:g}, {z:g} Å",
+            where=path,
+            wanted="An atomic model is needed",
+            do="check that it is the right file",
+        )
 
 
 def _require_text(structure: gemmi.Structure) -> None:

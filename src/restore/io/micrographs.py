@@ -2,7 +2,8 @@
 table.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from restore.errors import UserError
@@ -45,23 +46,30 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Needs:
-    """What the work ahead needs of every micrograph: its CTF, its two halves."""
+    """What the work ahead needs of every micrograph: its CTF, its two halves.
+
+    With ``skip_bad`` a row whose CTF cannot be used is no reason to stop: the micrograph has none,
+    and the set's ``problems`` say why.
+    """
 
     ctf: bool = True
     halves: bool = False
+    skip_bad: bool = False
 
 
 @dataclass(frozen=True)
 class MicrographSet:
     """The micrographs of one source, in its order, row by row, and the table that lists them.
 
-    ``is_listed`` is False where the source is an image or a pattern, and the table one that is yet
+    ``problems`` are the reasons for which micrographs cannot be used, by their rows; they are there
+    only where :class:`Needs` allows them. ``is_listed`` is False where the source is an image or a pattern, and the table one that is yet
     to be made.
     """
 
     source: str
     micrographs: tuple[Micrograph, ...]
     listing: Listing
+    problems: Mapping[int, str] = field(default_factory=dict[int, str])
 
     @property
     def is_listed(self) -> bool:
@@ -122,16 +130,43 @@ def _from_star(
         rows = list(listing.rows())
     require_optics(rows, given_A, needs.ctf)
 
+    errors = _ctf_errors(rows) if needs.ctf else {}
+    if errors and (not needs.skip_bad or len(errors) == len(rows)):
+        raise _together(list(errors.values()), len(rows))
+
     def micrograph(index: int, row: StarRow) -> Micrograph:
-        ctf = ctf_parameters(row) if needs.ctf else ctf_if_any(row)
+        ctf = ctf_if_any(row)
         even, odd = half_paths(row, suffixes, places)
         name, series = row.row[NAME], row.optics.get(SERIES, "")
         size_A = pixel_size_A(row, given_A)
         return Micrograph(name, places.find_or_first(name), size_A, index, ctf, even, odd, series)
 
-    return MicrographSet(
-        str(path), tuple(micrograph(index, row) for index, row in enumerate(rows)), listing
-    )
+    micrographs = tuple(micrograph(index, row) for index, row in enumerate(rows))
+    problems = {index: str(error) for index, error in errors.items()}
+    return MicrographSet(str(path), micrographs, listing, problems)
+
+
+def _ctf_errors(rows: Sequence[StarRow]) -> dict[int, UserError]:
+    """What is wrong with the CTF of rows, by their numbers from zero."""
+    errors: dict[int, UserError] = {}
+    for index, row in enumerate(rows):
+        try:
+            ctf_parameters(row)
+        except UserError as error:
+            errors[index] = error
+    return errors
+
+
+def _together(errors: Sequence[UserError], total: int) -> UserError:
+    """One error that names the rows of all; the first where that is all, or where every row has
+    one, as where a column is missing.
+    """
+    first = errors[0]
+    if len(errors) in (1, total):
+        return first
+    others = [f"{error.where}: {error.found}" for error in errors[1:5]]
+    more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
+    return first.instead(found="; ".join([first.found, *others]) + more)
 
 
 def _from_images(

@@ -1,10 +1,12 @@
 """The files that a result is written to: checked before the work that makes them begins."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from restore.errors import UsageError, UserError
-from restore.io.atomic import require_writable
+from restore.io.atomic import require_writable, write_bytes, write_text
+from restore.records import as_json
 
 _KINDS = {".star": "a STAR file", ".mrc": "an MRC map", ".png": "a PNG picture"}
 
@@ -45,3 +47,28 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
                 where=path,
                 do="choose another `output`, or `overwrite=True`",
             )
+
+
+def refuse_foreign(files: Iterable[Path], table: Path, overwrite: bool, do: str) -> None:
+    """UserError where one of the ``table``'s files is there already, and is not restore's."""
+    if overwrite or table.with_suffix(".settings.json").exists():
+        return
+    for path in files:
+        if path.exists():
+            found = f"a {path.suffix[1:].upper()} file stands here that restore did not write"
+            raise UserError(found, where=path, do=f"{do}, or `overwrite=True`")
+
+
+def write_table(path: Path, files: Mapping[Path, bytes], made: Mapping[str, Any]) -> None:
+    """Write a table's files, if they are not there as they are to be, and before them the record by
+    which a rerun knows it.
+    """
+    stale = {
+        file: content
+        for file, content in files.items()
+        if not file.exists() or file.read_bytes() != content
+    }
+    if stale:
+        write_text(path.with_suffix(".settings.json"), as_json(made) + "\n")
+    for file, content in stale.items():
+        write_bytes(file, content)

@@ -13,48 +13,63 @@ from restore.errors import UserError
 from restore.io.particle_records import Particles
 
 _FAR_PX = 1e9  # between two micrographs, for a search in all of them at once
-_Pairs = tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]
 _NamesOf = Callable[[Sequence[str]], list[str]]
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Rows of two files, and how many particles of the first have a key that is not theirs alone."""
+
+    first: Int[np.ndarray, "m"]
+    second: Int[np.ndarray, "m"]
+    ambiguous: int = 0
 
 
 @dataclass(frozen=True)
 class Matches:
     """Rows (from zero) of two files that hold the same particle, in the order of the first; ``way``
     says how it is known.
+
+    ``ambiguous`` counts the particles of the first file that were left unmatched because others
+    have the same name by this way.
     """
 
     way: str
     first: Int[np.ndarray, "m"]
     second: Int[np.ndarray, "m"]
+    ambiguous: int = 0
 
 
 def match(first: Particles, second: Particles, tolerance_px: float) -> Matches:
     """The particles that both files hold, by the first of these ways that finds half of the smaller
     file's, else the best.
 
-    Unique identifier (cryoSPARC's); image name; micrograph and coordinates, nearest within
-    ``tolerance_px`` pixels of the first file's micrographs; the same with the folders of
-    micrographs left aside; image name with the folders of stacks left aside. Leading zeros of an
-    image's number do not count, nor, where folders do not, the long number that cryoSPARC puts
-    before the names of imported files.
+    Unique identifier (cryoSPARC's); name in the tomogram (RELION 5's); image name; micrograph and
+    coordinates, nearest within ``tolerance_px`` pixels of the first file's micrographs; the same
+    with the folders of micrographs left aside; image name without the job that made the stack;
+    image name with the folders of stacks left aside. Leading zeros of an image's number do not
+    count, nor, where folders do not, the long number that cryoSPARC puts before the names of
+    imported files.
 
     Raises
     ------
     UserError
         A particle is there twice in one of the files, or no way finds any.
     """
-    found: list[Matches] = []
+    candidates: list[Matches] = []
     for way, find in _WAYS.items():
         pairs = find(first, second, tolerance_px)
         if pairs is not None:
-            order = np.argsort(pairs[0], kind="stable")
-            found.append(Matches(way, pairs[0][order], pairs[1][order]))
+            order = np.argsort(pairs.first, kind="stable")
+            candidates.append(
+                Matches(way, pairs.first[order], pairs.second[order], pairs.ambiguous)
+            )
             if 2 * len(order) >= min(len(first), len(second)):
-                return found[-1]
-    best = max(found, key=lambda each: len(each.first), default=None)
+                return candidates[-1]
+    best = max(candidates, key=lambda matches: len(matches.first), default=None)
     if best is not None and len(best.first):
         return best
-    tried = ", ".join(each.way for each in found)
+    tried = ", ".join(matches.way for matches in candidates)
     wanted = f"Tried: {tried}" if tried else "They have no column in common by which to tell"
     examples = f"the first particles are {_description(first)} and {_description(second)}"
     nothing, do = (
@@ -79,9 +94,16 @@ def coordinates_apart_px(
 def _by_uid(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:  # noqa: ARG001
     if first.uids is None or second.uids is None:
         return None
-    for each, uids in ((first, first.uids), (second, second.uids)):
-        _refuse_repeats(each, uids.tolist(), [f"uid {uid}" for uid in uids])
-    return np.intersect1d(first.uids, second.uids, assume_unique=True, return_indices=True)[1:]
+    for particles, uids in ((first, first.uids), (second, second.uids)):
+        _refuse_repeats(particles, uids.tolist(), [f"uid {uid}" for uid in uids])
+    rows = np.intersect1d(first.uids, second.uids, assume_unique=True, return_indices=True)[1:]
+    return _Pairs(rows[0], rows[1])
+
+
+def _by_tomogram_name(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:  # noqa: ARG001
+    if first.tomogram_names is None or second.tomogram_names is None:
+        return None
+    return _common(first.tomogram_names, second.tomogram_names)
 
 
 def _by_image_name(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:  # noqa: ARG001
@@ -90,25 +112,32 @@ def _by_image_name(first: Particles, second: Particles, tolerance_px: float) -> 
     keys = [
         [_image_key(name) for name in names] for names in (first.image_names, second.image_names)
     ]
-    for each, found, names in zip(
+    for particles, own_keys, names in zip(
         (first, second), keys, (first.image_names, second.image_names), strict=True
     ):
-        _refuse_repeats(each, found, names)
+        _refuse_repeats(particles, own_keys, names)
     return _common(keys[0], keys[1])
 
 
+def _by_image_of_any_job(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:  # noqa: ARG001
+    """By image name without the folder of the job."""
+    return _by_changed_image_name(first, second, _without_job)
+
+
 def _by_stack_file(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:  # noqa: ARG001
-    """By image name without folders. What is there twice without its folder is told by no file, and
-    left unmatched.
-    """
+    """By image name without folders."""
+    return _by_changed_image_name(first, second, _without_folder)
+
+
+def _by_changed_image_name(
+    first: Particles, second: Particles, change: Callable[[tuple[str, str]], tuple[str, str]]
+) -> _Pairs | None:
     if first.image_names is None or second.image_names is None:
         return None
-    keys = [
-        [_without_folder(_image_key(name)) for name in names]
-        for names in (first.image_names, second.image_names)
-    ]
-    often = {key for each in keys for key, times in Counter(each).items() if times > 1}
-    return _common([None if key in often else key for key in keys[0]], keys[1])
+    return _common(
+        [change(_image_key(name)) for name in first.image_names],
+        [change(_image_key(name)) for name in second.image_names],
+    )
 
 
 def _by_coordinates(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:
@@ -123,9 +152,11 @@ def _by_coordinates_and_file(
 
 _WAYS = {
     "unique identifier": _by_uid,
+    "name in the tomogram": _by_tomogram_name,
     "image name": _by_image_name,
     "micrograph and coordinates": _by_coordinates,
     "micrograph (its folder left aside) and coordinates": _by_coordinates_and_file,
+    "image name (the job left aside)": _by_image_of_any_job,
     "image name (the folder of its stack left aside)": _by_stack_file,
 }
 
@@ -140,18 +171,18 @@ def _nearest(
     numbers: dict[str, int] = {}
     spots: list[Float[np.ndarray, "n 3"]] = []
     both = (first, first.micrograph_names), (second, second.micrograph_names)
-    for (each, names), xy in zip(both, places, strict=True):
+    for (particles, names), xy in zip(both, places, strict=True):
         micrograph = [numbers.setdefault(name, len(numbers)) for name in names_of(names)]
         spots.append(np.column_stack([xy, np.array(micrograph) * _FAR_PX]))
         words = [
             f"the place {x:g}, {y:g} of {name}"
             for name, (x, y) in zip(names, xy.tolist(), strict=True)
         ]
-        _refuse_repeats(each, list(map(tuple, spots[-1].tolist())), words)
-    distance_px, there = (np.asarray(each) for each in KDTree(spots[1]).query(spots[0]))
+        _refuse_repeats(particles, list(map(tuple, spots[-1].tolist())), words)
+    distance_px, there = map(np.asarray, KDTree(spots[1]).query(spots[0]))
     back = np.asarray(KDTree(spots[0]).query(spots[1])[1])
     here = np.flatnonzero((distance_px <= tolerance_px) & (back[there] == np.arange(len(there))))
-    return here, there[here]
+    return _Pairs(here, there[here])
 
 
 def _same_pixels(
@@ -172,13 +203,21 @@ def _same_pixels(
 
 
 def _common(first: Sequence[Hashable], second: Sequence[Hashable]) -> _Pairs:
-    """Where each key of ``first`` stands in ``second``, those that stand there."""
-    place = {key: index for index, key in enumerate(second)}
-    pairs = [
-        (index, place[key]) for index, key in enumerate(first) if key is not None and key in place
-    ]
-    both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return both[:, 0], both[:, 1]
+    """Where each key of ``first`` stands in ``second``, those that stand there. A key that is twice
+    in either of them identifies no particle: these are counted, and left out.
+    """
+    repeated = {
+        key for keys in (first, second) for key, times in Counter(keys).items() if times > 1
+    }
+    row_of = {key: row for row, key in enumerate(second)}
+    shared = [row for row, key in enumerate(first) if key in row_of]
+    clear = [row for row in shared if first[row] not in repeated]
+    others = [row_of[first[row]] for row in clear]
+    return _Pairs(
+        np.array(clear, dtype=np.int64),
+        np.array(others, dtype=np.int64),
+        len(shared) - len(clear),
+    )
 
 
 def _image_key(name: str) -> tuple[str, str]:
@@ -193,6 +232,15 @@ def _image_key(name: str) -> tuple[str, str]:
 
 def _without_folder(key: tuple[str, str]) -> tuple[str, str]:
     return key[0], _file_name(key[1])
+
+
+def _without_job(key: tuple[str, str]) -> tuple[str, str]:
+    """The key without the folders up to that of RELION's or cryoSPARC's job.
+
+    >>> _without_job(("", "Extract/job018/Subtomograms/TS_01/12_stack2d.mrcs"))
+    ('', 'Subtomograms/TS_01/12_stack2d.mrcs')
+    """
+    return key[0], re.sub(r"^.*?(?:^|/)(?:job\d{3,}|J\d+)/", "", key[1])
 
 
 def _file_name(path: str) -> str:

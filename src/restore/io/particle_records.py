@@ -21,7 +21,8 @@ class Particles:
     RELION's x and y shifts of the image, ``half_sets`` 1 or 2. ``contrast_signs`` are −1 where the
     image's negative is meant, cryoSPARC's ``blob/sign``: it leaves protein dark in its images and
     makes it bright in its maps. ``phases_flipped`` and ``ctf_premultiplied`` tell images to which
-    the sign of the CTF, or the CTF itself, was applied.
+    the sign of the CTF, or the CTF itself, was applied. ``tomogram_names`` are RELION 5's names of
+    subtomograms, "TS_01/12", the same in every job.
     """
 
     source: str
@@ -39,6 +40,7 @@ class Particles:
     contrast_signs: Float[np.ndarray, "n"] | None = None
     phases_flipped: Bool[np.ndarray, "n"] | None = None
     ctf_premultiplied: Bool[np.ndarray, "n"] | None = None
+    tomogram_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.rotations)

@@ -49,6 +49,10 @@ def reading(
     """
     try:
         yield
+    except UserError as error:
+        if error.where:
+            raise
+        raise error.instead(where=path) from error
     except FileNotFoundError as error:
         found = "there is no such file"
         raise UserError(found, where=path, wanted=wanted, do="check the name") from error

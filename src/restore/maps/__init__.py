@@ -1,1 +1,1 @@
-"""What is computed from maps: correlations, amplitudes, resolution, sharpening, models in them."""
+"""Estimators on maps: correlations, amplitudes, resolution, sharpening, densities of models."""

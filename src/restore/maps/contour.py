@@ -28,7 +28,7 @@ _MOST_NOISE = 3.0  # times the volume sought, above a level that the search for 
 
 @dataclass(frozen=True)
 class ContourSettings:
-    """At which level the surface of each map is drawn."""
+    """The level at which the surface of each map is drawn."""
 
     level: tuple[float, ...] | None = setting(
         None, "draw at this level: one for all maps, or one for each, sharpened maps last"
@@ -51,15 +51,19 @@ class ContourSettings:
             )
         if self.mass_kDa is not None and not self.mass_kDa > 0:
             raise UsageError(
-                f"`mass_kDa` is {self.mass_kDa:g}", wanted="A mass above 0 kDa is needed"
+                f"mass_kDa is {self.mass_kDa:g}",
+                field="mass_kDa",
+                wanted="A mass above 0 kDa is needed",
             )
         if not 0 <= self.dust <= 1:
-            raise UsageError(f"`dust` is {self.dust:g}", wanted="A share from 0 to 1 is needed")
+            raise UsageError(
+                f"dust is {self.dust:g}", field="dust", wanted="A share from 0 to 1 is needed"
+            )
 
 
 @dataclass(frozen=True)
 class Contour:
-    """A map without its dust, the level of its surface, and the volume inside it."""
+    """A map without dust, the level of its surface, and the volume that the surface encloses."""
 
     density: Float[Tensor, "z y x"]
     voxel_size_zyx_A: Voxel
@@ -68,21 +72,21 @@ class Contour:
 
 
 class ContourError(ValueError):
-    """A map has no surface as it was asked for; ``number`` is its place among the maps, from 0."""
+    """The surface asked for does not exist; ``number`` is the map's position, from 0."""
 
-    def __init__(self, number: int, found: str) -> None:
-        super().__init__(found)
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(reason)
         self.number = number
 
 
 def contours(
     maps: Sequence[tuple[Float[Tensor, "_ _ _"], Voxel]], settings: ContourSettings
 ) -> list[Contour]:
-    """The maps as they are to be drawn beside each other.
+    """The surfaces of maps that are to be drawn side by side.
 
-    Where the settings say nothing, the first is drawn at its :func:`usual_level`, and each other
-    map at the level at which it encloses the same volume: the scales of maps differ, and so do
-    their amplitudes.
+    Without a level in the settings, the first map is drawn at its :func:`usual_level`, and each
+    other map at the level that encloses the same volume, since the scales and amplitudes of maps
+    differ.
 
     Raises
     ------
@@ -127,10 +131,11 @@ def enclosed_volume_A3(
 def level_enclosing(
     density: Float[Tensor, "z y x"], volume_A3: float, voxel_size_zyx_A: Voxel, dust: float = 0.0
 ) -> float:
-    """The level above which lie as many voxels as fill this volume, those of dust not counted.
+    """The level above which the voxels, without dust, fill this volume.
 
-    Without dust to the nearest voxel. Else it is searched down to where three times the volume lies
-    above it, dust included: in a map with so much noise around the particle a mask is wanted.
+    If ``dust`` is 0 it is exact to the nearest voxel. Otherwise it is searched down to where three
+    times the volume, dust included, lies above it: a map with more noise around the particle needs
+    a mask.
 
     Raises
     ------
@@ -154,28 +159,28 @@ def level_enclosing(
 def without_dust(
     density: Float[Tensor, "z y x"], level: float, dust: float
 ) -> Float[Tensor, "z y x"]:
-    """The map without the pieces above the level that are smaller than this share of the largest.
-
-    What is taken off is mirrored at the level. Voxels that touch, be it at a corner, are of one
+    """The map without the pieces above the level that are smaller than this fraction of the largest
     piece.
+
+    The density of those pieces is mirrored at the level. Voxels that touch, if only at a corner,
+    belong to the same piece.
     """
     taken = (density > level) & ~_pieces(density, level, dust)
     return torch.where(taken, 2 * level - density, density)
 
 
 def level_at_sigma(density: Float[Tensor, "z y x"], deviations: float) -> float:
-    """The level so many standard deviations of the whole map above its mean."""
+    """The level this many standard deviations of the whole map above its mean."""
     wide = density.double()
     return float(wide.mean() + deviations * wide.std(correction=0))
 
 
 def usual_level(density: Float[Tensor, "z y x"]) -> float:
-    """A level for a map of which nothing is known but that most of its box is solvent.
+    """A level for a map of which it is only known that most of its box is solvent.
 
-    It lies 35 % of the way from the background (the median) to the peak (above which one voxel in a
-    thousand lies), and five standard deviations of the background above it (from the median
-    absolute deviation), whichever is higher, but not above 70 % of the way: a map of noise is drawn
-    too.
+    It lies 35 % of the way from the background (the median) to the peak (the 99.9th percentile), or
+    five standard deviations of the background (from its median absolute deviation) above it,
+    whichever is higher, but at most 70 % of the way, so that even a map of noise is drawn.
     """
     background = float(density.median())
     peak = _ranked(density, round(_PEAK_SHARE * density.numel()))
@@ -230,7 +235,7 @@ def _kept(density: Float[Tensor, "z y x"], level: float, dust: float) -> int:
 
 
 def _pieces(density: Float[Tensor, "z y x"], level: float, dust: float) -> Bool[Tensor, "z y x"]:
-    """The voxels above the level in pieces that are no dust."""
+    """The voxels above the level that belong to pieces larger than dust."""
     numbers = np.zeros(density.shape, np.int32)
     label((density > level).numpy(), generate_binary_structure(3, 3), output=numbers)
     sizes = np.bincount(numbers.ravel())

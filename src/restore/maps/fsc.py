@@ -1,6 +1,4 @@
-"""Fourier shell and ring correlation of two maps or images, and its correction for the mask (Chen
-et al. 2013).
-"""
+"""Fourier shell and ring correlation, and its correction for a mask (Chen et al. 2013)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,7 +17,7 @@ _GRID = (-3, -2, -1)
 
 @dataclass(frozen=True)
 class FSCSettings:
-    """How the shells are summed, and how the effect of the mask is found."""
+    """How the shells are summed, and how the effect of the mask is estimated."""
 
     randomize_at_fsc: float = setting(
         0.8, "randomise phases from the shell where the unmasked FSC falls under this"
@@ -35,7 +33,8 @@ class FSCSettings:
     def __post_init__(self) -> None:
         if not 0 < self.randomize_at_fsc <= 1:
             raise UsageError(
-                f"`randomize_at_fsc` is {self.randomize_at_fsc:g}",
+                f"randomize_at_fsc is {self.randomize_at_fsc:g}",
+                field="randomize_at_fsc",
                 wanted="A correlation above 0 and up to 1 is needed",
             )
 
@@ -44,10 +43,10 @@ class FSCSettings:
 class FSC:
     """Correlations of two maps in each shell; shell 0, the two means, is 1 by convention.
 
-    Without a mask there is only ``unmasked``. ``randomised`` is that of the masked maps after their
-    phases were made random from shell ``randomised_from`` on: the correlation that the mask alone
-    makes. It and ``corrected`` are None where the unmasked curve never falls so low that phases can
-    be made random.
+    Without a mask there is only ``unmasked``. ``randomised`` is the correlation of the masked maps
+    after their phases were randomised from shell ``randomised_from`` on, which the mask alone
+    causes. It and ``corrected`` are None if the unmasked curve never falls far enough for phases to
+    be randomised.
     """
 
     frequency_per_A: Float[Tensor, "shells"]
@@ -59,20 +58,23 @@ class FSC:
 
     @property
     def curves(self) -> dict[str, Float[Tensor, "shells"]]:
-        """The curves that there are, by name."""
+        """The curves that are not None, by name."""
         names = ("unmasked", "masked", "randomised", "corrected")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
     def best(self) -> Float[Tensor, "shells"]:
-        """The curve to judge by: the corrected one; without a correction the unmasked one."""
+        """The curve to judge by: the corrected one, or the unmasked one if there is no
+        correction.
+        """
         return self.unmasked if self.corrected is None else self.corrected
 
     def crossing_A(self, curve: Float[Tensor, "shells"], threshold: float) -> float | None:
         """The resolution (Å) at which a curve first falls under a threshold, by linear
         interpolation between shells.
 
-        None where it never does; infinity where it is under it from shell 1 on.
+        It is None if the curve never does, and infinite if it is under the threshold from shell 1
+        on.
         """
         below = first_below(curve, threshold)
         if below is None:
@@ -84,15 +86,17 @@ class FSC:
         return 1 / (start + (stop - start) * (high - threshold) / (high - low))
 
     def last_shell_above(self, threshold: float = 0.143) -> int:
-        """The shell before the first in which the best curve is under a threshold: RELION's rule
-        for its resolution.
+        """The shell before the first in which the best curve is under a threshold, which sets the
+        resolution in RELION.
         """
         below = first_below(self.best, threshold)
         return len(self.best) - 1 if below is None else below - 1
 
 
 def correlation(sums: Float[Tensor, "3 shells"]) -> Float[Tensor, "shells"]:
-    """Cross spectrum over the root of the powers: signed; 0 where a map has no power, 1 in shell 0."""
+    """The cross spectrum over the root of the powers, signed: 0 where a map has no power, 1 in
+    shell 0.
+    """
     cross, first, second = sums
     power = (
         first.sqrt() * second.sqrt()
@@ -109,11 +113,11 @@ def shell_correlation(
     counting: Counting = "half",
     spectrum: Callable[[Float[Tensor, "z y x"]], Complex[Tensor, "z y kx"]] | None = None,
 ) -> Float[Tensor, "shells"]:
-    """The FSC of two volumes (n = 1), or of two stacks of images (z = 1) pair by pair, summed over
-    the pairs.
+    """The signed FSC of two volumes (n = 1), or of two stacks of images (z = 1) pair by pair,
+    summed over the pairs.
 
-    It is signed. ``spectrum`` makes the half transform of each volume or image, by default less its
-    mean.
+    ``spectrum`` computes the half transform of each volume or image, by default after subtraction
+    of its mean.
     """
     spectrum = spectrum or _spectrum
     sums = (
@@ -129,11 +133,11 @@ def randomise_phases(
     first_shell: int,
     generator: torch.Generator,
 ) -> Complex[Tensor, "z y kx"]:
-    """The half transform of a real map with random phases from the centre of a shell on; amplitudes
-    are kept.
+    """The half transform of a real map with random phases from the centre of a shell on, and
+    unchanged amplitudes.
 
-    The coarser part of that shell is left as it is, as RELION does. Pairs k and -k in the same
-    column are given opposite phases, as a real map must have.
+    The coarser half of that shell is left as it is, as in RELION. Pairs k and -k in the same column
+    get opposite phases, as a real map requires.
     """
     columns = [_odd(_phases(spectrum.shape[:2], generator)) for _ in range(2)]
     random = torch.empty_like(spectrum)
@@ -151,12 +155,12 @@ def randomise_phases(
 def corrected_for_mask(
     masked: Float[Tensor, "shells"], randomised: Float[Tensor, "shells"], randomised_from: int
 ) -> Float[Tensor, "shells"]:
-    """The FSC of masked maps without what the mask adds: (FSC_t - FSC_n) / (1 - FSC_n).
+    """The FSC of masked maps without the contribution of the mask: (FSC_t - FSC_n) / (1 - FSC_n).
 
     Chen et al. 2013, Ultramicroscopy 135, 24. FSC_t is that of the masked maps and FSC_n that of
-    the masked maps with random phases. It begins two shells after the first with random phases, as
-    RELION's does: nearer to it the mask mixes them with what lies before. Where FSC_n is 1, random
-    phases alone explain everything, and 0 is left.
+    the masked maps with random phases. The correction begins two shells after the first with random
+    phases, as in RELION: closer to it, the mask mixes them with the shells before. Where FSC_n is
+    1, random phases explain everything, and the result is 0.
     """
     room = 1 - randomised
     corrected = torch.where(room > 1e-6, (masked - randomised) / room, torch.zeros_like(room))
@@ -165,7 +169,7 @@ def corrected_for_mask(
 
 
 def first_below(curve: Float[Tensor, "shells"], threshold: float) -> int | None:
-    """The first shell after shell 0 in which a curve is under a threshold, None where it never is."""
+    """The first shell after shell 0 in which a curve is under a threshold, or None."""
     below = (curve[1:] < threshold).nonzero()
     return int(below[0]) + 1 if len(below) else None
 
@@ -180,8 +184,8 @@ def half_map_fsc(
     """All correlations of two volumes (n = 1) or stacks of images (z = 1); with a soft mask, also
     those under it.
 
-    Images are taken less their means before they are masked. Volumes are not, as in RELION: the
-    mean of a map is that of its structure, around which there is nothing.
+    The mean of an image is subtracted before the mask is applied. That of a volume is not, as in
+    RELION: it belongs to the structure, around which the density is zero.
     """
     axis = ShellAxis((first.shape[1], first.shape[2], first.shape[3]), voxel_size_zyx_A)
     counting = _counting(settings, first.shape[1] == 1)
@@ -206,8 +210,8 @@ def half_map_fsc(
 
 
 def _counting(settings: FSCSettings, images: bool) -> Counting:
-    """Volumes are counted as RELION counts them, so that curves can be laid side by side; images as
-    rings elsewhere.
+    """Volumes are counted as in RELION, so that curves can be compared; images as rings are
+    elsewhere.
     """
     if settings.count is None:
         return "whole" if images else "half"
@@ -226,12 +230,12 @@ def _spectrum_under(
 
 
 def _phases(shape: Sequence[int], generator: torch.Generator) -> Float[Tensor, "rows columns"]:
-    """Phases drawn evenly from the whole circle."""
+    """Phases drawn uniformly from the whole circle."""
     return 2 * math.pi * torch.rand(*shape, generator=generator)
 
 
 def _odd(phases: Float[Tensor, "z y"]) -> Float[Tensor, "z y"]:
-    """Phases of which those of k and -k are opposite: the difference of two random phases is as
+    """Random phases that are opposite for k and -k: the difference of two random phases is as
     random as either.
     """
     return phases - phases.flip(0, 1).roll((1, 1), (0, 1))

@@ -45,12 +45,12 @@ _PAIRS = ((0, 1), (0, 3), (1, 2), (2, 3))  # of D1, D2, R1 and R2: those whose n
 
 @dataclass(frozen=True)
 class Agreements:
-    """How four maps agree in each shell: raw and denoised half maps, which share their orientations
-    and half sets.
+    """The correlations of four maps in each shell: raw and denoised half maps with the same
+    orientations and half sets.
 
     ``crossed`` are those of denoised half 1 with raw half 2 and of denoised half 2 with raw half 1.
-    ``same_half`` are those of denoised and raw maps of one half, which share its noise: they only
-    serve the errors. ``samples`` is the number of independent real numbers in each shell.
+    ``same_half`` are those of the denoised and the raw map of one half, which share its noise; only
+    the errors use them. ``samples`` is the number of independent real numbers in each shell.
     """
 
     frequency_per_A: Float[Tensor, "shells"]
@@ -68,9 +68,9 @@ class Inflation:
 
     ``claimed`` is FSC(D1, D2), ``supported`` is h, ``excess`` their difference. ``correlation`` is
     that of the mean of the denoised halves with the signal, and ``claimed_correlation`` what
-    FSC(D1, D2) says of it (C_ref). From the first shell on in which the raw halves agree less than
-    three times their error nothing can be said: NaN in all but what is claimed. ``last_shell`` is
-    the one before it.
+    FSC(D1, D2) implies for it (C_ref). From the first shell in which the FSC of the raw halves is
+    less than three times its error, nothing is known: all but the claimed values are NaN.
+    ``last_shell`` is the shell before it.
     """
 
     frequency_per_A: Float[Tensor, "shells"]
@@ -86,8 +86,8 @@ class Inflation:
 
     @property
     def mean_excess(self) -> tuple[float, float]:
-        """The mean excess over the shells of which something can be said, weighted by their
-        samples, and its error.
+        """The mean excess over the shells in which it is known, weighted by their samples, and its
+        error.
         """
         shells = slice(1, self.last_shell + 1)
         weights = self.samples[shells] / self.samples[shells].sum().clamp(min=_NEITHER)
@@ -96,12 +96,12 @@ class Inflation:
 
     @property
     def inflated_band(self) -> tuple[int, int] | None:
-        """The first and the last shell of the longest run of three or more that claim too much;
-        None without one.
+        """The first and the last shell of the longest run of three or more that claim too much, or
+        None.
 
-        Each of them has an excess above 0.01, and above three times its error. A mean over all
-        shells would not do: there are so many components in the finest shells that what they cannot
-        tell hides what the coarse ones do.
+        In each of them the excess is above 0.01 and above three times its error. A mean over all
+        shells would not do: the finest shells have so many components that their uncertainty would
+        hide the excess of the coarse ones.
         """
         least = (_SIGMAS * self.excess_error).clamp(min=_NEGLIGIBLE)
         inflated = (self.excess > least)[: self.last_shell + 1].tolist()
@@ -127,16 +127,16 @@ def agreements(
     mask: Float[Tensor, "z y x"] | None = None,
     symmetry_order: int = 1,
 ) -> Agreements:
-    """The agreements of two raw and two denoised half maps; with a mask, those under it, corrected
-    for what it adds.
+    """The correlations of two raw and two denoised half maps; with a mask, those under it,
+    corrected for the mask.
 
-    Before they are masked, the denoised maps are given the amplitudes of the raw ones, shell by
-    shell, of which no FSC depends: a mask spreads each component over its neighbours, and where a
-    denoiser takes away nearly all of a shell, what comes from coarser ones would be taken for its
-    agreement.
+    Before the mask is applied, the denoised maps are given the amplitudes of the raw ones, shell by
+    shell, which changes no FSC. A mask spreads each component over its neighbours, and where a
+    denoiser has removed nearly all of a shell, what leaks in from coarser shells would be taken for
+    its agreement.
 
-    The samples of a shell are its Fourier components, fewer by the symmetry (``symmetry_order``
-    copies of each) and by the share of the box that is under the mask.
+    The samples of a shell are its Fourier components, reduced by the symmetry (``symmetry_order``
+    copies of each) and by the fraction of the box under the mask.
     """
     axis = ShellAxis((raw.shape[1], raw.shape[2], raw.shape[3]), voxel_size_zyx_A)
     if mask is not None:
@@ -165,11 +165,11 @@ def agreements(
 def with_spectrum_of(
     model: Float[Tensor, "2 z y x"], maps: Float[Tensor, "2 z y x"], axis: ShellAxis
 ) -> Float[Tensor, "2 z y x"]:
-    """Two maps with each shell's amplitudes times one factor, so that their power is that of two
-    others.
+    """Two maps, each shell scaled by one factor so that their power is that of two other maps
+    (``model``).
     """
     wanted, there = (
-        sum((_power(each, axis) for each in both), torch.zeros(())) for both in (model, maps)
+        sum((_power(volume, axis) for volume in pair), torch.zeros(())) for pair in (model, maps)
     )
     factors = (wanted / there.clamp(min=torch.finfo(torch.float64).tiny)).sqrt()
     factors = torch.cat([factors, factors[-1:]]).to(maps.dtype)  # beyond Nyquist as at it
@@ -184,8 +184,8 @@ def _power(volume: Float[Tensor, "z y x"], axis: ShellAxis) -> Float[Tensor, "sh
 
 
 def components(axis: ShellAxis) -> Float[Tensor, "shells"]:
-    """How many Fourier components of the whole transform lie in each shell: as many independent
-    real numbers.
+    """The number of Fourier components of the whole transform in each shell, which is the number of
+    independent real numbers.
     """
     side = axis.shape[-1]
     weights = torch.full((side // 2 + 1,), 2.0, dtype=torch.float64)
@@ -200,48 +200,53 @@ def components(axis: ShellAxis) -> Float[Tensor, "shells"]:
     return counts
 
 
-def inflation(found: Agreements) -> Inflation:
-    """What is claimed beyond what the raw halves support; the errors are those that the noise in
-    all four maps makes.
+def inflation(measured: Agreements) -> Inflation:
+    """What is claimed beyond what the raw halves support; the errors follow from the noise in all
+    four maps.
     """
-    last = _last_known_shell(found)
-    unknown = torch.arange(len(found.raw)) > last
-    first, second = found.crossed
-    supported = first * second / found.raw
+    last = _last_known_shell(measured)
+    unknown = torch.arange(len(measured.raw)) > last
+    first, second = measured.crossed
+    supported = first * second / measured.raw
     # Derivatives by FSC(D1, D2), FSC(D1, R2), FSC(D2, R1) and FSC(R1, R2).
     of_supported = torch.stack(
-        [torch.zeros_like(first), second / found.raw, first / found.raw, -supported / found.raw]
+        [
+            torch.zeros_like(first),
+            second / measured.raw,
+            first / measured.raw,
+            -supported / measured.raw,
+        ]
     )
     of_excess = torch.stack([torch.ones_like(first), *-of_supported[1:]])
-    squared = 2 * supported / (1 + found.denoised)
+    squared = 2 * supported / (1 + measured.denoised)
     return Inflation(
-        found.frequency_per_A,
-        found.denoised,
+        measured.frequency_per_A,
+        measured.denoised,
         _without(unknown, supported),
-        _without(unknown, _error(of_supported, found)),
-        _without(unknown, found.denoised - supported),
-        _without(unknown, _error(of_excess, found)),
-        fsc_weight(found.denoised),
+        _without(unknown, _error(of_supported, measured)),
+        _without(unknown, measured.denoised - supported),
+        _without(unknown, _error(of_excess, measured)),
+        fsc_weight(measured.denoised),
         _without(unknown, squared.clamp(min=0).sqrt()),
-        found.samples,
+        measured.samples,
         last,
     )
 
 
-def _last_known_shell(found: Agreements) -> int:
-    """The shell before the first in which the raw halves agree less than three times the error of
-    their agreement.
+def _last_known_shell(measured: Agreements) -> int:
+    """The shell before the first in which the FSC of the raw halves is less than three times its
+    error.
     """
-    error = (1 - found.raw.square()) / found.samples.sqrt()
-    below = (found.raw[1:] < _SIGMAS * error[1:]).nonzero()
-    return int(below[0]) if len(below) else len(found.raw) - 1
+    error = (1 - measured.raw.square()) / measured.samples.sqrt()
+    below = (measured.raw[1:] < _SIGMAS * error[1:]).nonzero()
+    return int(below[0]) if len(below) else len(measured.raw) - 1
 
 
 def _without(unknown: Tensor, curve: Float[Tensor, "shells"]) -> Float[Tensor, "shells"]:
     return curve.masked_fill(unknown, torch.nan)
 
 
-def _error(gradient: Float[Tensor, "4 shells"], found: Agreements) -> Float[Tensor, "shells"]:
+def _error(gradient: Float[Tensor, "4 shells"], measured: Agreements) -> Float[Tensor, "shells"]:
     """The error of a function of the four agreements, from its derivatives by them.
 
     Second moments m_ij of n samples of a fixed signal (moments W) and normal noise (covariances V)
@@ -249,7 +254,7 @@ def _error(gradient: Float[Tensor, "4 shells"], found: Agreements) -> Float[Tens
     V_il W_jk) / n, so that Σ G_ij m_ij with a symmetric G has the variance 2 (tr GVGV + 2 tr GWGV)
     / n. A correlation r_ij changes by dm_ij - r_ij (dm_ii + dm_jj) / 2 where all m_ii are 1.
     """
-    signal, noise = _moments(found)
+    signal, noise = _moments(measured)
     correlation = signal + noise
     linear = torch.zeros_like(signal)
     for (i, j), slope in zip(_PAIRS, gradient, strict=True):
@@ -258,19 +263,21 @@ def _error(gradient: Float[Tensor, "4 shells"], found: Agreements) -> Float[Tens
         linear[:, i, i] -= slope * correlation[:, i, j] / 2
         linear[:, j, j] -= slope * correlation[:, i, j] / 2
     by_noise = linear @ noise
-    variance = 2 * (by_noise + 2 * linear @ signal) @ by_noise / found.samples[:, None, None]
+    variance = 2 * (by_noise + 2 * linear @ signal) @ by_noise / measured.samples[:, None, None]
     return variance.diagonal(dim1=1, dim2=2).sum(dim=1).clamp(min=0).sqrt()
 
 
-def _moments(found: Agreements) -> tuple[Float[Tensor, "shells 4 4"], Float[Tensor, "shells 4 4"]]:
+def _moments(
+    measured: Agreements,
+) -> tuple[Float[Tensor, "shells 4 4"], Float[Tensor, "shells 4 4"]]:
     """The moments of signal and of noise of D1, D2, R1 and R2, each map's power being 1: alike in
     both halves.
     """
-    denoised, raw = found.denoised.clamp(0, 1), found.raw.clamp(0, 1)
+    denoised, raw = measured.denoised.clamp(0, 1), measured.raw.clamp(0, 1)
     most = (denoised * raw).sqrt()
-    crossed = found.crossed.mean(dim=0).clamp(-most, most)
+    crossed = measured.crossed.mean(dim=0).clamp(-most, most)
     most = ((1 - denoised) * (1 - raw)).sqrt()
-    same_half = (found.same_half.mean(dim=0) - crossed).clamp(-most, most)
+    same_half = (measured.same_half.mean(dim=0) - crossed).clamp(-most, most)
     signal, noise = (torch.zeros(len(raw), 4, 4, dtype=torch.float64) for _ in range(2))
     signal[:, :2, :2] = denoised[:, None, None]
     signal[:, 2:, 2:] = raw[:, None, None]

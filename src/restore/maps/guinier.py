@@ -1,9 +1,8 @@
-"""How a map's Fourier amplitudes fall with resolution, and the B factor that says so (Rosenthal &
-Henderson 2003).
+"""The decay of a map's Fourier amplitudes with resolution, and its B factor (Rosenthal & Henderson
+2003).
 
-B factors have RELION's sign: that of the factor to be applied,
-exp(-B s²/4), so that a negative one sharpens, and the fit to a map whose amplitudes fall is
-negative.
+B factors have RELION's sign, that of the factor to be applied, exp(-B s²/4): a negative one
+sharpens, and the fit to a map whose amplitudes decay is negative.
 """
 
 import math
@@ -23,7 +22,7 @@ SCALE_BAND_A = (40.0, 12.0)
 
 
 class AmplitudeSpectrum(NamedTuple):
-    """The mean amplitude |F| in each shell, that of ``rfftn(norm="forward")``, as RELION has it."""
+    """The mean amplitude |F| in each shell, normalised as in RELION (``rfftn(norm="forward")``)."""
 
     frequency_per_A: Float[Tensor, "shells"]
     amplitude: Float[Tensor, "shells"]
@@ -31,7 +30,7 @@ class AmplitudeSpectrum(NamedTuple):
 
 @dataclass(frozen=True)
 class GuinierSettings:
-    """Between which resolutions the straight line is fitted."""
+    """The resolutions between which the straight line is fitted."""
 
     fit_from: float = setting(10.0, "coarsest resolution of the Guinier fit, in Å")
     fit_to: float | None = setting(
@@ -45,7 +44,7 @@ class GuinierSettings:
         if not self.fit_from > 0 or (finest is not None and not 0 < finest < self.fit_from):
             raise UsageError(
                 f"the fit is to go from {self.fit_from:g} to {finest or 0:g} Å",
-                wanted="It goes from coarse to fine: `fit_from` is the larger, and both are above 0",
+                wanted="It must go from coarse to fine, `fit_from` the larger, both above 0",
             )
 
 
@@ -54,9 +53,9 @@ class GuinierFit:
     """The straight line ln|F| = intercept + slope s², s = 1/d, and the B factor 4 slope (Å²) with
     its standard error.
 
-    ``r_squared`` is the share of the variance of ln|F| that the line explains; RELION prints it as
-    the correlation. The error is that of a least-squares line through points that scatter
-    independently about it, which the shells of a structure do not quite.
+    ``r_squared`` is the fraction of the variance of ln|F| that the line explains, which RELION
+    prints as the correlation. The error assumes that the points scatter independently about the
+    line, which is only roughly true of the shells of a structure.
     """
 
     bfactor_A2: float
@@ -74,16 +73,16 @@ class GuinierFit:
 
 
 class TooFewShellsError(ValueError):
-    """There are not three shells with amplitudes between the two resolutions, which a line with an
-    error needs.
+    """Fewer than three shells with amplitudes lie between the two resolutions: too few for a line
+    with an error.
     """
 
 
 def rotational_amplitudes(
     volume: Float[Tensor, "z y x"], voxel_size_zyx_A: Voxel
 ) -> AmplitudeSpectrum:
-    """The rotational average of a map's Fourier amplitudes: the mean over the half transform, as
-    RELION takes it.
+    """The rotational average of a map's Fourier amplitudes: the mean over the half transform, as in
+    RELION.
     """
     axis = ShellAxis((volume.shape[0], volume.shape[1], volume.shape[2]), voxel_size_zyx_A)
     spectrum = torch.fft.rfftn(volume, dim=_GRID, norm="forward")
@@ -99,10 +98,10 @@ def guinier_fit(spectrum: AmplitudeSpectrum, from_A: float, to_A: float) -> Guin
     """The line through ln|F| over 1/d² in the shells from one resolution (Å) to the other, both
     included.
 
-    Shells without any amplitude are left out. :class:`TooFewShellsError` where under three are
-    left.
+    Shells of zero amplitude are left out. Raises :class:`TooFewShellsError` if fewer than three
+    remain.
     """
-    frequency, amplitude = (each.double() for each in spectrum)
+    frequency, amplitude = (values.double() for values in spectrum)
     inside = (frequency >= (1 - 1e-6) / from_A) & (frequency <= (1 + 1e-6) / to_A) & (amplitude > 0)
     s2, log = frequency[inside].square(), amplitude[inside].log()
     count = len(s2)
@@ -122,10 +121,10 @@ def guinier_fit(spectrum: AmplitudeSpectrum, from_A: float, to_A: float) -> Guin
 
 
 def on_one_scale(spectrum: AmplitudeSpectrum, reference: AmplitudeSpectrum) -> AmplitudeSpectrum:
-    """The spectrum times the one factor that makes its mean amplitude from 40 to 12 Å that of the
+    """The spectrum times the factor that makes its mean amplitude from 40 to 12 Å that of the
     reference.
 
-    :class:`TooFewShellsError` where either has no shell with an amplitude there.
+    Raises :class:`TooFewShellsError` where either has no shell with an amplitude in that band.
     """
     level, wanted = _level(spectrum), _level(reference)
     return AmplitudeSpectrum(spectrum.frequency_per_A, spectrum.amplitude * (wanted / level))

@@ -1,4 +1,4 @@
-"""How far a map agrees with the density of a model, shell by shell."""
+"""The FSC of a map and the density of a model."""
 
 import torch
 from jaxtyping import Float
@@ -21,8 +21,8 @@ def map_model_fsc(
     """The FSC of a map and the density of a model on its grid; with a soft mask, also that of both
     under it.
 
-    The mask multiplies both. What it adds to the agreement is not taken off: the model has no noise
-    whose phases could be made random.
+    The mask multiplies both. Its contribution to the correlation is not corrected for: the model
+    has no noise whose phases could be randomised.
     """
     axis = ShellAxis((volume.shape[0], volume.shape[1], volume.shape[2]), voxel_size_zyx_A)
     first, second = volume[None], model[None]
@@ -30,16 +30,16 @@ def map_model_fsc(
     if mask is None:
         return FSC(axis.frequency_per_A, unmasked)
     masked = shell_correlation(
-        first, second, axis, spectrum=lambda each: torch.fft.rfftn(each * mask, dim=_GRID)
+        first, second, axis, spectrum=lambda density: torch.fft.rfftn(density * mask, dim=_GRID)
     )
     return FSC(axis.frequency_per_A, unmasked, masked)
 
 
 def coarse_agreement(fsc: FSC) -> float | None:
-    """The mean correlation in the shells coarser than 15 Å, under the mask if there is one; None
-    where there are under three.
+    """The mean correlation in the shells coarser than 15 Å, under the mask if there is one; None if
+    there are fewer than three.
 
-    A model that lies elsewhere has about zero there.
+    It is about zero for a model that is not fitted into the map.
     """
     curve = fsc.unmasked if fsc.masked is None else fsc.masked
     coarse = curve[1:][fsc.frequency_per_A[1:] < 1 / COARSE_A]
@@ -47,6 +47,8 @@ def coarse_agreement(fsc: FSC) -> float | None:
 
 
 def looks_unfitted(fsc: FSC) -> bool:
-    """Whether the map and the model disagree even where everything that lies in its place agrees."""
+    """Whether the map and the model disagree even at low resolution, where a fitted model always
+    agrees.
+    """
     agreement = coarse_agreement(fsc)
     return agreement is not None and agreement < _DOUBTFUL

@@ -1,5 +1,5 @@
-"""Whether images were multiplied by the sign of their CTF, found by comparing them with images that
-were not.
+"""Whether images were multiplied by the sign of their CTF, by comparison with images that were
+not.
 """
 
 import torch
@@ -15,10 +15,10 @@ def agreement_where_negative(
     """The correlation of two versions of the same images over the Fourier components in which the
     CTF is negative.
 
-    It is negative where the phases of one were flipped; 0 where there are no such components.
+    It is negative if the phases of one version were flipped, and 0 if there are no such components.
     """
     first, second = (
-        torch.fft.rfft2(each - each.mean(dim=(-2, -1), keepdim=True)) for each in (raw, images)
+        torch.fft.rfft2(stack - stack.mean(dim=(-2, -1), keepdim=True)) for stack in (raw, images)
     )
     negative = ctf < 0
     cross = (first * second.conj()).real[negative].sum()
@@ -27,7 +27,7 @@ def agreement_where_negative(
 
 
 def are_flipped(agreement: float) -> bool | None:
-    """Whether phases are flipped, from their agreement where the CTF is negative; None where it
-    does not tell.
+    """Whether phases are flipped, from the correlation where the CTF is negative; None where that
+    is too small to decide.
     """
     return None if abs(agreement) < _TELLING else agreement < 0

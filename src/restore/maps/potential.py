@@ -29,16 +29,16 @@ Point = tuple[float, float, float]
 def model_map(
     atoms: Atoms, shape: Grid, voxel_size_zyx_A: Point, origin_zyx_A: Point = (0.0, 0.0, 0.0)
 ) -> Float[Tensor, "z y x"]:
-    """The Coulomb potential of the atoms in volts, on a map's grid, right up to the Nyquist
-    frequency of its longest voxel.
+    """The Coulomb potential of the atoms in volts, on a map's grid, up to the Nyquist frequency of
+    its longest voxel side.
 
-    Scattering factors are those of the International Tables (c4322, through gemmi), B factors and
-    occupancies the atoms' own. Nothing stands for the solvent. ``origin_zyx_A`` is where the centre
-    of the first voxel lies; the box repeats itself, as Fourier transforms have it. What is finer
-    than Nyquist is not there.
+    Scattering factors are those of the International Tables (c4322, through gemmi); B factors and
+    occupancies are the atoms' own. The solvent is not modelled. ``origin_zyx_A`` is the position of
+    the centre of the first voxel. The box is periodic, and holds nothing beyond the Nyquist
+    frequency.
 
-    Atoms are put down on a finer grid, blurred by a B factor that it can carry. The blur is taken
-    off again in Fourier space, where the spectrum is cropped to the map's.
+    Atoms are placed on a finer grid, blurred by a B factor that the grid can represent. The blur is
+    removed in Fourier space, where the spectrum is cropped to the map's.
     """
     fine = _fine_shape(shape)
     cell_A = tuple(side * voxel_A for side, voxel_A in zip(shape, voxel_size_zyx_A, strict=True))
@@ -55,10 +55,9 @@ def model_map(
 
 
 class ScatteringDensity:
-    """Electron scattering length density (1/Å²) in a box that repeats itself, to which atoms are
-    added.
+    """Electron scattering length density (1/Å²) in a periodic box, to which atoms are added.
 
-    An atom ends where its density is under ``cutoff_A2``.
+    An atom is cut off where its density falls under ``cutoff_A2``.
     """
 
     def __init__(
@@ -97,7 +96,7 @@ class ScatteringDensity:
             self._calculator.add_c_contribution_to_grid(atom, length_A)
 
     def array(self) -> Float[Tensor, "z y x"]:
-        """The density of all that was added."""
+        """The density of all atoms added."""
         return torch.from_numpy(np.array(self._calculator.grid.array, dtype=np.float32)).permute(
             2, 1, 0
         )
@@ -109,7 +108,9 @@ def _fine_shape(shape: Grid) -> Grid:
 
 
 def _quick_length(least: int) -> int:
-    """The smallest number from ``least`` on without a prime factor above five."""
+    """The smallest number from ``least`` on without a prime factor above five, for which FFTs are
+    fast.
+    """
     length = least
     while 60**20 % length:
         length += 1

@@ -9,18 +9,18 @@ _GRID = (0, 1, 2)
 
 
 class GridError(ValueError):
-    """The one grid does not go over into the other."""
+    """One grid cannot be converted to the other without interpolation."""
 
 
 def on_grid(
     volume: Float[Tensor, "z y x"], voxel_A: float, side: int, new_voxel_A: float
 ) -> Float[Tensor, "side side side"]:
-    """A map in a cubic box of ``side`` voxels of another size, its middle (voxel side // 2) in the
-    middle.
+    """A map in a cubic box of ``side`` voxels of another size, with the same centre (voxel side //
+    2).
 
-    It is cut or padded to the new extent, with the mean of its edges, and its transform to the new
-    resolution, so that nothing is interpolated. Both sizes of voxel must have a common multiple:
-    GridError where the old ones are not a whole even number in the new box, to two thousandths.
+    In real space it is cut, or padded with the mean of its edges, to the new extent, and in Fourier
+    space to the new resolution, so that nothing is interpolated. Raises GridError where the old
+    voxels do not fill the new box in a whole, even number (to two thousandths).
     """
     extent_px = side * new_voxel_A / voxel_A
     old_side = 2 * round(extent_px / 2)
@@ -47,7 +47,7 @@ def on_grid(
 
 
 def _in_box(volume: Float[Tensor, "z y x"], side: int) -> Float[Tensor, "side side side"]:
-    """The volume cut or padded to a cube, its middle in the middle."""
+    """The volume cut or padded to a cube, with the same centre."""
     edges = [volume.select(axis, end).mean() for axis in _GRID for end in (0, -1)]
     box = torch.full((side,) * 3, float(torch.stack(edges).mean()), dtype=volume.dtype)
     to: list[slice] = []

@@ -1,5 +1,5 @@
-"""Resolution against the number of particles (Stagg et al. 2014, J. Struct. Biol. 185, 418):
-subsets, lines, intervals.
+"""Resolution against the number of particles, ResLog (Stagg et al. 2014, J. Struct. Biol. 185,
+418).
 """
 
 import math
@@ -41,12 +41,14 @@ class ResLogSettings:
             ("seed", self.seed, 0),
         ):
             if value < least:
-                raise UserError(f"`{name}` is {value}", wanted=f"At least {least} is needed")
+                raise UserError(
+                    f"{name} is {value}", field=name, wanted=f"At least {least} is needed"
+                )
 
 
 def subset_sizes(count: int, settings: ResLogSettings) -> list[int]:
-    """How many particles each subset has, rising in equal ratios, the last all of them; fewer sizes
-    where they would repeat.
+    """The number of particles in each subset: a geometric series that ends with all of them; fewer
+    sizes where numbers would repeat.
 
     >>> subset_sizes(1600, ResLogSettings(sizes=5))
     [100, 200, 400, 800, 1600]
@@ -65,11 +67,11 @@ def subset_sizes(count: int, settings: ResLogSettings) -> list[int]:
 def subset_order(
     half_sets: Int[np.ndarray, "n"], generator: np.random.Generator
 ) -> Int[np.ndarray, "n"]:
-    """All particles in an order of which every beginning is a random subset that has its share of
+    """All particles in an order of which every beginning is a random subset with its share of
     either half set.
 
-    A subset is the first of them; a larger one holds the smaller. After any number of particles
-    each half set is within one particle of its share of them.
+    Subsets are nested. At any number of particles, each half set is within one particle of its
+    share.
     """
     place = np.empty(len(half_sets))
     for half in np.unique(half_sets):
@@ -81,14 +83,14 @@ def subset_order(
 def subset_orders(
     half_sets: Int[np.ndarray, "n"], settings: ResLogSettings
 ) -> Int[np.ndarray, "repeats n"]:
-    """An order of the particles for each repeat, each by its own part of the seed."""
+    """An order of the particles for each repeat, each from its own part of the seed."""
     seeds = np.random.SeedSequence(settings.seed).spawn(settings.repeats)
     return np.stack([subset_order(half_sets, np.random.default_rng(seed)) for seed in seeds])
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and the two ends of its confidence interval, NaN where there is no telling."""
+    """A number and the ends of its confidence interval, which are NaN if there is none."""
 
     value: float
     low: float
@@ -99,8 +101,8 @@ class Estimate:
 class ResLogCurve:
     """The resolution of each subset: ``frequency_per_A`` is 1/d where the FSC falls under 0.143.
 
-    It is 0 where the curve is under it from the first shell on, and infinite where it never is, so
-    that the Nyquist frequency, and not the particles, sets the resolution.
+    It is 0 where the FSC is under it from the first shell on, and infinite where it never is, so
+    that the Nyquist frequency, not the number of particles, sets the resolution.
     """
 
     particles: Int[np.ndarray, "sizes"]
@@ -119,7 +121,7 @@ class ResLogCurve:
 
     @property
     def fitted(self) -> Bool[np.ndarray, "repeats sizes"]:
-        """The points that tell something of the particles, to which lines are fitted."""
+        """The points that the number of particles determines, to which lines are fitted."""
         return ~(self.at_nyquist | self.at_once)
 
 
@@ -128,8 +130,8 @@ class ResLogFit:
     """The line 1/d = ``intercept_per_A`` + ``slope_per_A`` log10 n through all fitted points, and
     its uncertainty.
 
-    ``slope_per_A`` is what ten times as many particles add. ``bfactor_A2`` is 2 over the slope of
-    1/d² against ln n (Rosenthal & Henderson 2003). ``lines`` holds intercept and slope, first of
+    ``slope_per_A`` is the gain from ten times as many particles. ``bfactor_A2`` is 2 over the slope
+    of 1/d² against ln n (Rosenthal & Henderson 2003). ``lines`` holds intercept and slope, first of
     all points, then of each repeat.
     """
 
@@ -142,23 +144,27 @@ class ResLogFit:
     def at(
         self, particles: Float[np.ndarray, "m"]
     ) -> tuple[Float[np.ndarray, "m"], Float[np.ndarray, "m"], Float[np.ndarray, "m"]]:
-        """The line at some numbers of particles, and the two ends of its interval there."""
+        """The line at some numbers of particles, and the two ends of its confidence interval
+        there.
+        """
         values = self.lines @ np.stack([np.ones(len(particles)), np.log10(particles)])
         ends = [_estimate(column, self.confidence) for column in values.T]
         value, low, high = (
-            np.array([(each.value, each.low, each.high) for each in ends]).reshape(-1, 3).T
+            np.array([(estimate.value, estimate.low, estimate.high) for estimate in ends])
+            .reshape(-1, 3)
+            .T
         )
         return value, low, high
 
 
 @dataclass(frozen=True)
 class ResLogDifference:
-    """How a second curve differs from a first of the same subsets, over the ``pairs`` of points
-    fitted in both.
+    """The difference of a second curve from a first of the same subsets, over the ``pairs`` of
+    points fitted in both.
 
-    ``frequency_per_A`` is the mean of 1/d of the second less that of the first. ``particles_ratio``
-    says how many times as many particles the first needs, along its line, to gain as much: 10 to
-    the power of that over its slope.
+    ``frequency_per_A`` is the mean difference in 1/d, second minus first. ``particles_ratio`` is
+    the factor by which the first would need more particles, along its line, for the same gain: 10
+    to the power of the difference over its slope.
     """
 
     frequency_per_A: Estimate
@@ -174,12 +180,13 @@ class FittedReslog(NamedTuple):
 
 
 def fit_reslog(curve: ResLogCurve, confidence: float = 0.95) -> ResLogFit | None:
-    """The line through the fitted points by least squares; None where they have not two sizes.
+    """The least-squares line through the fitted points, or None where they cover fewer than two
+    sizes.
 
-    Subsets of one repeat share particles, so a repeat is one unit: intervals are Student's t over
-    the lines of the repeats, about the line through all points. They tell how far other subsets of
-    these particles would move the line, not what another data set would give: of the largest
-    subsets the repeats share most particles, of the last all. With one repeat there is no interval.
+    The subsets of one repeat share particles, so the repeat is the unit: intervals are Student's t
+    over the lines of the repeats, about the line through all points. They say how much other
+    subsets of these particles would move the line, not another data set: the largest subsets share
+    most of their particles, the last all of them. With one repeat there is no interval.
     """
     log_n = np.log10(curve.particles)
     lines = _lines(log_n, curve.frequency_per_A, curve.fitted)
@@ -196,10 +203,11 @@ def fit_reslog(curve: ResLogCurve, confidence: float = 0.95) -> ResLogFit | None
 def compare_reslog(
     first: ResLogCurve, second: ResLogCurve, confidence: float = 0.95
 ) -> ResLogDifference | None:
-    """How two curves of the same subsets differ; None where no two sizes are fitted in both.
+    """The difference of two curves of the same subsets, or None where fewer than two sizes are
+    fitted in both.
 
-    What made one subset better than another by chance is in both curves and drops out, so the
-    interval is narrower than the two curves' own would make it.
+    Chance differences between subsets are common to both curves and cancel, so the interval is
+    narrower than those of the two curves would suggest.
     """
     both = first.fitted & second.fitted
     lines = _lines(np.log10(first.particles), first.frequency_per_A, both)
@@ -211,7 +219,7 @@ def compare_reslog(
         [apart.sum() / both.sum(), *(apart[used].sum(axis=1) / both[used].sum(axis=1))]
     )
     steps = _estimate(means / lines[:, 1], confidence)
-    ratio = Estimate(*(10.0**each for each in (steps.value, steps.low, steps.high)))
+    ratio = Estimate(*(10.0**exponent for exponent in (steps.value, steps.low, steps.high)))
     return ResLogDifference(_estimate(means, confidence), ratio, int(both.sum()))
 
 
@@ -226,7 +234,7 @@ def _lines(
     rows = np.broadcast_to(x, y.shape)
     parts = [
         (rows[known], y[known]),
-        *((x[has], each[has]) for each, has in zip(y, known, strict=True)),
+        *((x[has], row[has]) for row, has in zip(y, known, strict=True)),
     ]
     lines = [
         np.polynomial.polynomial.polyfit(*part, 1)

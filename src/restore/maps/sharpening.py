@@ -29,7 +29,7 @@ _HALF_EDGE_SHELLS = 1.0
 
 @dataclass(frozen=True)
 class SharpenSettings:
-    """How much a map is sharpened, and where it ends."""
+    """How much a map is sharpened, and at which resolution it is cut off."""
 
     bfactor: float | None = setting(
         None,
@@ -45,22 +45,25 @@ class SharpenSettings:
     def __post_init__(self) -> None:
         if self.bfactor is not None and not math.isfinite(self.bfactor):
             raise UsageError(
-                f"`bfactor` is {self.bfactor:g}", wanted='A number in Å² is needed, or "auto"'
+                f"bfactor is {self.bfactor:g}",
+                field="bfactor",
+                wanted='A number in Å² is needed, or "auto"',
             )
         if self.lowpass is not None and not 0 <= self.lowpass < math.inf:
             raise UsageError(
-                f"`lowpass` is {self.lowpass:g}",
+                f"lowpass is {self.lowpass:g}",
+                field="lowpass",
                 wanted="A resolution in Å is needed, or 0 for none",
             )
 
 
 @dataclass(frozen=True)
 class Sharpening:
-    """A sharpened map, the amplitudes on the way to it, and the numbers that it was made with.
+    """A sharpened map, the amplitudes before, during and after sharpening, and the parameters used.
 
-    ``weighted`` are the amplitudes of the mean map times the FSC weight; the line ``fit`` goes
-    through them. It is None where a B factor was given and there are too few shells for a line.
-    ``lowpass_A`` is None where there was none.
+    ``weighted`` are the amplitudes of the mean map times the FSC weight, through which the line
+    ``fit`` goes. The fit is None where a B factor was given and there are too few shells for a
+    line; ``lowpass_A`` is None where there was no low-pass.
     """
 
     volume: Float[Tensor, "z y x"]
@@ -83,8 +86,8 @@ def sharpen(
     settings: SharpenSettings,
     guinier: GuinierSettings,
 ) -> Sharpening:
-    """The mean of two half maps, weighted by their FSC, sharpened, and cut off where they cease to
-    agree.
+    """The mean of two half maps, weighted by their FSC, sharpened, and low-pass filtered at their
+    resolution.
 
     The steps and their order are those of ``relion_postprocess`` without an MTF: weight, fit, B
     factor, low-pass.
@@ -128,7 +131,7 @@ def fsc_weight(curve: Float[Tensor, "shells"]) -> Float[Tensor, "shells"]:
     """C_ref = sqrt(2 FSC / (1 + FSC)) (Rosenthal & Henderson 2003): the correlation of the mean map
     with the true one.
 
-    It is 0 from the first shell on in which the FSC is not above 0 (0.0001), as RELION has it.
+    It is 0 from the first shell on in which the FSC is not above 0.0001, as in RELION.
     """
     hopeless = (curve <= _LEAST_FSC).cumsum(0) > 0
     positive = torch.where(hopeless, torch.zeros_like(curve), curve)
@@ -145,7 +148,8 @@ def sharpened(
     """The map times exp(-B s²/4), the weight of each component's shell, and a soft low-pass.
 
     A negative B factor sharpens. The low-pass is a raised cosine, two shells wide about the shell
-    next to ``lowpass_A``. What lies beyond the Nyquist frequency is removed. Both are RELION's way.
+    next to ``lowpass_A``, and components beyond the Nyquist frequency are removed, both as in
+    RELION.
     """
     axis = ShellAxis((volume.shape[0], volume.shape[1], volume.shape[2]), voxel_size_zyx_A)
     weights = torch.zeros(axis.count + 1, dtype=torch.float64)

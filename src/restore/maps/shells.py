@@ -21,11 +21,11 @@ the whole weighs all alike.
 
 @dataclass(frozen=True)
 class ShellAxis:
-    """The shells of a grid: one Fourier voxel of its longest side wide, up to the Nyquist frequency
-    of its coarsest.
+    """The shells of a grid, as wide as a Fourier voxel of its longest side, up to the Nyquist
+    frequency of its coarsest voxel side.
 
-    For a cube of side N they are RELION's: 0 to N/2, a component at (kx, ky, kz) in shell floor(|k|
-    + 1/2).
+    For a cube of side N they are RELION's: 0 to N/2, with the component (kx, ky, kz) in shell
+    floor(|k| + 1/2).
     """
 
     shape: tuple[int, int, int]
@@ -33,12 +33,12 @@ class ShellAxis:
 
     @property
     def width_per_A(self) -> float:
-        """How wide each shell is (1/Å)."""
+        """The width of each shell (1/Å)."""
         return 1 / max(side * voxel_A for side, voxel_A in self._sides)
 
     @property
     def count(self) -> int:
-        """How many shells there are, shell 0 included."""
+        """The number of shells, including shell 0."""
         return int(0.5 / max(voxel_A for _, voxel_A in self._sides) / self.width_per_A + 1e-6) + 1
 
     @property
@@ -48,22 +48,22 @@ class ShellAxis:
 
     @property
     def _sides(self) -> list[tuple[int, float]]:
-        """Size and voxel of each axis that has more than one voxel: the z of an image sets no
+        """Size and voxel size of each axis with more than one voxel: the z axis of an image sets no
         limit.
         """
-        return [each for each in zip(self.shape, self.voxel_size_zyx_A, strict=True) if each[0] > 1]
+        return [axis for axis in zip(self.shape, self.voxel_size_zyx_A, strict=True) if axis[0] > 1]
 
     def radii(self) -> Iterator[Float[Tensor, "y kx"]]:
-        """How far each component of the half transform is from the centre, in shells, one plane of
-        kz at a time.
+        """The distance of each component of the half transform from the centre, in shells, plane by
+        plane along kz.
         """
         kz, ky, kx = self._components()
         in_plane = ky[:, None].square() + kx.square()
         return ((z * z + in_plane).sqrt() for z in kz)
 
     def shells(self) -> Iterator[Int[Tensor, "y kx"]]:
-        """The shell of each component of the half transform, one plane of kz at a time; beyond
-        Nyquist, ``count``.
+        """The shell of each component of the half transform, plane by plane along kz; ``count``
+        beyond Nyquist.
         """
         return ((radius + 0.5).long().clamp(max=self.count) for radius in self.radii())
 
@@ -93,7 +93,9 @@ def shell_sums(
     sums = torch.zeros(3, axis.count, dtype=torch.float64)
     for shells, one, other in zip(axis.shells(), first, second, strict=True):
         a, b = one.cpu(), other.cpu()
-        (a_re, a_im), (b_re, b_im) = ((each.real.double(), each.imag.double()) for each in (a, b))
+        (a_re, a_im), (b_re, b_im) = (
+            (plane.real.double(), plane.imag.double()) for plane in (a, b)
+        )
         products = (a_re * b_re + a_im * b_im, a_re * a_re + a_im * a_im, b_re * b_re + b_im * b_im)
         for row, product in enumerate(products):
             sums[row] += torch.bincount(

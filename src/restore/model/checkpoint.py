@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from restore.errors import UserError
 from restore.io.atomic import replacing
 from restore.io.reading import reading
+from restore.model.calibration import RingCalibration
 from restore.model.network import Network, NetworkSettings, network_of
 from restore.preprocessing import Recipe
 
@@ -29,18 +30,24 @@ _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network with what it takes to use it, and the record of its training."""
+    """A trained network with what it takes to use it, and the record of its training.
+
+    ``calibration`` is what its output is multiplied by, ring by ring; None where it was not measured.
+    """
 
     network: Network
     recipe: Recipe
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    calibration: RingCalibration | None = None
 
     def digest(self) -> str:
-        """A digest of the weights and the recipe: of all that decides what the model makes of an
-        image.
+        """A digest of the weights, the recipe and the calibration: of all that decides what the
+        model makes of an image.
         """
         digest = hashlib.sha256(json.dumps(self.recipe.card()).encode())
+        if self.calibration is not None:
+            digest.update(json.dumps(self.calibration.card()).encode())
         for name, value in sorted(self.network.state_dict().items()):
             digest.update(name.encode())
             digest.update(value.cpu().numpy().tobytes())
@@ -58,6 +65,8 @@ def save_model(path: Path, model: Model, dtype: torch.dtype = torch.float32) -> 
         "training": model.training,
         "provenance": model.provenance,
     }
+    if model.calibration is not None:
+        card["calibration"] = model.calibration.card()
     weights = {name: value.detach().to(dtype) for name, value in model.network.state_dict().items()}
     save_tensors(path, weights, card)
 
@@ -71,9 +80,14 @@ def load_model(path: Path) -> Model:
         network = network_of(settings)
         network.load_state_dict(tensors)
         recipe = Recipe.from_card(_record(card, "recipe"))
+        calibration = (
+            RingCalibration.from_card(_record(card, "calibration"))
+            if "calibration" in card
+            else None
+        )
         training, provenance = _record(card, "training", {}), _record(card, "provenance", {})
     network.eval()
-    return Model(network, recipe, training, provenance)
+    return Model(network, recipe, training, provenance, calibration)
 
 
 def _record(
@@ -124,7 +138,8 @@ def _require_same_shapes(settings: NetworkSettings, tensors: Mapping[str, Tensor
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
     """Write tensors and a JSON card as one safetensors file, beside and renamed."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps({"format_version": FORMAT_VERSION, **card}, ensure_ascii=False)
+    # In ASCII: a name in it that is not UTF-8 could not be written otherwise.
+    text = json.dumps({"format_version": FORMAT_VERSION, **card})
     with replacing(path) as partial:
         # Not save_file: it hides a full disk behind an error of its own, and keeps the file from
         # the user's group.
@@ -193,7 +208,13 @@ def named_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 @dataclass
 class TrainingState:
-    """Everything that a run needs to go on: weights, optimiser, place, and the best weights so far."""
+    """Everything that a run needs to go on: weights, optimiser, place, and the best weights so far.
+
+    ``average`` is the moving average of the weights, empty where none is kept; it is what is
+    validated, and what ``best_weights`` are copies of. ``rate_factor`` multiplies the learning rate;
+    it is halved each time the run falls back to them. ``flat_since`` is the step from which on a
+    run without a given length winds down, or None.
+    """
 
     network: Network
     optimizer: Optimizer
@@ -205,18 +226,29 @@ class TrainingState:
     best_loss: float = math.inf
     best_weights: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+    average: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    rate_factor: float = 1.0
+    flat_since: int | None = None
 
 
 _RUN_AGAIN = "start the run again without resuming it"
-_PLACE_TYPES: dict[str, Any] = {"step": int, "epoch": int, "loss_steps": int, "history": list}
-_PLACE = ("step", "epoch", "seconds", "loss_sum", "loss_steps", "best_loss", "history")
+_PLACE_TYPES: dict[str, Any] = {
+    "step": int,
+    "epoch": int,
+    "loss_steps": int,
+    "history": list,
+    "flat_since": int | None,
+}
+_PLACE = (
+    *("step", "epoch", "seconds", "loss_sum", "loss_steps", "best_loss", "history"),
+    *("rate_factor", "flat_since"),
+)
 
 
 def save_state(path: Path, state: TrainingState, run: Mapping[str, Any]) -> None:
     """Write the training state and the record of the run that it belongs to, beside and renamed."""
-    tensors = named_under("network", state.network.state_dict()) | named_under(
-        "best", state.best_weights
-    )
+    tensors = named_under("network", state.network.state_dict())
+    tensors |= named_under("best", state.best_weights) | named_under("average", state.average)
     for index, moments in state.optimizer.state_dict()["state"].items():
         tensors |= named_under(f"adam.{index}", moments)
     place = {name: getattr(state, name) for name in _PLACE} | {"loss_sum": float(state.loss_sum)}
@@ -239,14 +271,20 @@ def restore_state(path: Path, state: TrainingState) -> None:
         place = _place(card)
         state.network.load_state_dict(tensors_under(tensors, "network"))
         groups = state.optimizer.state_dict()["param_groups"]
-        moments = {
+        found = {
             index: _laid_out_like(parameter, tensors_under(tensors, f"adam.{index}"))
             for index, parameter in zip(
                 groups[0]["params"], state.optimizer.param_groups[0]["params"], strict=True
             )
         }
+        moments = {index: of_parameter for index, of_parameter in found.items() if of_parameter}
         state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         state.best_weights = tensors_under(tensors, "best")
+        parameters = dict(state.network.named_parameters())
+        state.average = {
+            name: torch.empty_like(parameters[name]).copy_(value)
+            for name, value in tensors_under(tensors, "average").items()
+        }
         for name in _PLACE:
             setattr(state, name, place[name])
 

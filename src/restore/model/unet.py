@@ -3,7 +3,7 @@
 The image is taken apart into four maps of half its size (pixel-unshuffle), so that nothing is computed at full size.
 Four levels follow, each at half the sampling of the one before. A level is a few residual blocks of two 3×3
 convolutions; a 2×2 convolution of stride 2 leads down, a 1×1 convolution and a pixel-shuffle lead up, where the
-skip connection is added. Zero padding keeps sizes. docs/decisions/014-compact-network.md says how the shape was chosen.
+skip connection is added. Zero padding keeps sizes. docs/decisions/018-compact-network.md says how the shape was chosen.
 """
 
 from functools import partial

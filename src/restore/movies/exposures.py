@@ -127,6 +127,19 @@ def corrected(image: Path, metadata: Path, settings: MovieSettings, eer: EERSett
     return Exposure(movie, eer, summing, motion.pixel_size_A * summing.binning_yx[1], like)
 
 
+def files_behind(metadata: Path) -> tuple[Path, ...]:
+    """The movie and the gain reference that a micrograph's STAR file names, as far as they are
+    there; nothing where that file cannot be read.
+    """
+    try:
+        motion = read_motion(metadata)
+    except UserError:
+        return ()
+    places = Places.of_star(metadata)
+    paths = (places.find(name) for name in (motion.movie, motion.gain) if name)
+    return tuple(path for path in paths if path is not None)
+
+
 def aligned(path: Path, pixel_size_A: float, settings: MovieSettings, eer: EERSettings) -> Exposure:
     """A movie whose frames lie on each other already, with its pixel size. Raises UserError as
     :func:`corrected`.

@@ -1,4 +1,4 @@
-"""A whole set halved: what goes where, what is already there, what failed."""
+"""Halves of a set: what goes where, what is already there, what failed."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +21,18 @@ from restore.micrograph import Micrograph
 from restore.movies.exposures import Exposure
 from restore.movies.summing import sum_halves
 from restore.movies.thinning import counts_of, thin
-from restore.runtime.jobs import Outcome, Write, do_all, refuse_clashes
+from restore.runtime.jobs import (
+    Job,
+    JobResults,
+    Steps,
+    Write,
+    fingerprint,
+    refuse_clashes,
+    run_jobs,
+    stale_jobs,
+)
 from restore.runtime.prefetch import read_ahead
+from restore.runtime.progress import Bars, no_bars
 from restore.settings import setting
 from restore.version import __version__
 
@@ -49,25 +59,15 @@ class HalvesOutput:
 
 
 @dataclass(frozen=True)
-class Job:
+class HalfFiles:
     """One micrograph (or aligned movie), and where its images go; ``full`` is None where no full
     sum is written.
-
-    ``sources`` are the files besides the micrograph's own that, when they change, make the halves
-    stale.
     """
 
     micrograph: Micrograph
     even: Path
     odd: Path
     full: Path | None
-    fingerprint: str
-    sources: tuple[Path, ...] = ()
-
-    @property
-    def outputs(self) -> tuple[Path, ...]:
-        """The files that are written."""
-        return (self.even, self.odd) if self.full is None else (self.even, self.odd, self.full)
 
 
 @dataclass(frozen=True)
@@ -87,56 +87,41 @@ def plan(
     micrographs: Sequence[Micrograph],
     folder: Path,
     full_sums: bool,
-    fingerprint: str,
+    made_with: object,
     sources: Callable[[Micrograph], tuple[Path, ...]] = lambda _: (),
-) -> list[Job]:
-    """Where all halves go. Raises UserError if a file would replace an input or another output."""
-    jobs = [_job(each, folder, full_sums, fingerprint, sources(each)) for each in micrographs]
-    outputs = [(job, path) for job in jobs for path in job.outputs]
-    refuse_clashes(
-        outputs,
-        (each.image for each in micrographs),
-        "halves of",
-        "give another --output_directory",
-    )
+) -> list[Job[HalfFiles]]:
+    """The jobs of a set; ``made_with`` is all that decides the images besides the micrograph's own
+    file and the ``sources`` that it has besides.
+
+    Raises UserError if a file would replace an input or another output.
+    """
+    jobs: list[Job[HalfFiles]] = []
+    for micrograph in micrographs:
+        files = _files(micrograph, folder, full_sums)
+        outputs = tuple(path for path in (files.even, files.odd, files.full) if path)
+        digest = fingerprint(made_with, (micrograph.image, *sources(micrograph)), files.even.parent)
+        jobs.append(Job(files, micrograph.name, outputs, digest))
+    inputs = (micrograph.image for micrograph in micrographs)
+    refuse_clashes(jobs, inputs, "halves of", "give another `output_directory`")
     return jobs
 
 
-def _job(
-    micrograph: Micrograph,
-    folder: Path,
-    full_sums: bool,
-    fingerprint: str,
-    sources: tuple[Path, ...],
-) -> Job:
+def _files(micrograph: Micrograph, folder: Path, full_sums: bool) -> HalfFiles:
     name = Path(micrograph.name)
     stem = split_ending(name.name)[0]
     stem = stem.removesuffix("_DW") or stem
     even, odd, full = (
         mirrored(folder, name.with_name(f"{stem}_{kind}.mrc")) for kind in ("EVN", "ODD", "DW")
     )
-    return Job(micrograph, even, odd, full if full_sums else None, fingerprint, sources)
+    return HalfFiles(micrograph, even, odd, full if full_sums else None)
 
 
-def is_current(job: Job) -> bool:
-    """Whether all images are there, whole, made with the same settings, and not older than what
-    they were made of.
-
-    Raises UserError where another program's file stands in the place of one.
-    """
-    there = [path for path in job.outputs if path.exists()]
-    found = [fingerprint_of(path, "halves") for path in there]
-    for path, fingerprint in zip(there, found, strict=True):
-        if not fingerprint:
-            do = "give another --output_directory, or --overwrite"
-            raise UserError("a file stands here that restore did not write", where=path, do=do)
-    if len(there) < len(job.outputs) or any(each != job.fingerprint for each in found):
-        return False
-    newest = max(
-        (path.stat().st_mtime for path in (job.micrograph.image, *job.sources) if path.exists()),
-        default=0.0,
-    )
-    return min(path.stat().st_mtime for path in there) >= newest
+def fingerprint_in(path: Path) -> str:
+    """The fingerprint in a half. UserError where it is another program's file."""
+    if (found := fingerprint_of(path, "halves")) == "":
+        do = "give another `output_directory`, or `overwrite=True`"
+        raise UserError("a file stands here that restore did not write", where=path, do=do)
+    return found
 
 
 def from_movie(exposure: Exposure, device: torch.device) -> HalfImages:
@@ -189,40 +174,51 @@ def _doubt(path: Path, full: NDArray[np.float32]) -> str:
     )
     if correlation < _UNLIKE:
         found = f"the sum of its frames is not like it (correlation {correlation:.2f})"
-        do = "check the movie, --gain and its turns, or put the sum in its place with --full_sum"
+        do = "check the movie, `gain` and its turns, or put the sum in its place: `full_sum=True`"
         raise UserError(found, where=path, wanted="They must be one exposure", do=do)
     if correlation < _DOUBTFUL or not 0.8 < scale < 1.25:
         return f"{path} is {scale:.3g} times the sum of its frames, correlation {correlation:.3f}"
     return ""
 
 
-def produce(
-    jobs: Sequence[Job],
+def halve_jobs(
+    jobs: Sequence[Job[HalfFiles]],
     halve: Callable[[Micrograph], HalfImages],
     dtype: OutputType,
-    progress: Callable[[Outcome[Job]], None],
-) -> Outcome[Job]:
-    """Halve and write every job, writing behind, as `restore.runtime.jobs.do_all` says; doubts are
-    its remarks.
+    overwrite: bool = False,
+    *,
+    bars: Bars = no_bars,
+) -> JobResults[HalfFiles]:
+    """Halve and write the jobs that are not current, as `restore.runtime.jobs.run_jobs` says;
+    doubts are its remarks.
     """
-    outcome = Outcome[Job]()
+    to_do = stale_jobs(jobs, fingerprint_in, overwrite)
+    if len(to_do) < len(jobs):
+        log.info(
+            "%d of %d micrographs have their halves already", len(jobs) - len(to_do), len(jobs)
+        )
+    doubts: list[str] = []
 
-    def compute(job: Job) -> Write:
-        images = halve(job.micrograph)
+    def compute(job: Job[HalfFiles], _: object) -> Write:
+        images = halve(job.subject.micrograph)
         if images.doubt:
-            outcome.remarks.append(images.doubt)
+            doubts.append(images.doubt)
         return partial(_write, job, images, dtype)
 
-    do_all(((job, partial(compute, job)) for job in jobs), outcome, progress)
-    return outcome
+    steps = Steps(lambda job: job.subject.micrograph, compute, "halving")  # frames are read ahead
+    results = run_jobs(to_do, steps, bars)
+    stale = {id(job) for job in to_do}
+    results.current, results.remarks = [job for job in jobs if id(job) not in stale], doubts
+    return results
 
 
-def _write(job: Job, images: HalfImages, dtype: OutputType) -> None:
+def _write(job: Job[HalfFiles], images: HalfImages, dtype: OutputType) -> None:
     labels = [
         f"restore {__version__} halves: {images.label}"[:80],
         fingerprint_label(job.fingerprint, "halves"),
     ]
-    write_image(job.even, images.even, images.pixel_size_A, labels, dtype)
-    write_image(job.odd, images.odd, images.pixel_size_A, labels, dtype)
-    if job.full is not None:
-        write_image(job.full, images.even + images.odd, images.pixel_size_A, labels, dtype)
+    files, size_A = job.subject, images.pixel_size_A
+    write_image(files.even, images.even, size_A, labels, dtype)
+    write_image(files.odd, images.odd, size_A, labels, dtype)
+    if files.full is not None:
+        write_image(files.full, images.even + images.odd, size_A, labels, dtype)

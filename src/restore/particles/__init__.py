@@ -1,1 +1,1 @@
-"""Particles of a refinement: their angles, their images, and the maps that they give."""
+"""Refined particles: their orientations, their images, and the maps reconstructed from them."""

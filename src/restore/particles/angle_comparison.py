@@ -1,7 +1,5 @@
 """Two refinements of the same particles compared by their orientations, from files to a table."""
 
-import csv
-import io
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from restore.errors import UsageError, UserError
 from restore.io.atomic import require_writable, write_text
+from restore.io.csv_text import csv_text
 from restore.io.outputs import refuse_existing
 from restore.io.particles import (
     Matches,
@@ -78,7 +77,9 @@ def compare_angles(
     group = point_group(symmetry)
     if not tolerance_px >= 0:
         raise UsageError(
-            f"`tolerance_px` is {tolerance_px:g}", wanted="A number of pixels, 0 or more, is needed"
+            f"tolerance_px is {tolerance_px:g}",
+            field="tolerance_px",
+            wanted="A number of pixels, 0 or more, is needed",
         )
     table = _free_path(overwrite) if output is None else _with_ending(output)
     figure, record = (table.with_suffix(ending) for ending in _BESIDE)
@@ -198,9 +199,7 @@ def _write_table(path: Path, columns: dict[str, list[str]]) -> None:
     if path.suffix.lower() == ".star":
         write_star(path, StarFile((Block("angles", tuple(columns), rows),)))
         return
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([tuple(columns), *rows])
-    write_text(path, text.getvalue())
+    write_text(path, csv_text([tuple(columns), *rows]))
 
 
 def _save_histogram(comparison: AngleComparison, path: Path) -> None:

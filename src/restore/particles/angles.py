@@ -1,4 +1,4 @@
-"""Angular distances between two sets of orientations of the same particles (Palovcak 2020, S2.5)."""
+"""Angular distances between orientations of the same particles (Palovcak 2020, S2.5)."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ SHARES_BELOW_DEG = (1.0, 2.0, 5.0)
 
 @dataclass(frozen=True)
 class AngularDistances:
-    """How far apart two orientations of each particle are, in degrees, the nearest symmetry copies
-    taken.
+    """The angular distances between two orientations of each particle, in degrees, between the
+    nearest symmetry copies.
 
-    ``total`` is the angle of the one rotation between them. It parts into ``viewing``, between the
-    two viewing directions, and ``in_plane``, about them: cos(total/2) = cos(viewing/2)
-    cos(in_plane/2).
+    ``total_deg`` is the angle of the single rotation between them. It is composed of
+    ``viewing_deg``, between the viewing directions, and ``in_plane_deg``, about them: cos(total/2)
+    = cos(viewing/2) cos(in_plane/2).
     """
 
     total_deg: Float[np.ndarray, "n"]
@@ -30,9 +30,8 @@ class AngularDistances:
 class AngleSummary:
     """Statistics of the distances of ``count`` particles, in degrees.
 
-    ``shares_below`` holds the share (0 to 1) of particles below each of ``SHARES_BELOW_DEG``;
-    ``chance_median`` is the median of the distances between orientations that have nothing to do
-    with each other, under the same group.
+    ``shares_below`` holds the fraction (0 to 1) of particles below each of ``SHARES_BELOW_DEG``;
+    ``chance_median_deg`` is the median distance between random orientations under the same group.
     """
 
     count: int
@@ -46,26 +45,26 @@ class AngleSummary:
 
 
 def angular_distances(first: Rotation, second: Rotation, group: Rotation) -> AngularDistances:
-    """The distances between the rotations of ``first`` and ``second``, one by one: min over g of 2
-    arccos |⟨q1, g q2⟩|.
+    """The distances between the rotations of ``first`` and ``second``, pair by pair: the minimum
+    over g of 2 arccos |⟨q1, g q2⟩|.
 
-    The rotations turn image axes into specimen axes (:func:`restore.symmetry.from_euler_deg`), and
-    ``group`` holds those g that the specimen does not show (:func:`restore.symmetry.point_group`).
-    In-plane shifts play no part.
+    The rotations take image axes to specimen axes (:func:`restore.symmetry.from_euler_deg`), and
+    ``group`` holds the rotations g under which the specimen is unchanged
+    (:func:`restore.symmetry.point_group`). In-plane shifts are ignored.
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} orientations and {len(second)}")
     parts = [np.empty((0, 3))]
     for start in range(0, len(first), _AT_A_TIME):
-        some = slice(start, start + _AT_A_TIME)
-        parts.append(_distances_deg(first[some], second[some], group))
+        portion = slice(start, start + _AT_A_TIME)
+        parts.append(_distances_deg(first[portion], second[portion], group))
     return AngularDistances(*np.concatenate(parts).T)
 
 
 def summary(distances: AngularDistances, group: Rotation) -> AngleSummary:
-    """The statistics of at least one particle's distances under a group."""
+    """The statistics of the distances, of at least one particle, under a point group."""
     total_deg = distances.total_deg
-    low, median, high = (float(each) for each in np.percentile(total_deg, [25, 50, 75]))
+    low, median, high = (float(quartile) for quartile in np.percentile(total_deg, [25, 50, 75]))
     return AngleSummary(
         len(total_deg),
         median,
@@ -79,8 +78,8 @@ def summary(distances: AngularDistances, group: Rotation) -> AngleSummary:
 
 
 def chance_median_deg(group: Rotation) -> float:
-    """The median distance between random orientations under the group, to about 0.4°; the same at
-    every call.
+    """The median distance between random orientations under the group, accurate to about 0.4°.
+    Every call returns the same value.
     """
     random = Rotation.from_quat(np.random.default_rng(0).standard_normal((_RANDOM_PAIRS, 4)))
     still = Rotation.identity(_RANDOM_PAIRS)
@@ -88,10 +87,10 @@ def chance_median_deg(group: Rotation) -> float:
 
 
 def _distances_deg(first: Rotation, second: Rotation, group: Rotation) -> Float[np.ndarray, "n 3"]:
-    """Total, viewing and in-plane distance of each pair.
+    """The total, viewing and in-plane distance of each pair.
 
-    ⟨q1, g q2⟩ = ⟨q1 q2⁻¹, g⟩, so that one matrix product serves all g. The angle then comes from an
-    arctangent: the arccosine of a number near one loses half the digits.
+    Since ⟨q1, g q2⟩ = ⟨q1 q2⁻¹, g⟩, one matrix product serves all g. The angle is then taken from
+    an arctangent: the arccosine of a number near one loses half of the digits.
     """
     scores = np.abs((first * second.inv()).as_quat() @ group.as_quat().T)
     nearest = group[scores.argmax(axis=1)]

@@ -29,7 +29,7 @@ from restore.postprocessing.map_files import (
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.guinier_figure import amplitude_figure
-from restore.report.guinier_file import amplitudes_star
+from restore.tables.guinier import amplitudes_star
 
 log = logging.getLogger(__name__)
 
@@ -122,9 +122,9 @@ def _stated_resolution_A(path: Path) -> float:
     """The resolution that the STAR file of an FSC states."""
     block = read_star(path).block("general")
     if block is None or "rlnFinalResolution" not in block.columns:
-        found = "it has no rlnFinalResolution in data_general"
+        problem = "it has no rlnFinalResolution in data_general"
         raise UserError(
-            found, where=path, wanted="An FSC by restore fsc or relion_postprocess is needed"
+            problem, where=path, wanted="An FSC by restore fsc or relion_postprocess is needed"
         )
     text = block.column("rlnFinalResolution")[0]
     try:

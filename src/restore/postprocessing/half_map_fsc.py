@@ -21,7 +21,7 @@ from restore.postprocessing.map_files import (
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.fsc_figure import fsc_figure
-from restore.report.fsc_file import fsc_star
+from restore.tables.fsc import fsc_star
 
 _DEFAULT = FSCSettings()
 

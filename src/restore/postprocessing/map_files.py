@@ -54,16 +54,18 @@ def refuse_pixel_size(pixel_size_A: float | None) -> None:
     """UsageError where a pixel size is given that no image can have."""
     if pixel_size_A is not None and not 0 < pixel_size_A < math.inf:
         raise UsageError(
-            f"`pixel_size_A` is {pixel_size_A:g}", wanted="A voxel has a size above 0 Å"
+            f"pixel_size_A is {pixel_size_A:g}",
+            field="pixel_size_A",
+            wanted="A voxel has a size above 0 Å",
         )
 
 
 def refuse_other_shape(first: MapHeader, other: MapHeader) -> None:
     """UserError where two maps differ in shape."""
     if first.shape != other.shape:
-        found = f"it has {describe_shape(other)}, and {first.path} has {describe_shape(first)}"
+        problem = f"it has {describe_shape(other)}, and {first.path} has {describe_shape(first)}"
         raise UserError(
-            found, where=other.path, wanted="Both must have the same shape", do="check the names"
+            problem, where=other.path, wanted="Both must have the same shape", do="check the names"
         )
 
 
@@ -147,16 +149,16 @@ def _refuse_other_grid(mask: MapHeader, header: MapHeader, pixel_size_A: float |
         ", ".join(f"{place_A:g}" for place_A in reversed(origin_A))
         for origin_A in (mask.origin_zyx_A, header.origin_zyx_A)
     ]
-    found = f"its origin is ({places[0]}) Å, and that of {header.path} ({places[1]}) Å"
+    problem = f"its origin is ({places[0]}) Å, and that of {header.path} ({places[1]}) Å"
     if any(mask.origin_zyx_A) and any(header.origin_zyx_A):
         raise UserError(
-            found,
+            problem,
             where=mask.path,
             wanted="A mask must lie on the grid of what it masks",
             do="resample it onto the map's grid",
         )
     # Many programs leave the origin at zero, so zero beside another origin proves nothing.
-    log.warning("%s: %s. The mask is applied voxel by voxel", mask.path, found)
+    log.warning("%s: %s. The mask is applied voxel by voxel", mask.path, problem)
 
 
 def _differ(first_A: Voxel, other_A: Voxel) -> bool:

@@ -30,7 +30,7 @@ from restore.postprocessing.map_files import (
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.fsc_figure import map_model_figure
-from restore.report.fsc_file import map_model_star
+from restore.tables.fsc import map_model_star
 
 log = logging.getLogger(__name__)
 

@@ -28,9 +28,9 @@ from restore.postprocessing.map_files import (
 )
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
-from restore.report.fsc_file import fsc_star
 from restore.report.guinier_figure import sharpening_figure
-from restore.report.guinier_file import with_sharpening
+from restore.tables.fsc import fsc_star
+from restore.tables.guinier import with_sharpening
 from restore.version import __version__
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 
+from restore.quantities import Curve, Values
 from restore.report.axes import Axis, linear_axis, logarithmic_axis, resolution_ticks
-from restore.report.evaluation_file import Curve, Values
 
 WIDTH, HEIGHT = 480, 300
 LEFT, RIGHT, TOP, BOTTOM = 54, 10, 12, 42

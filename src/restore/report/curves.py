@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from restore.evaluation.records import Evaluation, Group, ModelSummary
+from restore.quantities import Curve, finite
 from restore.report.charts import Chart, Line
-from restore.report.evaluation_file import Curve, Evaluation, Group, Values, finite
 
 
 @dataclass(frozen=True)
@@ -41,30 +42,28 @@ _PLANS = (
         logarithmic=True,
     ),
     _Plan(
-        "Kept, biased and invented",
+        "Kept, biased and hallucinated",
         "How much of the signal’s amplitude is kept (1 is all of it); the bias as a share of the "
-        "signal; and what is "
-        "drawn into pure noise, as a share of the output.",
+        "signal; and the output for pure noise, as a share of the output for a real half.",
         (
             ("gain", "signal kept", "denoised"),
             ("wiener_filter", "kept by the Wiener filter", "wiener"),
             ("bias_share", "bias", "bias"),
-            ("invented_share", "drawn into pure noise", "nothing"),
+            ("invented_share", "hallucinated from pure noise", "nothing"),
         ),
         limits=(-0.25, 1.5),
     ),
     _Plan(
         "Agreement of the two halves",
         "Fourier ring correlation. High agreement after denoising is not resolution gained: "
-        "both halves went through one network, and share what it makes up.",
+        "both halves went through one network, and share what it hallucinates.",
         (("frc_raw", "raw", "raw"), ("frc_denoised", "denoised", "denoised")),
         limits=(-0.3, 1.05),
     ),
     _Plan(
         "Power spectra",
-        "The variance that each ring adds; a raw half has about 1 in all. The dotted line is what "
-        "the network draws when it is given "
-        "noise without any signal.",
+        "The variance that each ring adds; a raw half has about 1 in all. The dotted line is the "
+        "network’s output for noise without any signal.",
         (
             ("power_raw", "raw", "raw"),
             ("power_noise_only_raw", "noise alone, raw", "lowpass"),
@@ -100,20 +99,19 @@ def _chart(plan: _Plan, frequency_per_A: tuple[float, ...], curves: Mapping[str,
 
 _LOSSES = (
     ("train_loss", "training", "raw"),
-    ("held_out_loss", "held out", "denoised"),
-    ("perfect_loss", "a perfect denoiser", "wiener"),
+    ("held_out_loss", "validation", "denoised"),
+    ("perfect_loss", "noise floor", "wiener"),
 )
 
 
-def loss_chart(model: Mapping[str, Any] | None) -> Chart | None:
+def loss_chart(model: ModelSummary | None) -> Chart | None:
     """The losses of each epoch of the model's training; None where its record has none."""
-    history = ((model or {}).get("training") or {}).get("history") or []
-    rows = [row for row in history if finite(row.get("step")) is not None]
+    rows = _history(model) if model else []
     drawn = [
         (label, look, tuple(finite(row.get(key)) for row in rows)) for key, label, look in _LOSSES
     ]
     lines = tuple(
-        Line(label, look, _without_interval(values))
+        Line(label, look, Curve(values))
         for label, look, values in drawn
         if any(value is not None for value in values)
     )
@@ -122,7 +120,7 @@ def loss_chart(model: Mapping[str, Any] | None) -> Chart | None:
     words = (
         "Mean squared difference from the other half. Most of it is that half’s own noise, which "
         "nobody can predict: "
-        "what counts is the distance to the perfect denoiser’s line. The axis does not begin at "
+        "what counts is the distance to the noise floor. The axis does not begin at "
         "zero."
     )
     return Chart(
@@ -130,5 +128,8 @@ def loss_chart(model: Mapping[str, Any] | None) -> Chart | None:
     )
 
 
-def _without_interval(values: Values) -> Curve:
-    return Curve(values, (None,) * len(values), (None,) * len(values))
+def _history(model: ModelSummary) -> list[Mapping[str, Any]]:
+    """The rows of the training's record that have a step."""
+    history = model.training.get("history")
+    rows: list[Any] = history if isinstance(history, list) else []
+    return [row for row in rows if isinstance(row, Mapping) and finite(row.get("step")) is not None]

@@ -10,8 +10,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from restore.quantities import Values
 from restore.report.charts import LEFT, PLOT_WIDTH, WIDTH, Chart, is_cut_off, svg, swatch, x_axis
-from restore.report.evaluation_file import Values
 
 
 def asset(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 
-from restore.report.evaluation_file import Number
+from restore.quantities import Number
 
 MISSING = "–"
 

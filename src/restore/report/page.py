@@ -5,10 +5,10 @@ from html import escape
 from pathlib import Path, PurePath
 from string import Template
 
+from restore.evaluation.records import Evaluation, Group
 from restore.report.charts import Chart
 from restore.report.curves import charts_of, loss_chart
 from restore.report.document import asset, chart_figure, paragraphs, policy, readings, warning_box
-from restore.report.evaluation_file import Evaluation, Group
 from restore.report.pictures import Shown, choose, picker, view
 from restore.report.provenance_words import method_list, one_line, training_list
 from restore.report.table import table
@@ -19,7 +19,7 @@ def page(evaluation: Evaluation, folder: Path, most_previews: int = 24) -> str:
     """The page's HTML, with the pictures of at most so many micrographs out of the evaluation's
     ``folder``.
     """
-    groups = _told_apart(evaluation.groups)
+    groups = _distinct(evaluation.groups)
     shown = choose(evaluation.micrographs, folder, most_previews)
     charts = [charts_of(evaluation, group) for group in groups]
     loss = loss_chart(evaluation.model)
@@ -56,7 +56,7 @@ def _source(evaluation: Evaluation) -> str:
     return PurePath(str(found)).name if found else "these micrographs"
 
 
-def _told_apart(groups: Sequence[Group]) -> list[Group]:
+def _distinct(groups: Sequence[Group]) -> list[Group]:
     """The groups, without one of all micrographs where another holds all of them."""
     largest = max((group.micrographs for group in groups if group.name != "all"), default=0)
     return [group for group in groups if group.name != "all" or group.micrographs > largest]

@@ -6,8 +6,8 @@ from html import escape
 from itertools import chain, zip_longest
 from pathlib import Path
 
+from restore.evaluation.records import MicrographResult, Previews
 from restore.report.document import data_uri
-from restore.report.evaluation_file import Preview, Row
 from restore.report.numerals import figure, interval, length, round_length, share
 
 LARGEST_BYTES = 8_500_000
@@ -21,14 +21,14 @@ class Shown:
     """A micrograph with its pictures as data URIs; ``index`` is its place in the evaluation."""
 
     index: int
-    row: Row
-    preview: Preview
+    row: MicrographResult
+    preview: Previews
     raw: str
     denoised: str
     support: str | None
 
 
-def choose(rows: Sequence[Row], folder: Path, most: int) -> list[Shown]:
+def choose(rows: Sequence[MicrographResult], folder: Path, most: int) -> list[Shown]:
     """At most so many micrographs with readable pictures, and no more than a page can hold: those
     never trained on first.
 
@@ -47,21 +47,21 @@ def choose(rows: Sequence[Row], folder: Path, most: int) -> list[Shown]:
     return sorted(chosen, key=lambda shown: (_rank(shown.row), shown.row.outlier or 0.0))
 
 
-def _by_importance(rows: Sequence[Row]) -> list[int]:
+def _by_importance(rows: Sequence[MicrographResult]) -> list[int]:
     """The indices of rows with pictures: two typical ones, a strange one, and so on."""
-    pictured = [index for index, row in enumerate(rows) if row.preview is not None]
+    pictured = [index for index, row in enumerate(rows) if row.previews is not None]
     typical = sorted(pictured, key=lambda index: (_rank(rows[index]), rows[index].outlier or 0.0))
     strange = sorted(pictured, key=lambda index: -(rows[index].outlier or 0.0))
     mixed = chain.from_iterable(zip_longest(typical[::2], typical[1::2], strange))
     return [index for index in dict.fromkeys(mixed) if index is not None]
 
 
-def _rank(row: Row) -> int:
+def _rank(row: MicrographResult) -> int:
     return {"held out": 0, "trained on": 1}.get(row.role, 2)
 
 
-def _load(index: int, row: Row, folder: Path) -> Shown | None:
-    preview = row.preview
+def _load(index: int, row: MicrographResult, folder: Path) -> Shown | None:
+    preview = row.previews
     if preview is None:
         return None
     raw, denoised = _picture(folder, preview.raw), _picture(folder, preview.denoised)
@@ -128,7 +128,7 @@ def _option(shown: Shown) -> str:
     return f'<option value="{shown.index}">{name}{" · unusual" if strange else ""}</option>'
 
 
-def scale_bar(preview: Preview) -> str:
+def scale_bar(preview: Previews) -> str:
     """A scale bar of about a fifth of the width, drawn over the picture."""
     width, height = preview.width_px, preview.height_px
     extent_A = width * preview.pixel_size_A
@@ -149,7 +149,7 @@ def scale_bar(preview: Preview) -> str:
     )
 
 
-def _facts(row: Row) -> str:
+def _facts(row: MicrographResult) -> str:
     numbers = row.numbers
     facts = [
         ("correlation*, raw", "correlation_raw", False),

@@ -5,7 +5,8 @@ from html import escape
 from pathlib import PurePath
 from typing import Any
 
-from restore.report.evaluation_file import Evaluation, finite
+from restore.evaluation.records import Evaluation, MethodSummary, ModelSummary
+from restore.quantities import finite
 from restore.report.numerals import figure
 
 
@@ -18,7 +19,7 @@ def one_line(evaluation: Evaluation) -> str:
         parts.append("denoised by another program")
     else:
         parts.append(
-            f"model {_file_name(_of(made, 'inputs').get('model')) or model.get('name') or 'without a name'}"
+            f"model {_file_name(_of(made, 'inputs').get('model')) or model.name or 'without a name'}"
         )
     resolution_A = finite(evaluation.recipe.get("max_resolution_A"))
     if resolution_A is not None:
@@ -77,11 +78,11 @@ def _file_name(path: object) -> str:
     return PurePath(str(path)).name if path else ""
 
 
-def _model_words(model: Mapping[str, Any]) -> str:
-    training = _of(model, "training")
-    parts = [str(model.get("name") or "a network")]
-    if (parameters := finite(model.get("parameters"))) is not None:
-        parts.append(f"{parameters:,.0f} parameters")
+def _model_words(model: ModelSummary) -> str:
+    training = model.training
+    parts = [model.name or "a network"]
+    if model.parameters is not None:
+        parts.append(f"{model.parameters:,} parameters")
     if (steps := finite(training.get("steps"))) is not None:
         parts.append(f"{steps:,.0f} steps of training")
     if (seconds := finite(training.get("seconds"))) is not None:
@@ -92,11 +93,11 @@ def _model_words(model: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def training_list(model: Mapping[str, Any] | None) -> str:
-    """What is to be read beside the losses: the best epoch, and how far it is from the perfect
-    denoiser.
+def training_list(model: ModelSummary | None) -> str:
+    """What is to be read beside the losses: the best epoch, and how far it is from the noise
+    floor.
     """
-    best = _of(_of(model or {}, "training"), "best")
+    best = _of(model.training if model else {}, "best")
     epoch, held_out, perfect = (
         finite(best.get(key)) for key in ("epoch", "held_out_loss", "perfect_loss")
     )
@@ -104,12 +105,12 @@ def training_list(model: Mapping[str, Any] | None) -> str:
         ("Model", escape(_model_words(model)) if model else ""),
         (
             "Kept",
-            f"epoch {epoch:.0f}, the best on micrographs held out"
+            f"epoch {epoch:.0f}, the best on the validation micrographs"
             if epoch is not None and held_out
             else "",
         ),
-        ("Held-out loss", figure(held_out, 4) if held_out is not None else ""),
-        ("A perfect denoiser’s", figure(perfect, 4) if perfect is not None else ""),
+        ("Validation loss", figure(held_out, 4) if held_out is not None else ""),
+        ("Noise floor", figure(perfect, 4) if perfect is not None else ""),
     ]
     return (
         "<dl>"
@@ -124,27 +125,23 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _method_words(method: Mapping[str, Any]) -> str:
+def _method_words(method: MethodSummary) -> str:
     """How the numbers and their intervals were made."""
-    patch, rings, window = (method.get(key) for key in ("patch_px", "rings", "window"))
-    confidence, resamples = finite(method.get("confidence")), finite(method.get("resamples"))
-    support_A = finite(method.get("support_window_A"))
     parts: list[str] = []
-    if patch and rings:
+    if method.patch_px and method.rings:
         parts.append(
-            f"Covariances of the halves from overlapping {window or ''} windows of {patch} "
-            f"pixels, in {rings} rings."
+            f"Covariances of the halves from overlapping {method.window} windows of "
+            f"{method.patch_px} pixels, in {method.rings} rings."
         )
-    if confidence is not None and resamples is not None:
+    if method.confidence is not None and method.resamples is not None:
         parts.append(
-            f"Intervals hold {100 * confidence:g} %: {resamples:.0f} bootstrap samples of "
-            "micrographs, "
-            "or of patches where there are few micrographs."
+            f"Intervals hold {100 * method.confidence:g} %: {method.resamples} bootstrap samples "
+            "of micrographs, or of patches where there are few micrographs."
         )
-    if support_A is not None:
+    if method.support_window_A is not None:
         parts.append(
-            "The overlay compares what is drawn with the other half in windows of "
-            f"{figure(support_A)} Å."
+            "The overlay compares the denoised image with the other half in windows of "
+            f"{figure(method.support_window_A)} Å."
         )
     return " ".join(parts)
 

@@ -2,14 +2,14 @@
 each ring.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from restore.evaluation.records import Evaluation
 from restore.report.figures import resolution_axis
 
 _STYLES: dict[str, tuple[str, str, str]] = {
@@ -18,12 +18,12 @@ _STYLES: dict[str, tuple[str, str, str]] = {
     "signal_to_error_denoised": ("denoised", "#0072b2", "-"),
     "gain": ("signal kept (amplitude)", "#009e73", "-"),
     "bias_share": ("bias / signal", "#d55e00", "--"),
-    "invented_share": ("drawn into EVN − ODD", "#cc79a7", "-."),
+    "invented_share": ("hallucinated from EVN − ODD", "#cc79a7", "-."),
     "unpaired_denoised": ("FRC of unrelated micrographs", "#777777", ":"),
 }
 
 
-def error_curves(evaluation: Mapping[str, Any]) -> Figure:
+def error_curves(evaluation: Evaluation) -> Figure:
     """Signal over error, var(S)/(var(N) + var(B)), in each ring: raw, Wiener filter, denoised, with
     intervals.
     """
@@ -38,7 +38,7 @@ def error_curves(evaluation: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def shares(evaluation: Mapping[str, Any]) -> Figure:
+def shares(evaluation: Evaluation) -> Figure:
     """What stayed of the signal, what came beside it, and what is drawn where there is none, in
     each ring.
     """
@@ -50,22 +50,22 @@ def shares(evaluation: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _axes(evaluation: Mapping[str, Any]) -> tuple[Figure, Axes]:
-    group = evaluation["groups"][0]
+def _axes(evaluation: Evaluation) -> tuple[Figure, Axes]:
+    group = evaluation.groups[0]
     figure = Figure(figsize=(6, 3.8), layout="constrained")
     axes = figure.subplots()
-    count = group["micrographs"]
-    axes.set_title(f"{group['name']}: {count} micrograph{'s' if count > 1 else ''}", fontsize=10)
-    resolution_axis(axes, evaluation["frequency_per_A"][-1])
+    count = group.micrographs
+    axes.set_title(f"{group.name}: {count} micrograph{'s' if count > 1 else ''}", fontsize=10)
+    resolution_axis(axes, evaluation.frequency_per_A[-1])
     return figure, axes
 
 
-def _draw(axes: Axes, evaluation: Mapping[str, Any], keys: Sequence[str]) -> None:
-    frequency = np.array(evaluation["frequency_per_A"])
-    seen = frequency >= 1 / evaluation["recipe"]["highpass_A"]
+def _draw(axes: Axes, evaluation: Evaluation, keys: Sequence[str]) -> None:
+    frequency = np.array(evaluation.frequency_per_A)
+    seen = frequency >= 1 / evaluation.recipe["highpass_A"]
     for key in keys:
-        curve = evaluation["groups"][0]["curves"][key]
-        value, low, high = (_numbers(curve[end])[seen] for end in ("value", "low", "high"))
+        curve = evaluation.groups[0].curves[key]
+        value, low, high = (_numbers(end)[seen] for end in (curve.value, curve.low, curve.high))
         if np.isnan(value).all():
             continue
         label, colour, line = _STYLES[key]

@@ -5,9 +5,9 @@ rows of Figure S2.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from restore.quantities import Curve, Values
 from restore.report.charts import Chart, Line
-from restore.report.evaluation_file import Curve, Values
-from restore.report.structure_file import Bias, Correlation, Reconstruction, ResLog, Structure
+from restore.structure.records import Bias, Correlation, Reconstruction, ResLog, Structure
 
 LABELS = {
     "raw_by_raw": "raw images, orientations refined on raw",
@@ -55,9 +55,8 @@ def _half_maps(structure: Structure) -> Row:
     charts: list[Chart] = []
     for _, letter, words, names in _HALF_MAPS:
         lines = [
-            _line(name, _SHORT[each.images], each.fsc.best)
+            _line(name, _SHORT[each.images], each.fsc.judged)
             for name, each in _those(structure, names)
-            if each.fsc.best
         ]
         charts += _chart(
             structure, f"{letter} · {words}", _crossing_words(structure, names), lines, (0.143, 0.5)
@@ -78,7 +77,7 @@ def _crossing_words(structure: Structure, names: tuple[str, ...]) -> str:
         f"{_SHORT[each.images]} {each.fsc.crossings['0.143'].words}"
         for _, each in _those(structure, names)
     ]
-    return f"Falls under 0.143: {', '.join(found)}." if found else ""
+    return f"Falls below 0.143: {', '.join(found)}." if found else ""
 
 
 def _bias_row(structure: Structure) -> Row:
@@ -89,7 +88,7 @@ def _bias_row(structure: Structure) -> Row:
     words = (
         "Half 1 of the denoised map against half 2 of the raw one, and the other way round. The "
         "noise of one half is not"
-        " in the other, and what the network made up is not in the raw one, so that these two and "
+        " in the other, and what the network hallucinated is not in the raw one, so that these two and "
         "the raw halves’ FSC give"
         " the FSC that the denoised halves would have if bias were noise. Between the lines lies "
         "what both denoised halves"
@@ -108,12 +107,12 @@ def _bias_chart(structure: Structure, title: str, bias: Bias) -> list[Chart]:
         bias.supported, *(tuple(pair and pair[end] for pair in between) for end in (0, 1))
     )
     lines = [
-        Line("claimed by the denoised halves", "claimed", _plain(bias.claimed)),
+        Line("claimed by the denoised halves", "claimed", Curve(bias.claimed)),
         Line("supported by the raw halves", "supported", supported),
     ]
     end = f" Beyond {bias.known_to_A:.3g} Å the raw halves say nothing." if bias.known_to_A else ""
     words = (
-        f"Falls under 0.143: claimed {bias.claimed_crossing.words}, supported "
+        f"Falls below 0.143: claimed {bias.claimed_crossing.words}, supported "
         f"{bias.supported_crossing.words}."
         f" The band is one standard error.{end}"
     )
@@ -161,13 +160,13 @@ def _against(
             correlation = found.get(name)
             if correlation is not None:
                 lines.append(
-                    _line(name, f"{_SHORT[each.images]}, with the {what}", correlation.best)
+                    _line(name, f"{_SHORT[each.images]}, with the {what}", correlation.judged)
                 )
                 lines.append(
                     _line(f"{name} predicted", f"{_SHORT[each.images]}, C_ref", each.reference)
                 )
                 said.append(f"{_SHORT[each.images]} {correlation.crossings['0.5'].words}")
-        words = f"Falls under 0.5: {', '.join(said)}."
+        words = f"Falls below 0.5: {', '.join(said)}."
         charts += _chart(structure, title, words, lines, (0.5,))
     return tuple(charts)
 
@@ -237,8 +236,4 @@ def _there(lines: list[Line]) -> tuple[Line, ...]:
 
 
 def _line(look: str, label: str, values: Values) -> Line:
-    return Line(label, look, _plain(values))
-
-
-def _plain(values: Values) -> Curve:
-    return Curve(values, (None,) * len(values), (None,) * len(values))
+    return Line(label, look, Curve(values))

@@ -18,12 +18,12 @@ from restore.report.document import (
 from restore.report.numerals import MISSING, figure
 from restore.report.provenance_words import facts_of
 from restore.report.structure_charts import LABELS, Row, rows_of
-from restore.report.structure_file import Angles, Picture, Reconstruction, Structure
+from restore.structure.records import Angles, Picture, Reconstruction, Structure
 
 _LARGEST_BYTES = 4_000_000
 _BESIDE = (
     "The FSC of denoised half maps is no evidence of resolution: both can hold what the network "
-    'made up (<a href="#summary">'
+    'hallucinated (<a href="#summary">'
     "more</a>)."
 )
 
@@ -70,7 +70,7 @@ def structure_page(structure: Structure, folder: Path) -> str:
 def _one_line(structure: Structure) -> str:
     made = structure.provenance
     parts = [
-        f"{structure.particles.get('count', MISSING)} particles",
+        f"{MISSING if structure.particles.count is None else structure.particles.count} particles",
         f"symmetry {structure.symmetry}",
         f"box {structure.box_px} px of {structure.pixel_size_A:.4g} Å",
         f"{made.get('program', 'restore')} {made.get('version', '')}".strip(),
@@ -182,7 +182,10 @@ def _angles(structure: Structure, folder: Path) -> str:
         "particle"
         " (Palovcak et al. 2020, S2.5). Shifts play no part."
     )
-    pictures = [Picture(each.title, _angle_words(each), each.picture) for each in structure.angles]
+    pictures = [
+        Picture(title=each.title, words=_angle_words(each), path=each.picture)
+        for each in structure.angles
+    ]
     inner = _pictures(pictures, folder)
     return (
         _section(structure, "angles", "S2.5 · Orientations", f'<p class="lead">{words}</p>{inner}')

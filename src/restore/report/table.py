@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from restore.report.evaluation_file import Row
+from restore.evaluation.records import MicrographResult
 from restore.report.numerals import MISSING, figure, share
 
 
@@ -16,11 +16,11 @@ class _Column:
 
     heading: str
     words: str
-    cell: Callable[[Row], str]
+    cell: Callable[[MicrographResult], str]
     kind: str = "number"
 
 
-def _number(key: str, say: Callable[[float | None], str]) -> Callable[[Row], str]:
+def _number(key: str, say: Callable[[float | None], str]) -> Callable[[MicrographResult], str]:
     return lambda row: say(row.numbers[key].value) if key in row.numbers else MISSING
 
 
@@ -50,8 +50,8 @@ _COLUMNS = (
     _Column("signal kept", "Share of the signal’s amplitude that is kept", _number("gain", share)),
     _Column("bias", "Bias as a share of the signal’s variance", _number("bias_share", share)),
     _Column(
-        "from nothing",
-        "What is drawn into pure noise, as a share of the output",
+        "from pure noise",
+        "Output for pure noise, as a share of the output for a real half",
         _number("invented_share", share),
     ),
     _Column(
@@ -70,7 +70,7 @@ _ROLE = _Column("role", "Whether the model was trained on it", lambda row: row.r
 _REMARKS = _Column("remarks", "What stands out", lambda row: " ".join(row.remarks), "word")
 
 
-def table(rows: Sequence[Row], pictured: Container[int]) -> str:
+def table(rows: Sequence[MicrographResult], pictured: Container[int]) -> str:
     """All micrographs, one a row; the names of those whose indices are ``pictured`` lead to their
     pictures.
     """
@@ -117,7 +117,9 @@ def _head(column: _Column) -> str:
     return f'<th scope="col" class="{column.kind}"{order}>{button}</th>'
 
 
-def _row(index: int, row: Row, columns: Sequence[_Column], cut: int, pictured: bool) -> str:
+def _row(
+    index: int, row: MicrographResult, columns: Sequence[_Column], cut: int, pictured: bool
+) -> str:
     name = escape(row.name[cut:])
     first = f'<button type="button" data-view="{index}">{name}</button>' if pictured else name
     cells = "".join(

@@ -5,7 +5,8 @@ network did.
 from collections.abc import Mapping
 from html import escape
 
-from restore.report.evaluation_file import Group, Number
+from restore.evaluation.records import Group
+from restore.quantities import Number
 from restore.report.numerals import figure, interval, share
 
 _NOTHING = Number()
@@ -79,9 +80,9 @@ def large_figures(group: Group) -> str:
         _figure(
             numbers,
             "invented_share",
-            "drawn from nothing",
-            "of the output’s variance is there as well when the network is given noise alone: "
-            "noise let through, or made into shapes.",
+            "hallucinated",
+            "of the output’s variance remains when the network is given noise alone: noise that "
+            "passed through, or was made into shapes.",
         ),
         _ratio(numbers),
     ]
@@ -103,10 +104,7 @@ def _bias_words(numbers: Mapping[str, Number]) -> str:
     invented.
     """
     invented, signal = (numbers.get(key, _NOTHING).value for key in ("var_invented", "var_signal"))
-    words = (
-        "of the signal’s variance is error that both halves share: signal lost, or drawn without "
-        "cause"
-    )
+    words = "of the signal’s variance is error that both halves share: signal lost, or hallucinated"
     if invented is None or signal is None or signal <= 0:
         return f"{words}."
     return f"{words}. The latter is {share(invented / signal)}."

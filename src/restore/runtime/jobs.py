@@ -1,109 +1,272 @@
-"""What becomes of a set of jobs, one for each micrograph: done, failed and why, or current already."""
+"""The one engine of all long work: what is planned, what is current, what runs, what failed.
+
+A `Job` reads some files and writes others. It is current where all of its outputs are there and
+carry its fingerprint, a digest of whatever decides them: the settings, and every input's path,
+size and time of change, taken when the job was planned, before anything was read. An input that is
+replaced while it is read leaves an output with the old one's fingerprint, and the next run does
+the job again.
+"""
 
 import errno
+import hashlib
+import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
 from restore.errors import UserError
-from restore.micrograph import Micrograph
-from restore.runtime.prefetch import WriteBehind
+from restore.records import plain
+from restore.runtime.distributed import Place
+from restore.runtime.prefetch import WriteBehind, read_ahead
+from restore.runtime.progress import Bars, no_bars
 
 log = logging.getLogger(__name__)
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_FAILURES = (UserError, OSError, MemoryError, torch.OutOfMemoryError)
+ALONE = Place(0, 1, torch.device("cpu"))
+"""The only process, on the CPU."""
 
+FAILURES = (UserError, OSError, MemoryError, torch.OutOfMemoryError)
+"""What ends one job and not the others."""
 
-class AboutOne(Protocol):
-    """A job that is about one micrograph."""
+_ENDS_ALL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
-    @property
-    def micrograph(self) -> Micrograph:
-        """Which one."""
-        ...
-
-
-Job = TypeVar("Job", bound=AboutOne)
+Subject = TypeVar("Subject")
+Data = TypeVar("Data")
 
 Write = Callable[[], None]
 """Writes what has been computed of a job."""
 
 
-@dataclass
-class Outcome(Generic[Job]):
-    """Jobs with a good output (old or new), the failures with their reasons, and what is to be said
-    of those done.
+@dataclass(frozen=True)
+class Job(Generic[Subject]):
+    """One piece of work: what it is about, its name in messages, the files that it writes, and the
+    digest of all that decides them (`fingerprint`).
     """
 
-    done: list[Job] = field(default_factory=list[Job])
-    up_to_date: list[Job] = field(default_factory=list[Job])
-    failed: list[tuple[Job, str]] = field(default_factory=list[tuple[Job, str]])
+    subject: Subject
+    name: str
+    outputs: tuple[Path, ...]
+    fingerprint: str
+
+
+@dataclass
+class JobResults(Generic[Subject]):
+    """What became of a set of jobs: done now, current before, or failed and why; and remarks on
+    those done.
+    """
+
+    done: list[Job[Subject]] = field(default_factory=list[Job[Subject]])
+    current: list[Job[Subject]] = field(default_factory=list[Job[Subject]])
+    failed: list[tuple[Job[Subject], str]] = field(default_factory=list[tuple[Job[Subject], str]])
     remarks: list[str] = field(default_factory=list[str])
 
     @property
-    def good(self) -> list[Job]:
-        """The jobs that have a good output."""
-        return self.done + self.up_to_date
+    def good(self) -> list[Job[Subject]]:
+        """The jobs that have a good output, old or new."""
+        return self.done + self.current
 
-    def fail(self, job: Job, error: BaseException) -> None:
-        """Note a failure, and say it in the log."""
-        log.warning("%s is skipped: %s", job.micrograph.name, error)
+    def fail(self, job: Job[Subject], error: BaseException) -> None:
+        """Note a failure, and log it."""
+        log.warning("%s is skipped: %s", job.name, error)
         self.failed.append((job, str(error)))
 
 
-def do_all(
-    work: Iterable[tuple[Job, Callable[[], Write]]],
-    outcome: Outcome[Job],
-    progress: Callable[[Outcome[Job]], None],
-) -> None:
-    """Compute each job and write behind; one that fails is noted in ``outcome`` and skipped.
+def fingerprint(made_with: object, inputs: Iterable[Path] = (), folder: Path = Path()) -> str:
+    """A digest of settings (records and plain values) and of the state of every input file.
 
-    A full disk ends it with a UserError: the others would fail too.
+    Links are followed. Paths count as seen from ``folder``, that of the outputs: a project that is
+    moved whole is current.
     """
+    start = os.path.realpath(folder)
+    files = [
+        [os.path.relpath(os.path.realpath(path), start), *(file_state(path) or ())]
+        for path in dict.fromkeys(inputs)
+    ]
+    text = json.dumps(plain([made_with, files]), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def file_state(path: Path) -> list[int] | None:
+    """The size of a file in bytes and the time of its last change in ns; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def is_current(job: Job[Any], fingerprint_in: Callable[[Path], str]) -> bool:
+    """Whether every output of a job is there and carries its fingerprint.
+
+    ``fingerprint_in`` reads it from a file, and gives nothing for one that is not whole; it may
+    raise UserError where another program's file stands in the output's place.
+    """
+    there = [path for path in job.outputs if path.exists()]
+    fingerprints = {fingerprint_in(path) for path in there}  # also of an incomplete set
+    return len(there) == len(job.outputs) and fingerprints == {job.fingerprint}
+
+
+def stale_jobs(
+    jobs: Sequence[Job[Subject]],
+    fingerprint_in: Callable[[Path], str],
+    overwrite: bool = False,
+    place: Place = ALONE,
+) -> list[Job[Subject]]:
+    """The jobs that have no current output; all of them with ``overwrite``.
+
+    Every process gets the same, whatever another has finished meanwhile.
+    """
+    stale = [
+        index for index, job in enumerate(jobs) if overwrite or not is_current(job, fingerprint_in)
+    ]
+    return [jobs[index] for index in sorted(set(place.gather(stale)))]
+
+
+@dataclass(frozen=True)
+class Steps(Generic[Subject, Data]):
+    """How a set of jobs is done, and what the progress calls it.
+
+    ``read`` runs ahead in a thread of its own. ``compute`` gets its result as a finished future,
+    which raises what reading raised, and returns what `Write`s the outputs, which runs behind in
+    another thread.
+    """
+
+    read: Callable[[Job[Subject]], Data]
+    compute: Callable[[Job[Subject], Future[Data]], Write]
+    words: str
+    unit: str = "micrographs"
+    depth: int = 2
+
+
+def run_jobs(
+    jobs: Sequence[Job[Subject]],
+    steps: Steps[Subject, Data],
+    bars: Bars = no_bars,
+    place: Place = ALONE,
+) -> JobResults[Subject]:
+    """Do jobs, each process of a run an unbroken part of them; all learn what became of all.
+
+    A job that fails is noted and skipped. The leading process shows its own progress.
+
+    Raises
+    ------
+    UserError
+        The disk is full, a file is larger than may be, or the folder of an output was removed
+        during the run: the other jobs would fail, too.
+    """
+    first, last = (len(jobs) * rank // place.world_size for rank in (place.rank, place.rank + 1))
+    mine = jobs[first:last]
+    results = JobResults[Subject]()
+    if mine:
+        with (bars if place.leads else no_bars)(len(mine), steps.unit, steps.words) as bar:
+            _run(mine, steps, results, bar.to)
+    numbers = {id(job): index for index, job in enumerate(jobs)}
+    done = place.gather([numbers[id(job)] for job in results.done])
+    failed = dict(zip(
+        place.gather([numbers[id(job)] for job, _ in results.failed]),
+        place.gather([reason for _, reason in results.failed]),
+        strict=True,
+    ))  # fmt: skip
+    return JobResults(
+        done=[jobs[index] for index in sorted(done)],
+        failed=[(jobs[index], failed[index]) for index in sorted(failed)],
+        remarks=place.gather(results.remarks),
+    )
+
+
+def _run(
+    jobs: Sequence[Job[Subject]],
+    steps: Steps[Subject, Data],
+    results: JobResults[Subject],
+    progress: Callable[[float], None],
+) -> None:
+    folders: set[Path] = set()
     with WriteBehind() as writer:
-        for job, compute in work:
+        for job, data in read_ahead(jobs, steps.read, steps.depth):
             try:
-                write = compute()
-            except _FAILURES as error:
-                outcome.fail(job, error)
+                write = steps.compute(job, data)
+            except FAILURES as error:
+                results.fail(job, error)
             else:
-                writer.submit(partial(_write, outcome, job, write))
-            progress(outcome)
-    progress(outcome)
+                writer.submit(partial(_write, job, write, results, folders))
+            progress(len(results.done) + len(results.failed))
+    progress(len(results.done) + len(results.failed))
 
 
-def _write(outcome: Outcome[Job], job: Job, write: Write) -> None:
+def _write(
+    job: Job[Subject], write: Write, results: JobResults[Subject], folders: set[Path]
+) -> None:
+    """Write what was computed; ``folders`` were written to before, and must still be there."""
+    _require(folders)
     try:
         write()
-    except _FAILURES as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM:
-            raise  # no use in computing the others
-        outcome.fail(job, error)
+    except FAILURES as error:
+        causes = (error, error.__cause__)
+        if any(isinstance(cause, OSError) and cause.errno in _ENDS_ALL for cause in causes):
+            raise
+        _require(folders)
+        results.fail(job, error)
     else:
-        outcome.done.append(job)
+        folders.update(path.parent for path in job.outputs)
+        results.done.append(job)
 
 
-def refuse_clashes(
-    outputs: Sequence[tuple[Job, Path]], inputs: Iterable[Path], what: str, do: str
-) -> None:
-    """UserError where the output of a job, called ``what``, would replace an input or another job's
+def _require(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(
+                "the output folder was removed during the run",
+                where=folder,
+                do="start again; what is missing is made",
+            )
+
+
+def refuse_clashes(jobs: Iterable[Job[Any]], inputs: Iterable[Path], what: str, do: str) -> None:
+    """UserError where an output of a job, called ``what``, would replace an input or another job's
     output.
     """
     raw = {path.resolve() for path in inputs}
-    taken: dict[Path, Job] = {}
-    for job, path in outputs:
-        resolved, name = path.resolve(), job.micrograph.name
-        if resolved in raw:
-            raise UserError(f"the {what} {name} would replace an input image", where=path, do=do)
-        if resolved in taken:
-            raise UserError(
-                f"{taken[resolved].micrograph.name} and {name} would both be written here",
-                where=path,
-            )
-        taken[resolved] = job
+    taken: dict[Path, Job[Any]] = {}
+    for job in jobs:
+        for path in job.outputs:
+            resolved = path.resolve()
+            if resolved in raw:
+                found = f"the {what} {job.name} would replace an input image"
+                raise UserError(found, where=path, do=do)
+            if resolved in taken:
+                names = f"{taken[resolved].name} and {job.name}"
+                raise UserError(f"{names} would both be written here", where=path)
+            taken[resolved] = job
+
+
+@dataclass(frozen=True)
+class SetResults:
+    """What became of a set, by the names of its micrographs: done now, current before, failed and
+    why; and the table that lists the good ones, None where there is none.
+    """
+
+    done: tuple[str, ...]
+    current: tuple[str, ...]
+    failed: Mapping[str, str]
+    table: Path | None = None
+    remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, results: JobResults[Any], rejected: Mapping[str, str], table: Path | None = None
+    ) -> "SetResults":
+        """The names in a set of jobs; ``rejected`` are those that never became jobs, and why."""
+        return cls(
+            tuple(job.name for job in results.done),
+            tuple(job.name for job in results.current),
+            {**rejected, **{job.name: reason for job, reason in results.failed}},
+            table,
+            tuple(results.remarks),
+        )

@@ -46,9 +46,9 @@ class WriteBehind:
         self._depth = depth
 
     def submit(self, write: Callable[[], None]) -> None:
-        """Queue a write; it must deal with its own errors."""
+        """Queue a write; an error of an earlier one that it has not dealt with is raised here."""
         self._waiting.append(self._pool.submit(write))
-        while len(self._waiting) > self._depth:
+        while self._waiting and (len(self._waiting) > self._depth or self._waiting[0].done()):
             self._waiting.popleft().result()
 
     def __enter__(self) -> "WriteBehind":

@@ -1,5 +1,5 @@
-"""Which images are reconstructed by which orientations: the same particles, raw and denoised, in up
-to four combinations.
+"""Images combined with orientations: the same particles, raw and denoised, in up to four
+combinations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _SAME_DEG = 1e-3
 
 @dataclass(frozen=True)
 class Combination:
-    """Images of one kind, with the orientations, shifts and half sets that were refined on one
+    """Images of one kind, with the orientations, shifts and half sets refined on images of one
     kind.
     """
 
@@ -32,17 +32,17 @@ class Combination:
 
     @property
     def name(self) -> str:
-        """What files and tables call it: "denoised_by_raw" are denoised images by the orientations
+        """The name in files and tables: "denoised_by_raw" are denoised images with the orientations
         of the raw ones.
         """
         return f"{self.images}_by_{self.orientations}"
 
 
 @dataclass(frozen=True)
-class Cast:
-    """The same particles, row by row: their images of both kinds, and the one or two refinements.
+class ComparisonSet:
+    """The same particles, row by row: their images of both kinds, and one or two refinements.
 
-    ``way`` says how it is known which particle of one file is which of the other.
+    ``way`` says how particles of different files were matched.
     """
 
     images: Mapping[Which, ParticleImages]
@@ -54,12 +54,13 @@ class Cast:
 
     @property
     def combinations(self) -> list[Combination]:
-        """Raw images by raw orientations first; images of one kind by the other's orientations
-        beside their own.
-        """
+        """All combinations, raw images with raw orientations first."""
         order: Sequence[tuple[Which, Which]] = (
-            ("raw", "raw"), ("denoised", "raw"), ("denoised", "denoised"), ("raw", "denoised"),
-        )  # fmt: skip
+            ("raw", "raw"),
+            ("denoised", "raw"),
+            ("denoised", "denoised"),
+            ("raw", "denoised"),
+        )
         return [
             Combination(kind, by, oriented(self.images[kind], self.refinements[by]))
             for kind, by in order
@@ -67,17 +68,17 @@ class Cast:
         ]
 
 
-def cast(
+def comparison_set(
     raw: ParticleImages,
     denoised: ParticleImages,
     refined_denoised: Particles | None,
     tolerance_px: float,
-) -> Cast:
+) -> ComparisonSet:
     """The particles that all files hold, in the order of the raw ones.
 
-    ``raw`` and ``denoised`` are the same particles' images. The orientations of ``raw`` are those
-    refined on raw images, and ``refined_denoised`` are those refined on denoised ones. Where there
-    are none, or they are the very same, there is one refinement.
+    ``raw`` and ``denoised`` are images of the same particles. The orientations of ``raw`` were
+    refined on raw images, those of ``refined_denoised`` on denoised ones. If the latter are None,
+    or identical to the former, there is one refinement.
 
     Raises
     ------
@@ -85,20 +86,24 @@ def cast(
         The files have no particle in common, or images differ in box or pixel size.
     """
     _refuse_other_images(raw, denoised)
-    found = match(raw.particles, denoised.particles, tolerance_px)
-    raw, denoised, way = rows_of(raw, found.first), rows_of(denoised, found.second), found.way
+    matches = match(raw.particles, denoised.particles, tolerance_px)
+    raw, denoised, way = rows_of(raw, matches.first), rows_of(denoised, matches.second), matches.way
     refinements: dict[Which, Particles] = {"raw": raw.particles}
     if refined_denoised is not None:
-        found = match(raw.particles, refined_denoised, tolerance_px)
-        raw, denoised, way = rows_of(raw, found.first), rows_of(denoised, found.first), found.way
-        refinements = {"raw": raw.particles, "denoised": refined_denoised.selected(found.second)}
+        matches = match(raw.particles, refined_denoised, tolerance_px)
+        raw, denoised, way = (
+            rows_of(raw, matches.first),
+            rows_of(denoised, matches.first),
+            matches.way,
+        )
+        refinements = {"raw": raw.particles, "denoised": refined_denoised.selected(matches.second)}
         if _are_one(refinements["raw"], refinements["denoised"]):
             del refinements["denoised"]
-    return Cast({"raw": raw, "denoised": denoised}, refinements, way)
+    return ComparisonSet({"raw": raw, "denoised": denoised}, refinements, way)
 
 
 def _are_one(first: Particles, second: Particles) -> bool:
-    """Whether two files hold one refinement: every orientation is the same."""
+    """Whether two files hold the same refinement: every orientation is the same."""
     apart_deg = angular_distances(first.rotations, second.rotations, point_group("C1")).total_deg
     return bool(apart_deg.max(initial=0.0) < _SAME_DEG)
 
@@ -132,7 +137,9 @@ def _refuse_other_images(raw: ParticleImages, denoised: ParticleImages) -> None:
     same_size = abs(raw.pixel_size_A - denoised.pixel_size_A) <= 1e-3 * raw.pixel_size_A
     if raw.box_px == denoised.box_px and same_size:
         return
-    sizes = [f"{each.box_px} pixels of {each.pixel_size_A:.4g} Å" for each in (raw, denoised)]
-    found = f"its images have {sizes[1]}, and those of {raw.particles.source} {sizes[0]}"
+    sizes = [f"{images.box_px} pixels of {images.pixel_size_A:.4g} Å" for images in (raw, denoised)]
+    problem = f"its images have {sizes[1]}, and those of {raw.particles.source} {sizes[0]}"
     wanted = "Raw and denoised images must be of one size"
-    raise UserError(found, where=denoised.particles.source, wanted=wanted, do="extract both alike")
+    raise UserError(
+        problem, where=denoised.particles.source, wanted=wanted, do="extract both alike"
+    )

@@ -3,36 +3,48 @@ of Figure S2.
 """
 
 import logging
+import math
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from restore.io.atomic import write_text
 from restore.maps.fsc import ShellAxis
 from restore.maps.guinier import AmplitudeSpectrum, TooFewShellsError, on_one_scale
-from restore.provenance import as_json, provenance
-from restore.report.structure_file import FILE_NAME, FORMAT_VERSION, structure_from
+from restore.provenance import provenance
+from restore.quantities import rounded_values
+from restore.records import record_text
 from restore.report.structure_page import structure_page
-from restore.structure.combinations import Cast
-from restore.structure.inputs import Bars, gather
+from restore.report.structure_words import CAUTION, summary, warnings
+from restore.structure.combinations import ComparisonSet
+from restore.structure.evidence import differences, independent_samples
+from restore.structure.inputs import Bars, read_comparison_set
 from restore.structure.orientations import orientations
 from restore.structure.pictures import draw, residues_of
 from restore.structure.reconstructions import (
     MapFiles,
-    Yardsticks,
+    References,
     measure,
     measure_bias,
     reconstruct,
 )
+from restore.structure.records import (
+    FILE,
+    FILE_NAME,
+    Bias,
+    ParticleSet,
+    Reconstruction,
+    ResLog,
+    Structure,
+)
 from restore.structure.reslog import reslog
 from restore.structure.settings import StructureInputs, StructureSettings
 from restore.structure.stages import Stages
-from restore.structure.summary import CAUTION, Sampled, summary
 from restore.structure.volumes import box_mask, model_density, read_truth
-from restore.structure.warnings import doubts_of_particles, doubts_of_results
+from restore.structure.warnings import warnings_of_particles
 from restore.symmetry import point_group
 
 log = logging.getLogger(__name__)
@@ -46,7 +58,7 @@ def compare_structures(
     folder: Path,
     bars: Bars,
     overwrite: bool = False,
-) -> dict[str, Any]:
+) -> Structure:
     """Extract, reconstruct, measure, and write it all into a folder; what ``structure.json`` holds
     comes back.
 
@@ -59,57 +71,63 @@ def compare_structures(
     """
     group = point_group(settings.sym)  # an unknown one is refused before any work
     stages = Stages(folder, overwrite)
-    cast = gather(inputs, settings, folder, stages, bars)
-    doubts = list(doubts_of_particles(cast))
-    against = _yardsticks(inputs, cast)
+    particles = read_comparison_set(inputs, settings, folder, stages, bars)
+    doubts = list(warnings_of_particles(particles))
+    against = _references(inputs, particles)
     residues = residues_of(inputs, settings)
     files = {
-        each.name: reconstruct(each, settings, folder, stages, bars) for each in cast.combinations
+        each.name: reconstruct(each, settings, folder, stages, bars)
+        for each in particles.combinations
     }
     maps = {
-        each.name: measure(each, files, against, settings, stages) for each in cast.combinations
+        each.name: measure(each, files, against, settings, stages)
+        for each in particles.combinations
     }
-    axis = _axis(cast)
-    _put_on_one_scale(maps, axis, cut_alike=inputs.denoised_micrographs is not None)
-    card: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
-        "provenance": provenance(settings, vars(inputs)),
-        "particles": {"count": len(cast), "matched_by": cast.way},
-        "symmetry": settings.sym.upper(),
-        "box_px": axis.shape[0],
-        "pixel_size_A": against.voxel_A,
-        "frequency_per_A": [round(each, 8) for each in axis.frequency_per_A.tolist()],
-        "reconstructions": maps,
-        "bias": _biases(files, against, settings.sym, stages),
-        "reslog": _reslog(cast, settings, folder, (stages, bars)),
-        "angles": orientations(cast, inputs, settings, folder, stages),
-        **draw(files, against, residues, settings, (stages, folder)),
-        "commands": _commands(files, inputs, settings),
-        "cautions": [CAUTION],
-    }
-    card["warnings"] = [*doubts, *doubts_of_results(card)]
-    for doubt in card["warnings"]:
+    axis = _axis(particles)
+    maps = _on_one_scale(maps, axis, cut_alike=inputs.denoised_micrographs is not None)
+    angles = orientations(particles, inputs, settings, folder, stages)
+    doubts += warnings(angles, maps["raw_by_raw"])
+    for doubt in doubts:
         log.warning("%s", doubt)
+    pictures = draw(files, against, residues, settings, (stages, folder))
     kept = 1.0 if against.mask is None else float(against.mask.double().mean())
-    sampled = Sampled.of(axis.shape[0], against.voxel_A, len(group), kept)
-    card["summary"], card["differences"] = summary(card, sampled)
-    write_text(folder / FILE_NAME, as_json(card) + "\n")
-    write_text(folder / PAGE_NAME, structure_page(structure_from(card), folder))
-    return card
+    samples = independent_samples(axis.shape[0], against.voxel_A, len(group), kept)
+    structure = Structure(
+        provenance=provenance(settings, vars(inputs)),
+        particles=ParticleSet(len(particles), particles.way),
+        symmetry=settings.sym.upper(),
+        box_px=axis.shape[0],
+        pixel_size_A=against.voxel_A,
+        frequency_per_A=tuple(round(each, 8) for each in axis.frequency_per_A.tolist()),
+        reconstructions=maps,
+        bias=_biases(files, against, settings.sym, stages),
+        reslog=_reslog(particles, settings, folder, (stages, bars)),
+        angles=angles,
+        views=pictures.views,
+        regions=pictures.regions,
+        commands=_commands(files, inputs, settings),
+        cautions=(CAUTION,),
+        warnings=tuple(doubts),
+        differences=differences(maps, samples),
+    )
+    structure = replace(structure, summary=tuple(summary(structure)))
+    write_text(folder / FILE_NAME, record_text(structure, FILE))
+    write_text(folder / PAGE_NAME, structure_page(structure, folder))
+    return structure
 
 
-def _axis(cast: Cast) -> ShellAxis:
-    side, voxel_A = cast.images["raw"].box_px, cast.images["raw"].pixel_size_A
+def _axis(particles: ComparisonSet) -> ShellAxis:
+    side, voxel_A = particles.images["raw"].box_px, particles.images["raw"].pixel_size_A
     return ShellAxis((side, side, side), (voxel_A, voxel_A, voxel_A))
 
 
-def _yardsticks(inputs: StructureInputs, cast: Cast) -> Yardsticks:
+def _references(inputs: StructureInputs, particles: ComparisonSet) -> References:
     """Mask, model and truth on the grid of the maps; whatever does not fit is refused before
     anything is reconstructed.
     """
-    images = cast.images["raw"]
+    images = particles.images["raw"]
     side, voxel_A = images.box_px, images.pixel_size_A
-    return Yardsticks(
+    return References(
         voxel_A,
         box_mask(inputs.mask, side),
         model_density(inputs.model, side, voxel_A) if inputs.model else None,
@@ -118,17 +136,20 @@ def _yardsticks(inputs: StructureInputs, cast: Cast) -> Yardsticks:
     )
 
 
-def _put_on_one_scale(maps: Mapping[str, dict[str, Any]], axis: ShellAxis, cut_alike: bool) -> None:
-    """Give each map the amplitudes to be drawn: 1 in the raw map's first shell.
+def _on_one_scale(
+    maps: Mapping[str, Reconstruction], axis: ShellAxis, cut_alike: bool
+) -> dict[str, Reconstruction]:
+    """The maps with the amplitudes to be drawn: 1 in the raw map's first shell.
 
     Images that were cut alike have one scale; others are brought to it where their coarse shells
     allow.
     """
     spectra = {
-        name: AmplitudeSpectrum(axis.frequency_per_A, torch.tensor(each["mean_amplitude"]))
+        name: AmplitudeSpectrum(axis.frequency_per_A, _amplitudes(each))
         for name, each in maps.items()
     }
     first = spectra["raw_by_raw"]
+    scaled: dict[str, Reconstruction] = {}
     for name, each in maps.items():
         spectrum = spectra[name]
         if not cut_alike and name != "raw_by_raw":
@@ -136,15 +157,21 @@ def _put_on_one_scale(maps: Mapping[str, dict[str, Any]], axis: ShellAxis, cut_a
                 spectrum = on_one_scale(spectrum, first)
             except TooFewShellsError as error:
                 log.warning("the amplitudes of %s keep their own scale: there are %s", name, error)
-        scaled = spectrum.amplitude / first.amplitude[1]
-        each["amplitude"] = [None, *(float(f"{value:.6g}") for value in scaled[1:].tolist())]
+        amplitude = (spectrum.amplitude / first.amplitude[1])[1:]
+        scaled[name] = replace(each, amplitude=(None, *rounded_values(amplitude.tolist())))
+    return scaled
+
+
+def _amplitudes(reconstruction: Reconstruction) -> torch.Tensor:
+    known = [math.nan if value is None else value for value in reconstruction.mean_amplitude]
+    return torch.tensor(known)
 
 
 def _biases(
-    files: Mapping[str, MapFiles], against: Yardsticks, sym: str, stages: Stages
-) -> dict[str, Any]:
+    files: Mapping[str, MapFiles], against: References, sym: str, stages: Stages
+) -> dict[str, Bias]:
     """The bias that the denoised halves share, for each refinement's orientations."""
-    found: dict[str, Any] = {}
+    found: dict[str, Bias] = {}
     for by in ("raw", "denoised"):
         if f"denoised_by_{by}" in files:
             found[by] = measure_bias(
@@ -154,13 +181,13 @@ def _biases(
 
 
 def _reslog(
-    cast: Cast, settings: StructureSettings, folder: Path, run: tuple[Stages, Bars]
-) -> dict[str, Any]:
+    particles: ComparisonSet, settings: StructureSettings, folder: Path, run: tuple[Stages, Bars]
+) -> dict[str, ResLog]:
     """ResLog of raw images by their own orientations, and of denoised images by theirs, or else by
     the raw ones'.
     """
-    own = "denoised_by_denoised" if "denoised" in cast.refinements else "denoised_by_raw"
-    chosen = [each for each in cast.combinations if each.name in ("raw_by_raw", own)]
+    own = "denoised_by_denoised" if "denoised" in particles.refinements else "denoised_by_raw"
+    chosen = [each for each in particles.combinations if each.name in ("raw_by_raw", own)]
     return reslog(chosen, settings, folder, *run)
 
 

@@ -1,11 +1,17 @@
 """Whether one correlation curve is better than another, beyond what chance makes."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from restore.maps.fsc import ShellAxis
+from restore.maps.fsc_inflation import components
+from restore.structure.records import COMBINATIONS, Comparison, Correlation, Reconstruction
 
 Verdict = Literal["better", "worse", "alike"]
 
@@ -55,3 +61,48 @@ def difference(
     )
     error = (weights.square() * variance / samples[shells]).sum().sqrt()
     return Difference(float((weights * (second - first)[shells]).sum()), float(error), last)
+
+
+def independent_samples(
+    side: int, voxel_A: float, symmetry_order: int, kept: float
+) -> Float[Tensor, "shells"]:
+    """The independent numbers in each shell of a cubic map of this symmetry, of which a mask leaves
+    the share ``kept``.
+    """
+    axis = ShellAxis((side, side, side), (voxel_A, voxel_A, voxel_A))
+    return (components(axis) * kept / symmetry_order).clamp(min=1)
+
+
+def differences(
+    reconstructions: Mapping[str, Reconstruction], samples: Float[Tensor, "shells"]
+) -> dict[str, Comparison]:
+    """How each map compares with that of raw images by their own orientations, by name.
+
+    ``raw_images``: the half maps of raw images by the other orientations. ``truth_…`` and
+    ``model_…``: each other map, by its correlation with the truth and with the model, where these
+    are known.
+    """
+    compared: dict[str, Comparison] = {}
+    first = reconstructions["raw_by_raw"]
+    if "raw_by_denoised" in reconstructions:
+        crossed = reconstructions["raw_by_denoised"].fsc
+        compared["raw_images"] = _compared(first.fsc, crossed, samples, 0.143)
+    for key in ("truth", "model"):
+        reference: Correlation | None = getattr(first, key)
+        for name in COMBINATIONS[1:]:
+            other = getattr(reconstructions[name], key) if name in reconstructions else None
+            if reference is not None and other is not None:
+                compared[f"{key}_{name}"] = _compared(reference, other, samples, 0.5)
+    return compared
+
+
+def _compared(
+    first: Correlation, second: Correlation, samples: Float[Tensor, "shells"], threshold: float
+) -> Comparison:
+    curves = [
+        torch.tensor([value or 0.0 for value in correlation.judged], dtype=torch.float64)
+        for correlation in (first, second)
+    ]
+    apart = difference(curves[0], curves[1], samples, threshold)
+    error = apart.error if math.isfinite(apart.error) else None
+    return Comparison(apart.mean, error, apart.shells, apart.verdict)

@@ -1,13 +1,12 @@
-"""From files to the same particles' raw and denoised images, cut out of micrographs where there are
-no stacks of them.
+"""Raw and denoised images of the same particles, from files, extracted from micrographs if
+needed.
 """
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +22,8 @@ from restore.micrograph import CTFParameters
 from restore.particles.extraction.finding import as_named, counterparts
 from restore.particles.extraction.stacks import TABLE_NAME, Images, extract
 from restore.particles.extraction.windows import ExtractionSettings
-from restore.structure.combinations import Cast, Which, cast
+from restore.runtime.progress import Bars
+from restore.structure.combinations import ComparisonSet, Which, comparison_set
 from restore.structure.settings import StructureInputs, StructureSettings
 from restore.structure.stages import Stage, Stages
 
@@ -32,31 +32,19 @@ log = logging.getLogger(__name__)
 _COMPARED = 200
 TABLE_ENDINGS = (".star", *CRYOSPARC_ENDINGS)
 _NO_CTF = "the particles have no CTF"
-_GIVE_CTF = "give the table of micrographs that has it as --raw_micrographs, or --no_ctf"
+_GIVE_CTF = "give the table of micrographs that has it as `raw_micrographs`, or `ctf=False`"
 
 
-class Progress(Protocol):
-    """What is told how far a stage has come."""
-
-    def to(self, count: float, words: str = "") -> None:
-        """So many are done."""
-        ...
-
-
-Bars = Callable[[float, str, str], AbstractContextManager[Progress]]
-"""Makes the progress of a stage from what there is to do, the unit, and the stage in words."""
-
-
-def gather(
+def read_comparison_set(
     inputs: StructureInputs, settings: StructureSettings, folder: Path, stages: Stages, bars: Bars
-) -> Cast:
+) -> ComparisonSet:
     """The particles that all files hold, with both kinds of images and one or two refinements.
 
     Raises
     ------
     UserError
-        As :func:`extract`, :func:`open_particle_images` and :func:`cast`; no box was given, and one
-        is needed.
+        As :func:`extract`, :func:`open_particle_images` and :func:`comparison_set`; no box was
+        given, and one is needed.
     """
     if inputs.denoised_micrographs is None:
         assert inputs.denoised_particles is not None  # StructureInputs sees to it
@@ -67,23 +55,23 @@ def gather(
     else:
         raw, denoised = _extracted(inputs, settings, folder, stages, bars)
         refined = read_particles(inputs.denoised_particles) if inputs.denoised_particles else None
-    found = cast(raw, denoised, refined, settings.tolerance_px)
+    matched = comparison_set(raw, denoised, refined, settings.tolerance_px)
     images: dict[Which, ParticleImages] = {
-        "raw": found.images["raw"],
+        "raw": matched.images["raw"],
         "denoised": _with_phases(
-            found.images["denoised"], found.images["raw"], settings.denoised_phases
+            matched.images["denoised"], matched.images["raw"], settings.denoised_phases
         ),
     }
-    log.info("%d particles are in all files, by %s", len(found), found.way)
-    return replace(found, images=images)
+    log.info("%d particles are in all files, by %s", len(matched), matched.way)
+    return replace(matched, images=images)
 
 
 def _extracted(
     inputs: StructureInputs, settings: StructureSettings, folder: Path, stages: Stages, bars: Bars
 ) -> tuple[ParticleImages, ParticleImages]:
-    """Both kinds of images, cut out of micrographs at the raw refinement's coordinates."""
+    """Both kinds of images, extracted at the coordinates of the raw refinement."""
     if settings.box_px is None:
-        do = "give --box_px, as large as that of the refinement or larger"
+        do = "give `box_px`, as large as that of the refinement or larger"
         raise UserError(
             "the size of the particles' windows is not known",
             wanted="Particles are to be extracted",
@@ -112,29 +100,27 @@ def _extracted(
                 _NO_CTF, where=inputs.raw_particles, wanted="It is corrected for", do=_GIVE_CTF
             )
     tables = [
-        _extract(
-            inputs.raw_particles, Images(paths, normaliser, ctfs), settings, place, (stages, bars)
-        )
-        for paths, normaliser, place in (
-            (raw, None, folder / "raw"),
-            (denoised, raw, folder / "denoised"),
+        _extract(inputs.raw_particles, images, settings, place, stages=stages, bars=bars)
+        for images, place in (
+            (Images(raw, None, ctfs), folder / "raw"),
+            (Images(denoised, raw, ctfs), folder / "denoised"),
         )
     ]
     return open_particle_images(tables[0]), open_particle_images(tables[1])
 
 
 def _ctfs_of(source: str | None, images: Mapping[str, Path]) -> dict[str, CTFParameters] | None:
-    """The CTF of each of these micrographs from a table that lists them; None where it is no table,
-    or lacks any.
+    """The CTF of each of these micrographs from a table that lists them; None where it is not a
+    table, or lacks one of them.
     """
     if source is None or Path(source).suffix.lower() not in TABLE_ENDINGS:
         return None
     by_path = {
-        each.image: each.ctf
-        for each in read_micrographs(source, needs=Needs(ctf=False)).micrographs
+        micrograph.image: micrograph.ctf
+        for micrograph in read_micrographs(source, needs=Needs(ctf=False)).micrographs
     }
-    found = {name: ctf for name, path in images.items() if (ctf := by_path.get(path)) is not None}
-    return found if len(found) == len(images) else None
+    ctfs = {name: ctf for name, path in images.items() if (ctf := by_path.get(path)) is not None}
+    return ctfs if len(ctfs) == len(images) else None
 
 
 def _extract(
@@ -142,10 +128,13 @@ def _extract(
     images: Images,
     settings: StructureSettings,
     folder: Path,
-    run: tuple[Stages, Bars],
+    *,
+    stages: Stages,
+    bars: Bars,
 ) -> Path:
-    """The table of the images of one kind; those of denoised micrographs have the raw ones' scale."""
-    stages, bars = run
+    """The table of the images of one kind; those of denoised micrographs have the raw ones'
+    scale.
+    """
     how = ExtractionSettings(
         box_px=settings.box_px or 0,
         scale_px=settings.scale_px,
@@ -168,8 +157,8 @@ def _extract(
 
 
 def _with_phases(denoised: ParticleImages, raw: ParticleImages, phases: str) -> ParticleImages:
-    """The denoised images, marked as phase-flipped or not: as was said, as their file says, or as
-    comparison shows.
+    """The denoised images, marked as phase-flipped or not: by the settings, by their file, or by
+    comparison.
     """
     particles = denoised.particles
     if phases == "auto" and (particles.phases_flipped is not None or particles.ctfs is None):
@@ -184,20 +173,23 @@ def _found_flipped(denoised: ParticleImages, raw: ParticleImages) -> bool:
     ctfs = denoised.particles.ctfs
     assert ctfs is not None  # its caller sees to it
     rows = np.linspace(0, len(raw) - 1, min(len(raw), _COMPARED)).round().astype(int)
-    first, second = (torch.from_numpy(read_particle_images(each, rows)) for each in (raw, denoised))
+    first, second = (
+        torch.from_numpy(read_particle_images(images, rows)) for images in (raw, denoised)
+    )
     shape, pixel_A = (raw.box_px, raw.box_px), (raw.pixel_size_A, raw.pixel_size_A)
     values = torch.stack([ctf(ctfs[row], shape, pixel_A) for row in rows.tolist()])
     agreement = agreement_where_negative(first, second, values)
-    found = are_flipped(agreement)
-    if found is None:
+    flipped = are_flipped(agreement)
+    if flipped is None:
         words = (
-            "whether the phases of the denoised images are flipped could not be found (agreement "
-            "%.3f where the CTF is negative); taken as not: give --denoised_phases"
+            "whether the phases of the denoised images are flipped is not clear (their correlation "
+            "with the raw ones is %.3f where the CTF is negative); they are taken as not flipped: "
+            "give `denoised_phases`"
         )
         log.warning(words, agreement)
     else:
         log.info(
             "the denoised images' phases are %s, as comparison with the raw ones shows",
-            "flipped" if found else "kept",
+            "flipped" if flipped else "kept",
         )
-    return bool(found)
+    return bool(flipped)

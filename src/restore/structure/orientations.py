@@ -8,11 +8,13 @@ from typing import Any
 
 from restore.io.particles import Particles, match, read_particles
 from restore.particles.angles import angular_distances, summary
+from restore.records import decoded
 from restore.report.figures import save_png
 from restore.report.histograms import histogram
-from restore.structure.combinations import Cast
+from restore.structure.combinations import ComparisonSet
+from restore.structure.records import Angles
 from restore.structure.settings import StructureInputs, StructureSettings
-from restore.structure.stages import Stage, Stages
+from restore.structure.stages import REDO, Stage, Stages
 from restore.symmetry import point_group
 
 log = logging.getLogger(__name__)
@@ -25,19 +27,23 @@ _TITLES = {
 
 
 def orientations(
-    found: Cast, inputs: StructureInputs, settings: StructureSettings, folder: Path, stages: Stages
-) -> list[dict[str, Any]]:
-    """The statistics of each comparison, and its histogram in the folder, by its name there."""
+    particles: ComparisonSet,
+    inputs: StructureInputs,
+    settings: StructureSettings,
+    folder: Path,
+    stages: Stages,
+) -> tuple[Angles, ...]:
+    """The statistics of each comparison, and the name of its histogram in the folder."""
     files = [
         path
         for path in (inputs.raw_particles, inputs.denoised_particles, inputs.truth_particles)
         if path
     ]
-    pictures = {name: folder / "angles" / f"{name}.png" for name in _names(found, inputs)}
+    pictures = {name: folder / "angles" / f"{name}.png" for name in _names(particles, inputs)}
 
     def work() -> Mapping[str, Any]:
         truth = read_particles(inputs.truth_particles) if inputs.truth_particles else None
-        pairs = {name: _pair(name, found, truth, settings.tolerance_px) for name in pictures}
+        pairs = {name: _pair(name, particles, truth, settings.tolerance_px) for name in pictures}
         group = point_group(settings.sym)
         cards: list[dict[str, Any]] = []
         for name, (first, second) in pairs.items():
@@ -54,21 +60,23 @@ def orientations(
             )
         return {"angles": cards}
 
-    made_with = [settings.sym, settings.tolerance_px, len(found)]
-    return stages.run(Stage("angles", made_with, files, list(pictures.values())), work)["angles"]
+    made_with = [settings.sym, settings.tolerance_px, len(particles)]
+    stage = Stage("angles", made_with, files, list(pictures.values()))
+    kept = stages.run(stage, work).get("angles")
+    return decoded(tuple[Angles, ...], kept, stages.path_of(stage), "stage", REDO)
 
 
-def _names(found: Cast, inputs: StructureInputs) -> list[str]:
-    """What is compared: the refinements with each other, and each with the truth."""
-    between = ["refinements"] if "denoised" in found.refinements else []
-    return between + (list(found.refinements) if inputs.truth_particles else [])
+def _names(particles: ComparisonSet, inputs: StructureInputs) -> list[str]:
+    """The comparisons: of the refinements with each other, and of each with the truth."""
+    between = ["refinements"] if "denoised" in particles.refinements else []
+    return between + (list(particles.refinements) if inputs.truth_particles else [])
 
 
 def _pair(
-    name: str, found: Cast, truth: Particles | None, tolerance_px: float
+    name: str, particles: ComparisonSet, truth: Particles | None, tolerance_px: float
 ) -> tuple[Particles, Particles]:
     """The particles of one comparison, row by row."""
-    refined = found.refinements
+    refined = particles.refinements
     if name == "refinements" or truth is None:
         return refined["raw"], refined["denoised"]
     return _matched(refined["raw" if name == "raw" else "denoised"], truth, tolerance_px)

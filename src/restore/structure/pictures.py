@@ -1,19 +1,24 @@
-"""The maps as surfaces, from the side and from the top, and residues of the model in their density."""
+"""The maps as surfaces, from the side and from the top, and residues of the model in their
+density.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from restore.errors import UserError
 from restore.io.residues import Residues, read_residues, stretch_from
 from restore.maps.contour import Contour, ContourError, ContourSettings, contours
+from restore.records import decoded
 from restore.report.panels import save_picture
 from restore.report.surface import BLUE, RED
 from restore.report.views import Shown, views_picture
-from restore.structure.reconstructions import MapFiles, Yardsticks
+from restore.structure.reconstructions import MapFiles, References
+from restore.structure.records import Picture
 from restore.structure.settings import StructureInputs, StructureSettings
-from restore.structure.stages import Stage, Stages
+from restore.structure.stages import REDO, Stage, Stages
 from restore.structure.volumes import read_volume
 
 log = logging.getLogger(__name__)
@@ -25,18 +30,26 @@ _TITLES = {
 }
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of the maps, and those of residues of the model in them."""
+
+    views: tuple[Picture, ...] = ()
+    regions: tuple[Picture, ...] = ()
+
+
 def draw(
     files: Mapping[str, MapFiles],
-    against: Yardsticks,
+    against: References,
     residues: Sequence[Residues],
     settings: StructureSettings,
     run: tuple[Stages, Path],
-) -> dict[str, list[dict[str, str]]]:
-    """The pictures of the raw map and of the denoised one as the page's records: ``views`` and,
-    with a model, ``regions``.
+) -> Pictures:
+    """The pictures of the raw map and of the denoised one: ``views`` and, with a model,
+    ``regions``.
     """
     if not settings.views_px:
-        return {"views": [], "regions": []}
+        return Pictures()
     stages, folder = run
     chosen = {name: files[name] for name in _chosen(files)}
     views, regions = folder / "views.png", folder / "regions.png"
@@ -46,7 +59,8 @@ def draw(
 
     def work() -> Mapping[str, Any]:
         shown = _shown(chosen, against, settings.mass_kDa)
-        cards: dict[str, list[dict[str, str]]] = {"views": [], "regions": []}
+        drawn: list[Picture] = []
+        residues_drawn: list[Picture] = []
         if shown:
             save_picture(views_picture(shown, side_px=settings.views_px), views)
             words = (
@@ -54,14 +68,15 @@ def draw(
                 + (", and after it" if len(shown[0].contours) > 1 else "")
                 + ", all on one scale."
             )
-            cards["views"].append(_card("Side and top", words, views, folder))
+            drawn.append(_picture("Side and top", words, views, folder))
         if shown and residues:
             save_picture(views_picture(shown, (), residues, settings.views_px), regions)
             names = ", ".join(str(each.stretch) for each in residues)
-            cards["regions"].append(
-                _card(names, "In the sharpened maps, where there are any.", regions, folder)
+            residues_drawn.append(
+                _picture(names, "In the sharpened maps, where there are any.", regions, folder)
             )
-        return {**cards, "files": [each["path"] for several in cards.values() for each in several]}
+        files = [picture.path for picture in (*drawn, *residues_drawn)]
+        return {"views": drawn, "regions": residues_drawn, "files": files}
 
     made_with = [
         list(chosen),
@@ -69,8 +84,8 @@ def draw(
         settings.views_px,
         [str(each.stretch) for each in residues],
     ]
-    found = stages.run(Stage("views", made_with, [*maps, *against.files], []), work)
-    return {"views": found["views"], "regions": found["regions"]}
+    stage = Stage("views", made_with, [*maps, *against.files], [])
+    return decoded(Pictures, stages.run(stage, work), stages.path_of(stage), "stage", REDO)
 
 
 def _chosen(files: Mapping[str, MapFiles]) -> list[str]:
@@ -82,7 +97,7 @@ def _chosen(files: Mapping[str, MapFiles]) -> list[str]:
 
 
 def _shown(
-    chosen: Mapping[str, MapFiles], against: Yardsticks, mass_kDa: float | None
+    chosen: Mapping[str, MapFiles], against: References, mass_kDa: float | None
 ) -> list[Shown]:
     """The maps with their surfaces; the sharpened ones only where all have been sharpened; nothing
     where a map has none.
@@ -99,12 +114,12 @@ def _shown(
     return [Shown(_TITLES[name], surfaces, colour=colour) for name, colour, surfaces in columns]
 
 
-def _surfaces(paths: Sequence[Path], against: Yardsticks, mass_kDa: float | None) -> list[Contour]:
+def _surfaces(paths: Sequence[Path], against: References, mass_kDa: float | None) -> list[Contour]:
     """Each map's surface under the mask; all enclose the volume that the first one's encloses."""
     maps = [read_volume(path) for path in paths]
-    drawn = [each if against.mask is None else each * against.mask for each in maps]
+    masked = [each if against.mask is None else each * against.mask for each in maps]
     return contours(
-        [(each, against.voxel_zyx_A) for each in drawn], ContourSettings(mass_kDa=mass_kDa)
+        [(each, against.voxel_zyx_A) for each in masked], ContourSettings(mass_kDa=mass_kDa)
     )
 
 
@@ -128,5 +143,5 @@ def residues_of(inputs: StructureInputs, settings: StructureSettings) -> list[Re
         return []
 
 
-def _card(title: str, words: str, path: Path, folder: Path) -> dict[str, str]:
-    return {"title": title, "words": words, "path": str(path.relative_to(folder))}
+def _picture(title: str, words: str, path: Path, folder: Path) -> Picture:
+    return Picture(title=title, words=words, path=str(path.relative_to(folder)))

@@ -1,4 +1,4 @@
-"""The half maps of each combination, and what is measured of them: one stage for each."""
+"""The half maps of each combination, and what is measured of them, each in one stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,22 +28,25 @@ from restore.maps.sharpening import (
 from restore.particles.reconstruction.engines import half_maps
 from restore.particles.reconstruction.halves import ReconstructionSettings
 from restore.provenance import as_json, provenance
+from restore.quantities import Number
+from restore.records import decoded, plain
 from restore.report.figures import save_png
 from restore.report.fsc_figure import fsc_figure
-from restore.report.fsc_file import fsc_star
 from restore.structure.combinations import Combination
 from restore.structure.curves import bias, half_map_correlation, number, truth_correlation, values
 from restore.structure.inputs import Bars
+from restore.structure.records import Bias, Correlation, MapResult, Reconstruction
 from restore.structure.settings import StructureSettings
-from restore.structure.stages import Stage, Stages
+from restore.structure.stages import REDO, Stage, Stages
 from restore.structure.volumes import read_volume
 from restore.symmetry import point_group
+from restore.tables.fsc import fsc_star
 from restore.version import __version__
 
 
 @dataclass(frozen=True)
 class MapFiles:
-    """What a combination leaves in the result's folder."""
+    """The files of one combination in the result's folder."""
 
     particles: Path
     half1: Path
@@ -60,8 +63,8 @@ class MapFiles:
 
 
 @dataclass(frozen=True)
-class Yardsticks:
-    """What maps are compared with, on their grid, and the files that these came from."""
+class References:
+    """What maps are compared with, on their grid, and the files it was read from."""
 
     voxel_A: float
     mask: Float[Tensor, "z y x"] | None
@@ -76,7 +79,7 @@ class Yardsticks:
 
 
 def map_files(folder: Path, combination: Combination) -> MapFiles:
-    """Where the results of a combination lie."""
+    """The paths of the results of a combination."""
     stem, maps = combination.name, folder / "maps"
     return MapFiles(
         particles=folder / "particles" / f"{stem}.star",
@@ -90,7 +93,7 @@ def map_files(folder: Path, combination: Combination) -> MapFiles:
 
 
 def making(settings: StructureSettings) -> ReconstructionSettings:
-    """How maps are made, whatever the combination."""
+    """The reconstruction settings, the same for all combinations."""
     return ReconstructionSettings(
         settings.sym, settings.ctf, engine=settings.engine, seed=settings.seed
     )
@@ -115,16 +118,16 @@ def reconstruct(
         write_star(files.particles, star)
         with bars(len(images), "images", f"reconstructing {combination.name}") as bar:
             halves = half_maps(images, how, bar.to)
-        made = f"{combination.images} images, orientations refined on {combination.orientations}"
-        label = f"restore {__version__} {made}"[:80]
+        origin = f"{combination.images} images, orientations refined on {combination.orientations}"
+        label = f"restore {__version__} {origin}"[:80]
         labels = (
-            denoised_label(f"particles: {made}") if combination.images == "denoised" else label,
+            denoised_label(f"particles: {origin}") if combination.images == "denoised" else label,
         )
         for path, volume in zip(
             (*files.halves, files.mean), (halves.first, halves.second, halves.mean), strict=True
         ):
             write_map(path, volume.numpy(), halves.voxel_size_A, labels=labels)
-        record = provenance(how, {"particles": files.particles, "images": made})
+        record = provenance(how, {"particles": files.particles, "images": origin})
         write_text(files.mean.with_suffix(".settings.json"), as_json(record) + "\n")
         return {"counts": list(halves.counts), "engine": halves.engine}
 
@@ -139,19 +142,19 @@ def reconstruct(
 
 def measure(
     combination: Combination,
-    made: Mapping[str, MapFiles],
-    against: Yardsticks,
+    map_files_of: Mapping[str, MapFiles],
+    against: References,
     settings: StructureSettings,
     stages: Stages,
-) -> dict[str, Any]:
-    """All that is known of one map, as JSON can say it; the sharpened map, the FSC and its figure
-    are written.
+) -> Reconstruction:
+    """Everything measured of one map (its amplitudes to be drawn excepted); the sharpened map, the
+    FSC and its figure are written.
 
-    Correlations under a mask are those of maps with the amplitudes of the raw one that has the same
-    orientations: the mask would mix the shells of a map whose amplitudes fall as steeply as a
-    denoised one's (:func:`restore.maps.fsc_inflation.with_spectrum_of`).
+    Correlations under a mask are those of maps with the amplitudes of the raw map of the same
+    orientations: the mask would mix the shells of a denoised map, whose amplitudes decay steeply
+    (:func:`restore.maps.fsc_inflation.with_spectrum_of`).
     """
-    files, raw = made[combination.name], made[f"raw_by_{combination.orientations}"]
+    files, raw = map_files_of[combination.name], map_files_of[f"raw_by_{combination.orientations}"]
 
     def work() -> Mapping[str, Any]:
         halves = torch.stack([read_volume(path) for path in files.halves])
@@ -165,22 +168,28 @@ def measure(
         mean = read_volume(files.mean)
         sharpening = _sharpened(mean, fsc, against, settings)
         _write(files, fsc, sharpening, against, combination.name)
-        found = _measured(halves.mean(dim=0), fsc, against)
         weight = 1 if against.mask is None else against.mask
-        found["mean_amplitude"] = values(
-            rotational_amplitudes(mean * weight, against.voxel_zyx_A).amplitude
-        )
         fit = sharpening.fit if sharpening else None
-        found["bfactor_A2"] = (
-            number(fit.bfactor_A2, fit.bfactor_error_A2) if fit else number(float("nan"))
-        )
-        found["sharpened_by_A2"] = sharpening.bfactor_A2 if sharpening else None
         outputs = [files.fsc, files.figure, *([files.sharpened] if sharpening else [])]
-        return found | {"files": [stages.name_of(path) for path in outputs]}
+        correlations = _correlations(halves.mean(dim=0), against)
+        result = MapResult(
+            fsc=half_map_correlation(fsc),
+            reference=values(fsc_weight(fsc.best)),
+            model=correlations.get("model"),
+            truth=correlations.get("truth"),
+            mean_amplitude=values(
+                rotational_amplitudes(mean * weight, against.voxel_zyx_A).amplitude
+            ),
+            bfactor_A2=number(fit.bfactor_A2, fit.bfactor_error_A2) if fit else Number(),
+            sharpened_by_A2=sharpening.bfactor_A2 if sharpening else None,
+            files=tuple(stages.name_of(path) for path in outputs),
+        )
+        return plain(result)
 
     inputs = [*dict.fromkeys([*files.halves, files.mean, *raw.halves]), *against.files]
     stage = Stage(f"measure_{combination.name}", settings.bfactor, inputs, [])
-    found = stages.run(stage, work)
+    kept = stages.run(stage, work)
+    result = decoded(MapResult, kept, stages.path_of(stage), "stage", REDO)
     names = {
         "half1": files.half1,
         "half2": files.half2,
@@ -188,56 +197,56 @@ def measure(
         "particles": files.particles,
         "fsc": files.fsc,
     }
-    if stages.name_of(files.sharpened) in found["files"]:
+    if stages.name_of(files.sharpened) in result.files:
         names["sharpened"] = files.sharpened
-    return found | {
-        "images": combination.images,
-        "orientations": combination.orientations,
-        "particles": len(combination.particles),
-        "files": {name: stages.name_of(path) for name, path in names.items()},
-    }
+    return Reconstruction(
+        fsc=result.fsc,
+        reference=result.reference,
+        model=result.model,
+        truth=result.truth,
+        mean_amplitude=result.mean_amplitude,
+        bfactor_A2=result.bfactor_A2,
+        sharpened_by_A2=result.sharpened_by_A2,
+        images=combination.images,
+        orientations=combination.orientations,
+        particles=len(combination.particles),
+        files={name: stages.name_of(path) for name, path in names.items()},
+        amplitude=(),
+    )
 
 
 def measure_bias(
-    raw: MapFiles, denoised: MapFiles, against: Yardsticks, sym: str, stages: Stages
-) -> dict[str, Any]:
-    """How much of the denoised half maps' agreement the raw ones of the same orientations support,
-    as JSON can say it.
-    """
+    raw: MapFiles, denoised: MapFiles, against: References, sym: str, stages: Stages
+) -> Bias:
+    """How much of the denoised half maps' agreement the raw ones of the same orientations support."""
 
     def work() -> Mapping[str, Any]:
         both = [
             torch.stack([read_volume(path) for path in files.halves]) for files in (raw, denoised)
         ]
         order = len(point_group(sym))
-        return bias(
-            inflation(agreements(both[0], both[1], against.voxel_zyx_A, against.mask, order))
-        )
+        agreement = agreements(both[0], both[1], against.voxel_zyx_A, against.mask, order)
+        return plain(bias(inflation(agreement)))
 
     inputs = [*raw.halves, *denoised.halves, *against.files]
-    return stages.run(Stage(f"bias_{denoised.mean.stem}", sym, inputs, []), work)
+    stage = Stage(f"bias_{denoised.mean.stem}", sym, inputs, [])
+    return decoded(Bias, stages.run(stage, work), stages.path_of(stage), "stage", REDO)
 
 
-def _measured(mean: Float[Tensor, "z y x"], fsc: FSC, against: Yardsticks) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "fsc": half_map_correlation(fsc),
-        "reference": values(fsc_weight(fsc.best)),
-    }
+def _correlations(mean: Float[Tensor, "z y x"], against: References) -> dict[str, Correlation]:
+    """The map's correlations with the model and with the truth, where there are any."""
+    correlations: dict[str, Correlation] = {}
     for name, other in (("model", against.model), ("truth", against.truth)):
         if other is not None:
-            correlation = map_model_fsc(mean, other.to(mean), against.voxel_zyx_A, against.mask)
-            found[name] = truth_correlation(correlation) | {
-                "is_doubtful": looks_unfitted(correlation)
-            }
-    return found
+            fsc = map_model_fsc(mean, other.to(mean), against.voxel_zyx_A, against.mask)
+            correlations[name] = truth_correlation(fsc, looks_unfitted(fsc))
+    return correlations
 
 
 def _sharpened(
-    mean: Float[Tensor, "z y x"], fsc: FSC, against: Yardsticks, settings: StructureSettings
+    mean: Float[Tensor, "z y x"], fsc: FSC, against: References, settings: StructureSettings
 ) -> Sharpening | None:
-    """The map sharpened; None where the halves do not agree, or the amplitudes of too few shells
-    are known.
-    """
+    """The sharpened map; None where the halves do not agree, or too few shells have amplitudes."""
     try:
         return sharpen(
             mean,
@@ -251,7 +260,7 @@ def _sharpened(
 
 
 def _write(
-    files: MapFiles, fsc: FSC, sharpening: Sharpening | None, against: Yardsticks, name: str
+    files: MapFiles, fsc: FSC, sharpening: Sharpening | None, against: References, name: str
 ) -> None:
     write_star(files.fsc, fsc_star(fsc, str(files.half1), str(files.half2)))
     save_png(fsc_figure(fsc, name), files.figure)

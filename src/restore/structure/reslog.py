@@ -19,12 +19,14 @@ from restore.maps.reslog import (
 )
 from restore.particles.reconstruction.halves import half_sets
 from restore.particles.reconstruction.reslog import ResLogSource, resolutions_per_A, work
+from restore.quantities import Curve, Number
 from restore.report.figures import save_png
 from restore.report.reslog_figure import reslog_figure
 from restore.report.structure_charts import LABELS
 from restore.structure.combinations import Combination
 from restore.structure.inputs import Bars
 from restore.structure.reconstructions import making
+from restore.structure.records import ResLog
 from restore.structure.settings import StructureSettings
 from restore.structure.stages import Stage, Stages
 
@@ -37,30 +39,30 @@ def reslog(
     folder: Path,
     stages: Stages,
     bars: Bars,
-) -> dict[str, Any]:
-    """The points and lines of each combination, by its name; nothing where there are too few
-    particles, or none is wanted.
+) -> dict[str, ResLog]:
+    """The points and lines of each combination, by its name; empty where there are too few
+    particles, or no plot is wanted.
     """
     count = len(combinations[0].particles)
     if not settings.reslog_sizes or count < _LEAST_PARTICLES:
         return {}
     subsets = ResLogSettings(settings.reslog_sizes, None, settings.reslog_repeats, settings.seed)
     curves: dict[str, ResLogCurve] = {}
-    for each in combinations:
-        source = _source(each, settings)
-        curves[each.name] = _curve(each.name, source, subsets, stages, bars)
+    for combination in combinations:
+        source = _source(combination, settings)
+        curves[combination.name] = _curve(combination.name, source, subsets, stages, bars)
     fitted = {name: FittedReslog(curve, fit_reslog(curve)) for name, curve in curves.items()}
-    named = {LABELS[name]: each for name, each in fitted.items()}
+    named = {LABELS[name]: fitted_curve for name, fitted_curve in fitted.items()}
     save_png(
         reslog_figure(named, f"{count} particles, symmetry {settings.sym.upper()}"),
         folder / "reslog.png",
     )
-    return {name: _card(curve, fit) for name, (curve, fit) in fitted.items()}
+    return {name: _record(curve, fit) for name, (curve, fit) in fitted.items()}
 
 
 def _source(combination: Combination, settings: StructureSettings) -> ResLogSource:
-    """The sums of a combination. No mask: it would mix the shells of denoised maps, whose
-    amplitudes fall steeply.
+    """The images of a combination, compared without a mask: it would mix the shells of denoised
+    maps, whose amplitudes decay steeply.
     """
     images = combination.particles
     return ResLogSource(images, half_sets(images.particles, settings.seed), making(settings))
@@ -79,10 +81,10 @@ def _curve(
 
     def compute() -> Mapping[str, Any]:
         with bars(work(subsets.repeats, sizes), "images", f"ResLog of {name}") as bar:
-            found = resolutions_per_A(source, orders, sizes, bar.to)
+            per_A = resolutions_per_A(source, orders, sizes, bar.to)
         return {
             "frequency_per_A": [
-                [None if math.isinf(each) else each for each in row] for row in found.tolist()
+                [None if math.isinf(value) else value for value in row] for row in per_A.tolist()
             ]
         }
 
@@ -90,57 +92,42 @@ def _curve(
     made_with = [source.settings, subsets, sizes, particles.rotations.as_quat().tolist()]
     inputs = [*dict.fromkeys(source.images.paths)]
     rows = stages.run(Stage(f"reslog_{name}", made_with, inputs, []), compute)["frequency_per_A"]
-    frequency = np.array([[math.inf if each is None else each for each in row] for row in rows])
+    frequency = np.array([[math.inf if value is None else value for value in row] for row in rows])
     return ResLogCurve(np.array(sizes), frequency, 0.5 / source.images.pixel_size_A)
 
 
-def _card(curve: ResLogCurve, fit: ResLogFit | None) -> dict[str, Any]:
-    """A curve as JSON can say it: points over the repeats, those that tell something, and the line."""
-    told = np.where(curve.fitted, curve.frequency_per_A, np.nan)
-    columns = [column[np.isfinite(column)] for column in told.T]
-    points = {
-        name: [float(reduce(column)) if len(column) else None for column in columns]
-        for name, reduce in (("value", np.mean), ("low", np.min), ("high", np.max))
-    }
-    sizes = curve.particles.tolist()
-    line: dict[str, Any] = {name: [None] * len(sizes) for name in ("value", "low", "high")}
-    if fit is not None:
-        ends = fit.at(curve.particles.astype(float))
-        line = {
-            name: _finite(each.tolist())
-            for name, each in zip(("value", "low", "high"), ends, strict=True)
-        }
-    card: dict[str, Any] = {
-        "sizes": sizes,
-        "points": points,
-        "line": line,
-        "words": _words(curve, fit),
-    }
-    if fit is not None:
-        named = {
-            "slope_per_A": fit.slope_per_A,
-            "intercept_per_A": fit.intercept_per_A,
-            "bfactor_A2": fit.bfactor_A2,
-        }
-        card |= {name: _estimate(each) for name, each in named.items()}
-    return card
-
-
-def _estimate(found: Estimate) -> dict[str, float | None]:
-    return dict(
-        zip(("value", "low", "high"), _finite([found.value, found.low, found.high]), strict=True)
+def _record(curve: ResLogCurve, fit: ResLogFit | None) -> ResLog:
+    """A curve's points over the repeats, of those that were fitted, and its line."""
+    fitted = np.where(curve.fitted, curve.frequency_per_A, np.nan)
+    columns = [column[np.isfinite(column)] for column in fitted.T]
+    points = Curve(
+        *(
+            tuple(float(reduce(column)) if len(column) else None for column in columns)
+            for reduce in (np.mean, np.min, np.max)
+        )
     )
+    sizes = tuple(curve.particles.tolist())
+    if fit is None:
+        return ResLog(sizes, points, Curve((None,) * len(sizes)), _words(curve, fit))
+    ends = fit.at(curve.particles.astype(float))
+    line = Curve(*(tuple(_finite(end.tolist())) for end in ends))
+    estimates = (fit.slope_per_A, fit.intercept_per_A, fit.bfactor_A2)
+    return ResLog(sizes, points, line, _words(curve, fit), *(_number(each) for each in estimates))
+
+
+def _number(estimate: Estimate) -> Number:
+    return Number(*_finite([estimate.value, estimate.low, estimate.high]))
 
 
 def _finite(values: Sequence[float]) -> list[float | None]:
-    return [each if math.isfinite(each) else None for each in values]
+    return [value if math.isfinite(value) else None for value in values]
 
 
 def _words(curve: ResLogCurve, fit: ResLogFit | None) -> str:
     left_out = int((~curve.fitted).sum())
     rest = (
-        f" {left_out} of {curve.fitted.size} points are not fitted: they fall under 0.143 at once "
-        "or never."
+        f" {left_out} of {curve.fitted.size} points are not fitted: their FSC falls below 0.143 "
+        "in the first shell or never."
         if left_out
         else ""
     )

@@ -1,4 +1,4 @@
-"""What a comparison of structures starts from, and how it is made."""
+"""The inputs and the settings of a comparison of structures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,12 @@ _SMALLEST_VIEW_PX, _LARGEST_VIEW_PX = 100, 2000
 
 @dataclass(frozen=True)
 class StructureInputs:
-    """Files: particles with orientations, and what their images come from, or are compared with.
+    """Files: particles with orientations, the micrographs that their images come from, and
+    references to compare with.
 
-    Without ``denoised_micrographs`` the images are those that the particles name; then
+    Without ``denoised_micrographs`` the images are those that the particles name, and
     ``denoised_particles`` is needed. ``raw_micrographs`` and ``denoised_micrographs`` are tables,
-    folders or patterns; the raw ones are those that the particles name where nothing is said.
+    folders or patterns; by default the raw ones are those that the particles name.
     """
 
     raw_particles: Path
@@ -30,10 +31,13 @@ class StructureInputs:
     def __post_init__(self) -> None:
         if self.denoised_micrographs is None and self.denoised_particles is None:
             wanted = "The denoised images of the particles are needed"
-            do = "give --denoised_micrographs to extract them from, or --denoised_particles with their stacks"
+            do = (
+                "give `denoised_micrographs` to extract them from, or `denoised_particles` with "
+                "their stacks"
+            )
             raise UserError("there is nothing denoised", wanted=wanted, do=do)
         if self.raw_micrographs is not None and self.denoised_micrographs is None:
-            do = "give --denoised_micrographs too, or neither"
+            do = "give `denoised_micrographs` too, or neither"
             raise UserError(
                 "there are raw micrographs and no denoised ones", wanted="Both are cut alike", do=do
             )
@@ -41,58 +45,77 @@ class StructureInputs:
 
 @dataclass(frozen=True)
 class StructureSettings:
-    """How particles are cut out, reconstructed and compared."""
+    """How particles are extracted, reconstructed and compared."""
 
-    sym: str = setting("C1", "point group of the particle, as RELION has it: C1, D7, O, I1 …")
+    sym: str = setting("C1", "point group of the particle, in RELION's convention: C1, D7, O, I1 …")
     box_px: int | None = setting(
-        None, "side of the particles' windows in the micrographs, even (pixels); needed with --denoised_micrographs",
+        None,
+        "side of the particles' windows in the micrographs, even (pixels); needed to extract from "
+        "denoised micrographs",
         group="extraction from micrographs",
-    )  # fmt: skip
+    )
     scale_px: int | None = setting(
-        None, "side of the particle images, cropped to it in Fourier space (pixels; default: the window's)",
+        None,
+        "side of the particle images, cropped to it in Fourier space (pixels; default: the "
+        "window's)",
         group="extraction from micrographs",
-    )  # fmt: skip
+    )
     dark_protein: bool = setting(
-        True, "protein is dark in the micrographs, and made bright", off="--bright_protein",
+        True,
+        "protein is dark in the micrographs, and made bright in the particle images",
+        off="--bright_protein",
         group="extraction from micrographs",
-    )  # fmt: skip
+    )
     tolerance_px: float = setting(
-        5.0, "how far apart coordinates of the same particle may be, in pixels of the micrographs"
+        5.0,
+        "largest distance between the coordinates of a particle in two files, in pixels of the "
+        "micrographs",
     )
     ctf: bool = setting(True, "correct for the CTF", off="--no_ctf", group="reconstruction")
     denoised_phases: str = setting(
-        "auto", "whether the denoised images' phases are flipped (auto: as their file says, else found by comparing them with"
-        " the raw ones)", choices=("auto", "flipped", "kept"), group="reconstruction",
-    )  # fmt: skip
+        "auto",
+        "whether the denoised images' phases are flipped (auto: as their file says, or else as "
+        "a comparison with the raw images shows)",
+        choices=("auto", "flipped", "kept"),
+        group="reconstruction",
+    )
     engine: str = setting(
-        "auto", "what cuts and reconstructs: RELION's programs (auto: where they are installed), or restore",
-        choices=("auto", "relion", "torch"), group="reconstruction",
-    )  # fmt: skip
+        "auto",
+        "program that extracts and reconstructs: RELION's (auto: where it is installed), or "
+        "restore's own (torch)",
+        choices=("auto", "relion", "torch"),
+        group="reconstruction",
+    )
     bfactor: float | None = setting(
-        None, "B factor for sharpening, Å², negative sharpens (default: each map's Guinier fit)"
+        None,
+        "B factor for sharpening in Å², negative to sharpen (default: each map's Guinier fit)",
     )
     reslog_sizes: int = setting(
-        6, "number of subset sizes of the ResLog plot, 0 for none", group="ResLog"
+        6, "number of subset sizes of the ResLog plot, 0 for no plot", group="ResLog"
     )
     reslog_repeats: int = setting(3, "independent draws of the subsets", group="ResLog")
     mass_kDa: float | None = setting(
-        None, "mass of the particle, for the views' level (default: found in the raw map)"
+        None, "mass of the particle, which sets the views' level (default: from the raw map)"
     )
     views_px: int = setting(480, "side of a view (pixels), 0 for no pictures")
     region: tuple[str, ...] | None = setting(
-        None, "residues to show, as A/45-60 (default: a helix and a strand)"
+        None, "residues to show, such as A/45-60 (default: a helix and a strand)"
     )
-    seed: int = setting(0, "seed of the subsets, and of half sets where a refinement has none")
+    seed: int = setting(0, "seed of the subsets, and of the half sets where a refinement has none")
 
     def __post_init__(self) -> None:
         if self.reslog_sizes == 1 or self.reslog_sizes < 0:
             raise UserError(
-                f"--reslog_sizes is {self.reslog_sizes}", wanted="0, or 2 and more, are needed"
+                f"reslog_sizes is {self.reslog_sizes}",
+                field="reslog_sizes",
+                wanted="0, or 2 and more, are needed",
             )
         if self.views_px and not _SMALLEST_VIEW_PX <= self.views_px <= _LARGEST_VIEW_PX:
             wanted = f"0, or {_SMALLEST_VIEW_PX} to {_LARGEST_VIEW_PX} pixels, can be drawn"
-            raise UserError(f"--views_px is {self.views_px}", wanted=wanted)
+            raise UserError(f"views_px is {self.views_px}", field="views_px", wanted=wanted)
         if not self.tolerance_px >= 0:
             raise UserError(
-                f"--tolerance_px is {self.tolerance_px:g}", wanted="0 or more pixels are needed"
+                f"tolerance_px is {self.tolerance_px:g}",
+                field="tolerance_px",
+                wanted="0 or more pixels are needed",
             )

@@ -2,7 +2,6 @@
 same files, is kept.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +11,14 @@ from typing import Any
 
 from restore.io.atomic import write_text
 from restore.provenance import as_json, plain
+from restore.runtime.jobs import Job, file_state, fingerprint, is_current
 from restore.version import __version__
 
 log = logging.getLogger(__name__)
 
 FOLDER_NAME = "stages"
+REDO = "delete it and run restore structure again"
+"""What to do about the damaged record of a stage."""
 
 
 @dataclass(frozen=True)
@@ -45,50 +47,43 @@ class Stages:
         Outputs that are not known before can be in what ``work`` gives, as "files": their names in
         the folder.
         """
-        path = self.folder / FOLDER_NAME / f"{stage.name}.json"
-        if not self._overwrite and (kept := self._kept(path, stage)) is not None:
+        path = self.path_of(stage)
+        digest = fingerprint(
+            [__version__, stage.name, stage.made_with], sorted(set(stage.inputs)), self.folder
+        )
+        job = Job(stage, stage.name, (path,), digest)
+        if not self._overwrite and is_current(job, self._fingerprint_in):
             log.info("%s: kept, as nothing that it depends on has changed", stage.name)
-            return kept
+            return _record(path)["found"]
         path.unlink(missing_ok=True)
         found = plain(work())
         outputs = [self.name_of(output) for output in stage.outputs] + list(found.get("files", ()))
-        states = {name: _state(self.folder / name) for name in outputs}
-        write_text(
-            path,
-            as_json({"fingerprint": self._fingerprint(stage), "outputs": states, "found": found})
-            + "\n",
-        )
+        states = {name: file_state(self.folder / name) for name in outputs}
+        record = {"fingerprint": digest, "outputs": states, "found": found}
+        write_text(path, as_json(record) + "\n")
         return json.loads(json.dumps(found))
+
+    def path_of(self, stage: Stage) -> Path:
+        """Where a stage's record lies."""
+        return self.folder / FOLDER_NAME / f"{stage.name}.json"
 
     def name_of(self, path: Path) -> str:
         """The name of a file in the folder; of any other, its whole path."""
         whole, folder = path.absolute(), self.folder.absolute()
         return str(whole.relative_to(folder)) if whole.is_relative_to(folder) else str(whole)
 
-    def _fingerprint(self, stage: Stage) -> str:
-        """What the stage's outputs depend on, as a short text; files count by name, size and time
-        of change.
-        """
-        files = [[self.name_of(path), *_state(path)] for path in sorted(set(stage.inputs))]
-        text = json.dumps(plain([__version__, stage.name, stage.made_with, files]), default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-    def _kept(self, path: Path, stage: Stage) -> dict[str, Any] | None:
-        """What a stage gave before; None where it is not there whole, or was made otherwise or from
-        other files.
+    def _fingerprint_in(self, path: Path) -> str:
+        """The fingerprint in a stage's record; nothing where that is damaged, or an output is gone
+        or was changed.
         """
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            outputs = {name: _state(self.folder / name) for name in record["outputs"]}
-            same = (
-                record["fingerprint"] == self._fingerprint(stage) and record["outputs"] == outputs
-            )
-            return dict(record["found"]) if same else None
+            record = _record(path)
+            outputs = {name: file_state(self.folder / name) for name in record["outputs"]}
+            whole = record["outputs"] == outputs and isinstance(record["found"], dict)
+            return str(record["fingerprint"]) if whole else ""
         except (OSError, ValueError, KeyError, TypeError):
-            return None
+            return ""
 
 
-def _state(path: Path) -> list[int]:
-    """The size of a file and the time of its last change in ns."""
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns]
+def _record(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))

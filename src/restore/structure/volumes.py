@@ -22,7 +22,7 @@ def read_volume(path: Path) -> Float[Tensor, "z y x"]:
 
 
 def read_truth(path: Path, side: int, voxel_A: float) -> Float[Tensor, "z y x"]:
-    """The true map on the maps' grid, its middle in the middle. UserError where its voxels do not
+    """The true map on the maps' grid, with the same centre. UserError where its voxels do not
     fit.
     """
     header = read_map_header(path, "volume")
@@ -39,7 +39,7 @@ def read_truth(path: Path, side: int, voxel_A: float) -> Float[Tensor, "z y x"]:
 
 
 def model_density(path: Path, side: int, voxel_A: float) -> Float[Tensor, "z y x"]:
-    """The density of a model that lies in a map whose first voxel is at the origin.
+    """The density of a model fitted into a map whose first voxel is at the origin.
 
     Raises
     ------

@@ -6,13 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import l1_loss, mse_loss
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
@@ -20,7 +18,6 @@ from restore.errors import UserError
 from restore.model.checkpoint import Model, TrainingState
 from restore.model.network import (
     Network,
-    NetworkSettings,
     add_weight_norm,
     architecture_of,
     build_network,
@@ -29,92 +26,35 @@ from restore.model.network import (
 )
 from restore.runtime.distributed import Place
 from restore.runtime.precision import autocast, resolve_precision
-from restore.settings import setting
-from restore.training.patches import (
-    Pair,
-    PatchFile,
-    RandomWindows,
-    Region,
-    Share,
-    covering_windows,
-    grouped,
-    refuse_smaller,
+from restore.training.calibration import measure_calibration
+from restore.training.patches import PatchFile, RandomWindows, Region, Share
+from restore.training.schedules import MIN_STEPS, SCHEDULES
+from restore.training.settings import LOSSES, PRESETS, TrainingSettings
+from restore.training.split import Split, split
+from restore.training.stability import (
+    CHECK_STEPS,
+    averaged,
+    copied,
+    fall_back,
+    has_diverged,
+    is_flat,
+    open_ended_rate,
+    progress_of,
+    update_average,
 )
-from restore.training.schedules import SCHEDULES, Budget, budget
+from restore.training.valid_windows import split_with_data
+from restore.training.validation import held_out_losses, verdict, wiener_loss
 
-LOSSES = {"l2": mse_loss, "l1": l1_loss}
-MAX_HELD_OUT_WINDOWS = 32
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a network is trained."""
-
-    batch_size: int = setting(10, "patches per step, in each process; 4 on a CPU", "-b")
-    learning_rate: float = setting(2e-3, "highest learning rate of Adam (the paper's: 1e-4)", "-lr")
-    schedule: str = setting("cosine", "how the learning rate falls", choices=tuple(SCHEDULES))
-    number_of_epochs: int = setting(100, "epochs, where neither steps nor minutes are given")
-    batches_per_epoch: int = setting(500, "steps in an epoch")
-    steps: int | None = setting(None, "end after this many steps")
-    minutes: float | None = setting(None, "end after this many minutes")
-    patch_px: int = setting(
-        192,
-        "side of a training patch, in pixels of the cropped image, a multiple of 8; 96 on a CPU",
-    )
-    loss: str = setting("l2", "what is minimised", choices=tuple(LOSSES))
-    held_out: float = setting(0.05, "share of the micrographs held out to measure the loss on")
-    precision: str = setting(
-        "auto",
-        "of the arithmetic; auto is bf16 where it is fast",
-        choices=("auto", "float32", "bf16"),
-    )
-    gradient_checkpointing: bool = setting(
-        False, "recompute instead of keeping: less memory, more time"
-    )
-    filters: int = setting(32, "feature maps of the network (the paper's: 32)")
-    blocks: int = setting(4, "wide-activation layers in a block (the paper's: 4)")
-    workers: int = setting(-1, "processes that read patches; −1 is 0 on a CPU and 4 for each GPU")
-    seed: int = setting(0, "of weights, patches and choice of held-out micrographs")
-
-    def __post_init__(self) -> None:
-        checks = {
-            "batch_size": (self.batch_size >= 1, "1 or more is needed"),
-            "learning_rate": (0 < self.learning_rate < 1, "more than 0 and less than 1 is needed"),
-            "number_of_epochs": (self.number_of_epochs >= 1, "1 or more is needed"),
-            "batches_per_epoch": (self.batches_per_epoch >= 1, "1 or more is needed"),
-            "steps": (self.steps is None or self.steps >= 1, "1 or more is needed"),
-            "minutes": (self.minutes is None or self.minutes > 0, "more than 0 is needed"),
-            "patch_px": (
-                self.patch_px >= 16 and self.patch_px % 8 == 0,
-                "16 or more, and a multiple of 8, is needed",
-            ),
-            "held_out": (0 <= self.held_out < 1, "0 or more and less than 1 is needed"),
-            "filters": (self.filters >= 2, "2 or more is needed"),
-            "blocks": (self.blocks >= 1, "1 or more is needed"),
-        }
-        for name, (is_right, wanted) in checks.items():
-            if not is_right:
-                value = getattr(self, name)
-                shown = f"{value:g}" if isinstance(value, float) else value
-                raise UserError(f"{name} is {shown}", field=name, wanted=wanted)
-
-    @property
-    def network(self) -> NetworkSettings:
-        """The network that these settings ask for."""
-        return NetworkSettings(filters=self.filters, blocks=self.blocks)
-
-    @property
-    def budget(self) -> Budget:
-        """How long the run is."""
-        return budget(self.steps, self.minutes, self.number_of_epochs, self.batches_per_epoch)
-
-
-PRESETS = {
-    "gpu": TrainingSettings(),
-    "cpu": TrainingSettings(batch_size=4, patch_px=96),
-    "quick": TrainingSettings(batch_size=4, patch_px=96, learning_rate=4e-3, filters=16, blocks=2),
-    "paper": TrainingSettings(learning_rate=1e-4, schedule="staircase", precision="float32"),
-}
+__all__ = [
+    "PRESETS",
+    "Split",
+    "TrainingSettings",
+    "Watcher",
+    "fresh_state",
+    "held_out_losses",
+    "split",
+    "train",
+]
 
 
 class Watcher(Protocol):
@@ -131,50 +71,6 @@ class Watcher(Protocol):
     def interrupted(self, state: TrainingState) -> None:
         """The run stops here, unfinished."""
         ...
-
-
-@dataclass(frozen=True)
-class Split:
-    """Where patches are drawn from, and where the loss is measured that training never saw."""
-
-    training: Sequence[Region]
-    held_out: Sequence[Region]
-
-
-def split(pairs: Sequence[Pair], settings: TrainingSettings) -> Split:
-    """Hold out a share of the micrographs (or series: `grouped`), at least one; of a single one, a
-    strip of it.
-    """
-    patch_px = settings.patch_px
-    whole = [Region(index, 0, pair.shape[0], 0, pair.shape[1]) for index, pair in enumerate(pairs)]
-    refuse_smaller(pairs, patch_px)
-    if settings.held_out == 0:
-        return Split(whole, [])
-    if len(whole) == 1:
-        return _split_one(whole[0], patch_px)
-    groups = grouped(pairs)
-    order = np.random.default_rng([settings.seed, 1]).permutation(len(groups)).tolist()
-    chosen = {
-        pair
-        for group in order[: max(1, round(settings.held_out * len(groups)))]
-        for pair in groups[group]
-    }
-    return Split(
-        [region for region in whole if region.pair not in chosen],
-        [region for region in whole if region.pair in chosen],
-    )
-
-
-def _split_one(whole: Region, patch_px: int) -> Split:
-    rows = whole.y1 >= whole.x1
-    extent = whole.y1 if rows else whole.x1
-    strip = max(patch_px, extent // 8)
-    if extent < 2 * patch_px:
-        return Split([whole], [])
-    edge = extent - strip
-    if rows:
-        return Split([replace(whole, y1=edge)], [replace(whole, y0=edge)])
-    return Split([replace(whole, x1=edge)], [replace(whole, x0=edge)])
 
 
 def fresh_state(
@@ -199,7 +95,10 @@ def fresh_state(
     optimizer = torch.optim.Adam(
         network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), fused=True
     )
-    return TrainingState(network, optimizer)
+    state = TrainingState(network, optimizer, best_weights=copied(network.state_dict()))
+    if settings.weight_average > 0:
+        state.average = copied(dict(network.named_parameters()))
+    return state
 
 
 def train(
@@ -211,34 +110,69 @@ def train(
 ) -> Model:
     """Train on from ``state`` to the end of the run, and return the model of the best epoch.
 
-    ^C and SIGTERM end the run after the step in hand: the watcher is told, and KeyboardInterrupt is
-    raised.
+    A run that diverges goes on from its best weights so far at half the rate. ^C and SIGTERM end the
+    run after the step in hand: the watcher is told, and KeyboardInterrupt is raised.
     """
-    parts, run, schedule = (
-        split(data.pairs, settings),
-        settings.budget,
-        SCHEDULES[settings.schedule],
-    )
+    parts, run = split_with_data(data, settings), settings.budget
+    validation = _validation(data, parts, settings)
     stepper = DistributedDataParallel(state.network) if place.world_size > 1 else state.network
     batches = iter(_loader(data, parts.training, settings, place, state.step))
     started = time.monotonic() - state.seconds
-    progress = run.progress(state.step, state.seconds)
+    progress = progress_of(state, run, settings)
     with _stop_signals() as stop_asked:
         while progress < 1:
-            for group in state.optimizer.param_groups:
-                group["lr"] = settings.learning_rate * schedule(progress)
-            _step(stepper, state, next(batches), settings, place)
+            _set_rate(state, settings, progress)
+            diverged = _step(stepper, state, next(batches), settings, place)
             state.seconds = place.agree(time.monotonic() - started)
-            progress = run.progress(state.step, state.seconds)
+            progress = progress_of(state, run, settings)
+            if state.step % CHECK_STEPS == 0 and place.agree(diverged()):
+                fall_back(state)
             watcher.step(progress, state)
-            if run.ends_epoch(progress, state.epoch, state.loss_steps):
-                state.epoch = run.epoch(progress)
-                _end_epoch(state, data, parts.held_out, settings, place)
+            ends = run.ends_epoch(progress, state.epoch, state.loss_steps)
+            if ends:
+                state.epoch = _next_epoch(state, settings, progress)
+            looks = ends or _is_first_look(state, run.epochs * progress, parts)
+            if looks and _end_epoch(state, validation, settings, place):
                 watcher.epoch(state)
             if progress < 1 and place.agree(stop_asked()):
                 watcher.interrupted(state)
                 raise KeyboardInterrupt
-    return _finished(state, data, parts, settings)
+    return _finished(state, data, parts, settings, place)
+
+
+@dataclass(frozen=True)
+class _Validation:
+    """What is held out, and the losses there that do not change from epoch to epoch."""
+
+    data: PatchFile
+    held_out: Sequence[Region]
+    references: dict[str, float]
+
+
+def _validation(data: PatchFile, parts: Split, settings: TrainingSettings) -> _Validation:
+    references = {"wiener_loss": wiener_loss(data, parts, settings)} if parts.held_out else {}
+    return _Validation(data, parts.held_out, references)
+
+
+def _set_rate(state: TrainingState, settings: TrainingSettings, progress: float) -> None:
+    if settings.budget.open_ended:
+        relative = open_ended_rate(state, settings)
+    else:
+        relative = SCHEDULES[settings.schedule](progress)
+    for group in state.optimizer.param_groups:
+        group["lr"] = settings.learning_rate * state.rate_factor * relative
+
+
+def _next_epoch(state: TrainingState, settings: TrainingSettings, progress: float) -> int:
+    """The number of the epoch that has just ended; a run that ends by itself counts on by one."""
+    run = settings.budget
+    return state.epoch + 1 if run.open_ended else max(run.epoch(progress), state.epoch + 1)
+
+
+def _is_first_look(state: TrainingState, epochs_done: float, parts: Split) -> bool:
+    """Whether the validation loss is measured early, after 50 steps, since the first epoch takes long."""
+    due = state.step == MIN_STEPS and not state.history
+    return due and epochs_done < 0.5 and bool(parts.held_out)
 
 
 def _loader(
@@ -268,29 +202,36 @@ def _step(
     batch: Tensor,
     settings: TrainingSettings,
     place: Place,
-) -> None:
-    """One step of the optimiser on a batch of (input half, target half); the state is changed."""
+) -> Callable[[], bool]:
+    """One step of the optimiser on a batch of (input half, target half); the state is changed.
+
+    A function comes back that says whether the loss is one of a run that has diverged: to ask it is to
+    wait for a GPU.
+    """
     batch = batch.to(place.device, non_blocking=True)
     with autocast(place.device, resolve_precision(settings.precision, place.device)):
         denoised = stepper(batch[:, :1])
-    loss = LOSSES[settings.loss](denoised.float(), batch[:, 1:])
+    target = batch[:, 1:]
+    loss = LOSSES[settings.loss](denoised.float(), target)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    if settings.gradient_clip > 0:
+        nn.utils.clip_grad_norm_(state.network.parameters(), settings.gradient_clip)
     state.optimizer.step()
-    state.loss_sum = state.loss_sum + loss.detach().double()
-    state.loss_steps += 1
     state.step += 1
+    update_average(state, settings.weight_average)
+    reached = loss.detach()
+    state.loss_sum = state.loss_sum + reached.double()
+    state.loss_steps += 1
+    empty = LOSSES[settings.loss](torch.zeros_like(target), target)
+    return lambda: has_diverged(float(reached), float(empty))
 
 
 def _end_epoch(
-    state: TrainingState,
-    data: PatchFile,
-    held_out: Sequence[Region],
-    settings: TrainingSettings,
-    place: Place,
-) -> None:
-    """Measure the held-out loss, write the epoch's line, and keep the weights if they are the best
-    so far.
+    state: TrainingState, validation: _Validation, settings: TrainingSettings, place: Place
+) -> bool:
+    """Measure the validation loss, write the epoch's line, and keep the weights if they are the
+    best so far; False where there was nothing to measure, for the run had diverged.
     """
     train_loss = float(state.loss_sum) / max(state.loss_steps, 1)
     row = {
@@ -301,56 +242,41 @@ def _end_epoch(
     }
     row["learning_rate"] = state.optimizer.param_groups[0]["lr"]
     loss = -float(state.epoch)  # nothing held out: the last epoch is the best
-    if held_out:
-        row |= held_out_losses(state.network, data, held_out, settings, place.device)
+    if validation.held_out:
+        with averaged(state):
+            row |= held_out_losses(
+                state.network, validation.data, validation.held_out, settings, place.device
+            )
         loss = row["held_out_loss"] = place.agree(row["held_out_loss"])
-    if not math.isfinite(train_loss) or not math.isfinite(loss):
-        raise UserError(
-            "the loss is no longer a number",
-            do="give a lower `learning_rate`, or `precision=float32`",
-        )
+        row |= validation.references
+    if place.agree(not math.isfinite(train_loss) or not math.isfinite(loss)):
+        fall_back(state)
+        return False
     state.loss_sum, state.loss_steps = 0.0, 0
     state.history.append(row)
     if loss < state.best_loss:
         state.best_loss = loss
-        state.best_weights = {
-            name: value.clone() for name, value in state.network.state_dict().items()
-        }
-
-
-@torch.no_grad()
-def held_out_losses(
-    network: Network,
-    data: PatchFile,
-    held_out: Sequence[Region],
-    settings: TrainingSettings,
-    device: torch.device,
-) -> dict[str, float]:
-    """The loss on windows that training never saw, and the loss that a perfect denoiser would have
-    there.
-
-    A perfect denoiser leaves the noise of the other half: var(M2) − cov(M1, M2), Palovcak 2020,
-    eqs. 10–15; for the absolute error, the mean of a normal distribution of that variance, √(2
-    var/π).
-    """
-    windows = covering_windows(held_out, settings.patch_px)
-    chosen = windows[:: -(-len(windows) // MAX_HELD_OUT_WINDOWS)]
-    losses, perfect = [], []
-    for window in chosen:
-        halves = torch.from_numpy(data.window(window, settings.patch_px)).to(device)
-        with autocast(device, resolve_precision(settings.precision, device)):
-            denoised = network(halves[:, None])[:, 0].float()
-        losses.append(float(LOSSES[settings.loss](denoised, halves.flip(0))))
-        covariance = torch.cov(halves.flatten(1))
-        noise = (covariance.diagonal().mean() - covariance[0, 1]).clamp(min=0)
-        perfect.append(float(noise if settings.loss == "l2" else (2 * noise / math.pi).sqrt()))
-    return {"held_out_loss": float(np.mean(losses)), "perfect_loss": float(np.mean(perfect))}
+        state.best_weights = copied(state.average or state.network.state_dict())
+    if settings.budget.open_ended and state.flat_since is None and is_flat(state.history):
+        state.flat_since = state.step
+    return True
 
 
 def _finished(
-    state: TrainingState, data: PatchFile, parts: Split, settings: TrainingSettings
+    state: TrainingState,
+    data: PatchFile,
+    parts: Split,
+    settings: TrainingSettings,
+    place: Place,
 ) -> Model:
-    """The model of the best epoch, without weight normalisation, and the record of its training."""
+    """The model of the best epoch, without weight normalisation, the record of its training, and
+    its calibration.
+    """
+    if not state.history:
+        raise UserError(
+            "the loss is no longer a number",
+            do="give a lower `learning_rate`, or `precision=float32`",
+        )
     network, under_norm = (
         network_of(settings.network),
         architecture_of(settings.network).weight_norm,
@@ -361,16 +287,20 @@ def _finished(
     if under_norm:
         remove_weight_norm(network)
     names = [pair.name for pair in data.pairs]
+    best = min(state.history, key=lambda row: row.get("held_out_loss", -row["epoch"]))
     record = {
         "settings": asdict(settings),
         "steps": state.step,
         "seconds": round(state.seconds, 1),
-        "best": min(state.history, key=lambda row: row.get("held_out_loss", -row["epoch"])),
+        "best": best,
+        "verdict": verdict(best),
         "history": state.history,
         "trained_on": sorted({names[region.pair] for region in parts.training}),
         "held_out": sorted({names[region.pair] for region in parts.held_out}),
     }
-    return Model(network.cpu().eval(), data.recipe, record, data.provenance)
+    network = network.cpu().eval()
+    calibration = measure_calibration(network, data, parts.held_out, settings, place.device)
+    return Model(network, data.recipe, record, data.provenance, calibration)
 
 
 @contextmanager

@@ -7,10 +7,8 @@ alone: a run can be resumed, or divided among processes and workers, without a s
 """
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,41 +16,36 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from restore.errors import UserError
-from restore.io.hdf5 import require_sound_hdf5
-from restore.io.reading import reading
 from restore.preprocessing import Prepared, Recipe
+<<<<<<< HEAD
+from restore.training.steady_file import SteadyFile
+=======
+from restore.training.patch_file import (
+    FORMAT,
+    FORMAT_VERSION,
+    Pair,
+    halves_dataset,
+    open_patch_file,
+)
+>>>>>>> io
 
-FORMAT = "restore patches"
-FORMAT_VERSION = 1
 CHUNK_PX = 96
-_DAMAGED = "the patch file is damaged"
 FEWEST_SERIES = 4
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One micrograph in a patch file: its name, the prepared shape (y, x) and pixel sizes (y, x) in
-    Å.
-
-    ``series`` is the tilt series that it is an image of, empty where it is of none.
-    """
-
-    name: str
-    shape: tuple[int, int]
-    pixel_size_yx_A: tuple[float, float]
-    series: str = ""
 
 
 @dataclass(frozen=True)
 class Region:
     """A rectangle of one pair that windows may be drawn from: rows y0 … y1, columns x0 … x1 (ends
     excluded).
+
+    ``valid_share`` is the share of its windows that hold no pixel without data: only they are
+    drawn.
     """
 
     pair: int
@@ -60,49 +53,18 @@ class Region:
     y1: int
     x0: int
     x1: int
+    valid_share: float = 1.0
 
     def corners(self, patch_px: int) -> tuple[int, int]:
         """How many rows and columns a window's first corner can stand on."""
         return self.y1 - self.y0 - patch_px + 1, self.x1 - self.x0 - patch_px + 1
 
 
-class _SteadyFile(FileIO):
-    """A file that takes every write in silence and keeps the first failure for `check`.
-
-    HDF5 cannot close a file whose writes fail (a full disk), and the process crashes at its end.
-    """
-
-    failure: OSError | None = None
-
-    def write(self, data: Any, /) -> int:
-        """All of the bytes, or as many as the disk takes."""
-        rest = memoryview(data).cast("B")
-        try:
-            while rest and self.failure is None:
-                rest = rest[super().write(rest) or 0 :]
-        except OSError as error:
-            self.failure = error
-        return memoryview(data).nbytes
-
-    def truncate(self, size: int | None = None, /) -> int:
-        """The size asked for, whether or not the disk has room for it."""
-        try:
-            return super().truncate(size)
-        except OSError as error:
-            self.failure = self.failure or error
-            return size or 0
-
-    def check(self) -> None:
-        """Raise the first failure, if there was one."""
-        if self.failure is not None:
-            raise self.failure
-
-
 class PatchWriter:
     """Writes a patch file pair by pair; it counts as whole only once `finish` has been called."""
 
     def __init__(self, path: Path, recipe: Recipe, dtype: str = "float16") -> None:
-        self._disk = _SteadyFile(path, "w+")
+        self._disk = SteadyFile(path, "w+")
         self._file = h5py.File(self._disk, "w")
         self._dtype = dtype
         self._count = 0
@@ -128,6 +90,9 @@ class PatchWriter:
             hot_pixels=(even.hot_pixels, odd.hot_pixels),
             **({"series": series} if series else {}),
         )
+        if even.blank is not None:
+            bits = np.packbits(even.blank.cpu().numpy(), axis=1)
+            self._file.create_dataset(_blank_name(self._count), data=bits)
         self._count += 1
         self._file.flush()
         self._disk.check()
@@ -160,97 +125,50 @@ class PatchFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = _open(path)
-        try:
-            with reading(path, "", _DAMAGED, "make it again"):
-                self.recipe = Recipe.from_card(_card(self._file, "recipe"))
-                self.provenance: dict[str, Any] = _card(self._file, "provenance")
-                count = int(_attribute(self._file, "count"))
-                if not 0 < count <= len(self._file):
-                    raise ValueError(f"it says {count} micrographs and has {len(self._file)}")
-                self.pairs = tuple(_pair(_dataset(self._file, index)) for index in range(count))
-        except UserError:
-            self.close()
-            raise
+        self._file, content = open_patch_file(path)
+        self.recipe, self.provenance, self.pairs = (
+            content.recipe,
+            content.provenance,
+            content.pairs,
+        )
 
     def window(self, region: Region, patch_px: int) -> Float[NDArray[Any], "2 y x"]:
         """The two halves in the window whose first corner is the region's."""
         y, x = region.y0, region.x0
-        halves = _dataset(self._file, region.pair)[:, y : y + patch_px, x : x + patch_px]
+        halves = halves_dataset(self._file, region.pair)[:, y : y + patch_px, x : x + patch_px]
         return np.asarray(halves, dtype=np.float32)
+
+    def halves(self, index: int) -> Float[NDArray[Any], "2 y x"]:
+        """The two halves of one pair, whole."""
+        return np.asarray(halves_dataset(self._file, index)[()], dtype=np.float32)
+
+    def blank(self, region: Region) -> Bool[NDArray[Any], "y x"] | None:
+        """Which pixels of a region hold no data; None where all pixels of its pair do."""
+        name = _blank_name(region.pair)
+        if name not in self._file:
+            return None
+        height, width = self.pairs[region.pair].shape
+        bits = self._file[name]
+        if not isinstance(bits, h5py.Dataset) or bits.shape != (height, -(-width // 8)):
+            raise UserError(
+                f"the patch file is damaged ({name} is not a mask of its pair)",
+                where=self.path,
+                do="make it again",
+            )
+        # A byte holds eight neighbouring pixels of a row.
+        first = region.x0 // 8
+        part = np.asarray(bits[region.y0 : region.y1, first : -(-region.x1 // 8)], dtype=np.uint8)
+        mask = np.unpackbits(part, axis=1)[:, region.x0 - 8 * first : region.x1 - 8 * first]
+        return mask.astype(np.bool_)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-def _open(path: Path) -> h5py.File:
-    again = "make it again with restore prepare"
-    if not path.exists():
-        raise UserError("there is no such patch file", where=path)
-    try:
-        with path.open("rb"):
-            pass
-        if not h5py.is_hdf5(path):
-            raise UserError("not a readable HDF5 file", where=path, do=again)
-        require_sound_hdf5(path, again)
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise UserError(
-            "not a readable HDF5 file", where=path, wanted=str(error), do=again
-        ) from None
-    try:
-        with reading(path, "", _DAMAGED, "make it again"):
-            found, do = _fault(file)
-    except UserError:
-        file.close()
-        raise
-    if not found:
-        return file
-    file.close()
-    raise UserError(found, where=path, do=do)
-
-
-def _fault(file: h5py.File) -> tuple[str, str]:
-    """What keeps an HDF5 file from being a whole patch file of this version, and what to do."""
-    again = "make it again with restore prepare"
-    if file.attrs.get("format") != FORMAT:
-        return "an HDF5 file, but not one of patches from restore prepare", again
-    if int(file.attrs.get("format_version", 0)) > FORMAT_VERSION:
-        return "a patch file of a newer version of restore", "update restore"
-    if not bool(file.attrs.get("complete", False)):
-        return "the patch file is half-written", again
-    return "", ""
-
-
-def _card(file: h5py.File, name: str) -> dict[str, Any]:
-    card = json.loads(_attribute(file, name))
-    if not isinstance(card, dict):
-        raise ValueError(f"{name} is no record")
-    return card
-
-
-def _attribute(holder: h5py.File | h5py.Dataset, name: str) -> Any:
-    return holder.attrs[name]
-
-
-def _dataset(file: h5py.File, index: int) -> h5py.Dataset:
-    dataset = file[f"{index:06d}"]
-    if not isinstance(dataset, h5py.Dataset):
-        raise KeyError(f"{index:06d} is not a dataset")
-    return dataset
-
-
-def _pair(dataset: h5py.Dataset) -> Pair:
-    y_A, x_A = (float(side) for side in _attribute(dataset, "pixel_size_yx_A"))
-    name, series = _attribute(dataset, "name"), dataset.attrs.get("series", "")
-    if not (0 < y_A < math.inf and 0 < x_A < math.inf):
-        raise ValueError(f"{name} has pixels of {y_A} x {x_A} Å")
-    if not (isinstance(name, str) and isinstance(series, str)):
-        raise TypeError(f"the name of {dataset.name} is no text")
-    if len(dataset.shape) != 3 or dataset.shape[0] != 2 or min(dataset.shape) < 1:
-        raise ValueError(f"{name} is of shape {dataset.shape}: two halves are needed")
-    return Pair(name, (dataset.shape[1], dataset.shape[2]), (y_A, x_A), series)
+def _blank_name(index: int) -> str:
+    """Where the mask of a pair's pixels without data is, if it has any."""
+    return f"{index:06d}_blank"
 
 
 def grouped(pairs: Sequence[Pair]) -> list[list[int]]:
@@ -316,7 +234,8 @@ class RandomWindows(Dataset[Float[Tensor, "2 y x"]]):
     def __init__(self, path: Path, regions: Sequence[Region], patch_px: int, seed: int) -> None:
         self._path, self._regions, self._patch_px, self._seed = path, tuple(regions), patch_px, seed
         places = np.array(
-            [np.prod(region.corners(patch_px)) for region in regions], dtype=np.float64
+            [region.valid_share * np.prod(region.corners(patch_px)) for region in regions],
+            dtype=np.float64,
         )
         self._share = places / places.sum()
         self._file: PatchFile | None = None
@@ -325,14 +244,25 @@ class RandomWindows(Dataset[Float[Tensor, "2 y x"]]):
         """The window, as (input half, target half)."""
         random = np.random.default_rng([self._seed, index])
         region = self._regions[random.choice(len(self._regions), p=self._share)]
-        rows, columns = region.corners(self._patch_px)
-        y, x = region.y0 + int(random.integers(rows)), region.x0 + int(random.integers(columns))
         if (
             self._file is None
         ):  # opened by the process that reads, for HDF5 handles do not survive a fork
             self._file = PatchFile(self._path)
-        halves = self._file.window(Region(region.pair, y, region.y1, x, region.x1), self._patch_px)
+        window = _random_window(self._file, region, self._patch_px, random)
+        halves = self._file.window(window, self._patch_px)
         return torch.from_numpy(_augment(halves, random))
+
+
+def _random_window(
+    data: PatchFile, region: Region, patch_px: int, random: np.random.Generator
+) -> Region:
+    """A window at a random place of the region, drawn again until it holds no blank pixel."""
+    rows, columns = region.corners(patch_px)
+    while True:
+        y, x = region.y0 + int(random.integers(rows)), region.x0 + int(random.integers(columns))
+        window = Region(region.pair, y, y + patch_px, x, x + patch_px)
+        if region.valid_share == 1 or not np.any(data.blank(window)):
+            return window
 
 
 def _augment(

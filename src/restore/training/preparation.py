@@ -1,7 +1,5 @@
 """The patch file made from micrographs: read ahead, prepared, stored."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +12,10 @@ from torch import Tensor
 from restore.errors import UserError
 from restore.io.atomic import replacing
 from restore.io.images.image import read_image
+from restore.io.lock import locked
 from restore.micrograph import Micrograph
-from restore.preprocessing import Recipe, prepare_alike
-from restore.provenance import plain
+from restore.preprocessing import PREPARATION_VERSION, Recipe, prepare_alike
+from restore.runtime.jobs import Job, fingerprint, is_current
 from restore.runtime.prefetch import read_ahead
 from restore.training.patches import PatchFile, PatchWriter
 
@@ -45,8 +44,13 @@ def prepare_patches(
     not left to luck.
     """
     path = destination.path
-    with replacing(path) as partial, PatchWriter(partial, recipe, destination.dtype) as writer:
-        hot_pixels = 0
+    made_of = _digest(micrographs, recipe, destination.dtype)
+    with (
+        locked(path),
+        replacing(path) as partial,
+        PatchWriter(partial, recipe, destination.dtype) as writer,
+    ):
+        hot_pixels = blank_pixels = 0
         for micrograph, read in read_ahead(micrographs, _read_halves):
             halves = read.result()
             try:
@@ -55,11 +59,12 @@ def prepare_patches(
                 raise UserError(str(error).rstrip("."), where=micrograph.name) from None
             writer.add(micrograph.name, even, odd, micrograph.series)
             hot_pixels += even.hot_pixels + odd.hot_pixels
+            blank_pixels += even.blank_pixels
             progress(micrograph)
-        writer.finish(
-            {**destination.provenance, "made_of": _digest(micrographs, recipe, destination.dtype)}
-        )
+        writer.finish({**destination.provenance, "made_of": made_of})
     log.info("%s: %d pairs, %d hot pixels replaced", path, len(micrographs), hot_pixels)
+    if blank_pixels:
+        log.info("%d pixels without data (borders, masked areas) are left out", blank_pixels)
 
 
 def _read_halves(micrograph: Micrograph) -> tuple[Tensor, Tensor]:
@@ -74,28 +79,28 @@ def is_made_of(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe, dt
     """Whether the patch file holds just these micrographs, as they are, prepared in this way.
     UserError if broken.
     """
+    job = Job(path, path.name, (path,), _digest(micrographs, recipe, dtype))
+    return is_current(job, _made_of)
+
+
+def _made_of(path: Path) -> str:
     data = PatchFile(path)
     data.close()
-    halves = [
-        half for micrograph in micrographs for half in (micrograph.even, micrograph.odd) if half
-    ]
-    newest = max(half.stat().st_mtime for half in halves)
-    return (
-        data.provenance.get("made_of") == _digest(micrographs, recipe, dtype)
-        and newest <= path.stat().st_mtime
-    )
+    return str(data.provenance.get("made_of", ""))
 
 
 def _digest(micrographs: Sequence[Micrograph], recipe: Recipe, dtype: str) -> str:
-    """A digest of all that decides what is in a patch file, except the images themselves."""
+    """A digest of all that decides what is in a patch file; images count by path, size and time."""
     each_one = [
         (
             micrograph.name,
-            [str(half.resolve()) for half in (micrograph.even, micrograph.odd) if half],
             micrograph.pixel_size_A,
             micrograph.ctf if recipe.phase_flip else None,
             *([micrograph.series] if micrograph.series else []),
         )
         for micrograph in micrographs
     ]
-    return hashlib.sha256(json.dumps(plain([recipe, dtype, each_one])).encode()).hexdigest()[:24]
+    halves = [
+        half for micrograph in micrographs for half in (micrograph.even, micrograph.odd) if half
+    ]
+    return fingerprint([PREPARATION_VERSION, recipe, dtype, each_one], halves, Path("/"))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 
 from restore.errors import UserError
 from restore.io.atomic import require_writable, write_text
+from restore.io.lock import locked
 from restore.model.checkpoint import (
     Model,
     TrainingState,
@@ -22,10 +24,12 @@ from restore.provenance import as_json, provenance
 from restore.report.figures import losses, save_png
 from restore.runtime.distributed import Place, join_processes
 from restore.training import loop
+from restore.training.halves import check_halves
 from restore.training.loop import PRESETS, TrainingSettings, fresh_state, split
 from restore.training.patches import PatchFile
 from restore.training.run_files import Journal, RunFiles
 from restore.training.schedules import Budget
+from restore.training.validation import epoch_words
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +39,13 @@ _MAY_CHANGE = ("steps", "minutes", "number_of_epochs", "workers")
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a run is: ``fraction`` goes from 0 to 1, ``epoch`` holds the last epoch's losses."""
+    """How far a run is: ``fraction`` goes from 0 to 1, ``patches`` counts those that all processes
+    have seen, ``epoch`` holds the last epoch's losses.
+    """
 
     fraction: float
     step: int
+    patches: int
     seconds: float
     budget: Budget
     epoch: Mapping[str, float]
@@ -98,14 +105,16 @@ def train(
     ------
     UserError
         A run of this name is there already, or none is there to resume; the patches or the initial
-        model do not suit; the loss is no longer a number.
+        model do not suit; the halves cannot be learned from; the loss is no longer a number.
     KeyboardInterrupt
         After ^C or SIGTERM, when the state has been saved.
     """
     files = RunFiles(Path(model_directory), model_prefix)
     files.refuse_to_replace(resume, overwrite)
     require_writable(files.directory)
-    with join_processes(device) as place:
+    with join_processes(device) as place, locked(files.model) if place.leads else nullcontext():
+        if place.leads:
+            files.refuse_to_replace(resume, overwrite)  # again: nobody else can make one now
         settings = resolve_settings(settings, preset, place.device, files if resume else None)
         initial = load_model(Path(initial_model)) if initial_model and not resume else None
         data = PatchFile(_patch_file(patches, files, place, settings.patch_px, resume))
@@ -114,6 +123,8 @@ def train(
         if check_recipe is not None:
             check_recipe(data)
         _refuse_other_recipe(data, initial)
+        if not resume:
+            check_halves(data)
         state = fresh_state(settings, place.device, initial.network if initial else None)
         if resume:
             restore_state(files.state, state)
@@ -272,7 +283,8 @@ def _followed(
     write_text(run.files.settings, as_json(run.record) + "\n")
     journal = Journal(run.files, run.record)
     try:
-        watcher = _Follower(journal, settings.budget, run.progress)
+        batch = settings.batch_size * place.world_size
+        watcher = _Follower(journal, settings.budget, batch, run.progress)
         return loop.train(state, data, settings, place, watcher)
     finally:
         journal.close()
@@ -294,28 +306,30 @@ class _Silent:
 class _Follower:
     """A watcher that keeps the journal, logs the losses and reports progress."""
 
-    def __init__(self, journal: Journal, budget: Budget, progress: Progress | None) -> None:
+    def __init__(
+        self, journal: Journal, budget: Budget, batch_size: int, progress: Progress | None
+    ) -> None:
         self._journal, self._budget, self._progress = journal, budget, progress
+        self._batch_size = batch_size
 
     def step(self, progress: float, state: TrainingState) -> None:
         """Report the progress."""
         if self._progress is not None:
-            last = state.history[-1] if state.history else {}
             self._progress(
-                TrainingProgress(progress, state.step, state.seconds, self._budget, last)
+                TrainingProgress(
+                    progress,
+                    state.step,
+                    state.step * self._batch_size,
+                    state.seconds,
+                    self._budget,
+                    state.history[-1] if state.history else {},
+                )
             )
 
     def epoch(self, state: TrainingState) -> None:
         """Log the losses and save the state."""
         self._journal.epoch(state)
-        row = state.history[-1]
-        words = f"epoch {row['epoch']:.0f}: training loss {row['train_loss']:.4f}"
-        if "held_out_loss" in row:
-            words += (
-                f", held out {row['held_out_loss']:.4f} (a perfect denoiser: "
-                f"{row['perfect_loss']:.4f})"
-            )
-        log.info(words)
+        log.info(epoch_words(state.history[-1]))
 
     def interrupted(self, state: TrainingState) -> None:
         """Save the state and say how to go on."""
@@ -334,4 +348,5 @@ def _names(names: set[str]) -> str:
 def _log_best(model: Model) -> None:
     best = model.training["best"]
     if "held_out_loss" in best:
-        log.info("best epoch: %d, held-out loss %.4f", best["epoch"], best["held_out_loss"])
+        log.info("best epoch: %d, validation loss %.4f", best["epoch"], best["held_out_loss"])
+    log.info("%s", model.training["verdict"])

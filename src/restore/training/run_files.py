@@ -2,15 +2,19 @@
 
 import csv
 import io
+import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from torch.utils.tensorboard import SummaryWriter
+from typing import TYPE_CHECKING, Any
 
 from restore.errors import UserError
 from restore.io.atomic import write_text
 from restore.model.checkpoint import TrainingState, save_state
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+log = logging.getLogger(__name__)
 
 COLUMNS: tuple[str, ...] = (
     "epoch",
@@ -20,6 +24,7 @@ COLUMNS: tuple[str, ...] = (
     "train_loss",
     "held_out_loss",
     "perfect_loss",
+    "wiener_loss",
 )
 
 
@@ -85,17 +90,18 @@ class Journal:
 
     def __init__(self, files: RunFiles, run: dict[str, Any]) -> None:
         self._files, self._run = files, run
-        self._board = SummaryWriter(str(files.tensorboard))
+        self._board = _tensorboard(files.tensorboard)
 
     def epoch(self, state: TrainingState) -> None:
         """Save the state, and the epoch's line in the table and the TensorBoard log."""
         self.save(state)
         write_text(self._files.table, _as_csv(state))
         row = state.history[-1]
-        for name in COLUMNS[3:]:
-            if name in row:
-                self._board.add_scalar(name, row[name], int(row["step"]))
-        self._board.flush()
+        if self._board is not None:
+            for name in COLUMNS[3:]:
+                if name in row:
+                    self._board.add_scalar(name, row[name], int(row["step"]))
+            self._board.flush()
 
     def save(self, state: TrainingState) -> None:
         """Save the state."""
@@ -103,7 +109,23 @@ class Journal:
 
     def close(self) -> None:
         """Close the TensorBoard log."""
-        self._board.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _tensorboard(folder: Path) -> "SummaryWriter | None":
+    """The writer of the TensorBoard log; None where TensorBoard is not installed, or cannot write a
+    name that is not UTF-8.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
+
+        return SummaryWriter(str(folder))
+    except ImportError:
+        log.debug("no TensorBoard log is written: TensorBoard is not installed")
+    except UnicodeEncodeError:
+        log.warning("%s: TensorBoard cannot write there; the losses are in the CSV", folder)
+    return None
 
 
 def _as_csv(state: TrainingState) -> str:

@@ -34,13 +34,15 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 @dataclass(frozen=True)
 class Budget:
-    """The length of a run in steps or, where those are None, in seconds; and in how many epochs it
-    is told.
+    """The length of a run in steps or, where those are None, in seconds; and its number of epochs.
+
+    A run that is ``open_ended`` ends by itself, after ``steps`` at the latest.
     """
 
     steps: int | None
     seconds: float | None
     epochs: int
+    open_ended: bool = False
 
     def progress(self, step: int, seconds: float) -> float:
         """How much of the run is over, from 0 to 1, after so many steps and seconds."""
@@ -56,21 +58,33 @@ class Budget:
         """Whether an epoch ends here, ``steps`` after ``epoch`` did.
 
         On a slow machine a run of so many minutes has longer epochs, of 50 steps at least: at the
-        end of each the held-out loss is measured, which costs as much as several steps.
+        end of each the validation loss is measured, which costs as much as several steps.
         """
-        long_enough = progress >= 1 or self.steps is not None or steps >= MIN_STEPS
+        if progress >= 1:  # the end, also of a run that was made longer while it stood still
+            return steps > 0
+        long_enough = self.steps is not None or steps >= MIN_STEPS
         return self.epoch(progress) > epoch and long_enough
 
 
-def budget(steps: int | None, minutes: float | None, epochs: int, batches_per_epoch: int) -> Budget:
-    """The run that the options ask for: ``steps``, else ``minutes``, else ``epochs`` of
-    ``batches_per_epoch`` steps.
+MOST_EPOCHS = 100
+"""After so many epochs a run ends that was not told how long it is."""
 
-    A run bounded by steps or minutes is told in 20 epochs, or more where they would be longer than
-    500 steps or ten minutes, so that a lost machine never costs more than that.
+
+def budget(
+    steps: int | None, minutes: float | None, epochs: int | None, batches_per_epoch: int
+) -> Budget:
+    """The run that the options ask for: ``steps``, else ``minutes``, else ``epochs`` of
+    ``batches_per_epoch`` steps, else one that ends by itself.
+
+    The epochs of a run bounded by steps are a twentieth of it, at least 50 steps and at most
+    ``batches_per_epoch``; a run of minutes has 20, or more where they would be longer than ten
+    minutes, so that a lost machine never costs more than that.
     """
     if steps is not None:
-        return Budget(steps, None, min(steps, max(20, math.ceil(steps / batches_per_epoch))))
+        length = min(batches_per_epoch, max(MIN_STEPS, math.ceil(steps / 20)))
+        return Budget(steps, None, math.ceil(steps / length))
     if minutes is not None:
         return Budget(None, 60 * minutes, max(20, math.ceil(minutes / 10)))
-    return Budget(epochs * batches_per_epoch, None, epochs)
+    if epochs is not None:
+        return Budget(epochs * batches_per_epoch, None, epochs)
+    return Budget(MOST_EPOCHS * batches_per_epoch, None, MOST_EPOCHS, open_ended=True)

@@ -1,4 +1,6 @@
-"""Maps from particles of known orientations: the truth comes back, whatever was done to the images."""
+"""Maps from particles of known orientations: the truth comes back, whatever was done to the
+images.
+"""
 
 from dataclasses import replace
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from restore import fourier
@@ -109,6 +109,18 @@ def patch_covariances(
         product = (spectra[:, first] * spectra[:, second]).sum(dim=-1)
         table[row] = product.flatten(2) @ member
     return table.cpu()
+
+
+def valid_patches(blank: Bool[Tensor, "y x"], patch_px: int) -> Bool[Tensor, "rows columns"]:
+    """Which of the patches of `patch_covariances` hold no blank pixel, on the CPU."""
+    tops, lefts = (_starts(extent, patch_px) for extent in blank.shape)
+    blank = blank.cpu()
+    return torch.tensor(
+        [
+            [not blank[top : top + patch_px, left : left + patch_px].any() for left in lefts]
+            for top in tops
+        ]
+    )
 
 
 def _starts(extent: int, patch_px: int) -> list[int]:

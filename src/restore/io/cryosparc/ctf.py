@@ -9,14 +9,13 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from restore.io.cryosparc.datasets import Dataset
+from restore.io.ctf_limits import CRYOSPARC_LIMITS
 from restore.micrograph import CTFParameters
 
 CTF_COLUMNS = ("df1_A", "df2_A", "df_angle_rad", "accel_kv", "cs_mm", "amp_contrast")
 PHASE_SHIFT = "phase_shift_rad"
 
 _ABERRATIONS = ("ctf/shift_A", "ctf/tilt_A", "ctf/trefoil_A", "ctf/tetra_A", "ctf/anisomag")
-_LEAST = {"accel_kv": 1.0, "amp_contrast": 0.0}
-_MOST = {"amp_contrast": 1.0}
 
 
 def aberrations(data: Dataset) -> list[str]:
@@ -32,11 +31,18 @@ def ctf_values(data: Dataset) -> tuple[Float[np.ndarray, "n 7"], Bool[np.ndarray
     names = (*CTF_COLUMNS, PHASE_SHIFT)
     columns = [data.column(f"ctf/{name}") for name in names]
     values = np.stack(
-        [np.zeros(len(data)) if each is None else decimals(each) for each in columns], axis=1
+        [np.zeros(len(data)) if column is None else decimals(column) for column in columns], axis=1
     )
-    least = np.array([_LEAST.get(name, -math.inf) for name in names])
-    most = np.array([_MOST.get(name, math.inf) for name in names])
+    limits = [CRYOSPARC_LIMITS.get(name) for name in names]
+    least = np.array([limit.least if limit else -math.inf for limit in limits])
+    most = np.array([limit.most if limit else math.inf for limit in limits])
     return values, ~np.isfinite(values) | (values < least) | (values > most)
+
+
+def needed_ctf(name: str) -> str:
+    """How a column of the CTF must be, " in kV, from 10 to 4000"; "" where any number will do."""
+    limits = CRYOSPARC_LIMITS.get(name.removeprefix("ctf/"))
+    return f" {limits.words}" if limits else ""
 
 
 def parameters_of(row: Sequence[float]) -> CTFParameters:
@@ -54,5 +60,5 @@ def parameters_of(row: Sequence[float]) -> CTFParameters:
 
 
 def decimals(column: NDArray[Any]) -> Float[np.ndarray, "n"]:
-    """Numbers as they were typed: of a float32 the shortest decimal, 0.6575 and not 0.65750002861."""
+    """Numbers as they were typed: of a float32 the shortest decimal, 0.6575, not 0.65750002861."""
     return np.array([float(str(value)) for value in column])

@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from restore.errors import UserError
-from restore.io.cryosparc.ctf import CTF_COLUMNS, PHASE_SHIFT, ctf_values, decimals, parameters_of
+from restore.io.cryosparc.ctf import (
+    CTF_COLUMNS,
+    PHASE_SHIFT,
+    ctf_values,
+    decimals,
+    needed_ctf,
+    parameters_of,
+)
 from restore.io.cryosparc.datasets import Dataset, read_dataset
 from restore.io.cryosparc.paths import finder, without_mark
 from restore.io.cryosparc.tables import texts
@@ -77,10 +84,12 @@ def ctf_parameters(data: Dataset) -> list[CTFParameters]:
         raise UserError(them, where=data.source, wanted=wanted, do=do)
     values, bad = ctf_values(data)
     if bad.any():
-        row, number = (int(each[0]) for each in np.nonzero(bad))
+        row, number = np.argwhere(bad)[0].tolist()
         name = f"ctf/{(*CTF_COLUMNS, PHASE_SHIFT)[number]}"
         found = f"{name} is {values[row, number]:g}"
-        raise UserError(found, where=data.place(name, row), wanted=_FOR_CTF, do=_CTF_CURE)
+        finite = np.isfinite(values[row, number])
+        wanted = _FOR_CTF + (needed_ctf(name) if finite else "")
+        raise UserError(found, where=data.place(name, row), wanted=wanted, do=_CTF_CURE)
     return [parameters_of(row) for row in values.tolist()]
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from restore.errors import UserError
-from restore.io.cryosparc.ctf import CTF_COLUMNS, PHASE_SHIFT, ctf_values, parameters_of
+from restore.io.cryosparc.ctf import CTF_COLUMNS, PHASE_SHIFT, ctf_values, needed_ctf, parameters_of
 from restore.io.cryosparc.datasets import Dataset, read_dataset
 from restore.io.cryosparc.paths import without_mark
 from restore.io.cryosparc.tables import UID, texts
@@ -117,10 +117,10 @@ def _ctfs(data: Dataset) -> tuple[CTFParameters, ...] | None:
         return None
     values, bad = ctf_values(data)
     if bad.any():
-        row, number = (int(each[0]) for each in np.nonzero(bad))
+        row, number = np.argwhere(bad)[0].tolist()
         name = f"ctf/{(*CTF_COLUMNS, PHASE_SHIFT)[number]}"
         found = f"{name} is {values[row, number]:g}"
         raise UserError(
-            found, where=data.place(name, row), wanted="The CTF needs a number that can be"
+            found, where=data.place(name, row), wanted=f"The CTF needs it{needed_ctf(name)}"
         )
     return tuple(parameters_of(row) for row in values.tolist())

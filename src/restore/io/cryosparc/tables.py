@@ -71,7 +71,7 @@ def read_cs(path: Path) -> NDArray[Any]:
             "table",
         )
     table = np.array(mapped)
-    if not isinstance(table, np.ndarray) or table.dtype.names is None or table.ndim != 1:
+    if not isinstance(table, np.ndarray) or table.dtype.names is None or table.ndim != 1:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UserError("it holds no table with named columns", where=path, wanted=_IS_CS)
     if not len(table):
         raise UserError(

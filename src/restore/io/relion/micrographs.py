@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import UserError
+from restore.io.ctf_limits import RELION_LIMITS
 from restore.io.half_names import Suffixes, half_names
 from restore.io.paths import Places
 from restore.io.star import Block, StarFile
@@ -183,11 +184,12 @@ def ctf_parameters(row: StarRow) -> CTFParameters:
         wanted = _FOR_CTF if len(missing) == 1 else "Phase flipping needs them"
         raise UserError(them, where=row.row_place, wanted=wanted, do=_CTF_CURE)
     any_number = (-math.inf, math.inf)
-    limits = {"rlnVoltage": (1.0, math.inf), "rlnAmplitudeContrast": (0.0, 1.0)}
-    values = [
-        row.number(column, limits.get(column, any_number), _FOR_CTF, _CTF_CURE)
-        for column in CTF_COLUMNS
-    ]
+    values = [row.number(column, any_number, _FOR_CTF, _CTF_CURE) for column in CTF_COLUMNS]
+    for column, value in zip(CTF_COLUMNS, values, strict=True):
+        limits = RELION_LIMITS.get(column)
+        if limits and not limits.hold(value):
+            wanted = f"{_FOR_CTF} {limits.words}"
+            row.number(column, (limits.least, limits.most), wanted, _CTF_CURE)
     has_shift = row.has("rlnPhaseShift")
     shift_deg = row.number("rlnPhaseShift", any_number, _FOR_CTF, _CTF_CURE) if has_shift else 0.0
     u_A, v_A, angle_deg, voltage_kV, cs_mm, contrast = values

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from restore.io.star import Block, read_star
+from restore.io.star.numbers import number_of
 
 _WITHOUT = {
     "rlnBeamTiltX": 0.0,
@@ -46,13 +47,5 @@ def aberrations(path: Path) -> list[str]:
 
 def _any_in(name: str, texts: list[str]) -> bool:
     return any(
-        _number(part) != _WITHOUT[name] for text in texts for part in text.strip("[]").split(",")
+        number_of(part) != _WITHOUT[name] for text in texts for part in text.strip("[]").split(",")
     )
-
-
-def _number(text: str) -> float:
-    """A number, or NaN, which is none of those that say that there is nothing."""
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")

@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from restore.errors import UserError
+from restore.io.ctf_limits import RELION_LIMITS
 from restore.io.particle_records import Particles
 from restore.io.relion.micrographs import CTF_COLUMNS
 from restore.io.star import Block, StarFile, read_star
+from restore.io.star.numbers import finite_numbers
 from restore.micrograph import CTFParameters
 from restore.symmetry import from_euler_deg
 
@@ -20,6 +22,7 @@ IMAGE, MICROGRAPH, OPTICS, HALF = (
     "rlnOpticsGroup",
     "rlnRandomSubset",
 )
+TOMOGRAM_NAME = "rlnTomoParticleName"
 EULER = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 COORDINATES = ("rlnCoordinateX", "rlnCoordinateY")
 ORIGINS_A, ORIGINS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
@@ -54,24 +57,8 @@ class _Table:
 
     def numbers(self, columns: Sequence[str]) -> Float[np.ndarray, "n columns"]:
         """Columns of finite numbers; UserError, with row and column, where there is any other."""
-        return np.stack([self._numbers(column) for column in columns], axis=1)
-
-    def _numbers(self, column: str) -> Float[np.ndarray, "n"]:
-        texts = self.texts(column)
-        try:
-            values = np.array(texts, dtype=np.float64)
-        except ValueError:
-            values = np.array([_number(text) for text in texts])
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            found, where = f'{column} is "{texts[bad[0]]}"', f"{self.where}, row {bad[0] + 1}"
-            raise UserError(
-                found,
-                where=where,
-                wanted="A number is needed",
-                do="correct it or leave the particle out",
-            )
-        return values
+        numbers = [finite_numbers(self.texts(column), column, self.where) for column in columns]
+        return np.stack(numbers, axis=1)
 
 
 def read_relion_particles(path: Path) -> Particles:
@@ -114,14 +101,8 @@ def read_relion_particles(path: Path) -> Particles:
         ctfs=_ctfs(table),
         phases_flipped=_flags_if_there(table, PHASES_FLIPPED),
         ctf_premultiplied=_flags_if_there(table, PREMULTIPLIED),
+        tomogram_names=_names(table, TOMOGRAM_NAME),
     )
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan
 
 
 def _table(star: StarFile, path: Path) -> _Table:
@@ -167,13 +148,13 @@ def _ctfs(table: _Table) -> tuple[CTFParameters, ...] | None:
     if not table.has(CTF_COLUMNS):
         return None
     values = table.numbers([*CTF_COLUMNS, PHASE_SHIFT] if table.has([PHASE_SHIFT]) else CTF_COLUMNS)
-    for name, least, most in (("rlnVoltage", 1.0, np.inf), ("rlnAmplitudeContrast", 0.0, 1.0)):
+    for name, limits in RELION_LIMITS.items():
         column = values[:, CTF_COLUMNS.index(name)]
-        bad = np.flatnonzero((column < least) | (column > most))
+        bad = np.flatnonzero((column < limits.least) | (column > limits.most))
         if len(bad):
             found, where = f"{name} is {column[bad[0]]:g}", f"{table.where}, row {bad[0] + 1}"
             raise UserError(
-                found, where=where, wanted="The CTF needs a number that can be", do="correct it"
+                found, where=where, wanted=f"The CTF needs it {limits.words}", do="correct it"
             )
     return tuple(CTFParameters(*row) for row in values.tolist())
 

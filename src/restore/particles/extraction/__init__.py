@@ -1,1 +1,1 @@
-"""Particles cut out of micrographs, the same ones out of raw and of denoised images."""
+"""Extraction of particles from micrographs, with the same windows for raw and denoised ones."""

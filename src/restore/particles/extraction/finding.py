@@ -1,6 +1,4 @@
-"""Which image each micrograph that particles name stands for: the one of that name, or its denoised
-counterpart.
-"""
+"""The image file of each micrograph that a table of particles names: raw, or denoised."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +15,7 @@ _LARGEST_EXAMPLES = 3
 
 
 def as_named(names: Iterable[str], table: Path) -> dict[str, Path]:
-    """The images of the names that a table of particles, STAR or ``.cs``, gives its micrographs.
+    """The image file of each micrograph that a table of particles (STAR or ``.cs``) names.
 
     Raises
     ------
@@ -46,9 +44,9 @@ def counterparts(names: Iterable[str], source: str) -> dict[str, Path]:
     """The denoised image of each micrograph, among those that ``source`` lists.
 
     ``source`` is the STAR or ``.cs`` file that ``restore denoise`` wrote, a folder, or a pattern
-    such as ``Denoised/*.mrc``. A denoised image's name is the raw one's, with one and the same
-    suffix after all of them (none is one too). Where file names repeat, the folders tell, as far as
-    they are alike from the end.
+    such as ``Denoised/*.mrc``. The name of a denoised image is that of the raw one followed by a
+    suffix, which may be empty and is the same for all. Where file names repeat, the image is taken
+    whose folders agree with the micrograph's, compared from the file upwards.
 
     Raises
     ------
@@ -70,7 +68,10 @@ def counterparts(names: Iterable[str], source: str) -> dict[str, Path]:
 
 def _images(source: str) -> list[Path]:
     if Path(source).suffix.lower() in (".star", *CRYOSPARC_ENDINGS):
-        return [each.image for each in read_micrographs(source, needs=Needs(ctf=False)).micrographs]
+        return [
+            micrograph.image
+            for micrograph in read_micrographs(source, needs=Needs(ctf=False)).micrographs
+        ]
     pattern = f"{source.rstrip('/')}/**/*" if Path(source).is_dir() else source
     return [Path(name) for name in image_names(pattern, MRC_ENDINGS)]
 
@@ -80,27 +81,29 @@ def _stem(name: str) -> str:
 
 
 def _common_suffix(stems: set[str], denoised: Sequence[str]) -> str:
-    """What stands after the names of most micrographs. Of equally good ones, the shortest."""
-    found = Counter(
-        each[end:] for each in denoised for end in range(1, len(each) + 1) if each[:end] in stems
+    """The suffix that follows the names of most micrographs; of equally frequent ones, the
+    shortest.
+    """
+    suffixes = Counter(
+        name[end:] for name in denoised for end in range(1, len(name) + 1) if name[:end] in stems
     )
-    return min(found, key=lambda suffix: (-found[suffix], len(suffix)), default="")
+    return min(suffixes, key=lambda suffix: (-suffixes[suffix], len(suffix)), default="")
 
 
 def _nearest(name: str, paths: Sequence[Path], source: str) -> Path:
-    """The path whose folders are most like those of the name."""
+    """The path whose folders agree best with those of the name."""
     alike = [_folders_alike(Path(name), path) for path in paths]
     best = [path for path, number in zip(paths, alike, strict=True) if number == max(alike)]
     if len(best) > 1:
-        found = f"{best[0]} and {best[1]} could both be the denoised image of {name}"
+        problem = f"{best[0]} and {best[1]} could both be the denoised image of {name}"
         raise UserError(
-            found, where=source, do="name one of them, or the table that restore denoise wrote"
+            problem, where=source, do="name one of them, or the table that restore denoise wrote"
         )
     return best[0]
 
 
 def _folders_alike(name: Path, path: Path) -> int:
-    """How many folders of both are the same, counted from the file."""
+    """The number of folders that agree, counted upwards from the file."""
     pairs = zip(reversed(name.parts[:-1]), reversed(path.absolute().parts[:-1]), strict=False)
     return next(
         (index for index, (one, other) in enumerate(pairs) if one != other), len(name.parts)

@@ -1,4 +1,4 @@
-"""Windows of a micrograph through ``relion_preprocess``."""
+"""Extraction by ``relion_preprocess``."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ _ANY_PIXEL_A = 1.0  # windows are in pixels, and the program wants a size
 
 
 def is_installed() -> bool:
-    """Whether RELION's program is there."""
+    """Whether RELION's program is installed."""
     return shutil.which(PROGRAM) is not None
 
 
@@ -34,11 +34,11 @@ def relion_windows(
     settings: ExtractionSettings,
     norm: bool,
 ) -> Float[NDArray[np.float32], "n side side"]:
-    """The windows about each particle, cut and rescaled by RELION, and where ``norm`` normalised by
-    their own backgrounds.
+    """The windows about each particle, cut and rescaled by RELION, and normalised by their own
+    backgrounds if ``norm`` is true.
 
-    RELION gets a folder of its own with a link to the micrograph, or a copy in float32 where the
-    file is of a kind that RELION 3.1 does not read alike.
+    RELION runs in a temporary folder with a link to the micrograph, or with a float32 copy of it
+    where RELION 3.1 would not read the file correctly.
 
     Raises
     ------
@@ -133,5 +133,5 @@ def _run(command: list[str], project: Path, image: Path) -> None:
             for line in done.stderr.splitlines()
             if "ERROR" in line and line.strip() != "ERROR:"
         ]
-        said = lines[0] if lines else f"exit status {done.returncode}"
-        raise UserError(f"{PROGRAM} failed: {said}", where=image, do="take the engine own")
+        reason = lines[0] if lines else f"exit status {done.returncode}"
+        raise UserError(f"{PROGRAM} failed: {reason}", where=image, do="take the engine own")

@@ -1,6 +1,4 @@
-"""Particle images cut out of a set of micrographs: a stack for each of them, and the table that
-lists all.
-"""
+"""Particle images extracted from a set of micrographs: a stack for each of them, and one table."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -54,13 +52,12 @@ Watch = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Images:
-    """The image of each micrograph by the name that particles give it
-    (`restore.particles.extraction.finding`).
+    """The image of each micrograph, by the name that the particles give it.
 
-    ``raw`` are the raw ones of the same names, whose backgrounds normalise where the settings say
-    "raw". ``ctfs`` are used where the table of particles has no defocus, as after picking.
-    ``phases_flipped`` says of ``paths`` that they were multiplied by the sign of the CTF, as
-    ``restore denoise`` leaves them without ``--flip_phases_back``: the new table then says so too.
+    ``raw`` holds the raw micrographs of the same names, whose backgrounds are used where
+    ``normalise`` is "raw". ``ctfs`` are used where the table of particles has no defocus, as after
+    picking. ``phases_flipped`` says that the images of ``paths`` were multiplied by the sign of the
+    CTF, as denoising leaves them unless phases are flipped back; the new table then says so too.
     """
 
     paths: Mapping[str, Path]
@@ -89,14 +86,14 @@ def extract(
     settings: ExtractionSettings,
     watch: Watch | None = None,
 ) -> Path:
-    """Cut every particle of a STAR or ``.cs`` file out of ``images``; the path of the table that
-    lists them comes back.
+    """Extract every particle of a STAR or ``.cs`` file from ``images`` and return the path of the
+    new table.
 
     ``folder`` gets a stack for each micrograph and ``particles.star``, which has the rows of the
     input in the same order with all their columns (orientations, origins, CTF, half sets,
-    micrograph names); only the images and their size are new. So two calls with the same particles,
-    of raw and of denoised images, give two tables whose rows are the same particles, in the same
-    windows. A stack of denoised images says in its label that it is.
+    micrograph names); only the image names and sizes are new. Two calls with the same particles,
+    for raw and for denoised micrographs, therefore give two tables with the same particles row by
+    row, cut at the same places. The label of a stack says if its images were denoised.
 
     Raises
     ------
@@ -130,7 +127,7 @@ def extract(
 def _jobs(
     table: ParticleTable, images: Images, folder: Path, settings: ExtractionSettings
 ) -> list[_Job]:
-    """What is to be done, checked as far as headers tell."""
+    """The particles of each micrograph, checked as far as headers allow."""
     if settings.normalise == "raw" and images.raw is None:
         raise ValueError('normalise is "raw", and there are no raw images')
     rows = table.rows_of
@@ -138,13 +135,13 @@ def _jobs(
     sizes_A = pixel_sizes_A(table, {name: header.pixel_size_A for name, header in headers.items()})
     jobs: list[_Job] = []
     outside = 0
-    for name, its in rows.items():
+    for name, own in rows.items():
         raw = images.raw[name] if images.raw is not None and settings.normalise == "raw" else None
         _refuse_other_shape(images.paths[name], headers[name].shape, raw)
-        places = table.coordinates_px[its]
-        outside += _count_outside(table, its, settings.box_px, headers[name].shape)
+        places = table.coordinates_px[own]
+        outside += _count_outside(table, own, settings.box_px, headers[name].shape)
         stack = mirrored(folder, Path(f"{split_ending(name)[0]}.mrcs"))
-        jobs.append(_Job(name, images.paths[name], raw, places, its, sizes_A[name], stack))
+        jobs.append(_Job(name, images.paths[name], raw, places, own, sizes_A[name], stack))
     _refuse_clashes(jobs)
     if outside:
         words = (
@@ -158,8 +155,8 @@ def _jobs(
 def _count_outside(
     table: ParticleTable, rows: Sequence[int], box_px: int, shape: tuple[int, int]
 ) -> int:
-    """How many of some particles have windows that reach beyond the micrograph. UserError where one
-    has no pixel in it.
+    """The number of these particles whose windows reach beyond the micrograph. UserError where a
+    window has no pixel in it.
     """
     corners = corners_px(table.coordinates_px[list(rows)], box_px)
     lost = np.flatnonzero(wholly_outside(corners, box_px, shape))
@@ -169,21 +166,21 @@ def _count_outside(
             table.coordinates_px[row],
             f"{table.path}, data_{table.block.name}, row {row + 1}",
         )
-        found = (
+        problem = (
             f"the window about {x:g}, {y:g} lies outside {table.micrograph_names[row]} "
             f"({shape[1]} x {shape[0]} pixels)"
         )
         raise UserError(
-            found, where=where, wanted="Nothing can be cut out there", do="leave the particle out"
+            problem, where=where, wanted="Nothing can be cut out there", do="leave the particle out"
         )
     return int(beyond_edges(corners, box_px, shape).sum())
 
 
 def _refuse_other_shape(image: Path, shape: tuple[int, int], raw: Path | None) -> None:
     if raw is not None and (other := read_image_header(raw).shape) != shape:
-        found = f"it has {shape[1]} x {shape[0]} pixels, and {raw} has {other[1]} x {other[0]}"
+        problem = f"it has {shape[1]} x {shape[0]} pixels, and {raw} has {other[1]} x {other[0]}"
         raise UserError(
-            found,
+            problem,
             where=image,
             wanted="Particles lie at the same pixels of both",
             do="denoise it again",

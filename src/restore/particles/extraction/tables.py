@@ -1,4 +1,4 @@
-"""The table of the particles to cut out, and the one that lists them when they are."""
+"""The table of the particles to extract, and the table of the extracted ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from restore.errors import UserError
 from restore.io.particles import is_cryosparc, read_particles
 from restore.io.relion.particle_star import particle_star
 from restore.io.star import Block, StarFile, read_star
+from restore.io.star.numbers import finite_numbers, number_of
 from restore.micrograph import CTFParameters
 from restore.particles.extraction.windows import ExtractionSettings
 
@@ -26,8 +27,8 @@ _WANTED = "Particles are cut out at their coordinates"
 
 @dataclass(frozen=True)
 class ParticleTable:
-    """Particles with their coordinates (x and y in pixels of the micrographs), row by row, in the
-    file they came in.
+    """Particles with their coordinates (x and y in pixels of the micrographs), row by row, and the
+    file that they were read from.
     """
 
     path: Path
@@ -38,8 +39,8 @@ class ParticleTable:
 
     @property
     def rows_of(self) -> dict[str, list[int]]:
-        """The rows of each micrograph, counted from zero, micrographs in the order in which they
-        come first.
+        """The rows of each micrograph, counted from zero; micrographs in order of first
+        appearance.
         """
         rows: dict[str, list[int]] = {}
         for row, name in enumerate(self.micrograph_names):
@@ -58,10 +59,10 @@ class ParticleTable:
 
 
 def read_table(path: Path) -> ParticleTable:
-    """The particles of a STAR file: coordinates and micrographs are needed, all else is kept as it
-    is.
+    """The particles of a STAR file, which must have coordinates and micrographs; all other columns
+    are kept as they are.
 
-    Those of a ``.cs`` or ``.csg`` file become a STAR file first
+    Those of a ``.cs`` or ``.csg`` file are first converted to a STAR file
     (`restore.io.relion.particle_star`).
 
     Raises
@@ -73,9 +74,9 @@ def read_table(path: Path) -> ParticleTable:
     needed = (MICROGRAPH, *COORDINATES)
     fitting = [block for block in star.blocks if set(needed) <= set(block.columns)]
     if not fitting:
-        found = f"no table has {', '.join(needed)}"
+        problem = f"no table has {', '.join(needed)}"
         raise UserError(
-            found,
+            problem,
             where=path,
             wanted=_WANTED,
             do="give the STAR file of a refinement, such as run_data.star",
@@ -84,16 +85,18 @@ def read_table(path: Path) -> ParticleTable:
     where = f"{path}, data_{block.name}"
     if not block.rows:
         raise UserError("it has no rows", where=where, wanted="At least one particle is needed")
-    xy = np.stack([_numbers(block, name, where) for name in COORDINATES], axis=1)
+    xy = np.stack(
+        [finite_numbers(block.column(name), name, where, _WANTED) for name in COORDINATES], axis=1
+    )
     return ParticleTable(path, star, block, tuple(block.column(MICROGRAPH)), xy)
 
 
 def pixel_sizes_A(table: ParticleTable, header_A: Mapping[str, float | None]) -> dict[str, float]:
-    """The pixel size of each micrograph, in which coordinates are counted.
+    """The pixel size of each micrograph, the unit of the coordinates.
 
-    It is the optics table's ``rlnMicrographPixelSize``; without it the image header's
-    (``header_A``), and without that ``rlnMicrographOriginalPixelSize``, which RELION leaves as that
-    of the movie where motion correction has binned.
+    It is ``rlnMicrographPixelSize`` of the optics table, else that of the image header
+    (``header_A``), else ``rlnMicrographOriginalPixelSize``, which in RELION remains that of the
+    movie if motion correction has binned it.
 
     Raises
     ------
@@ -105,22 +108,22 @@ def pixel_sizes_A(table: ParticleTable, header_A: Mapping[str, float | None]) ->
     for name, rows in table.rows_of.items():
         group = group_of(rows[0])
         texts = (group.get(MICROGRAPH_PIXEL), header_A.get(name), group.get(MOVIE_PIXEL))
-        first = next((each for each in texts if each is not None), None)
+        first = next((text for text in texts if text is not None), None)
         if first is None:
-            found, wanted = (
+            problem, wanted = (
                 f"the pixel size of {name} is not known",
                 f"Neither {MICROGRAPH_PIXEL} nor its header says it",
             )
             raise UserError(
-                found, where=table.path, wanted=wanted, do="add the column to data_optics"
+                problem, where=table.path, wanted=wanted, do="add the column to data_optics"
             )
         sizes[name] = _positive(first, table, rows[0])
     return sizes
 
 
 def with_ctfs(table: ParticleTable, ctfs: Mapping[str, CTFParameters] | None) -> ParticleTable:
-    """The table with the defocus of each particle's micrograph, where it has none of its own and
-    there are ``ctfs``.
+    """The table with the defocus of each particle's micrograph, if the table has none and ``ctfs``
+    are given.
     """
     if ctfs is None or DEFOCUS[0] in table.block.columns:
         return table
@@ -135,8 +138,8 @@ def with_ctfs(table: ParticleTable, ctfs: Mapping[str, CTFParameters] | None) ->
         )
     values = np.array(
         [
-            (each.defocus_u_A, each.defocus_v_A, each.defocus_angle_deg, each.phase_shift_deg)
-            for each in (ctfs[name] for name in table.micrograph_names)
+            (ctf.defocus_u_A, ctf.defocus_v_A, ctf.defocus_angle_deg, ctf.phase_shift_deg)
+            for ctf in (ctfs[name] for name in table.micrograph_names)
         ]
     )
     block = table.block
@@ -147,7 +150,7 @@ def with_ctfs(table: ParticleTable, ctfs: Mapping[str, CTFParameters] | None) ->
 
 
 def with_phases_flipped(table: ParticleTable) -> ParticleTable:
-    """The table that says that its images were multiplied by the sign of their CTF."""
+    """The table, marked as listing images that were multiplied by the sign of their CTF."""
     block = table.optics or table.block
     star = table.star.with_block(block.with_column(PHASES_FLIPPED, ["1"] * len(block.rows)))
     return replace(table, star=star, block=star.block(table.block.name) or table.block)
@@ -159,12 +162,12 @@ def listed(
     settings: ExtractionSettings,
     micrograph_A: Mapping[str, float],
 ) -> StarFile:
-    """The file with the names, the size and the pixel size of the new images; every other column as
-    it was.
+    """The file with the names, the size and the pixel size of the new images, and every other
+    column unchanged.
 
-    Where the table has no origins, those are given that put the particle back where its coordinate
-    was: windows begin at whole pixels. Origins that are there belong to windows that RELION cut at
-    the same whole pixels, and are kept.
+    If the table has no origins, origins are added that restore the exact coordinates, since windows
+    begin at whole pixels. Existing origins are kept: they belong to windows that RELION cut at the
+    same whole pixels.
     """
     scale = settings.box_px / settings.image_px
     image_A = [micrograph_A[name] * scale for name in table.micrograph_names]
@@ -192,9 +195,9 @@ def _image_optics(optics: Block, block: Block, image_A: Sequence[float], image_p
     sizes: dict[str, float] = {}
     for group, size_A in zip(block.column(OPTICS), image_A, strict=True):
         if abs(sizes.setdefault(group, size_A) - size_A) > 1e-4 * size_A:
-            found = f"{OPTICS} {group} has micrographs of {sizes[group]:g} and of {size_A:g} Å"
+            problem = f"{OPTICS} {group} has micrographs of {sizes[group]:g} and of {size_A:g} Å"
             raise UserError(
-                found,
+                problem,
                 wanted="The particle images of one group need one pixel size",
                 do="split the group",
             )
@@ -208,8 +211,8 @@ def _image_optics(optics: Block, block: Block, image_A: Sequence[float], image_p
 
 
 def _flat_sizes(block: Block, image_A: Sequence[float]) -> Block:
-    """A flat table's pixel size, as detector pixel (µm) over magnification; origins in pixels
-    become those of the new.
+    """The pixel size of a flat table, as detector pixel (µm) over magnification; origins in pixels
+    are converted to the new pixels.
     """
     if {"rlnDetectorPixelSize", "rlnMagnification"} <= set(block.columns):
         detector_um, magnification = (
@@ -225,8 +228,8 @@ def _flat_sizes(block: Block, image_A: Sequence[float]) -> Block:
 
 
 def _optics_rows(table: ParticleTable) -> Callable[[int], Mapping[str, str]]:
-    """What finds the row of the optics table that a particle belongs to; nothing is in it where
-    there is no table.
+    """A function from a particle's row to its row of the optics table, which is empty if there is
+    no such table.
     """
     optics = table.optics
     if optics is None:
@@ -250,33 +253,10 @@ def _optics_rows(table: ParticleTable) -> Callable[[int], Mapping[str, str]]:
 
 
 def _positive(value: str | float, table: ParticleTable, row: int) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = np.nan
+    number = number_of(value) if isinstance(value, str) else value
     if not 0 < number < np.inf:
         where = f"{table.path}, optics group of row {row + 1}"
         raise UserError(
             f'the pixel size is "{value}"', where=where, wanted="A positive number of Å is needed"
         )
     return number
-
-
-def _numbers(block: Block, name: str, where: str) -> Float[NDArray[np.float64], "n"]:
-    texts = block.column(name)
-    try:
-        values = np.array(texts, np.float64)
-    except ValueError:
-        values = np.array([_number(text) for text in texts])
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        found, row = f'{name} is "{texts[bad[0]]}"', f"{where}, row {bad[0] + 1}"
-        raise UserError(found, where=row, wanted=_WANTED, do="correct it or leave the particle out")
-    return values
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan

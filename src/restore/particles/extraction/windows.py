@@ -1,5 +1,5 @@
-"""Windows of a micrograph about its particles, as ``relion_preprocess --extract`` cuts, rescales
-and normalises them.
+"""Windows of a micrograph about its particles, cut, rescaled and normalised as by
+``relion_preprocess``.
 """
 
 from dataclasses import MISSING, dataclass
@@ -19,10 +19,10 @@ Normalise = Literal["own", "raw", "none"]
 class ExtractionSettings:
     """How windows become particle images.
 
-    A denoised background is nearly flat, and dividing by its deviation would make the particle as
-    many times stronger. With ``normalise`` "raw" a denoised image is divided by the deviation of
-    the raw one's background, so that the amplitudes of two reconstructions can be compared: what is
-    left of the raw signal then has the raw scale.
+    A denoised background is nearly flat, and dividing by its standard deviation would make the
+    particle far too strong. With ``normalise`` "raw" a denoised image is divided by the standard
+    deviation of the raw image's background instead, so that the remaining signal keeps its raw
+    scale and the amplitudes of two reconstructions can be compared.
     """
 
     box_px: int = setting(MISSING, "side of the window in the micrograph, even (pixels)")
@@ -76,7 +76,7 @@ class ExtractionSettings:
 
     @property
     def radius_px(self) -> int:
-        """Beyond it lies the background."""
+        """The radius beyond which the background lies."""
         default = max(int(0.375 * self.image_px), 1)
         return default if self.background_radius_px is None else self.background_radius_px
 
@@ -86,8 +86,8 @@ def corners_px(
 ) -> Int[NDArray[np.int64], "n 2"]:
     """The first column and row of each window, from coordinates x and y.
 
-    RELION drops the coordinates' fractions (towards zero); pixel ``box_px / 2`` of the window is
-    the one that is left.
+    RELION truncates the coordinates towards zero; the truncated coordinate is at pixel ``box_px /
+    2`` of the window.
 
     >>> corners_px(np.array([[100.4, 80.6], [-5.6, 20.0]]), 32).tolist()
     [[84, 64], [-21, 4]]
@@ -114,7 +114,7 @@ def wholly_outside(
 def cut(
     image: Float[NDArray[np.floating], "y x"], corner: Int[NDArray[np.int64], "2"], box_px: int
 ) -> Float[NDArray[np.floating], "box box"]:
-    """One window; beyond the micrograph's edge the pixels at the edge are repeated, as RELION does."""
+    """One window; pixels beyond the edge of the micrograph repeat the edge, as in RELION."""
     columns, rows = (
         np.clip(np.arange(start, start + box_px), 0, side - 1)
         for start, side in zip(corner, image.shape[::-1], strict=True)
@@ -125,9 +125,10 @@ def cut(
 def rescaled(
     window: Float[NDArray[np.floating], "box box"], side_px: int
 ) -> Float[NDArray[np.float64], "side side"]:
-    """The same field on fewer pixels, by cropping its transform. Grey values stay as they are.
+    """The same field on fewer pixels, by cropping its Fourier transform. Grey values keep their
+    scale.
 
-    At the new Nyquist frequency RELION keeps the component of positive ky alone, and so do we.
+    At the new Nyquist frequency only the component of positive ky is kept, as in RELION.
     """
     box_px = len(window)
     if side_px == box_px:
@@ -178,11 +179,12 @@ def normalised(
     raw: Float[NDArray[np.float32], "n y x"] | None,
     settings: ExtractionSettings,
 ) -> Float[NDArray[np.float32], "n y x"]:
-    """The windows, each less the plane of its own background, divided by its deviation or by that
-    of a ``raw`` window.
+    """The windows, each less the plane of its own background, divided by the background's standard
+    deviation or by that of a ``raw`` window.
 
-    The plane is the image's own in either case: denoised images need not have the raw ones' slow
-    gradients. Raises UserError, with the number from 1, where a background is constant.
+    The plane is the image's own in either case: denoised images need not have the slow gradients of
+    the raw ones. Raises UserError, with the particle's number from 1, where a background is
+    constant.
     """
     background = Background(settings.image_px, settings.radius_px, settings.ramp)
     done = np.empty_like(windows)

@@ -1,1 +1,1 @@
-"""From particles with known orientations to half maps."""
+"""Reconstruction of half maps from particles with known orientations."""

@@ -1,6 +1,4 @@
-"""The door for half maps: by RELION's program or by the library's, whichever was asked for or is
-there.
-"""
+"""The choice of engine for half maps: RELION's program, or the library."""
 
 import logging
 from pathlib import Path
@@ -25,8 +23,8 @@ log = logging.getLogger(__name__)
 def half_maps(
     images: ParticleImages, settings: ReconstructionSettings, watch: Watch = lambda _: None
 ) -> HalfMaps:
-    """Both half maps by ``settings.engine``; "auto" is RELION where it is installed and can do it,
-    else the library.
+    """Both half maps by ``settings.engine``; "auto" is RELION if it is installed and suits the
+    particles, else the library.
 
     Raises
     ------
@@ -41,19 +39,19 @@ def half_maps(
 
 
 def _warn_of_aberrations(source: Path, engine: str) -> None:
-    """Say what stays in the maps: RELION corrects what is in the optics table, which a .cs file has
-    none of.
+    """Warn of aberrations that stay in the maps: RELION corrects only those in an optics table,
+    which a ``.cs`` file does not have.
     """
     if is_cryosparc(source):
-        found, who = cryosparc_aberrations(read_dataset(source)), "which are left in"
+        names, who = cryosparc_aberrations(read_dataset(source)), "which are left in"
     else:
-        found, who = [] if engine == "relion" else aberrations(source), "which only RELION corrects"
-    if found:
-        log.warning("%s has aberrations beyond the CTF (%s), %s", source, ", ".join(found), who)
+        names, who = [] if engine == "relion" else aberrations(source), "which only RELION corrects"
+    if names:
+        log.warning("%s has aberrations beyond the CTF (%s), %s", source, ", ".join(names), who)
 
 
 def chosen_engine(images: ParticleImages, settings: ReconstructionSettings) -> str:
-    """``relion`` or ``torch``."""
+    """The engine that will be used, "relion" or "torch"."""
     if settings.engine not in ("auto", "relion", "torch"):
         raise UserError(
             f"the engine is {settings.engine}", wanted="auto, relion or torch is needed"

@@ -1,5 +1,5 @@
-"""What makes up for slices that lie dense in some places of a transform and sparse in others (Pipe
-and Menon 1999).
+"""Density compensation: slices lie densely in parts of a map's transform and sparsely in others
+(Pipe and Menon 1999).
 """
 
 import torch
@@ -14,14 +14,14 @@ _LEAST_SMOOTHED = 1e-3
 
 
 def compensation(weight: Float[Tensor, "z y x"], rounds: int = ROUNDS) -> Float[Tensor, "z y x"]:
-    """What the numerator at each component is multiplied with, so that the weights around any
-    component add up to one.
+    """The factor for the numerator at each component that makes the weights around every component
+    add up to one.
 
-    w ← w / (w · weight ⊗ C), Pipe and Menon 1999, Magn. Reson. Med. 41, 179, eq. 19. A map that
-    lies in a ball has a transform that cannot change faster than C, the transform of that ball's
-    overlap with itself at a distance. Thus a component in which few slices lie takes little part
-    beside one with many, as one does not where each is divided by its own weight. ``weight`` is
-    centred at (z // 2, y // 2, 0); nothing is left beyond the last x.
+    w ← w / (w · weight ⊗ C), Pipe and Menon 1999, Magn. Reson. Med. 41, 179, eq. 19. The transform
+    of a map that lies in a ball cannot vary faster than C, the transform of that ball's overlap
+    with its shifted self. A component with few slices next to one with many therefore contributes
+    little, unlike in a division of each component by its own weight. ``weight`` is centred at (z //
+    2, y // 2, 0); the result is zero beyond the last x.
     """
     double = 2 * (weight.shape[-1] - 1)
     distance = _distance(weight.shape)
@@ -39,8 +39,8 @@ def compensation(weight: Float[Tensor, "z y x"], rounds: int = ROUNDS) -> Float[
 
 
 def map_of(transform: Complex[Tensor, "kz ky kx"]) -> Float[Tensor, "z y x"]:
-    """The map, two voxels wide for each step of kx, of a transform centred at (z // 2, y // 2, 0);
-    its centre in the centre.
+    """The map of a transform that is centred at (z // 2, y // 2, 0): two voxels for each step of
+    kx, its centre in the middle.
     """
     double = 2 * (transform.shape[-1] - 1)
     return torch.fft.fftshift(torch.fft.irfftn(_corner(transform, double), s=(double,) * 3))
@@ -86,5 +86,5 @@ def _shell_means(weight: Float[Tensor, "z y x"], shells: Tensor) -> Float[Tensor
     """
     flat = shells.flatten()
     means = torch.bincount(flat, weight.flatten().double()) / torch.bincount(flat).clamp(min=1)
-    some = means[means > 0]
-    return means.clamp(min=float(some.min()) if len(some) else 1.0).float()[shells]
+    positive = means[means > 0]
+    return means.clamp(min=float(positive.min()) if len(positive) else 1.0).float()[shells]

@@ -1,6 +1,4 @@
-"""Particle images to two half maps, each from half of the particles, by torch-fourier-slice and its
-kin.
-"""
+"""Two half maps from particle images, each from half of the particles, by torch-fourier-slice."""
 
 import logging
 from collections.abc import Callable
@@ -31,10 +29,10 @@ _RAW = "images that differ in this belong into two files"
 
 @dataclass(frozen=True)
 class ReconstructionSettings:
-    """What a map is made with, besides the images and their orientations."""
+    """How a map is made from images and their orientations."""
 
     symmetry: str = setting(
-        "C1", "point group of the particle, as RELION has it: C1, D7, O, I1 …", "--sym"
+        "C1", "point group of the particle, in RELION's convention: C1, D7, O, I1 …", "--sym"
     )
     ctf: bool = setting(True, "correct for the CTF", off="--no_ctf")
     phases_flipped: bool = setting(
@@ -52,7 +50,7 @@ class ReconstructionSettings:
 
 @dataclass(frozen=True)
 class HalfMaps:
-    """Two maps (z, y, x) of one grey scale, each from its half of the particles."""
+    """Two maps (z, y, x) on the same grey scale, each from its half of the particles."""
 
     first: Float[Tensor, "z y x"]
     second: Float[Tensor, "z y x"]
@@ -62,14 +60,14 @@ class HalfMaps:
 
     @property
     def mean(self) -> Float[Tensor, "z y x"]:
-        """The mean of both, the map that relion_postprocess goes on with too."""
+        """The mean of both half maps, which relion_postprocess sharpens."""
         return (self.first + self.second) / 2
 
 
 def reconstruct_halves(
     images: ParticleImages, settings: ReconstructionSettings, watch: Watch = lambda _: None
 ) -> HalfMaps:
-    """Both half maps; images are read some at a time, one half after the other.
+    """Both half maps, one after the other; images are read in portions.
 
     Raises
     ------
@@ -95,8 +93,10 @@ def reconstruct_halves(
 def accumulator(
     images: ParticleImages, settings: ReconstructionSettings, box_px: int | None = None
 ) -> Accumulator:
-    """An accumulator for these images, with nothing in it; with ``box_px`` for images cropped to so
-    many pixels in Fourier space, which :func:`add_particles` does. Raises as :func:`treatment`.
+    """An empty accumulator for these images; with ``box_px``, for images that :func:`add_particles`
+    crops to that many pixels in Fourier space.
+
+    Raises as :func:`treatment`.
     """
     box_px = box_px or images.box_px
     pixel_size_A = images.pixel_size_A * images.box_px / box_px
@@ -106,7 +106,7 @@ def accumulator(
 def treatment(
     images: ParticleImages, settings: ReconstructionSettings
 ) -> tuple[Rotation, ImagesAre]:
-    """The rotations of the point group, and what was done to the images.
+    """The rotations of the point group, and how the images were treated.
 
     Raises
     ------
@@ -114,9 +114,9 @@ def treatment(
         As :func:`images_are`; there is no CTF and one is wanted; the point group is not known.
     """
     if settings.ctf and images.particles.ctfs is None:
-        found = "the particles have no CTF (rlnDefocusU and so on, or the slot ctf)"
-        do = "give the file of a refinement, or --no_ctf"
-        raise UserError(found, where=images.particles.source, wanted="It is corrected for", do=do)
+        problem = "the particles have no CTF (rlnDefocusU and so on, or the slot ctf)"
+        do = "give the file of a refinement, or `ctf=False`"
+        raise UserError(problem, where=images.particles.source, wanted="It is corrected for", do=do)
     return point_group(settings.symmetry), images_are(images.particles, settings)
 
 
@@ -155,7 +155,7 @@ def add_particles(
 
 
 def half_sets(particles: Particles, seed: int) -> Int[np.ndarray, "n"]:
-    """1 or 2 for each particle: the refinement's halves, or by chance where it had none.
+    """1 or 2 for each particle: the half sets of the refinement, or random ones if it has none.
 
     Raises
     ------
@@ -172,17 +172,17 @@ def half_sets(particles: Particles, seed: int) -> Int[np.ndarray, "n"]:
         halves = np.random.default_rng(seed).permutation(np.arange(len(particles)) % 2 + 1)
     strange = np.flatnonzero((halves != 1) & (halves != 2))
     if len(strange):
-        found = f"the half set of row {strange[0] + 1} is {halves[strange[0]]}"
+        problem = f"the half set of row {strange[0] + 1} is {halves[strange[0]]}"
         raise UserError(
-            found,
+            problem,
             where=particles.source,
             wanted="1 or 2 is needed",
             do="correct it or remove the column",
         )
     if not {1, 2} <= set(halves.tolist()):
-        found = f"all particles are in half set {halves[0]}"
+        problem = f"all particles are in half set {halves[0]}"
         raise UserError(
-            found,
+            problem,
             where=particles.source,
             wanted="Both are needed",
             do="give the file of all particles",
@@ -191,7 +191,7 @@ def half_sets(particles: Particles, seed: int) -> Int[np.ndarray, "n"]:
 
 
 def images_are(particles: Particles, settings: ReconstructionSettings) -> ImagesAre:
-    """What was done to the images, by the settings, else by what their file says of them.
+    """How the images were treated: according to the settings, else to their file.
 
     Raises
     ------

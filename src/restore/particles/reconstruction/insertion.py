@@ -1,9 +1,8 @@
-"""Images put into the Fourier transform of a map, by their orientations, and the map out of it
-again.
+"""Insertion of images into the Fourier transform of a map, and the map from the transform.
 
-What a slice adds is spread over the eight voxels around each of its components by
-torch-image-interpolation, on a grid twice as fine as the box's; the map is divided by the transform
-of that kernel (torch-fourier-slice).
+The components of a slice are spread over the eight voxels around each of them by torch-image-
+interpolation, on a grid twice as fine as the box's; the map is divided by the transform of that
+kernel (torch-fourier-slice).
 """
 
 from collections.abc import Sequence
@@ -34,8 +33,9 @@ class Accumulator:
     """The sums over images from which a map is made: CTF × image, and CTF², at each component of
     the map's transform.
 
-    Images are of ``box_px`` pixels of ``pixel_size_A``; ``group`` is the particle's symmetry. Sums
-    may go on after :meth:`volume`; those of several accumulators add up (:meth:`include`).
+    Images have ``box_px`` pixels of ``pixel_size_A``; ``group`` is the particle's symmetry. Images
+    can be added after :meth:`volume` too, and the sums of several accumulators can be added
+    (:meth:`include`).
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class Accumulator:
         """Add images to the sums. Rotations and origins (x, y) are those of
         :class:`restore.io.particles.Particles`.
 
-        Without ``ctfs`` they are projections as they are.
+        Without ``ctfs`` the images are taken as projections without a CTF.
         """
         matrices = torch.from_numpy(
             np.asarray(rotations.as_matrix(), dtype=np.float32).reshape(-1, 3, 3)
         )
         step = max(1, _POINTS_AT_A_TIME // len(self._place))
         for start in range(0, len(images), step):
-            some = slice(start, start + step)
-            spectra = self._spectra(images[some], origins_A[some])
-            transfer = None if ctfs is None else self._transfer(ctfs[some])
-            self._insert(self._values(spectra, transfer), matrices[some])
+            portion = slice(start, start + step)
+            spectra = self._spectra(images[portion], origins_A[portion])
+            transfer = None if ctfs is None else self._transfer(ctfs[portion])
+            self._insert(self._values(spectra, transfer), matrices[portion])
         self.count += len(images)
 
     def include(self, other: "Accumulator") -> None:
@@ -84,16 +84,16 @@ class Accumulator:
         self.count += other.count
 
     def copy(self) -> "Accumulator":
-        """An accumulator with the same sums, that goes on by itself."""
+        """An independent accumulator with the same sums."""
         other = Accumulator(self.box_px, self.pixel_size_A, self.group, self.images_are)
         other.include(self)
         return other
 
     def volume(self) -> Float[Tensor, "z y x"]:
-        """The map of what was added so far, on the grey scale of the images' projections.
+        """The map of the images added so far, on the grey scale of their projections.
 
-        The box's corners are the mean of what lies there, as RELION leaves them: no particle that
-        fits is in them. Nothing finer than the Nyquist frequency is there.
+        The corners of the box hold their mean density, as in RELION: a particle that fits does not
+        reach them. There is nothing beyond the Nyquist frequency.
         """
         real, imaginary, weight = symmetrised(_with_mirrored_half(self._sums), self.group)
         start = self.box_px // 2
@@ -107,7 +107,7 @@ class Accumulator:
     def _spectra(
         self, images: Float[Tensor, "n y x"], origins_A: Float[np.ndarray, "n 2"]
     ) -> Complex[Tensor, "n k"]:
-        """The components of each image's transform, its particle moved into the middle."""
+        """The components of each image's transform, with its particle moved to the centre."""
         spectra = torch.fft.rfft2(torch.fft.ifftshift(images, dim=(-2, -1)))[:, self._inside]
         turns = (
             self._place[:, :2]
@@ -117,11 +117,11 @@ class Accumulator:
 
     def _transfer(self, ctfs: Sequence[CTFParameters]) -> Float[Tensor, "n k"]:
         shape, pixel_A = (self.box_px, self.box_px), (self.pixel_size_A, self.pixel_size_A)
-        each = {
+        values = {
             parameters: ctf(parameters, shape, pixel_A)[self._inside]
             for parameters in dict.fromkeys(ctfs)
         }
-        return torch.stack([each[parameters] for parameters in ctfs])
+        return torch.stack([values[parameters] for parameters in ctfs])
 
     def _values(
         self, spectra: Complex[Tensor, "n k"], transfer: Float[Tensor, "n k"] | None

@@ -33,19 +33,19 @@ _INPUT = "particles.star"
 
 
 def relion_is_there() -> bool:
-    """Whether ``relion_reconstruct`` can be run."""
+    """Whether ``relion_reconstruct`` is installed."""
     return shutil.which(PROGRAM) is not None
 
 
 def reconstruct_halves_by_relion(
     images: ParticleImages, settings: ReconstructionSettings, watch: Watch = lambda _: None
 ) -> HalfMaps:
-    """Both half maps, as :func:`restore.particles.reconstruction.halves.reconstruct_halves` makes
-    them, by ``relion_reconstruct``.
+    """Both half maps by ``relion_reconstruct``, as
+    :func:`restore.particles.reconstruction.halves.reconstruct_halves` makes them.
 
-    It is given the records' orientations, shifts and CTFs, and the optics table of their file, so
-    that aberrations in there are corrected too. Grey values come out as those of the library,
-    within a few per cent.
+    RELION gets the orientations, shifts and CTFs of the records and the optics table of their file,
+    so that it also corrects the aberrations in that table. Grey values agree with those of the
+    library within a few per cent.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def reconstruct_halves_by_relion(
     images_are = treatment(images, settings)[1]
     sign = _sign(images.particles)
     if settings.symmetry.strip().upper().startswith("DY"):
-        raise UserError(f"{PROGRAM} does not know {settings.symmetry}", do="give --engine torch")
+        raise UserError(f"{PROGRAM} does not know {settings.symmetry}", do="give `engine=torch`")
     halves = half_sets(images.particles, settings.seed)
     options = [
         "--sym",
@@ -85,7 +85,7 @@ def reconstruct_halves_by_relion(
 def _reconstructed(folder: Path, options: Sequence[str]) -> Float[Tensor, "z y x"]:
     program = shutil.which(PROGRAM)
     if program is None:
-        do = "load RELION, or give --engine torch"
+        do = "load RELION, or give `engine=torch`"
         raise UserError(f"{PROGRAM} is not installed", wanted="RELION was asked for", do=do)
     output = folder / "map.mrc"
     command = [program, "--i", _INPUT, "--o", output.name, *options]
@@ -93,12 +93,12 @@ def _reconstructed(folder: Path, options: Sequence[str]) -> Float[Tensor, "z y x
         command, cwd=folder, capture_output=True, text=True, errors="replace", check=False
     )
     if done.returncode or not output.is_file():
-        said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        words = " | ".join(said[-6:]) or f"it ended with status {done.returncode}"
+        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        words = " | ".join(lines[-6:]) or f"it ended with status {done.returncode}"
         raise UserError(
             f"RELION could not do it: {words}",
             where=PROGRAM,
-            do="mend this, or give --engine torch",
+            do="fix this, or give `engine=torch`",
         )
     density = torch.from_numpy(read_map(read_map_header(output, "volume"))[0])
     output.unlink()
@@ -115,13 +115,13 @@ def _linked(images: ParticleImages, folder: Path) -> dict[Path, str]:
 
 
 def _sign(particles: Particles) -> float:
-    """The sign that all images have, of which RELION knows nothing."""
+    """The common sign of all images, which RELION does not know about."""
     if particles.contrast_signs is None:
         return 1.0
     signs = np.sign(particles.contrast_signs)
     if (signs != signs[0]).any():
-        found = "images of both contrasts are among them (blob/sign)"
-        raise UserError(found, where=particles.source, do="give --engine torch")
+        problem = "images of both contrasts are among them (blob/sign)"
+        raise UserError(problem, where=particles.source, do="give `engine=torch`")
     return -1.0 if signs[0] < 0 else 1.0
 
 
@@ -172,10 +172,12 @@ def _optics(images: ParticleImages, multiplied: bool) -> tuple[Block, list[str]]
         )  # columns that RELION wants and does not use
         ctfs = particles.ctfs or (nobody,) * len(particles)
         microscopes = [
-            (each.voltage_kV, each.spherical_aberration_mm, each.amplitude_contrast)
-            for each in ctfs
+            (ctf.voltage_kV, ctf.spherical_aberration_mm, ctf.amplitude_contrast) for ctf in ctfs
         ]
-        numbers = {each: str(number) for number, each in enumerate(dict.fromkeys(microscopes), 1)}
+        numbers = {
+            microscope: str(number)
+            for number, microscope in enumerate(dict.fromkeys(microscopes), 1)
+        }
         names = (
             "rlnOpticsGroup",
             "rlnOpticsGroupName",
@@ -184,9 +186,13 @@ def _optics(images: ParticleImages, multiplied: bool) -> tuple[Block, list[str]]
             "rlnAmplitudeContrast",
         )
         rows = tuple(
-            (number, f"microscope{number}", *map(repr, each)) for each, number in numbers.items()
+            (number, f"microscope{number}", *map(repr, microscope))
+            for microscope, number in numbers.items()
         )
-        block, groups = Block("optics", names, rows), [numbers[each] for each in microscopes]
+        block, groups = (
+            Block("optics", names, rows),
+            [numbers[microscope] for microscope in microscopes],
+        )
     texts = {"rlnImagePixelSize": repr(images.pixel_size_A), "rlnImageSize": str(images.box_px)}
     texts |= {"rlnImageDimensionality": "2", "rlnCtfDataAreCtfPremultiplied": str(int(multiplied))}
     for name, text in texts.items():

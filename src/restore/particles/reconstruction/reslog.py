@@ -1,4 +1,4 @@
-"""The resolution of half maps from more and more particles."""
+"""The resolution of half maps reconstructed from increasing numbers of particles."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -31,8 +31,8 @@ class ResLogSource:
     """Particle images, the half set (1 or 2) of each, and how they are reconstructed and compared.
 
     With ``max_resolution_A`` images are cropped in Fourier space, so that nothing finer is
-    reconstructed, in a time that goes with the third power of the box. The mask is of the images'
-    own box.
+    reconstructed; the time is proportional to the cube of the box. The mask has the images' own
+    box.
     """
 
     images: ParticleImages
@@ -43,8 +43,8 @@ class ResLogSource:
 
     @property
     def box_px(self) -> int:
-        """Side of the maps: the images' own, or the least even one that holds the finest resolution
-        wanted.
+        """Side of the maps: that of the images, or the smallest even side that holds the finest
+        resolution wanted.
         """
         if self.max_resolution_A is None:
             return self.images.box_px
@@ -60,8 +60,8 @@ class ResLogSource:
 
 
 def work(repeats: int, sizes: Sequence[int]) -> int:
-    """How many images :func:`resolutions_per_A` adds: the largest subset, all particles, is made
-    once.
+    """The number of images that :func:`resolutions_per_A` adds. The largest subset, all particles,
+    is reconstructed once.
     """
     return sizes[-1] + (repeats - 1) * sizes[-2]
 
@@ -72,12 +72,12 @@ def resolutions_per_A(
     sizes: Sequence[int],
     watch: Watch = lambda _: None,
 ) -> Float[np.ndarray, "repeats sizes"]:
-    """1/d of the first so many particles of each order, where their half maps' FSC falls under
-    0.143.
+    """1/d of each subset, where the FSC of its half maps falls under 0.143; a subset is the
+    beginning of one of the orders.
 
-    ``orders`` hold rows of the images' file. Subsets of a repeat are nested, so each image is added
-    once for all of them. The values are those of :class:`restore.maps.reslog.ResLogCurve`: 0 for
-    under it at once, infinite for never.
+    ``orders`` hold rows of the images' file. The subsets of a repeat are nested, so each image is
+    added only once. The values are those of :class:`restore.maps.reslog.ResLogCurve`: 0 where the
+    FSC is under 0.143 from the first shell on, infinite where it never falls under it.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def resolutions_per_A(
         :func:`restore.particles.reconstruction.halves.accumulator` and
         :func:`restore.io.particle_images.read_particle_images`.
     """
-    found = np.empty((len(orders), len(sizes)))
+    per_A = np.empty((len(orders), len(sizes)))
     mask = None if source.mask is None else _cropped(source.mask, source.box_px)
     done = 0
     for repeat, order in enumerate(orders):
@@ -94,29 +94,27 @@ def resolutions_per_A(
         starts = (0, *sizes[:-1])
         for index, (start, stop) in enumerate(zip(starts, sizes, strict=True)):
             if repeat and index == len(sizes) - 1:
-                found[repeat, index] = found[0, index]
+                per_A[repeat, index] = per_A[0, index]
                 break
             for rows in _portions(order[start:stop]):
                 _add(sums, source, rows)
                 done += len(rows)
                 watch(done)
-            found[repeat, index] = _resolution_per_A(sums, source, mask)
-    return found
+            per_A[repeat, index] = _resolution_per_A(sums, source, mask)
+    return per_A
 
 
 def _portions(rows: Int[np.ndarray, "m"]) -> list[Int[np.ndarray, "k"]]:
-    """The rows in the order of the file, so that stacks are read from their beginning to their end,
-    some at a time.
-    """
+    """The rows in portions, sorted so that stacks are read from beginning to end."""
     ordered = np.sort(rows)
     return [ordered[start : start + _AT_A_TIME] for start in range(0, len(ordered), _AT_A_TIME)]
 
 
 def _add(sums: Sequence[Accumulator], source: ResLogSource, rows: Int[np.ndarray, "k"]) -> None:
-    for half, each in enumerate(sums, 1):
+    for half, half_sums in enumerate(sums, 1):
         own = rows[source.half_sets[rows] == half]
         if len(own):
-            add_particles(each, source.images, own, source.settings)
+            add_particles(half_sums, source.images, own, source.settings)
 
 
 def _cropped(mask: Float[Tensor, "z y x"], box_px: int) -> Float[Tensor, "w v u"]:
@@ -132,14 +130,14 @@ def _cropped(mask: Float[Tensor, "z y x"], box_px: int) -> Float[Tensor, "w v u"
 def _resolution_per_A(
     sums: Sequence[Accumulator], source: ResLogSource, mask: Float[Tensor, "w v u"] | None
 ) -> float:
-    if not all(each.count for each in sums):
-        found = "the smallest subset has no particle in one of the half sets"
+    if not all(half_sums.count for half_sums in sums):
+        problem = "the smallest subset has no particle in one of the half sets"
         raise UserError(
-            found,
+            problem,
             where=source.images.particles.source,
-            do="give a larger --smallest or fewer --sizes",
+            do="give a larger `smallest` or fewer `sizes`",
         )
-    first, second = (each.volume()[None] for each in sums)
+    first, second = (half_sums.volume()[None] for half_sums in sums)
     voxel_A = source.voxel_size_A
     fsc = half_map_fsc(first, second, (voxel_A, voxel_A, voxel_A), FSCSettings(), mask)
     crossing_A = fsc.crossing_A(fsc.best, THRESHOLD)

@@ -31,9 +31,9 @@ from restore.postprocessing.map_files import box_mask
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.reslog_figure import reslog_figure
-from restore.report.reslog_file import reslog_star
 from restore.runtime.progress import Bars, no_bars
 from restore.symmetry import point_group
+from restore.tables.reslog import reslog_star
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,8 @@ class ReslogInputs:
             )
         if self.max_resolution_A is not None and not self.max_resolution_A > 0:
             raise UsageError(
-                f"`max_resolution_A` is {self.max_resolution_A:g}",
+                f"max_resolution_A is {self.max_resolution_A:g}",
+                field="max_resolution_A",
                 wanted="A resolution above 0 Å is needed",
             )
         unknown = sorted(set(self.phases_flipped) - set(names))
@@ -170,7 +171,9 @@ def _curves(
 def _sources(
     files: Sequence[ParticleImages], inputs: ReslogInputs, making: ReconstructionSettings
 ) -> list[ResLogSource]:
-    """What is reconstructed of each file; whatever a reconstruction would refuse is refused here."""
+    """What is reconstructed of each file; whatever a reconstruction would refuse is refused
+    here.
+    """
     sources: list[ResLogSource] = []
     for images, name in zip(files, inputs.names, strict=True):
         own = replace(making, phases_flipped=name in inputs.phases_flipped)

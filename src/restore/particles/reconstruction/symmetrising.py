@@ -1,4 +1,4 @@
-"""A map's sums in Fourier space, taken over all rotations of its point group."""
+"""Sums in Fourier space, symmetrised over the point group."""
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ def symmetrised(sums: Float[Tensor, "3 z y x"], group: Rotation) -> Float[Tensor
     """The sums of real part, imaginary part and weight over a point group, by linear interpolation
     between voxels.
 
-    The centre is at (side // 2, side // 2, 0). Half turns about x, y and z take voxels to voxels:
-    over them the sum needs no interpolation, and over the others only one rotation of each coset.
-    What lies farther from the centre than the last x is summed over the half turns alone.
+    The centre is at (side // 2, side // 2, 0). Half turns about x, y and z map voxels onto voxels
+    and need no interpolation; of the other rotations one of each coset is enough. Beyond the last x
+    from the centre, only the half turns are summed.
     """
     matrices = np.asarray(group.as_matrix(), dtype=np.float64).reshape(-1, 3, 3)
     half_turns = [matrix for matrix in matrices if np.allclose(abs(matrix), np.eye(3), atol=1e-6)]
@@ -33,7 +33,7 @@ def _one_of_each_coset(
     chosen: list[np.ndarray] = []
     covered = list(half_turns)
     for matrix in matrices:
-        if not any(np.allclose(matrix, each, atol=1e-5) for each in covered):
+        if not any(np.allclose(matrix, known, atol=1e-5) for known in covered):
             chosen.append(matrix)
             covered += [matrix @ turn for turn in half_turns]
     return chosen

@@ -2,18 +2,23 @@
 claim as a claim.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import structure_example as example
 
-from restore.structure.summary import CAUTION, Sampled, summary
+from restore.report.structure_words import CAUTION, summary, warnings
+from restore.structure.evidence import differences, independent_samples
+from restore.structure.records import structure_from
 
-SAMPLED = Sampled.of(example.BOX, example.VOXEL_A, 14, 1.0)
+SAMPLES = independent_samples(example.BOX, example.VOXEL_A, 14, 1.0)
 
 
 def said_of(card):
-    sentences, numbers = summary(card, SAMPLED)
-    return " ".join(sentences), numbers
+    structure = structure_from(card)
+    compared = differences(structure.reconstructions, SAMPLES)
+    return " ".join(summary(replace(structure, differences=compared))), compared
 
 
 def card_with(raw_A, crossed_A, angles=()):
@@ -22,7 +27,8 @@ def card_with(raw_A, crossed_A, angles=()):
     card["frequency_per_A"] = example.FREQUENCY
     card["reconstructions"]["raw_by_raw"]["fsc"] = example.correlation(raw_A)
     card["reconstructions"]["raw_by_denoised"]["fsc"] = example.correlation(crossed_A)
-    card["angles"] = [{"compared": name, "median_deg": each} for name, each in angles]
+    first = card["angles"][0]
+    card["angles"] = [first | {"compared": name, "median_deg": each} for name, each in angles]
     return card
 
 
@@ -36,7 +42,7 @@ def card_with(raw_A, crossed_A, angles=()):
 )
 def test_raw_images_decide_whether_denoising_helped(raw_A, crossed_A, verdict, words):
     said, numbers = said_of(card_with(raw_A, crossed_A))
-    assert numbers["raw_images"]["verdict"] == verdict and words in said
+    assert numbers["raw_images"].verdict == verdict and words in said
     assert ("helped" in said) == (verdict == "better") and ("harmed" in said) == (
         verdict == "worse"
     )
@@ -60,7 +66,7 @@ def test_truth_and_model_are_compared_with_the_raw_map():
             4.0 if name == "denoised_by_raw" else 6.0
         )
     said, numbers = said_of(card)
-    assert numbers["truth_denoised_by_raw"]["verdict"] == "better"
+    assert numbers["truth_denoised_by_raw"].verdict == "better"
     assert "that of denoised images with these orientations is better: 4.00 Å" in said
     assert "This counts if neither the network nor the refinements have seen the model." in said
 
@@ -68,11 +74,11 @@ def test_truth_and_model_are_compared_with_the_raw_map():
 def test_errors_of_orientations_are_said_where_both_are_known():
     said, _ = said_of(card_with(4.5, 4.5, [("refinements", 2.0), ("raw", 3.0), ("denoised", 1.25)]))
     assert (
-        "refined on denoised images are 1.25° from the true ones in the median, those refined on "
-        "raw images 3.00°" in said
+        "from the true orientations is 1.25° for those refined on denoised images, and 3.00° for "
+        "those refined on raw images" in said
     )
     assert (
-        "from the true ones"
+        "from the true orientations"
         not in said_of(card_with(4.5, 4.5, [("refinements", 2.0), ("raw", 3.0)]))[0]
     )
 
@@ -83,12 +89,12 @@ def test_without_bias_none_is_said():
         each |= {"is_found": False, "mean_excess": {"value": 0.001, "low": -0.001, "high": 0.003}}
     said, _ = said_of(card)
     assert (
-        "No bias that both denoised halves share was found" in said and "A part of this" not in said
+        "No bias that both denoised halves share was found" in said and "Part of this" not in said
     )
 
 
 def test_symmetry_and_mask_leave_fewer_samples():
-    whole, less = Sampled.of(32, 2.0, 1, 1.0).samples, Sampled.of(32, 2.0, 7, 0.5).samples
+    whole, less = independent_samples(32, 2.0, 1, 1.0), independent_samples(32, 2.0, 7, 0.5)
     np.testing.assert_allclose(less[4:], whole[4:] / 14)
 
 
@@ -98,3 +104,14 @@ def test_the_caution_names_what_is_evidence_and_what_is_not():
         and "raw images" in CAUTION
         and "has not seen" in CAUTION
     )
+
+
+def test_orientations_as_far_apart_as_chance_and_a_model_that_lies_elsewhere_are_warned_of():
+    card = example.structure()
+    card["angles"][0] |= {"title": "Refined", "median_deg": 30.0, "chance_median_deg": 40.0}
+    raw = card["reconstructions"]["raw_by_raw"]
+    raw["model"]["is_doubtful"], raw["truth"]["is_doubtful"] = True, False
+    structure = structure_from(card)
+    found = list(warnings(structure.angles, structure.reconstructions["raw_by_raw"]))
+    assert "hardly agree (median 30.0°" in found[0] and "been fitted" in found[1]
+    assert len(found) == 2

@@ -10,7 +10,7 @@ from torch import Tensor
 from restore.io.star import StarFile
 from restore.maps.guinier import AmplitudeSpectrum, GuinierFit
 from restore.maps.sharpening import Sharpening
-from restore.report.fsc_file import number, table, values
+from restore.tables.fsc import number, table, values
 
 _NOTHING = -99.0  # what RELION writes for the logarithm of an amplitude that is zero
 

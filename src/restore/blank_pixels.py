@@ -1,0 +1,306 @@
+"""Pixels without data: where an image holds none, and what stands in for it.
+
+Motion correction leaves flat borders, some programs mask areas out, and beyond the edge of the beam
+there are no electrons. Three signs tell such pixels:
+
+- *Equal neighbours*: runs of one value along a row or a column that are too long to be chance. How
+  long that is follows from the image itself, because counting images repeat their values.
+- *No electrons*: blocks of 16×16 pixels whose standard deviation is less than a tenth of the usual
+  one, which is less than 1 % of the electrons (gold and carbon let more through), or whose mean is
+  less than 5 % of the usual one where grey values count from zero.
+- *Far-off lines* along the four sides: a row or column at the border that, as a whole, lies more
+  than five standard deviations of a pixel from the rows or columns further in, and ends in a step.
+
+From noiseless areas the search goes on up a soft edge (of the beam, of a mask) for as long as the
+image is on its way back to its usual grey value.
+"""
+
+import math
+from functools import reduce
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import max_pool2d
+
+from restore.background import BLOCK_PX
+
+_SHORTEST_RUN_PX = 16
+_CHANCE_RUNS = 1e-6  # chance runs expected in an image
+_SAMPLED_ROWS, _SAMPLE_PX = 8, 64
+_ALL_EQUAL = 0x0101010101010101  # eight true bools, read as one integer
+
+_NOISELESS = 0.1  # of the usual standard deviation
+_UPPER, _UPPER_IN_SIGMA = 0.65, 0.385  # a quantile of the normal distribution, above the median
+_DEVIATIONS_OF_BLOCKS = 6.0
+_BRIGHT, _DARK = 5.0, 0.05  # of the usual deviation; of the usual grey value
+_SOFT_EDGE_BLOCKS = 24
+_FLAT_SLOPE, _BACK_AT = 0.04, 0.02  # of the depth of the area without data
+_LEAST_STEP, _LEAST_SCATTER = 0.5, 4.0  # standard deviations of pixels, and of block means
+_AS_DEEP, _DEEP = 0.9, 3.0
+
+_WIDEST_BORDER_PX = 100
+_FAR_OFF = 5.0
+
+
+def find_blank_pixels(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
+    """Which pixels of a raw image hold no data; None where all of them do, or none does (a constant
+    image is the caller's to reject).
+
+    The image must be a raw one: without noise (a simulated truth, a denoised image), areas without
+    contrast would be taken for areas without data.
+    """
+    blank = union([_equal_neighbours(image), _far_off_lines(image)])
+    blank = union([blank, _without_noise(image, blank)])
+    return None if blank is None or blank.all() else blank
+
+
+def union(masks: list[Bool[Tensor, "y x"] | None]) -> Bool[Tensor, "y x"] | None:
+    """The pixels that any of the masks marks; None where none marks any."""
+    known = [mask for mask in masks if mask is not None]
+    return reduce(torch.logical_or, known) if known else None
+
+
+def _equal_neighbours(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
+    """Pixels in runs of one value that are too long to be chance."""
+    height, width = image.shape
+    # Whether each pixel equals the one to its right, and the one below it. Rows and columns are
+    # padded to multiples of eight, so that eight answers can be read as one integer.
+    padded = (-(-height // 8) * 8, -(-width // 8) * 8)
+    right = torch.zeros(padded, dtype=torch.bool, device=image.device)
+    below = torch.zeros_like(right)
+    torch.eq(image[:, 1:], image[:, :-1], out=right[:height, : width - 1])
+    torch.eq(image[1:], image[:-1], out=below[: height - 1, :width])
+    # Groups of eight along the run: in a run of 16 pixels or more there is at least one that is
+    # equal throughout.
+    groups_right = right.view(torch.int64) == _ALL_EQUAL
+    folded = below.view(torch.int64)
+    for _ in range(3):
+        folded = folded[::2] & folded[1::2]
+    groups_below = folded.contiguous().view(torch.bool)
+    if not (groups_right.any() or groups_below.any()):
+        return None
+    shortest_px = max(_SHORTEST_RUN_PX, _chance_length(right[:height, : width - 1]))
+    blank = torch.zeros(height, width, dtype=torch.bool, device=image.device)
+    rows = _lines_with_runs(groups_right[:height], shortest_px)
+    columns = _lines_with_runs(groups_below.T, shortest_px)
+    columns = columns[columns < width]
+    if len(rows):
+        blank[rows] |= _runs(right[:height][rows][:, : width - 1], shortest_px)
+    if len(columns):
+        blank[:, columns] |= _runs(below[: height - 1, columns].T, shortest_px).T
+    return blank if blank.any() else None
+
+
+def _chance_length(equal: Bool[Tensor, "y x"]) -> int:
+    """The length of a run of equal pixels that chance makes in one image of a million.
+
+    With P the probability of the commonest value, a run of n pixels has the probability Pⁿ, and P²
+    is at most that of two equal neighbours. The latter is measured in blocks; the nine-tenths
+    quantile of those that are not equal throughout is that of the darkest areas of the image.
+    """
+    sample = equal[::_SAMPLED_ROWS]
+    side = min(_SAMPLE_PX, sample.shape[1])
+    rows = max(1, min(side // _SAMPLED_ROWS, sample.shape[0]))
+    sample = sample[: sample.shape[0] // rows * rows, : sample.shape[1] // side * side]
+    shares = sample.unflatten(1, (-1, side)).unflatten(0, (-1, rows)).float().mean(dim=(1, 3))
+    mixed = shares[shares < 1]
+    pair = float(mixed.quantile(0.9)) if mixed.numel() else 0.0
+    # A sampled share of nothing still allows for one pair in a thousand.
+    single = math.sqrt(max(pair, 1e-3))
+    return math.ceil(math.log(_CHANCE_RUNS / equal.numel()) / math.log(min(single, 1 - 1e-6)))
+
+
+def _lines_with_runs(groups: Bool[Tensor, "lines groups"], length_px: int) -> Tensor:
+    """The numbers of the lines that may hold a run of ``length_px`` pixels: those with as many
+    groups of eight equal pairs in a row as it must contain.
+    """
+    consecutive = _eroded(groups, max(1, (length_px - 1 - 7) // 8))
+    return consecutive.any(dim=1).nonzero()[:, 0]
+
+
+def _runs(equal: Bool[Tensor, "lines pairs"], length_px: int) -> Bool[Tensor, "lines pixels"]:
+    """The pixels that are in a run of at least ``length_px`` equal ones; a line has one pixel more
+    than pairs.
+    """
+    lines, pairs = equal.shape
+    starts = _eroded(equal, length_px - 1)
+    inside = torch.zeros(lines, pairs + 1, dtype=torch.bool, device=equal.device)
+    inside[:, : starts.shape[1]] = starts
+    # Each start marks the pixels after it, as many at a time as have been marked already.
+    reach = 1
+    while reach < length_px:
+        step = min(reach, length_px - reach)
+        inside[:, step:] = inside[:, step:] | inside[:, :-step]
+        reach += step
+    return inside
+
+
+def _eroded(flags: Bool[Tensor, "lines n"], length: int) -> Bool[Tensor, "lines m"]:
+    """Where ``length`` flags in a row begin, all of which are set."""
+    if length > flags.shape[1]:
+        return flags[:, :0]
+    reach = 1
+    while reach < length:
+        step = min(reach, length - reach)
+        flags = flags[:, :-step] & flags[:, step:]
+        reach += step
+    return flags
+
+
+def _far_off_lines(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
+    """The rows and columns at the four sides, up to 100 of them, that lie far off as a whole."""
+    # The four sides: lines are counted from the border inwards.
+    top, left = _border_width(image), _border_width(image.T)
+    bottom, right = _border_width(image, -1), _border_width(image.T, -1)
+    if not (top or left or bottom or right):
+        return None
+    blank = torch.zeros(image.shape, dtype=torch.bool, device=image.device)
+    blank[:top] = True
+    blank[image.shape[0] - bottom :] = True
+    blank[:, :left] = True
+    blank[:, image.shape[1] - right :] = True
+    return blank
+
+
+def _border_width(image: Float[Tensor, "lines n"], direction: int = 1) -> int:
+    """How many lines at the first (or, with ``direction`` −1, the last) end are far off.
+
+    Medians are compared, over the middle three quarters of each line, so that neither hot pixels
+    nor the borders of the other two sides count.
+    """
+    widest = min(_WIDEST_BORDER_PX, image.shape[0] // 4)
+    margin = image.shape[1] // 8
+    middle = image[:, margin : image.shape[1] - margin]
+
+    def lines(start: int, stop: int) -> Float[Tensor, "lines m"]:
+        """Lines ``start`` … ``stop`` from the border."""
+        count = image.shape[0]
+        return middle[start:stop] if direction == 1 else middle[count - stop : count - start]
+
+    further_in = lines(widest, widest + BLOCK_PX)
+    usual = further_in.median()
+    segments = further_in[:, : further_in.shape[1] // BLOCK_PX * BLOCK_PX]
+    deviation = segments.unflatten(1, (-1, BLOCK_PX)).std(dim=2).median()
+    limit = _FAR_OFF * float(deviation)
+    if not limit > 0:
+        return 0
+    width = 0
+    while width < widest and abs(float(lines(width, width + 1).median() - usual)) > limit:
+        width += 1
+    if width in (0, widest):
+        return 0
+    # A border ends in a step, which interpolation may spread over two lines; a steep gradient of
+    # the ice has none.
+    step = lines(width - 1, width).median() - lines(width + 1, width + 2).median()
+    return width if abs(float(step)) > limit / 2 else 0
+
+
+def _without_noise(
+    image: Float[Tensor, "y x"], blank: Bool[Tensor, "y x"] | None
+) -> Bool[Tensor, "y x"] | None:
+    """Blocks that have no noise, and the soft edges around them and around ``blank`` pixels."""
+    means, deviations, counts = _block_statistics(image, blank)
+    enough = counts >= BLOCK_PX  # of the 128 pixels that are looked at in a block
+    full = counts >= counts.max() / 2
+    usual, deviation = means[full].median(), deviations[full].median()
+    # Where electrons are few, blocks without any are chance: the deviation then differs so much
+    # from block to block that nothing can be said.
+    spread = (deviations[full].quantile(_UPPER) - deviation) / _UPPER_IN_SIGMA
+    noiseless = enough & (deviations < _NOISELESS * deviation)
+    noiseless = _opened(noiseless) & (_DEVIATIONS_OF_BLOCKS * spread < deviation)
+    if usual > _BRIGHT * deviation:  # grey values count from zero: dark blocks got no electrons
+        noiseless |= enough & (means < _DARK * usual)
+    if not (noiseless.any() or (blank is not None)):
+        return None
+    # How far each seed lies from the usual grey value; the one pixel in the middle of a block
+    # stands for a block without valid pixels.
+    middles = image[BLOCK_PX // 2 :: BLOCK_PX, BLOCK_PX // 2 :: BLOCK_PX]
+    levels = torch.where(enough, means, middles[: means.shape[0], : means.shape[1]])
+    # Blocks differ by their noise, and by signal and ice: an edge must stand out from that.
+    scatter = 1.4826 * (means[full] - usual).abs().median()
+    least = max(_LEAST_STEP * float(deviation), _LEAST_SCATTER * float(scatter))
+    edges = _soft_edges(levels - usual, noiseless | ~enough, enough & ~noiseless, least)
+    marked = noiseless | edges
+    return _pixels_of(marked, (image.shape[0], image.shape[1])) if marked.any() else None
+
+
+def _opened(blocks: Bool[Tensor, "rows columns"]) -> Bool[Tensor, "rows columns"]:
+    """The marked blocks that are part of a marked square of 2×2."""
+    squares = blocks[1:, 1:] & blocks[1:, :-1] & blocks[:-1, 1:] & blocks[:-1, :-1]
+    opened = torch.zeros_like(blocks)
+    for rows in (slice(1, None), slice(None, -1)):
+        for columns in (slice(1, None), slice(None, -1)):
+            opened[rows, columns] |= squares
+    return opened
+
+
+def _block_statistics(
+    image: Float[Tensor, "y x"], blank: Bool[Tensor, "y x"] | None
+) -> tuple[
+    Float[Tensor, "rows columns"], Float[Tensor, "rows columns"], Float[Tensor, "rows columns"]
+]:
+    """Mean, standard deviation and number of the valid pixels in every second row of each block."""
+    inside = tuple(slice(side // BLOCK_PX * BLOCK_PX) for side in image.shape)
+    rows = image[inside][::2]
+    offset = rows[rows.shape[0] // 2].mean()  # large numbers have no digits left for a variance
+    values = (rows - offset).unflatten(1, (-1, BLOCK_PX)).unflatten(0, (-1, BLOCK_PX // 2))
+    if blank is None:
+        counts = torch.full(
+            (values.shape[0], values.shape[2]), BLOCK_PX**2 / 2, device=image.device
+        )
+    else:
+        valid = ~blank[inside][::2]
+        valid = valid.unflatten(1, (-1, BLOCK_PX)).unflatten(0, (-1, BLOCK_PX // 2))
+        values = values * valid
+        counts = valid.sum(dim=(1, 3)).float()
+    means = values.sum(dim=(1, 3)) / counts.clamp(min=1)
+    squares = torch.linalg.vector_norm(values, dim=(1, 3)).square() / counts.clamp(min=1)
+    return means + offset, (squares - means.square()).clamp(min=0).sqrt(), counts
+
+
+def _soft_edges(
+    distance: Float[Tensor, "rows columns"],
+    seeds: Bool[Tensor, "rows columns"],
+    with_data: Bool[Tensor, "rows columns"],
+    least: float,
+) -> Bool[Tensor, "rows columns"]:
+    """The blocks on the slope between seeds and the image, up to 24 blocks away.
+
+    ``distance`` is that of each block's mean from the usual grey value, ``least`` what is more than
+    noise and signal. A block is on the slope when
+    it lies on the seeds' side of that value, and means change around it (on a plateau, such as gold
+    beside a border, they do not), or when it is as far off as the seeds themselves.
+    """
+    infinite = torch.full_like(distance, math.inf)
+    highest = _largest_around(torch.where(with_data, distance, -infinite))
+    lowest = -_largest_around(torch.where(with_data, -distance, -infinite))
+    slope = highest - lowest
+    edges = torch.zeros_like(seeds)
+    for side in (1, -1):
+        depth = torch.where(seeds, side * distance, 0).clamp(min=0)
+        for _ in range(_SOFT_EDGE_BLOCKS):
+            depth_around = _largest_around(depth)
+            front = with_data & (depth == 0) & (depth_around > _DEEP * least)
+            front &= side * distance > (_BACK_AT * depth_around).clamp(min=least)
+            as_deep = side * distance > _AS_DEEP * depth_around
+            front &= as_deep | (slope > (_FLAT_SLOPE * depth_around).clamp(min=least))
+            if not front.any():
+                break
+            depth = torch.where(front, depth_around, depth)
+            edges |= front
+    return edges
+
+
+def _largest_around(values: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
+    """The largest value among each block and its eight neighbours."""
+    return max_pool2d(values[None, None], 3, stride=1, padding=1)[0, 0]
+
+
+def _pixels_of(blocks: Bool[Tensor, "rows columns"], shape: tuple[int, int]) -> Bool[Tensor, "y x"]:
+    """The pixels of marked blocks; an incomplete last row or column goes with its neighbour."""
+    index = [
+        (torch.arange(side, device=blocks.device) // BLOCK_PX).clamp(max=count - 1)
+        for side, count in zip(shape, blocks.shape, strict=True)
+    ]
+    return blocks[index[0]][:, index[1]]

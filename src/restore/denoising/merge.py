@@ -1,0 +1,65 @@
+"""The denoised image's spectrum merged with the raw one's (Palovcak 2020, S2.4)."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from restore import fourier
+from restore.errors import UserError
+
+
+@dataclass(frozen=True)
+class MergeBand:
+    """The band in which the denoised image gives way to the raw one: its two ends, in 1/Å."""
+
+    start_per_A: float
+    stop_per_A: float
+
+
+def band_between(
+    resolution_A: float | None, width_A: float | None, max_resolution_A: float
+) -> MergeBand:
+    """The band with this centre and width; by default 3 Å, or 1.25 times the model's resolution
+    where that is coarser, and 2 Å, or 0.4 times the centre where that is narrower.
+
+    It must end at or before the model's resolution, beyond which there is nothing denoised to
+    merge; UserError if not.
+    """
+    centre_A = resolution_A or max(3.0, 1.25 * max_resolution_A)
+    width_A = width_A or min(2.0, 0.4 * centre_A, 2 * (centre_A - max_resolution_A))
+    if width_A <= 0 or centre_A - width_A / 2 < max_resolution_A * (1 - 1e-6):
+        raise UserError(
+            f"the merge band is {centre_A + width_A / 2:g} to {centre_A - width_A / 2:g} Å",
+            wanted=(
+                f"The model's images end at {max_resolution_A:g} Å, and the band must not reach "
+                "beyond them"
+            ),
+            do="give a coarser `merge_resolution` or a narrower `merge_width`",
+        )
+    return MergeBand(1 / (centre_A + width_A / 2), 1 / (centre_A - width_A / 2))
+
+
+def merge(
+    denoised: Complex[Tensor, "y kx"],
+    raw: Complex[Tensor, "y kx"],
+    frequency_per_A: Float[Tensor, "y kx"],
+    band: MergeBand,
+) -> Complex[Tensor, "y kx"]:
+    """The denoised spectrum below the band, the raw one above it, their complex sum within
+    (Palovcak 2020, S2.4).
+
+    The filters are complementary. The denoised amplitudes are scaled so that their standard
+    deviation in the band is that of the raw amplitudes there; the mean of the image is left alone.
+    """
+    keep = fourier.soft_lowpass(frequency_per_A, band.start_per_A, band.stop_per_A)
+    inside = (frequency_per_A >= band.start_per_A) & (frequency_per_A <= band.stop_per_A)
+    scale = raw[inside].abs().std() / denoised[inside].abs().std()
+    if not torch.isfinite(scale):
+        raise UserError(
+            "the denoised image is empty in the merge band", do="give a coarser `merge_resolution`"
+        )
+    merged = keep * scale * denoised + (1 - keep) * raw
+    merged[0, 0] = denoised[0, 0]
+    return merged

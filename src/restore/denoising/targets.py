@@ -1,0 +1,124 @@
+"""Where denoised micrographs go, and what tells a rerun that one is current."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from restore.denoising.denoise import DenoisingSettings
+from restore.errors import UserError
+from restore.io.endings import split_ending
+from restore.io.labels import fingerprint_label, fingerprint_of
+from restore.io.paths import mirrored
+from restore.io.relion.job import names_within_job
+from restore.micrograph import Micrograph
+from restore.model.checkpoint import Model
+from restore.preprocessing import PREPARATION_VERSION
+from restore.runtime.jobs import Job, JobResults, fingerprint, refuse_clashes
+from restore.settings import setting
+from restore.version import __version__
+
+ELSEWHERE = "give another `output_suffix` or `output_directory`"
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """Where denoised micrographs go."""
+
+    output_suffix: str | None = setting(
+        None,
+        'put after each name ("_denoised" beside the input, nothing under `output_directory`)',
+        "-s",
+    )
+    output_directory: Path | None = setting(
+        None, "folder for the output, in which the input's tree is repeated", "-o"
+    )
+    overwrite: bool = setting(
+        False, "denoise everything again, and replace files that restore did not write"
+    )
+    within_job: bool = setting(
+        False, "name images as RELION's own jobs do, without the folder of the job before"
+    )
+
+    @property
+    def suffix(self) -> str:
+        """What is put after each name."""
+        if self.output_suffix is None:
+            return "" if self.output_directory else "_denoised"
+        return self.output_suffix
+
+
+@dataclass(frozen=True)
+class Target:
+    """One micrograph and where its denoised image goes: the path, and its name for a STAR file."""
+
+    micrograph: Micrograph
+    path: Path
+    written_name: str
+
+
+def plan(
+    micrographs: Sequence[Micrograph],
+    output: OutputSettings,
+    made_with: Callable[[Micrograph], object],
+    with_halves: bool = False,
+) -> list[Job[Target]]:
+    """The jobs of a set; ``made_with`` is all that decides an image besides the files it is made of.
+
+    Raises UserError if an output would replace an input or another output.
+    """
+    names = [micrograph.name for micrograph in micrographs]
+    places = names_within_job(names) if output.within_job else names
+    jobs: list[Job[Target]] = []
+    for micrograph, place in zip(micrographs, places, strict=True):
+        target = _target(micrograph, Path(place), output)
+        halves = (micrograph.even, micrograph.odd) if with_halves else ()
+        read = [path for path in (micrograph.image, *halves) if path is not None]
+        digest = fingerprint(made_with(micrograph), read, target.path.parent)
+        jobs.append(Job(target, micrograph.name, (target.path,), digest))
+    inputs = (
+        path
+        for micrograph in micrographs
+        for path in (micrograph.image, micrograph.even, micrograph.odd)
+        if path
+    )
+    refuse_clashes(jobs, inputs, "output for", ELSEWHERE)
+    return jobs
+
+
+def _target(micrograph: Micrograph, name: Path, output: OutputSettings) -> Target:
+    new_name = f"{split_ending(name.name)[0]}{output.suffix}.mrc"
+    if output.output_directory is None:
+        path = micrograph.image.with_name(new_name)
+        return Target(micrograph, path, str(name.with_name(new_name)))
+    path = mirrored(output.output_directory, name.with_name(new_name))
+    return Target(micrograph, path, str(path))
+
+
+def made_with(model: Model, settings: DenoisingSettings) -> Callable[[Micrograph], object]:
+    """A function that gives all that decides a micrograph's denoised image, except the images."""
+    shared = [PREPARATION_VERSION, model.digest(), replace(settings, tile_px=0)]
+    return lambda micrograph: [shared, micrograph.pixel_size_A, micrograph.ctf]
+
+
+def written_names(results: JobResults[Target]) -> dict[int, str]:
+    """The written name of each row that has a denoised image."""
+    return {job.subject.micrograph.row: job.subject.written_name for job in results.good}
+
+
+def labels(job: Job[Target], model_name: str) -> list[str]:
+    """What an output's header says: program, version, model, and the fingerprint that a rerun looks
+    for.
+    """
+    ascii_name = model_name.encode("ascii", "replace").decode()
+    return [
+        f"restore {__version__} denoised with {ascii_name}"[:80],
+        fingerprint_label(job.fingerprint),
+    ]
+
+
+def fingerprint_in(path: Path) -> str:
+    """The fingerprint in an output. UserError where it is another program's file."""
+    if (found := fingerprint_of(path)) == "":
+        do = "give another `output_suffix`, or `overwrite=True`"
+        raise UserError("a file stands here that restore did not write", where=path, do=do)
+    return found

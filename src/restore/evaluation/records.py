@@ -1,0 +1,163 @@
+"""What an evaluation finds: the records that are computed, kept in ``evaluation.json`` and drawn."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from restore.errors import UserError
+from restore.quantities import Curve, Number
+from restore.records import RecordFile, decoded, read_record
+
+FILE_NAME = "evaluation.json"
+FILE = RecordFile("evaluation", 1, "restore evaluate")
+
+
+@dataclass(frozen=True)
+class Previews:
+    """Small pictures of a micrograph, by paths relative to the evaluation's folder; ``support`` may
+    be missing.
+    """
+
+    raw: str
+    denoised: str
+    support: str | None
+    width_px: int
+    height_px: int
+    pixel_size_A: float
+
+    def __post_init__(self) -> None:
+        if min(self.width_px, self.height_px) < 1:
+            raise ValueError(f"a preview of {self.width_px} × {self.height_px} pixels")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a measurement keeps of a micrograph beside its covariances; ``confirmed`` and
+    ``refuted`` are shares of its area, ``blank_share`` is that of pixels without data.
+    """
+
+    hot_pixels: int = 0
+    confirmed: float | None = None
+    refuted: float | None = None
+    preview: Previews | None = None
+    blank_share: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicrographResult:
+    """One micrograph; ``outlier`` is larger the further it is from the others, ``role`` is empty
+    where there is no model.
+    """
+
+    name: str
+    row: int | None = None
+    role: str = ""
+    hot_pixels: int | None = None
+    confirmed: float | None = None
+    refuted: float | None = None
+    defocus_A: float | None = None
+    numbers: Mapping[str, Number] = field(default_factory=dict[str, Number])
+    outlier: float | None = None
+    remarks: tuple[str, ...] = ()
+    previews: Previews | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The numbers and curves of several micrographs together; ``resampled`` names what the
+    intervals were made from.
+    """
+
+    name: str
+    micrographs: int
+    resampled: str = ""
+    numbers: Mapping[str, Number] = field(default_factory=dict[str, Number])
+    curves: Mapping[str, Curve] = field(default_factory=dict[str, Curve])
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """The model that was evaluated; ``training`` and ``provenance`` are as its file has them."""
+
+    name: str = ""
+    parameters: int | None = None
+    training: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class MethodSummary:
+    """How the numbers and their intervals were made."""
+
+    patch_px: int | None = None
+    rings: int | None = None
+    window: str = ""
+    confidence: float | None = None
+    resamples: int | None = None
+    support_window_A: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """What was run: the part of an evaluation that is known before anything is measured."""
+
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    recipe: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    model: ModelSummary | None = None
+    method: MethodSummary = MethodSummary()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """All that an evaluation found, and how it was made.
+
+    Raises
+    ------
+    ValueError
+        A curve has not one value for each ring.
+    """
+
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    recipe: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    model: ModelSummary | None = None
+    method: MethodSummary = MethodSummary()
+    frequency_per_A: tuple[float, ...]
+    groups: tuple[Group, ...]
+    micrographs: tuple[MicrographResult, ...]
+    warnings: tuple[str, ...] = ()
+    summary: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        rings = len(self.frequency_per_A)
+        for group in self.groups:
+            for name, curve in group.curves.items():
+                if len(curve.value) != rings:
+                    raise ValueError(
+                        f"the curve {name} of {group.name} has {len(curve.value)} values for "
+                        f"{rings} rings"
+                    )
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """The evaluation in a folder that ``restore evaluate`` wrote.
+
+    Raises
+    ------
+    UserError
+        There is none, it is damaged, or another version of the program made it.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        is_folder = folder.is_dir()
+        raise UserError(
+            f"there is no such {'file' if is_folder else 'folder'}",
+            where=path if is_folder else folder,
+            do="name the folder that restore evaluate wrote",
+        )
+    return read_record(path, Evaluation, FILE)
+
+
+def evaluation_from(card: Mapping[str, Any]) -> Evaluation:
+    """The evaluation of its JSON's plain values. Raises UserError where they are damaged."""
+    return decoded(Evaluation, card, FILE_NAME, FILE.noun)

@@ -1,0 +1,215 @@
+"""Models, and what they do to one image."""
+
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from restore import preprocessing
+from restore.denoising import denoise as denoising
+from restore.denoising.denoise import DenoisingSettings, Exposure
+from restore.face.images import pixel_size_of, pixels_of
+from restore.io.images.image import Image
+from restore.micrograph import CTFParameters, Micrograph
+from restore.model import checkpoint
+from restore.model.checkpoint import Model
+from restore.preprocessing import Prepared, Recipe
+from restore.runtime.distributed import pick_device
+
+AnyImage = TypeVar("AnyImage", NDArray[Any], Tensor, Image)
+
+
+def load_model(path: str | PathLike[str]) -> Model:
+    """Read a model file.
+
+    Parameters
+    ----------
+    path
+        A ``.safetensors`` file that `train` or `save_model` wrote.
+
+    Returns
+    -------
+    Model
+        The network, the recipe by which images are prepared for it, and the record of its training.
+
+    Raises
+    ------
+    UserError
+        There is no such file, or it is of another kind or of a newer version. Pickles are refused.
+
+    Examples
+    --------
+    >>> model = restore.load_model("Models/model.safetensors")
+    >>> model.recipe.max_resolution_A, model.recipe.phase_flip
+    (9, True)
+    >>> model.training["steps"]
+    2
+    """
+    return checkpoint.load_model(Path(path))
+
+
+def save_model(path: str | PathLike[str], model: Model) -> None:
+    """Write a model file, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file, which is replaced if it is there.
+    model
+        The model.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> restore.save_model("copy.safetensors", restore.load_model("Models/model.safetensors"))
+    """
+    checkpoint.save_model(Path(path), model)
+
+
+def prepare(
+    image: NDArray[Any] | Tensor | Image,
+    recipe: Recipe | Model | None = None,
+    *,
+    pixel_size_A: float | None = None,
+    ctf: CTFParameters | None = None,
+) -> Prepared:
+    """What the network sees of an image: cropped in Fourier space, band-passed, phase-flipped,
+    scaled to zero mean and unit standard deviation.
+
+    Parameters
+    ----------
+    image
+        Rows and columns, raw.
+    recipe
+        How images are prepared, or a model that was trained with a recipe of its own.
+    pixel_size_A
+        Pixel size in Å; an `Image` brings its own.
+    ctf
+        The CTF, which is needed where the recipe flips phases.
+
+    Returns
+    -------
+    Prepared
+        ``image``, a tensor on the cropped ``grid``, and what it takes to go back.
+
+    Raises
+    ------
+    UserError
+        No pixel size or no CTF is known, or the image is too small or too coarse for the recipe.
+
+    Examples
+    --------
+    >>> image = restore.read_image("session/Micrographs/mic_0001_DW.mrc")
+    >>> seen = restore.prepare(image, restore.Recipe(max_resolution_A=9, phase_flip=False))
+    >>> tuple(seen.image.shape), [round(side_A, 2) for side_A in seen.grid.pixel_size_yx_A]
+    ((86, 86), [4.47, 4.47])
+    """
+    chosen = recipe.recipe if isinstance(recipe, Model) else recipe or Recipe()
+    tensor = _as_tensor(pixels_of(image))
+    return preprocessing.prepare(tensor, pixel_size_of(image, pixel_size_A), ctf, chosen)
+
+
+def denoise(
+    image: AnyImage,
+    model: Model | str | PathLike[str],
+    *,
+    pixel_size_A: float | None = None,
+    ctf: CTFParameters | None = None,
+    halves: tuple[AnyImage, AnyImage] | None = None,
+    settings: DenoisingSettings | None = None,
+    device: str | None = None,
+) -> AnyImage:
+    """Denoise one image.
+
+    Parameters
+    ----------
+    image
+        Rows and columns, raw: a NumPy array, a tensor, or what `read_image` returns.
+    model
+        The model, or its file.
+    pixel_size_A
+        Pixel size in Å; an `Image` brings its own.
+    ctf
+        The CTF, which is needed where the model was trained on phase-flipped images.
+    halves
+        The even and the odd half, to be denoised and averaged in the place of ``image``.
+    settings
+        What is done with the network's output: merging with the raw image, flipping phases back.
+    device
+        ``"cpu"``, ``"cuda"`` …; the tensor's own, or a GPU if there is one, where it is None.
+
+    Returns
+    -------
+    ndarray, Tensor or Image
+        The denoised image: of the same kind, shape and grey values (float32), a tensor on the same
+        device.
+
+    Raises
+    ------
+    UserError
+        No pixel size or no CTF is known, or the image is too small or too coarse for the model.
+
+    Examples
+    --------
+    Three lines denoise an image:
+
+    >>> image = restore.read_image("session/Micrographs/mic_0001_DW.mrc")
+    >>> micrograph = restore.read_micrographs("session/micrographs_ctf.star").micrographs[0]
+    >>> denoised = restore.denoise(image, "Models/model.safetensors", ctf=micrograph.ctf)
+    >>> denoised.data.shape, bool(denoised.data.std() < image.data.std())
+    ((256, 256), True)
+
+    An array comes back as an array, a tensor as a tensor:
+
+    >>> model = restore.load_model("Models/model.safetensors")
+    >>> array = restore.denoise(image.data, model, pixel_size_A=1.5, ctf=micrograph.ctf)
+    >>> bool(np.array_equal(array, denoised.data))
+    True
+    """
+    chosen = model if isinstance(model, Model) else load_model(model)
+    pixels = pixels_of(image)
+    where = _device(pixels, device)
+    size_A = pixel_size_of(image, pixel_size_A)
+    full = _as_tensor(pixels).to(where)
+    both = None
+    if halves is not None:
+        even, odd = (_as_tensor(pixels_of(half)).to(where) for half in halves)
+        both = (even, odd)
+    name = str(image.path) if isinstance(image, Image) else "image"
+    micrograph = Micrograph(name, Path(name), size_A, row=0, ctf=ctf)
+    result = denoising.denoise(
+        Exposure(full, both), micrograph, chosen, settings or DenoisingSettings()
+    )
+    return cast(AnyImage, _like(image, result, size_A))
+
+
+def _device(pixels: NDArray[Any] | Tensor, name: str | None) -> torch.device:
+    if name is None and isinstance(pixels, Tensor):
+        return pixels.device
+    return pick_device(name or "auto")
+
+
+def _as_tensor(pixels: NDArray[Any] | Tensor) -> Tensor:
+    """The pixels as float32; an array's own memory is not touched."""
+    if isinstance(pixels, Tensor):
+        return pixels.detach().float()
+    return torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
+
+
+def _like(
+    image: NDArray[Any] | Tensor | Image, result: Tensor, size_A: float
+) -> NDArray[Any] | Tensor | Image:
+    """The result as the kind of thing that the image is."""
+    if isinstance(image, Tensor):
+        return result.to(image.device)
+    if isinstance(image, Image):
+        return Image(result.cpu().numpy(), size_A, image.path)
+    return result.cpu().numpy()

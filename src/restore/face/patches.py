@@ -1,0 +1,141 @@
+"""The patch file that training reads, from the micrographs of a table."""
+
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+
+from restore.denoising.batch import without_denoised
+from restore.errors import UserError
+from restore.face.images import read_micrographs
+from restore.io.atomic import require_writable
+from restore.io.images.image import image_shape
+from restore.io.micrographs import MicrographSet, require_files
+from restore.micrograph import Micrograph
+from restore.preprocessing import Grid, Recipe, cropped_grid
+from restore.provenance import provenance
+from restore.training.patches import Pair, refuse_smaller
+from restore.training.preparation import Destination, is_made_of, prepare_patches
+
+
+def make_patches(
+    micrographs: str | PathLike[str],
+    patch_file: str | PathLike[str] = "training_data.hdf",
+    recipe: Recipe | None = None,
+    *,
+    suffixes: str | None = None,
+    pixel_size_A: float | None = None,
+    patch_dtype: str = "float16",
+    patch_px: int = 0,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Prepare the halves of micrographs and store them as a patch file; one that is there and was
+    made of the same is left as it is.
+
+    Parameters
+    ----------
+    micrographs
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images.
+    patch_file
+        The file to write.
+    recipe
+        How the halves are prepared.
+    suffixes
+        How the names of a full sum and its halves differ, as ``"DW,EVN,ODD"``.
+    pixel_size_A
+        Pixel size in Å, where no table says it.
+    patch_dtype
+        Type of the stored numbers, ``"float16"`` or ``"float32"``.
+    patch_px
+        Side of the training windows in pixels of the prepared images, for which every image must
+        have room.
+    overwrite
+        Replace a patch file that was made of other micrographs.
+    progress
+        Called after each micrograph, with how many are done and how many there are.
+
+    Returns
+    -------
+    Path
+        The patch file.
+
+    Raises
+    ------
+    UserError
+        A half is missing or does not suit the recipe; the file would replace an input, or was made
+        of other micrographs. Nothing has been written then.
+
+    Examples
+    --------
+    >>> recipe = restore.Recipe(max_resolution_A=9)
+    >>> restore.make_patches("session/micrographs_ctf.star", "patches.hdf", recipe)
+    PosixPath('patches.hdf')
+    """
+    path, recipe = Path(patch_file), recipe or Recipe()
+    chosen = without_denoised(
+        read_micrographs(
+            micrographs,
+            suffixes=suffixes,
+            pixel_size_A=pixel_size_A,
+            ctf=recipe.phase_flip,
+            halves=True,
+        )
+    )
+    require_files(chosen.micrographs)
+    pairs = [_pair(micrograph, recipe) for micrograph in chosen.micrographs]
+    refuse_smaller(pairs, patch_px)
+    _refuse_to_replace_input(path, chosen)
+    if path.exists() and not overwrite:
+        if is_made_of(path, chosen.micrographs, recipe, patch_dtype):
+            return path
+        raise UserError(
+            "the patch file that is there was made of other micrographs, or with another recipe or "
+            "CTF",
+            where=path,
+            do="give another `patch_file`, or `overwrite=True`",
+        )
+    pixel_bytes = 4 if patch_dtype == "float32" else 2
+    require_writable(
+        path.parent, sum(2 * pixel_bytes * pair.shape[0] * pair.shape[1] for pair in pairs)
+    )
+    count = len(chosen.micrographs)
+    made = provenance(recipe, {"micrographs": chosen.source, "count": count})
+    done = iter(range(1, count + 1))
+
+    def report(_: Micrograph) -> None:
+        if progress is not None:
+            progress(next(done), count)
+
+    destination = Destination(path, patch_dtype, made)
+    prepare_patches(chosen.micrographs, recipe, destination, report)
+    return path
+
+
+def _pair(micrograph: Micrograph, recipe: Recipe) -> Pair:
+    """What the patch file will hold of a micrograph, from its header."""
+    grid = grid_of(micrograph, recipe)
+    return Pair(micrograph.name, grid.shape, grid.pixel_size_yx_A)
+
+
+def grid_of(micrograph: Micrograph, recipe: Recipe) -> Grid:
+    """The sampling of a micrograph's halves, from a header. UserError naming it where it does not
+    suit the recipe.
+    """
+    shape = image_shape(micrograph.even or micrograph.image)
+    try:
+        return cropped_grid(shape, micrograph.pixel_size_A, recipe.max_resolution_A)
+    except UserError as error:
+        raise error.instead(where=micrograph.name) from None
+
+
+def _refuse_to_replace_input(path: Path, chosen: MicrographSet) -> None:
+    images = (
+        image
+        for micrograph in chosen.micrographs
+        for image in (micrograph.image, micrograph.even, micrograph.odd)
+        if image
+    )
+    if path.resolve() in {Path(chosen.source).resolve(), *(image.resolve() for image in images)}:
+        raise UserError(
+            "the patch file would replace an input", where=path, do="give another `patch_file`"
+        )

@@ -1,0 +1,137 @@
+"""A network trained on the halves of micrographs."""
+
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from restore.errors import UserError
+from restore.face.patches import make_patches
+from restore.model.checkpoint import Model
+from restore.preprocessing import Recipe
+from restore.training import run
+from restore.training.loop import TrainingSettings
+from restore.training.run import TrainingProgress
+
+
+def train(
+    micrographs: str | PathLike[str] | None = None,
+    settings: TrainingSettings | Mapping[str, Any] | None = None,
+    *,
+    recipe: Recipe | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    preset: str | None = None,
+    suffixes: str | None = None,
+    pixel_size_A: float | None = None,
+    patch_file: str | PathLike[str] = "training_data.hdf",
+    model_directory: str | PathLike[str] = "Models",
+    model_prefix: str = "model",
+    initial_model: str | PathLike[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    progress: Callable[[TrainingProgress], None] | None = None,
+) -> Model:
+    """Train a network on the halves of micrographs, and write
+    ``MODEL_DIRECTORY/MODEL_PREFIX.safetensors`` with its losses beside it.
+
+    Parameters
+    ----------
+    micrographs
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, with
+        halves. None where ``patch_file`` holds them already, or a run is resumed.
+    settings
+        The settings; or only those that are not to be the preset's, as ``{"batch_size": 8}``.
+    recipe
+        How images are prepared: the finest resolution, and whether phases are flipped.
+    minutes, steps
+        How long to train.
+    preset
+        Where the other settings come from: ``"cpu"``, ``"gpu"`` or ``"paper"``. The
+        device decides where it is None.
+    suffixes
+        How the names of a full sum and its halves differ, as ``"DW,EVN,ODD"``.
+    pixel_size_A
+        Pixel size in Å, where no table says it.
+    patch_file
+        Where the prepared halves are stored.
+    model_directory, model_prefix
+        Where the run's files lie, and how their names begin.
+    initial_model
+        A trained model to start from.
+    resume
+        Go on with the run of this name where it stopped.
+    overwrite
+        Replace a run of this name, and the patch file.
+    device
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; ``"auto"`` is a GPU if there is one.
+    progress
+        Called after every step with a `TrainingProgress`.
+
+    Returns
+    -------
+    Model
+        The model of the best epoch.
+
+    Raises
+    ------
+    UserError
+        Micrographs, patches or initial model do not suit; a run of this name is there already, or
+        none is there to resume.
+
+    Examples
+    --------
+    >>> model = restore.train(
+    ...     "session/micrographs_ctf.star",
+    ...     {"steps": 1, "batch_size": 2, "patch_px": 32},
+    ...     recipe=restore.Recipe(max_resolution_A=9),
+    ...     model_prefix="another",
+    ...     patch_file="another.hdf",
+    ... )
+    >>> model.training["steps"]
+    1
+    """
+    given = _settings(settings, {"minutes": minutes, "steps": steps})
+
+    def make(patch_px: int) -> Path:
+        assert micrographs is not None
+        return make_patches(
+            micrographs,
+            patch_file,
+            recipe,
+            suffixes=suffixes,
+            pixel_size_A=pixel_size_A,
+            patch_px=patch_px,
+            overwrite=overwrite,
+        )
+
+    stored = None if resume else Path(patch_file)
+    return run.train(
+        make if micrographs is not None else stored,
+        given,
+        preset=preset,
+        model_directory=Path(model_directory),
+        model_prefix=model_prefix,
+        initial_model=Path(initial_model) if initial_model is not None else None,
+        resume=resume,
+        overwrite=overwrite,
+        device=device,
+        progress=progress,
+    )
+
+
+def _settings(
+    settings: TrainingSettings | Mapping[str, Any] | None, lengths: Mapping[str, float | None]
+) -> TrainingSettings | Mapping[str, Any] | None:
+    """The settings with the length that is given beside them."""
+    given = {name: value for name, value in lengths.items() if value is not None}
+    if not given:
+        return settings
+    if isinstance(settings, TrainingSettings):
+        raise UserError(
+            f"a whole record of settings and {' and '.join(given)} are given",
+            field="settings",
+            do="say how long to train in the record",
+        )
+    return {**(settings or {}), **given}

@@ -1,0 +1,178 @@
+"""One run at a time: a lock file that says which process holds it."""
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from restore.errors import UserError
+
+BEAT_S = 5.0
+"""How often the holder renews the time of its lock file."""
+
+_PATIENCE_S = 4 * BEAT_S
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process: its host, its number there, when it was started (clock ticks after the host), and
+    the machine and container in which the number has a meaning.
+    """
+
+    host: str
+    pid: int
+    started: str
+    machine: str
+
+    @classmethod
+    def of(cls, pid: int) -> "Holder":
+        """The process of this number on this host; ``started`` is empty where there is none."""
+        return cls(socket.gethostname(), pid, _start_of(pid), _machine())
+
+
+@contextmanager
+def locked(result: Path, do: str = "wait until it ends, or choose another name") -> Generator[None]:
+    """Inside it no other process writes ``result`` and what belongs to it: ``.NAME.lock`` stands
+    beside it.
+
+    A lock whose process is gone is taken over: at once on the same machine, and after twenty
+    seconds without a sign of life where it was another.
+
+    Raises
+    ------
+    UserError
+        A process that is alive holds it. The folder cannot be written to.
+    """
+    path, mine = result.with_name(f".{result.name[:80]}.lock"), Holder.of(os.getpid())
+    text = json.dumps(asdict(mine) | {"token": secrets.token_hex(8)})
+    _take(path, text, result, do)
+    over = threading.Event()
+    beat = threading.Thread(target=_beat, args=(path, over), name="lock", daemon=True)
+    beat.start()
+    try:
+        yield
+    finally:
+        over.set()
+        beat.join()
+        if _read(path) == text:
+            path.unlink(missing_ok=True)
+
+
+def _take(path: Path, text: str, result: Path, do: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while not _create(path, text):
+        found = _read(path)
+        if found is None:
+            continue  # it was released in between
+        holder = _holder(found)
+        if _lives(path, found, holder):
+            by = f"process {holder.pid} on {holder.host}" if holder else "another process"
+            raise UserError(f"{by} is writing it", where=result, do=do)
+        _discard(path, found)
+
+
+def _create(path: Path, text: str) -> bool:
+    """Whether the lock file could be made: whole, so that nobody reads half of it."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    try:
+        with draft.open("x", encoding="utf-8") as file:
+            file.write(text)
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def _discard(path: Path, stale: str) -> None:
+    """Remove a stale lock file; another process's new one that came into its place is put back."""
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return
+    if _read(aside) != stale and not path.exists():
+        os.link(aside, path)
+    aside.unlink()
+
+
+def _lives(path: Path, text: str, holder: Holder | None) -> bool:
+    """Whether the holder is alive: its number says so on this machine, its lock file's time on
+    another.
+    """
+    if holder is not None and holder.machine == _machine():
+        return holder.started != "" and holder.started == _start_of(holder.pid)
+    first, end = _renewed(path), time.monotonic() + _PATIENCE_S
+    while time.monotonic() < end:
+        if _read(path) != text:
+            return False  # released, or another's by now: look again
+        if _renewed(path) != first:
+            return True
+        time.sleep(BEAT_S / 10)
+    return False
+
+
+def _beat(path: Path, over: threading.Event) -> None:
+    while not over.wait(BEAT_S):
+        try:
+            os.utime(path)
+        except OSError:
+            continue
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def _renewed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _holder(text: str) -> Holder | None:
+    try:
+        fields = json.loads(text)
+        names = ("host", "pid", "started", "machine")
+        return Holder(*(fields[name] for name in names))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _start_of(pid: int) -> str:
+    """When a process was started, in the kernel's clock ticks; nothing where there is none."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return words.rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return "" if Path("/proc/self/stat").exists() or not _answers(pid) else "running"
+
+
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _machine() -> str:
+    """What tells this machine, and this container, from others."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return socket.gethostname()

@@ -1,0 +1,127 @@
+"""A patch file of restore prepare: opened, and everything in it that is small checked."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from restore.errors import UserError
+from restore.io.hdf5 import require_sound_hdf5
+from restore.io.reading import reading
+from restore.preprocessing import Recipe
+
+FORMAT = "restore patches"
+FORMAT_VERSION = 2  # 2: masks of pixels without data; files of version 1 have none
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One micrograph in a patch file: its name, the prepared shape (y, x) and pixel sizes (y, x) in
+    Å.
+
+    ``series`` is the tilt series that it is an image of, empty where it is of none.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    pixel_size_yx_A: tuple[float, float]
+    series: str = ""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a patch file says of itself: the recipe, how it was made, and its pairs in order."""
+
+    recipe: Recipe
+    provenance: dict[str, Any]
+    pairs: tuple[Pair, ...]
+
+
+def open_patch_file(path: Path) -> tuple[h5py.File, Content]:
+    """An HDF5 file of patches, open, and what it says of itself.
+
+    Raises
+    ------
+    UserError
+        The file is missing, damaged, half-written, of a newer version, or no patch file.
+    """
+    again = "make it again with restore prepare"
+    if not path.exists():
+        raise UserError("there is no such patch file", where=path)
+    try:
+        with path.open("rb"):
+            pass
+        if not h5py.is_hdf5(path):
+            raise UserError("not a readable HDF5 file", where=path, do=again)
+        require_sound_hdf5(path, again)
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(
+            "not a readable HDF5 file", where=path, wanted=str(error), do=again
+        ) from None
+    try:
+        with reading(path, "", "the patch file is damaged", "make it again"):
+            found, do = _fault(file)
+            if found:
+                raise UserError(found, where=path, do=do)
+            return file, _content(file)
+    except UserError:
+        file.close()
+        raise
+
+
+def _fault(file: h5py.File) -> tuple[str, str]:
+    """What keeps an HDF5 file from being a whole patch file of this version, and what to do."""
+    again = "make it again with restore prepare"
+    if file.attrs.get("format") != FORMAT:
+        return "an HDF5 file, but not one of patches from restore prepare", again
+    if int(file.attrs.get("format_version", 0)) > FORMAT_VERSION:
+        return "a patch file of a newer version of restore", "update restore"
+    if not bool(file.attrs.get("complete", False)):
+        return "the patch file is half-written", again
+    return "", ""
+
+
+def _content(file: h5py.File) -> Content:
+    count = int(_attribute(file, "count"))
+    if not 0 < count <= len(file):
+        raise ValueError(f"it says {count} micrographs and has {len(file)}")
+    return Content(
+        Recipe.from_card(_card(file, "recipe")),
+        _card(file, "provenance"),
+        tuple(_pair(halves_dataset(file, index)) for index in range(count)),
+    )
+
+
+def _card(file: h5py.File, name: str) -> dict[str, Any]:
+    card = json.loads(_attribute(file, name))
+    if not isinstance(card, dict):
+        raise ValueError(f"{name} is no record")
+    return card
+
+
+def _attribute(holder: h5py.File | h5py.Dataset, name: str) -> Any:
+    return holder.attrs[name]
+
+
+def halves_dataset(file: h5py.File, index: int) -> h5py.Dataset:
+    """The dataset of a pair's two halves. Raises KeyError where there is none."""
+    dataset = file[f"{index:06d}"]
+    if not isinstance(dataset, h5py.Dataset):
+        raise KeyError(f"{index:06d} is not a dataset")
+    return dataset
+
+
+def _pair(dataset: h5py.Dataset) -> Pair:
+    y_A, x_A = (float(side) for side in _attribute(dataset, "pixel_size_yx_A"))
+    name, series = _attribute(dataset, "name"), dataset.attrs.get("series", "")
+    if not (0 < y_A < math.inf and 0 < x_A < math.inf):
+        raise ValueError(f"{name} has pixels of {y_A} x {x_A} Å")
+    if not (isinstance(name, str) and isinstance(series, str)):
+        raise TypeError(f"the name of {dataset.name} is no text")
+    if len(dataset.shape) != 3 or dataset.shape[0] != 2 or min(dataset.shape) < 1:
+        raise ValueError(f"{name} is of shape {dataset.shape}: two halves are needed")
+    return Pair(name, (dataset.shape[1], dataset.shape[2]), (y_A, x_A), series)

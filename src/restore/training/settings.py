@@ -1,0 +1,118 @@
+"""How a network is trained: every choice with its default, and the presets."""
+
+from dataclasses import dataclass
+
+from torch.nn.functional import l1_loss, mse_loss
+
+from restore.errors import UserError
+from restore.model.architecture import NETWORKS
+from restore.model.network import ARCHITECTURES, NetworkSettings
+from restore.settings import setting
+from restore.training.schedules import SCHEDULES, Budget, budget
+
+LOSSES = {"l2": mse_loss, "l1": l1_loss}
+
+
+def _at_least(number: int | None, least: int) -> bool:
+    """Whether a number that may be left out is large enough."""
+    return number is None or number >= least
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a network is trained."""
+
+    batch_size: int = setting(10, "patches per step, in each process; 4 on a CPU", "-b")
+    learning_rate: float = setting(2e-3, "highest learning rate of Adam (the paper's: 1e-4)", "-lr")
+    schedule: str = setting("cosine", "how the learning rate falls", choices=tuple(SCHEDULES))
+    number_of_epochs: int | None = setting(
+        None,
+        "epochs, where neither steps nor minutes are given; without any of the three, training ends "
+        "when it no longer improves",
+    )
+    batches_per_epoch: int = setting(500, "steps in an epoch")
+    steps: int | None = setting(None, "end after this many steps")
+    minutes: float | None = setting(None, "end after this many minutes")
+    patch_px: int = setting(
+        192,
+        "side of a training patch, in pixels of the cropped image, a multiple of 16; 128 on a CPU",
+    )
+    loss: str = setting("l2", "what is minimised", choices=tuple(LOSSES))
+    held_out: float = setting(0.05, "share of the micrographs held out to measure the loss on")
+    precision: str = setting(
+        "auto",
+        "of the arithmetic; auto is bf16 where it is fast",
+        choices=("auto", "float32", "bf16"),
+    )
+    gradient_checkpointing: bool = setting(
+        False, "recompute instead of keeping: less memory, more time"
+    )
+    gradient_clip: float = setting(5.0, "longest gradient that is followed as it is; 0 is none")
+    weight_average: float = setting(
+        0.99, "share that the moving average of the weights keeps at each step; 0 is no average"
+    )
+    architecture: str = setting(
+        "unet", "network: compact (unet), or the paper's (waunet)", choices=NETWORKS
+    )
+    filters: int | None = setting(None, "feature maps of the network (both have 32)")
+    blocks: int | None = setting(None, "blocks or layers of the network (unet 1, waunet 4)")
+    workers: int = setting(-1, "processes that read patches; −1 is 0 on a CPU and 4 for each GPU")
+    seed: int = setting(0, "of weights, patches and choice of held-out micrographs")
+
+    def __post_init__(self) -> None:
+        known = self.architecture in ARCHITECTURES
+        stride = ARCHITECTURES[self.architecture if known else NETWORKS[0]].stride
+        checks = {
+            "batch_size": (self.batch_size >= 1, "1 or more is needed"),
+            "learning_rate": (0 < self.learning_rate < 1, "more than 0 and less than 1 is needed"),
+            "number_of_epochs": (_at_least(self.number_of_epochs, 1), "1 or more is needed"),
+            "batches_per_epoch": (self.batches_per_epoch >= 1, "1 or more is needed"),
+            "steps": (_at_least(self.steps, 1), "1 or more is needed"),
+            "minutes": (self.minutes is None or self.minutes > 0, "more than 0 is needed"),
+            "held_out": (0 <= self.held_out < 1, "0 or more and less than 1 is needed"),
+            "gradient_clip": (self.gradient_clip >= 0, "0 or more is needed"),
+            "weight_average": (0 <= self.weight_average < 1, "0 or more and less than 1 is needed"),
+            "architecture": (
+                known,
+                f"one of {', '.join(NETWORKS)} is needed",
+            ),
+            "patch_px": (
+                self.patch_px >= 16 and self.patch_px % stride == 0,
+                f"16 or more, and a multiple of {stride}, is needed",
+            ),
+            "filters": (_at_least(self.filters, 2), "2 or more is needed"),
+            "blocks": (_at_least(self.blocks, 1), "1 or more is needed"),
+        }
+        for name, (is_right, wanted) in checks.items():
+            if not is_right:
+                value = getattr(self, name)
+                shown = f"{value:g}" if isinstance(value, float) else value
+                raise UserError(f"{name} is {shown}", field=name, wanted=wanted)
+
+    @property
+    def network(self) -> NetworkSettings:
+        """The network that these settings ask for."""
+        usual = ARCHITECTURES[self.architecture].usual
+        return NetworkSettings(
+            self.architecture, self.filters or usual.filters, self.blocks or usual.blocks
+        )
+
+    @property
+    def budget(self) -> Budget:
+        """How long the run is."""
+        return budget(self.steps, self.minutes, self.number_of_epochs, self.batches_per_epoch)
+
+
+PRESETS = {
+    "gpu": TrainingSettings(),
+    "cpu": TrainingSettings(batch_size=4, patch_px=128),
+    "paper": TrainingSettings(
+        learning_rate=1e-4,
+        schedule="staircase",
+        number_of_epochs=100,
+        precision="float32",
+        gradient_clip=0.0,
+        weight_average=0.0,
+        architecture="waunet",
+    ),
+}

@@ -1,0 +1,128 @@
+"""What keeps a run on its way: the average of the weights, the way back from divergence, and when to end."""
+
+import logging
+import math
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from restore.errors import UserError
+from restore.model.checkpoint import TrainingState
+from restore.training.schedules import Budget
+from restore.training.settings import TrainingSettings
+
+log = logging.getLogger(__name__)
+
+CHECK_STEPS = 20
+"""How often the loss of the step in hand is looked at: a GPU need not be waited for at every step."""
+
+DIVERGED_AT = 10.0
+"""A loss so many times that of an empty output is one of a run that has diverged."""
+
+MOST_FALLS = 6
+"""A run that has fallen back so often is given up."""
+
+WARM_UP_STEPS = 100
+FLAT_EPOCHS = 4
+FLAT_GAIN = 0.01
+
+
+def update_average(state: TrainingState, decay: float) -> None:
+    """Move the average of the weights towards the weights, in place; nothing where none is kept.
+
+    The share that is kept grows with the steps, min(decay, (1 + n) / (10 + n)), so that a short run's average does
+    not remember how it began.
+    """
+    if state.average:
+        kept = min(decay, (1 + state.step) / (10 + state.step))
+        weights = dict(state.network.named_parameters())
+        with torch.no_grad():
+            for name, mean in state.average.items():
+                mean.lerp_(weights[name].detach(), 1 - kept)
+
+
+@contextmanager
+def averaged(state: TrainingState) -> Generator[None]:
+    """Inside it, the network has the average of its weights, where one is kept."""
+    if not state.average:
+        yield
+        return
+    weights = copied(state.network.state_dict())
+    state.network.load_state_dict(state.average)
+    try:
+        yield
+    finally:
+        state.network.load_state_dict(weights)
+
+
+def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, detached, in memory of their own."""
+    return {name: value.detach().clone() for name, value in tensors.items()}
+
+
+def has_diverged(loss: float, empty_loss: float) -> bool:
+    """Whether a loss is no number, or far above that of an output of nothing but zeros."""
+    return not math.isfinite(loss) or loss > DIVERGED_AT * empty_loss
+
+
+def fall_back(state: TrainingState) -> None:
+    """Put the best weights so far back, at half the rate and with an optimiser that remembers nothing.
+
+    UserError where that has happened too often.
+    """
+    if state.rate_factor <= 0.5**MOST_FALLS:
+        raise UserError(
+            "training diverges again and again, also at a sixtieth of its learning rate",
+            do="look at the halves, give a lower `learning_rate`, or `precision=float32`",
+        )
+    state.rate_factor /= 2
+    state.network.load_state_dict(state.best_weights)
+    if state.average:
+        state.average = copied(dict(state.network.named_parameters()))
+    state.optimizer.state.clear()
+    state.loss_sum, state.loss_steps = 0.0, 0
+    log.warning(
+        "the loss has grown out of bounds at step %d: training goes on from its best weights so far, "
+        "at %g of the learning rate",
+        state.step,
+        state.rate_factor,
+    )
+
+
+def is_flat(history: Sequence[Mapping[str, float]]) -> bool:
+    """Whether the validation loss has stopped improving.
+
+    What matters is its excess over the noise floor: it is flat where the best of the last third of the
+    epochs (four at least) is not a hundredth below the best before.
+    """
+    excess = [
+        row["held_out_loss"] - row["perfect_loss"] for row in history if "held_out_loss" in row
+    ]
+    recent = max(FLAT_EPOCHS, len(excess) // 3)
+    if len(excess) <= recent:
+        return False
+    before = min(excess[:-recent])
+    return min(excess[-recent:]) > before - FLAT_GAIN * abs(before)
+
+
+def open_ended_rate(state: TrainingState, settings: TrainingSettings) -> float:
+    """The relative learning rate of a run that ends by itself: whole, then half a cosine down to a hundredth."""
+    if state.flat_since is None:
+        return min(1.0, (state.step + 1) / WARM_UP_STEPS)
+    done = (state.step - state.flat_since) / cool_down_steps(state, settings)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def cool_down_steps(state: TrainingState, settings: TrainingSettings) -> int:
+    """How many steps the rate takes to fall once the loss is flat: a quarter of the run, an epoch at least."""
+    return max(settings.batches_per_epoch, (state.flat_since or 0) // 4)
+
+
+def progress_of(state: TrainingState, run: Budget, settings: TrainingSettings) -> float:
+    """How much of the run is over, from 0 to 1; of one that ends by itself, at most how much is."""
+    progress = run.progress(state.step, state.seconds)
+    if not run.open_ended or state.flat_since is None:
+        return progress
+    return 1.0 if state.step >= state.flat_since + cool_down_steps(state, settings) else progress

@@ -1,0 +1,118 @@
+"""The regions and windows of a patch file that hold no pixels without data."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+from numpy.typing import NDArray
+
+from restore.errors import UserError
+from restore.training.patches import PatchFile, Region, covering_windows
+from restore.training.settings import TrainingSettings
+from restore.training.split import Split, split
+
+log = logging.getLogger(__name__)
+
+FEWEST_VALID_SHARE = 0.02
+"""The share of a region's windows that must be free of blank pixels, for windows to be drawn."""
+
+
+def split_with_data(data: PatchFile, settings: TrainingSettings) -> Split:
+    """The split of a patch file, without regions and borders that hold no data."""
+    parts = split(data.pairs, settings)
+    return Split(
+        valid_regions(data, parts.training, settings.patch_px),
+        valid_regions(data, parts.held_out, settings.patch_px),
+    )
+
+
+def valid_regions(data: PatchFile, regions: Sequence[Region], patch_px: int) -> list[Region]:
+    """The regions, less their blank borders, and with the share of their windows that are valid.
+
+    Those with next to none are left out, with a warning that names the micrograph. Raises UserError
+    where none is left.
+    """
+    kept: list[Region] = []
+    for region in regions:
+        blank = data.blank(region)
+        if blank is None or not blank.any():
+            kept.append(region)
+            continue
+        corners = _valid_corners(blank, patch_px)
+        share = 0.0
+        if corners.any():
+            smaller = _bounds(region, corners, patch_px)
+            share = float(corners.sum()) / np.prod(smaller.corners(patch_px))
+            if share >= FEWEST_VALID_SHARE:
+                kept.append(replace(smaller, valid_share=share))
+        if share < FEWEST_VALID_SHARE:
+            log.warning(
+                "%s has too little area with data for windows of %d pixels and is left out: "
+                "%.0f %% of it is a border, masked out, or beyond the edge of the beam",
+                data.pairs[region.pair].name,
+                patch_px,
+                100 * blank.mean(),
+            )
+    if regions and not kept:
+        raise UserError(
+            f"no micrograph has a window of {patch_px} pixels without pixels that hold no data",
+            where=data.path,
+            do="use smaller patches, or look at the images' borders and masks",
+        )
+    return kept
+
+
+def valid_covering_windows(
+    data: PatchFile, regions: Sequence[Region], patch_px: int
+) -> list[Region]:
+    """Windows that cover the regions, without those that hold blank pixels.
+
+    Of a region in which none of the covering windows is valid, one valid window elsewhere in it
+    comes back.
+    """
+    windows: list[Region] = []
+    for region in regions:
+        covering = covering_windows([region], patch_px)
+        if region.valid_share == 1:
+            windows += covering
+            continue
+        valid = [window for window in covering if not np.any(data.blank(window))]
+        windows += valid or [_one_window(data, region, patch_px)]
+    return windows
+
+
+def _one_window(data: PatchFile, region: Region, patch_px: int) -> Region:
+    blank = data.blank(region)
+    assert blank is not None
+    rows, columns = np.nonzero(_valid_corners(blank, patch_px))
+    middle = len(rows) // 2
+    y, x = region.y0 + int(rows[middle]), region.x0 + int(columns[middle])
+    return Region(region.pair, y, y + patch_px, x, x + patch_px)
+
+
+def _valid_corners(
+    blank: Bool[NDArray[Any], "y x"], patch_px: int
+) -> Bool[NDArray[Any], "rows columns"]:
+    """Where the first corner of a window can stand so that the window holds no blank pixel."""
+    # The number of blank pixels above and to the left of each pixel: the number in any window is
+    # the difference of its four corners.
+    summed = np.zeros((blank.shape[0] + 1, blank.shape[1] + 1), dtype=np.int64)
+    summed[1:, 1:] = blank.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    below, above = summed[patch_px:], summed[:-patch_px]
+    inside = below[:, patch_px:] - below[:, :-patch_px] - above[:, patch_px:] + above[:, :-patch_px]
+    return inside == 0
+
+
+def _bounds(region: Region, corners: Bool[NDArray[Any], "rows columns"], patch_px: int) -> Region:
+    """The smallest rectangle that holds every valid window."""
+    rows, columns = (np.flatnonzero(corners.any(axis=axis)) for axis in (1, 0))
+    return replace(
+        region,
+        y0=region.y0 + int(rows[0]),
+        y1=region.y0 + int(rows[-1]) + patch_px,
+        x0=region.x0 + int(columns[0]),
+        x1=region.x0 + int(columns[-1]) + patch_px,
+    )

@@ -1,0 +1,110 @@
+"""The factors that bring a denoised image and the raw one nearest to the truth: against the truth itself."""
+
+import pytest
+import torch
+
+from restore.evaluation.estimators.calibration import (
+    HALF_IMAGES,
+    least_squares_weights,
+    smoothed_rings,
+    summed,
+    weights_for_full_sum,
+)
+
+RINGS = 40
+
+
+def noise(*shape, seed):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def covariances(images):
+    """The covariances of images given by their coefficients (images, rings, coefficients)."""
+    return torch.einsum("irc,jrc->ijr", images, images) / images.shape[-1]
+
+
+def world(denoise, count=20_000, snr=0.2):
+    """Halves of a signal that fades over the rings, what ``denoise`` makes of each, and the signal."""
+    power = snr * torch.exp(-torch.arange(RINGS) / 10.0)[:, None]
+    signal = noise(RINGS, count, seed=0) * power.sqrt()
+    halves = [signal + noise(RINGS, count, seed=seed) for seed in (1, 2)]
+    return torch.stack([*halves, *(denoise(half, signal, power) for half in halves)]), signal
+
+
+def twice_wiener(half, signal, power):
+    """A denoiser that is right but for the scale."""
+    return 2 * power / (power + 1) * half
+
+
+def half_blind(half, signal, power):
+    """One that knows more than a filter of the coarse half of the rings, and of the fine half draws noise."""
+    coarse = (torch.arange(RINGS) < RINGS // 2)[:, None]
+    drawn = noise(*half.shape, seed=9) * 0.3
+    return torch.where(coarse, 0.8 * signal + 0.05 * half, drawn)
+
+
+def error(weights, images, signal):
+    """The squared distance of the weighted first half to the signal, in each ring."""
+    weighted = weights.slope[:, None] * images[2] + weights.share[:, None] * images[0]
+    return (weighted - signal).square().mean(dim=-1)
+
+
+def test_images_stand_in_the_order_that_is_said():
+    assert HALF_IMAGES == ("M1", "M2", "D1", "D2")
+
+
+def test_a_wrong_scale_is_found_and_the_raw_image_left_out():
+    images, _ = world(twice_wiener)
+    weights = least_squares_weights(covariances(images))
+    torch.testing.assert_close(
+        weights.slope[:20], torch.full((20,), 0.5).double(), atol=0.06, rtol=0
+    )
+    assert (weights.share[:20] < 0.02).all()
+
+
+def test_no_ring_is_worse_than_under_the_wiener_filter_or_than_the_denoised_image_as_it_is():
+    images, signal = world(half_blind)
+    weights = least_squares_weights(covariances(images))
+    power = signal.square().mean(dim=-1, keepdim=True)
+    wiener = (power / (power + 1) * images[0] - signal).square().mean(dim=-1)
+    as_it_is = (images[2] - signal).square().mean(dim=-1)
+    found = error(weights, images, signal)
+    best = torch.minimum(wiener, as_it_is)
+    away = (torch.arange(RINGS) - RINGS // 2).abs() > 6  # no network changes from ring to ring
+    assert (found[away] <= 1.03 * best[away] + 2e-4).all()
+    assert (found[: RINGS // 2 - 6] < 0.5 * wiener[: RINGS // 2 - 6]).all()  # the network is used
+
+
+def test_where_the_denoised_image_knows_nothing_the_wiener_filter_is_left():
+    images, _ = world(lambda half, signal, power: noise(*half.shape, seed=7), snr=1.0)
+    table = covariances(images)
+    weights = least_squares_weights(table)
+    smooth = smoothed_rings(table)
+    expected = smooth[0, 1] / ((smooth[0, 0] + smooth[1, 1]) / 2)
+    assert (weights.slope.abs() < 0.03).all()
+    torch.testing.assert_close(weights.share, expected.clamp(min=0), atol=0.01, rtol=0)
+    full = weights_for_full_sum(weights, table)
+    strong = expected > 0.2
+    torch.testing.assert_close(
+        full.share[strong], (2 * expected / (1 + expected))[strong], atol=0.02, rtol=0
+    )
+
+
+def test_rings_without_signal_or_without_a_denoised_image_are_left_empty_and_never_a_nan():
+    images, _ = world(lambda half, signal, power: 0 * half, snr=0.0)
+    weights = least_squares_weights(covariances(images))
+    assert (weights.slope == 0).all() and (weights.share.abs() < 0.02).all()
+    empty = least_squares_weights(torch.zeros(4, 4, RINGS))
+    assert (empty.slope == 0).all() and (empty.share == 0).all()
+
+
+@pytest.mark.parametrize("rings", [1, 2, 3, 11, 40])
+def test_smoothing_keeps_what_is_the_same_in_all_rings(rings):
+    table = torch.full((4, 4, rings), 3.0)
+    torch.testing.assert_close(smoothed_rings(table), table)
+
+
+def test_tables_of_several_micrographs_are_added_in_the_rings_that_all_have():
+    assert torch.equal(
+        summed([torch.ones(4, 4, 5), torch.ones(4, 4, 3)]), torch.full((4, 4, 3), 2.0)
+    )

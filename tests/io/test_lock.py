@@ -1,0 +1,109 @@
+"""One run at a time: a second one is refused, what a dead process left is taken over."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from restore.errors import UserError
+from restore.io import lock
+from restore.io.lock import Holder, locked
+
+
+@pytest.fixture
+def result(tmp_path):
+    return tmp_path / "Models" / "model.safetensors"
+
+
+def left_by(result, **known):
+    """A lock file with these facts; its path comes back."""
+    path = result.with_name(f".{result.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mine = Holder.of(os.getpid())
+    path.write_text(json.dumps(vars(mine) | {"token": "a"} | known))
+    return path
+
+
+def test_a_second_run_of_one_name_is_refused_and_told_who_holds_it(result):
+    match = rf"process {os.getpid()} on "
+    with locked(result), pytest.raises(UserError, match=match) as caught, locked(result, "wait"):
+        pass
+    assert caught.value.where == str(result) and caught.value.do == "wait"
+    assert list(result.parent.iterdir()) == []
+
+
+def test_a_run_that_fails_gives_the_name_back(result):
+    with pytest.raises(ZeroDivisionError), locked(result):
+        raise ZeroDivisionError
+    with locked(result):
+        assert [path.name for path in result.parent.iterdir()] == [".model.safetensors.lock"]
+
+
+def test_the_lock_of_a_killed_process_is_taken_over_at_once(result):
+    program = (
+        "import os, sys; from pathlib import Path; from restore.io.lock import locked\n"
+        "with locked(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(result)], check=False, timeout=50)
+    assert [path.name for path in result.parent.iterdir()] == [".model.safetensors.lock"]
+    with locked(result):
+        pass
+    assert list(result.parent.iterdir()) == []
+
+
+def test_a_number_that_another_process_has_by_now_is_not_the_holder(result):
+    left_by(result, started="1")
+    with locked(result):
+        pass
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"pid": 1}'])
+def test_a_damaged_lock_file_is_taken_over_when_nobody_renews_it(result, monkeypatch, text):
+    monkeypatch.setattr(lock, "_PATIENCE_S", 0.05)
+    left_by(result).write_text(text)
+    with locked(result):
+        pass
+
+
+def test_another_machines_lock_holds_as_long_as_it_is_renewed(result, monkeypatch):
+    monkeypatch.setattr(lock, "_PATIENCE_S", 2.0)
+    monkeypatch.setattr(lock, "BEAT_S", 0.1)
+    path = left_by(result, machine="elsewhere", host="node7", pid=12)
+    timer = threading.Timer(0.2, os.utime, [path, (1e9, 1e9)])
+    timer.start()
+    with pytest.raises(UserError, match="process 12 on node7"), locked(result):
+        pass
+    timer.join()
+    monkeypatch.setattr(lock, "_PATIENCE_S", 0.2)
+    with locked(result):
+        pass
+
+
+def test_a_lock_is_renewed_while_it_is_held(result, monkeypatch):
+    monkeypatch.setattr(lock, "BEAT_S", 0.02)
+    with locked(result):
+        path = Path(f"{result.parent}/.{result.name}.lock")
+        os.utime(path, (1e9, 1e9))
+        seen = threading.Event()
+        for _ in range(200):
+            if path.stat().st_mtime > 1.1e9:
+                seen.set()
+                break
+            seen.wait(0.01)
+        assert seen.is_set()
+
+
+def test_a_planted_link_is_not_written_through(result):
+    victim = result.parent.parent / "victim"
+    victim.write_text("mine")
+    result.parent.mkdir()
+    result.with_name(f".{result.name}.lock").symlink_to(victim)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lock, "_PATIENCE_S", 0.05)
+        with locked(result):
+            pass
+    assert victim.read_text() == "mine"

@@ -1,0 +1,200 @@
+"""Sets of micrographs under bad rows, replaced inputs, kills, removed folders and a second run."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import chdir
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_world import write_model, write_session
+
+from restore.cli.main import main
+from restore.denoising.batch import denoise_set
+from restore.denoising.targets import OutputSettings
+from restore.errors import UserError
+from restore.io.images.image import read_image, write_image
+from restore.io.lock import locked
+
+DENOISE = ("denoise", "-m", "mics.star", "-p", "model.safetensors", "-o", "out")
+EVALUATE = ("evaluate", "-m", "mics.star", "-p", "model.safetensors", "--resamples=20")
+PREPARE = ("prepare", "-m", "mics.star", "-r", "9", "-f", "new.hdf")
+TRAIN = ("train", "-t", "new.hdf", "--steps=1", "--filters=4", "--blocks=1", "--batch_size=2",
+         "--patch_px=32")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Three micrographs with halves and full sums, and a model."""
+    folder = write_session(tmp_path_factory.mktemp("world"), names="abc", power=100.0)
+    with chdir(folder):
+        for name in "abc":
+            halves = [read_image(Path(f"mics/{name}_{half}.mrc")).data for half in ("EVN", "ODD")]
+            write_image(Path(f"mics/{name}_DW.mrc"), halves[0] + halves[1], 4.0)
+        write_model(Path("model.safetensors"))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(world, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(world, tmp_path / "here"))
+    monkeypatch.setattr("restore.face.evaluation.save_png", lambda figure, path: None)
+
+
+def spoil(*names):
+    text = Path("mics.star").read_text()
+    for name in names:
+        text = text.replace(f"mics/{name}_DW.mrc 1 12000.0", f"mics/{name}_DW.mrc 1 nan")
+    Path("mics.star").write_text(text)
+
+
+def files(folder):
+    return {str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("command, verb", [(DENOISE, "denoised"), (EVALUATE, "evaluated")])
+def test_a_row_without_a_defocus_is_skipped_with_its_reason_and_the_rest_are_done(
+    capsys, command, verb
+):
+    spoil("b")
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert f"1 of 3 micrographs were not {verb}:\n  mics/b_DW.mrc: mics.star" in said
+    assert 'row 2: rlnDefocusU is "nan"' in said
+    if verb == "denoised":
+        assert files("out") >= {"mics/a_DW.mrc", "mics/c_DW.mrc"}
+        assert "b_DW" not in Path("out/mics.star").read_text()
+    else:
+        assert len(list(Path("evaluation/measured").iterdir())) == 2
+
+
+@pytest.mark.parametrize("command", [DENOISE, EVALUATE])
+def test_a_set_of_which_every_row_is_bad_is_refused_before_anything_is_written(capsys, command):
+    spoil("a", "b", "c")
+    assert main(command) == 1
+    assert 'row 1: rlnDefocusU is "nan"' in capsys.readouterr().err
+    assert not Path("out").exists() and not Path("evaluation").exists()
+
+
+def test_prepare_names_all_bad_rows_at_once(capsys):
+    spoil("a", "c")
+    assert main(PREPARE) == 1
+    said = capsys.readouterr().err
+    assert 'row 1: rlnDefocusU is "nan"' in said and 'row 3: rlnDefocusU is "nan"' in said
+    assert not Path("new.hdf").exists()
+
+
+def test_what_restore_denoised_is_no_input_again_and_the_label_is_named(capsys):
+    assert main(DENOISE) == 0
+    star = "out/mics.star"
+    for command in (DENOISE, EVALUATE, PREPARE):
+        line = [star if word == "mics.star" else word for word in command]
+        line = ["again" if word == "out" else word for word in line]
+        capsys.readouterr()
+        assert main(line) == 1
+        said = capsys.readouterr().err
+        assert "out/mics/a_DW.mrc: restore has denoised it already" in said
+        assert 'its label says "restore fingerprint ' in said
+    assert not Path("again").exists() and not Path("new.hdf").exists()
+
+
+def test_denoised_halves_are_no_halves_to_train_on(capsys):
+    assert main(DENOISE) == 0
+    shutil.copy("out/mics/b_DW.mrc", "mics/b_EVN.mrc")
+    assert main(PREPARE) == 1
+    assert "mics/b_EVN.mrc: restore has denoised it already" in capsys.readouterr().err
+
+
+def test_an_older_file_in_the_place_of_an_input_is_denoised_again(capsys):
+    assert main(DENOISE) == 0
+    before = {name: Path(f"out/mics/{name}_DW.mrc").read_bytes() for name in "abc"}
+    shutil.copy("mics/c_DW.mrc", "other.mrc")
+    os.utime("other.mrc", (1e9, 1e9))
+    Path("other.mrc").replace("mics/b_DW.mrc")
+    capsys.readouterr()
+    assert main(DENOISE) == 0
+    assert "2 of 3 micrographs are already denoised" in capsys.readouterr().err
+    after = {name: Path(f"out/mics/{name}_DW.mrc").read_bytes() for name in "abc"}
+    assert [name for name in "abc" if after[name] != before[name]] == ["b"]
+
+
+KILLED = """
+import os, sys
+import restore.denoising.batch as batch
+from restore.cli.main import main
+
+write, done = batch.write_image, []
+
+def dying(path, *rest):
+    if len(done) == int(sys.argv[1]):
+        os.kill(os.getpid(), 9)
+    write(path, *rest)
+    done.append(path)
+
+batch.write_image = dying
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_after_a_kill_table_and_picture_are_those_of_a_whole_run(count):
+    whole = [("whole" if word == "out" else word) for word in DENOISE]
+    assert main(whole) == 0
+    command = [sys.executable, "-c", KILLED, str(count), *DENOISE]
+    killed = subprocess.run(command, capture_output=True, timeout=50, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not Path("out/mics.png").exists()
+    assert main(DENOISE) == 0
+    assert files("out") == files("whole")
+    assert Path("out/mics.png").read_bytes() == Path("whole/mics.png").read_bytes()
+    for name in "abc":
+        pair = [
+            read_image(Path(f"{folder}/mics/{name}_DW.mrc")).data for folder in ("out", "whole")
+        ]
+        assert np.array_equal(*pair)
+
+
+def test_a_picture_that_was_not_drawn_before_a_kill_is_drawn_by_the_rerun():
+    assert main(DENOISE) == 0
+    picture = Path("out/mics.png").read_bytes()
+    Path("out/mics.png").unlink()
+    assert main(DENOISE) == 0
+    assert Path("out/mics.png").read_bytes() == picture
+
+
+@pytest.mark.parametrize(
+    "command, held",
+    [(DENOISE, "out/mics.star"), (EVALUATE, "evaluation/evaluation.json"), (PREPARE, "new.hdf")],
+)
+def test_a_second_run_into_one_place_is_refused_and_the_first_is_not_disturbed(
+    capsys, command, held
+):
+    with locked(Path(held)):
+        assert main(command) == 1
+        said = capsys.readouterr().err
+        assert f"{held}: process {os.getpid()} on " in said and "is writing it" in said
+        assert not Path(held).exists()
+    assert main(command) == 0
+
+
+def test_a_second_training_of_one_name_is_refused(capsys):
+    assert main(PREPARE) == 0
+    with locked(Path("Models/model.safetensors")):
+        assert main(TRAIN) == 1
+        assert "Models/model.safetensors: process" in capsys.readouterr().err
+    assert main(TRAIN) == 0
+
+
+def test_the_library_denoises_a_set_and_says_what_became_of_it():
+    os.truncate("mics/b_DW.mrc", 2000)
+    output = OutputSettings(output_directory=Path("out"))
+    results = denoise_set("mics.star", "model.safetensors", output=output)
+    assert results.done == ("mics/a_DW.mrc", "mics/c_DW.mrc") and results.current == ()
+    assert list(results.failed) == ["mics/b_DW.mrc"] and results.table == Path("out/mics.star")
+    again = denoise_set(Path("mics.star"), Path("model.safetensors"), output=output)
+    assert again.done == () and again.current == results.done
+    with pytest.raises(UserError, match="Raw images are needed"):
+        denoise_set("out/mics.star", "model.safetensors")

@@ -1,0 +1,90 @@
+"""Halves that cannot be learned from are named, those that can are not."""
+
+import logging
+
+import pytest
+import torch
+from half_pairs import as_prepared, half_pair
+
+from restore.errors import UserError
+from restore.preprocessing import Recipe
+from restore.training.halves import check_halves, correlation_map, finding_of
+from restore.training.patches import PatchFile, PatchWriter
+
+SHAPE = (192, 224)
+
+
+def pair(seed=0, noise=2.0):
+    return torch.stack(list(half_pair(SHAPE, noise, seed)))
+
+
+WRONG = {
+    "identical": lambda halves: torch.stack([halves[0], halves[0]]),
+    "inverted": lambda halves: torch.stack([halves[0], -halves[1]]),
+    "shifted": lambda halves: torch.stack([halves[0], halves[1].roll((7, -12), (0, 1))]),
+    "flipped": lambda halves: torch.stack([halves[0], halves[1].flip(0)]),
+    "unrelated": lambda halves: torch.stack([halves[0], pair(seed=99)[1]]),
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_good_halves_are_usable(seed):
+    assert finding_of(pair(seed)) == "usable"
+
+
+@pytest.mark.parametrize("problem", WRONG)
+@pytest.mark.parametrize("seed", range(3))
+def test_every_problem_is_called_by_its_name(problem, seed):
+    assert finding_of(WRONG[problem](pair(seed))) == problem
+
+
+@pytest.mark.parametrize("flip", [(1,), (0, 1)])
+def test_a_mirrored_or_turned_half_is_flipped_too(flip):
+    halves = pair()
+    assert finding_of(torch.stack([halves[0], halves[1].flip(flip)])) == "flipped"
+
+
+def test_a_small_image_without_anything_in_common_is_unclear():
+    assert finding_of(torch.randn(2, 64, 64, generator=torch.Generator().manual_seed(0))) in (
+        "unclear",
+        "usable",
+    )
+
+
+def test_a_correlation_map_is_highest_at_the_shift():
+    halves = pair()
+    found = correlation_map(halves[0], halves[1].roll((-3, 5), (0, 1)))
+    assert divmod(int(found.argmax()), SHAPE[1]) == (3, SHAPE[1] - 5)
+
+
+@pytest.fixture
+def patches(tmp_path):
+    def make(pairs):
+        path = tmp_path / "patches.hdf"
+        with PatchWriter(path, Recipe(phase_flip=False), "float32") as writer:
+            for index, halves in enumerate(pairs):
+                even, odd = (as_prepared(half) for half in halves)
+                writer.add(f"mic{index}.mrc", even, odd)
+            writer.finish({})
+        return PatchFile(path)
+
+    return make
+
+
+@pytest.mark.parametrize("problem", WRONG)
+def test_a_set_of_such_halves_is_rejected_with_a_name_and_a_cure(patches, problem):
+    words = {"flipped": "upside down", "unrelated": "nothing in common"}.get(problem, problem)
+    with pytest.raises(UserError, match=rf"mic0\.mrc.*{words}|{words}.*") as caught:
+        check_halves(patches([WRONG[problem](pair(seed)) for seed in range(2)]))
+    assert "mic0.mrc" in str(caught.value) and "2 of the 2" in str(caught.value)
+
+
+def test_one_bad_pair_among_good_ones_is_a_warning(patches, caplog):
+    caplog.set_level(logging.WARNING)
+    check_halves(patches([pair(0), pair(1), WRONG["shifted"](pair(2))]))
+    assert "mic2.mrc are shifted" in caplog.text and "1 of the 3" in caplog.text
+
+
+def test_good_halves_raise_no_word(patches, caplog):
+    check_halves(patches([pair(0), pair(1)]))
+    assert not caplog.records
