@@ -23,9 +23,6 @@ from torch.utils.data import Dataset
 
 from restore.errors import UserError
 from restore.preprocessing import Prepared, Recipe
-<<<<<<< HEAD
-from restore.training.steady_file import SteadyFile
-=======
 from restore.training.patch_file import (
     FORMAT,
     FORMAT_VERSION,
@@ -33,7 +30,7 @@ from restore.training.patch_file import (
     halves_dataset,
     open_patch_file,
 )
->>>>>>> io
+from restore.training.steady_file import SteadyFile
 
 CHUNK_PX = 96
 FEWEST_SERIES = 4

@@ -27,8 +27,8 @@ class TrainingSettings:
     schedule: str = setting("cosine", "how the learning rate falls", choices=tuple(SCHEDULES))
     number_of_epochs: int | None = setting(
         None,
-        "epochs, where neither steps nor minutes are given; without any of the three, training ends "
-        "when it no longer improves",
+        "epochs, where neither steps nor minutes are given (the paper's: 100); without any of the "
+        "three, training ends when it no longer improves",
     )
     batches_per_epoch: int = setting(500, "steps in an epoch")
     steps: int | None = setting(None, "end after this many steps")
