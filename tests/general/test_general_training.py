@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 from folders import ROOT
-from restore.model.general import RecipeRange
 from torch import nn
 
 from restore import fourier
 from restore.model.checkpoint import load_model
+from restore.model.general import RecipeRange
 from restore.simulation.assemblies import Particle
 from restore.simulation.field import simulate_field
 from restore.simulation.field_settings import FieldRanges, draw_field_settings
