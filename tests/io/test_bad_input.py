@@ -21,9 +21,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from restore.cli import recipe as cli_recipe
 from restore.cli.main import main
 from restore.denoising import batch as production
+from restore.face import patches
 from restore.io import atomic, outputs
 from restore.io.images.image import read_image, write_image
 from restore.training.patches import PatchWriter
@@ -199,12 +199,13 @@ def test_a_star_without_ctf_columns_is_enough_with_dont_phaseflip():
 
 @ALL_THREE
 @pytest.mark.parametrize("text", ["nan", "wide", "inf"])
-def test_text_in_a_number_column_is_named_with_row_and_column(refused, command, text):
+def test_text_in_a_number_column_is_named_with_row_and_column(refused, skipped, command, text):
     edit("mics.star", ("10900.0", text))
-    refused(
-        command,
-        f'mics.star, data_micrographs, row 2: rlnDefocusV is "{text}". Phase flipping needs it',
-    )
+    words = f'mics.star, data_micrographs, row 2: rlnDefocusV is "{text}". Phase flipping needs it'
+    if command == DENOISE:
+        skipped(words)  # and the others are done
+    else:
+        refused(command, words)
 
 
 @ALL_THREE
@@ -301,7 +302,8 @@ def test_extra_bytes_after_an_image_are_a_warning_and_change_nothing(capsys):
         "mics/b_DW.mrc: there are 5 bytes after the image; they are not used"
         in capsys.readouterr().err
     )
-    assert Path("clean/mics/b_DW.mrc").read_bytes() == Path("extra/mics/b_DW.mrc").read_bytes()
+    clean, extra = (Path(f"{out}/mics/b_DW.mrc").read_bytes() for out in ("clean", "extra"))
+    assert clean[:224] == extra[:224] and clean[1024:] == extra[1024:]  # all but the labels
 
 
 BAD_PIXELS = pytest.mark.parametrize(
@@ -729,7 +731,7 @@ def test_a_full_disk_is_noticed_before_micrographs_are_prepared(tiny_disk, capsy
 
 
 def test_a_disk_that_fills_while_patches_are_written_leaves_nothing(tiny_disk, capsys, monkeypatch):
-    monkeypatch.setattr(cli_recipe, "require_writable", lambda *_: None)
+    monkeypatch.setattr(patches, "require_writable", lambda *_: None)
     assert restore(*replaced(PREPARE, "new.hdf", tiny_disk / "new.hdf")) == 1
     said = capsys.readouterr().err
     assert (
