@@ -1,9 +1,11 @@
 """``restore denoise``: every micrograph of a set, with a trained model."""
 
 import argparse
+import importlib
 import os
 from pathlib import Path
 
+from restore.cli.ctf import add_ctf_options, typed_ctf
 from restore.cli.job import add_job_options, leads, settle
 from restore.cli.options import (
     add_device_option,
@@ -12,12 +14,13 @@ from restore.cli.options import (
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe
+from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe, typed_recipe
 from restore.cli.results import report_failures
 from restore.denoising.batch import OutputSettings, denoise_set
 from restore.denoising.denoise import DenoisingSettings
+from restore.errors import UsageError, UserError
 from restore.io.relion.job import write_output_node
-from restore.model.checkpoint import load_model
+from restore.model.checkpoint import Model, load_model
 from restore.runtime.memory import keep_heap
 
 
@@ -25,10 +28,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore denoise``."""
     group = parser.add_argument_group("input")
     group.add_argument(
+        "images",
+        nargs="*",
+        metavar="INPUT",
+        help="images, patterns, or one table, in place of -m",
+    )
+    group.add_argument(
         "--input_micrographs",
         "-m",
         "--in_mics",
-        required=True,
         metavar="STAR",
         help="RELION STAR, cryoSPARC .cs or .csg, or images as a quoted pattern",
     )
@@ -36,9 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         "-p",
         type=Path,
-        required=True,
         metavar="MODEL",
-        help="model file from restore train",
+        help="model file from restore train (default: the general model, if this restore has one)",
     )
     add_pixel_size_option(group)
     group.add_argument(
@@ -53,6 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--max_resolution", "-r", type=float, metavar="X", help="finest resolution, Å"
     )
     add_phaseflip_options(checked, "correct the CTF's sign")
+    add_ctf_options(parser)
     add_settings(parser, "output", OutputSettings, leave_out=("within_job",))
     add_settings(parser, "denoising", DenoisingSettings)
 
@@ -61,23 +69,54 @@ def run(namespace: argparse.Namespace) -> int:
     """Denoise what is missing or stale, list it; the exit status comes back."""
     settle(namespace)
     keep_heap()
-    model = load_model(namespace.model)
-    refuse_other_recipe(namespace, model.recipe, "the model")
+    sources = _sources(namespace)
+    ctf = typed_ctf(namespace)
+    model = _model(namespace)
     results = denoise_set(
-        namespace.input_micrographs,
+        sources,
         model,
         output=settings_from(namespace, OutputSettings),
         settings=settings_from(namespace, DenoisingSettings),
         suffixes=namespace.even_odd_suffix,
         pixel_size_A=namespace.pixel_size,
+        ctf=ctf,
         device=namespace.device,
-        model_name=namespace.model,
+        model_name=namespace.model or "general.safetensors",
         bars=Bar,
     )
     if not leads(os.environ):
         return 0
     if results.table is not None:
         if namespace.job_folder is not None:
-            write_output_node(namespace.job_folder, results.table, namespace.input_micrographs)
+            write_output_node(namespace.job_folder, results.table, sources[0])
         print(results.table)
+    for path in results.images if results.table is None else ():
+        print(path)
     return report_failures(results, "denoised")
+
+
+def _sources(namespace: argparse.Namespace) -> list[str]:
+    """The inputs, which stand alone or after ``-m``."""
+    if namespace.images and namespace.input_micrographs is not None:
+        raise UsageError("inputs are given both alone and with -m", do="give them in one way")
+    if not namespace.images and namespace.input_micrographs is None:
+        raise UsageError(
+            "there is no input", do="give a STAR file or images: restore denoise image.mrc"
+        )
+    return namespace.images or [namespace.input_micrographs]
+
+
+def _model(namespace: argparse.Namespace) -> Model:
+    """The model that was named, or the general one for the recipe that was typed."""
+    if namespace.model is not None:
+        model = load_model(namespace.model)
+        refuse_other_recipe(namespace, model.recipe, "the model")
+        return model
+    try:
+        general = importlib.import_module("restore.model.general")
+    except ModuleNotFoundError:
+        raise UserError(
+            "no model is given, and this restore has no general one",
+            do="give a model with -p, or train one: restore train",
+        ) from None
+    return general.load_general_model(typed_recipe(namespace))
