@@ -176,3 +176,41 @@ def test_pixels_without_data_are_counted_and_their_sides_named(tmp_path):
         facts[1]["without data"] == "2672 pixels (3.262 %, at the top, right), which are left out"
     )
     assert facts[1]["hot pixels"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("data_job\n\n_rlnJobTypeLabel relion.ctffind\n", "the settings of a RELION job"),
+        ("data_pipeline_general\n\n_rlnPipeLineJobCounter 3\n", "a RELION pipeline"),
+        (
+            "data_coordinate_files\n\nloop_\n_rlnMicrographName\n_rlnMicrographCoordinates\n"
+            "a.mrc a_autopick.star\n",
+            "a list of coordinate files, from RELION's picking",
+        ),
+        (
+            "data_\n\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n1 2\n",
+            "particle coordinates of one micrograph",
+        ),
+    ],
+)
+def test_relions_own_files_are_no_micrographs(tmp_path, text, what):
+    (tmp_path / "file.star").write_text(text)
+    found = inspect(tmp_path / "file.star", RECIPE)
+    assert found.what == what and found.commands == () and found.problems == ()
+
+
+def test_a_folder_is_looked_into(session):
+    found = inspect(session, RECIPE)
+    assert found.what == "a folder" and found.problems == ()
+    assert f"restore inspect {session / 'micrographs_ctf.star'}" in found.commands
+
+
+def test_particles_and_class_averages_are_no_movies(tmp_path):
+    images = np.zeros((4, 64, 64), dtype=np.float32)
+    for name, what in (("p.mrcs", "a stack of particles"), ("r_classes.mrcs", "class averages")):
+        with mrcfile.new(tmp_path / name) as file:
+            file.set_data(images)
+            file.set_image_stack()
+        found = inspect(tmp_path / name, RECIPE)
+        assert found.what == what and found.commands == ()

@@ -3,16 +3,17 @@
 import importlib.util
 import shutil
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 
 import mrcfile
 import numpy as np
 import pytest
-from evaluation_world import write_model, write_session
+from evaluation_world import model, write_session
 
 from restore.cli.main import main
 from restore.io.images.image import read_image, write_image
-from restore.preprocessing import Recipe
+from restore.model.checkpoint import save_model
 
 CTF = ("--voltage", "300", "--spherical_aberration", "2.7", "--amplitude_contrast", "0.1")
 
@@ -25,8 +26,12 @@ def world(tmp_path_factory):
         for name in "ab":
             halves = [read_image(Path(f"mics/{name}_{half}.mrc")).data for half in ("EVN", "ODD")]
             write_image(Path(f"mics/{name}_DW.mrc"), halves[0] + halves[1], 4.0)
-        write_model(Path("flipping.safetensors"), Recipe(9.0))
-        write_model(Path("plain.safetensors"), Recipe(9.0, phase_flip=False))
+        recipe = model().recipe
+        for name, flip in (("flipping", True), ("plain", False)):
+            save_model(
+                Path(f"{name}.safetensors"),
+                replace(model(), recipe=replace(recipe, phase_flip=flip)),
+            )
     return folder
 
 

@@ -33,13 +33,13 @@ def typed_ctf(namespace: argparse.Namespace) -> CTFParameters | None:
     missing = [f"--{name}" for name in names if getattr(namespace, name) is None]
     if len(missing) == len(names) and namespace.phase_shift is None:
         return None
-    if missing:
-        raise UsageError("the CTF is incomplete", do=f"give {', '.join(missing)} as well")
     defocus = namespace.defocus
-    if len(defocus) not in (1, 3):
+    if defocus is not None and len(defocus) not in (1, 3):
         raise UsageError(
             f"--defocus has {len(defocus)} values", do="give one, or U, V and the angle"
         )
+    if missing:
+        raise UsageError("the CTF is incomplete", do=f"give {', '.join(missing)} as well")
     u_A, v_A, angle_deg = defocus if len(defocus) == 3 else (defocus[0], defocus[0], 0.0)
     try:
         return CTFParameters(
