@@ -64,7 +64,7 @@ def test_the_cropped_grid_has_even_sides_and_spans_the_same_field(
 
 
 def test_a_pixel_size_that_no_micrograph_has_is_to_be_checked_and_no_resolution_is_proposed():
-    with pytest.raises(UserError, match=r"66\.7 Å is none of a micrograph. Check the pixel") as no:
+    with pytest.raises(UserError, match=r"66\.7 Å is none of a micrograph: check the pixel") as no:
         cropped_grid((400, 400), 66.7, 4.5)
     assert "--max_resolution" not in str(no.value)
 

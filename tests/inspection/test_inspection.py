@@ -1,12 +1,13 @@
 """restore inspect: what a file is, what would be done with it, what is wrong with it."""
 
+import shlex
 import shutil
 
 import mrcfile
 import numpy as np
 import pytest
 
-from restore.cli.main import main
+from restore.cli.main import command_parser, main
 from restore.inspection.dispatch import inspect
 from restore.io.images.image import write_image
 from restore.preprocessing import Recipe
@@ -214,3 +215,11 @@ def test_particles_and_class_averages_are_no_movies(tmp_path):
             file.set_image_stack()
         found = inspect(tmp_path / name, RECIPE)
         assert found.what == what and found.commands == ()
+
+
+def test_every_command_that_is_proposed_parses(session):
+    for name in ("", "micrographs_ctf.star", "Micrographs/mic_0001_DW.mrc", "training_data.hdf"):
+        for command in inspect(session / name, RECIPE).commands:
+            words = shlex.split(command.replace(" X", " 1"))
+            assert words[0] == "restore"
+            command_parser(words[1]).parse_args(words[2:])
