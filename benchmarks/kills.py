@@ -42,7 +42,7 @@ COMMANDS = {
     "train": TRAIN,
     "denoise": ("denoise", "-m", STAR, "-p", MODEL, "-o", "denoised"),
     "evaluate": ("evaluate", "-m", STAR, "-p", MODEL, "-o", "evaluation"),
-    "halves": ("halves", "-m", STAR, "-o", "halves", "--dont_dose_weighting"),
+    "halves": ("halves", "-m", STAR, "-o", "halves", "--full_sum"),
     "report": ("report", "evaluation"),
     "structure": ("structure", "--raw_particles", "session/particles.star", "--raw_micrographs",
                   STAR, "--denoised_micrographs", "denoised", "--box_px", "48", "--engine",
