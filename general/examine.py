@@ -27,7 +27,14 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import machine  # noqa: E402
 from network_choice import denoiser_of  # noqa: E402
-from quality_data import Sizes, field_exam, parts_of, simulated_exam  # noqa: E402
+from quality_data import (  # noqa: E402
+    CONDITIONS,
+    PIXEL_SIZE_A,
+    TRAINED_ON,
+    UNSEEN_CONDITION,
+    field_exam,
+    parts_of,
+)
 from quality_metrics import (  # noqa: E402
     RING_PER_A,
     Bands,
@@ -49,6 +56,11 @@ from restore.simulation.assemblies import Particle, read_particle  # noqa: E402
 from restore.simulation.detectors import DETECTORS  # noqa: E402
 from restore.simulation.field import simulate_field  # noqa: E402
 from restore.simulation.field_settings import FieldRanges, draw_field_settings  # noqa: E402
+from restore.simulation.microscope import expose  # noqa: E402
+from restore.simulation.settings import SimulationSettings  # noqa: E402
+from restore.simulation.specimen import SpecimenTransform, load_specimen, transform  # noqa: E402
+
+EXAM_BANDS = ((200.0, 20.0), (20.0, 9.0), (9.0, 4.5))
 
 SMOOTHED_OVER = 5
 """Rings over which a calibration slope is averaged."""
@@ -92,24 +104,43 @@ def prepared_question(images: Sequence[Image], source: Source) -> Question:
     return Question(source.group, Triple(*grey[:3]), truth, pixels, source.bands)
 
 
-def exam_questions(chosen: argparse.Namespace, folder: Path, phase_flip: bool) -> list[Question]:
-    """The questions of the product's own exam."""
-    exams = [simulated_exam(folder / "simulated", Sizes(1, 256, 1, chosen.size), chosen.unseen)]
-    if chosen.k2 is not None:
-        (folder / "field").mkdir()
-        exams.append(field_exam(folder / "field", chosen.k2))
+def exam_questions(chosen: argparse.Namespace, folder: Path) -> list[Question]:
+    """The questions of the product's own exam, with phases flipped and not."""
+    plans = [("seen", TRAINED_ON, one, 100 + n) for n, one in enumerate(CONDITIONS)]
+    plans += [
+        (path.stem, str(path), UNSEEN_CONDITION, 200 + n) for n, path in enumerate(chosen.unseen)
+    ]
     questions: list[Question] = []
-    for exam in exams:
-        recipe = replace(exam.recipe, phase_flip=phase_flip)
-        for shot in exam.shots:
-            paths = [path for _, path in parts_of(shot.micrograph)]
-            paths += [shot.truth] if shot.truth else []
-            images = [torch.from_numpy(read_image(path).data) for path in paths]
-            micrograph = shot.micrograph
-            group = shot.group if phase_flip else f"{shot.group}, not flipped"
-            source = Source(group, micrograph.pixel_size_A, micrograph.ctf, recipe, exam.bands)
-            questions.append(prepared_question(images, source))
+    ready: dict[str, SpecimenTransform] = {}
+    for group, name, condition, seed in plans:
+        ready[name] = ready.get(name) or transform(load_specimen(name, PIXEL_SIZE_A))
+        settings = SimulationSettings(
+            specimen=name,
+            size_px=(chosen.size, chosen.size),
+            pixel_size_A=PIXEL_SIZE_A,
+            dose_e_per_A2=condition.dose_e_per_A2,
+            defocus_um=condition.defocus_um,
+            seed=seed,
+        )
+        shot = expose(settings, ready[name], 0)
+        images = [torch.from_numpy(one) for one in (shot.full, shot.even, shot.odd, shot.truth)]
+        source = Source(group, PIXEL_SIZE_A, shot.ctf, Recipe(4.5), EXAM_BANDS)
+        questions += flipped_and_not(images, source)
+    if chosen.k2 is not None:
+        exam = field_exam(folder, chosen.k2)
+        (shot,) = exam.shots
+        images = [torch.from_numpy(read_image(path).data) for _, path in parts_of(shot.micrograph)]
+        micrograph = shot.micrograph
+        source = Source("field", micrograph.pixel_size_A, micrograph.ctf, exam.recipe, exam.bands)
+        questions += flipped_and_not(images, source)
     return questions
+
+
+def flipped_and_not(images: Sequence[Image], source: Source) -> list[Question]:
+    """The same images twice: with phases flipped, and as they are."""
+    plain = replace(source, group=f"{source.group}, not flipped")
+    plain = replace(plain, recipe=replace(source.recipe, phase_flip=False))
+    return [prepared_question(images, one) for one in (source, plain)]
 
 
 def left_out_questions(folder: Path, fields: int) -> list[Question]:
@@ -298,8 +329,7 @@ def main() -> None:
     print(machine.describe() + "\n")
     network = denoiser_of(chosen.model)
     with tempfile.TemporaryDirectory() as name:
-        questions = exam_questions(chosen, Path(name) / "flipped", phase_flip=True)
-        questions += exam_questions(chosen, Path(name) / "not flipped", phase_flip=False)
+        questions = exam_questions(chosen, Path(name))
     if chosen.left_out:
         questions += left_out_questions(chosen.left_out, chosen.fields)
     lines, record = table(questions, network)

@@ -79,23 +79,28 @@ def prepare_field(field: Field) -> PreparedField:
     return PreparedField(images, covariance, *_ring_powers(images))
 
 
-def sample_window(
-    field: PreparedField, size_px: int, chance: np.random.Generator
-) -> tuple[Float[Tensor, "2 y x"], Float[Tensor, "rings"]]:
-    """A window of the field under new noise (image, truth), flipped and turned, and the Wiener
-    filter's error in rings.
+@dataclass(frozen=True)
+class Window:
+    """A window of a field under noise of its own: image and truth, and spectral densities of signal
+    and of the Wiener filter's error, in the scale of the image, whose field has unit variance.
+    """
+
+    pair: Float[Tensor, "2 y x"]
+    signal: Float[Tensor, "rings"]
+    wiener_error: Float[Tensor, "rings"]
+
+
+def sample_window(field: PreparedField, size_px: int, chance: np.random.Generator) -> Window:
+    """A window of the field under new noise, flipped and turned.
 
     The noise is that of anything between a full sum of twice the dose and a half of 0.7 times the
-    dose. The error is a spectral density in the scale of the image (whose whole field has unit
-    variance), for a signal as strong as the window's where that is stronger than the field's.
+    dose. The densities are those of the field, for a signal as strong as the window's where that is
+    stronger than the field's.
     """
-    g, angle = (
-        math.exp(chance.uniform(math.log(0.7), math.log(1.7))),
-        chance.uniform(0, 2 * math.pi),
-    )
-    mix = torch.tensor(
-        [1.0, math.sqrt(2) * g * math.cos(angle), math.sqrt(2) * g * math.sin(angle)]
-    )
+    g = math.exp(chance.uniform(math.log(0.7), math.log(1.7)))
+    angle = chance.uniform(0, 2 * math.pi)
+    noises = (math.sqrt(2) * g * math.cos(angle), math.sqrt(2) * g * math.sin(angle))
+    mix = torch.tensor([1.0, *noises])
     scale = float((mix @ field.covariance @ mix).sqrt())
     y, x = chance.integers(0, field.images.shape[1] - size_px + 1, 2)
     cut = field.images[:, y : y + size_px, x : x + size_px].float()
@@ -105,7 +110,8 @@ def sample_window(
         pair = pair.flip(2)
     stronger = max(float(cut[0].var() / field.covariance[0, 0]), 1.0)
     signal, noise = field.signal_power * stronger, field.noise_power * g**2
-    return pair, signal * noise / (signal + noise).clamp(min=1e-12) / scale**2
+    error = signal * noise / (signal + noise).clamp(min=1e-12)
+    return Window(pair, signal / scale**2, error / scale**2)
 
 
 def save_field(path: Path, field: PreparedField, note: dict[str, object]) -> None:

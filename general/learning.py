@@ -23,16 +23,17 @@ ring's.
 
 
 LEAST_DENSITY = 1e-3
-"""Added to the Wiener filter's error (noise: about one), so that empty fields do not count most."""
+"""Added to the signal's density (noise: about one), so that empty fields do not count most."""
 
 
 def relative_loss(
     denoised: Float[Tensor, "b 1 y x"],
     truth: Float[Tensor, "b 1 y x"],
+    signal: Float[Tensor, "b rings"],
     wiener_error: Float[Tensor, "b rings"],
     fine_share: float,
 ) -> Float[Tensor, "b"]:
-    """The error of each window over that which the Wiener filter leaves of its field.
+    """The share of each window's signal that is missed: its squared error over the signal's power.
 
     Weak micrographs so count as much as strong ones. ``fine_share`` of the loss weighs rings by
     the inverse root of their Wiener error, so that fine rings count more than they do in the plain
@@ -42,21 +43,19 @@ def relative_loss(
     error = fourier.spectrum_of((denoised - truth)[:, 0]).abs().square()
     error = error * fourier.friedel_weights(shape)
     rings = ring_of_component(shape)
-    counts = torch.zeros(wiener_error.shape[1]).index_add_(
+    counts = torch.zeros(signal.shape[1]).index_add_(
         0, rings.flatten(), fourier.friedel_weights(shape).expand(shape[0], -1).flatten()
     )
     counts = counts / counts.sum()
     floor = WEAKEST * wiener_error.amax(dim=1, keepdim=True) + 1e-9
     inverse_root = (wiener_error + floor).rsqrt()
+    plain = torch.ones_like(inverse_root)
     loss = torch.zeros(len(error))
-    for share, weight in (
-        (1 - fine_share, torch.ones_like(inverse_root)),
-        (fine_share, inverse_root),
-    ):
-        # In each ring the error's density, times the ring's share of all components, is a part of
-        # the variance.
-        left = (weight * (wiener_error + LEAST_DENSITY) * counts).sum(dim=1)
-        loss = loss + share * (error * weight[:, rings]).sum(dim=(1, 2)) / left
+    for share, weight in ((1 - fine_share, plain), (fine_share, inverse_root)):
+        # In each ring the density, times the ring's share of all components, is a part of the
+        # variance.
+        all_of_it = (weight * (signal + LEAST_DENSITY) * counts).sum(dim=1)
+        loss = loss + share * (error * weight[:, rings]).sum(dim=(1, 2)) / all_of_it
     return loss
 
 

@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 import fields_pool
-from fields_pool import PoolSettings, load_field, sample_window
+from fields_pool import PoolSettings, Window, load_field, sample_window
 from learning import Average, Run, learning_rate, relative_loss, resume_run, save_run
 from network_choice import build, save_general_model
 from restore.io.atomic import write_text
@@ -38,6 +38,8 @@ examination.
 
 SAVE_EVERY_S = 180.0
 WINDOWS_PER_FIELD = 2
+USUAL_SIGNAL = (0.01, 0.2)
+"""The share of a prepared full sum's variance that is signal, in most micrographs."""
 
 
 def main() -> None:
@@ -144,10 +146,10 @@ def work(sitting: Sitting) -> None:
     run, chosen = sitting.run, sitting.chosen
     copy = build(torch.Generator()).to(memory_format=torch.channels_last)
     while (number := sitting.next_batch()) is not None:
-        windows, errors = batch(chosen, number)
+        windows = batch(chosen, number)
         with sitting.lock:
             copy.load_state_dict(run.network.state_dict())
-        each, gradients = gradients_of(copy, windows, errors, chosen)
+        each, gradients = gradients_of(copy, windows, chosen)
         with sitting.lock:
             sitting.losses += each
             step(run, gradients, learning_rate(run.seconds / (60 * chosen.minutes), chosen.rate))
@@ -166,15 +168,18 @@ def new_run(chosen: argparse.Namespace) -> Run:
 
 
 def gradients_of(
-    network: nn.Module, windows: torch.Tensor, errors: torch.Tensor, chosen: argparse.Namespace
+    network: nn.Module, windows: Sequence[Window], chosen: argparse.Namespace
 ) -> tuple[list[float], Sequence[torch.Tensor]]:
     """The loss of each window, and the gradients of their mean."""
-    image, truth = windows[:, :1].contiguous(memory_format=torch.channels_last), windows[:, 1:]
+    pairs = torch.stack([window.pair for window in windows])
+    image, truth = pairs[:, :1].contiguous(memory_format=torch.channels_last), pairs[:, 1:]
     with torch.autocast("cpu", torch.bfloat16, enabled=chosen.bf16):
         denoised = network(image)
-    each = relative_loss(denoised.float(), truth, errors, chosen.fine_share)
-    # A window whose error is far above its Wiener filter's would else outweigh all others.
-    loss = torch.where(each < 4, each, 4 * (1 + torch.log(each.clamp(min=1) / 4))).mean()
+    signal = torch.stack([window.signal for window in windows])
+    errors = torch.stack([window.wiener_error for window in windows])
+    each = relative_loss(denoised.float(), truth, signal, errors, chosen.fine_share)
+    # A window that goes wrong altogether would else outweigh all others.
+    loss = torch.where(each < 2, each, 2 * (1 + torch.log(each.clamp(min=1) / 2))).mean()
     gradients = torch.autograd.grad(loss, list(network.parameters()))
     return each.detach().clamp(max=20).tolist(), gradients
 
@@ -193,21 +198,27 @@ def step(run: Run, gradients: Sequence[torch.Tensor], rate: float) -> None:
     run.step += 1
 
 
-def batch(chosen: argparse.Namespace, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Batch ``number``: windows at random places of random fields of the pool as it is now."""
+def batch(chosen: argparse.Namespace, number: int) -> list[Window]:
+    """Batch ``number``: windows at random places of random fields of the pool as it is now.
+
+    Of fields with less or more signal than is usual (nothing there; films, vesicles) fewer are
+    taken than there are.
+    """
     chance = np.random.default_rng([chosen.seed, number, 5])
     paths = sorted((chosen.folder / "pool").glob("*.npz"))
-    samples = []
-    while len(samples) < chosen.batch:
+    windows: list[Window] = []
+    while len(windows) < chosen.batch:
         kept = load_field(paths[chance.integers(len(paths))])
-        samples += [sample_window(kept, chosen.window, chance) for _ in range(WINDOWS_PER_FIELD)]
-    samples = samples[: chosen.batch]
-    return torch.stack([pair for pair, _ in samples]), torch.stack([error for _, error in samples])
+        least, most = USUAL_SIGNAL
+        if not least < kept.covariance[0, 0] < most and chance.random() > chosen.unusual:
+            continue
+        windows += [sample_window(kept, chosen.window, chance) for _ in range(WINDOWS_PER_FIELD)]
+    return windows[: chosen.batch]
 
 
 def note(run: Run, losses: list[float], chosen: argparse.Namespace) -> None:
-    """A line in the log: where the run stands, and the loss since the last line (1: the Wiener
-    filter's).
+    """A line in the log: where the run stands, and the loss since the last line (the share of the
+    signal that is missed).
     """
     fields = fields_pool.fields_simulated(chosen.folder / "pool")
     mean = sum(losses) / max(len(losses), 1)
@@ -249,6 +260,7 @@ def save(run: Run, state: Path, chosen: argparse.Namespace) -> None:
         "rate": chosen.rate,
         "fine_share": chosen.fine_share,
         "average": chosen.average,
+        "unusual": chosen.unusual,
     }
     save_run(state, run, card)
     save_general_model(chosen.folder / "general.safetensors", run.average.weights, card)
@@ -278,7 +290,10 @@ def parsed() -> argparse.Namespace:
         "--average", type=float, default=0.998, help="decay of the average of weights"
     )
     parser.add_argument(
-        "--fine-share", type=float, default=0.25, help="of the loss, with fine rings weighed up"
+        "--fine-share", type=float, default=0.15, help="of the loss, with fine rings weighed up"
+    )
+    parser.add_argument(
+        "--unusual", type=float, default=0.3, help="share taken of fields with unusual signal"
     )
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--fill", action="store_true", help=argparse.SUPPRESS)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 from folders import ROOT
-from restore.model.general import RecipeRange
 from torch import nn
 
 from restore import fourier
 from restore.model.checkpoint import load_model
+from restore.model.general import RecipeRange
 from restore.simulation.assemblies import Particle
 from restore.simulation.field import simulate_field
 from restore.simulation.field_settings import FieldRanges, draw_field_settings
@@ -78,42 +78,70 @@ def test_powers_in_rings_sum_to_variances(scripts, prepared):
 
 def test_a_window_holds_the_fields_truth_under_new_noise_of_the_same_kind(scripts, prepared):
     chance = np.random.default_rng(0)
-    windows = [scripts[0].sample_window(prepared, 128, chance)[0] for _ in range(60)]
-    variance = torch.stack([image.var() for image, _ in windows]).mean()
+    pairs = [scripts[0].sample_window(prepared, 128, chance).pair for _ in range(60)]
+    variance = torch.stack([image.var() for image, _ in pairs]).mean()
     assert variance == pytest.approx(1, abs=0.1)
-    noise = torch.stack([(image - truth).flatten() for image, truth in windows])
+    noise = torch.stack([(image - truth).flatten() for image, truth in pairs])
     assert torch.corrcoef(noise[:10]).fill_diagonal_(0).abs().max() < 0.5
-    whole = [scripts[0].sample_window(prepared, SIDE, chance)[0][1].std() for _ in range(40)]
+    whole = [scripts[0].sample_window(prepared, SIDE, chance).pair[1].std() for _ in range(40)]
     assert max(whole) / min(whole) > 1.5  # under weaker noise and stronger
 
 
-def test_what_does_as_well_as_the_wiener_filter_has_a_loss_of_one(scripts, prepared):
+def test_a_windows_signal_is_as_strong_as_its_density_says(scripts, prepared):
+    rings = scripts[0].ring_of_component((SIDE, SIDE))
+    weights = fourier.friedel_weights((SIDE, SIDE)).expand(SIDE, -1)
+    share = torch.zeros(scripts[0].RINGS).index_add_(0, rings.flatten(), weights.flatten())
+    share = share / share.sum()
+    for seed in range(5):
+        window = scripts[0].sample_window(prepared, SIDE, np.random.default_rng(seed))
+        signal = float((window.signal * share).sum())
+        assert signal == pytest.approx(float(window.pair[1].var()), rel=0.02)
+        assert (window.wiener_error <= window.signal + 1e-9).all()
+
+
+@pytest.mark.parametrize("fine_share", [0.0, 0.5, 1.0])
+def test_the_loss_is_the_share_of_the_signal_that_is_missed(scripts, prepared, fine_share):
     pool, learning = scripts
-    power = prepared.signal_power, prepared.noise_power
-    gain = (power[0] / (power[0] + power[1]))[pool.ring_of_component((SIDE, SIDE))]
+    signal, noise = 100 * prepared.signal_power, 100 * prepared.noise_power
+    gain = (signal / (signal + noise))[pool.ring_of_component((SIDE, SIDE))]
     image, truth = 10 * prepared.images.sum(dim=0), 10 * prepared.images[0]
-    filtered = fourier.image_of(fourier.spectrum_of(image) * gain, (SIDE, SIDE))
-    error = 100 * power[0] * power[1] / (power[0] + power[1]).clamp(min=1e-12)
-    for fine_share in (0.0, 0.5, 1.0):
-        loss = learning.relative_loss(
-            filtered[None, None], truth[None, None], error[None], fine_share
-        )
-        assert float(loss) == pytest.approx(1, abs=0.05)
-        worse = learning.relative_loss(
-            image[None, None], truth[None, None], error[None], fine_share
-        )
-        assert float(worse) > 2
+    wiener = fourier.image_of(fourier.spectrum_of(image) * gain, (SIDE, SIDE))
+    error = signal * noise / (signal + noise).clamp(min=1e-12)
+
+    def loss(denoised):
+        images = (denoised[None, None], truth[None, None], signal[None], error[None])
+        return float(learning.relative_loss(*images, fine_share))
+
+    assert loss(truth) == 0
+    assert loss(torch.zeros_like(truth)) == pytest.approx(1, abs=0.02)
+    assert loss(wiener) < 0.99
+    assert loss(image) > 2
 
 
-def test_a_weak_micrograph_counts_as_much_as_a_strong_one(scripts, prepared):
-    _, learning = scripts
-    truth = prepared.images[:1, None]
-    error = (prepared.signal_power * 0.5)[None]
-    strong, weak = (
-        float(learning.relative_loss(torch.zeros_like(truth), truth * s, error * s**2, 0.3))
-        for s in (30.0, 10.0)
-    )
-    assert strong == pytest.approx(weak, rel=0.1)
+def test_fine_rings_count_more_where_they_are_weighed_up(scripts, prepared):
+    pool, learning = scripts
+    signal = 100 * prepared.signal_power
+    rings, truth = pool.ring_of_component((SIDE, SIDE)), 10 * prepared.images[0]
+    coarse = fourier.image_of(fourier.spectrum_of(truth) * (rings < 10), (SIDE, SIDE))
+    error = signal * 0.5
+    losses = [
+        float(
+            learning.relative_loss(
+                coarse[None, None], truth[None, None], signal[None], error[None], fine_share
+            )
+        )
+        for fine_share in (0.0, 1.0)
+    ]
+    explained = [1 - loss for loss in losses]
+    assert explained[1] < 0.8 * explained[0]
+
+
+@pytest.mark.parametrize("strength", [10.0, 30.0])
+def test_a_weak_micrograph_counts_as_much_as_a_strong_one(scripts, prepared, strength):
+    truth = strength * prepared.images[:1, None]
+    signal = strength**2 * prepared.signal_power[None]
+    loss = scripts[1].relative_loss(truth / 2, truth, signal, signal / 2, 0.3)
+    assert float(loss) == pytest.approx(0.25, rel=0.05)
 
 
 def test_saved_fields_are_read_as_they_were(scripts, prepared, tmp_path):

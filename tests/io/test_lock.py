@@ -36,6 +36,12 @@ def test_a_second_run_of_one_name_is_refused_and_told_who_holds_it(result):
     assert not result.parent.exists()  # it was made for the lock
 
 
+def test_a_folder_in_which_something_stands_remains(result):
+    with locked(result):
+        result.write_text("a model")
+    assert list(result.parent.iterdir()) == [result]
+
+
 def test_a_run_that_fails_gives_the_name_back(result):
     with pytest.raises(ZeroDivisionError), locked(result):
         raise ZeroDivisionError

@@ -796,7 +796,7 @@ def test_restore_help_imports_neither_torch_nor_numpy():
      ("train -r high", "argument --max_resolution/-r: invalid float value: 'high'"),
      ("train --schedule=linear", "invalid choice: 'linear'"),
      ("train --steps", "expected one argument"),
-     ("denoise -m a.star", "the following arguments are required: --model/-p"),
+     ("denoise", "the following arguments are required: --input_micrographs/-m"),
      ("denoise -p a.safetensors", "the following arguments are required: --input_micrographs/-m"),
      ("simulate", "the following arguments are required: folder"),
      ("train --model_pre x", "unrecognized arguments")],

@@ -1,6 +1,7 @@
 """``restore denoise``: every micrograph of a set, with a trained model."""
 
 import argparse
+import logging
 import os
 from pathlib import Path
 
@@ -12,13 +13,16 @@ from restore.cli.options import (
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe
+from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe, typed_recipe
 from restore.cli.results import report_failures
 from restore.denoising.batch import OutputSettings, denoise_set
 from restore.denoising.denoise import DenoisingSettings
 from restore.io.relion.job import write_output_node
-from restore.model.checkpoint import load_model
+from restore.model.checkpoint import Model, load_model
+from restore.model.general import GENERAL_MODEL_PATH, load_general_model
 from restore.runtime.memory import keep_heap
+
+log = logging.getLogger(__name__)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +40,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         "-p",
         type=Path,
-        required=True,
         metavar="MODEL",
-        help="model file from restore train",
+        help="model file from restore train (default: the general model that comes with restore)",
     )
     add_pixel_size_option(group)
     group.add_argument(
@@ -48,7 +51,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_device_option(group)
     add_job_options(group)
-    checked = parser.add_argument_group("recipe (the model's own; checked where given)")
+    checked = parser.add_argument_group(
+        "recipe (a model's own, checked where given; the general model is used with this one)"
+    )
     checked.add_argument(
         "--max_resolution", "-r", type=float, metavar="X", help="finest resolution, Å"
     )
@@ -61,8 +66,7 @@ def run(namespace: argparse.Namespace) -> int:
     """Denoise what is missing or stale, list it; the exit status comes back."""
     settle(namespace)
     keep_heap()
-    model = load_model(namespace.model)
-    refuse_other_recipe(namespace, model.recipe, "the model")
+    model = _model(namespace)
     results = denoise_set(
         namespace.input_micrographs,
         model,
@@ -71,7 +75,7 @@ def run(namespace: argparse.Namespace) -> int:
         suffixes=namespace.even_odd_suffix,
         pixel_size_A=namespace.pixel_size,
         device=namespace.device,
-        model_name=namespace.model,
+        model_name=namespace.model or GENERAL_MODEL_PATH.name,
         bars=Bar,
     )
     if not leads(os.environ):
@@ -81,3 +85,13 @@ def run(namespace: argparse.Namespace) -> int:
             write_output_node(namespace.job_folder, results.table, namespace.input_micrographs)
         print(results.table)
     return report_failures(results, "denoised")
+
+
+def _model(namespace: argparse.Namespace) -> Model:
+    """The model that was named, or the general one for the recipe that was typed."""
+    if namespace.model is None:
+        log.info("no model is named: the general one is taken, which has not seen these images")
+        return load_general_model(typed_recipe(namespace))
+    model = load_model(namespace.model)
+    refuse_other_recipe(namespace, model.recipe, "the model")
+    return model

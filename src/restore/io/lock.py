@@ -6,8 +6,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,11 +51,11 @@ def locked(result: Path, do: str = "wait until it ends, or choose another name")
     """
     path, mine = result.with_name(f".{result.name[:80]}.lock"), Holder.of(os.getpid())
     text = json.dumps(asdict(mine) | {"token": secrets.token_hex(8)})
-    new_folders = [folder for folder in path.parents if not folder.exists()]
+    made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
     try:
         _take(path, text, result, do)
     except BaseException:
-        _remove_empty(new_folders)
+        _remove_empty(made)
         raise
     over = threading.Event()
     beat = threading.Thread(target=_beat, args=(path, over), name="lock", daemon=True)
@@ -67,16 +67,16 @@ def locked(result: Path, do: str = "wait until it ends, or choose another name")
         beat.join()
         if _read(path) == text:
             path.unlink(missing_ok=True)
-        _remove_empty(new_folders)
+        _remove_empty(made)
 
 
-def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove folders that were made for a lock, the deepest first, where nothing else came into
-    them.
-    """
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that were made for a lock, unless something else stands in them by now."""
     for folder in folders:
-        with suppress(OSError):
+        try:
             folder.rmdir()
+        except OSError:
+            return
 
 
 def _take(path: Path, text: str, result: Path, do: str) -> None:

@@ -266,10 +266,10 @@ def test_what_is_denoised_is_mrc_whatever_it_was(ending):
         for output in (OutputSettings(), OutputSettings(output_directory=Path("out")))
     )
     assert (
-        beside.outputs[0] == Path("/data/a b.v2_DW_denoised.mrc")
+        beside.subject.path == Path("/data/a b.v2_DW_denoised.mrc")
         and beside.subject.written_name == "job/a b.v2_DW_denoised.mrc"
     )
-    assert below.outputs[0] == Path("out/job/a b.v2_DW.mrc")
+    assert below.subject.path == Path("out/job/a b.v2_DW.mrc")
 
 
 def test_one_image_twice_packed_and_not_is_no_two_outputs(tmp_path):

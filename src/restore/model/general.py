@@ -1,0 +1,87 @@
+"""The general model that comes with the package: trained on simulated micrographs of many specimens
+with their truth, by ``general/train.py``. docs/general_model.md says what it has seen.
+
+It is a prior: what it makes of a micrograph owes something to what it has seen elsewhere.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from restore.errors import UserError
+from restore.model.checkpoint import Model, load_model
+from restore.preprocessing import Recipe
+
+GENERAL_MODEL_PATH = Path(__file__).with_name("general.safetensors")
+"""The file of the general model."""
+
+
+@dataclass(frozen=True)
+class RecipeRange:
+    """The recipes that a general model has learned: any resolution (Å) between two, with phases
+    flipped or not, and all else as it was.
+    """
+
+    max_resolution_A: tuple[float, float]
+    phase_flip: tuple[bool, ...]
+    others: Recipe
+
+    @classmethod
+    def of_model(cls, model: Model) -> "RecipeRange":
+        """What the card of a general model says. Raises UserError where it says nothing."""
+        ranges: Any = model.training.get("recipes")
+        try:
+            coarsest, finest = (float(value) for value in ranges["max_resolution_A"])
+            flips = tuple(bool(value) for value in ranges["phase_flip"])
+        except (KeyError, TypeError, ValueError):
+            raise UserError(
+                "the model's card names no range of recipes", wanted="a general model"
+            ) from None
+        return cls((min(coarsest, finest), max(coarsest, finest)), flips, model.recipe)
+
+    def holds(self, recipe: Recipe) -> bool:
+        """Whether the model has learned images that were prepared by this recipe."""
+        return not self._difference(recipe)
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise UserError, with both values, where the model has not learned this recipe."""
+        difference = self._difference(recipe)
+        if difference:
+            field, found = difference
+            raise UserError(
+                found,
+                field=field,
+                wanted="the general model has seen no such images",
+                do="train a model on the halves of these micrographs",
+            )
+
+    def _difference(self, recipe: Recipe) -> tuple[str, str] | None:
+        """What of a recipe is outside the range, and that in words; None where nothing is."""
+        finest_A, coarsest_A = self.max_resolution_A
+        resolution_A = recipe.max_resolution_A
+        if not finest_A * (1 - 1e-6) <= resolution_A <= coarsest_A * (1 + 1e-6):
+            found = f"max_resolution is {resolution_A:g} Å, not {finest_A:g} to {coarsest_A:g} Å"
+            return "max_resolution", found
+        if recipe.phase_flip not in self.phase_flip:
+            return "phase_flip", f"phase_flip is {recipe.phase_flip}, not {not recipe.phase_flip}"
+        known = replace(self.others, max_resolution_A=resolution_A, phase_flip=recipe.phase_flip)
+        for name, value in known.card().items():
+            if recipe.card()[name] != value:
+                return name, f"{name} is {recipe.card()[name]:g}, not {value:g}"
+        return None
+
+
+def load_general_model(recipe: Recipe | None = None, path: Path = GENERAL_MODEL_PATH) -> Model:
+    """The general model, to be used with a recipe in its range (its own where none is given).
+
+    Raises UserError where the recipe is out of its range, or the file is not a general model.
+
+    >>> load_general_model(Recipe(6.0, phase_flip=False)).recipe.max_resolution_A
+    6.0
+    """
+    model = load_model(path)
+    learned = RecipeRange.of_model(model)
+    if recipe is None:
+        return model
+    learned.check(recipe)
+    return replace(model, recipe=recipe)
