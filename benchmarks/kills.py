@@ -53,7 +53,18 @@ COMMANDS = {
 _CLOCK = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|[+-]\d\d:?\d\d)?|[0-9.]+ (s|min|h)\b"
 )
-_FLEETING = {"time", "seconds", "command", "host", "user", "resume", "provenance", "directory"}
+_FLEETING = {
+    "fingerprint",
+    "outputs",
+    "time",
+    "seconds",
+    "command",
+    "host",
+    "user",
+    "resume",
+    "provenance",
+    "directory",
+}
 
 
 @dataclass(frozen=True)
