@@ -6,10 +6,13 @@ import shutil
 import mrcfile
 import numpy as np
 import pytest
+import torch
 
 from restore.cli.main import command_parser, main
 from restore.inspection.dispatch import inspect
 from restore.io.images.image import write_image
+from restore.model.checkpoint import Model, save_model
+from restore.model.network import NetworkSettings, build_network
 from restore.preprocessing import Recipe
 
 RECIPE = Recipe()
@@ -223,3 +226,11 @@ def test_every_command_that_is_proposed_parses(session):
             words = shlex.split(command.replace(" X", " 1"))
             assert words[0] == "restore"
             command_parser(words[1]).parse_args(words[2:])
+
+
+def test_a_model_whose_training_record_lacks_what_is_told_of_it_is_no_traceback(tmp_path):
+    network = build_network(NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(0))
+    for training in ({"steps": 3}, {"best": 4}, {"trained_on": 7, "steps": 1, "seconds": "x"}):
+        save_model(tmp_path / "m.safetensors", Model(network, Recipe(), training))
+        findings = inspect(tmp_path / "m.safetensors", Recipe())
+        assert "its record cannot be read" in findings.problems[0]
