@@ -494,7 +494,7 @@ def test_a_pickle_offered_as_a_model_is_refused_by_name_and_never_loaded(refused
     [
         ("gone.safetensors", "there is no such model file"),
         ("Models", "there is no such model file"),
-        ("mics.star", "not a readable safetensors file"),
+        ("mics.star", "a STAR file, and not a model"),
         ("training_data.hdf", "an HDF5 file, of patches or of Keras"),
         ("Models/model.state.safetensors", "a safetensors file with training state in it"),
         ("cut.safetensors", "not a readable safetensors file"),
