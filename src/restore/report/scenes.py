@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from restore.io.residues import Residues
 from restore.maps.contour import Contour
+from restore.records import RecordFile
 from restore.report.numerals import figure
 
 COLOURS = ("#5c8ccc", "#d66b61", "#73ad80", "#dbad5c", "#9e80c2", "#b8bdc4")
@@ -84,6 +85,16 @@ class SceneRow:
     words: str
     turns: dict[str, Quaternion]
     scenes: tuple[Scene, ...]
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Rows of scenes, as a file holds them."""
+
+    rows: tuple[SceneRow, ...]
+
+
+FILE = RecordFile("file of scenes", 1, "restore structure")
 
 
 def scene_rows(shown: Sequence[ShownMap], stretches: Sequence[Residues] = ()) -> list[SceneRow]:
