@@ -255,5 +255,9 @@ def _one_picture(picture: Picture, folder: Path) -> str:
 def _inside(picture: Picture, folder: Path) -> Path | None:
     """The picture's file; None where it is not in the folder, or too large for a page."""
     path = (folder / picture.path).resolve()
-    inside = path.is_relative_to(folder.resolve()) and path.is_file()
-    return path if inside and path.stat().st_size <= _LARGEST_BYTES else None
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        return None
+    if path.stat().st_size > _LARGEST_BYTES:
+        log.warning("%s: larger than %d MB, not shown in the page", path, _LARGEST_BYTES // 10**6)
+        return None
+    return path
