@@ -7,6 +7,7 @@ from typing import Any
 from restore.evaluation.records import Evaluation, Group, ModelSummary
 from restore.quantities import Curve, finite
 from restore.report.charts import Chart, Line
+from restore.report.palette import LABELS
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ _PLANS = (
         "above the Wiener filter’s, the network does more than any filter of frequencies can. An "
         "empty image has 1.",
         (
-            ("signal_to_error_raw", "raw", "raw"),
-            ("signal_to_error_wiener", "Wiener filter", "wiener"),
-            ("signal_to_error_denoised", "denoised", "denoised"),
+            ("signal_to_error_raw", LABELS["signal_to_error_raw"], "raw"),
+            ("signal_to_error_wiener", LABELS["signal_to_error_wiener"], "wiener"),
+            ("signal_to_error_denoised", LABELS["signal_to_error_denoised"], "denoised"),
         ),
         logarithmic=True,
     ),
@@ -46,10 +47,10 @@ _PLANS = (
         "How much of the signal’s amplitude is kept (1 is all of it); the bias as a share of the "
         "signal; and the output for pure noise, as a share of the output for a real half.",
         (
-            ("gain", "signal kept", "denoised"),
-            ("wiener_filter", "kept by the Wiener filter", "wiener"),
-            ("bias_share", "bias", "bias"),
-            ("invented_share", "hallucinated from pure noise", "nothing"),
+            ("gain", LABELS["gain"], "denoised"),
+            ("wiener_filter", LABELS["wiener_filter"], "wiener"),
+            ("bias_share", LABELS["bias_share"], "bias"),
+            ("invented_share", LABELS["invented_share"], "nothing"),
         ),
         limits=(-0.25, 1.5),
     ),
@@ -98,9 +99,10 @@ def _chart(plan: _Plan, frequency_per_A: tuple[float, ...], curves: Mapping[str,
 
 
 _LOSSES = (
-    ("train_loss", "training", "raw"),
-    ("held_out_loss", "validation", "denoised"),
-    ("perfect_loss", "noise floor", "wiener"),
+    ("train_loss", "raw"),
+    ("held_out_loss", "denoised"),
+    ("perfect_loss", "nothing"),
+    ("wiener_loss", "wiener"),
 )
 
 
@@ -108,7 +110,7 @@ def loss_chart(model: ModelSummary | None) -> Chart | None:
     """The losses of each epoch of the model's training; None where its record has none."""
     rows = _history(model) if model else []
     drawn = [
-        (label, look, tuple(finite(row.get(key)) for row in rows)) for key, label, look in _LOSSES
+        (LABELS[key], look, tuple(finite(row.get(key)) for row in rows)) for key, look in _LOSSES
     ]
     lines = tuple(
         Line(label, look, Curve(values))

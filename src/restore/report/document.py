@@ -12,6 +12,7 @@ from typing import Any
 
 from restore.quantities import Values
 from restore.report.charts import LEFT, PLOT_WIDTH, WIDTH, Chart, is_cut_off, svg, swatch, x_axis
+from restore.report.palette import style
 
 
 def asset(name: str) -> str:
@@ -19,8 +20,13 @@ def asset(name: str) -> str:
     return (files("restore.report") / "assets" / name).read_text(encoding="utf-8")
 
 
-def policy(style: str, scripts: Sequence[str]) -> str:
-    """A content security policy: nothing but this style, these scripts and pictures that are inside
+def page_style(*names: str) -> str:
+    """The style sheet of a page: its colours, what every page has, and these assets."""
+    return style() + asset("page.css") + "".join(asset(name) for name in names)
+
+
+def policy(sheet: str, scripts: Sequence[str]) -> str:
+    """A content security policy: nothing but this style sheet, these scripts and pictures that are inside
     the page.
     """
 
@@ -29,7 +35,7 @@ def policy(style: str, scripts: Sequence[str]) -> str:
 
     allowed = " ".join(digest(script) for script in scripts)
     return (
-        f"default-src 'none'; img-src data:; style-src {digest(style)}; script-src {allowed};"
+        f"default-src 'none'; img-src data:; style-src {digest(sheet)}; script-src {allowed};"
         " base-uri 'none'; form-action 'none'"
     )
 

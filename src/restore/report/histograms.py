@@ -4,11 +4,9 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-_BLUE, _ORANGE, _BAND = (
-    "#0072b2",
-    "#d55e00",
-    "#dddddd",
-)  # told apart by colour-blind readers (Okabe & Ito)
+from restore.report.palette import SERIES
+
+_BAND = "#dddddd"
 _BINS = 60
 _SHOWN_PERCENT = 98.0  # a few particles far out would press all others into one bin
 
@@ -30,7 +28,7 @@ def histogram(
     beyond = int((values > end).sum())
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.hist(values[values <= end], bins=_BINS, range=(0, end), color=_BLUE)
+    axes.hist(values[values <= end], bins=_BINS, range=(0, end), color=SERIES[0])
     axes.axvspan(
         *quartiles,
         zorder=0,
@@ -38,7 +36,7 @@ def histogram(
         linewidth=0,
         label=f"middle half: {quartiles[0]:.2f} to {quartiles[1]:.2f}{unit}",
     )
-    axes.axvline(median, color=_ORANGE, linewidth=2, label=f"median: {median:.2f}{unit}")
+    axes.axvline(median, color=SERIES[1], linewidth=2, label=f"median: {median:.2f}{unit}")
     axes.plot([], [], " ", label=f"{beyond} of {len(values)} beyond {end:.2f}{unit}")
     axes.set_xlim(0, end)
     axes.set_xlabel(quantity)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from string import Template
 
-from restore.report.document import asset, embedded, policy
+from restore.report.document import asset, embedded, page_style, policy
 from restore.report.scenes import SceneRow, plain_rows
 
 _HOW = "Drag to turn, scroll to zoom; the maps of a row turn together."
@@ -50,7 +50,7 @@ def viewer_scripts() -> list[str]:
 
 def scenes_page(rows: Sequence[SceneRow], title: str, settings: str) -> str:
     """One self-contained HTML page with these rows; ``settings`` is a line on how they were made."""
-    style = asset("page.css") + asset("scenes.css")
+    style = page_style("scenes.css")
     parts = {
         "csp": policy(style, viewer_scripts()),
         "title": escape(title),

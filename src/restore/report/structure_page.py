@@ -13,6 +13,7 @@ from restore.report.document import (
     asset,
     chart_figure,
     data_uri,
+    page_style,
     paragraphs,
     policy,
     readings,
@@ -45,7 +46,7 @@ def structure_page(structure: Structure, folder: Path) -> str:
     }
     scenes = {key: _scene_rows(pictures, folder) for key, pictures in _scene_files(structure)}
     rows = [row for part in scenes.values() for row in part]
-    style = asset("page.css") + asset("structure.css") + asset("scenes.css")
+    style = page_style("structure.css", "scenes.css")
     begin, script = asset("begin.js"), asset("page.js")
 
     def drawn(rows: Sequence[Row]) -> str:

@@ -13,8 +13,8 @@ from restore.io.atomic import write_text
 from restore.io.residues import Residues, read_residues, stretch_from
 from restore.maps.contour import Contour, ContourError, ContourSettings, contours
 from restore.records import decoded, record_text
+from restore.report.palette import DENOISED, RAW
 from restore.report.scenes import (
-    COLOURS,
     FILE,
     SceneRow,
     Scenes,
@@ -114,7 +114,7 @@ def _shown(
     except ContourError as error:
         log.warning("the maps cannot be drawn: %s", error)
         return []
-    columns = zip(chosen, COLOURS[:2], zip(*rows, strict=True), strict=True)
+    columns = zip(chosen, (RAW.light, DENOISED.light), zip(*rows, strict=True), strict=True)
     return [ShownMap(_TITLES[name], surfaces, colour=colour) for name, colour, surfaces in columns]
 
 
