@@ -116,6 +116,22 @@ class Prepared:
     blank_pixels: int = 0
 
 
+_COARSEST_PIXEL_A = 20.0
+"""No micrograph has larger pixels, in Å: a larger size is a mistake."""
+
+
+def _pixel_size_doubt(pixel_size_A: float) -> str:
+    if pixel_size_A <= _COARSEST_PIXEL_A:
+        return ""
+    return f"a pixel size of {pixel_size_A:.4g} Å is none of a micrograph"
+
+
+def _coarser_resolution(pixel_size_A: float) -> str:
+    if pixel_size_A > _COARSEST_PIXEL_A:
+        return "check the pixel size where it comes from (the STAR file, or `pixel_size_A`)"
+    return f"give --max_resolution {math.ceil(20 * pixel_size_A) / 10:g} or more"
+
+
 def cropped_grid(full_shape: Shape, pixel_size_A: float, max_resolution_A: float) -> Grid:
     """The grid whose Nyquist frequency is 1/``max_resolution_A``, with even sides.
 
@@ -126,7 +142,8 @@ def cropped_grid(full_shape: Shape, pixel_size_A: float, max_resolution_A: float
         raise UserError(
             f"max_resolution {max_resolution_A:g} Å is finer than the image's Nyquist limit, "
             f"{2 * pixel_size_A:.4g} Å",
-            do=f"give --max_resolution {math.ceil(20 * pixel_size_A) / 10:g} or more",
+            wanted=_pixel_size_doubt(pixel_size_A),
+            do=_coarser_resolution(pixel_size_A),
         )
     factor = 2 * pixel_size_A / max_resolution_A
     height, width = (min(2 * round(side * factor / 2), side // 2 * 2) for side in full_shape)
