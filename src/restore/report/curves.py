@@ -19,15 +19,21 @@ class _Plan:
     curves: tuple[tuple[str, str, str], ...]
     logarithmic: bool = False
     limits: tuple[float, float] | None = None
+    levels: tuple[float, ...] = ()
 
 
 _PLANS = (
     _Plan(
+        "Against the Wiener filter",
+        "The denoised image’s ratio of signal to all error, over that of the Wiener filter: the "
+        "fair comparison. Above 1 the network does more than any filter of frequencies can.",
+        (("advantage_over_wiener", LABELS["advantage_over_wiener"], "denoised"),),
+        limits=(0.0, 5.0),
+        levels=(1.0,),
+    ),
+    _Plan(
         "Signal against all error",
-        "Variance of the signal over that of noise and bias together: the fair comparison. Where "
-        "the denoised line is "
-        "above the Wiener filter’s, the network does more than any filter of frequencies can. An "
-        "empty image has 1.",
+        "Variance of the signal over that of noise and bias together. An empty image has 1.",
         (
             ("signal_to_error_raw", LABELS["signal_to_error_raw"], "raw"),
             ("signal_to_error_wiener", LABELS["signal_to_error_wiener"], "wiener"),
@@ -95,7 +101,10 @@ def _chart(plan: _Plan, frequency_per_A: tuple[float, ...], curves: Mapping[str,
         for key, label, look in plan.curves
         if key in curves and any(value is not None for value in curves[key].value)
     )
-    return Chart(plan.title, plan.words, frequency_per_A, lines, plan.logarithmic, plan.limits)
+    return Chart(
+        plan.title, plan.words, frequency_per_A, lines, plan.logarithmic, plan.limits,
+        levels=plan.levels,
+    )  # fmt: skip
 
 
 _LOSSES = (

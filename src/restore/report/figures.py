@@ -48,7 +48,9 @@ def losses(history: Sequence[Mapping[str, float]]) -> Figure:
 
 
 def ring_curves(
-    frequency_per_A: Float[Tensor, "rings"], curves: Mapping[str, Float[Tensor, "rings"]]
+    frequency_per_A: Float[Tensor, "rings"],
+    curves: Mapping[str, Float[Tensor, "rings"]],
+    title: str = "",
 ) -> Figure:
     """Correlations from 0 to 1 against spatial frequency, with resolutions named along the axis.
 
@@ -61,6 +63,7 @@ def ring_curves(
         axes.plot(frequency_per_A.numpy(), values.numpy(), label=name, color=colour)
     resolution_axis(axes, float(frequency_per_A[-1]))
     axes.set_ylabel("ring correlation")
+    axes.set_title(title, fontsize=9, loc="left")
     axes.set_ylim(min(-0.02, axes.get_ylim()[0]), 1)
     axes.axhline(0, color="black", linewidth=0.5)
     axes.legend(frameon=False)

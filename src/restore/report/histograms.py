@@ -8,6 +8,7 @@ from restore.report.palette import SERIES
 
 _BAND = "#dddddd"
 _BINS = 60
+_FINEST = 0.01  # equal files differ by rounding alone, which is no spread to draw
 _SHOWN_PERCENT = 98.0  # a few particles far out would press all others into one bin
 
 
@@ -21,10 +22,12 @@ def histogram(
     """The histogram of values from zero on, their median and quartiles marked; ``words`` are the
     title and the quantity.
 
-    The axis ends where 2 % of the values lie beyond, and the figure says how many do.
+    The axis ends where 2 % of the values lie beyond, and the figure says how many do; it goes to 1
+    where all lie below 0.01.
     """
     title, quantity = words
-    end = float(np.percentile(values, _SHOWN_PERCENT)) or float(values.max()) or 1.0
+    ends = (float(np.percentile(values, _SHOWN_PERCENT)), float(values.max()))
+    end = next((end for end in ends if end >= _FINEST), 1.0)
     beyond = int((values > end).sum())
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()

@@ -46,6 +46,7 @@ LABELS = {
     "signal_to_error_raw": "raw",
     "signal_to_error_wiener": "Wiener filter",
     "signal_to_error_denoised": "denoised",
+    "advantage_over_wiener": "denoised / Wiener filter",
     "gain": "signal kept",
     "wiener_filter": "kept by the Wiener filter",
     "bias_share": "bias",
