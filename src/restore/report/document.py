@@ -26,8 +26,8 @@ def page_style(*names: str) -> str:
 
 
 def policy(sheet: str, scripts: Sequence[str]) -> str:
-    """A content security policy: nothing but this style sheet, these scripts and pictures that are inside
-    the page.
+    """A content security policy: nothing but this style sheet, these scripts and pictures that are
+    inside the page.
     """
 
     def digest(text: str) -> str:
@@ -67,7 +67,8 @@ def chart_figure(key: str, chart: Chart) -> str:
     )
     cut = " Values beyond the axis are cut off." if is_cut_off(chart) else ""
     return (
-        f'<figure class="chart" data-chart="{key}"><figcaption><h3>{chart.title}</h3><p>{chart.words}{cut}</p></figcaption>'
+        f'<figure class="chart" data-chart="{key}"><figcaption>'
+        f"<h3>{chart.title}</h3><p>{chart.words}{cut}</p></figcaption>"
         f'{svg(chart)}<ul class="legend" aria-live="polite">{lines}</ul></figure>'
     )
 

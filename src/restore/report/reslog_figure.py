@@ -99,7 +99,7 @@ def _resolutions(low_per_A: float, high_per_A: float) -> list[float]:
 
 
 def _name_particles(axes: Axes, particles: np.ndarray) -> None:
-    """The sizes themselves as ticks, from the largest down, as far as they leave each other room."""
+    """The sizes themselves as ticks, from the largest down, as far as there is room."""
     span = np.log(particles[-1] / particles[0])
     kept: list[int] = []
     for size in particles[::-1].tolist():

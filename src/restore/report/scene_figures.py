@@ -49,7 +49,7 @@ def viewer_scripts() -> list[str]:
 
 
 def scenes_page(rows: Sequence[SceneRow], title: str, settings: str) -> str:
-    """One self-contained HTML page with these rows; ``settings`` is a line on how they were made."""
+    """One self-contained HTML page with these rows; ``settings`` says how they were made."""
     style = page_style("scenes.css")
     parts = {
         "csp": policy(style, viewer_scripts()),

@@ -248,7 +248,8 @@ def _one_picture(picture: Picture, folder: Path) -> str:
         return ""
     title = escape(picture.title)
     return (
-        f'<figure class="plate"><figcaption><h3>{title}</h3><p>{escape(picture.words)}</p></figcaption>'
+        f'<figure class="plate"><figcaption>'
+        f"<h3>{title}</h3><p>{escape(picture.words)}</p></figcaption>"
         f'<img src="{address}" alt="{title} ({escape(PurePath(picture.path).name)})"></figure>'
     )
 

@@ -102,7 +102,7 @@ def _is_there(numbers: Mapping[str, Number], key: str) -> bool:
 
 
 def _reference(wiener: float | None, ideal: float) -> str:
-    """What a share is to be compared with: the Wiener filter's, where it is known, and the ideal."""
+    """What a share is compared with: the Wiener filter's, where it is known, and the ideal."""
     beside = f"Wiener filter {share(wiener)} · " if wiener is not None else ""
     return f"{beside}ideal {100 * ideal:.0f} %"
 
