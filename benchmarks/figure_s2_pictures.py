@@ -9,41 +9,35 @@ import shutil
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 CHARTS = (("fsc", 0), ("fsc", 1), ("bias", 0), ("truth", 0), ("amplitudes", 0), ("reslog", 0))
 """Sections of the page, and which of the figures in each."""
+SCENES = {"views": "structure_views.png", "regions": "structure_residues.png"}
+"""Sections of the page whose rows of maps become a picture each."""
 COLUMNS, MARGIN_PX = 2, 24
-PICTURES = {"views.png": "structure_views.png", "regions.png": "structure_residues.png"}
+SOFTWARE_WEBGL = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 
-def charts(page: Path) -> list[Image.Image]:
-    """The charts as the page shows them."""
-    with sync_playwright() as program:
-        browser = program.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        tab = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme="light")
-        tab.goto(page.resolve().as_uri())
-        shots = [
-            tab.locator(f"#{section} figure").nth(number).screenshot() for section, number in CHARTS
-        ]
-        browser.close()
-    return [Image.open(io.BytesIO(shot)).convert("RGB") for shot in shots]
+def picture_of(tab: Page, section: str, number: int, part: str = "figure") -> Image.Image:
+    """One part of a section as the page shows it; maps are waited for."""
+    place = tab.locator(f"#{section} {part}").nth(number)
+    place.scroll_into_view_if_needed()
+    if part == ".scene-row":
+        tab.locator(f"#{section} figure.scenes[data-ready=true]").nth(number).wait_for()
+    return Image.open(io.BytesIO(place.screenshot())).convert("RGB")
 
 
-def side_by_side(images: list[Image.Image]) -> Image.Image:
+def side_by_side(images: list[Image.Image], columns: int = COLUMNS) -> Image.Image:
     """The images in rows, on the first one's ground."""
-    rows = [images[start : start + COLUMNS] for start in range(0, len(images), COLUMNS)]
-    width, heights = (
-        max(each.width for each in images),
-        [max(each.height for each in row) for row in rows],
-    )
-    size = COLUMNS * (width + MARGIN_PX) + MARGIN_PX, sum(heights) + MARGIN_PX * (len(rows) + 1)
+    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
+    width = max(image.width for image in images)
+    heights = [max(image.height for image in row) for row in rows]
+    size = columns * (width + MARGIN_PX) + MARGIN_PX, sum(heights) + MARGIN_PX * (len(rows) + 1)
     sheet, top = Image.new("RGB", size, images[0].getpixel((2, 2))), MARGIN_PX
     for row, height in zip(rows, heights, strict=True):
-        for column, each in enumerate(row):
-            sheet.paste(each, (MARGIN_PX + column * (width + MARGIN_PX), top))
+        for column, image in enumerate(row):
+            sheet.paste(image, (MARGIN_PX + column * (width + MARGIN_PX), top))
         top += height + MARGIN_PX
     return sheet
 
@@ -56,16 +50,20 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--docs", type=Path, default=Path("docs"))
     chosen = parser.parse_args()
-    result = chosen.folder / "structure"
-    side_by_side(charts(result / "structure.html")).quantize(64).save(
-        chosen.docs / "structure_curves.png", optimize=True
-    )
-    for name, written in PICTURES.items():
-        picture = Image.open(result / name).convert("RGB")
-        smaller = picture.resize(
-            (picture.width * 2 // 3, picture.height * 2 // 3), Image.Resampling.LANCZOS
+    page = chosen.folder / "structure" / "structure.html"
+    with sync_playwright() as program:
+        browser = program.chromium.launch(
+            executable_path=shutil.which("chromium"), args=SOFTWARE_WEBGL
         )
-        smaller.quantize(128).save(chosen.docs / written, optimize=True)
+        tab = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme="light")
+        tab.goto(page.resolve().as_uri())
+        curves = side_by_side([picture_of(tab, *chart) for chart in CHARTS])
+        curves.quantize(64).save(chosen.docs / "structure_curves.png", optimize=True)
+        for section, name in SCENES.items():
+            count = tab.locator(f"#{section} figure.scenes").count()
+            rows = [picture_of(tab, section, number, ".scene-row") for number in range(count)]
+            side_by_side(rows, 1).quantize(128).save(chosen.docs / name, optimize=True)
+        browser.close()
 
 
 if __name__ == "__main__":

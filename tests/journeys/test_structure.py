@@ -16,7 +16,7 @@ from restore.io.images.maps import read_map, read_map_header, write_map
 from restore.io.star import Block, StarFile, read_star, write_star
 from restore.structure.records import COMBINATIONS, read_structure
 
-QUICK = ["--reslog_sizes", "3", "--reslog_repeats", "2", "--views_px", "100", "--engine", "torch"]
+QUICK = ["--reslog_sizes", "3", "--reslog_repeats", "2", "--engine", "torch"]
 
 
 def structure(project, folder, *more):
@@ -73,6 +73,7 @@ def test_everything_of_the_figure_is_left_in_the_folder(biased):
         "Refined on denoised images",
     ]
     html = (folder / "structure.html").read_text(encoding="utf-8")
+    assert (folder / "views.json").is_file() and 'figure class="scenes" data-row="0"' in html
     for words in (
         "A, B · Half maps",
         "C, D · Views",
@@ -214,8 +215,7 @@ def test_one_refinement_is_enough_and_nothing_is_said_of_orientations(honest, tm
                 str(tmp_path / "out"),
                 "--reslog_sizes",
                 "0",
-                "--views_px",
-                "0",
+                "--no_views",
                 "--engine",
                 "torch",
             ]
@@ -277,8 +277,7 @@ def test_particles_are_cut_out_of_raw_and_denoised_micrographs(session, tmp_path
                 "out",
                 "--reslog_sizes",
                 "0",
-                "--views_px",
-                "0",
+                "--no_views",
                 "--engine",
                 "torch",
             ]
@@ -313,7 +312,7 @@ def test_particles_without_a_ctf_need_the_table_of_micrographs_that_has_it(
         "--box_px",
         "32",
     ]
-    quick = ["--reslog_sizes", "0", "--views_px", "0", "--engine", "torch"]
+    quick = ["--reslog_sizes", "0", "--no_views", "--engine", "torch"]
     assert main(["structure", *arguments, "-o", "out", *quick]) != 0
     assert "the particles have no CTF" in capsys.readouterr().err
     names = ("rlnMicrographName", "rlnOpticsGroup", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")

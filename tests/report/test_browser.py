@@ -97,7 +97,7 @@ def test_the_page_loads_whole_with_all_its_pictures(visit):
     sizes = page.evaluate("Promise.all([...document.images].map(async i => { i.loading = 'eager';"
                           " await i.decode(); return i.naturalWidth }))")  # fmt: skip
     assert sizes == [320] * 21
-    assert page.locator(".plot:visible").count() == 7
+    assert page.locator(".plot:visible").count() == 8
 
 
 def test_nothing_can_be_loaded_from_elsewhere(browser, address):
@@ -156,6 +156,20 @@ def test_the_slider_follows_a_finger(visit):
         touch("touchMove", share)
     touch("touchEnd", None)
     assert split(page) == pytest.approx(80, abs=2)
+
+
+def test_no_column_of_the_table_is_cut_off_on_a_desktop(visit):
+    page = visit()
+    shown, whole = page.evaluate(
+        "(() => { const box = document.querySelector('#micrographs .scroll');"
+        " return [box.clientWidth, box.scrollWidth]; })()"
+    )
+    assert whole <= shown
+    assert page.evaluate("document.documentElement.scrollWidth") <= DESKTOP["width"]
+
+
+def test_the_slider_of_the_overlay_has_a_label_that_can_be_seen(visit):
+    assert visit().locator("label[for=opacity]").bounding_box()["width"] > 30
 
 
 def test_the_overlay_is_off_until_it_is_asked_for_and_has_a_strength(visit):
@@ -260,12 +274,12 @@ def test_the_groups_are_shown_one_at_a_time(visit):
     page.locator(".groups label", has_text="trained on").click()
     assert "trained on: 9 micrographs" in page.inner_text("#verdict")
     assert "held out: 5 micrographs" not in page.inner_text("#curves")
-    assert page.locator("#curves .plot:visible").count() == 7
+    assert page.locator("#curves .plot:visible").count() == 8
 
 
 def test_a_chart_reads_its_values_to_the_pointer_and_to_arrow_keys(visit):
     page = visit()
-    chart = page.locator(".chart:visible").first
+    chart = page.locator(".chart:visible", has_text="Signal against all error")
     plot = chart.locator(".plot")
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()

@@ -107,7 +107,7 @@ def test_without_any_signal_nothing_is_said_of_the_wiener_filter():
 ])  # fmt: skip
 def test_the_summary_says_whether_the_wiener_filter_is_beaten(advantage, words):
     said = summary([group(advantage=advantage)])
-    assert words in said[1] and f"signal-to-error {2 * advantage[0]:.3g} against 2" in said[1]
+    assert words in said[1] and f"signal-to-error {2 * advantage[0]:.2f} against 2.00, a" in said[1]
     assert sum("signal-to-error" in sentence for sentence in said) == 1
 
 
@@ -125,8 +125,8 @@ def test_the_summary_has_the_shares_in_percent_and_the_noise_only_test_where_it_
         [group(var_noise_denoised=0.02, var_noise_raw=0.8, gain=0.625, invented_share=0.043)]
     )
     assert "2.5 % of the noise variance remains" in said[2]
-    assert "62.5 % of the signal's amplitude" in said[2]
-    assert "output still has 4.3 % of the variance" in said[3]
+    assert "62 % of the signal's amplitude" in said[2]
+    assert "the model still hallucinates 4.3 % as much" in said[3]
     assert len(summary([group(invented_share=None)])) == 3
 
 

@@ -41,3 +41,9 @@ def test_every_value_within_the_axis_is_in_a_bar_and_the_others_are_counted():
 def test_values_that_are_all_alike_are_drawn(values, tmp_path):
     save_png(draw(values, 0.0, (0.0, 0.0)), tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_equal_files_have_an_axis_that_can_be_read():
+    axes = draw(np.array([0.0, 1e-7, 3e-6]), 1e-7, (0.0, 1e-6)).axes[0]
+    assert axes.get_xlim() == (0, 1)
+    assert words(axes.figure)[2] == "0 of 3 beyond 1.00°"

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from restore.cli.main import main
 from restore.errors import UserError
-from restore.evaluation.records import evaluation_from, read_evaluation
-from restore.quantities import Curve
+from restore.evaluation.records import Group, evaluation_from, read_evaluation
+from restore.quantities import Curve, Number
 from restore.report.axes import Axis, linear_axis, logarithmic_axis, resolution_ticks
 from restore.report.charts import Chart, Line, svg
 from restore.report.page import page
 from restore.report.pictures import LARGEST_BYTES, choose
+from restore.report.verdict import large_figures
 
 EVIL = 'Micrographs/</script><img src=x onerror="alert(1)">&\u2028_DW.mrc'
 
@@ -64,7 +65,7 @@ def test_every_group_has_its_numbers_and_curves_held_out_first(made):
     assert "checked" in html.of("input", name="group")[0]
     assert "held out: 4 micrographs, intervals from resampling micrographs" in html.text
     charts = [found["data-chart"] for found in html.of("figure", **{"class": "chart"})]
-    assert charts == [f"{group}-{chart}" for group in range(3) for chart in range(6)] + ["loss"]
+    assert charts == [f"{group}-{chart}" for group in range(3) for chart in range(7)] + ["loss"]
 
 
 def test_a_group_of_all_is_left_out_where_it_is_the_same_as_another(made):
@@ -398,3 +399,21 @@ def test_an_evaluation_of_a_newer_program_says_what_this_one_reads(tmp_path):
         UserError, match=r"format version 2. This version of restore reads version 1: use"
     ):
         read_evaluation(tmp_path)
+
+
+def test_each_share_stands_beside_its_ideal_and_the_wiener_filter_where_it_is_known():
+    numbers = {
+        "var_noise_raw": Number(0.8), "var_noise_denoised": Number(0.02),
+        "var_noise_wiener": Number(0.2), "bias_share": Number(0.24),
+        "bias_share_wiener": Number(0.4), "gain": Number(0.62), "invented_share": Number(0.08),
+        "signal_to_error_denoised": Number(3.1), "signal_to_error_wiener": Number(2.2),
+        "advantage_over_wiener": Number(1.41, 1.33, 1.49),
+    }  # fmt: skip
+    html = large_figures(Group(name="held out", micrographs=2, numbers=numbers))
+    assert re.findall('<p class="reference">(.*?)</p>', html) == [
+        "Wiener filter 75 % · ideal 100 %",
+        "ideal 100 %",
+        "Wiener filter 40 % · ideal 0 %",
+        "ideal 0 %",
+        "Wiener filter 2.20 · ratio 1.41 (1.33 to 1.49)",
+    ]

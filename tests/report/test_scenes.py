@@ -66,6 +66,35 @@ def test_a_large_map_is_binned():
     assert volume.voxel_xyz_A == (4.0, 4.0, 4.0)
 
 
+def test_noise_far_from_the_surface_takes_no_room_and_the_surface_stays():
+    contour = ellipsoid()
+    noise = torch.randn(contour.density.shape, generator=torch.Generator().manual_seed(1)) * 0.01
+    noisy = Contour(contour.density + noise, contour.voxel_size_zyx_A, 0.3, 1000.0)
+    volume = surface_scene(ShownMap("map", (noisy,)), noisy).volume
+    steps = steps_of(volume).transpose(2, 1, 0)
+    margins = [
+        (side - kept) // 2 for side, kept in zip(noisy.density.shape, steps.shape, strict=True)
+    ]
+    cropped = noisy.density[
+        tuple(slice(cut, cut + kept) for cut, kept in zip(margins, steps.shape, strict=True))
+    ]
+    height = (cropped - 0.3).numpy()
+    expected = (height / height.max() * 127).clip(-127, 127).round()
+    crossings = 0
+    for axis in range(3):  # along every edge that crosses the level, both ends are as they were
+        ends = [np.take(height, range(cut, height.shape[axis] - 1 + cut), axis) for cut in (0, 1)]
+        crossed = (ends[0] > 0.5 / 127 * height.max()) != (ends[1] > 0.5 / 127 * height.max())
+        for cut in (0, 1):
+            ours, theirs = (
+                np.take(array, range(cut, array.shape[axis] - 1 + cut), axis)[crossed]
+                for array in (steps, expected)
+            )
+            assert (ours == theirs).all()
+        crossings += crossed.sum()
+    assert crossings > 500
+    assert (np.abs(steps) == 127).mean() > 0.7
+
+
 def row_of_atoms(count=6, chain="A"):
     position_A = np.stack(
         [np.arange(count) * 3.0 + 50, np.full(count, 48.0), np.full(count, 40.0)], 1

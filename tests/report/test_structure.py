@@ -42,9 +42,10 @@ def test_every_row_of_the_figure_is_there_with_its_letter(made):
     ):
         assert words in page.text
     assert "Raw images give the better map" in page.text and "4.14 Å" in page.text
-    assert len(page.of("img")) == 3 and all(
-        image["src"].startswith("data:image/png") for image in page.of("img")
-    )
+    pictures, figures = page.of("img"), page.of("figure")
+    assert len(pictures) == 1
+    assert pictures[0]["src"].startswith("data:image/png")
+    assert [part["data-row"] for part in figures if "data-row" in part] == ["0", "1"]
 
 
 def test_the_caution_stands_beside_every_fsc_of_denoised_half_maps(made):
@@ -108,13 +109,73 @@ def test_what_the_result_says_cannot_become_html(made):
         '<b onclick="x">'
     )
     page = Reader(made(card))
-    assert len(page.of("script")) == 3 and not page.of("b")
+    assert len(page.of("script")) == 6 and not page.of("b")
 
 
-def test_pictures_outside_the_folder_stay_outside_the_page(made):
+def scene_rows_of(html):
+    """The rows of scenes in the page's data."""
+    return json.loads(html.partition('id="scenes">')[2].partition("</script>")[0])
+
+
+def test_what_a_file_of_scenes_says_cannot_become_html(made, tmp_path):
+    evil = "</script><b onclick='x'>"
+    made(example.structure())
+    path = tmp_path / "views.json"
+    card = json.loads(path.read_text())
+    row = card["rows"][0]
+    row["words"] = row["scenes"][0]["title"] = row["scenes"][0]["caption"] = evil
+    row["turns"] = {evil: [0, 0, 0, 1]}
+    path.write_text(json.dumps(card))
+    html = structure_page(structure_from(example.structure()), tmp_path)
+    assert not Reader(html).of("b")
+    assert scene_rows_of(html)[0]["scenes"][0]["title"] == evil
+
+
+def test_the_page_holds_the_scenes_of_both_files_and_the_viewer_once(made):
+    html = made(example.structure())
+    rows = scene_rows_of(html)
+    assert [row["words"] for row in rows] == ["", "residues A/45–46"]
+    assert rows[1]["scenes"][0]["atoms"].count("ATOM  ") == 2
+    assert html.count('id="scenes"') == html.count("$3Dmol.createViewer") == 1
+    assert "3Dmol.js (BSD-3-Clause)" in html
+
+
+def test_a_page_without_scenes_carries_no_viewer(made):
     card = example.structure()
-    card["views"][0]["path"] = "../../../etc/hostname"
-    assert len(Reader(made(card)).of("img")) == 2
+    del card["views"], card["regions"]
+    html = made(card)
+    assert "3Dmol" not in html
+    assert len(html) < 300_000
+
+
+@pytest.mark.parametrize("content", ["{", '{"format_version": 2, "rows": []}', "[1]"])
+def test_a_damaged_file_of_scenes_leaves_its_row_out(made, tmp_path, content):
+    made(example.structure())
+    (tmp_path / "views.json").write_text(content)
+    html = structure_page(structure_from(example.structure()), tmp_path)
+    assert "C, D · Views" not in html
+    assert len(scene_rows_of(html)) == 1
+
+
+def test_a_picture_of_an_earlier_result_is_still_shown(made, tmp_path):
+    card = example.structure()
+    card["views"][0]["path"] = "angles.png"
+    html = made(card)
+    assert len(Reader(html).of("img")) == 2
+    assert [part["data-row"] for part in Reader(html).of("figure") if "data-row" in part] == ["0"]
+
+
+@pytest.mark.parametrize("name", ["hostname", "outside.json", "outside.png"])
+def test_pictures_outside_the_folder_stay_outside_the_page(tmp_path, name):
+    folder = tmp_path / "result"
+    example.write_pictures(folder)
+    (tmp_path / "outside.json").write_text((folder / "views.json").read_text())
+    (tmp_path / "outside.png").write_bytes((folder / "angles.png").read_bytes())
+    card = example.structure()
+    card["views"][0]["path"] = "../../../etc/hostname" if name == "hostname" else f"../{name}"
+    html = structure_page(structure_from(card), folder)
+    assert len(Reader(html).of("img")) == 1
+    assert len(scene_rows_of(html)) == 1
 
 
 def test_a_result_is_read_from_its_folder(tmp_path):

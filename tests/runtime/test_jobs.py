@@ -63,7 +63,10 @@ def test_what_fails_in_reading_computing_or_writing_is_noted_and_the_rest_is_don
     assert bars.made == [(3, "files", "working")]
     assert len(bars.counts) == 4 and bars.counts[-1] == 3
     assert SetResults.of(results, {"z.mrc": "no"}) == SetResults(
-        ("c.mrc",), (), {"z.mrc": "no", "a.mrc": "it is bad.", "b.mrc": "it is bad."}
+        ("c.mrc",),
+        (),
+        {"z.mrc": "no", "a.mrc": "it is bad.", "b.mrc": "it is bad."},
+        images=(jobs[2].outputs[0],),
     )
 
 

@@ -47,6 +47,7 @@ def curves(tilt=1.0):
         "snr_raw": curve(snr),
         "snr_denoised": curve([60 * each for each in snr]),
         "gain": curve(gain),
+        "advantage_over_wiener": curve([1.4] * len(snr)),
         "wiener_filter": curve(wiener),
         "bias_share": curve([(1 - each) ** 2 + 0.02 for each in gain]),
         "invented_share": curve([0.1 + 0.5 * (1 - each) for each in gain]),

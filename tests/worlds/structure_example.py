@@ -4,13 +4,33 @@ import copy
 import math
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
+from restore.io.residues import Residues, Stretch
+from restore.maps.contour import Contour
+from restore.records import record_text
 from restore.report.figures import save_png
+from restore.report.scenes import FILE, Scenes, ShownMap, residue_rows, surface_rows
 
 SHELLS, VOXEL_A, BOX = 49, 1.6, 96
 FREQUENCY = [shell / (BOX * VOXEL_A) for shell in range(SHELLS)]
 CAUTION = "The half maps of denoised images can agree on what the network made up."
+
+
+ATOMS = [
+    Residues(
+        Stretch("A", 45, 46), ("C", "N"), ("CA", "N"), ("ALA", "GLY"), (45, 46),
+        np.array([[8.0, 8.0, 8.0], [9.4, 8.0, 8.0]]), np.zeros((0, 3)),
+    )
+]  # fmt: skip
+
+
+def ball():
+    """A map of a ball."""
+    grids = np.meshgrid(*[np.arange(16.0) - 8] * 3, indexing="ij")
+    density = 1 - np.sqrt(sum(grid**2 for grid in grids)) / 5
+    return ShownMap("raw", (Contour(torch.from_numpy(density).float(), (1.0,) * 3, 0.0, 524.0),))
 
 
 def falling(resolution_A, steepness=10.0):
@@ -117,8 +137,8 @@ def structure():
         "angles": [
             {"title": "Refined on raw and on denoised images", **angles, "picture": "angles.png"}
         ],
-        "views": [{"title": "Before sharpening", "words": "Side and top.", "path": "views.png"}],
-        "regions": [{"title": "A/45-60", "words": "A helix.", "path": "region.png"}],
+        "views": [{"title": "Before sharpening", "words": "Side and top.", "path": "views.json"}],
+        "regions": [{"title": "A/45-60", "words": "A helix.", "path": "region.json"}],
         "commands": {"fsc": "restore fsc structure/a_half1.mrc structure/a_half2.mrc"},
         "cautions": [CAUTION],
         "warnings": [],
@@ -131,9 +151,13 @@ def structure():
 
 
 def write_pictures(folder):
-    """The pictures that the JSON names."""
+    """The pictures and the scenes that the JSON names."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("angles", "views", "region"):
-        figure = Figure(figsize=(6, 3), layout="constrained")
-        figure.subplots().imshow(np.random.default_rng(0).normal(size=(40, 80)), cmap="gray")
-        save_png(figure, folder / f"{name}.png", dpi=80)
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    figure.subplots().imshow(np.random.default_rng(0).normal(size=(40, 80)), cmap="gray")
+    save_png(figure, folder / "angles.png", dpi=80)
+    for name, rows in (
+        ("views", surface_rows([ball()])),
+        ("region", residue_rows([ball()], ATOMS)),
+    ):
+        (folder / f"{name}.json").write_text(record_text(Scenes(tuple(rows)), FILE))

@@ -23,6 +23,11 @@ from restore.report.panels import Panel, save_picture, side_by_side
 log = logging.getLogger(__name__)
 
 RESOLUTION_A = 9
+_WHY_LOWER = (
+    "Each ring alone: how rings are weighted against each other, by which a filter\n"
+    "gains, does not count. Where the denoised line lies below the raw one, the\n"
+    "network lost or changed signal."
+)
 SESSION = ("--micrographs=8", "--size_px=1536", "--pixel_size_A=1.5")
 TRAINING = ("--held_out=0.25",)
 
@@ -151,4 +156,5 @@ def _draw(folder: Path, before: Micrograph, after: Micrograph, recipe: Recipe) -
         "raw with truth": rings.correlation(0, 1)[1:],
         "denoised with truth": rings.correlation(0, 2)[1:],
     }
-    save_png(ring_curves(rings.frequency_per_A[1:], curves), folder / "demo_curves.png")
+    figure = ring_curves(rings.frequency_per_A[1:], curves, _WHY_LOWER)
+    save_png(figure, folder / "demo_curves.png")

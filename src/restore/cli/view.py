@@ -9,7 +9,6 @@ from restore.errors import UsageError
 from restore.maps.contour import ContourSettings
 from restore.postprocessing.map_files import describe_shape
 from restore.postprocessing.view import DrawnMaps, DrawnResidues, MapView, draw_maps
-from restore.report.frame import VIEWS
 from restore.runtime.memory import keep_heap
 
 _LEVEL = (
@@ -43,25 +42,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_residues(parser.add_argument_group("residues"))
     add_output_options(
         parser,
-        "PNG",
-        "picture (default: view.png); the settings go beside it",
-        Path("view.png"),
-    )
-    group = parser.add_argument_group("picture")
-    group.add_argument(
-        "--views",
-        nargs="*",
-        choices=tuple(VIEWS),
-        default=["side", "top"],
-        metavar="VIEW",
-        help=f"sides to show: {', '.join(VIEWS)} (default: side top); none to draw residues only",
-    )
-    group.add_argument(
-        "--size_px",
-        type=int,
-        default=480,
-        metavar="N",
-        help="side of a view in pixels (default: 480)",
+        "HTML",
+        "page of surfaces that turn (default: view.html); the settings go beside it",
+        Path("view.html"),
     )
 
 
@@ -83,7 +66,7 @@ def _add_residues(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Find the levels, draw, write the picture, print a summary; returns the exit status."""
+    """Find the levels, write the page, print a summary; returns the exit status."""
     settings = settings_from(namespace, ContourSettings)
     keep_heap()
     if namespace.region and namespace.model is None:
@@ -100,12 +83,10 @@ def run(namespace: argparse.Namespace) -> int:
         maps,
         settings,
         residues,
-        views=namespace.views,
-        side_px=namespace.size_px,
         output=namespace.output,
         overwrite=namespace.overwrite,
     )
-    print(_words(view), view.picture, sep="\n")
+    print(_words(view), view.page, sep="\n")
     return 0
 
 

@@ -8,7 +8,7 @@ from restore.errors import UsageError, UserError
 from restore.io.atomic import require_writable, write_bytes, write_text
 from restore.records import as_json
 
-_KINDS = {".star": "a STAR file", ".mrc": "an MRC map", ".png": "a PNG picture"}
+_KINDS = {".star": "a STAR file", ".mrc": "an MRC map", ".html": "an HTML page"}
 
 
 def output_paths(

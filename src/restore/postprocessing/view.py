@@ -1,4 +1,4 @@
-"""A picture of map files side by side, and of residues of a model in their density."""
+"""A page of map files side by side, and of residues of a model in their density."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,16 +23,16 @@ from restore.postprocessing.map_files import (
     voxel_size_of,
 )
 from restore.provenance import as_json, provenance
-from restore.report.panels import save_picture
-from restore.report.views import COLOURS, Shown, views_picture
+from restore.report.scene_figures import scenes_page
+from restore.report.scenes import COLOURS, ShownMap, scene_rows
+from restore.version import __version__
 
-SMALLEST_PX, LARGEST_PX = 100, 2000
 _DEFAULT = ContourSettings()
 
 
 @dataclass(frozen=True)
 class DrawnMaps:
-    """What a picture of maps shows.
+    """What a page of maps shows.
 
     ``paths`` are the maps, a column each; ``sharpened``, where there are any, is a second row.
     ``names`` are the columns' titles.
@@ -67,12 +67,12 @@ class DrawnResidues:
 
 @dataclass(frozen=True)
 class MapView:
-    """The surfaces drawn, the maps they are of, the residues, and the picture's path."""
+    """The surfaces drawn, the maps they are of, the residues, and the page's path."""
 
     maps: tuple[MapHeader, ...]
     surfaces: tuple[Contour, ...]
     residues: tuple[Residues, ...]
-    picture: Path
+    page: Path
 
 
 def draw_maps(
@@ -80,22 +80,19 @@ def draw_maps(
     settings: ContourSettings = _DEFAULT,
     residues: DrawnResidues | None = None,
     *,
-    views: Sequence[str] = ("side", "top"),
-    side_px: int = 480,
-    output: Path = Path("view.png"),
+    output: Path = Path("view.html"),
     overwrite: bool = False,
 ) -> MapView:
-    """Find the levels, draw the surfaces, and write the picture and its settings.
+    """Find the levels, and write a page of the surfaces, and its settings beside it.
 
     Raises
     ------
     UserError
-        A file is missing or unreadable, there is nothing to draw, a surface cannot be found,
-        residues lie outside a map, or an output exists.
+        A file is missing or unreadable, a surface cannot be found, residues lie outside a map,
+        or an output exists.
     """
     _refuse_levels(maps, settings)
-    _refuse_picture(residues, views, side_px)
-    picture, record = output_paths(output, ".png", [".settings.json"], overwrite)
+    page, record = output_paths(output, ".html", [".settings.json"], overwrite)
     stretches = _stretches(residues)
     headers = [volume_header(path) for path in (*maps.paths, *maps.sharpened)]
     voxels_A = [voxel_size_of([header], maps.pixel_size_A) for header in headers]
@@ -103,12 +100,32 @@ def draw_maps(
         for header, voxel_A in zip(headers, voxels_A, strict=True):
             _refuse_outside(header, voxel_A, stretches, residues.model)
     surfaces = _surfaces(maps, headers, voxels_A, settings)
-    image = views_picture(_columns(maps, headers, surfaces), views, stretches, side_px)
-    inputs = _inputs(maps, residues, stretches) | {"views": list(views), "size_px": side_px}
-    inputs["drawn"] = [{"level": one.level, "volume_A3": one.volume_A3} for one in surfaces]
+    columns = _columns(maps, headers, surfaces)
+    inputs = _inputs(maps, residues, stretches)
+    inputs["drawn"] = [
+        {"level": surface.level, "volume_A3": surface.volume_A3} for surface in surfaces
+    ]
+    title = " · ".join(column.title for column in columns)
+    html = scenes_page(scene_rows(columns, stretches), title, _settings_line(maps, settings))
     write_text(record, as_json(provenance(settings, inputs)) + "\n")
-    save_picture(image, picture)
-    return MapView(tuple(headers), tuple(surfaces), tuple(stretches), picture)
+    write_text(page, html)
+    return MapView(tuple(headers), tuple(surfaces), tuple(stretches), page)
+
+
+def _settings_line(maps: DrawnMaps, settings: ContourSettings) -> str:
+    """How the surfaces' levels were chosen, in words."""
+    if settings.level is not None:
+        words = "levels as given"
+    elif settings.sigma is not None:
+        words = f"levels {settings.sigma:g} standard deviations above each map's mean"
+    elif settings.mass_kDa is not None:
+        words = f"levels that enclose {settings.mass_kDa:g} kDa of protein"
+    elif len(maps.paths) > 1:
+        words = "the maps of a row enclose the same volume"
+    else:
+        words = "level 35 % of the peak"
+    mask = "" if maps.mask is None else f" · mask {maps.mask.name}"
+    return f"{words}{mask} · restore {__version__}"
 
 
 def _inputs(
@@ -121,7 +138,7 @@ def _inputs(
         "mask": maps.mask,
         "pixel_size": maps.pixel_size_A,
         "model": None if residues is None else residues.model,
-        "region": [str(one.stretch) for one in stretches],
+        "region": [str(residue.stretch) for residue in stretches],
     }
 
 
@@ -133,16 +150,6 @@ def _refuse_levels(maps: DrawnMaps, settings: ContourSettings) -> None:
             f"{len(settings.level)} levels are given",
             wanted=f"One is needed, or {count}: one for each map drawn",
         )
-
-
-def _refuse_picture(residues: DrawnResidues | None, views: Sequence[str], side_px: int) -> None:
-    if not views and residues is None:
-        raise UsageError(
-            "there is nothing to draw: no view and no model", do="choose a view, or give a model"
-        )
-    if not SMALLEST_PX <= side_px <= LARGEST_PX:
-        wanted = f"{SMALLEST_PX} to {LARGEST_PX} pixels can be drawn"
-        raise UsageError(f"the side of a view is {side_px} pixels", wanted=wanted)
 
 
 def _stretches(residues: DrawnResidues | None) -> list[Residues]:
@@ -209,11 +216,11 @@ def _masked(header: MapHeader, maps: DrawnMaps) -> Float[Tensor, "z y x"]:
 
 def _columns(
     maps: DrawnMaps, headers: Sequence[MapHeader], surfaces: Sequence[Contour]
-) -> list[Shown]:
+) -> list[ShownMap]:
     count = len(maps.paths)
-    columns: list[Shown] = []
+    columns: list[ShownMap] = []
     for number, title in enumerate(maps.names or [path.name for path in maps.paths]):
         z_A, y_A, x_A = headers[number].origin_zyx_A
         colour = COLOURS[number % len(COLOURS)]
-        columns.append(Shown(title, tuple(surfaces[number::count]), (x_A, y_A, z_A), colour))
+        columns.append(ShownMap(title, tuple(surfaces[number::count]), (x_A, y_A, z_A), colour))
     return columns

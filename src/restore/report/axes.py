@@ -7,33 +7,11 @@ from dataclasses import dataclass
 from restore.report.numerals import tick
 
 _RESOLUTIONS_A = (
-    1000,
-    500,
-    200,
-    100,
-    50,
-    30,
-    20,
-    15,
-    12,
-    10,
-    9,
-    8,
-    7,
-    6,
-    5.5,
-    5,
-    4.5,
-    4,
-    3.5,
-    3,
-    2.5,
-    2,
-    1.8,
-    1.5,
-    1.2,
-    1,
-)
+    1000, 500, 200, 100, 50, 30, 20, 15, 12, 10, 9, 8, 7, 6, 5.5, 5, 4.5, 4, 3.5, 3, 2.5, 2, 1.8,
+    1.5, 1.2, 1,
+)  # fmt: skip
+TICKS_APART = 0.07
+"""The share of an axis that two named resolutions are apart at least."""
 _FIRST_TICK = 0.03  # coarser ones would crowd the corner
 _DEEPEST = 1e-6  # of the largest value: what lies below would only flatten a logarithmic chart
 

@@ -8,13 +8,12 @@ from html import escape
 from itertools import groupby
 
 from restore.quantities import Curve, Values
-from restore.report.axes import Axis, linear_axis, logarithmic_axis, resolution_ticks
+from restore.report.axes import TICKS_APART, Axis, linear_axis, logarithmic_axis, resolution_ticks
 
 WIDTH, HEIGHT = 480, 300
 LEFT, RIGHT, TOP, BOTTOM = 54, 10, 12, 42
 PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 _OUTSIDE_PX = 4000.0  # far beyond the plot, which cuts off what lies outside
-_TICKS_APART = 0.085
 _SPARE = 1.15
 
 
@@ -221,7 +220,7 @@ def _grid(chart: Chart, across: Axis, up: Axis) -> str:
         drawn.append(f'<path class="grid" d="M{LEFT} {y:.1f}h{PLOT_WIDTH}"/>')
         drawn.append(f'<text class="y" x="{LEFT - 8}" y="{y + 4:.1f}">{name}</text>')
     for value, name in (
-        resolution_ticks(across, _TICKS_APART) if chart.over_frequency else across.ticks()
+        resolution_ticks(across, TICKS_APART) if chart.over_frequency else across.ticks()
     ):
         x = LEFT + across.place(value) * PLOT_WIDTH
         drawn.append(f'<path class="tick" d="M{x:.1f} {TOP + PLOT_HEIGHT}v4"/>')

@@ -7,6 +7,7 @@ from typing import Any
 from restore.evaluation.records import Evaluation, Group, ModelSummary
 from restore.quantities import Curve, finite
 from restore.report.charts import Chart, Line
+from restore.report.palette import LABELS
 
 
 @dataclass(frozen=True)
@@ -18,19 +19,25 @@ class _Plan:
     curves: tuple[tuple[str, str, str], ...]
     logarithmic: bool = False
     limits: tuple[float, float] | None = None
+    levels: tuple[float, ...] = ()
 
 
 _PLANS = (
     _Plan(
+        "Against the Wiener filter",
+        "The denoised image’s ratio of signal to all error, over that of the Wiener filter: the "
+        "fair comparison. Above 1 the network does more than any filter of frequencies can.",
+        (("advantage_over_wiener", LABELS["advantage_over_wiener"], "denoised"),),
+        limits=(0.0, 5.0),
+        levels=(1.0,),
+    ),
+    _Plan(
         "Signal against all error",
-        "Variance of the signal over that of noise and bias together: the fair comparison. Where "
-        "the denoised line is "
-        "above the Wiener filter’s, the network does more than any filter of frequencies can. An "
-        "empty image has 1.",
+        "Variance of the signal over that of noise and bias together. An empty image has 1.",
         (
-            ("signal_to_error_raw", "raw", "raw"),
-            ("signal_to_error_wiener", "Wiener filter", "wiener"),
-            ("signal_to_error_denoised", "denoised", "denoised"),
+            ("signal_to_error_raw", LABELS["signal_to_error_raw"], "raw"),
+            ("signal_to_error_wiener", LABELS["signal_to_error_wiener"], "wiener"),
+            ("signal_to_error_denoised", LABELS["signal_to_error_denoised"], "denoised"),
         ),
         logarithmic=True,
     ),
@@ -46,10 +53,10 @@ _PLANS = (
         "How much of the signal’s amplitude is kept (1 is all of it); the bias as a share of the "
         "signal; and the output for pure noise, as a share of the output for a real half.",
         (
-            ("gain", "signal kept", "denoised"),
-            ("wiener_filter", "kept by the Wiener filter", "wiener"),
-            ("bias_share", "bias", "bias"),
-            ("invented_share", "hallucinated from pure noise", "nothing"),
+            ("gain", LABELS["gain"], "denoised"),
+            ("wiener_filter", LABELS["wiener_filter"], "wiener"),
+            ("bias_share", LABELS["bias_share"], "bias"),
+            ("invented_share", LABELS["invented_share"], "nothing"),
         ),
         limits=(-0.25, 1.5),
     ),
@@ -94,13 +101,17 @@ def _chart(plan: _Plan, frequency_per_A: tuple[float, ...], curves: Mapping[str,
         for key, label, look in plan.curves
         if key in curves and any(value is not None for value in curves[key].value)
     )
-    return Chart(plan.title, plan.words, frequency_per_A, lines, plan.logarithmic, plan.limits)
+    return Chart(
+        plan.title, plan.words, frequency_per_A, lines, plan.logarithmic, plan.limits,
+        levels=plan.levels,
+    )  # fmt: skip
 
 
 _LOSSES = (
-    ("train_loss", "training", "raw"),
-    ("held_out_loss", "validation", "denoised"),
-    ("perfect_loss", "noise floor", "wiener"),
+    ("train_loss", "raw"),
+    ("held_out_loss", "denoised"),
+    ("perfect_loss", "nothing"),
+    ("wiener_loss", "wiener"),
 )
 
 
@@ -108,7 +119,7 @@ def loss_chart(model: ModelSummary | None) -> Chart | None:
     """The losses of each epoch of the model's training; None where its record has none."""
     rows = _history(model) if model else []
     drawn = [
-        (label, look, tuple(finite(row.get(key)) for row in rows)) for key, label, look in _LOSSES
+        (LABELS[key], look, tuple(finite(row.get(key)) for row in rows)) for key, look in _LOSSES
     ]
     lines = tuple(
         Line(label, look, Curve(values))

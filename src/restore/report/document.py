@@ -12,6 +12,7 @@ from typing import Any
 
 from restore.quantities import Values
 from restore.report.charts import LEFT, PLOT_WIDTH, WIDTH, Chart, is_cut_off, svg, swatch, x_axis
+from restore.report.palette import style
 
 
 def asset(name: str) -> str:
@@ -19,9 +20,14 @@ def asset(name: str) -> str:
     return (files("restore.report") / "assets" / name).read_text(encoding="utf-8")
 
 
-def policy(style: str, scripts: Sequence[str]) -> str:
-    """A content security policy: nothing but this style, these scripts and pictures that are inside
-    the page.
+def page_style(*names: str) -> str:
+    """The style sheet of a page: its colours, what every page has, and these assets."""
+    return style() + asset("page.css") + "".join(asset(name) for name in names)
+
+
+def policy(sheet: str, scripts: Sequence[str]) -> str:
+    """A content security policy: nothing but this style sheet, these scripts and pictures that are
+    inside the page.
     """
 
     def digest(text: str) -> str:
@@ -29,7 +35,7 @@ def policy(style: str, scripts: Sequence[str]) -> str:
 
     allowed = " ".join(digest(script) for script in scripts)
     return (
-        f"default-src 'none'; img-src data:; style-src {digest(style)}; script-src {allowed};"
+        f"default-src 'none'; img-src data:; style-src {digest(sheet)}; script-src {allowed};"
         " base-uri 'none'; form-action 'none'"
     )
 
@@ -61,7 +67,8 @@ def chart_figure(key: str, chart: Chart) -> str:
     )
     cut = " Values beyond the axis are cut off." if is_cut_off(chart) else ""
     return (
-        f'<figure class="chart" data-chart="{key}"><figcaption><h3>{chart.title}</h3><p>{chart.words}{cut}</p></figcaption>'
+        f'<figure class="chart" data-chart="{key}"><figcaption>'
+        f"<h3>{chart.title}</h3><p>{chart.words}{cut}</p></figcaption>"
         f'{svg(chart)}<ul class="legend" aria-live="polite">{lines}</ul></figure>'
     )
 

@@ -8,6 +8,7 @@ from statistics import median
 
 from restore.evaluation.records import Facts, Group
 from restore.quantities import Number
+from restore.report.numerals import figure, interval, share
 
 Numbers = Mapping[str, Number]
 
@@ -25,21 +26,21 @@ def summary(groups: Sequence[Group]) -> list[str]:
     sentences = [
         f"{_where(group)}, the estimated correlation with the noise-free image is "
         f"{_with_interval(numbers['correlation_denoised'])}; "
-        f"it is {_value(numbers['correlation_raw'])} for the raw halves, "
-        f"{_value(numbers['correlation_lowpass'])} for the best low-pass filter and "
-        f"{_value(numbers['correlation_wiener'])} for the Wiener filter.",
+        f"it is {figure(numbers['correlation_raw'].value)} for the raw halves, "
+        f"{figure(numbers['correlation_lowpass'].value)} for the best low-pass filter and "
+        f"{figure(numbers['correlation_wiener'].value)} for the Wiener filter.",
         _against_wiener(numbers),
-        f"{_percent(_ratio(numbers, 'var_noise_denoised', 'var_noise_raw'))} of the noise variance "
-        f"remains, and {_percent(numbers['gain'].value)} of the signal's amplitude. The bias "
-        f"(false or lost signal) has {_percent(numbers['bias_share'].value)} of the signal's "
-        f"variance; {_percent(_ratio(numbers, 'var_invented', 'var_signal'))} is hallucinated, and "
+        f"{share(_ratio(numbers, 'var_noise_denoised', 'var_noise_raw'))} of the noise variance "
+        f"remains, and {share(numbers['gain'].value)} of the signal's amplitude. The bias "
+        f"(false or lost signal) has {share(numbers['bias_share'].value)} of the signal's "
+        f"variance; {share(_ratio(numbers, 'var_invented', 'var_signal'))} is hallucinated, and "
         "the rest is signal that was lost.",
     ]
     if numbers["invented_share"].value is not None:
         sentences.append(
-            "Given EVN − ODD, in which the signal cancels, the model's output still has "
-            f"{_percent(numbers['invented_share'].value)} of the variance of its output for a real "
-            "half."
+            "Given noise only (EVN − ODD, in which the signal cancels), the model still "
+            f"hallucinates {share(numbers['invented_share'].value)} as much: the variance of its "
+            "output, as a share of that for a real half."
         )
     return sentences
 
@@ -60,8 +61,8 @@ def _against_wiener(numbers: Numbers) -> str:
         -1: "The denoised halves do NOT beat the Wiener filter",
     }[_beats_wiener(numbers)]
     return (
-        f"{verdict}: signal-to-error {_value(numbers['signal_to_error_denoised'])} against "
-        f"{_value(numbers['signal_to_error_wiener'])}, a ratio of "
+        f"{verdict}: signal-to-error {figure(numbers['signal_to_error_denoised'].value)} against "
+        f"{figure(numbers['signal_to_error_wiener'].value)}, a ratio of "
         f"{_with_interval(numbers['advantage_over_wiener'])}."
     )
 
@@ -149,18 +150,9 @@ def _at(number: Number) -> float:
     return math.nan if number.value is None else number.value
 
 
-def _value(number: Number) -> str:
-    return "–" if number.value is None else f"{number.value:.3g}"
-
-
 def _with_interval(number: Number) -> str:
-    if number.low is None or number.high is None:
-        return _value(number)
-    return f"{_value(number)} ({number.low:.3g} to {number.high:.3g})"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.3g} %"
+    ends = interval(number)
+    return f"{figure(number.value)} ({ends})" if ends else figure(number.value)
 
 
 def _ratio(numbers: Numbers, above: str, below: str) -> float:

@@ -9,16 +9,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from restore.maps.fsc import FSC
-from restore.report.axes import Axis, resolution_ticks
+from restore.report.figures import resolution_axis
+from restore.report.palette import SERIES
 
 _THRESHOLDS = (0.5, 0.143)
 _LOOKS = {  # told apart by colour-blind readers (Okabe & Ito), and by their dashes
-    "unmasked": ("#777777", "-", 1.2),
-    "masked": ("#56b4e9", "-", 1.6),
-    "randomised": ("#d55e00", "--", 1.2),
-    "corrected": ("#0072b2", "-", 2.0),
+    "unmasked": (SERIES[6], "-", 1.2),
+    "masked": (SERIES[5], "-", 1.6),
+    "randomised": (SERIES[1], "--", 1.2),
+    "corrected": (SERIES[0], "-", 2.0),
 }
-_COLOURS = ("#0072b2", "#d55e00", "#e69f00", "#009e73", "#cc79a7")
 _ROOM = 0.7  # of the axis: the words of a dot further right stand on its left
 _NAMES = {"randomised": "masked, phases random"}
 
@@ -65,7 +65,7 @@ def map_model_figure(curves: Mapping[str, FSC], title: str) -> Figure:
         (fsc.frequency_per_A for fsc in curves.values()), key=lambda frequency: float(frequency[-1])
     )
     for index, (name, fsc) in enumerate(curves.items()):
-        colour, frequency = _COLOURS[index % len(_COLOURS)], fsc.frequency_per_A.numpy()
+        colour, frequency = SERIES[index % len(SERIES)], fsc.frequency_per_A.numpy()
         curve = fsc.unmasked if fsc.masked is None else fsc.masked
         crossing_A = fsc.crossing_A(curve, 0.5)
         label = f"{name}: {_said(crossing_A)}"
@@ -119,12 +119,9 @@ def _dress(
     axes: Axes, frequency_per_A: Float[Tensor, "shells"], curves: Sequence[Float[Tensor, "shells"]]
 ) -> None:
     end = float(frequency_per_A[-1])
-    ticks = resolution_ticks(Axis(0, end), 0.06)
-    axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks])
-    axes.set_xlim(0, end)
+    resolution_axis(axes, end)
     axes.set_ylim(min(-0.05, *(float(curve.min()) - 0.02 for curve in curves)), 1.02)
     axes.axhline(0, color="black", linewidth=0.5)
-    axes.set_xlabel("resolution, Å")
     axes.set_ylabel("correlation")
     axes.legend(frameon=False)
     for side in ("top", "right"):

@@ -11,19 +11,12 @@ from matplotlib.figure import Figure
 from restore.maps.fsc import FSC
 from restore.maps.guinier import AmplitudeSpectrum, GuinierFit
 from restore.maps.sharpening import Sharpening
-from restore.report.axes import Axis, resolution_ticks
+from restore.report.axes import TICKS_APART, Axis, resolution_ticks
+from restore.report.figures import resolution_axis
 from restore.report.fsc_figure import draw_fsc
+from restore.report.palette import SERIES
 
-_COLOURS = (
-    "#0072b2",
-    "#d55e00",
-    "#e69f00",
-    "#009e73",
-    "#cc79a7",
-    "#56b4e9",
-    "#777777",
-)  # Okabe & Ito
-_STEPS = ("#777777", "#0072b2", "#d55e00")
+_STEPS = (SERIES[6], SERIES[0], SERIES[1])
 _DEEPEST = 1e-5  # of the largest amplitude: what was filtered away is not drawn
 
 
@@ -38,9 +31,9 @@ def amplitude_figure(
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for index, (name, spectrum) in enumerate(spectra.items()):
-        colour = _COLOURS[index % len(_COLOURS)]
-        dashes = "-" if index < len(_COLOURS) else "--"
-        frequency, amplitude = (each.numpy()[1:] for each in spectrum)
+        colour = SERIES[index % len(SERIES)]
+        dashes = "-" if index < len(SERIES) else "--"
+        frequency, amplitude = (part.numpy()[1:] for part in spectrum)
         seen = amplitude > amplitude.max() * _DEEPEST
         left.semilogy(
             frequency[seen],
@@ -84,7 +77,7 @@ def sharpening_figure(sharpening: Sharpening, fsc: FSC, title: str) -> Figure:
     for colour, (name, spectrum) in zip(
         _STEPS, (curves | {after: sharpening.after}).items(), strict=True
     ):
-        frequency, amplitude = (each.numpy()[1:] for each in spectrum)
+        frequency, amplitude = (part.numpy()[1:] for part in spectrum)
         seen = amplitude > amplitude.max() * _DEEPEST
         right.plot(
             frequency[seen] ** 2, np.log(amplitude[seen]), color=colour, linewidth=1.5, label=name
@@ -116,9 +109,7 @@ def _draw_line(axes: Axes, fit: GuinierFit, colour: str) -> None:
 
 
 def _dress_by_frequency(axes: Axes, end_per_A: float) -> None:
-    ticks = resolution_ticks(Axis(0, end_per_A), 0.07)
-    axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks])
-    axes.set_xlim(0, end_per_A)
+    resolution_axis(axes, end_per_A)
     _dress(axes)
 
 
@@ -127,7 +118,7 @@ def _dress_by_square(axes: Axes, end_per_A: float) -> None:
     ticks = [(place**2, name) for place, name in resolution_ticks(Axis(0, end_per_A), 0.01)]
     kept: list[tuple[float, str]] = []
     for place, name in reversed(ticks):
-        if not kept or place - kept[-1][0] >= 0.06 * end_per_A**2:
+        if not kept or place - kept[-1][0] >= TICKS_APART * end_per_A**2:
             kept.append((place, name))
     axes.set_xticks([place for place, _ in kept], [name for _, name in kept])
     axes.set_xlim(0, end_per_A**2)

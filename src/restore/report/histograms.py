@@ -4,12 +4,11 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-_BLUE, _ORANGE, _BAND = (
-    "#0072b2",
-    "#d55e00",
-    "#dddddd",
-)  # told apart by colour-blind readers (Okabe & Ito)
+from restore.report.palette import SERIES
+
+_BAND = "#dddddd"
 _BINS = 60
+_FINEST = 0.01  # equal files differ by rounding alone, which is no spread to draw
 _SHOWN_PERCENT = 98.0  # a few particles far out would press all others into one bin
 
 
@@ -23,14 +22,16 @@ def histogram(
     """The histogram of values from zero on, their median and quartiles marked; ``words`` are the
     title and the quantity.
 
-    The axis ends where 2 % of the values lie beyond, and the figure says how many do.
+    The axis ends where 2 % of the values lie beyond, and the figure says how many do; it goes to 1
+    where all lie below 0.01.
     """
     title, quantity = words
-    end = float(np.percentile(values, _SHOWN_PERCENT)) or float(values.max()) or 1.0
+    ends = (float(np.percentile(values, _SHOWN_PERCENT)), float(values.max()))
+    end = next((end for end in ends if end >= _FINEST), 1.0)
     beyond = int((values > end).sum())
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.hist(values[values <= end], bins=_BINS, range=(0, end), color=_BLUE)
+    axes.hist(values[values <= end], bins=_BINS, range=(0, end), color=SERIES[0])
     axes.axvspan(
         *quartiles,
         zorder=0,
@@ -38,7 +39,7 @@ def histogram(
         linewidth=0,
         label=f"middle half: {quartiles[0]:.2f} to {quartiles[1]:.2f}{unit}",
     )
-    axes.axvline(median, color=_ORANGE, linewidth=2, label=f"median: {median:.2f}{unit}")
+    axes.axvline(median, color=SERIES[1], linewidth=2, label=f"median: {median:.2f}{unit}")
     axes.plot([], [], " ", label=f"{beyond} of {len(values)} beyond {end:.2f}{unit}")
     axes.set_xlim(0, end)
     axes.set_xlabel(quantity)

@@ -51,7 +51,8 @@ def share(value: float | None) -> str:
 def interval(number: Number, as_share: bool = False) -> str:
     """The two ends of a number's interval; empty where there is none.
 
-    >>> interval(Number(0.5, 0.4, 0.62)), interval(Number(0.5, 0.4, 0.62), as_share=True), interval(Number(0.5))
+    >>> number = Number(0.5, 0.4, 0.62)
+    >>> interval(number), interval(number, as_share=True), interval(Number(0.5))
     ('0.400 to 0.620', '40 to 62 %', '')
     """
     if number.low is None or number.high is None:

@@ -8,7 +8,15 @@ from string import Template
 from restore.evaluation.records import Evaluation, Group
 from restore.report.charts import Chart
 from restore.report.curves import charts_of, loss_chart
-from restore.report.document import asset, chart_figure, paragraphs, policy, readings, warning_box
+from restore.report.document import (
+    asset,
+    chart_figure,
+    page_style,
+    paragraphs,
+    policy,
+    readings,
+    warning_box,
+)
 from restore.report.pictures import Shown, choose, picker, view
 from restore.report.provenance_words import method_list, one_line, training_list
 from restore.report.table import table
@@ -23,7 +31,7 @@ def page(evaluation: Evaluation, folder: Path, most_previews: int = 24) -> str:
     shown = choose(evaluation.micrographs, folder, most_previews)
     charts = [charts_of(evaluation, group) for group in groups]
     loss = loss_chart(evaluation.model)
-    style, begin, script = (asset(name) for name in ("page.css", "begin.js", "page.js"))
+    style, begin, script = page_style(), asset("begin.js"), asset("page.js")
     parts = {
         "csp": policy(style, [begin, script]),
         "style": style,

@@ -7,14 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from restore.maps.reslog import ResLogCurve, ResLogFit
+from restore.report.palette import SERIES
 
-COLOURS = (
-    "#e69f00",
-    "#0072b2",
-    "#009e73",
-    "#d55e00",
-    "#cc79a7",
-)  # told apart by colour-blind readers (Okabe & Ito)
 _MARKERS = "osD^v"
 _STEPS_A = (5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 
@@ -32,7 +26,7 @@ def reslog_figure(curves: Mapping[str, tuple[ResLogCurve, ResLogFit | None]], ti
     axes.set_xscale("log")
     _dress(axes, [curve for curve, _ in curves.values()], title)
     for number, (label, (curve, fit)) in enumerate(curves.items()):
-        colour, marker = COLOURS[number % len(COLOURS)], _MARKERS[number % len(_MARKERS)]
+        colour, marker = SERIES[number % len(SERIES)], _MARKERS[number % len(_MARKERS)]
         _draw_points(axes, curve, colour, marker, label)
         if fit is not None:
             _draw_line(axes, curve, fit, colour)
@@ -105,7 +99,7 @@ def _resolutions(low_per_A: float, high_per_A: float) -> list[float]:
 
 
 def _name_particles(axes: Axes, particles: np.ndarray) -> None:
-    """The sizes themselves as ticks, from the largest down, as far as they leave each other room."""
+    """The sizes themselves as ticks, from the largest down, as far as there is room."""
     span = np.log(particles[-1] / particles[0])
     kept: list[int] = []
     for size in particles[::-1].tolist():

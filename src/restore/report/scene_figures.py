@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from string import Template
 
-from restore.report.document import asset, embedded, policy
+from restore.report.document import asset, embedded, page_style, policy
 from restore.report.scenes import SceneRow, plain_rows
 
 _HOW = "Drag to turn, scroll to zoom; the maps of a row turn together."
@@ -19,7 +19,8 @@ def scene_figure(row: SceneRow, number: int) -> str:
     )
     title = f"<h3>{escape(row.words[:1].upper() + row.words[1:])}</h3>" if row.words else ""
     buttons = "".join(
-        f'<button type="button" data-turn="{name}">{name}</button>' for name in row.turns
+        f'<button type="button" data-turn="{escape(name)}">{escape(name)}</button>'
+        for name in row.turns
     )
     return (
         f'<figure class="scenes" data-row="{number}"><figcaption>{title}'
@@ -34,18 +35,28 @@ def scene_data(rows: Sequence[SceneRow]) -> str:
     return embedded(plain_rows(rows))
 
 
+def scene_scripts(rows: Sequence[SceneRow]) -> str:
+    """The scripts that draw the rows, with the data; nothing where there are no rows."""
+    if not rows:
+        return ""
+    data = f'<script type="application/json" id="scenes">{scene_data(rows)}</script>'
+    return data + "".join(f"<script>{script}</script>" for script in viewer_scripts())
+
+
+def viewer_scripts() -> list[str]:
+    """3Dmol.js, and the script that draws scenes with it."""
+    return [asset("3Dmol-min.js"), asset("scenes.js")]
+
+
 def scenes_page(rows: Sequence[SceneRow], title: str, settings: str) -> str:
-    """One self-contained HTML page with these rows; ``settings`` is a line on how they were made."""
-    style = asset("page.css") + asset("scenes.css")
-    viewer, script = asset("3Dmol-min.js"), asset("scenes.js")
+    """One self-contained HTML page with these rows; ``settings`` says how they were made."""
+    style = page_style("scenes.css")
     parts = {
-        "csp": policy(style, [viewer, script]),
+        "csp": policy(style, viewer_scripts()),
         "title": escape(title),
         "style": style,
         "rows": "".join(scene_figure(row, number) for number, row in enumerate(rows)),
         "settings": escape(settings),
-        "data": scene_data(rows),
-        "viewer": viewer,
-        "script": script,
+        "scripts": scene_scripts(rows),
     }
     return Template(asset("scenes.html")).substitute(parts)

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from restore.io.residues import Residues
 from restore.maps.contour import Contour
+from restore.records import RecordFile
 from restore.report.numerals import figure
 
 COLOURS = ("#5c8ccc", "#d66b61", "#73ad80", "#dbad5c", "#9e80c2", "#b8bdc4")
@@ -84,6 +85,16 @@ class SceneRow:
     words: str
     turns: dict[str, Quaternion]
     scenes: tuple[Scene, ...]
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Rows of scenes, as a file holds them."""
+
+    rows: tuple[SceneRow, ...]
+
+
+FILE = RecordFile("file of scenes", 1, "restore structure")
 
 
 def scene_rows(shown: Sequence[ShownMap], stretches: Sequence[Residues] = ()) -> list[SceneRow]:
@@ -225,10 +236,19 @@ def _in_zone(
 
 
 def _encoded(contour: Contour) -> Volume:
-    """The map in 8 bits: from as far below the level as the highest value lies above it, to that."""
+    """The map in 8 bits: from as far below the level as the highest value lies above it, to that.
+
+    Voxels that have no neighbour on the other side of the level do not move the surface: they are
+    set to the lowest or the highest step, so that noise far from it takes no room.
+    """
     height = contour.density - contour.level
     reach = max(float(height.max()), 1e-30)
     levels = (height / reach * _LEVELS).clamp(-_LEVELS, _LEVELS).round().to(torch.int8)
+    above = (levels > 0).float()[None, None]
+    near_above = torch.nn.functional.max_pool3d(above, 3, 1, 1)[0, 0] > 0
+    near_below = torch.nn.functional.max_pool3d(1 - above, 3, 1, 1)[0, 0] > 0
+    levels = torch.where(near_above, levels, -_LEVELS)
+    levels = torch.where(near_below, levels, _LEVELS)
     packed = gzip.compress(levels.permute(2, 1, 0).contiguous().numpy().tobytes(), mtime=0)
     z, y, x = contour.density.shape
     size_z_A, size_y_A, size_x_A = contour.voxel_size_zyx_A

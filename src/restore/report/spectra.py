@@ -11,16 +11,18 @@ from matplotlib.figure import Figure
 
 from restore.evaluation.records import Evaluation
 from restore.report.figures import resolution_axis
+from restore.report.palette import BIAS, DENOISED, LABELS, NOTHING, RAW, WIENER, Colour
 
-_STYLES: dict[str, tuple[str, str, str]] = {
-    "signal_to_error_raw": ("raw", "#777777", ":"),
-    "signal_to_error_wiener": ("Wiener filter", "#d55e00", "--"),
-    "signal_to_error_denoised": ("denoised", "#0072b2", "-"),
-    "gain": ("signal kept (amplitude)", "#009e73", "-"),
-    "bias_share": ("bias / signal", "#d55e00", "--"),
-    "invented_share": ("hallucinated from EVN − ODD", "#cc79a7", "-."),
-    "unpaired_denoised": ("FRC of unrelated micrographs", "#777777", ":"),
+_STYLES: dict[str, tuple[Colour, str]] = {
+    "signal_to_error_raw": (RAW, ":"),
+    "signal_to_error_wiener": (WIENER, "--"),
+    "signal_to_error_denoised": (DENOISED, "-"),
+    "gain": (DENOISED, "-"),
+    "bias_share": (BIAS, "--"),
+    "invented_share": (NOTHING, "-."),
+    "unpaired_denoised": (RAW, ":"),
 }
+_LABELS = LABELS | {"unpaired_denoised": "FRC of unrelated micrographs"}
 
 
 def error_curves(evaluation: Evaluation) -> Figure:
@@ -68,9 +70,9 @@ def _draw(axes: Axes, evaluation: Evaluation, keys: Sequence[str]) -> None:
         value, low, high = (_numbers(end)[seen] for end in (curve.value, curve.low, curve.high))
         if np.isnan(value).all():
             continue
-        label, colour, line = _STYLES[key]
-        axes.plot(frequency[seen], value, label=label, color=colour, linestyle=line)
-        axes.fill_between(frequency[seen], low, high, color=colour, alpha=0.2, linewidth=0)
+        (colour, line), label = _STYLES[key], _LABELS[key]
+        axes.plot(frequency[seen], value, label=label, color=colour.light, linestyle=line)
+        axes.fill_between(frequency[seen], low, high, color=colour.light, alpha=0.2, linewidth=0)
     if axes.lines:
         axes.legend(frameon=False)
 

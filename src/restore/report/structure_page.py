@@ -1,15 +1,19 @@
 """Everything of Figure S2 as one HTML page that needs nothing else: no network, no other file."""
 
+import logging
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path, PurePath
 from string import Template
 
+from restore.errors import UserError
+from restore.records import read_record
 from restore.report.charts import Chart
 from restore.report.document import (
     asset,
     chart_figure,
     data_uri,
+    page_style,
     paragraphs,
     policy,
     readings,
@@ -17,10 +21,15 @@ from restore.report.document import (
 )
 from restore.report.numerals import MISSING, figure
 from restore.report.provenance_words import facts_of
+from restore.report.scene_figures import scene_figure, scene_scripts, viewer_scripts
+from restore.report.scenes import FILE, SceneRow, Scenes
 from restore.report.structure_charts import LABELS, Row, rows_of
 from restore.structure.records import Angles, Picture, Reconstruction, Structure
 
+log = logging.getLogger(__name__)
+
 _LARGEST_BYTES = 4_000_000
+_CREDIT = " Maps are drawn by 3Dmol.js (BSD-3-Clause)."
 _BESIDE = (
     "The FSC of denoised half maps is no evidence of resolution: both can hold what the network "
     'hallucinated (<a href="#summary">'
@@ -29,23 +38,22 @@ _BESIDE = (
 
 
 def structure_page(structure: Structure, folder: Path) -> str:
-    """The page's HTML, with the pictures out of the result's ``folder``."""
+    """The page's HTML, with the pictures and the scenes out of the result's ``folder``."""
     before, after = rows_of(structure)
     named = {
         row.key: {f"{row.key}-{number}": chart for number, chart in enumerate(row.charts)}
         for row in before + after
     }
-    style, begin, script = (
-        asset("page.css") + asset("structure.css"),
-        asset("begin.js"),
-        asset("page.js"),
-    )
+    scenes = {key: _scene_rows(pictures, folder) for key, pictures in _scene_files(structure)}
+    rows = [row for part in scenes.values() for row in part]
+    style = page_style("structure.css", "scenes.css")
+    begin, script = asset("begin.js"), asset("page.js")
 
     def drawn(rows: Sequence[Row]) -> str:
         return "".join(_row(structure, row, named[row.key]) for row in rows)
 
     parts = {
-        "csp": policy(style, [begin, script]),
+        "csp": policy(style, [begin, script, *(viewer_scripts() if rows else [])]),
         "style": style,
         "begin": begin,
         "script": script,
@@ -55,11 +63,13 @@ def structure_page(structure: Structure, folder: Path) -> str:
         "table": _table(structure),
         "caution": _caution(structure),
         "before": drawn(before),
-        "views": _views(structure, folder),
+        "views": _views(structure, folder, scenes["views"]),
         "after": drawn(after),
-        "regions": _regions(structure, folder),
+        "regions": _regions(structure, folder, scenes["regions"], len(scenes["views"])),
         "angles": _angles(structure, folder),
         "method": facts_of(structure.provenance, []),
+        "scene_scripts": scene_scripts(rows),
+        "credit": _CREDIT if rows else "",
         "data": readings(
             {key: chart for charts in named.values() for key, chart in charts.items()}
         ),
@@ -149,13 +159,13 @@ def _section(structure: Structure, key: str, title: str, inner: str) -> str:
     return f'<section id="{key}"><h2>{title}</h2>{inner}{alone}</section>'
 
 
-def _views(structure: Structure, folder: Path) -> str:
+def _views(structure: Structure, folder: Path, rows: Sequence[SceneRow]) -> str:
     words = (
         "The maps from the side and from the top, before and after sharpening. All are drawn at "
         "the level that encloses"
         " the same volume, so that their own grey scales play no part."
     )
-    inner = _pictures(structure.views, folder)
+    inner = _scene_figures(rows, 0) + _pictures(structure.views, folder)
     return (
         _section(structure, "views", "C, D · Views", f'<p class="lead">{words}</p>{inner}')
         if inner
@@ -163,12 +173,13 @@ def _views(structure: Structure, folder: Path) -> str:
     )
 
 
-def _regions(structure: Structure, folder: Path) -> str:
+def _regions(structure: Structure, folder: Path, rows: Sequence[SceneRow], first: int) -> str:
+    """The section of residues; ``first`` is the place of its first row in the page's data."""
     words = (
         "The density about some residues, with the model in it. The model is drawn where it is, "
         "not fitted again."
     )
-    inner = _pictures(structure.regions, folder)
+    inner = _scene_figures(rows, first) + _pictures(structure.regions, folder)
     return (
         _section(structure, "regions", "H, I · Details", f'<p class="lead">{words}</p>{inner}')
         if inner
@@ -203,25 +214,52 @@ def _angle_words(each: Angles) -> str:
     )
 
 
+def _scene_files(structure: Structure) -> list[tuple[str, Sequence[Picture]]]:
+    return [("views", structure.views), ("regions", structure.regions)]
+
+
+def _scene_rows(pictures: Sequence[Picture], folder: Path) -> list[SceneRow]:
+    """The scenes in the files among the pictures; none where a file is not there or is damaged."""
+    rows: list[SceneRow] = []
+    for picture in pictures:
+        path = _inside(picture, folder)
+        if path is not None and path.suffix == ".json":
+            try:
+                rows += read_record(path, Scenes, FILE).rows
+            except UserError as error:
+                log.warning("the page shows no maps: %s", error)
+    return rows
+
+
+def _scene_figures(rows: Sequence[SceneRow], first: int) -> str:
+    return "".join(scene_figure(row, first + number) for number, row in enumerate(rows))
+
+
 def _pictures(pictures: Sequence[Picture], folder: Path) -> str:
     drawn = "".join(_one_picture(each, folder) for each in pictures)
     return f'<div class="plates">{drawn}</div>' if drawn else ""
 
 
 def _one_picture(picture: Picture, folder: Path) -> str:
-    """A picture in the page; nothing where it is not in the folder, or too large for a page."""
-    path = (folder / picture.path).resolve()
-    if (
-        not path.is_relative_to(folder.resolve())
-        or not path.is_file()
-        or path.stat().st_size > _LARGEST_BYTES
-    ):
-        return ""
-    address = data_uri(path.read_bytes())
+    """A picture in the page; nothing where it is no picture in the folder."""
+    path = _inside(picture, folder)
+    address = None if path is None else data_uri(path.read_bytes())
     if address is None:
         return ""
     title = escape(picture.title)
     return (
-        f'<figure class="plate"><figcaption><h3>{title}</h3><p>{escape(picture.words)}</p></figcaption>'
+        f'<figure class="plate"><figcaption>'
+        f"<h3>{title}</h3><p>{escape(picture.words)}</p></figcaption>"
         f'<img src="{address}" alt="{title} ({escape(PurePath(picture.path).name)})"></figure>'
     )
+
+
+def _inside(picture: Picture, folder: Path) -> Path | None:
+    """The picture's file; None where it is not in the folder, or too large for a page."""
+    path = (folder / picture.path).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        return None
+    if path.stat().st_size > _LARGEST_BYTES:
+        log.warning("%s: larger than %d MB, not shown in the page", path, _LARGEST_BYTES // 10**6)
+        return None
+    return path

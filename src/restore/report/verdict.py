@@ -75,14 +75,22 @@ def large_figures(group: Group) -> str:
             "gain",
             "signal kept",
             "of the signal’s amplitude is still there. The rest went with the noise.",
+            _reference(None, 1.0),
         ),
-        _figure(numbers, "bias_share", "bias", _bias_words(numbers)),
+        _figure(
+            numbers,
+            "bias_share",
+            "bias",
+            _bias_words(numbers),
+            _reference(numbers.get("bias_share_wiener", _NOTHING).value, 0.0),
+        ),
         _figure(
             numbers,
             "invented_share",
             "hallucinated",
             "of the output’s variance remains when the network is given noise alone: noise that "
             "passed through, or was made into shapes.",
+            _reference(None, 0.0),
         ),
         _ratio(numbers),
     ]
@@ -93,10 +101,17 @@ def _is_there(numbers: Mapping[str, Number], key: str) -> bool:
     return numbers.get(key, _NOTHING).value is not None
 
 
-def _figure(numbers: Mapping[str, Number], key: str, title: str, words: str) -> str:
+def _reference(wiener: float | None, ideal: float) -> str:
+    """What a share is compared with: the Wiener filter's, where it is known, and the ideal."""
+    beside = f"Wiener filter {share(wiener)} · " if wiener is not None else ""
+    return f"{beside}ideal {100 * ideal:.0f} %"
+
+
+def _figure(numbers: Mapping[str, Number], key: str, title: str, words: str, reference: str) -> str:
     if not _is_there(numbers, key):
         return ""
-    return _card(title, share(numbers[key].value), interval(numbers[key], as_share=True), words)
+    ends = interval(numbers[key], as_share=True)
+    return _card(title, share(numbers[key].value), ends, words, reference)
 
 
 def _bias_words(numbers: Mapping[str, Number]) -> str:
@@ -111,8 +126,8 @@ def _bias_words(numbers: Mapping[str, Number]) -> str:
 
 
 def _noise_removed(numbers: Mapping[str, Number]) -> str:
-    raw, denoised = (
-        numbers.get(f"var_noise_{which}", _NOTHING).value for which in ("raw", "denoised")
+    raw, denoised, wiener = (
+        numbers.get(f"var_noise_{which}", _NOTHING).value for which in ("raw", "denoised", "wiener")
     )
     if raw is None or denoised is None or raw <= 0:
         return ""
@@ -120,7 +135,8 @@ def _noise_removed(numbers: Mapping[str, Number]) -> str:
         f"of the noise’s variance is gone: {figure(raw)} before and {figure(denoised)} after, of "
         "a raw half’s variance."
     )
-    return _card("noise removed", share(1 - denoised / raw), "", words)
+    reference = _reference(None if wiener is None else 1 - wiener / raw, 1.0)
+    return _card("noise removed", share(1 - denoised / raw), "", words, reference)
 
 
 def _ratio(numbers: Mapping[str, Number]) -> str:
@@ -128,19 +144,20 @@ def _ratio(numbers: Mapping[str, Number]) -> str:
     if not _is_there(numbers, key):
         return ""
     wiener = numbers.get("signal_to_error_wiener", _NOTHING).value
-    beside = f" The Wiener filter reaches {figure(wiener)}" if wiener is not None else ""
+    reference = f"Wiener filter {figure(wiener)}" if wiener is not None else ""
     ratio = numbers.get("advantage_over_wiener", _NOTHING)
-    between = f" ({interval(ratio)})" if interval(ratio) else ""
-    compared = (
-        f"; the ratio is {figure(ratio.value)}{between}"
-        if beside and ratio.value is not None
-        else ""
-    )
-    end = f"{beside}{compared}." if beside else ""
-    words = f"is the signal’s variance over that of all error, noise and bias together.{end}"
-    return _card("signal to error", figure(numbers[key].value), interval(numbers[key]), words)
+    if reference and ratio.value is not None:
+        between = f" ({interval(ratio)})" if interval(ratio) else ""
+        reference += f" · ratio {figure(ratio.value)}{between}"
+    words = "is the signal’s variance over that of all error, noise and bias together."
+    ends = interval(numbers[key])
+    return _card("signal to error", figure(numbers[key].value), ends, words, reference)
 
 
-def _card(title: str, value: str, ends: str, words: str) -> str:
+def _card(title: str, value: str, ends: str, words: str, reference: str) -> str:
     between = f' <span class="interval">{ends}</span>' if ends else ""
-    return f"<div><dt>{title}</dt><dd><strong>{value}</strong>{between}<p>{words}</p></dd></div>"
+    beside = f'<p class="reference">{reference}</p>' if reference else ""
+    return (
+        f"<div><dt>{title}</dt><dd><strong>{value}</strong>{between}{beside}"
+        f"<p>{words}</p></dd></div>"
+    )

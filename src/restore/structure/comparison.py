@@ -201,7 +201,7 @@ def _commands(
     model = ["--model", inputs.model]
     found: dict[str, list[object]] = {
         "fsc": ["fsc", *first.halves, *mask],
-        "views": ["view", first.mean, other.mean, *mask],
+        "views": ["view", first.mean, other.mean, *mask, "-o", "view.html"],
         "amplitudes": ["amplitudes", *(each.mean for each in files.values())],
     }
     if settings.reslog_sizes:
@@ -209,7 +209,8 @@ def _commands(
     if inputs.model:
         found["model"] = ["fsc", first.mean, *model, *mask]
         region = ["--region", *settings.region] if settings.region else []
-        found["regions"] = ["view", first.mean, other.mean, *mask, *model, *region, "--views"]
+        found["regions"] = ["view", first.mean, other.mean, *mask, *model, *region]
+        found["regions"] += ["-o", "regions.html"]
     if inputs.denoised_particles and "raw_by_denoised" in files:
         found["angles"] = ["angles", inputs.raw_particles, inputs.denoised_particles, *sym]
     return {name: _typed(words) for name, words in found.items()}

@@ -9,12 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from restore.errors import UserError
+from restore.io.atomic import write_text
 from restore.io.residues import Residues, read_residues, stretch_from
 from restore.maps.contour import Contour, ContourError, ContourSettings, contours
-from restore.records import decoded
-from restore.report.panels import save_picture
-from restore.report.surface import BLUE, RED
-from restore.report.views import Shown, views_picture
+from restore.records import decoded, record_text
+from restore.report.palette import DENOISED, RAW
+from restore.report.scenes import (
+    FILE,
+    SceneRow,
+    Scenes,
+    ShownMap,
+    residue_rows,
+    surface_rows,
+)
 from restore.structure.reconstructions import MapFiles, References
 from restore.structure.records import Picture
 from restore.structure.settings import StructureInputs, StructureSettings
@@ -23,6 +30,7 @@ from restore.structure.volumes import read_volume
 
 log = logging.getLogger(__name__)
 
+_IN_SHARPENED = "In the sharpened maps, where there are any."
 _TITLES = {
     "raw_by_raw": "raw",
     "denoised_by_raw": "denoised, orientations of raw",
@@ -32,7 +40,7 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures of the maps, and those of residues of the model in them."""
+    """The scenes of the maps, and those of residues of the model in them."""
 
     views: tuple[Picture, ...] = ()
     regions: tuple[Picture, ...] = ()
@@ -45,45 +53,41 @@ def draw(
     settings: StructureSettings,
     run: tuple[Stages, Path],
 ) -> Pictures:
-    """The pictures of the raw map and of the denoised one: ``views`` and, with a model,
-    ``regions``.
+    """The scenes of the raw map and of the denoised one: ``views`` and, with a model,
+    ``regions``. Each is a file of scenes in the folder, which the page shows.
     """
-    if not settings.views_px:
+    if not settings.views:
         return Pictures()
     stages, folder = run
     chosen = {name: files[name] for name in _chosen(files)}
-    views, regions = folder / "views.png", folder / "regions.png"
+    names = [str(stretch.stretch) for stretch in residues]
+    views, regions = folder / "views.json", folder / "regions.json"
     maps = [
-        path for each in chosen.values() for path in (each.mean, each.sharpened) if path.is_file()
+        path
+        for files in chosen.values()
+        for path in (files.mean, files.sharpened)
+        if path.is_file()
     ]
 
     def work() -> Mapping[str, Any]:
         shown = _shown(chosen, against, settings.mass_kDa)
-        drawn: list[Picture] = []
-        residues_drawn: list[Picture] = []
+        surfaces: list[Picture] = []
+        details: list[Picture] = []
         if shown:
-            save_picture(views_picture(shown, side_px=settings.views_px), views)
+            _write(tuple(surface_rows(shown)), views)
             words = (
                 "Before sharpening"
                 + (", and after it" if len(shown[0].contours) > 1 else "")
                 + ", all on one scale."
             )
-            drawn.append(_picture("Side and top", words, views, folder))
+            surfaces.append(_picture("Side and top", words, views, folder))
         if shown and residues:
-            save_picture(views_picture(shown, (), residues, settings.views_px), regions)
-            names = ", ".join(str(each.stretch) for each in residues)
-            residues_drawn.append(
-                _picture(names, "In the sharpened maps, where there are any.", regions, folder)
-            )
-        files = [picture.path for picture in (*drawn, *residues_drawn)]
-        return {"views": drawn, "regions": residues_drawn, "files": files}
+            _write(tuple(residue_rows(shown, residues)), regions)
+            details.append(_picture(", ".join(names), _IN_SHARPENED, regions, folder))
+        files = [picture.path for picture in (*surfaces, *details)]
+        return {"views": surfaces, "regions": details, "files": files}
 
-    made_with = [
-        list(chosen),
-        settings.mass_kDa,
-        settings.views_px,
-        [str(each.stretch) for each in residues],
-    ]
+    made_with = [list(chosen), settings.mass_kDa, names]
     stage = Stage("views", made_with, [*maps, *against.files], [])
     return decoded(Pictures, stages.run(stage, work), stages.path_of(stage), "stage", REDO)
 
@@ -98,29 +102,33 @@ def _chosen(files: Mapping[str, MapFiles]) -> list[str]:
 
 def _shown(
     chosen: Mapping[str, MapFiles], against: References, mass_kDa: float | None
-) -> list[Shown]:
+) -> list[ShownMap]:
     """The maps with their surfaces; the sharpened ones only where all have been sharpened; nothing
     where a map has none.
     """
-    kinds = [[each.mean for each in chosen.values()]]
-    if all(each.sharpened.is_file() for each in chosen.values()):
-        kinds.append([each.sharpened for each in chosen.values()])
+    kinds = [[files.mean for files in chosen.values()]]
+    if all(files.sharpened.is_file() for files in chosen.values()):
+        kinds.append([files.sharpened for files in chosen.values()])
     try:
         rows = [_surfaces(paths, against, mass_kDa) for paths in kinds]
     except ContourError as error:
         log.warning("the maps cannot be drawn: %s", error)
         return []
-    columns = zip(chosen, (BLUE, RED), zip(*rows, strict=True), strict=True)
-    return [Shown(_TITLES[name], surfaces, colour=colour) for name, colour, surfaces in columns]
+    columns = zip(chosen, (RAW.light, DENOISED.light), zip(*rows, strict=True), strict=True)
+    return [ShownMap(_TITLES[name], surfaces, colour=colour) for name, colour, surfaces in columns]
 
 
 def _surfaces(paths: Sequence[Path], against: References, mass_kDa: float | None) -> list[Contour]:
     """Each map's surface under the mask; all enclose the volume that the first one's encloses."""
     maps = [read_volume(path) for path in paths]
-    masked = [each if against.mask is None else each * against.mask for each in maps]
+    masked = [volume if against.mask is None else volume * against.mask for volume in maps]
     return contours(
-        [(each, against.voxel_zyx_A) for each in masked], ContourSettings(mass_kDa=mass_kDa)
+        [(volume, against.voxel_zyx_A) for volume in masked], ContourSettings(mass_kDa=mass_kDa)
     )
+
+
+def _write(rows: tuple[SceneRow, ...], path: Path) -> None:
+    write_text(path, record_text(Scenes(rows), FILE))
 
 
 def residues_of(inputs: StructureInputs, settings: StructureSettings) -> list[Residues]:

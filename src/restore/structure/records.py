@@ -172,7 +172,7 @@ class Angles:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture in the result's folder, with its title and its words."""
+    """A picture (PNG) or scenes of maps (JSON) in the result's folder, with title and words."""
 
     title: str
     words: str = ""

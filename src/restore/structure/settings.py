@@ -6,8 +6,6 @@ from pathlib import Path
 from restore.errors import UserError
 from restore.settings import setting
 
-_SMALLEST_VIEW_PX, _LARGEST_VIEW_PX = 100, 2000
-
 
 @dataclass(frozen=True)
 class StructureInputs:
@@ -97,7 +95,7 @@ class StructureSettings:
     mass_kDa: float | None = setting(
         None, "mass of the particle, which sets the views' level (default: from the raw map)"
     )
-    views_px: int = setting(480, "side of a view (pixels), 0 for no pictures")
+    views: bool = setting(True, "show the maps' surfaces in the page", off="--no_views")
     region: tuple[str, ...] | None = setting(
         None, "residues to show, such as A/45-60 (default: a helix and a strand)"
     )
@@ -110,9 +108,6 @@ class StructureSettings:
                 field="reslog_sizes",
                 wanted="0, or 2 and more, are needed",
             )
-        if self.views_px and not _SMALLEST_VIEW_PX <= self.views_px <= _LARGEST_VIEW_PX:
-            wanted = f"0, or {_SMALLEST_VIEW_PX} to {_LARGEST_VIEW_PX} pixels, can be drawn"
-            raise UserError(f"views_px is {self.views_px}", field="views_px", wanted=wanted)
         if not self.tolerance_px >= 0:
             raise UserError(
                 f"tolerance_px is {self.tolerance_px:g}",

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from simulated_halves import blocks_of, coloured, white
 
 from restore.evaluation.estimators.baselines import wiener_filter
+from restore.evaluation.estimators.comparison import ring_numbers, with_baselines
 from restore.evaluation.estimators.decomposition import (
     IMAGES,
     PAIRS,
@@ -179,3 +180,16 @@ def test_the_whole_image_is_all_rings_together():
     assert float(overall(table)["var_signal"]) == pytest.approx(
         float(covariance(table, "M1", "M2").sum())
     )
+
+
+def test_each_ring_is_compared_with_the_wiener_filter_of_that_ring():
+    table = table_of(made_up(7))
+    rings = ring_numbers(with_baselines(table[None], table)[0])
+    denoised, wiener = rings["signal_to_error_denoised"], rings["signal_to_error_wiener"]
+    assert torch.equal(
+        rings["advantage_over_wiener"].nan_to_num(), (denoised / wiener).nan_to_num()
+    )
+    own = wiener_filter(decompose(table)["frc_raw"])
+    expected = decompose(filtered(table, own))["signal_to_error_denoised"]
+    assert torch.allclose(wiener, expected, equal_nan=True)
+    assert rings["advantage_over_wiener"].isfinite().any()

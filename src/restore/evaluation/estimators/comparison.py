@@ -39,11 +39,15 @@ def _split(stack: Stack) -> tuple[Table, Table, Table]:
 
 
 def ring_numbers(stack: Stack) -> Numbers:
-    """Every quantity in every ring, the denoiser's and (named ``…_wiener``) the Wiener filter's."""
+    """Every quantity in every ring, the denoiser's and (named ``…_wiener``) the Wiener filter's;
+    ``advantage_over_wiener`` as in `whole_numbers`.
+    """
     denoised, wiener, _ = _split(stack)
     numbers = decompose(denoised)
     numbers["wiener_filter"] = wiener_filter(numbers["frc_raw"])
-    return numbers | _renamed(decompose(wiener), "wiener")
+    numbers |= _renamed(decompose(wiener), "wiener")
+    ratio = numbers["signal_to_error_denoised"] / numbers["signal_to_error_wiener"]
+    return numbers | {"advantage_over_wiener": ratio}
 
 
 def whole_numbers(stack: Stack, frequency_per_A: Float[Tensor, "rings"]) -> Numbers:
