@@ -131,7 +131,7 @@ def refused(capsys):
 
 @pytest.fixture
 def skipped(capsys):
-    """A function that runs denoise, which must skip micrograph b, say the words, and do the others."""
+    """A function that runs denoise, which must skip micrograph b, say why, and do the others."""
 
     def run(*words, command=DENOISE):
         inputs = contents()
@@ -485,9 +485,11 @@ def test_a_pickle_offered_as_a_model_is_refused_by_name_and_never_loaded(refused
 @pytest.mark.parametrize(
     ("name", "words"),
     [("gone.safetensors", "there is no such model file"), ("Models", "there is no such model file"),
-     ("mics.star", "not a readable safetensors file"), ("training_data.hdf", "an HDF5 file, of patches or of Keras"),
+     ("mics.star", "not a readable safetensors file"),
+     ("training_data.hdf", "an HDF5 file, of patches or of Keras"),
      ("Models/model.state.safetensors", "a safetensors file with training state in it"),
-     ("cut.safetensors", "not a readable safetensors file"), ("empty.safetensors", "not a readable safetensors file")],
+     ("cut.safetensors", "not a readable safetensors file"),
+     ("empty.safetensors", "not a readable safetensors file")],
 )  # fmt: skip
 def test_what_is_no_model_is_refused(refused, name, words):
     Path("cut.safetensors").write_bytes(Path("Models/model.safetensors").read_bytes()[:9000])
@@ -669,9 +671,12 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_done(refused, 
 
 @pytest.mark.parametrize(
     ("option", "words"),
-    [("--batch_size=0", "batch_size is 0"), ("--patch_px=33", "patch_px is 33"), ("--held_out=1", "held_out is 1"),
-     ("--learning_rate=-1", "learning_rate is -1"), ("--steps=0", "steps is 0"), ("-r=300", "max_resolution is 300"),
-     ("-s=EVN,ODD", 'the suffixes are "EVN,ODD"'), ("--pixel_size=5", "the pixel size is 4 Å, and 5 Å was given")],
+    [("--batch_size=0", "batch_size is 0"), ("--patch_px=33", "patch_px is 33"),
+     ("--held_out=1", "held_out is 1"),
+     ("--learning_rate=-1", "learning_rate is -1"), ("--steps=0", "steps is 0"),
+     ("-r=300", "max_resolution is 300"),
+     ("-s=EVN,ODD", 'the suffixes are "EVN,ODD"'),
+     ("--pixel_size=5", "the pixel size is 4 Å, and 5 Å was given")],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused(refused, option, words):
     refused((*TRAIN, *option.split("=", 1)), words)
@@ -802,7 +807,8 @@ def read_only(here):
 @pytest.mark.parametrize("below", ["", "new/folder"])
 def test_a_read_only_folder_is_refused_before_anything_is_done(read_only, refused, below):
     target = read_only / below
-    for command in (replaced(PREPARE, "new.hdf", target / "new.hdf"), replaced(TRAIN, "NewModels", target),
+    for command in (replaced(PREPARE, "new.hdf", target / "new.hdf"),
+                    replaced(TRAIN, "NewModels", target),
                     (*DENOISE, "-o", target)):  # fmt: skip
         refused(
             command,
@@ -814,7 +820,8 @@ def test_a_read_only_folder_is_refused_before_anything_is_done(read_only, refuse
 @ALL_THREE
 def test_a_file_where_a_folder_is_wanted_is_refused(refused, command):
     Path("file").write_text("in the way")
-    command = {TRAIN: replaced(TRAIN, "NewModels", "file"), PREPARE: replaced(PREPARE, "new.hdf", "file/new.hdf"),
+    command = {TRAIN: replaced(TRAIN, "NewModels", "file"),
+               PREPARE: replaced(PREPARE, "new.hdf", "file/new.hdf"),
                DENOISE: (*DENOISE, "-o", "file/out")}[command]  # fmt: skip
     refused(command, "file: a file stands where a folder is wanted")
 

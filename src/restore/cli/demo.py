@@ -50,10 +50,12 @@ def run(namespace: argparse.Namespace) -> int:
     star, again = folder / "micrographs_ctf.star", ["--overwrite"] if namespace.overwrite else []
     steps = [
         ["simulate", str(folder), *SESSION, *again],
-        ["train", "-m", str(star), "-r", str(RESOLUTION_A), "-d", str(folder / "Models"), "-x", "demo",
-         "-f", str(folder / "training_data.hdf"), f"--steps={namespace.steps}", *TRAINING, *again],
+        ["train", "-m", str(star), "-r", str(RESOLUTION_A), "-d", str(folder / "Models"),
+         "-x", "demo", "-f", str(folder / "training_data.hdf"), f"--steps={namespace.steps}",
+         *TRAINING, *again],
         ["denoise", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"), *again],
-        ["evaluate", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"), "-o", str(folder / "evaluation")],
+        ["evaluate", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"),
+         "-o", str(folder / "evaluation")],
         ["report", str(folder / "evaluation"), "-o", str(folder / "report.html")],
     ]  # fmt: skip
     for arguments in steps:

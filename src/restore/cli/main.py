@@ -30,11 +30,13 @@ COMMANDS = {
     "reconstruct": "make half maps from particle images whose orientations are known",
     "angles": "say how far apart two refinements put the same particles",
     "fsc": "say how far two half maps, images or stacks agree, or a map and a model, by resolution",
-    "amplitudes": "say how the Fourier amplitudes of maps fall with resolution, and their B factors",
+    "amplitudes": "say how the Fourier amplitudes of maps fall with resolution, "
+    "and their B factors",
     "sharpen": "weigh the mean of two half maps by their FSC, and sharpen it by a B factor",
     "reslog": "say how resolution grows with the number of particles, raw and denoised",
     "view": "draw the surfaces of maps beside each other, and residues of a model in their density",
-    "structure": "say whether denoising helps the structure: raw and denoised maps compared on one page",
+    "structure": "say whether denoising helps the structure: "
+    "raw and denoised maps compared on one page",
     "inspect": "say what a file is, what would be done with it, and what is wrong with it",
     "simulate": "make micrographs with known truth",
     "demo": "simulate, train, denoise and compare, from nothing, in minutes",
@@ -74,7 +76,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _handled(run: Callable[[], int], arguments: Sequence[str], debug: bool) -> int:
-    """The exit status of ``run``, which an error of the user's or the system's ends with a message."""
+    """The exit status of ``run``; an error of the user's or the system's ends it with a message."""
     try:
         return run()
     except SystemExit as leaving:

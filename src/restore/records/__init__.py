@@ -48,7 +48,7 @@ def as_json(value: Any) -> str:
 
 
 def record_text(record: object, file: RecordFile) -> str:
-    """The text of a JSON file that `read_record` reads, with ``format_version`` as its first key."""
+    """The text of a JSON file for `read_record`, with ``format_version`` as its first key."""
     return as_json({"format_version": file.version} | plain(record)) + "\n"
 
 
@@ -76,8 +76,8 @@ def decoded(
 
     A field's type may be a number, text, truth value, Path, Literal, tuple, list, mapping with text
     as its keys, another dataclass, Any, or a union of these. An absent key takes the field's
-    default. A number must be finite and no larger than `restore.records.decoding.LARGEST_NUMBER`; ``float | None`` takes
-    None. What a ``__post_init__`` rejects by a ValueError is damage too.
+    default. A number must be finite and no larger than `restore.records.decoding.LARGEST_NUMBER`;
+    ``float | None`` takes None. What a ``__post_init__`` rejects by a ValueError is damage too.
 
     >>> decoded(RecordFile, {"noun": "card", "version": 1, "made_by": 3}, "model.safetensors")
     Traceback (most recent call last):

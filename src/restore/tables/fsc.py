@@ -35,7 +35,7 @@ def fsc_star(fsc: FSC, half1: str, half2: str, mask: str | None = None) -> StarF
 
 
 def map_model_star(fsc: FSC, maps: Sequence[str], model: str, mask: str | None = None) -> StarFile:
-    """``data_general`` and ``data_fsc`` of a map (or of two halves, whose mean it is) and a model."""
+    """``data_general`` and ``data_fsc`` of a map (or the mean of two half maps) and a model."""
     names = (
         ("restoreMapName",)
         if len(maps) == 1
