@@ -53,8 +53,8 @@ def find_blank_pixels(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None
 
 def union(masks: list[Bool[Tensor, "y x"] | None]) -> Bool[Tensor, "y x"] | None:
     """The pixels that any of the masks marks; None where none marks any."""
-    known = [mask for mask in masks if mask is not None]
-    return reduce(torch.logical_or, known) if known else None
+    marked = [mask for mask in masks if mask is not None]
+    return reduce(torch.logical_or, marked) if marked else None
 
 
 def _far_off_lines(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:

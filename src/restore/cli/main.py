@@ -51,18 +51,17 @@ restore COMMAND --help, or restore help COMMAND, lists the options of a command.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``restore`` with these arguments (those of the process by default); the exit status comes
-    back.
+    """Run ``restore`` with these arguments (by default the process's); returns the exit status.
 
     0 all done; 1 bad input, or some micrographs failed; 2 wrong use; 130 interrupted.
     """
     # Threads that spin while they wait make PyTorch five to ten times slower on a shared machine
     # (decisions/005).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    given = with_underscores(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    folder = job_folder(given)
-    words = [argument for argument in given if argument != "--debug"]
+    typed = with_underscores(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in typed
+    folder = job_folder(typed)
+    words = [argument for argument in typed if argument != "--debug"]
     run = partial(_handled, partial(_run, words), words, debug)
     with safe_streams() as (output, _):
         status = run() if folder is None else _handled(partial(as_job, folder, run), words, debug)
@@ -92,8 +91,8 @@ def _handled(run: Callable[[], int], arguments: Sequence[str], debug: bool) -> i
 
 def _wording(arguments: Sequence[str]) -> Wording:
     """The words of the command that is running."""
-    known = bool(arguments) and arguments[0] in COMMANDS
-    return Wording(command_parser(arguments[0]) if known else front_page())
+    is_command = bool(arguments) and arguments[0] in COMMANDS
+    return Wording(command_parser(arguments[0]) if is_command else front_page())
 
 
 def _status_of_output(output: Stream, status: int) -> int:

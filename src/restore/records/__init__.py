@@ -99,13 +99,17 @@ def require_version(
     card: object, version: int, where: object, noun: str = "file", do: str = ""
 ) -> None:
     """UserError where ``format_version`` is missing, or is not the one that this program reads."""
-    found = card.get("format_version") if isinstance(card, Mapping) else None
-    if isinstance(found, bool) or not isinstance(found, int):
-        reason = "it has no format_version" if found is None else "its format_version is no integer"
+    found_version = card.get("format_version") if isinstance(card, Mapping) else None
+    if isinstance(found_version, bool) or not isinstance(found_version, int):
+        reason = (
+            "it has no format_version"
+            if found_version is None
+            else "its format_version is no integer"
+        )
         raise UserError(f"a damaged {noun} ({reason})", where=where, do=do)
-    if found != version:
+    if found_version != version:
         raise UserError(
-            f"format version {str(found)[:LONGEST_QUOTE]}",
+            f"format version {str(found_version)[:LONGEST_QUOTE]}",
             where=where,
             wanted=f"This version of restore reads version {version}",
             do="use the version of restore that made it, or a newer one",
