@@ -33,7 +33,7 @@ from safetensors import safe_open
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 SESSION = ("simulate", "session", "-n", "6", "--size_px", "192", "--pixel_size_A", "2",
-           "--movies", "mrc", "--frames", "6", "--particles_per_um2", "400")  # fmt: skip
+           "--movies", "mrc", "--frames", "6")  # fmt: skip
 STAR, MODEL = "session/micrographs_ctf.star", "Models/model.safetensors"
 TRAIN = ("train", "-t", "patches.hdf", "--steps", "60", "--batches_per_epoch", "10", "--filters",
          "4", "--blocks", "1", "--patch_px", "48", "-b", "2", "--workers", "0")  # fmt: skip
@@ -42,18 +42,29 @@ COMMANDS = {
     "train": TRAIN,
     "denoise": ("denoise", "-m", STAR, "-p", MODEL, "-o", "denoised"),
     "evaluate": ("evaluate", "-m", STAR, "-p", MODEL, "-o", "evaluation"),
-    "halves": ("halves", "-m", STAR, "-o", "halves", "--dont_dose_weighting"),
+    "halves": ("halves", "-m", STAR, "-o", "halves", "--full_sum"),
     "report": ("report", "evaluation"),
     "structure": ("structure", "--raw_particles", "session/particles.star", "--raw_micrographs",
                   STAR, "--denoised_micrographs", "denoised", "--box_px", "48", "--engine",
-                  "torch", "--views_px", "0"),
+                  "torch", "--views_px", "0", "--reslog_sizes", "2", "--reslog_repeats", "1"),
 }  # fmt: skip
 """Each may use what those before it have made."""
 
 _CLOCK = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|[+-]\d\d:?\d\d)?|[0-9.]+ (s|min|h)\b"
 )
-_FLEETING = {"time", "seconds", "command", "host", "user", "resume", "provenance", "directory"}
+_FLEETING = {
+    "fingerprint",
+    "outputs",
+    "time",
+    "seconds",
+    "command",
+    "host",
+    "user",
+    "resume",
+    "provenance",
+    "directory",
+}
 
 
 @dataclass(frozen=True)
@@ -161,18 +172,18 @@ def faults_of(folder: Path, name: str, whole: Run, chance: random.Random) -> Ite
 
 def campaign(work: Path, names: Sequence[str], kills: int, seed: int) -> Iterator[tuple[str, str]]:
     """For each kill the command's name and what was wrong, "" where nothing was."""
-    chance, before = random.Random(seed), work / "before"
+    chance, before, here = random.Random(seed), work / "before", work / "here"
     before.mkdir()
     whole_run(before, SESSION)
     for name, command in COMMANDS.items():
-        after = work / f"after_{name}"
-        copytree(before, after, copy_function=_linked)
-        whole = whole_run(after, command)
-        for number in range(kills // len(names) if name in names else 0):
-            folder = work / f"{name}_{number}"
-            copytree(before, folder, copy_function=_linked)
-            yield name, "; ".join(faults_of(folder, name, whole, chance))
-            rmtree(folder)
+        # Always in a folder of one name, since tables hold whole paths.
+        copytree(before, here, copy_function=_linked)
+        whole = whole_run(here, command)
+        after = here.rename(work / f"after_{name}")
+        for _ in range(kills // len(names) if name in names else 0):
+            copytree(before, here, copy_function=_linked)
+            yield name, "; ".join(faults_of(here, name, whole, chance))
+            rmtree(here)
         before = after
 
 

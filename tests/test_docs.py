@@ -1,5 +1,6 @@
 """What the documentation says is so."""
 
+import importlib
 import re
 import shutil
 
@@ -55,6 +56,14 @@ def test_files_that_the_docs_link_to_exist():
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_what_the_walks_of_contributing_name_is_there():
+    names = re.findall(r"`restore\.([\w.]+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(names) > 20
+    for name in names:
+        module, _, attribute = f"restore.{name}".rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
 
 
 def test_every_decision_is_in_the_list_of_decisions():

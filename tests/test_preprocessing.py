@@ -63,6 +63,12 @@ def test_the_cropped_grid_has_even_sides_and_spans_the_same_field(
         assert pixel == pytest.approx(resolution_A / 2, rel=1.01 / new) or old - new <= 1
 
 
+def test_a_pixel_size_that_no_micrograph_has_is_to_be_checked_and_no_resolution_is_proposed():
+    with pytest.raises(UserError, match=r"66\.7 Å is none of a micrograph: check the pixel") as no:
+        cropped_grid((400, 400), 66.7, 4.5)
+    assert "--max_resolution" not in str(no.value)
+
+
 def test_a_resolution_finer_than_nyquist_is_refused_with_both_numbers_and_a_value_that_works():
     with pytest.raises(UserError) as caught:
         cropped_grid((400, 400), 1.53, 3.0)

@@ -69,5 +69,7 @@ def test_the_paper_preset_is_the_paper():
         500,
         "staircase",
     )
-    assert (paper.filters, paper.blocks, paper.loss, paper.precision) == (32, 4, "l2", "float32")
+    network = paper.network
+    assert (network.name, network.filters, network.blocks) == ("waunet", 32, 4)
+    assert (paper.loss, paper.precision) == ("l2", "float32")
     assert PRESETS["gpu"] == TrainingSettings()

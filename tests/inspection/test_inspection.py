@@ -1,14 +1,18 @@
 """restore inspect: what a file is, what would be done with it, what is wrong with it."""
 
+import shlex
 import shutil
 
 import mrcfile
 import numpy as np
 import pytest
+import torch
 
-from restore.cli.main import main
+from restore.cli.main import command_parser, main
 from restore.inspection.dispatch import inspect
 from restore.io.images.image import write_image
+from restore.model.checkpoint import Model, save_model
+from restore.model.network import NetworkSettings, build_network
 from restore.preprocessing import Recipe
 
 RECIPE = Recipe()
@@ -176,3 +180,57 @@ def test_pixels_without_data_are_counted_and_their_sides_named(tmp_path):
         facts[1]["without data"] == "2672 pixels (3.262 %, at the top, right), which are left out"
     )
     assert facts[1]["hot pixels"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("data_job\n\n_rlnJobTypeLabel relion.ctffind\n", "the settings of a RELION job"),
+        ("data_pipeline_general\n\n_rlnPipeLineJobCounter 3\n", "a RELION pipeline"),
+        (
+            "data_coordinate_files\n\nloop_\n_rlnMicrographName\n_rlnMicrographCoordinates\n"
+            "a.mrc a_autopick.star\n",
+            "a list of coordinate files, from RELION's picking",
+        ),
+        (
+            "data_\n\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n1 2\n",
+            "particle coordinates of one micrograph",
+        ),
+    ],
+)
+def test_relions_own_files_are_no_micrographs(tmp_path, text, what):
+    (tmp_path / "file.star").write_text(text)
+    found = inspect(tmp_path / "file.star", RECIPE)
+    assert found.what == what and found.commands == () and found.problems == ()
+
+
+def test_a_folder_is_looked_into(session):
+    found = inspect(session, RECIPE)
+    assert found.what == "a folder" and found.problems == ()
+    assert f"restore inspect {session / 'micrographs_ctf.star'}" in found.commands
+
+
+def test_particles_and_class_averages_are_no_movies(tmp_path):
+    images = np.zeros((4, 64, 64), dtype=np.float32)
+    for name, what in (("p.mrcs", "a stack of particles"), ("r_classes.mrcs", "class averages")):
+        with mrcfile.new(tmp_path / name) as file:
+            file.set_data(images)
+            file.set_image_stack()
+        found = inspect(tmp_path / name, RECIPE)
+        assert found.what == what and found.commands == ()
+
+
+def test_every_command_that_is_proposed_parses(session):
+    for name in ("", "micrographs_ctf.star", "Micrographs/mic_0001_DW.mrc", "training_data.hdf"):
+        for command in inspect(session / name, RECIPE).commands:
+            words = shlex.split(command.replace(" X", " 1"))
+            assert words[0] == "restore"
+            command_parser(words[1]).parse_args(words[2:])
+
+
+def test_a_model_whose_training_record_lacks_what_is_told_of_it_is_no_traceback(tmp_path):
+    network = build_network(NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(0))
+    for training in ({"steps": 3}, {"best": 4}, {"trained_on": 7, "steps": 1, "seconds": "x"}):
+        save_model(tmp_path / "m.safetensors", Model(network, Recipe(), training))
+        findings = inspect(tmp_path / "m.safetensors", Recipe())
+        assert "its record cannot be read" in findings.problems[0]

@@ -131,7 +131,7 @@ def refused(capsys):
 
 @pytest.fixture
 def skipped(capsys):
-    """A function that runs denoise, which must skip micrograph b, say why, and do the others."""
+    """A function that runs denoise, which must skip micrograph b and do the others."""
 
     def run(*words, command=DENOISE):
         inputs = contents()
@@ -257,7 +257,7 @@ def test_a_missing_half_stops_training_before_it_begins(refused, command):
         command,
         "1 of the 3 micrographs cannot be used",
         "mics/b_ODD.mrc: there is no such file",
-        "-s FULL",
+        "--even_odd_suffix",
     )
 
 
@@ -308,11 +308,13 @@ def test_extra_bytes_after_an_image_are_a_warning_and_change_nothing(capsys):
 
 BAD_PIXELS = pytest.mark.parametrize(
     ("value", "words"),
-    [(np.nan, "1 of its 9216 pixels are NaN or infinite, first at row 3, column 5"),
-     (np.inf, "1 of its 9216 pixels are NaN or infinite, first at row 3, column 5"),
-     (None, "all of its pixels are 7")],
+    [
+        (np.nan, "1 of its 9216 pixels are NaN or infinite, first at row 3, column 5"),
+        (np.inf, "1 of its 9216 pixels are NaN or infinite, first at row 3, column 5"),
+        (None, "all of its pixels are 7"),
+    ],
     ids=["nan", "infinity", "constant"],
-)  # fmt: skip
+)
 
 
 def spoil(name, value):
@@ -396,10 +398,15 @@ def test_a_micrograph_coarser_than_the_model_is_skipped_and_named(skipped):
 
 @pytest.mark.parametrize(
     ("option", "words"),
-    [(("-r", "4.5"), "--max_resolution is 4.5 Å, and the model was made for 9 Å"),
-     (("--dont_phaseflip",), "--dont_phaseflip is given, and the model was made with --phaseflip")],
+    [
+        (("-r", "4.5"), "--max_resolution is 4.5 Å, and the model was made for 9 Å"),
+        (
+            ("--dont_phaseflip",),
+            "--dont_phaseflip is given, and the model was made with --phaseflip",
+        ),
+    ],
     ids=["resolution", "phaseflip"],
-)  # fmt: skip
+)
 def test_a_recipe_other_than_the_models_is_refused_with_both_values(refused, option, words):
     refused((*DENOISE, *option), words)
 
@@ -484,13 +491,16 @@ def test_a_pickle_offered_as_a_model_is_refused_by_name_and_never_loaded(refused
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("gone.safetensors", "there is no such model file"), ("Models", "there is no such model file"),
-     ("mics.star", "not a readable safetensors file"),
-     ("training_data.hdf", "an HDF5 file, of patches or of Keras"),
-     ("Models/model.state.safetensors", "a safetensors file with training state in it"),
-     ("cut.safetensors", "not a readable safetensors file"),
-     ("empty.safetensors", "not a readable safetensors file")],
-)  # fmt: skip
+    [
+        ("gone.safetensors", "there is no such model file"),
+        ("Models", "there is no such model file"),
+        ("mics.star", "not a readable safetensors file"),
+        ("training_data.hdf", "an HDF5 file, of patches or of Keras"),
+        ("Models/model.state.safetensors", "a safetensors file with training state in it"),
+        ("cut.safetensors", "not a readable safetensors file"),
+        ("empty.safetensors", "not a readable safetensors file"),
+    ],
+)
 def test_what_is_no_model_is_refused(refused, name, words):
     Path("cut.safetensors").write_bytes(Path("Models/model.safetensors").read_bytes()[:9000])
     Path("empty.safetensors").write_bytes(b"")
@@ -671,13 +681,17 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_done(refused, 
 
 @pytest.mark.parametrize(
     ("option", "words"),
-    [("--batch_size=0", "batch_size is 0"), ("--patch_px=33", "patch_px is 33"),
-     ("--held_out=1", "held_out is 1"),
-     ("--learning_rate=-1", "learning_rate is -1"), ("--steps=0", "steps is 0"),
-     ("-r=300", "max_resolution is 300"),
-     ("-s=EVN,ODD", 'the suffixes are "EVN,ODD"'),
-     ("--pixel_size=5", "the pixel size is 4 Å, and 5 Å was given")],
-)  # fmt: skip
+    [
+        ("--batch_size=0", "batch_size is 0"),
+        ("--patch_px=33", "patch_px is 33"),
+        ("--held_out=1", "held_out is 1"),
+        ("--learning_rate=-1", "learning_rate is -1"),
+        ("--steps=0", "steps is 0"),
+        ("-r=300", "max_resolution is 300"),
+        ("-s=EVN,ODD", 'the suffixes are "EVN,ODD"'),
+        ("--pixel_size=5", "the pixel size is 4 Å, and 5 Å was given"),
+    ],
+)
 def test_settings_that_cannot_be_are_refused(refused, option, words):
     refused((*TRAIN, *option.split("=", 1)), words)
 
@@ -807,9 +821,11 @@ def read_only(here):
 @pytest.mark.parametrize("below", ["", "new/folder"])
 def test_a_read_only_folder_is_refused_before_anything_is_done(read_only, refused, below):
     target = read_only / below
-    for command in (replaced(PREPARE, "new.hdf", target / "new.hdf"),
-                    replaced(TRAIN, "NewModels", target),
-                    (*DENOISE, "-o", target)):  # fmt: skip
+    for command in (
+        replaced(PREPARE, "new.hdf", target / "new.hdf"),
+        replaced(TRAIN, "NewModels", target),
+        (*DENOISE, "-o", target),
+    ):
         refused(
             command,
             f"{read_only}: the folder or the file may not be written",
@@ -820,9 +836,11 @@ def test_a_read_only_folder_is_refused_before_anything_is_done(read_only, refuse
 @ALL_THREE
 def test_a_file_where_a_folder_is_wanted_is_refused(refused, command):
     Path("file").write_text("in the way")
-    command = {TRAIN: replaced(TRAIN, "NewModels", "file"),
-               PREPARE: replaced(PREPARE, "new.hdf", "file/new.hdf"),
-               DENOISE: (*DENOISE, "-o", "file/out")}[command]  # fmt: skip
+    command = {
+        TRAIN: replaced(TRAIN, "NewModels", "file"),
+        PREPARE: replaced(PREPARE, "new.hdf", "file/new.hdf"),
+        DENOISE: (*DENOISE, "-o", "file/out"),
+    }[command]
     refused(command, "file: a file stands where a folder is wanted")
 
 

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import json
+import struct
 import time
 
 import h5py
@@ -15,6 +16,7 @@ from restore.errors import UserError
 from restore.io.atomic_models import read_atoms
 from restore.io.cryosparc.tables import cs_bytes, read_cs
 from restore.io.images.image import read_image, write_image
+from restore.io.images.movies import read_frames
 from restore.io.images.mrc import read_mrc_header
 from restore.io.images.mrc_header import Statistics, header_bytes
 from restore.io.star import parse_star
@@ -111,6 +113,20 @@ def test_a_packed_atomic_model_is_not_inflated_without_bound(tmp_path, monkeypat
     (tmp_path / "a.pdb.gz").write_bytes(gzip.compress(ATOM.encode() * 20_000))
     with pytest.raises(UserError, match="more than 1 MiB of text"):
         read_atoms(tmp_path / "a.pdb.gz")
+
+
+def test_a_tiff_file_whose_pages_go_in_a_circle_is_refused(tmp_path, timed):
+    tifffile = pytest.importorskip("tifffile")
+    frames = np.ones((3, 8, 8), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", frames, photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        first, last = file.pages[0].offset, file.pages[2].offset
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    tags = struct.unpack_from("<H", content, last)[0]
+    struct.pack_into("<I", content, last + 2 + 12 * tags, first)
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(UserError, match="page 3 is followed by an earlier one"):
+        list(read_frames(tmp_path / "a.tif"))
 
 
 # atomic models

@@ -340,7 +340,8 @@ def test_average_halves_writes_the_mean_of_the_two_denoised_halves(here):
     assert np.abs(got - full).max() > 1e-3 * full.std()
 
 
-def test_float16_output_is_written_as_such(here):
+def test_float16_output_that_would_be_too_coarse_is_written_as_float32(here, capsys):
+    """The micrographs' mean is so large beside their contrast that float16 would have few greys."""
     assert (
         restore(
             "denoise -m session/micrographs_ctf.star -p Models/model.safetensors -o half "
@@ -348,12 +349,11 @@ def test_float16_output_is_written_as_such(here):
         )
         == 0
     )
+    assert "float16" in capsys.readouterr().err
     with mrcfile.open("half/Micrographs/mic_0001_DW.mrc") as file:
-        assert file.header.mode == 12
+        assert file.header.mode == 2
     full = pixels("Reference/Micrographs/mic_0001_DW.mrc")
-    assert (
-        np.abs(pixels("half/Micrographs/mic_0001_DW.mrc") - full).max() < 1e-3 * np.abs(full).max()
-    )
+    assert np.array_equal(pixels("half/Micrographs/mic_0001_DW.mrc"), full)
 
 
 def test_tiles_give_the_same_image_as_the_whole(here):
@@ -759,7 +759,7 @@ def test_an_interrupted_process_ends_with_130_and_a_message_and_a_rerun_finishes
 def test_help_is_a_screen_or_two(line, capsys):
     assert restore(line) == 0
     said = capsys.readouterr().out.splitlines()
-    assert 10 < len(said) <= 72 and max(len(each) for each in said) <= 100
+    assert 10 < len(said) <= 84 and max(len(each) for each in said) <= 100
     assert said[0].startswith("usage: restore")
 
 
@@ -817,20 +817,19 @@ def test_restore_help_imports_neither_torch_nor_numpy():
 
 @pytest.mark.parametrize(
     ("line", "words"),
-    [("dance", "invalid choice: 'dance'"),
-     ("train --fast", "unrecognized arguments: --fast"),
-     ("train -r high", "argument --max_resolution/-r: invalid float value: 'high'"),
+    [("dance", 'there is no command "dance"'),
+     ("train --fast", "restore train has no option --fast"),
+     ("train -r high", "--max_resolution/-r: invalid float value: 'high'"),
      ("train --schedule=linear", "invalid choice: 'linear'"),
      ("train --steps", "expected one argument"),
-     ("denoise", "the following arguments are required: --input_micrographs/-m"),
-     ("denoise -p a.safetensors", "the following arguments are required: --input_micrographs/-m"),
+     ("denoise -p a.safetensors", "there is no input"),
      ("simulate", "the following arguments are required: folder"),
-     ("train --model_pre x", "unrecognized arguments")],
+     ("train --model_pre x", "has no option --model_pre. Did you mean --model_prefix")],
 )  # fmt: skip
 def test_wrong_use_ends_with_2_and_says_what_is_wrong(line, words, capsys):
     assert restore(line) == 2
     said = capsys.readouterr().err
-    assert words in said and said.startswith("usage: restore")
+    assert words in said and len(said.splitlines()) == 1
 
 
 def test_the_version_is_told(capsys):

@@ -283,7 +283,8 @@ def finest_A(image, pixel_size_A):
     frequency = np.hypot(
         *np.meshgrid(*(np.fft.fftfreq(side, pixel_size_A) for side in image.shape), indexing="ij")
     )
-    return 1 / frequency[power > 1e-9 * power.max()].max()
+    # An image of little contrast about a large mean has rounding of float32 at every frequency.
+    return 1 / frequency[power > 1e-7 * power.max()].max()
 
 
 def test_relion_extracts_from_each_optics_group_with_its_pixel_size(mixed):

@@ -47,7 +47,7 @@ def test_auto_is_a_gpu_only_where_there_is_one(monkeypatch):
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:77", ""])
 def test_a_device_that_cannot_be_used_is_named_with_the_way_out(name):
-    with pytest.raises(UserError, match=rf"the device '{name}' cannot be used.*--device cpu"):
+    with pytest.raises(UserError, match=rf"the device '{name}' cannot be used.*`device=cpu`"):
         pick_device(name)
 
 

@@ -117,7 +117,7 @@ def test_the_same_seed_gives_the_same_bytes_however_many_micrographs(session, tm
 
 def test_a_folder_with_a_session_is_refused_and_left_alone(session):
     before = digests(session)
-    with pytest.raises(UserError, match=r"session.*--overwrite"):
+    with pytest.raises(UserError, match=r"session.*`overwrite=True`"):
         simulate(SETTINGS, session)
     assert digests(session) == before
 

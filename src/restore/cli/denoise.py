@@ -5,6 +5,7 @@ import logging
 import os
 from pathlib import Path
 
+from restore.cli.ctf import add_ctf_options, typed_ctf
 from restore.cli.job import add_job_options, leads, settle
 from restore.cli.options import (
     add_device_option,
@@ -17,6 +18,7 @@ from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe, typed
 from restore.cli.results import report_failures
 from restore.denoising.batch import OutputSettings, denoise_set
 from restore.denoising.denoise import DenoisingSettings
+from restore.errors import UsageError
 from restore.io.relion.job import write_output_node
 from restore.model.checkpoint import Model, load_model
 from restore.model.general import GENERAL_MODEL_PATH, load_general_model
@@ -29,10 +31,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore denoise``."""
     group = parser.add_argument_group("input")
     group.add_argument(
+        "images",
+        nargs="*",
+        metavar="INPUT",
+        help="images, patterns, or one table, in place of -m",
+    )
+    group.add_argument(
         "--input_micrographs",
         "-m",
         "--in_mics",
-        required=True,
         metavar="STAR",
         help="RELION STAR, cryoSPARC .cs or .csg, or images as a quoted pattern",
     )
@@ -58,6 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--max_resolution", "-r", type=float, metavar="X", help="finest resolution, Å"
     )
     add_phaseflip_options(checked, "correct the CTF's sign")
+    add_ctf_options(parser)
     add_settings(parser, "output", OutputSettings, leave_out=("within_job",))
     add_settings(parser, "denoising", DenoisingSettings)
 
@@ -66,14 +74,17 @@ def run(namespace: argparse.Namespace) -> int:
     """Denoise what is missing or stale, list it; the exit status comes back."""
     settle(namespace)
     keep_heap()
+    sources = _sources(namespace)
+    ctf = typed_ctf(namespace)
     model = _model(namespace)
     results = denoise_set(
-        namespace.input_micrographs,
+        sources,
         model,
         output=settings_from(namespace, OutputSettings),
         settings=settings_from(namespace, DenoisingSettings),
         suffixes=namespace.even_odd_suffix,
         pixel_size_A=namespace.pixel_size,
+        ctf=ctf,
         device=namespace.device,
         model_name=namespace.model or GENERAL_MODEL_PATH.name,
         bars=Bar,
@@ -82,9 +93,24 @@ def run(namespace: argparse.Namespace) -> int:
         return 0
     if results.table is not None:
         if namespace.job_folder is not None:
-            write_output_node(namespace.job_folder, results.table, namespace.input_micrographs)
+            write_output_node(namespace.job_folder, results.table, sources[0])
         print(results.table)
+    for path in results.images if results.table is None else ():
+        print(path)
     return report_failures(results, "denoised")
+
+
+def _sources(namespace: argparse.Namespace) -> list[str]:
+    """The inputs, which stand alone or after ``-m``."""
+    if namespace.images and namespace.input_micrographs is not None:
+        raise UsageError("inputs are given both alone and with -m", do="give them in one way")
+    if namespace.images:
+        return list(namespace.images)
+    if namespace.input_micrographs is None:
+        raise UsageError(
+            "there is no input", do="give a STAR file or images: restore denoise image.mrc"
+        )
+    return [namespace.input_micrographs]
 
 
 def _model(namespace: argparse.Namespace) -> Model:

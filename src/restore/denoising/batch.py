@@ -31,6 +31,7 @@ from restore.denoising.targets import (
 )
 from restore.errors import UserError
 from restore.io.atomic import require_writable
+from restore.io.endings import IMAGE_ENDINGS, ending_of
 from restore.io.images.image import read_image, write_image
 from restore.io.labels import without_denoised
 from restore.io.lock import locked
@@ -45,7 +46,7 @@ from restore.io.micrographs import (
     read_micrographs,
 )
 from restore.io.outputs import refuse_foreign, write_table
-from restore.micrograph import Micrograph
+from restore.micrograph import CTFParameters, Micrograph
 from restore.model.checkpoint import Model, load_model
 from restore.provenance import provenance
 from restore.report.panels import Panel, save_picture, side_by_side
@@ -76,13 +77,14 @@ __all__ = [
 
 
 def denoise_set(
-    micrographs: str | Path,
+    micrographs: str | Path | Sequence[str | Path],
     model: str | Path | Model,
     *,
     output: OutputSettings | None = None,
     settings: DenoisingSettings | None = None,
     suffixes: str | Suffixes | None = None,
     pixel_size_A: float | None = None,
+    ctf: CTFParameters | None = None,
     device: str = "auto",
     model_name: str | Path = "",
     bars: Bars = no_bars,
@@ -96,7 +98,8 @@ def denoise_set(
     Parameters
     ----------
     micrographs
-        RELION STAR file, cryoSPARC ``.cs`` or ``.csg`` file, image, or pattern such as ``*.mrc``.
+        RELION STAR file, cryoSPARC ``.cs`` or ``.csg`` file, image, or pattern such as ``*.mrc``;
+        or several images and patterns. One image alone gets no table, and a picture on request.
     model
         The model, or its file; ``model_name`` is what labels and records call it.
     output, settings
@@ -104,7 +107,9 @@ def denoise_set(
     suffixes
         How names of the full sum and the halves differ ("DW,EVN,ODD"), for ``average_halves``.
     pixel_size_A
-        Pixel size in Å of images that no table lists.
+        Pixel size in Å of images that no table lists (the headers', where it is None).
+    ctf
+        Contrast transfer function of images that no table lists.
     device
         "cpu", "cuda", "cuda:1" …; "auto" is a GPU where there is one.
     bars
@@ -129,11 +134,16 @@ def denoise_set(
     if not isinstance(model, Model):
         model, model_name = load_model(Path(model)), model_name or model
     merge_band(settings, model.recipe.max_resolution_A)
-    chosen = _read_set(str(micrographs), model, settings, suffixes, pixel_size_A)
+    chosen = _read_set(micrographs, model, settings, suffixes, pixel_size_A=pixel_size_A, ctf=ctf)
     jobs = plan(chosen.micrographs, output, made_with(model, settings), settings.average_halves)
-    table = _table_path(chosen, output)
-    files = chosen.listing.denoised(
-        table, {job.subject.micrograph.row: job.subject.written_name for job in jobs}
+    alone = _is_one_image(micrographs)
+    table = jobs[0].outputs[0].with_suffix(".star") if alone else _table_path(chosen, output)
+    files = (
+        {}
+        if alone
+        else chosen.listing.denoised(
+            table, {job.subject.micrograph.row: job.subject.written_name for job in jobs}
+        )
     )
     refuse_foreign(files, table, output.overwrite, ELSEWHERE)
     for folder in {path.parent for path in (*files, *(job.outputs[0] for job in jobs))}:
@@ -156,10 +166,14 @@ def denoise_set(
         names = written_names(results)
         if names and place.leads:
             inputs = {"micrographs": chosen.source, "model": model_name, "output": output}
-            write_table(table, chosen.listing.denoised(table, names), provenance(settings, inputs))
-            _draw(results, table.with_suffix(".png"))
+            if not alone:
+                write_table(
+                    table, chosen.listing.denoised(table, names), provenance(settings, inputs)
+                )
+            if output.picture or not alone:
+                _draw(results, table.with_suffix(".png"))
     named = {chosen.micrographs[row].name: reason for row, reason in rejected.items()}
-    return SetResults.of(results, named, table if names else None)
+    return SetResults.of(results, named, table if names and not alone else None)
 
 
 def read_exposure(micrograph: Micrograph, with_halves: bool) -> Exposure:
@@ -216,11 +230,13 @@ def _denoised(exposure: Exposure, job: Job[Target], denoiser: Denoiser, model_na
 
 
 def _read_set(
-    source: str,
+    source: str | Path | Sequence[str | Path],
     model: Model,
     settings: DenoisingSettings,
     suffixes: str | Suffixes | None,
+    *,
     pixel_size_A: float | None,
+    ctf: CTFParameters | None,
 ) -> MicrographSet:
     if isinstance(suffixes, str):
         suffixes = parse_suffixes(suffixes)
@@ -228,12 +244,22 @@ def _read_set(
         log.warning(
             "`flip_phases_back=True` changes nothing: the model was made with `phase_flip=False`"
         )
-    needs = Needs(model.recipe.phase_flip, settings.average_halves, skip_bad=True)
+    needs = Needs(model.recipe.phase_flip, settings.average_halves, True, header_pixel_size=True)
     try:
-        return without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs))
+        return without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs, ctf))
     except UserError as error:
         do = re.sub(r"(?=(`phase_flip=False`|-{2}dont_phaseflip))", "a model made with ", error.do)
         raise error.instead(do=do) from None
+
+
+def _is_one_image(micrographs: str | Path | Sequence[str | Path]) -> bool:
+    """Whether the input is the name of one image, and no table or pattern."""
+    names = [micrographs] if isinstance(micrographs, str | Path) else list(micrographs)
+    return (
+        len(names) == 1
+        and ending_of(Path(names[0]).name) in IMAGE_ENDINGS
+        and (Path(names[0]).is_file())
+    )
 
 
 def _table_path(chosen: MicrographSet, output: OutputSettings) -> Path:

@@ -35,6 +35,7 @@ class OutputSettings:
     overwrite: bool = setting(
         False, "denoise everything again, and replace files that restore did not write"
     )
+    picture: bool = setting(False, "draw raw beside denoised also where one image is given")
     within_job: bool = setting(
         False, "name images as RELION's own jobs do, without the folder of the job before"
     )

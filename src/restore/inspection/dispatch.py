@@ -1,5 +1,7 @@
 """The door: a path in, findings out."""
 
+import shlex
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,12 +34,33 @@ def inspect(path: Path, recipe: Recipe) -> Findings:
             "nothing", UserError("there is no such file", where=path, do="check the name")
         )
     if path.is_dir():
-        return unusable("a folder", UserError("it is a folder", where=path, do="give a file in it"))
+        return _inspect_folder(path)
     ending = ending_of(path.name)
     try:
         return _by_ending(path, ending, recipe)
     except UserError as error:
         return unusable(f"a {ending or 'nameless'} file that cannot be used", error)
+
+
+def _inspect_folder(path: Path) -> Findings:
+    """What files a folder holds, and what to look at next."""
+    known = (*_TABLES, *IMAGE_ENDINGS, *EER_ENDINGS)
+    files = sorted(file for file in path.iterdir() if ending_of(file.name) in known)
+    if not files:
+        error = UserError(
+            "it is a folder without tables or images", where=path, do="give a file in it"
+        )
+        return unusable("a folder", error)
+    counts = Counter(ending_of(file.name) for file in files)
+    facts = tuple(
+        (ending, f"{count} {'file' if count == 1 else 'files'}")
+        for ending, count in sorted(counts.items())
+    )
+    tables = [file for file in files if ending_of(file.name) in _TABLES]
+    shown = (tables or files)[:5]
+    return Findings(
+        "a folder", facts, tuple(f"restore inspect {shlex.quote(str(file))}" for file in shown)
+    )
 
 
 def _by_ending(path: Path, ending: str, recipe: Recipe) -> Findings:

@@ -1,5 +1,6 @@
 """Images, stacks, maps and movies."""
 
+import shlex
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,8 @@ from restore.movies.thinning import Counts, counts_of
 from restore.preprocessing import Recipe, completed, cropped_grid
 
 _FRAMES_LOOKED_AT = 3
+_LARGEST_PARTICLE_PX = 1024
+"""A larger square stack is a movie rather than particles."""
 
 
 def inspect_image(path: Path, recipe: Recipe) -> Findings:
@@ -67,19 +70,20 @@ def _inspect_one(path: Path, recipe: Recipe) -> Findings:
         )
     if ending_of(path.name) in (*MRC_ENDINGS, *COMPRESSED_MRC_ENDINGS):
         facts += [("label", label) for label in mrc_labels(path) if label]
+    pixel_A, name = header.pixel_size_A, shlex.quote(str(path))
+    size = number(pixel_A) if pixel_A else "X"
     thinning = (
-        (f"restore halves --thin -m {path}, where it has no halves",) if counts is not None else ()
+        (f"restore halves --thin -m {name} --pixel_size {size}",) if counts is not None else ()
     )
-    pixel_A = header.pixel_size_A
     if pixel_A is None:
         return Findings(
             "an image",
             tuple(facts),
-            (f"restore denoise -m {path} --pixel_size X -p MODEL", *thinning),
+            (f"restore denoise {name} --dont_phaseflip --pixel_size X", *thinning),
         )
     words, problem = crop_words(header.shape, pixel_A, recipe)
     facts += [("network sees", words)] if words else []
-    command = f"restore denoise -m {path} --pixel_size {number(pixel_A)} -p MODEL"
+    command = f"restore denoise {name} --dont_phaseflip"
     return Findings("an image", tuple(facts), (command, *thinning), (problem,) if problem else ())
 
 
@@ -127,6 +131,9 @@ def _inspect_sections(path: Path, header: MapHeader) -> Findings:
     if z > 1:
         size = [("size", f"{x} × {y} × {z} voxels")]
         return Findings("a volume", tuple(size + facts), (f"restore fsc {path} OTHER_HALF_MAP",))
+    if n > 1 and x == y <= _LARGEST_PARTICLE_PX and path.suffix.lower() == ".mrcs":
+        what = "class averages" if "_classes" in path.name else "a stack of particles"
+        return Findings(what, (("size", f"{n} images of {x} × {y} pixels"), *facts))
     movie = inspect_movie(path)
     if path.suffix.lower() == ".mrcs" and n > 1:
         return Findings(

@@ -21,6 +21,13 @@ _PARTICLES, _POSES, _SHIFTS = (
     "rlnMicrographShiftX",
 )
 _MICROGRAPHS = ("rlnMicrographName", "rlnTomoTiltSeriesStarFile")
+_BLOCKS = {
+    "job": "the settings of a RELION job",
+    "pipeline_general": "a RELION pipeline",
+    "optimiser_general": "the optimiser of a RELION refinement",
+    "model_general": "the model of a RELION refinement",
+    "sampling_general": "the sampling of a RELION refinement",
+}
 _OTHERS = {
     _SHIFTS: (
         "the motion of one movie, from RELION",
@@ -42,6 +49,9 @@ def inspect_star(path: Path, recipe: Recipe) -> Findings:
     UserError.
     """
     star = read_star(path)
+    what = _relion_kind(star)
+    if what:
+        return Findings(what, _block_facts(star))
     columns = {column for block in star.blocks for column in block.columns}
     if columns & set(_PARTICLES) and _SHIFTS not in columns:
         return _inspect_particles(path, _POSES in columns)
@@ -49,8 +59,22 @@ def inspect_star(path: Path, recipe: Recipe) -> Findings:
         return _inspect_micrographs(path, recipe, _block_facts(star))
     for column, (what, command) in _OTHERS.items():
         if column in columns:
-            return Findings(what, _block_facts(star), (command,))
+            return Findings(what, (*_block_facts(star), ("note", command)))
     return Findings("a STAR file of something else", _block_facts(star))
+
+
+def _relion_kind(star: StarFile) -> str:
+    """What a file of RELION's that lists no images is, empty where it is none of those."""
+    names = {block.name for block in star.blocks}
+    for block, what in _BLOCKS.items():
+        if block in names:
+            return what
+    columns = {column for block in star.blocks for column in block.columns}
+    if "rlnMicrographCoordinates" in columns:
+        return "a list of coordinate files, from RELION's picking"
+    if "rlnCoordinateX" in columns and not columns & {"rlnImageName", "rlnMicrographName"}:
+        return "particle coordinates of one micrograph"
+    return ""
 
 
 def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
@@ -76,8 +100,8 @@ def _block_facts(star: StarFile) -> tuple[tuple[str, str], ...]:
 
 def _inspect_particles(path: Path, have_poses: bool) -> Findings:
     if not have_poses:
-        do = "restore angles needs a refinement's"
-        return Findings("a list of particles without orientations", commands=(do,))
+        note = ("note", "restore angles needs a refinement's particles")
+        return Findings("a list of particles without orientations", (note,))
     particles = read_particles(path)
     facts = [("particles", str(len(particles)))]
     if particles.micrograph_names is not None:
@@ -187,4 +211,4 @@ def _commands(
     denoise = f"restore denoise -m {path} -p MODEL"
     if paired:
         return (f"restore train -m {path}{flip}", denoise, f"restore evaluate -m {path} -p MODEL")
-    return (denoise, f"restore halves -m {path}, to train: there are no halves")
+    return (denoise, f"restore halves -m {path}")

@@ -87,7 +87,8 @@ def _headers(micrograph: Micrograph, needed: Sequence[Part]) -> dict[Part, Image
     for part in needed:
         path = getattr(micrograph, part)
         if path is None:
-            do = "give `suffixes`, or a STAR file with rlnMicrographNameEven and rlnMicrographNameOdd"
+            columns = "rlnMicrographNameEven and rlnMicrographNameOdd"
+            do = f"give `suffixes`, or a STAR file with {columns}"
             raise UserError(
                 f"its {part} half is not known",
                 where=micrograph.name,

@@ -19,7 +19,8 @@ class Suffixes:
 
 
 def parse_suffixes(text: str) -> Suffixes:
-    """The three suffixes that a person types, separated by commas; the first may be empty where full sums have none.
+    """The three suffixes that a person types, separated by commas; the first may be empty where
+    full sums have none.
 
     >>> parse_suffixes("DW,EVN,ODD")
     Suffixes(full='DW', even='EVN', odd='ODD')

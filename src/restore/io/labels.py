@@ -43,7 +43,8 @@ def refuse_denoised(paths: Iterable[Path]) -> None:
     for path in paths:
         if (fingerprint := fingerprint_of(path)) != "":
             raise UserError(
-                f'restore has denoised it already: its label says "{fingerprint_label(fingerprint)}"',
+                "restore has denoised it already: its label says "
+                f'"{fingerprint_label(fingerprint)}"',
                 where=path,
                 wanted="Raw images are needed",
                 do="give the table of the raw micrographs",

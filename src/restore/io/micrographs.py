@@ -2,6 +2,7 @@
 table.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from restore.io.cryosparc.listings import CryosparcListing
 from restore.io.endings import IMAGE_ENDINGS
 from restore.io.file_checks import HALVES, Part, Problem, check_files, require_files
 from restore.io.half_names import Suffixes, is_half, parse_suffixes
+from restore.io.images.image import read_image_header
 from restore.io.listings import ImageListing, Listing, StarListing
 from restore.io.paths import Places, image_names
 from restore.io.relion.micrographs import (
@@ -28,7 +30,11 @@ from restore.io.relion.micrographs import (
 )
 from restore.io.relion.tilt_series import SERIES, read_tilt_series, require_optics, series_table
 from restore.io.star import read_star
-from restore.micrograph import Micrograph
+from restore.micrograph import CTFParameters, Micrograph
+
+log = logging.getLogger(__name__)
+
+_TABLES = (".star", *CRYOSPARC_ENDINGS)
 
 __all__ = [
     "HALVES",
@@ -49,12 +55,14 @@ class Needs:
     """What the work ahead needs of every micrograph: its CTF, its two halves.
 
     With ``skip_bad`` a row whose CTF cannot be used is no reason to stop: the micrograph has none,
-    and the set's ``problems`` say why.
+    and the set's ``problems`` say why. With ``header_pixel_size`` images that no table lists may
+    have the pixel size of their headers.
     """
 
     ctf: bool = True
     halves: bool = False
     skip_bad: bool = False
+    header_pixel_size: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,22 +86,23 @@ class MicrographSet:
 
 
 def read_micrographs(
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     suffixes: Suffixes | None = None,
     pixel_size_A: float | None = None,
     needs: Needs = Needs(),
+    ctf: CTFParameters | None = None,
 ) -> MicrographSet:
     """The micrographs of a RELION STAR file, of a cryoSPARC ``.cs`` or ``.csg`` file, of one image,
-    or of a pattern.
+    or of a pattern; several sources are images and patterns, and are one set.
 
     A STAR file may list micrographs, or tilt series (RELION 5), of which each tilt image is a
     micrograph.
 
     Halves come from the STAR's own columns, else by ``suffixes`` (DW,EVN,ODD where they are needed
     and none are given), and are not looked for otherwise. Tables have their own pixel sizes; for
-    images such as ``folder/*.mrc`` ``pixel_size_A`` must be given, there is no CTF, and files that
-    are halves by ``suffixes`` are left out. No image is opened here: :func:`check_files`,
-    :func:`require_files`.
+    images such as ``folder/*.mrc`` ``pixel_size_A`` must be given (but see `Needs`), the CTF is
+    ``ctf``, which no table takes, and files that are halves by ``suffixes`` are left out. No image
+    is opened here: :func:`check_files`, :func:`require_files`.
 
     Raises
     ------
@@ -103,12 +112,91 @@ def read_micrographs(
     _refuse_pixel_size(pixel_size_A)
     if suffixes is None and needs.halves:
         suffixes = Suffixes()
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    tables = [name for name in sources if Path(name).suffix.lower() in _TABLES]
+    if not tables:
+        return read_images([str(name) for name in sources], suffixes, pixel_size_A, needs, ctf)
+    source = _only_table(sources, tables, ctf)
     if Path(source).suffix.lower() == ".star":
         return _from_star(Path(source), suffixes, pixel_size_A, needs)
-    if Path(source).suffix.lower() in CRYOSPARC_ENDINGS:
-        micrographs, data = read_exposures(Path(source), suffixes, pixel_size_A, needs.ctf)
-        return MicrographSet(str(source), micrographs, CryosparcListing(data, micrographs))
-    return _from_images(str(source), suffixes, pixel_size_A, needs)
+    micrographs, data = read_exposures(Path(source), suffixes, pixel_size_A, needs.ctf)
+    return MicrographSet(str(source), micrographs, CryosparcListing(data, micrographs))
+
+
+def read_images(
+    sources: Sequence[str],
+    suffixes: Suffixes | None = None,
+    pixel_size_A: float | None = None,
+    needs: Needs = Needs(),
+    ctf: CTFParameters | None = None,
+) -> MicrographSet:
+    """The images that names and patterns stand for, each once, as `read_micrographs` says."""
+    source = " ".join(sources)
+    names = list(dict.fromkeys(n for each in sources for n in image_names(each, IMAGE_ENDINGS)))
+    if pixel_size_A is None and not needs.header_pixel_size:
+        wanted, do = (
+            "Images without a STAR file need a pixel size",
+            "give `pixel_size_A`, or a STAR file",
+        )
+        raise UserError("there is no pixel size", where=source, wanted=wanted, do=do)
+    if needs.ctf and ctf is None:
+        do = (
+            "give a STAR file, or `phase_flip=False`, or for one image `defocus_A`, `voltage_kV`, "
+            "`spherical_aberration_mm` and `amplitude_contrast`"
+        )
+        found, wanted = "images without a STAR file have no CTF", "Phase flipping needs the CTF"
+        raise UserError(found, where=source, wanted=wanted, do=do)
+    full = [name for name in names if suffixes is None or not is_half(name, suffixes)]
+    if not full:
+        do = "give the full sums, or other suffixes with -s"
+        raise UserError(
+            "only halves match it", where=source, wanted="Full sums are needed to name them", do=do
+        )
+    places = Places()
+    micrographs: list[Micrograph] = []
+    for index, name in enumerate(full):
+        even, odd = halves_by_suffix(name, suffixes, places) if suffixes else (None, None)
+        size_A = header_pixel_size_A(Path(name)) if pixel_size_A is None else pixel_size_A
+        micrographs.append(Micrograph(name, Path(name), size_A, index, ctf, even, odd))
+    return MicrographSet(source, tuple(micrographs), ImageListing(micrographs))
+
+
+def header_pixel_size_A(path: Path) -> float:
+    """The pixel size in an image's header, in Å.
+
+    One of exactly 1 Å is often a program's way to say nothing: it is taken, and the log says so.
+    Raises UserError where the header has none that can be used.
+    """
+    size_A = read_image_header(path).pixel_size_A
+    if size_A is None or not 0 < size_A < float("inf"):
+        raise UserError(
+            "there is no pixel size in its header", where=path, do="give `pixel_size_A` in Å"
+        )
+    if size_A == 1.0:
+        log.warning(
+            "%s: the header says 1 Å a pixel, which may mean that nobody set it; it is taken. "
+            "Give `pixel_size_A` if it is wrong.",
+            path,
+        )
+    return size_A
+
+
+def _only_table(
+    sources: Sequence[str | Path], tables: Sequence[str | Path], ctf: CTFParameters | None
+) -> str | Path:
+    if len(sources) > 1:
+        raise UserError(
+            "a table is given together with other inputs",
+            where=tables[0],
+            do="give one table, or images only",
+        )
+    if ctf is not None:
+        raise UserError(
+            "a CTF is given, and the table has its own",
+            where=tables[0],
+            do="leave `defocus_A` out",
+        )
+    return tables[0]
 
 
 def _refuse_pixel_size(size_A: float | None) -> None:
@@ -168,32 +256,3 @@ def _together(errors: Sequence[UserError], total: int) -> UserError:
     others = [f"{error.where}: {error.found}" for error in errors[1:5]]
     more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
     return first.instead(found="; ".join([first.found, *others]) + more)
-
-
-def _from_images(
-    source: str, suffixes: Suffixes | None, given_A: float | None, needs: Needs
-) -> MicrographSet:
-    names = image_names(source, IMAGE_ENDINGS)
-    if given_A is None:
-        wanted, do = (
-            "Images without a STAR file need a pixel size",
-            "give `pixel_size_A`, or a STAR file",
-        )
-        raise UserError("there is no pixel size", where=source, wanted=wanted, do=do)
-    if needs.ctf:
-        wanted, do = "Phase flipping needs the CTF", "give a STAR file, or `phase_flip=False`"
-        raise UserError(
-            "images without a STAR file have no CTF", where=source, wanted=wanted, do=do
-        )
-    full = [name for name in names if suffixes is None or not is_half(name, suffixes)]
-    if not full:
-        do = "give the full sums, or other `suffixes`"
-        raise UserError(
-            "only halves match it", where=source, wanted="Full sums are needed to name them", do=do
-        )
-    places = Places()
-    micrographs: list[Micrograph] = []
-    for index, name in enumerate(full):
-        even, odd = halves_by_suffix(name, suffixes, places) if suffixes else (None, None)
-        micrographs.append(Micrograph(name, Path(name), given_A, index, None, even, odd))
-    return MicrographSet(source, tuple(micrographs), ImageListing(micrographs))

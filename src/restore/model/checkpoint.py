@@ -187,6 +187,9 @@ def _refuse_other_formats(path: Path) -> None:
     if start.startswith(_PICKLE_STARTS):
         found = "a pickle or a PyTorch archive: reading it could run code of its maker's"
         raise UserError(found, where=path, wanted=wanted)
+    if path.suffix.lower() == ".star":
+        found = "a STAR file, and not a model"
+        raise UserError(found, where=path, wanted=wanted, do="give the table as `micrographs`")
     if start == b"\x89HDF":
         raise UserError(
             "an HDF5 file, of patches or of Keras, and not a model", where=path, wanted=wanted

@@ -6,7 +6,6 @@ flip, zero mean and unit standard deviation (Palovcak 2020, S2.1). What training
 on is the `Recipe`, which travels in patch and model files.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from restore import fourier
-from restore.background import BLOCK_PX, without_background
+from restore.background import without_background
 from restore.blank_filling import fill_blank_pixels
 from restore.blank_pixels import find_blank_pixels, union
 from restore.ctf import ctf_sign, require_plausible_defocus
@@ -23,6 +22,7 @@ from restore.errors import UserError
 from restore.fourier import Shape
 from restore.hot_pixels import replace_hot_pixels
 from restore.micrograph import CTFParameters
+from restore.preprocessing.grid import Grid, cropped_grid
 from restore.preprocessing.recipe import Recipe
 
 PREPARATION_VERSION = 2
@@ -32,18 +32,6 @@ filled.
 
 _SAMPLED = 8
 _FEWEST_VALID = 0.05
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The full and the cropped sampling of one micrograph: shapes (y, x) in pixels, pixel sizes (y,
-    x) in Å.
-    """
-
-    full_shape: Shape
-    full_pixel_size_A: float
-    shape: Shape
-    pixel_size_yx_A: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -62,31 +50,6 @@ class Prepared:
     hot_pixels: int
     blank: Bool[Tensor, "y x"] | None = None
     blank_pixels: int = 0
-
-
-def cropped_grid(full_shape: Shape, pixel_size_A: float, max_resolution_A: float) -> Grid:
-    """The grid whose Nyquist frequency is 1/``max_resolution_A``, with even sides.
-
-    Raises UserError where the image itself does not reach that far, or is too small to leave
-    anything.
-    """
-    if 2 * pixel_size_A > max_resolution_A * (1 + 1e-6):
-        raise UserError(
-            f"max_resolution {max_resolution_A:g} Å is finer than the image's Nyquist limit, "
-            f"{2 * pixel_size_A:.4g} Å",
-            do=f"give --max_resolution {math.ceil(20 * pixel_size_A) / 10:g} or more",
-        )
-    factor = 2 * pixel_size_A / max_resolution_A
-    height, width = (min(2 * round(side * factor / 2), side // 2 * 2) for side in full_shape)
-    if min(height, width) < 2 * BLOCK_PX:
-        raise UserError(
-            f"an image of {full_shape[0]}×{full_shape[1]} pixels has only {height}×{width} "
-            f"left at {max_resolution_A:g} Å",
-            wanted=f"at least {2 * BLOCK_PX} pixels a side",
-            do="check the pixel size, or use a finer --max_resolution",
-        )
-    pixel_size_yx_A = (pixel_size_A * full_shape[0] / height, pixel_size_A * full_shape[1] / width)
-    return Grid(full_shape, pixel_size_A, (height, width), pixel_size_yx_A)
 
 
 def prepare(

@@ -249,7 +249,8 @@ def refuse_clashes(jobs: Iterable[Job[Any]], inputs: Iterable[Path], what: str, 
 @dataclass(frozen=True)
 class SetResults:
     """What became of a set, by the names of its micrographs: done now, current before, failed and
-    why; and the table that lists the good ones, None where there is none.
+    why; and the table that lists the good ones, None where there is none; ``images`` are the first
+    outputs of the good ones.
     """
 
     done: tuple[str, ...]
@@ -257,6 +258,7 @@ class SetResults:
     failed: Mapping[str, str]
     table: Path | None = None
     remarks: tuple[str, ...] = ()
+    images: tuple[Path, ...] = ()
 
     @classmethod
     def of(
@@ -269,4 +271,5 @@ class SetResults:
             {**rejected, **{job.name: reason for job, reason in results.failed}},
             table,
             tuple(results.remarks),
+            tuple(job.outputs[0] for job in results.good),
         )

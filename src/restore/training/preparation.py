@@ -69,7 +69,12 @@ def prepare_patches(
 
 def _read_halves(micrograph: Micrograph) -> tuple[Tensor, Tensor]:
     if micrograph.even is None or micrograph.odd is None:
-        raise UserError("it has no halves", where=micrograph.name)
+        raise UserError(
+            "it has no halves",
+            where=micrograph.name,
+            do=f"make them with restore halves, or denoise without training: restore denoise "
+            f"{micrograph.image} (with the general model, or one of your own)",
+        )
     return torch.from_numpy(read_image(micrograph.even).data), torch.from_numpy(
         read_image(micrograph.odd).data
     )

@@ -104,9 +104,7 @@ def _need_of_raw(power: Tensor, raw_power: Tensor, across: Tensor, signal: Tenso
     return (2 - denoised_square / raw_square).nan_to_num(0.0, 0.0, 0.0).clamp(0, 1)
 
 
-def summed(
-    tables: Sequence[Float[Tensor, "images images _"]],
-) -> Float[Tensor, "images images rings"]:
+def summed(tables: Sequence[Float[Tensor, "images images _"]]) -> Tensor:
     """The tables of several micrographs added up, in the rings that all of them have."""
     count = min(table.shape[-1] for table in tables)
     return torch.stack([table[..., :count] for table in tables]).sum(dim=0)

@@ -10,6 +10,7 @@ frames not).
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -119,10 +120,12 @@ def _open_eer(path: Path) -> Generator[tuple[Any, list[int]]]:
     """The open file and its pages that hold electrons; it may also hold their sum as an ordinary
     image.
     """
-    page_offsets(path)
+    count = len(page_offsets(path))
     with open_tiff(path) as file:
         pages = [
-            index for index, page in enumerate(file.pages) if int(page.compression) in _COMPRESSIONS
+            index
+            for index, page in enumerate(islice(file.pages, count))
+            if int(page.compression) in _COMPRESSIONS
         ]
         if not pages:
             wanted = "An EER movie is needed"

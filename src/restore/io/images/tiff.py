@@ -100,7 +100,9 @@ def page_offsets(path: Path) -> list[int]:
         count_type, entry_bytes, link_type = ("Q", 20, "Q") if version == 43 else ("H", 12, "I")
         at = struct.unpack_from(f"{order}{link_type}", start, 8 if version == 43 else 4)[0]
         offsets: dict[int, None] = {}
-        while at and at not in offsets:
+        while at:
+            if at in offsets:
+                raise ValueError(f"page {len(offsets)} is followed by an earlier one")
             offsets[at] = None
             stream.seek(at)
             count = struct.unpack(

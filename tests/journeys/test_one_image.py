@@ -1,0 +1,114 @@
+"""``restore denoise image.mrc``: images without a table, as a person types them."""
+
+import importlib.util
+import shutil
+from contextlib import chdir
+from dataclasses import replace
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+from evaluation_world import model, write_session
+
+from restore.cli.main import main
+from restore.io.images.image import read_image, write_image
+from restore.model.checkpoint import save_model
+
+CTF = ("--voltage", "300", "--spherical_aberration", "2.7", "--amplitude_contrast", "0.1")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Two images in a folder, a model that flips phases, and one that does not."""
+    folder = write_session(tmp_path_factory.mktemp("world"), names="ab", power=100.0)
+    with chdir(folder):
+        for name in "ab":
+            halves = [read_image(Path(f"mics/{name}_{half}.mrc")).data for half in ("EVN", "ODD")]
+            write_image(Path(f"mics/{name}_DW.mrc"), halves[0] + halves[1], 4.0)
+        recipe = model().recipe
+        for name, flip in (("flipping", True), ("plain", False)):
+            save_model(
+                Path(f"{name}.safetensors"),
+                replace(model(), recipe=replace(recipe, phase_flip=flip)),
+            )
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(world, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(world, tmp_path / "here"))
+
+
+def pixels(name):
+    return read_image(Path(name)).data
+
+
+def test_one_image_is_denoised_beside_itself_without_a_table(capsys):
+    before = set(Path().rglob("*"))
+    assert main(["denoise", "mics/a_DW.mrc", "-p", "plain.safetensors"]) == 0
+    assert capsys.readouterr().out.split() == ["mics/a_DW_denoised.mrc"]
+    assert set(Path().rglob("*")) - before == {Path("mics/a_DW_denoised.mrc")}
+    with mrcfile.open("mics/a_DW_denoised.mrc") as file:
+        assert file.voxel_size.x == pytest.approx(4.0)
+
+
+def test_a_picture_is_drawn_on_request():
+    assert main(["denoise", "mics/a_DW.mrc", "-p", "plain.safetensors", "--picture"]) == 0
+    assert Path("mics/a_DW_denoised.png").is_file()
+
+
+def test_several_images_as_the_shell_expands_a_pattern_are_listed():
+    line = ["denoise", "mics/a_DW.mrc", "mics/b_DW.mrc", "-p", "plain.safetensors"]
+    assert main(line) == 0
+    assert Path("mics/b_DW_denoised.mrc").is_file()
+    assert Path("mics/micrographs_denoised.star").is_file()
+
+
+def test_a_typed_ctf_gives_what_the_table_gives(capsys):
+    line = ["denoise", "mics/a_DW.mrc", "-p", "flipping.safetensors"]
+    assert main(line) == 1
+    message = capsys.readouterr().err
+    assert "--defocus" in message and "--spherical_aberration" in message
+    assert main([*line, "--defocus", "12000", *CTF]) == 0
+    one = pixels("mics/a_DW_denoised.mrc")
+    assert main([*line, "--defocus", "12000", "12000", "30", *CTF, "-o", "same"]) == 0
+    assert np.allclose(one, pixels("same/mics/a_DW.mrc"), atol=1e-5 * one.std())
+    assert main([*line, "--defocus", "25000", *CTF, "-o", "other"]) == 0
+    assert not np.allclose(one, pixels("other/mics/a_DW.mrc"), atol=1e-2 * one.std())
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "words"),
+    [
+        ("mics/a_DW.mrc -m mics/b_DW.mrc", 2, "both alone and with -m"),
+        ("mics/a_DW.mrc --defocus 12000", 2, "give --voltage, --spherical_aberration"),
+        ("mics/a_DW.mrc --defocus 12000 13000", 2, "2 values"),
+        ("mics.star mics/a_DW.mrc", 1, "together with other inputs"),
+    ],
+)
+def test_inputs_that_contradict_each_other_are_refused(capsys, line, status, words):
+    assert main(["denoise", *line.split(), "-p", "plain.safetensors"]) == status
+    assert words.lower() in capsys.readouterr().err.lower()
+
+
+def test_a_header_without_pixel_size_needs_one(capsys):
+    with mrcfile.open("mics/a_DW.mrc", "r+") as file:
+        file.voxel_size = 0.0
+    line = ["denoise", "mics/a_DW.mrc", "-p", "plain.safetensors"]
+    assert main(line) == 1
+    assert "--pixel_size" in capsys.readouterr().err
+    assert main([*line, "--pixel_size", "4"]) == 0
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("restore.model.general") is not None, reason="a general model is here"
+)
+def test_without_a_general_model_one_message_says_what_to_do(capsys):
+    assert main(["denoise", "mics/a_DW.mrc"]) == 1
+    assert "-p" in capsys.readouterr().err
+
+
+def test_a_star_file_given_as_model_is_called_one(capsys):
+    assert main(["denoise", "mics/a_DW.mrc", "-p", "mics.star"]) == 1
+    assert "a STAR file, and not a model" in capsys.readouterr().err
