@@ -168,8 +168,9 @@ def extract(experiment: Experiment, kind: str) -> None:
     folder = f"particles_{kind}/"
     experiment.run(
         "relion_preprocess", "--i", micrographs, "--reextract_data_star", f"start_{kind}.star",
-        "--part_dir", folder, "--part_star", f"{folder}particles.star", "--extract", "--extract_size", str(WINDOW_PX),
-        "--scale", str(BOX_PX), "--norm", "--bg_radius", str(BACKGROUND_RADIUS_PX), "--invert_contrast",
+        "--part_dir", folder, "--part_star", f"{folder}particles.star",
+        "--extract", "--extract_size", str(WINDOW_PX), "--scale", str(BOX_PX),
+        "--norm", "--bg_radius", str(BACKGROUND_RADIUS_PX), "--invert_contrast",
         log=f"extract_{kind}.log",
     )  # fmt: skip
 
@@ -229,13 +230,16 @@ def refine(experiment: Experiment, kind: str) -> None:
     if os.geteuid() == 0:
         mpi.insert(1, "--allow-run-as-root")
     experiment.run(
-        *mpi, "relion_refine_mpi", "--i", f"particles_{kind}/particles.star", "--o", f"refine_{kind}/run",
+        *mpi, "relion_refine_mpi",
+        "--i", f"particles_{kind}/particles.star", "--o", f"refine_{kind}/run",
         "--ref", "true_map.mrc", "--ini_high", str(REFERENCE_A), "--firstiter_cc", "--auto_refine",
-        "--split_random_halves", "--low_resol_join_halves", "40", "--ctf", "--ctf_corrected_ref", "--particle_diameter",
-        str(PARTICLE_DIAMETER_A), "--flatten_solvent", "--zero_mask", "--sym", SYMMETRY, "--healpix_order", "4",
-        "--auto_local_healpix_order", "4", "--sigma_ang", str(PERTURBED_DEG), "--offset", str(SHIFTED_A),
-        "--offset_range", "4", "--offset_step", "2", "--oversampling", "1", "--norm", "--scale", "--pool", "10", "--j", "1",
-        "--preread_images", "--dont_combine_weights_via_disc", "--random_seed", "1", log=f"refine_{kind}.log",
+        "--split_random_halves", "--low_resol_join_halves", "40", "--ctf", "--ctf_corrected_ref",
+        "--particle_diameter", str(PARTICLE_DIAMETER_A), "--flatten_solvent", "--zero_mask",
+        "--sym", SYMMETRY, "--healpix_order", "4", "--auto_local_healpix_order", "4",
+        "--sigma_ang", str(PERTURBED_DEG), "--offset", str(SHIFTED_A),
+        "--offset_range", "4", "--offset_step", "2", "--oversampling", "1", "--norm", "--scale",
+        "--pool", "10", "--j", "1", "--preread_images", "--dont_combine_weights_via_disc",
+        "--random_seed", "1", log=f"refine_{kind}.log",
     )  # fmt: skip
 
 
@@ -252,7 +256,8 @@ def compare(experiment: Experiment) -> None:
         "--denoised_particles", f"refine_{DENOISED}/run_data.star",
         "--denoised_micrographs", f"{DENOISED}/micrographs_ctf.star", "--sym", SYMMETRY,
         "--box_px", str(WINDOW_PX), "--scale_px", str(BOX_PX), "--mask", "mask.mrc",
-        "--model", "model.pdb", "--truth_map", "true_map.mrc", "--truth_particles", "truth.star", "-o", "structure",
+        "--model", "model.pdb", "--truth_map", "true_map.mrc", "--truth_particles", "truth.star",
+        "-o", "structure",
     )  # fmt: skip
 
 

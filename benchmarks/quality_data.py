@@ -56,7 +56,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Exam:
-    """One data set: what may be trained on, and what is then denoised, which no training has seen."""
+    """One data set: what may be trained on, and what is then denoised and no training has seen."""
 
     name: str
     recipe: Recipe
@@ -139,7 +139,7 @@ def field_exam(folder: Path, star: Path, resolution_A: float = 9.0) -> Exam:
 
 
 def star_of_all_images(exam: Exam, path: Path) -> list[tuple[str, str]]:
-    """Write a STAR file that names full sums and halves alike; (shot, part) of each row comes back."""
+    """Write a STAR file that names full sums and halves alike; returns (shot, part) of each row."""
     rows: list[tuple[str, str]] = []
     tables: list[Block] = []
     optics: StarFile | None = None
@@ -168,8 +168,9 @@ def _session(
     star = folder / "micrographs_ctf.star"
     (count, size_px), (least, most) = count_and_px, condition.defocus_um
     options = [
-        f"--specimen={specimen}", f"--micrographs={count}", f"--size_px={size_px}", f"--pixel_size_A={PIXEL_SIZE_A}",
-        f"--dose_e_per_A2={condition.dose_e_per_A2}", "--defocus_um", str(least), str(most), f"--seed={seed}",
+        f"--specimen={specimen}", f"--micrographs={count}", f"--size_px={size_px}",
+        f"--pixel_size_A={PIXEL_SIZE_A}", f"--dose_e_per_A2={condition.dose_e_per_A2}",
+        "--defocus_um", str(least), str(most), f"--seed={seed}",
     ]  # fmt: skip
     with redirect_stdout(sys.stderr):  # the table alone goes to stdout
         if restore(["simulate", str(folder), *options]) != 0:

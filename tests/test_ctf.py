@@ -47,7 +47,7 @@ CASES = {
 
 
 def formula(p, shape, pixel_size_yx_A):
-    """CTFFIND's and RELION's: positive at low frequency in underfocus, the angle from x towards y."""
+    """As in CTFFIND and RELION: positive at low frequency in underfocus, angle from x towards y."""
     ky = np.fft.fftfreq(shape[0], pixel_size_yx_A[0])[:, None]
     kx = np.fft.rfftfreq(shape[1], pixel_size_yx_A[1])[None]
     volts = p.voltage_kV * 1e3

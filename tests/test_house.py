@@ -187,6 +187,7 @@ NAMES_OPTIONS_STILL = {
     "inspection.tables",
     "movies.halving",
     "preprocessing",
+    "preprocessing.grid",
     "structure.comparison",
 }
 """Modules whose texts name options of the command line. This list only shrinks, to nothing."""
@@ -264,9 +265,23 @@ def test_the_version_does_not_import_torch():
     assert in_a_fresh_process(program).split()[-2:] == [restore.__version__, "False"]
 
 
+LONGER_THAN_300_LINES_STILL = {
+    "denoising.batch",
+    "face.evaluation",
+    "io.relion.motion",
+    "model.checkpoint",
+    "simulation.microscope",
+    "simulation.specimen",
+    "training.loop",
+    "training.run",
+}
+"""Modules that want to be two. This list only shrinks, to nothing."""
+
+
 @pytest.mark.parametrize("name", modules())
-def test_no_file_is_longer_than_400_lines(name):
-    assert len(modules()[name].read_text(encoding="utf-8").splitlines()) <= 400
+def test_no_file_is_longer_than_300_lines(name):
+    lines = len(modules()[name].read_text(encoding="utf-8").splitlines())
+    assert lines <= (400 if name in LONGER_THAN_300_LINES_STILL else 300)
 
 
 def functions(name):

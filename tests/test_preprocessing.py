@@ -180,7 +180,7 @@ def test_flipping_phases_without_a_ctf_says_what_to_do():
 
 
 def on_the_full_grid(prepared):
-    """The spectrum of a denoised image in which nothing was changed, and the frequency there (1/Å)."""
+    """The spectrum of a denoised image in which nothing was changed, and its frequencies (1/Å)."""
     grid = prepared.grid
     spectrum = fourier.pad(restored_spectrum(prepared.image, prepared), grid.shape, grid.full_shape)
     return spectrum, fourier.frequency_per_A(grid.full_shape, (grid.full_pixel_size_A,) * 2)

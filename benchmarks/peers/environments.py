@@ -50,8 +50,10 @@ TOPAZ = Environment(
 CAREAMICS = Environment(
     "careamics",
     (
-        TORCH, "lightning>=2.2,!=2.6.2,!=2.6.3,<=2.6.6", "matplotlib", "numpy<=2.4.6", "pillow<=13", "psutil", "microssim",
-        "pydantic>=2.11,<=2.14.1", "pyyaml", "scikit-image<=0.26.0", "tifffile<=2026.3.3", "torchmetrics<1.9", "zarr>=3,<4",
+        TORCH, "lightning>=2.2,!=2.6.2,!=2.6.3,<=2.6.6", "matplotlib", "numpy<=2.4.6", "pillow<=13",
+        "psutil", "microssim",
+        "pydantic>=2.11,<=2.14.1", "pyyaml", "scikit-image<=0.26.0", "tifffile<=2026.3.3",
+        "torchmetrics<1.9", "zarr>=3,<4",
         "bioimageio-core>=0.9,<=0.11",
     ),
     ("careamics==0.3.5",),

@@ -21,10 +21,10 @@ class Atoms:
 
     def __post_init__(self) -> None:
         for name, value in (("bfactor_A2", 0.0), ("occupancy", 1.0)):
-            given = getattr(self, name)
-            if len(given) == 0:
+            numbers = getattr(self, name)
+            if len(numbers) == 0:
                 object.__setattr__(self, name, np.full(len(self.elements), value))
-            elif len(given) != len(self.elements):
+            elif len(numbers) != len(self.elements):
                 raise ValueError(
-                    f"{len(self.elements)} elements, but {name} has {len(given)} values"
+                    f"{len(self.elements)} elements, but {name} has {len(numbers)} values"
                 )

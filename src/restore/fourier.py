@@ -131,7 +131,7 @@ def smoothstep(position: Float[Tensor, "*grid"]) -> Float[Tensor, "*grid"]:
 def soft_lowpass(
     frequency_per_A: Float[Tensor, "*grid"], start: float, stop: float
 ) -> Float[Tensor, "*grid"]:
-    """One below ``start``, zero above ``stop`` (both 1/Å), a fifth-order smoothstep between them."""
+    """1 below ``start``, 0 above ``stop`` (both 1/Å), a fifth-order smoothstep between them."""
     return 1 - smoothstep((frequency_per_A - start) / (stop - start))
 
 
@@ -149,8 +149,8 @@ def friedel_weights(shape: Shape, device: torch.device | str = "cpu") -> Float[T
 def along_rings(
     curve: Float[Tensor, "rings"], width_per_A: float, frequency_per_A: Float[Tensor, "*grid"]
 ) -> Float[Tensor, "*grid"]:
-    """A curve given at the centres of rings, ``i * width_per_A``, at any frequencies: linear between
-    centres, and beyond the last what it is there.
+    """A curve given at the centres of rings, ``i * width_per_A``, at any frequencies: linear
+    between centres, and beyond the last what it is there.
     """
     place = (frequency_per_A / width_per_A).clamp(max=len(curve) - 1)
     below = place.long().clamp(max=max(len(curve) - 2, 0))

@@ -23,9 +23,9 @@ class CTFParameters:
     phase_shift_deg: float = 0.0
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            if not math.isfinite(getattr(self, each.name)):
-                raise ValueError(f"{each.name} is {getattr(self, each.name)}")
+        for quantity in fields(self):
+            if not math.isfinite(getattr(self, quantity.name)):
+                raise ValueError(f"{quantity.name} is {getattr(self, quantity.name)}")
         if self.voltage_kV <= 0:
             raise ValueError(f"voltage_kV is {self.voltage_kV}")
         if not 0 <= self.amplitude_contrast <= 1:

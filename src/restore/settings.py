@@ -32,7 +32,7 @@ def setting(
     group: str = "",
     metavar: str = "",
 ) -> Any:
-    """A dataclass field that also says how it is asked for; ``default=MISSING`` makes it required."""
+    """A dataclass field with its help text and options; ``default=MISSING`` makes it required."""
     option = Option(words, flags, off, choices, group, metavar)
     if default is MISSING:
         return field(metadata={"option": option})

@@ -240,7 +240,8 @@ def pickled(path):
         np.savez(file, blocks=np.array([{}], dtype=object), facts=np.array([{}], dtype=object))
 
 
-@pytest.mark.parametrize("damage", [cut, spoil, other_archive, pickled, lambda path: path.write_text("x"),
+@pytest.mark.parametrize("damage", [cut, spoil, other_archive, pickled,
+                                    lambda path: path.write_text("x"),
                                     lambda path: path.write_bytes(b"")])  # fmt: skip
 def test_a_damaged_measurement_is_refused_by_name(tmp_path, damage):
     path = tmp_path / "a.npz"

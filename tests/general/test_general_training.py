@@ -1,4 +1,4 @@
-"""The script that trains the general model: its pool of fields, its loss, its state, a short run."""
+"""The script that trains the general model: pool of fields, loss, state, a short run."""
 
 import json
 import math

@@ -86,8 +86,9 @@ def test_three_folders_are_wrong_use(refused):
 
 
 @pytest.mark.parametrize("option", [
-    "--confidence=1.5", "--confidence=0", "--confidence=nan", "--resamples=0", "--resamples=1000000",
-    "--support_window=0", "--support_window=-5", "--support_window=inf", "--patch_px=-64", "--tile_px=-8",
+    "--confidence=1.5", "--confidence=0", "--confidence=nan", "--resamples=0",
+    "--resamples=1000000", "--support_window=0", "--support_window=-5", "--support_window=inf",
+    "--patch_px=-64", "--tile_px=-8",
 ])  # fmt: skip
 def test_settings_out_of_range_are_refused_by_name(refused, option):
     name, _, number = option.removeprefix("--").partition("=")

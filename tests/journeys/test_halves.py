@@ -126,7 +126,8 @@ PLAIN = f"halves -m {STAR} --dont_dose_weighting"
 def test_a_ctf_star_gains_the_names_of_halves_and_keeps_all_else(project):
     assert restore(PLAIN) == 0
     assert files("Halves") == {
-        "micrographs_ctf.star", "micrographs_ctf.settings.json", *(f"{name}_{kind}.mrc" for name in NAMES for kind in ("EVN", "ODD"))
+        "micrographs_ctf.star", "micrographs_ctf.settings.json",
+        *(f"{name}_{kind}.mrc" for name in NAMES for kind in ("EVN", "ODD"))
     }  # fmt: skip
     made = read_star(Path("Halves/micrographs_ctf.star"))
     given = read_star(Path(STAR))

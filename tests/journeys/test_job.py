@@ -275,7 +275,8 @@ ENVIRONMENTS = [
     {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"},
     {"SLURM_PROCID": "0", "SLURM_JOB_ID": "7"},
     *(
-        {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "n1", "SLURM_JOB_ID": "7", "SLURM_PROCID": rank, "SLURM_LOCALID": rank}
+        {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "n1", "SLURM_JOB_ID": "7",
+         "SLURM_PROCID": rank, "SLURM_LOCALID": rank}
         for rank in "01"
     ),
 ]  # fmt: skip

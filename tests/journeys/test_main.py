@@ -46,8 +46,8 @@ def project(tmp_path_factory):
         assert restore("simulate session --micrographs=3 --size_px=256 --pixel_size_A=1.5") == 0
         assert restore("prepare -m session/micrographs_ctf.star -r 9") == 0
         assert restore(f"train -m session/micrographs_ctf.star -r 9 --steps 6 {SMALL}") == 0
-        assert restore(f"train -m session/Micrographs/*_DW.mrc --pixel_size 1.5 -r 9 -f plain.hdf -x plain --steps 1 {SMALL}"
-                       " --dont_phaseflip") == 0  # fmt: skip
+        plain = "train -m session/Micrographs/*_DW.mrc --pixel_size 1.5 -r 9 -f plain.hdf -x plain"
+        assert restore(f"{plain} --steps 1 {SMALL} --dont_phaseflip") == 0
         assert (
             restore(
                 "denoise -m session/micrographs_ctf.star -p Models/model.safetensors -o Reference"
@@ -251,16 +251,16 @@ def test_the_supporting_informations_commands_run_as_printed(here):
         "\n".join(line for line in text.split("\n") if "mic_0002" not in line)
     )
     train = (
-        "train -m mics_DW_subset.star -s DW,EVN,ODD -r 3.4 -f training_data_noPP.hdf -x model_maxres3p4_noPP "
-        "--dont_phaseflip"
+        "train -m mics_DW_subset.star -s DW,EVN,ODD -r 3.4 -f training_data_noPP.hdf "
+        "-x model_maxres3p4_noPP --dont_phaseflip"
     )
     assert restore(f"{train} --steps 2 {SMALL}") == 0
     model = load_model(Path("Models/model_maxres3p4_noPP.safetensors"))
     assert (model.recipe.max_resolution_A, model.recipe.phase_flip) == (3.4, False)
     assert Path("training_data_noPP.hdf").exists()
     denoise_ = (
-        "denoise -m mics_DW.star -r 3.4 -s denoised_maxres3p4_noPP -p Models/model_maxres3p4_noPP.safetensors "
-        "--dont_phaseflip --dont_flip_phases_back"
+        "denoise -m mics_DW.star -r 3.4 -s denoised_maxres3p4_noPP "
+        "-p Models/model_maxres3p4_noPP.safetensors --dont_phaseflip --dont_flip_phases_back"
     )
     assert restore(denoise_) == 0
     written = {path.name for path in Path("session/Micrographs").glob("*noPP*")}
@@ -279,13 +279,15 @@ def test_hyphens_and_underscores_spell_the_same_options(here):
     line = "denoise -m session/micrographs_ctf.star -p Models/model.safetensors"
     assert (
         restore(
-            f"{line} --output-directory one --merge-noisy --merge-resolution=12 --dont-flip-phases-back"
+            f"{line} --output-directory one --merge-noisy --merge-resolution=12 "
+            "--dont-flip-phases-back"
         )
         == 0
     )
     assert (
         restore(
-            f"{line} --output_directory two --merge_noisy --merge_resolution=12 --dont_flip_phases_back"
+            f"{line} --output_directory two --merge_noisy --merge_resolution=12 "
+            "--dont_flip_phases_back"
         )
         == 0
     )
@@ -296,7 +298,10 @@ def test_hyphens_and_underscores_spell_the_same_options(here):
 
 
 def test_merging_puts_the_raw_image_above_the_band_and_flipping_back_restores_its_phases(here):
-    line = "denoise -m session/micrographs_ctf.star -p Models/model.safetensors --merge_noisy --merge_resolution 12"
+    line = (
+        "denoise -m session/micrographs_ctf.star -p Models/model.safetensors --merge_noisy "
+        "--merge_resolution 12"
+    )
     assert restore(f"{line} -o flipped") == 0
     assert restore(f"{line} -o back --flip_phases_back") == 0
     raw, flipped, back = (
@@ -312,7 +317,8 @@ def test_merging_puts_the_raw_image_above_the_band_and_flipping_back_restores_it
 def test_average_halves_writes_the_mean_of_the_two_denoised_halves(here):
     assert (
         restore(
-            "denoise -m session/micrographs_ctf.star -p Models/model.safetensors --average-halves -o mean"
+            "denoise -m session/micrographs_ctf.star -p Models/model.safetensors --average-halves "
+            "-o mean"
         )
         == 0
     )
@@ -411,7 +417,10 @@ def test_a_pattern_in_the_place_of_a_star_gives_a_star_and_a_rerun_leaves_its_ow
 
 def test_training_by_a_pattern_leaves_denoised_images_out(here, capsys):
     assert restore("denoise -m session/micrographs_ctf.star -p Models/model.safetensors") == 0
-    line = f"train -m session/Micrographs/*_DW*.mrc --pixel_size 1.5 -r 9 -x again --steps 1 {SMALL} --dont_phaseflip"
+    line = (
+        "train -m session/Micrographs/*_DW*.mrc --pixel_size 1.5 -r 9 -x again --steps 1 "
+        f"{SMALL} --dont_phaseflip"
+    )
     assert restore(f"{line} -f plain.hdf") == 1  # made of the same files, but in another folder
     assert restore(f"{line} -f again.hdf") == 0
     assert len(load_model(Path("Models/again.safetensors")).training["trained_on"]) == 2
@@ -434,7 +443,8 @@ def test_flipping_back_what_was_never_flipped_is_a_warning(here, capsys):
 def test_one_image_is_enough(here):
     assert (
         restore(
-            "denoise -m session/Micrographs/mic_0002_DW.mrc -p Models/plain.safetensors --pixel_size 1.5 -o one"
+            "denoise -m session/Micrographs/mic_0002_DW.mrc -p Models/plain.safetensors "
+            "--pixel_size 1.5 -o one"
         )
         == 0
     )
@@ -489,7 +499,10 @@ def test_a_rerun_does_all_with_overwrite_another_setting_or_another_model(here):
 
 
 def test_training_starts_from_an_initial_model(here):
-    line = f"train -t training_data.hdf -x onward -i Models/model.safetensors --steps 1 --learning_rate 1e-12 {SMALL}"
+    line = (
+        "train -t training_data.hdf -x onward -i Models/model.safetensors --steps 1 "
+        f"--learning_rate 1e-12 {SMALL}"
+    )
     assert restore(line) == 0
     assert restore(line.replace("-x onward -i Models/model.safetensors", "-x fresh")) == 0
     first, onward, fresh = (
@@ -751,13 +764,17 @@ def test_help_is_a_screen_or_two(line, capsys):
 
 
 TRAIN_OPTIONS = (
-    "--training_mics -m --training_data -t --even_odd_suffix -s --max_resolution -r --training_filename -f "
-    "--initial_model -i --batch_size -b --learning_rate -lr --number_of_epochs --batches_per_epoch --model_prefix -x "
+    "--training_mics -m --training_data -t --even_odd_suffix -s --max_resolution -r "
+    "--training_filename -f "
+    "--initial_model -i --batch_size -b --learning_rate -lr --number_of_epochs --batches_per_epoch "
+    "--model_prefix -x "
     "--model_directory -d --phaseflip --dont_phaseflip --steps --minutes --resume --seed --preset"
 )
 DENOISE_OPTIONS = (
-    "--input_micrographs -m --model -p --output_suffix -s --output_directory -o -r --merge_noisy --dont_merge_noisy "
-    "--merge_resolution -x --merge_width -w --phaseflip --dont_phaseflip --flip_phases_back --dont_flip_phases_back "
+    "--input_micrographs -m --model -p --output_suffix -s --output_directory -o -r --merge_noisy "
+    "--dont_merge_noisy "
+    "--merge_resolution -x --merge_width -w --phaseflip --dont_phaseflip --flip_phases_back "
+    "--dont_flip_phases_back "
     "--average_halves --overwrite"
 )
 
@@ -776,8 +793,16 @@ def test_help_tells_every_option_that_users_know_with_units_and_defaults(command
 def test_help_gives_the_defaults_that_the_paper_had_where_they_are_kept(capsys):
     restore("train --help")
     said = " ".join(capsys.readouterr().out.split())
-    for words in ("Å (default: 4.5)", "(default: DW,EVN,ODD)", "(default: training_data.hdf)", "(default: Models)",
-                  "(default: model)", "(default: 10)", "(the paper's: 100)", "(default: 500)"):  # fmt: skip
+    for words in (
+        "Å (default: 4.5)",
+        "(default: DW,EVN,ODD)",
+        "(default: training_data.hdf)",
+        "(default: Models)",
+        "(default: model)",
+        "(default: 10)",
+        "(the paper's: 100)",
+        "(default: 500)",
+    ):
         assert words in said
 
 

@@ -23,7 +23,7 @@ DENOISED_STAR = "micrographs_ctf.star"
 
 
 def pick(project, names):
-    """Coordinates as a picking job leaves them; the file that an Extract job is given comes back."""
+    """Coordinates as a picking job leaves them; returns the file for an Extract job."""
     job = project.folder / "AutoPick/job010"
     rows = "".join(f"{x:.1f} {y:.1f}\n" for x, y in COORDINATES)
     for name in names:
@@ -38,7 +38,7 @@ def pick(project, names):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A project in which a training and a denoising job of ours have been run by relion_pipeliner."""
+    """A project in which relion_pipeliner has run a training and a denoising job of ours."""
     needs("relion_pipeliner", "relion_preprocess")
     folder = tmp_path_factory.mktemp("project")
     make_project(folder)
@@ -72,7 +72,8 @@ def test_a_denoising_job_ends_as_finished_with_micrographs_that_the_pipeline_kno
 def test_relion_extracts_the_same_particles_from_the_raw_and_from_the_denoised_micrographs(project):
     found = {}
     for kind, star in (("raw", CTF_STAR), ("denoised", f"{project.denoising}{DENOISED_STAR}")):
-        job = project.add(EXTRACT, star_mics=star, coords_suffix=project.coordinates, extract_size=str(SIDE),
+        job = project.add(EXTRACT, star_mics=star, coords_suffix=project.coordinates,
+                          extract_size=str(SIDE),
                           do_norm="No", do_invert="No", do_rescale="No", nr_mpi="1")  # fmt: skip
         assert project.run(job) == "finished", project.said(job)
         assert (star, job) in project.pipeline.block("pipeline_input_edges").rows
@@ -185,7 +186,8 @@ def test_relions_programs_read_the_denoised_images_and_their_star_file(project):
     assert list(chosen.block("micrographs").rows) == wanted and 0 < len(wanted) < 2
     assert chosen.block("optics").rows == ours.block("optics").rows
     (project.folder / "Import/job020").mkdir(parents=True)
-    project.relion("relion_import", "--do_micrographs", "--i", f"{project.denoising}Movies/*.mrc", "--odir", "Import/job020/",
+    project.relion("relion_import", "--do_micrographs", "--i", f"{project.denoising}Movies/*.mrc",
+                   "--odir", "Import/job020/",
                    "--ofile", "micrographs.star", "--angpix", "1.5")  # fmt: skip
     names = (
         read_star(project.folder / "Import/job020/micrographs.star")
@@ -290,8 +292,10 @@ def test_relion_extracts_from_each_optics_group_with_its_pixel_size(mixed):
     for star, part in (("mixed.star", "ExtractRaw/"), ("Out_mixed/mixed.star", "ExtractDenoised/")):
         folder = "" if star == "mixed.star" else "Out_mixed/"
         pick(mixed, [f"{folder}Mixed/{group}.mrc" for group in (1, 2)])
-        mixed.relion("relion_preprocess", "--i", star, "--coord_dir", "AutoPick/job010/", "--coord_suffix", "_autopick.star",
-                     "--part_dir", part, "--part_star", f"{part}particles.star", "--extract", "--extract_size", str(SIDE))  # fmt: skip
+        mixed.relion("relion_preprocess", "--i", star, "--coord_dir", "AutoPick/job010/",
+                     "--coord_suffix", "_autopick.star",
+                     "--part_dir", part, "--part_star", f"{part}particles.star", "--extract",
+                     "--extract_size", str(SIDE))  # fmt: skip
         found.append(read_star(mixed.folder / part / "particles.star"))
     raw, denoised = found
     assert raw.block("optics") == denoised.block("optics")

@@ -102,11 +102,14 @@ def test_the_streams_are_put_back(capsys):
         ("denoize -m a.star", 'there is no command "denoize". Did you mean denoise?'),
         ("eval", 'there is no command "eval". See restore --help.'),
         ("train --minuts 3", "restore train has no option --minuts. Did you mean --minutes?"),
-        ("denoise --i a.star -p m", "restore denoise has no option --i. It is called --in_mics here."),
+        ("denoise --i a.star -p m", "restore denoise has no option --i. It is called --in_mics "
+                                    "here."),
         ("report --o page.html x", "restore report has no option --o. It is called --output here."),
-        ("evaluate --o x -m a", "restore evaluate has no option --o. It is called --output_directory here."),
+        ("evaluate --o x -m a", "restore evaluate has no option --o. It is called "
+                                "--output_directory here."),
         ("train -m a.star --minutes 0", "--minutes is 0. More than 0 is needed."),
-        ("train --steps many", "restore train: --steps: invalid int value: 'many'. See restore train --help."),
+        ("train --steps many", "restore train: --steps: invalid int value: 'many'. See restore "
+                               "train --help."),
         ("train -m no.star", "no.star: there is no such file"),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tilt series of RELION 5 through the commands: trained on, denoised and evaluated, image by image."""
+"""Tilt series of RELION 5 through the commands: trained on, denoised, evaluated image by image."""
 
 import json
 import shutil
@@ -150,7 +150,8 @@ def test_evaluate_measures_every_tilt_image(here):
 
 def test_a_relion_job_leaves_the_table_as_a_node_of_tilt_series(here):
     Path("default_pipeline.star").write_text(
-        "# version 50001\n\ndata_pipeline_nodes\n\nloop_\n_rlnPipeLineNodeName\n_rlnPipeLineNodeTypeLabel\n"
+        "# version "
+        "50001\n\ndata_pipeline_nodes\n\nloop_\n_rlnPipeLineNodeName\n_rlnPipeLineNodeTypeLabel\n"
         f"{TABLE} TomogramGroupMetadata.star.relion.tomo.ctffind\n"
     )
     assert restore(f"denoise -m {TABLE} -p Models/model.safetensors --o External/job004/") == 0

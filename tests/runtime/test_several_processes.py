@@ -96,7 +96,8 @@ def test_a_rerun_in_two_processes_does_what_is_missing_and_the_star_names_all(he
 
 def test_processes_that_srun_starts_divide_the_work(here):
     step = {
-        "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "localhost", "SLURM_JOB_ID": str(os.getpid() + 5000),
+        "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_JOB_ID": str(os.getpid() + 5000),
         "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     processes = [

@@ -469,8 +469,10 @@ def test_damage_takes_detail_from_late_frames_and_the_images_are_their_mean():
 @pytest.mark.parametrize("kind", ["mrc", "tiff"])
 def test_relion_reads_the_movies_and_finds_the_motion(tmp_path, kind):
     settings = SimulationSettings(
-        micrographs=1, size_px=(512, 576), pixel_size_A=2.0, frames=16, seed=3, movies=kind, gain_spread=0.05,
-        drift_A=20.0, local_motion_A=16.0, dose_e_per_A2=400.0, phase_shift_deg=90.0, contrast_fraction=1.0,
+        micrographs=1, size_px=(512, 576), pixel_size_A=2.0, frames=16, seed=3, movies=kind,
+        gain_spread=0.05,
+        drift_A=20.0, local_motion_A=16.0, dose_e_per_A2=400.0, phase_shift_deg=90.0,
+        contrast_fraction=1.0,
     )  # fmt: skip
     simulate(settings, tmp_path)
     (tmp_path / "out").mkdir()

@@ -1,4 +1,6 @@
-"""What a short training and its calibration come to, against the truth: no ring below Wiener, and no lattice."""
+"""What a short training and its calibration come to, against the truth: no ring below Wiener, and
+no lattice.
+"""
 
 from dataclasses import dataclass
 

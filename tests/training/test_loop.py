@@ -1,4 +1,4 @@
-"""The training loop: that it learns, repeats itself, goes on exactly, and divides among processes."""
+"""The training loop: it learns, repeats itself, resumes exactly, and divides among processes."""
 
 import os
 import signal
@@ -428,7 +428,10 @@ def test_the_held_out_loss_is_the_mean_over_windows_and_both_roles(make_patches)
 
 
 def trained_by_processes(processes, batch_size, patches, folder, more="--steps 4"):
-    options = f"{more} --architecture waunet --filters 4 --blocks 1 --patch_px 32 --precision float32 --device cpu"
+    options = (
+        f"{more} --architecture waunet --filters 4 --blocks 1 --patch_px 32 "
+        "--precision float32 --device cpu"
+    )
     launcher = (
         ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
         if processes == 2

@@ -67,8 +67,8 @@ AREAS = {
     "a soft edge of the beam in the corners": _circle(15, share=0.57),
     "a block": _block,
 }
-"""Functions of an image: the image with the area, the mask of what surely holds no data, and that of
-what may be taken for such.
+"""Functions of an image: the image with the area, the mask of what surely holds no data, and that
+of what may be taken for such.
 """
 
 

@@ -173,7 +173,8 @@ def motion_text(coefficients=tuple(0.01 * index for index in range(36)), patches
         f"{index:12d} {value:.6f}\n" for index, value in enumerate(coefficients)
     )
     if patches is not None:
-        text += "\ndata_local_shift\n\nloop_\n_rlnMicrographFrameNumber\n_rlnCoordinateX\n_rlnCoordinateY\n"
+        text += "\ndata_local_shift\n\nloop_\n_rlnMicrographFrameNumber\n"
+        text += "_rlnCoordinateX\n_rlnCoordinateY\n"
         text += "_rlnMicrographShiftX\n_rlnMicrographShiftY\n" + "".join(
             " ".join(f"{each:.6f}" for each in row) + "\n" for row in patches
         )

@@ -1,4 +1,4 @@
-"""An evaluation as ``restore evaluate`` leaves it, made up: its JSON, and a folder with pictures."""
+"""A made-up evaluation as ``restore evaluate`` leaves it: its JSON, and a folder of pictures."""
 
 import json
 import math
@@ -10,10 +10,13 @@ RINGS = 64
 FREQUENCY_PER_A = [(index + 1) / RINGS / 4.5 for index in range(RINGS)]
 
 _NUMBERS = {
-    "var_signal": 0.05, "var_noise_raw": 0.95, "var_noise_denoised": 0.004, "var_bias": 0.012, "var_invented": 0.001,
-    "snr_raw_full": 0.105, "snr_denoised_full": 25.0, "gain": 0.62, "bias_share": 0.24, "invented_share": 0.08,
+    "var_signal": 0.05, "var_noise_raw": 0.95, "var_noise_denoised": 0.004, "var_bias": 0.012,
+    "var_invented": 0.001,
+    "snr_raw_full": 0.105, "snr_denoised_full": 25.0, "gain": 0.62, "bias_share": 0.24,
+    "invented_share": 0.08,
     "signal_to_error_raw": 0.053, "signal_to_error_lowpass": 1.4, "signal_to_error_wiener": 2.2,
-    "signal_to_error_denoised": 3.1, "advantage_over_wiener": 1.41, "correlation_raw": 0.22, "correlation_lowpass": 0.58,
+    "signal_to_error_denoised": 3.1, "advantage_over_wiener": 1.41, "correlation_raw": 0.22,
+    "correlation_lowpass": 0.58,
     "correlation_wiener": 0.71, "correlation_denoised": 0.83, "lowpass_A": 21.0,
 }  # fmt: skip
 
@@ -81,11 +84,13 @@ def micrograph(index, role="trained on", pictures=True):
     strange = index % 13 == 5
     stem = f"previews/{index:04d}"
     previews = {
-        "raw": f"{stem}_raw.jpg", "denoised": f"{stem}_denoised.jpg", "support": f"{stem}_support.png",
+        "raw": f"{stem}_raw.jpg", "denoised": f"{stem}_denoised.jpg",
+        "support": f"{stem}_support.png",
         "width_px": 64, "height_px": 48, "pixel_size_A": 40.0,
     }  # fmt: skip
     return {
-        "name": f"Micrographs/mic_{index:04d}_DW.mrc", "row": index, "role": role, "hot_pixels": (7 * index) % 11,
+        "name": f"Micrographs/mic_{index:04d}_DW.mrc", "row": index, "role": role,
+        "hot_pixels": (7 * index) % 11,
         "numbers": {key: number(value * shade) for key, value in _NUMBERS.items()},
         "outlier": 4.2 + index / 100 if strange else abs(math.sin(3 * index)),
         "remarks": ["Much less signal than the others."] if strange else [],
@@ -96,7 +101,8 @@ def micrograph(index, role="trained on", pictures=True):
 def model(epochs=20):
     """A model's record, with its history."""
     history = [
-        {"epoch": each, "step": 500 * each, "train_loss": 0.95 + 0.05 / each, "held_out_loss": 0.951 + 0.04 / each,
+        {"epoch": each, "step": 500 * each, "train_loss": 0.95 + 0.05 / each,
+         "held_out_loss": 0.951 + 0.04 / each,
          "perfect_loss": 0.949}
         for each in range(1, epochs + 1)
     ]  # fmt: skip
@@ -121,16 +127,19 @@ def evaluation(micrographs=12, held_out=4, pictures=True):
     inputs = {"micrographs": "session/all.star", "model": "Models/m.safetensors", "denoised": None}
     return {
         "format_version": 1,
-        "provenance": made | {"time": "2026-05-04T12:00:00+00:00", "settings": {"seed": 0}, "inputs": inputs},
+        "provenance": made | {"time": "2026-05-04T12:00:00+00:00", "settings": {"seed": 0},
+                              "inputs": inputs},
         "recipe": {"max_resolution_A": 4.5, "phase_flip": True, "highpass_A": 200.0},
         "model": model(),
-        "method": {"patch_px": 256, "rings": RINGS, "confidence": 0.9, "resamples": 1000, "window": "Hann",
+        "method": {"patch_px": 256, "rings": RINGS, "confidence": 0.9, "resamples": 1000,
+                   "window": "Hann",
                    "support_window_A": 300.0},
         "frequency_per_A": FREQUENCY_PER_A,
         "groups": [*groups, group("all", micrographs)],
         "micrographs": [micrograph(index, role, pictures) for index, role in enumerate(roles)],
         "warnings": ["Only four micrographs were held out."],
-        "summary": ["The denoised halves beat the Wiener filter: signal-to-error 3.1 against 2.2.", "More words."],
+        "summary": ["The denoised halves beat the Wiener filter: signal-to-error 3.1 against 2.2.",
+                    "More words."],
     }  # fmt: skip
 
 

@@ -54,7 +54,8 @@ def micrographs(folder, names="abcd"):
     """The records of what `write_session` wrote."""
     mics = Path(folder) / "mics"
     return [Micrograph(f"mics/{name}_DW.mrc", mics / f"{name}_DW.mrc", PIXEL_A, row, CTF,
-                       mics / f"{name}_EVN.mrc", mics / f"{name}_ODD.mrc") for row, name in enumerate(names)]  # fmt: skip
+                       mics / f"{name}_EVN.mrc", mics / f"{name}_ODD.mrc") for row,
+                       name in enumerate(names)]  # fmt: skip
 
 
 def model(seed=0, recipe=RECIPE, trained_on=(), held_out=()):

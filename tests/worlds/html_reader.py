@@ -6,7 +6,7 @@ VOID = {"meta", "img", "input", "br", "hr", "link"}
 
 
 class Reader(HTMLParser):
-    """Elements with their attributes, and the text; fails where elements are not closed in order."""
+    """Elements with their attributes, and the text; fails where elements close out of order."""
 
     def __init__(self, html):
         super().__init__()

@@ -64,9 +64,11 @@ def make_project(folder):
     )
     blocks = (
         Block("pipeline_general", ("rlnPipeLineJobCounter",), (("4",),), is_loop=False),
-        table("pipeline_processes", processes, ("MotionCorr/job002/", "None", "1", "2"), ("CtfFind/job003/", "None", "2", "2")),
+        table("pipeline_processes", processes, ("MotionCorr/job002/", "None", "1", "2"),
+              ("CtfFind/job003/", "None", "2", "2")),
         table("pipeline_nodes", ("rlnPipeLineNodeName", "rlnPipeLineNodeType"), (CTF_STAR, "1")),
-        table("pipeline_output_edges", ("rlnPipeLineEdgeProcess", "rlnPipeLineEdgeToNode"), ("CtfFind/job003/", CTF_STAR)),
+        table("pipeline_output_edges", ("rlnPipeLineEdgeProcess", "rlnPipeLineEdgeToNode"),
+              ("CtfFind/job003/", CTF_STAR)),
     )  # fmt: skip
     write_star(folder / "default_pipeline.star", StarFile(blocks))
 
@@ -89,7 +91,7 @@ class Project:
         )
 
     def relion(self, *command):
-        """Run one of RELION's programs in the project's folder to its end; what it says comes back."""
+        """Run one of RELION's programs in the project's folder to its end; returns its output."""
         program = self.start(*command)
         try:
             said, complained = program.communicate(timeout=50)

@@ -10,7 +10,7 @@ NYQUIST_PER_A = 0.25
 
 
 def coloured(shape, seed, power):
-    """White noise under √power(f), f from 0 to 0.5 per pixel: its spectrum is ``power`` on average."""
+    """White noise times √power(f), f from 0 to 0.5 per pixel: its mean spectrum is ``power``."""
     generator = torch.Generator().manual_seed(seed)
     ky, kx = torch.fft.fftfreq(shape[0])[:, None], torch.fft.rfftfreq(shape[1])[None]
     white = torch.fft.rfft2(torch.randn(shape, generator=generator))

@@ -48,17 +48,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Simulate, train, denoise, evaluate without the truth, then compare with it; the exit status
-    comes back.
+    """Simulate, train, denoise, evaluate without the truth, then compare with it; returns the exit
+    status.
     """
     folder: Path = namespace.folder
     star, again = folder / "micrographs_ctf.star", ["--overwrite"] if namespace.overwrite else []
     steps = [
         ["simulate", str(folder), *SESSION, *again],
-        ["train", "-m", str(star), "-r", str(RESOLUTION_A), "-d", str(folder / "Models"), "-x", "demo",
-         "-f", str(folder / "training_data.hdf"), f"--steps={namespace.steps}", *TRAINING, *again],
+        ["train", "-m", str(star), "-r", str(RESOLUTION_A), "-d", str(folder / "Models"),
+         "-x", "demo", "-f", str(folder / "training_data.hdf"), f"--steps={namespace.steps}",
+         *TRAINING, *again],
         ["denoise", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"), *again],
-        ["evaluate", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"), "-o", str(folder / "evaluation")],
+        ["evaluate", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"),
+         "-o", str(folder / "evaluation")],
         ["report", str(folder / "evaluation"), "-o", str(folder / "report.html")],
     ]  # fmt: skip
     for arguments in steps:
@@ -85,7 +87,10 @@ def _compare(folder: Path, star: Path) -> int:
     scores = _scores(raw, denoised, model)
     held_out = [scores[name] for name in model.training["held_out"]]
     mean = TruthScore(
-        *(fmean(getattr(each, name) for each in held_out) for name in asdict(held_out[0]))
+        *(
+            fmean(getattr(truth_score, name) for truth_score in held_out)
+            for name in asdict(held_out[0])
+        )
     )
     shown = next(
         micrograph
@@ -95,7 +100,7 @@ def _compare(folder: Path, star: Path) -> int:
     _draw(folder, shown, denoised.micrographs[shown.row], model.recipe)
     write_text(
         folder / "scores.json",
-        json.dumps({name: asdict(each) for name, each in scores.items()}, indent=2),
+        json.dumps({name: asdict(result) for name, result in scores.items()}, indent=2),
     )
     print(
         f"\nCorrelation with the truth, {RESOLUTION_A} Å and coarser, on {len(held_out)} "
@@ -141,7 +146,7 @@ def _on_one_grid(
         prepare_masked([image], before.pixel_size_A, before.ctf, how, blank)[0]
         for image, how in zip(images, (recipe, recipe, flipped), strict=True)
     ]
-    return torch.stack([each.image for each in seen]), seen[0].grid.pixel_size_yx_A
+    return torch.stack([view.image for view in seen]), seen[0].grid.pixel_size_yx_A
 
 
 def _draw(folder: Path, before: Micrograph, after: Micrograph, recipe: Recipe) -> None:

@@ -51,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Make the halves that are missing or stale, write the STAR file; the exit status comes back."""
+    """Make the halves that are missing or stale, write the STAR file; returns the exit status."""
     keep_heap()
     _refuse_mixtures(namespace)
     movies = settings_from(namespace, MovieSettings)

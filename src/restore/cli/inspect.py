@@ -17,7 +17,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="STAR, .cs, .csg, images, movies, patch files, models, evaluations; nothing is written",
+        help="STAR, .cs, .csg, images, movies, patch files, models, evaluations; "
+        "nothing is written",
     )
     add_recipe_options(parser)
 

@@ -107,8 +107,8 @@ def job_folder(arguments: Sequence[str]) -> Path | None:
 
 
 def as_job(folder: Path, run: Callable[[], int]) -> int:
-    """Do the work of an External job; the exit status of ``run`` comes back, and RELION learns how
-    it ended.
+    """Do the work of an External job, and tell RELION how it ended; returns the exit status of
+    ``run``.
 
     Finished, as RELION says it, is a job that did everything, or that left an output although some
     micrographs failed (RELION's own jobs leave such out, too). The file RELION_JOB_ABORT_NOW stops

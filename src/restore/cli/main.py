@@ -30,11 +30,13 @@ COMMANDS = {
     "reconstruct": "make half maps from particle images whose orientations are known",
     "angles": "say how far apart two refinements put the same particles",
     "fsc": "say how far two half maps, images or stacks agree, or a map and a model, by resolution",
-    "amplitudes": "say how the Fourier amplitudes of maps fall with resolution, and their B factors",
+    "amplitudes": "say how the Fourier amplitudes of maps fall with resolution, "
+    "and their B factors",
     "sharpen": "weigh the mean of two half maps by their FSC, and sharpen it by a B factor",
     "reslog": "say how resolution grows with the number of particles, raw and denoised",
     "view": "draw the surfaces of maps beside each other, and residues of a model in their density",
-    "structure": "say whether denoising helps the structure: raw and denoised maps compared on one page",
+    "structure": "say whether denoising helps the structure: "
+    "raw and denoised maps compared on one page",
     "inspect": "say what a file is, what would be done with it, and what is wrong with it",
     "simulate": "make micrographs with known truth",
     "demo": "simulate, train, denoise and compare, from nothing, in minutes",
@@ -49,18 +51,17 @@ restore COMMAND --help, or restore help COMMAND, lists the options of a command.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``restore`` with these arguments (those of the process by default); the exit status comes
-    back.
+    """Run ``restore`` with these arguments (by default the process's); returns the exit status.
 
     0 all done; 1 bad input, or some micrographs failed; 2 wrong use; 130 interrupted.
     """
     # Threads that spin while they wait make PyTorch five to ten times slower on a shared machine
     # (decisions/005).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    given = with_underscores(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    folder = job_folder(given)
-    words = [argument for argument in given if argument != "--debug"]
+    typed = with_underscores(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in typed
+    folder = job_folder(typed)
+    words = [argument for argument in typed if argument != "--debug"]
     run = partial(_handled, partial(_run, words), words, debug)
     with safe_streams() as (output, _):
         status = run() if folder is None else _handled(partial(as_job, folder, run), words, debug)
@@ -74,7 +75,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _handled(run: Callable[[], int], arguments: Sequence[str], debug: bool) -> int:
-    """The exit status of ``run``, which an error of the user's or the system's ends with a message."""
+    """The exit status of ``run``; an error of the user's or the system's ends it with a message."""
     try:
         return run()
     except SystemExit as leaving:
@@ -90,8 +91,8 @@ def _handled(run: Callable[[], int], arguments: Sequence[str], debug: bool) -> i
 
 def _wording(arguments: Sequence[str]) -> Wording:
     """The words of the command that is running."""
-    known = bool(arguments) and arguments[0] in COMMANDS
-    return Wording(command_parser(arguments[0]) if known else front_page())
+    is_command = bool(arguments) and arguments[0] in COMMANDS
+    return Wording(command_parser(arguments[0]) if is_command else front_page())
 
 
 def _status_of_output(output: Stream, status: int) -> int:

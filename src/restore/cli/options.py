@@ -42,16 +42,16 @@ def add_settings(
     """
     groups: dict[str, argparse._ArgumentGroup] = {}  # pyright: ignore[reportPrivateUsage]
     hints = get_type_hints(record)
-    for each in fields(record):
-        if each.name in leave_out:
+    for field_ in fields(record):
+        if field_.name in leave_out:
             continue
-        option: Option = each.metadata["option"]
+        option: Option = field_.metadata["option"]
         heading = option.group or title
         group = groups.get(heading) or groups.setdefault(
             heading, parser.add_argument_group(heading)
         )
-        kind = _plain_type(hints[each.name])
-        names = (f"--{each.name}", *option.flags)
+        kind = _plain_type(hints[field_.name])
+        names = (f"--{field_.name}", *option.flags)
         count, kind = _count_and_item(kind)
         if kind is bool:
             group.add_argument(
@@ -60,10 +60,10 @@ def add_settings(
             if option.off:
                 group.add_argument(
                     option.off,
-                    dest=each.name,
+                    dest=field_.name,
                     action="store_false",
                     default=argparse.SUPPRESS,
-                    help=f"the opposite{' (default)' if not each.default else ''}",
+                    help=f"the opposite{' (default)' if not field_.default else ''}",
                 )
             continue
         group.add_argument(
@@ -73,13 +73,13 @@ def add_settings(
             default=argparse.SUPPRESS,
             choices=option.choices or None,
             metavar=option.metavar or (None if option.choices else _metavar(kind)),
-            help=option.words + _default_words(each.default),
+            help=option.words + _default_words(field_.default),
         )
 
 
 def given(namespace: argparse.Namespace, record: type[Any]) -> dict[str, Any]:
     """The fields of a settings record that were typed."""
-    names = {each.name for each in fields(record)}
+    names = {field_.name for field_ in fields(record)}
     return {name: value for name, value in vars(namespace).items() if name in names}
 
 
@@ -95,7 +95,7 @@ def settings_from(namespace: argparse.Namespace, record: type[Record]) -> Record
 def _plain_type(hint: Any) -> Any:
     """``int`` of ``int | None``, ``str`` of a Literal of texts."""
     if get_origin(hint) in (Union, types.UnionType):
-        (hint,) = (each for each in get_args(hint) if each is not type(None))
+        (hint,) = (alternative for alternative in get_args(hint) if alternative is not type(None))
     return str if get_origin(hint) is Literal else hint
 
 
@@ -116,7 +116,7 @@ def _metavar(kind: Any) -> str:
 def _default_words(default: Any) -> str:
     if default is None:
         return ""
-    words = " ".join(str(each) for each in default) if isinstance(default, tuple) else str(default)
+    words = " ".join(str(item) for item in default) if isinstance(default, tuple) else str(default)
     return f" (default: {words})"
 
 

@@ -98,13 +98,13 @@ class Parser(argparse.ArgumentParser):
         return f"see {self.prog} --help"
 
 
-def closest(word: str, known: Iterable[str]) -> str:
-    """A question that names the known words that are most like this one; nothing where none is.
+def closest(word: str, names: Iterable[str]) -> str:
+    """A question with the names that are most like this word; empty where none is.
 
     >>> closest("denoize", ["train", "denoise"])
     'did you mean denoise?'
     >>> closest("--x", ["train", "denoise"])
     ''
     """
-    near = get_close_matches(word, list(known), n=2, cutoff=0.7)
+    near = get_close_matches(word, list(names), n=2, cutoff=0.7)
     return f"did you mean {' or '.join(near)}?" if near else ""

@@ -26,7 +26,8 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         "--even_odd_suffix",
         "-s",
         metavar="FULL,EVEN,ODD",
-        help="how the names of a full sum and its halves differ, where the STAR has no rlnMicrographNameEven/Odd "
+        help="how the names of a full sum and its halves differ, where the STAR has no "
+        "rlnMicrographNameEven/Odd "
         "(default: DW,EVN,ODD)",
     )
     add_pixel_size_option(group)
@@ -96,7 +97,8 @@ def refuse_other_recipe(namespace: argparse.Namespace, recipe: Recipe, owner: st
     said = namespace.max_resolution
     if said is not None and abs(said - recipe.max_resolution_A) > 1e-6:
         raise UserError(
-            f"--max_resolution is {said:g} Å, and {owner} was made for {recipe.max_resolution_A:g} Å",
+            f"--max_resolution is {said:g} Å, "
+            f"and {owner} was made for {recipe.max_resolution_A:g} Å",
             do="leave the option out, or train for the other resolution",
         )
     flip = namespace.phaseflip

@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Write the page and print its path; the exit status comes back."""
+    """Write the page and print its path; returns the exit status."""
     if namespace.previews < 0:
         raise UsageError(
             f"previews is {namespace.previews}", field="previews", wanted="0 or more is needed"

@@ -7,7 +7,7 @@ from restore.runtime.jobs import SetResults
 
 
 def report_failures(results: SetResults, verb: str) -> int:
-    """Print what failed, and why; the exit status comes back."""
+    """Print what failed, and why; returns the exit status."""
     failed = results.failed
     if not failed:
         return 0

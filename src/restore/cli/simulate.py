@@ -19,7 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Write the session; the exit status comes back."""
+    """Write the session; returns the exit status."""
     settings = settings_from(namespace, SimulationSettings)
     with LateBar("micrographs", "simulating") as bar:
         print(simulate(settings, namespace.folder, namespace.overwrite, bar.to))

@@ -1,4 +1,4 @@
-"""Standard output and error as commands need them: whatever becomes of who reads them, work goes on."""
+"""Standard output and error of commands, which go on working when nobody reads them any more."""
 
 import codecs
 import errno

@@ -63,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Train and write the model; the exit status comes back."""
+    """Train and write the model; returns the exit status."""
     settle(namespace)
     keep_heap()
     with LateBar("", "training") as bar:

@@ -188,7 +188,7 @@ def _denoised(
 def _calibrated(
     denoiser: Denoiser, denoised: Float[Tensor, "y x"], full: Prepared
 ) -> Float[Tensor, "y x"]:
-    """The network's output as the model's calibration has it, where there is one and it is wanted."""
+    """The network's output, calibrated where the model has a calibration and it is wanted."""
     calibration = denoiser.model.calibration
     if calibration is None or denoiser.settings.calibration == "none":
         return denoised

@@ -63,7 +63,7 @@ def plan(
     made_with: Callable[[Micrograph], object],
     with_halves: bool = False,
 ) -> list[Job[Target]]:
-    """The jobs of a set; ``made_with`` is all that decides an image besides the files it is made of.
+    """The jobs of a set; ``made_with`` is all that decides an image besides its input files.
 
     Raises UserError if an output would replace an input or another output.
     """

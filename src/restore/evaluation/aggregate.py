@@ -136,9 +136,9 @@ def aggregate(
         facts = decoded(Facts, measurement.facts, subject.path, "measurement", _REMEASURE)
         stack = _stack(measurement)
         measured.append(_Measured(subject, role, facts, _numbers_of_one(stack, axis, settings)))
-        whole = stack.sum(dim=0, keepdim=True)
+        summed = stack.sum(dim=0, keepdim=True)
         for name in {role, "all"}:
-            stacks.setdefault(name, []).append(stack if few[name] else whole)
+            stacks.setdefault(name, []).append(stack if few[name] else summed)
         progress(count)
     groups = tuple(_groups(stacks, few, axis, settings))
     return Evaluation(
@@ -177,7 +177,7 @@ def _groups(
             continue
         units = _without_gaps(torch.cat(list(stacks[name]))) / len(stacks[name])
         weights = resampling_weights(len(units), settings.resamples, settings.seed)
-        whole = estimate(
+        image_numbers = estimate(
             units,
             lambda stack: whole_numbers(stack, axis.frequency_per_A),
             settings.confidence,
@@ -188,7 +188,7 @@ def _groups(
             name=name,
             micrographs=len(stacks[name]),
             resampled="patches" if few[name] else "micrographs",
-            numbers={key: _number(number) for key, number in _with_sbr(whole).items()},
+            numbers={key: _number(number) for key, number in _with_sbr(image_numbers).items()},
             curves={key: _curve(curve) for key, curve in _with_sbr(rings).items()},
         )
 

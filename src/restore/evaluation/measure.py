@@ -1,5 +1,5 @@
-"""One micrograph measured: its halves, raw and denoised, become a table of covariances, and views
-of what was found.
+"""One micrograph measured: its halves, raw and denoised, become a table of covariances, and a
+map of local support.
 """
 
 import json
@@ -16,10 +16,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from restore.errors import UserError
-from restore.evaluation.estimators.decomposition import IMAGES, PAIRS, covariance
+from restore.evaluation.covariances import Sampling, blocks_of, covariance_table, with_unpaired
+from restore.evaluation.estimators.decomposition import PAIRS
 from restore.evaluation.estimators.half_identity import half_identity
-from restore.evaluation.estimators.spectra import RingAxis, patch_covariances, valid_patches
+from restore.evaluation.estimators.spectra import RingAxis, valid_patches
 from restore.evaluation.estimators.support import Support, local_support
+from restore.evaluation.views import BinnedHalves, Halves, Image, Views, valid_values
 from restore.io.atomic import replacing
 from restore.io.reading import reading
 from restore.micrograph import Micrograph
@@ -29,39 +31,8 @@ from restore.model.inference.tiling import apply_network
 from restore.model.network import architecture_of
 from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
 
-_BLOCKS = 4  # along each axis: few enough to store, many enough to resample
 _LARGEST_PATCH_PX, _SMALLEST_PATCH_PX = 256, 32
 _PATCHES_ALONG = 4
-
-Image = Float[Tensor, "y x"]
-Halves = tuple[Image, Image]
-BinnedHalves = tuple[Float[Tensor, "rows columns"], Float[Tensor, "rows columns"]]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """What all micrographs of a set share: the side of the patches, and the rings."""
-
-    patch_px: int
-    axis: RingAxis
-
-
-@dataclass(frozen=True)
-class Views:
-    """The two halves of a micrograph as they are compared, all in one scale; ``nothing`` is EVN −
-    ODD before and after.
-
-    ``blank`` marks pixels that hold no data, None where there are none; ``blank_share`` is their
-    share of the raw image.
-    """
-
-    raw: Halves
-    denoised: Halves
-    nothing: Halves | None
-    grid: Grid
-    hot_pixels: int
-    blank: Bool[Tensor, "y x"] | None = None
-    blank_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -148,16 +119,16 @@ def views_of_images(
     """
     raw = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
     as_they_are = replace(recipe, phase_flip=False, hot_pixel_sigma=math.inf)
-    found: list[Image] = []
+    on_grid: list[Image] = []
     for image, half in zip(denoised, raw, strict=True):
         pixel_size_A = micrograph.pixel_size_A * half.grid.full_shape[0] / image.shape[0]
         blank = _blank_of(raw[0].blank, (image.shape[0], image.shape[1]))
-        (other,) = prepare_masked([image], pixel_size_A, micrograph.ctf, as_they_are, blank)
-        _refuse_other_grid(other, half)
-        found.append(other.image * (other.scale / half.scale))
+        (prepared,) = prepare_masked([image], pixel_size_A, micrograph.ctf, as_they_are, blank)
+        _require_same_grid(prepared, half)
+        on_grid.append(prepared.image * (prepared.scale / half.scale))
     return Views(
         (raw[0].image, raw[1].image),
-        (found[0], found[1]),
+        (on_grid[0], on_grid[1]),
         None,
         raw[0].grid,
         sum(half.hot_pixels for half in raw),
@@ -185,15 +156,15 @@ _WRONG_HALVES = {
     "exchanged": "each has the noise of the other raw half: are the even and the odd one exchanged",
     "made from one image": "they have nothing of the noise in which the raw halves differ: were "
     "both made from the same image",
-    "inverted": "their contrast is that of the raw halves turned around",
+    "inverted": "their contrast is opposite to that of the raw halves",
 }
 
 
 def require_own_halves(views: Views) -> None:
-    """Raise UserError where the denoised halves were not made of these raw ones, one of each: no
-    number would mean what it says.
+    """Raise UserError where the denoised halves were not made from these raw ones, one from each:
+    no number would mean what it says.
 
-    To be asked before `fitted`, which turns inverted halves around.
+    Call this before `fitted`, which turns inverted halves around.
     """
     identity = half_identity(views.raw, views.denoised, views.blank)
     reason = _WRONG_HALVES.get(identity.verdict)
@@ -205,7 +176,7 @@ def require_own_halves(views: Views) -> None:
         )
 
 
-def _refuse_other_grid(denoised: Prepared, raw: Prepared) -> None:
+def _require_same_grid(denoised: Prepared, raw: Prepared) -> None:
     if denoised.grid.shape != raw.grid.shape:
         raise UserError(
             "a denoised half of {}×{} pixels, and a raw one of {}×{}".format(
@@ -219,14 +190,9 @@ def fitted(views: Views) -> Views:
     """The views with the denoised halves multiplied by the one number that brings them nearest to
     the other raw halves.
     """
-    m1, m2, d1, d2 = (_valid(image, views.blank) for image in (*views.raw, *views.denoised))
+    m1, m2, d1, d2 = (valid_values(image, views.blank) for image in (*views.raw, *views.denoised))
     scale = (d1 * m2 + d2 * m1).mean() / (d1.square() + d2.square()).mean()
     return replace(views, denoised=(views.denoised[0] * scale, views.denoised[1] * scale))
-
-
-def _valid(image: Image, blank: Bool[Tensor, "y x"] | None) -> Tensor:
-    """The values of the pixels that hold data."""
-    return image if blank is None else image[~blank]
 
 
 def measure(views: Views, neighbour: Views | None, sampling: Sampling) -> Measurement:
@@ -236,19 +202,19 @@ def measure(views: Views, neighbour: Views | None, sampling: Sampling) -> Measur
     The tables of all blocks sum to the mean over patches. Only patches without blank pixels count;
     UserError where there are none.
     """
-    known = {
+    images = {
         "M1": views.raw[0],
         "M2": views.raw[1],
         "D1": views.denoised[0],
         "D2": views.denoised[1],
     }
     if views.nothing is not None:
-        known |= {"X": views.nothing[0], "F": views.nothing[1]}
+        images |= {"X": views.nothing[0], "F": views.nothing[1]}
     valid = _valid_patches(views.blank, sampling)
-    pairs = [pair for pair in PAIRS if set(pair) <= set(known)]
-    table = _blocks(_covariances(known, pairs, views.grid, sampling), valid)
+    pairs = [pair for pair in PAIRS if set(pair) <= set(images)]
+    table = blocks_of(covariance_table(images, pairs, views.grid, sampling), valid)
     if neighbour is not None:
-        table = _with_unpaired(table, views, neighbour, sampling)
+        table = with_unpaired(table, views, neighbour, sampling)
     facts = {
         "hot_pixels": views.hot_pixels,
         "shape": list(views.grid.shape),
@@ -271,88 +237,6 @@ def _valid_patches(
             do="evaluate with smaller patches, or leave this micrograph out",
         )
     return valid
-
-
-def _covariances(
-    known: dict[str, Image], pairs: Sequence[tuple[str, str]], grid: Grid, sampling: Sampling
-) -> Float[Tensor, "rows columns pairs rings"]:
-    """The table of all `PAIRS`, NaN where one is not in ``pairs``."""
-    names = [name for name in IMAGES if name in known]
-    indices = [(names.index(first), names.index(second)) for first, second in pairs]
-    images = torch.stack([known[name] for name in names])
-    found = patch_covariances(
-        images, indices, grid.pixel_size_yx_A, sampling.patch_px, sampling.axis
-    )
-    table = found.new_full((*found.shape[:2], len(PAIRS), found.shape[-1]), torch.nan)
-    table[:, :, [PAIRS.index(pair) for pair in pairs]] = found
-    return table
-
-
-def _blocks(
-    table: Float[Tensor, "rows columns pairs rings"],
-    valid: Bool[Tensor, "rows columns"] | None = None,
-) -> Float[Tensor, "blocks pairs rings"]:
-    """Neighbouring patches taken together, at most 4×4 blocks; together they sum to the mean over
-    patches. Where only some patches are ``valid``, blocks without any are left out.
-    """
-    parts = [part for rows in _parts(table, 0) for part in _parts(rows, 1)]
-    if valid is not None:
-        flags = [part for rows in _parts(valid, 0) for part in _parts(rows, 1)]
-        sums = [
-            part[flag].double().sum(dim=0)
-            for part, flag in zip(parts, flags, strict=True)
-            if flag.any()
-        ]
-        return torch.stack(sums) / int(valid.sum())
-    return torch.stack([part.double().sum(dim=(0, 1)) for part in parts]) / (
-        table.shape[0] * table.shape[1]
-    )
-
-
-def _parts(table: Tensor, axis: int) -> tuple[Tensor, ...]:
-    return table.tensor_split(min(_BLOCKS, table.shape[axis]), dim=axis)
-
-
-def _with_unpaired(
-    blocks: Float[Tensor, "blocks pairs rings"], views: Views, neighbour: Views, sampling: Sampling
-) -> Float[Tensor, "blocks pairs rings"]:
-    """The table with what the first half has in common with the second half of another micrograph,
-    where both have pixels.
-    """
-    rows, columns = (
-        min(sides) for sides in zip(views.grid.shape, neighbour.grid.shape, strict=True)
-    )
-    whole = {
-        "M1": views.raw[0],
-        "D1": views.denoised[0],
-        "M2'": neighbour.raw[1],
-        "D2'": neighbour.denoised[1],
-    }
-    known = {name: image[:rows, :columns] for name, image in whole.items()}
-    masks = [view.blank[:rows, :columns] for view in (views, neighbour) if view.blank is not None]
-    blank = torch.stack(masks).any(dim=0) if masks else None
-    valid = None
-    if blank is not None:
-        valid = valid_patches(blank, sampling.patch_px)
-        if not valid.any():  # nowhere do both have data: no number
-            return blocks
-    mine, theirs = (known["M1"], known["D1"]), (known["M2'"], known["D2'"])
-    scales = [
-        float(_valid(own, blank).std() / (_valid(other, blank).std() + 1e-30))
-        for own, other in zip(mine, theirs, strict=True)
-    ]
-    known |= {"M2'": theirs[0] * scales[0], "D2'": theirs[1] * scales[1]}
-    unpaired = [("M1", "M2'"), ("D1", "D2'")]
-    table = _blocks(_covariances(known, unpaired, views.grid, sampling), valid)
-    filled = blocks.clone()
-    for pair in unpaired:
-        found = covariance(table, *pair)
-        if len(found) != len(
-            blocks
-        ):  # what both have is so small that it makes fewer blocks: each gets its share
-            found = found.sum(dim=0).expand(len(blocks), -1) / len(blocks)
-        filled[:, PAIRS.index(pair)] = found
-    return filled
 
 
 def support_of(views: Views, window_A: float) -> Support:
@@ -379,5 +263,5 @@ def load_measurement(path: Path) -> Measurement:
         except BadZipFile as error:
             raise ValueError(str(error)) from None
         if not isinstance(facts, dict):
-            raise TypeError("its facts are no record")
+            raise TypeError("its facts are not a record")
         return Measurement(blocks, facts)

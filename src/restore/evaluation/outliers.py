@@ -20,20 +20,20 @@ def strangeness(everything: Sequence[Mapping[str, Number]]) -> list[float]:
     """How far each micrograph is from the others: the largest robust z-score of what is compared.
 
     The spread of a few micrographs is known badly: a distance counts as Student's t with as many
-    degrees of freedom as the median absolute deviation has, and the z-score that comes back is
+    degrees of freedom as the median absolute deviation has, and the z-score returned is
     that of a normal distribution with the same tail probability.
     """
     scores = [0.0] * len(everything)
     for key in _OUTLIER_KEYS:
         values = [_scaled(numbers, key) for numbers in everything]
-        known = [value for value in values if value is not None]
-        if len(known) < 3:
+        present = [value for value in values if value is not None]
+        if len(present) < 3:
             continue
-        middle = median(known)
-        spread = 1.4826 * median(abs(value - middle) for value in known)
+        middle = median(present)
+        spread = 1.4826 * median(abs(value - middle) for value in present)
         for index, value in enumerate(values):
             if value is not None and spread > 0:
-                score = _z_score(abs(value - middle) / spread, len(known))
+                score = _z_score(abs(value - middle) / spread, len(present))
                 scores[index] = max(scores[index], score)
     return scores
 

@@ -34,7 +34,7 @@ def save_previews(
 ) -> dict[str, Any]:
     """Write the pictures as ``start_raw.jpg``, ``start_denoised.jpg``, ``start_support.png``.
 
-    Their names (relative to the folder above ``start``'s), size and pixel size come back, as an
+    Returns their names (relative to the folder above ``start``'s), size and pixel size, as an
     evaluation lists them.
     """
     size = shrunk_size((raw[0].shape[0], raw[0].shape[1]), LONGEST_PX)

@@ -1,4 +1,4 @@
-"""What an evaluation finds: the records that are computed, kept in ``evaluation.json`` and drawn."""
+"""The results of an evaluation: records that are computed, kept in ``evaluation.json``, drawn."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

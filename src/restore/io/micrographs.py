@@ -55,8 +55,8 @@ class Needs:
     """What the work ahead needs of every micrograph: its CTF, its two halves.
 
     With ``skip_bad`` a row whose CTF cannot be used is no reason to stop: the micrograph has none,
-    and the set's ``problems`` say why. With ``header_pixel_size`` images that no table lists may have
-    the pixel size of their headers.
+    and the set's ``problems`` say why. With ``header_pixel_size`` images that no table lists may
+    have the pixel size of their headers.
     """
 
     ctf: bool = True
@@ -101,8 +101,8 @@ def read_micrographs(
     Halves come from the STAR's own columns, else by ``suffixes`` (DW,EVN,ODD where they are needed
     and none are given), and are not looked for otherwise. Tables have their own pixel sizes; for
     images such as ``folder/*.mrc`` ``pixel_size_A`` must be given (but see `Needs`), the CTF is
-    ``ctf``, which no table takes, and files that are halves by ``suffixes`` are left out. No image is opened here: :func:`check_files`,
-    :func:`require_files`.
+    ``ctf``, which no table takes, and files that are halves by ``suffixes`` are left out. No image
+    is opened here: :func:`check_files`, :func:`require_files`.
 
     Raises
     ------

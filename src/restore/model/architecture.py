@@ -1,6 +1,7 @@
-"""What every network here is described by: a name and two sizes, and the stages that an image passes.
+"""The description of a network: a name, two sizes, and the stages that an image passes.
 
-A stage is the part of a network that is computed tile by tile over a whole image, before the next one begins.
+A stage is the part of a network that is computed tile by tile over a whole image, before the next
+one begins.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +38,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class Reach:
-    """How far beyond the pixels that it is right about a stage must read, in pixels of its input."""
+    """How far beyond its valid pixels a stage must read, in pixels of its input."""
 
     before: int
     after: int
@@ -47,8 +48,9 @@ class Reach:
 class Stage:
     """One stage of a network.
 
-    Its output has ``numerator / denominator`` pixels along an axis for each of the input's. Tiles of its
-    input begin and end at multiples of ``multiple``. ``features`` are the maps of each input.
+    Its output has ``numerator / denominator`` pixels along an axis for each of the input's. Tiles
+    of its input begin and end at multiples of ``multiple``. ``features`` are the maps of each
+    input.
     """
 
     name: str
@@ -62,8 +64,9 @@ class Stage:
 def receptive_field_of(stages: Sequence[Stage], stride: int) -> int:
     """How far from an output pixel, in input pixels, a network can look: the halo of exact tiles.
 
-    Walks back through the stages, which must be the path that looks furthest, with the first and last pixel that
-    each reads, for every position of an output pixel in the coarsest cell, of ``stride`` pixels.
+    Walks back through the stages, which must be the path that looks furthest, with the first and
+    last pixel that each reads, for every position of an output pixel in the coarsest cell, of
+    ``stride`` pixels.
     """
     reach = 0
     for pixel in range(stride):

@@ -1,8 +1,8 @@
 """What a network's output is multiplied by, ring by ring, so that it is nearest to the truth.
 
-Output = slope(k) · denoised + share(k) · raw. The curves are measured on micrographs that were held out of
-training (`restore.evaluation.estimators.calibration`), and travel in the model's card. There are two pairs of
-curves: for one half, and for the full sum, whose noise has half the power.
+Output = slope(k) · denoised + share(k) · raw. The curves are measured on micrographs that were held
+out of training (`restore.evaluation.estimators.calibration`), and travel in the model's card. There
+are two pairs of curves: for one half, and for the full sum, whose noise has half the power.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ Curve = tuple[float, ...]
 
 @dataclass(frozen=True)
 class RingCurves:
-    """The factors of the denoised and of the raw image at the centres of rings, ``i * width_per_A``."""
+    """The factors of the denoised and the raw image at ring centres, ``i * width_per_A``."""
 
     slope: Curve
     share: Curve
@@ -55,11 +55,11 @@ _FEWEST_PERIODS = 16
 
 
 def without_lattice(image: Float[Tensor, "y x"], period_px: int) -> Float[Tensor, "y x"]:
-    """A network's output without what in it repeats every ``period_px`` pixels from its first pixel on.
+    """A network's output without what repeats in it every ``period_px`` pixels.
 
-    Strides and pixel-shuffles treat the pixels of one period unlike, and what that leaves is a faint lattice
-    with this period. The mean of each place in the period, less the mean of all, is taken off: ``period_px``² of
-    the image's components. A small image stays as it is.
+    Strides and pixel-shuffles treat the pixels of one period unlike, and what that leaves is a
+    faint lattice with this period. The mean of each place in the period, less the mean of all, is
+    taken off: ``period_px``² of the image's components. A small image stays as it is.
     """
     rows, columns = (side // period_px for side in image.shape)
     if min(rows, columns) < _FEWEST_PERIODS:
@@ -77,10 +77,10 @@ def calibrated(
     raw: Float[Tensor, "y x"],
     pixel_size_yx_A: tuple[float, float],
 ) -> Float[Tensor, "y x"]:
-    """The image slope · denoised + share · raw, ring by ring; ``curves`` are one of the calibration's pairs.
+    """An image: slope · denoised + share · raw in each ring; ``curves`` are one of the two pairs.
 
-    Both images must have one scale. A ring whose slope is nothing holds the raw image times its share:
-    the Wiener filter.
+    Both images must have one scale. A ring whose slope is nothing holds the raw image times its
+    share: the Wiener filter.
     """
     shape = (denoised.shape[0], denoised.shape[1])
     frequency = fourier.frequency_per_A(shape, pixel_size_yx_A, denoised.device)

@@ -32,7 +32,8 @@ _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 class Model:
     """A trained network with what it takes to use it, and the record of its training.
 
-    ``calibration`` is what its output is multiplied by, ring by ring; None where it was not measured.
+    ``calibration`` is what its output is multiplied by, ring by ring; None where it was not
+    measured.
     """
 
     network: Network
@@ -214,9 +215,9 @@ class TrainingState:
     """Everything that a run needs to go on: weights, optimiser, place, and the best weights so far.
 
     ``average`` is the moving average of the weights, empty where none is kept; it is what is
-    validated, and what ``best_weights`` are copies of. ``rate_factor`` multiplies the learning rate;
-    it is halved each time the run falls back to them. ``flat_since`` is the step from which on a
-    run without a given length winds down, or None.
+    validated, and what ``best_weights`` are copies of. ``rate_factor`` multiplies the learning
+    rate; it is halved each time the run falls back to them. ``flat_since`` is the step from which
+    on a run without a given length winds down, or None.
     """
 
     network: Network

@@ -43,8 +43,9 @@ Network = UNet | WAUNet
 class Architecture:
     """One network: its class, what fills it with fresh weights, its stages and how they are joined.
 
-    Image sides must be multiples of ``stride``. ``usual`` are the settings that it is trained with if no
-    others are asked for. ``weight_norm`` says whether it is trained under weight normalisation.
+    Image sides must be multiples of ``stride``. ``usual`` are the settings that it is trained with
+    if no others are asked for. ``weight_norm`` says whether it is trained under weight
+    normalisation.
     """
 
     empty: Callable[[NetworkSettings], Network]
@@ -100,7 +101,7 @@ def stage_named(settings: NetworkSettings, name: str) -> Stage:
 
 
 def receptive_field_px(settings: NetworkSettings) -> int:
-    """How far from an output pixel, in input pixels, the network can look: the halo of exact tiles."""
+    """How far from an output pixel the network reads, in input pixels: the halo of exact tiles."""
     architecture = architecture_of(settings)
     return receptive_field_of(architecture.stages(settings), architecture.stride)
 
@@ -119,6 +120,6 @@ def add_weight_norm(network: nn.Module) -> None:
 
 
 def remove_weight_norm(network: nn.Module) -> None:
-    """Take weight normalisation off again, in place, leaving the plain weights that it amounts to."""
+    """Remove weight normalisation, in place, leaving the plain weights that it amounts to."""
     for conv in convolutions(network):
         parametrize.remove_parametrizations(conv, "weight")

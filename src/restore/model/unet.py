@@ -1,9 +1,11 @@
-"""A compact residual U-net: a tenth of the arithmetic of the paper's network, and better pictures for the time.
+"""A compact residual U-net: a tenth of the arithmetic of the paper's network, and better pictures
+for the time.
 
-The image is taken apart into four maps of half its size (pixel-unshuffle), so that nothing is computed at full size.
-Four levels follow, each at half the sampling of the one before. A level is a few residual blocks of two 3×3
-convolutions; a 2×2 convolution of stride 2 leads down, a 1×1 convolution and a pixel-shuffle lead up, where the
-skip connection is added. Zero padding keeps sizes. docs/decisions/018-compact-network.md says how the shape was chosen.
+The image is taken apart into four maps of half its size (pixel-unshuffle), so that nothing is
+computed at full size. Four levels follow, each at half the sampling of the one before. A level is a
+few residual blocks of two 3×3 convolutions; a 2×2 convolution of stride 2 leads down, a 1×1
+convolution and a pixel-shuffle lead up, where the skip connection is added. Zero padding keeps
+sizes. docs/decisions/018-compact-network.md says how the shape was chosen.
 """
 
 from functools import partial
@@ -22,7 +24,7 @@ WIDTHS = (1, 2, 3, 4)
 """The feature maps of each level, as multiples of ``filters``."""
 
 DEPTHS = (1, 1, 2, 2)
-"""The residual blocks of each level, as multiples of ``blocks``; the way up has as many as the way down."""
+"""The residual blocks of each level, as multiples of ``blocks``; as many on the way up."""
 
 STRIDE = 2 ** len(WIDTHS)
 """Image sides must be multiples of this."""
@@ -93,7 +95,7 @@ class UNet(nn.Module):
         return through_stages(self.stage, image)
 
     def stage(self, name: str, *maps: Tensor) -> Tensor:
-        """One of the `stages`; one on the way up takes the maps from below and those of its skip."""
+        """One of the `stages`; on the way up it takes the maps from below and those of its skip."""
         if name == "down1":
             halves = pixel_unshuffle(maps[0], 2)
             return self.down1(halves.contiguous(memory_format=torch.channels_last))
@@ -110,7 +112,7 @@ def _sizes(settings: NetworkSettings) -> tuple[list[int], list[int]]:
 
 
 def through_stages(run: RunStage, image: Tensor) -> Tensor:
-    """The network's output, with ``run(name, *maps)`` for each of the `stages`: how they are joined."""
+    """The network's output: the `stages`, each computed by ``run(name, *maps)``, joined."""
     level1 = run("down1", image)
     level2 = run("down2", level1)
     level3 = run("down3", level2)
@@ -123,7 +125,8 @@ def through_stages(run: RunStage, image: Tensor) -> Tensor:
 def stages(settings: NetworkSettings) -> tuple[Stage, ...]:
     """The stages, in the order in which an image passes them.
 
-    A 3×3 convolution reads one pixel on each side, two of the input's where it is computed at half its sampling.
+    A 3×3 convolution reads one pixel on each side, two of the input's where it is computed at half
+    its sampling.
     """
     maps, depths = _sizes(settings)
     wide = [2 * depth for depth in depths]  # what the blocks of a level read on each side
@@ -141,7 +144,7 @@ def stages(settings: NetworkSettings) -> tuple[Stage, ...]:
 
 
 def build_unet(settings: NetworkSettings, generator: torch.Generator) -> UNet:
-    """A network with fresh weights: He-normal, biases zero, residual blocks weak and the output nothing."""
+    """A network with fresh weights: He-normal, zero biases, weak residual blocks, zero output."""
     network = UNet(settings)
     for conv in (module for module in network.modules() if isinstance(module, nn.Conv2d)):
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=generator)

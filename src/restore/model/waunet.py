@@ -47,7 +47,7 @@ class WideActivation(nn.Module):
 
 
 class Down(nn.Module):
-    """The down-sampling block: wide activations and a convolution of stride 2, beside a max-pool."""
+    """The down-sampling block: wide activations and a convolution of stride 2 beside a max-pool."""
 
     def __init__(self, features: int, blocks: int) -> None:
         super().__init__()
@@ -117,8 +117,8 @@ class WAUNet(nn.Module):
         return through_stages(run, image)
 
     def stage(self, name: str, *maps: Tensor) -> Tensor:
-        """One of the `stages`: a down block takes the maps of a level, an up block those from below and
-        the skip's.
+        """One of the `stages`: a down block takes the maps of a level, an up block those from below
+        and the skip's.
         """
         x = self._first_maps(maps[0]) if name == "down1" else maps[0]
         x = getattr(self, name)(x, *maps[1:])
@@ -132,8 +132,8 @@ class WAUNet(nn.Module):
 
 
 def through_stages(run: RunStage, image: Tensor) -> Tensor:
-    """The network's output, with ``run(name, *maps)`` for each of the `stages`: this is how they are
-    joined. The first layer belongs to down1, the last ones to up1.
+    """The network's output, with ``run(name, *maps)`` for each of the `stages`: this is how they
+    are joined. The first layer belongs to down1, the last ones to up1.
     """
     level1 = run("down1", image)
     level2 = run("down2", level1)

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 OutputType = Literal["float32", "float16"]
 _UNLIKE, _DOUBTFUL = 0.5, 0.9
-"""Correlations with RELION's own sum below which a sum of ours is refused, or spoken of."""
+"""Correlations with RELION's own sum below which a sum of ours is rejected, or reported."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,10 @@ def _files(micrograph: Micrograph, folder: Path, full_sums: bool) -> HalfFiles:
 
 def fingerprint_in(path: Path) -> str:
     """The fingerprint in a half. UserError where it is another program's file."""
-    if (found := fingerprint_of(path, "halves")) == "":
+    if (fingerprint := fingerprint_of(path, "halves")) == "":
         do = "give another `output_directory`, or `overwrite=True`"
         raise UserError("a file stands here that restore did not write", where=path, do=do)
-    return found
+    return fingerprint
 
 
 def from_movie(exposure: Exposure, device: torch.device) -> HalfImages:

@@ -136,11 +136,11 @@ def make_halves(
                 for job in results.good
             }
             voltage_kV = work.settings.voltage if work.settings else None
-            made = provenance(
+            origin = provenance(
                 work.depends_on, {"micrographs": work.chosen.source, "output": output}
             )
             content = star_bytes(halves_star(work.chosen, names, voltage_kV))
-            write_table(table, {table: content}, made)
+            write_table(table, {table: content}, origin)
     return SetResults.of(results, {}, table if results.good else None)
 
 

@@ -59,7 +59,7 @@ def counts_of(image: NDArray[np.floating]) -> Counts:
             f"{100 * outliers / values.size:.3g} % of its pixels lie between the multiples of "
             f"{unit:.6g}"
         )
-    _refuse_other_noise(electrons)
+    _require_counting_noise(electrons)
     return Counts(electrons.astype(np.int64), unit, outliers)
 
 
@@ -106,17 +106,17 @@ def _unit(values: NDArray[np.float64]) -> float:
     made precise.
     """
     sample = values.ravel()[:: max(values.size // _SAMPLE_PX, 1)]
-    found, often = np.unique(sample, return_counts=True)
-    if len(found) > min(_MOST_VALUES, sample.size / 4):
-        raise _not_counts(f"{len(found)} of {sample.size} pixels have values of their own")
-    usual = found[np.argsort(often)[::-1]][: _usual(often)]
+    distinct, often = np.unique(sample, return_counts=True)
+    if len(distinct) > min(_MOST_VALUES, sample.size / 4):
+        raise _not_counts(f"{len(distinct)} of {sample.size} pixels have values of their own")
+    usual = distinct[np.argsort(often)[::-1]][: _usual(often)]
     steps = np.diff(np.sort(np.append(usual, 0.0)))
     steps = steps[steps > 0]
     if not len(steps):
         raise _not_counts("there is only one value in most of its pixels")
     near = usual / steps.min()
-    whole = np.rint(near)
-    return float(usual @ whole / (whole @ whole))
+    multiples = np.rint(near)
+    return float(usual @ multiples / (multiples @ multiples))
 
 
 def _usual(often: NDArray[np.int64]) -> int:
@@ -124,7 +124,7 @@ def _usual(often: NDArray[np.int64]) -> int:
     return int(np.searchsorted(np.cumsum(np.sort(often)[::-1]), 0.9 * often.sum())) + 1
 
 
-def _refuse_other_noise(electrons: NDArray[np.float64]) -> None:
+def _require_counting_noise(electrons: NDArray[np.float64]) -> None:
     """Counting has a variance equal to its mean; it is taken from the steps between diagonal
     neighbours.
     """
@@ -143,7 +143,7 @@ def _refuse_other_noise(electrons: NDArray[np.float64]) -> None:
 def _not_counts(found: str) -> UserError:
     wanted = (
         "Only counts of electrons can be thinned, and these were multiplied by a gain reference, "
-        "weighted by "
-        "dose, interpolated or filtered"
+        ""
+        "weighted by dose, interpolated or filtered"
     )
     return UserError(found, wanted=wanted, do=_CURE)

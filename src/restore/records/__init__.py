@@ -48,7 +48,7 @@ def as_json(value: Any) -> str:
 
 
 def record_text(record: object, file: RecordFile) -> str:
-    """The text of a JSON file that `read_record` reads, with ``format_version`` as its first key."""
+    """The text of a JSON file for `read_record`, with ``format_version`` as its first key."""
     return as_json({"format_version": file.version} | plain(record)) + "\n"
 
 
@@ -76,8 +76,8 @@ def decoded(
 
     A field's type may be a number, text, truth value, Path, Literal, tuple, list, mapping with text
     as its keys, another dataclass, Any, or a union of these. An absent key takes the field's
-    default. A number must be finite and no larger than `restore.records.decoding.LARGEST_NUMBER`; ``float | None`` takes
-    None. What a ``__post_init__`` rejects by a ValueError is damage too.
+    default. A number must be finite and no larger than `restore.records.decoding.LARGEST_NUMBER`;
+    ``float | None`` takes None. What a ``__post_init__`` rejects by a ValueError is damage too.
 
     >>> decoded(RecordFile, {"noun": "card", "version": 1, "made_by": 3}, "model.safetensors")
     Traceback (most recent call last):
@@ -99,13 +99,17 @@ def require_version(
     card: object, version: int, where: object, noun: str = "file", do: str = ""
 ) -> None:
     """UserError where ``format_version`` is missing, or is not the one that this program reads."""
-    found = card.get("format_version") if isinstance(card, Mapping) else None
-    if isinstance(found, bool) or not isinstance(found, int):
-        reason = "it has no format_version" if found is None else "its format_version is no integer"
+    found_version = card.get("format_version") if isinstance(card, Mapping) else None
+    if isinstance(found_version, bool) or not isinstance(found_version, int):
+        reason = (
+            "it has no format_version"
+            if found_version is None
+            else "its format_version is no integer"
+        )
         raise UserError(f"a damaged {noun} ({reason})", where=where, do=do)
-    if found != version:
+    if found_version != version:
         raise UserError(
-            f"format version {str(found)[:LONGEST_QUOTE]}",
+            f"format version {str(found_version)[:LONGEST_QUOTE]}",
             where=where,
             wanted=f"This version of restore reads version {version}",
             do="use the version of restore that made it, or a newer one",

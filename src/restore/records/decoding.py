@@ -1,4 +1,6 @@
-"""From plain values to records, by the types of their fields: what does not fit says where it stands."""
+"""From plain values to records, by the types of their fields: what does not fit says where it
+stands.
+"""
 
 import json
 import types

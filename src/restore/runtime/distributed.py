@@ -59,7 +59,7 @@ class Place:
         padded = torch.frombuffer(bytearray(text.ljust(longest)), dtype=torch.uint8)
         texts = [torch.empty_like(padded) for _ in range(self.world_size)]
         distributed.all_gather(texts, padded)
-        return [item for each in texts for item in json.loads(each.numpy().tobytes())]
+        return [item for text_bytes in texts for item in json.loads(text_bytes.numpy().tobytes())]
 
 
 def pick_device(name: str) -> torch.device:
@@ -102,17 +102,17 @@ def launch(environment: Mapping[str, str]) -> Launch | None:
         rank, size, local = (
             int(environment.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")
         )
-        found = Launch(rank, size, local, "env://")
+        launched = Launch(rank, size, local, "env://")
     elif "SLURM_STEP_NUM_TASKS" in environment:
         names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
         rank, size, local = (int(environment[name]) for name in names)
         host = environment.get("MASTER_ADDR") or first_host(environment["SLURM_STEP_NODELIST"])
         job, step = int(environment["SLURM_JOB_ID"]), int(environment.get("SLURM_STEP_ID", "0"))
         port = environment.get("MASTER_PORT") or 20000 + (job + 7919 * step) % 10000
-        found = Launch(rank, size, local, f"tcp://{host}:{port}")
+        launched = Launch(rank, size, local, f"tcp://{host}:{port}")
     else:
         return None
-    return found if found.world_size > 1 else None
+    return launched if launched.world_size > 1 else None
 
 
 def first_host(nodes: str) -> str:

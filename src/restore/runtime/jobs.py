@@ -94,7 +94,7 @@ def fingerprint(made_with: object, inputs: Iterable[Path] = (), folder: Path = P
 
 
 def file_state(path: Path) -> list[int] | None:
-    """The size of a file in bytes and the time of its last change in ns; None where there is none."""
+    """The size of a file in bytes and the time of its last change in ns; None without a file."""
     try:
         status = path.stat()
     except OSError:

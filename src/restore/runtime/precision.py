@@ -13,7 +13,7 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type that "float32", "bf16" or "auto" (bf16 where it is fast) stands for on this device."""
+    """The type for "float32", "bf16" or "auto" (bf16 where it is fast) on this device."""
     if name == "auto":
         return torch.bfloat16 if has_fast_bf16(device) else torch.float32
     return {"float32": torch.float32, "bf16": torch.bfloat16}[name]

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """What is told how far a step has come."""
+    """The receiver of the progress of a step."""
 
     def to(self, count: float, words: str = "") -> None:
         """``count`` units are done."""

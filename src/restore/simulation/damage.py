@@ -18,7 +18,8 @@ def critical_exposure_e_per_A2(
     Grant & Grigorieff 2015 (eLife 4, e06980), eq. 3. Other voltages by the damage that an electron
     does, which goes with 1/v²: 0.80 times at 200 kV, the factor that they give.
 
-    >>> [round(float(each), 2) for each in critical_exposure_e_per_A2(torch.tensor([1 / 20, 1 / 3]), 300.0)]
+    >>> exposures = critical_exposure_e_per_A2(torch.tensor([1 / 20, 1 / 3]), 300.0)
+    >>> [round(exposure, 2) for exposure in exposures.tolist()]
     [38.73, 4.34]
     """
     return (0.245 * k_per_A**-1.665 + 2.81) * (_speed_squared(voltage_kV) / _speed_squared(300.0))

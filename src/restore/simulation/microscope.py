@@ -265,7 +265,7 @@ def interaction_per_V_A(voltage_kV: float) -> float:
 
 
 def ice_gradient(settings: SimulationSettings, chance: np.random.Generator) -> Float[Tensor, "y x"]:
-    """A smooth second-order surface of mean one that multiplies the intensity: thin ice is bright."""
+    """A smooth second-order surface of mean 1 that multiplies the intensity: thin ice is bright."""
     strength = settings.ice_gradient_per_um * max(settings.shape) * settings.pixel_size_A * 1e-4
     y, x = (torch.linspace(-1, 1, n, dtype=torch.float32) for n in settings.shape)
     surface = torch.zeros(settings.shape)

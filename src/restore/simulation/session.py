@@ -1,4 +1,4 @@
-"""A session: micrographs, their halves and truth, movies, and the STAR files that come with them."""
+"""A session: micrographs, their halves and truth, movies, and the STAR files that name them."""
 
 import dataclasses
 import json

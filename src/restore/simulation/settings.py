@@ -1,4 +1,4 @@
-"""What is put under the microscope, how it is set, and what is written: the settings of a session."""
+"""Settings of a session: what is put under the microscope, how it is set, what is written."""
 
 import math
 from dataclasses import dataclass
@@ -108,7 +108,7 @@ class SimulationSettings:
 
 
 def check_settings(settings: SimulationSettings) -> None:
-    """Refuse settings that no microscope could have, with a UserError that names the first of them."""
+    """Reject settings that no microscope could have: UserError, which names the first of them."""
     least, most = settings.defocus_um
     demands = (
         ("micrographs", settings.micrographs >= 1, "at least one"),
@@ -118,7 +118,8 @@ def check_settings(settings: SimulationSettings) -> None:
         ("dose_e_per_A2", _positive(settings.dose_e_per_A2), "electrons per Å², above zero"),
         ("frames", settings.frames >= 2, "at least two, one for each half"),
         ("voltage_kV", _positive(settings.voltage_kV), "kV, above zero"),
-        ("defocus_um", math.isfinite(most) and -math.inf < least <= most, "least and most, in this order"),
+        ("defocus_um", math.isfinite(most) and -math.inf < least <= most,
+         "least and most, in this order"),
         ("amplitude_contrast", 0 <= settings.amplitude_contrast <= 1, "between 0 and 1"),
         ("contrast_fraction", 0 <= settings.contrast_fraction <= 1, "between 0 and 1"),
         ("particles_per_um2", 0 <= settings.particles_per_um2 < math.inf, "zero or more"),
@@ -130,11 +131,13 @@ def check_settings(settings: SimulationSettings) -> None:
         ("movies", settings.movies in MOVIES, " or ".join(MOVIES)),
         ("tiff_compression", settings.tiff_compression in TIFF_COMPRESSIONS,
          " or ".join(TIFF_COMPRESSIONS)),
-        ("frames", settings.movies == "none" or settings.dose_per_frame_e_per_px <= MOST_PER_FRAME_E_PER_PX,
+        ("frames",
+         settings.movies == "none" or settings.dose_per_frame_e_per_px <= MOST_PER_FRAME_E_PER_PX,
          f"so many that each has at most {MOST_PER_FRAME_E_PER_PX:.0f} electrons per pixel"),
         ("drift_A", 0 <= settings.drift_A < math.inf, "zero or more"),
         ("local_motion_A", 0 <= settings.local_motion_A < math.inf, "zero or more"),
-        ("gain_spread", 0 <= settings.gain_spread <= LARGEST_GAIN_SPREAD, f"between 0 and {LARGEST_GAIN_SPREAD}"),
+        ("gain_spread", 0 <= settings.gain_spread <= LARGEST_GAIN_SPREAD,
+         f"between 0 and {LARGEST_GAIN_SPREAD}"),
         ("seed", settings.seed >= 0, "zero or more"),
     )  # fmt: skip
     for name, fine, wanted in demands:

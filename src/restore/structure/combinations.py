@@ -85,7 +85,7 @@ def comparison_set(
     UserError
         The files have no particle in common, or images differ in box or pixel size.
     """
-    _refuse_other_images(raw, denoised)
+    _require_same_images(raw, denoised)
     matches = match(raw.particles, denoised.particles, tolerance_px)
     raw, denoised, way = rows_of(raw, matches.first), rows_of(denoised, matches.second), matches.way
     refinements: dict[Which, Particles] = {"raw": raw.particles}
@@ -133,7 +133,7 @@ def rows_of(images: ParticleImages, rows: Int[np.ndarray, "m"]) -> ParticleImage
     )
 
 
-def _refuse_other_images(raw: ParticleImages, denoised: ParticleImages) -> None:
+def _require_same_images(raw: ParticleImages, denoised: ParticleImages) -> None:
     same_size = abs(raw.pixel_size_A - denoised.pixel_size_A) <= 1e-3 * raw.pixel_size_A
     if raw.box_px == denoised.box_px and same_size:
         return

@@ -59,8 +59,8 @@ def compare_structures(
     bars: Bars,
     overwrite: bool = False,
 ) -> Structure:
-    """Extract, reconstruct, measure, and write it all into a folder; what ``structure.json`` holds
-    comes back.
+    """Extract, reconstruct, measure, and write everything into a folder; returns the record that
+    ``structure.json`` holds.
 
     Stages that are there already, made alike from the same files, are kept.
 
@@ -69,19 +69,19 @@ def compare_structures(
     UserError
         An input is missing or does not fit.
     """
-    group = point_group(settings.sym)  # an unknown one is refused before any work
+    group = point_group(settings.sym)  # an unknown one is rejected before any work
     stages = Stages(folder, overwrite)
     particles = read_comparison_set(inputs, settings, folder, stages, bars)
     doubts = list(warnings_of_particles(particles))
     against = _references(inputs, particles)
     residues = residues_of(inputs, settings)
     files = {
-        each.name: reconstruct(each, settings, folder, stages, bars)
-        for each in particles.combinations
+        combination.name: reconstruct(combination, settings, folder, stages, bars)
+        for combination in particles.combinations
     }
     maps = {
-        each.name: measure(each, files, against, settings, stages)
-        for each in particles.combinations
+        combination.name: measure(combination, files, against, settings, stages)
+        for combination in particles.combinations
     }
     axis = _axis(particles)
     maps = _on_one_scale(maps, axis, cut_alike=inputs.denoised_micrographs is not None)
@@ -98,7 +98,7 @@ def compare_structures(
         symmetry=settings.sym.upper(),
         box_px=axis.shape[0],
         pixel_size_A=against.voxel_A,
-        frequency_per_A=tuple(round(each, 8) for each in axis.frequency_per_A.tolist()),
+        frequency_per_A=tuple(round(frequency, 8) for frequency in axis.frequency_per_A.tolist()),
         reconstructions=maps,
         bias=_biases(files, against, settings.sym, stages),
         reslog=_reslog(particles, settings, folder, (stages, bars)),
@@ -122,7 +122,7 @@ def _axis(particles: ComparisonSet) -> ShellAxis:
 
 
 def _references(inputs: StructureInputs, particles: ComparisonSet) -> References:
-    """Mask, model and truth on the grid of the maps; whatever does not fit is refused before
+    """Mask, model and truth on the grid of the maps; whatever does not fit is rejected before
     anything is reconstructed.
     """
     images = particles.images["raw"]
@@ -145,12 +145,12 @@ def _on_one_scale(
     allow.
     """
     spectra = {
-        name: AmplitudeSpectrum(axis.frequency_per_A, _amplitudes(each))
-        for name, each in maps.items()
+        name: AmplitudeSpectrum(axis.frequency_per_A, _amplitudes(reconstruction))
+        for name, reconstruction in maps.items()
     }
     first = spectra["raw_by_raw"]
     scaled: dict[str, Reconstruction] = {}
-    for name, each in maps.items():
+    for name, reconstruction in maps.items():
         spectrum = spectra[name]
         if not cut_alike and name != "raw_by_raw":
             try:
@@ -158,26 +158,28 @@ def _on_one_scale(
             except TooFewShellsError as error:
                 log.warning("the amplitudes of %s keep their own scale: there are %s", name, error)
         amplitude = (spectrum.amplitude / first.amplitude[1])[1:]
-        scaled[name] = replace(each, amplitude=(None, *rounded_values(amplitude.tolist())))
+        scaled[name] = replace(
+            reconstruction, amplitude=(None, *rounded_values(amplitude.tolist()))
+        )
     return scaled
 
 
 def _amplitudes(reconstruction: Reconstruction) -> torch.Tensor:
-    known = [math.nan if value is None else value for value in reconstruction.mean_amplitude]
-    return torch.tensor(known)
+    amplitudes = [math.nan if value is None else value for value in reconstruction.mean_amplitude]
+    return torch.tensor(amplitudes)
 
 
 def _biases(
     files: Mapping[str, MapFiles], against: References, sym: str, stages: Stages
 ) -> dict[str, Bias]:
     """The bias that the denoised halves share, for each refinement's orientations."""
-    found: dict[str, Bias] = {}
+    biases: dict[str, Bias] = {}
     for by in ("raw", "denoised"):
         if f"denoised_by_{by}" in files:
-            found[by] = measure_bias(
+            biases[by] = measure_bias(
                 files[f"raw_by_{by}"], files[f"denoised_by_{by}"], against, sym, stages
             )
-    return found
+    return biases
 
 
 def _reslog(
@@ -187,7 +189,11 @@ def _reslog(
     the raw ones'.
     """
     own = "denoised_by_denoised" if "denoised" in particles.refinements else "denoised_by_raw"
-    chosen = [each for each in particles.combinations if each.name in ("raw_by_raw", own)]
+    chosen = [
+        combination
+        for combination in particles.combinations
+        if combination.name in ("raw_by_raw", own)
+    ]
     return reslog(chosen, settings, folder, *run)
 
 
@@ -199,21 +205,21 @@ def _commands(
     own = "denoised_by_denoised" if "denoised_by_denoised" in files else "denoised_by_raw"
     first, other = files["raw_by_raw"], files[own]
     model = ["--model", inputs.model]
-    found: dict[str, list[object]] = {
+    commands: dict[str, list[object]] = {
         "fsc": ["fsc", *first.halves, *mask],
         "views": ["view", first.mean, other.mean, *mask, "-o", "view.html"],
         "amplitudes": ["amplitudes", *(each.mean for each in files.values())],
     }
     if settings.reslog_sizes:
-        found["reslog"] = ["reslog", first.particles, other.particles, *sym]
+        commands["reslog"] = ["reslog", first.particles, other.particles, *sym]
     if inputs.model:
-        found["model"] = ["fsc", first.mean, *model, *mask]
+        commands["model"] = ["fsc", first.mean, *model, *mask]
         region = ["--region", *settings.region] if settings.region else []
-        found["regions"] = ["view", first.mean, other.mean, *mask, *model, *region]
-        found["regions"] += ["-o", "regions.html"]
+        commands["regions"] = ["view", first.mean, other.mean, *mask, *model, *region]
+        commands["regions"] += ["-o", "regions.html"]
     if inputs.denoised_particles and "raw_by_denoised" in files:
-        found["angles"] = ["angles", inputs.raw_particles, inputs.denoised_particles, *sym]
-    return {name: _typed(words) for name, words in found.items()}
+        commands["angles"] = ["angles", inputs.raw_particles, inputs.denoised_particles, *sym]
+    return {name: _typed(words) for name, words in commands.items()}
 
 
 def _typed(words: Sequence[object]) -> str:

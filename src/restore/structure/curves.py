@@ -28,8 +28,8 @@ def crossing(
 
     A curve that ends (NaN) before it falls is said to be better than where it ends.
     """
-    known = curve.isfinite()
-    end = int((~known).nonzero()[0]) if not bool(known.all()) else len(curve)
+    finite = curve.isfinite()
+    end = int((~finite).nonzero()[0]) if not bool(finite.all()) else len(curve)
     if end < 2:
         return Crossing(None, "unknown")
     value_A = FSC(frequency_per_A[:end], curve[:end]).crossing_A(curve[:end], threshold)
@@ -79,7 +79,7 @@ def _band(inflation: Inflation) -> Band | None:
 def bias(inflation: Inflation) -> Bias:
     """What denoised half maps claim and raw ones support."""
     frequency = inflation.frequency_per_A
-    known = float(frequency[inflation.last_shell])
+    last_per_A = float(frequency[inflation.last_shell])
     is_whole = inflation.last_shell == len(frequency) - 1
     threshold = float(THRESHOLDS[0])
     return Bias(
@@ -93,7 +93,7 @@ def bias(inflation: Inflation) -> Bias:
         mean_excess=number(*inflation.mean_excess),
         is_found=inflation.is_found,
         band=_band(inflation),
-        known_to_A=None if is_whole or not known else round(1 / known, 4),
+        known_to_A=None if is_whole or not last_per_A else round(1 / last_per_A, 4),
         claimed_crossing=crossing(frequency, inflation.claimed, threshold),
         supported_crossing=crossing(frequency, inflation.supported, threshold),
     )

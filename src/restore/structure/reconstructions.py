@@ -218,7 +218,7 @@ def measure(
 def measure_bias(
     raw: MapFiles, denoised: MapFiles, against: References, sym: str, stages: Stages
 ) -> Bias:
-    """How much of the denoised half maps' agreement the raw ones of the same orientations support."""
+    """How much of the denoised half maps' agreement raw ones in the same orientations support."""
 
     def work() -> Mapping[str, Any]:
         both = [

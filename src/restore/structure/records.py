@@ -240,7 +240,10 @@ class Structure:
             correlations = (result.fsc, result.model, result.truth)
             curves += [result.reference, result.amplitude]
             curves += [
-                curve for each in correlations if each is not None for curve in each.curves.values()
+                curve
+                for correlation in correlations
+                if correlation is not None
+                for curve in correlation.curves.values()
             ]
         for bias in self.bias.values():
             curves += [bias.claimed, bias.supported, bias.supported_error]

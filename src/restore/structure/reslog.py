@@ -112,7 +112,9 @@ def _record(curve: ResLogCurve, fit: ResLogFit | None) -> ResLog:
     ends = fit.at(curve.particles.astype(float))
     line = Curve(*(tuple(_finite(end.tolist())) for end in ends))
     estimates = (fit.slope_per_A, fit.intercept_per_A, fit.bfactor_A2)
-    return ResLog(sizes, points, line, _words(curve, fit), *(_number(each) for each in estimates))
+    return ResLog(
+        sizes, points, line, _words(curve, fit), *(_number(estimate) for estimate in estimates)
+    )
 
 
 def _number(estimate: Estimate) -> Number:

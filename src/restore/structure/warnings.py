@@ -19,7 +19,8 @@ def warnings_of_particles(particles: ComparisonSet) -> Iterator[str]:
     for which, refinement in particles.refinements.items():
         if refinement.half_sets is None:
             yield (
-                f"The refinement on {_ON[which]} has no half sets, so they were drawn at random. If "
+                f"The refinement on {_ON[which]} has no half sets, so they were drawn at random. "
+                "If "
                 "all particles were refined together, their orientations fit the same noise, and "
                 "no FSC of half maps can be trusted."
             )

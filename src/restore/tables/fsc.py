@@ -35,7 +35,7 @@ def fsc_star(fsc: FSC, half1: str, half2: str, mask: str | None = None) -> StarF
 
 
 def map_model_star(fsc: FSC, maps: Sequence[str], model: str, mask: str | None = None) -> StarFile:
-    """``data_general`` and ``data_fsc`` of a map (or of two halves, whose mean it is) and a model."""
+    """``data_general`` and ``data_fsc`` of a map (or the mean of two half maps) and a model."""
     names = (
         ("restoreMapName",)
         if len(maps) == 1
@@ -58,8 +58,8 @@ def _columns(fsc: FSC) -> dict[str, list[str]]:
     resolutions_A = [_resolution_A(fsc, shell) for shell in range(len(fsc.frequency_per_A))]
     columns = {
         "rlnSpectralIndex": [str(shell) for shell in range(len(resolutions_A))],
-        "rlnResolution": [number(1 / each) for each in resolutions_A],
-        "rlnAngstromResolution": [number(each) for each in resolutions_A],
+        "rlnResolution": [number(1 / resolution_A) for resolution_A in resolutions_A],
+        "rlnAngstromResolution": [number(resolution_A) for resolution_A in resolutions_A],
     }
     return columns | {
         name: _numbers(fsc.curves[key]) for key, name in _COLUMNS.items() if key in fsc.curves
@@ -71,7 +71,7 @@ def _resolution_A(fsc: FSC, shell: int) -> float:
 
 
 def _numbers(curve: Float[Tensor, "shells"]) -> list[str]:
-    return [number(float(each)) for each in curve]
+    return [number(float(value)) for value in curve]
 
 
 def number(value: float) -> str:
@@ -79,9 +79,9 @@ def number(value: float) -> str:
     return f"{value:.6f}"
 
 
-def values(name: str, found: Mapping[str, str]) -> Block:
+def values(name: str, texts: Mapping[str, str]) -> Block:
     """A block of single values."""
-    return Block(name, tuple(found), (tuple(found.values()),), is_loop=False)
+    return Block(name, tuple(texts), (tuple(texts.values()),), is_loop=False)
 
 
 def table(name: str, columns: Mapping[str, Sequence[str]]) -> Block:

@@ -23,12 +23,12 @@ def amplitudes_star(
     """
     numbers = [_fit_numbers(fits.get(name)) for name in spectra]
     columns = {"restoreMapName": list(spectra)} | {
-        key: [each[key] for each in numbers] for key in numbers[0]
+        key: [row[key] for row in numbers] for key in numbers[0]
     }
     blocks = [table("fits", columns)]
     for index, (name, spectrum) in enumerate(spectra.items(), 1):
         curves = {
-            "rlnResolution": [number(float(each)) for each in spectrum.frequency_per_A],
+            "rlnResolution": [number(float(frequency)) for frequency in spectrum.frequency_per_A],
             "rlnResolutionSquared": _squared(spectrum.frequency_per_A),
             "rlnLogAmplitudesOriginal": _logarithms(spectrum),
         }
@@ -70,9 +70,9 @@ def with_sharpening(star: StarFile, sharpening: Sharpening) -> StarFile:
 
 def _fit_numbers(fit: GuinierFit | None) -> dict[str, str]:
     """The numbers of a fit by name; zeros, as RELION writes them, where there is none."""
-    found: Sequence[float] = (0.0,) * 7
+    fitted: Sequence[float] = (0.0,) * 7
     if fit is not None:
-        found = (
+        fitted = (
             fit.bfactor_A2,
             fit.bfactor_error_A2,
             fit.slope_A2,
@@ -90,13 +90,13 @@ def _fit_numbers(fit: GuinierFit | None) -> dict[str, str]:
         "restoreFitFrom",
         "restoreFitTo",
     )
-    return {name: number(value) for name, value in zip(names, found, strict=True)}
+    return {name: number(value) for name, value in zip(names, fitted, strict=True)}
 
 
 def _squared(frequency_per_A: Float[Tensor, "shells"]) -> list[str]:
-    return [f"{float(each) ** 2:.8f}" for each in frequency_per_A]
+    return [f"{float(frequency) ** 2:.8f}" for frequency in frequency_per_A]
 
 
 def _logarithms(spectrum: AmplitudeSpectrum) -> list[str]:
     logarithms = spectrum.amplitude.log().tolist()
-    return [number(max(each, _NOTHING)) for each in logarithms]
+    return [number(max(logarithm, _NOTHING)) for logarithm in logarithms]

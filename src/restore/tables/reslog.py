@@ -23,7 +23,11 @@ def reslog_star(
     """
     points = [row for label, (curve, _) in curves.items() for row in _points(label, curve)]
     lines = [_line(label, curve, fit) for label, (curve, fit) in curves.items() if fit is not None]
-    apart = [_difference(label, each) for label, each in differences.items() if each is not None]
+    apart = [
+        _difference(label, difference)
+        for label, difference in differences.items()
+        if difference is not None
+    ]
     named = (("points", points), ("lines", lines), ("differences", apart))
     return StarFile(tuple(_table(name, rows) for name, rows in named if rows))
 

@@ -31,7 +31,8 @@ def measure_calibration(
     settings: TrainingSettings,
     device: torch.device,
 ) -> RingCalibration | None:
-    """The weights of the denoised and of the raw image in each ring; None where nothing is held out.
+    """The weights of the denoised and of the raw image in each ring; None where nothing is held
+    out.
 
     The covariances of whole held-out micrographs are added up before anything is divided.
     """

@@ -1,4 +1,6 @@
-"""Whether the two halves of each micrograph can be learned from: halves that cannot, named before training."""
+"""Whether the two halves of each micrograph can be learned from: halves that cannot, named before
+training.
+"""
 
 import logging
 from typing import Literal, get_args
@@ -22,15 +24,17 @@ IDENTICAL_FROM = 0.999
 """Halves whose correlation is higher have no noise of their own."""
 
 CLEAR, VERY_CLEAR = 5.0, 8.0
-"""A value of a correlation map so many of its standard deviations away from zero is no accident: at one place,
-and at the best of all places.
+"""A value of a correlation map so many of its standard deviations away from zero is no accident: at
+one place, and at the best of all places.
 """
 
 LOW_SHARE = 0.35
-"""Correlation maps are made of frequencies up to this share of the Nyquist frequency, where signal is."""
+"""Correlation maps hold frequencies up to this share of the Nyquist frequency, where signal is."""
 
 FEWEST_COMPONENTS = 2000
-"""An image with fewer Fourier components there can be too small to show what its halves have in common."""
+"""An image with fewer Fourier components there can be too small to show what its halves have in
+common.
+"""
 
 _FOUND: dict[str, tuple[str, str]] = {
     "identical": (
@@ -88,8 +92,8 @@ def _how_many(wrong: list[int], count: int) -> str:
 def finding_of(halves: Float[Tensor, "2 y x"]) -> Finding:
     """What is wrong with a pair of halves, from the map of their correlation at every shift.
 
-    Halves that are alike have its highest value where neither is shifted. ``unclear`` is a pair that is
-    too small for its halves to be called unrelated.
+    Halves that are alike have its highest value where neither is shifted. ``unclear`` is a pair
+    that is too small for its halves to be called unrelated.
     """
     first, second = (half - half.mean() for half in halves)
     scale = (first.square().mean() * second.square().mean()).sqrt()
@@ -117,8 +121,8 @@ def correlation_map(
 ) -> Float[Tensor, "y x"]:
     """The correlation of the low frequencies at every cyclic shift, in its own standard deviations.
 
-    Every component counts alike (the phases are correlated, not the amplitudes), so that no strong gradient hides
-    the rest.
+    Every component counts alike (the phases are correlated, not the amplitudes), so that no strong
+    gradient hides the rest.
     """
     shape = (first.shape[0], first.shape[1])
     product = fourier.spectrum_of(first) * fourier.spectrum_of(second).conj()

@@ -110,8 +110,8 @@ def train(
 ) -> Model:
     """Train on from ``state`` to the end of the run, and return the model of the best epoch.
 
-    A run that diverges goes on from its best weights so far at half the rate. ^C and SIGTERM end the
-    run after the step in hand: the watcher is told, and KeyboardInterrupt is raised.
+    A run that diverges goes on from its best weights so far at half the rate. ^C and SIGTERM end
+    the run after the step in hand: the watcher is told, and KeyboardInterrupt is raised.
     """
     parts, run = split_with_data(data, settings), settings.budget
     validation = _validation(data, parts, settings)
@@ -170,7 +170,7 @@ def _next_epoch(state: TrainingState, settings: TrainingSettings, progress: floa
 
 
 def _is_first_look(state: TrainingState, epochs_done: float, parts: Split) -> bool:
-    """Whether the validation loss is measured early, after 50 steps, since the first epoch takes long."""
+    """Whether the validation loss is measured early, after 50 steps of a long first epoch."""
     due = state.step == MIN_STEPS and not state.history
     return due and epochs_done < 0.5 and bool(parts.held_out)
 
@@ -205,8 +205,8 @@ def _step(
 ) -> Callable[[], bool]:
     """One step of the optimiser on a batch of (input half, target half); the state is changed.
 
-    A function comes back that says whether the loss is one of a run that has diverged: to ask it is to
-    wait for a GPU.
+    A function comes back that says whether the loss is one of a run that has diverged: to ask it is
+    to wait for a GPU.
     """
     batch = batch.to(place.device, non_blocking=True)
     with autocast(place.device, resolve_precision(settings.precision, place.device)):

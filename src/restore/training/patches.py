@@ -265,7 +265,7 @@ def _random_window(
 def _augment(
     halves: Float[NDArray[Any], "2 y x"], random: np.random.Generator
 ) -> Float[NDArray[Any], "2 y x"]:
-    """One of the eight turns and flips, the same for both halves, and the halves in either order."""
+    """One of the eight turns and flips, the same for both halves, which come in either order."""
     turned = np.rot90(halves, int(random.integers(4)), axes=(1, 2))
     if random.random() < 0.5:
         turned = turned[:, :, ::-1]

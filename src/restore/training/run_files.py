@@ -66,7 +66,7 @@ class RunFiles:
         return self.directory / f"{self.prefix}.tensorboard"
 
     def refuse_to_replace(self, resume: bool, overwrite: bool) -> None:
-        """UserError where a run of this name stands in the way, or where there is none to resume."""
+        """UserError where a run of this name is in the way, or where there is none to resume."""
         if resume and not self.state.exists():
             raise UserError(
                 "there is no training state to resume",

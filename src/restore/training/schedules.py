@@ -16,7 +16,7 @@ def cosine(progress: float) -> float:
 
 
 def staircase(progress: float) -> float:
-    """The paper's: 1, ¾, ½, ¼ of the initial rate, a quarter of the run each (Palovcak 2020, S2.3)."""
+    """The paper's: 1, ¾, ½, ¼ of the initial rate a quarter of the run each (Palovcak S2.3)."""
     return 1 - 0.25 * min(int(progress * 4), 3)
 
 

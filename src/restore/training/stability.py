@@ -1,4 +1,6 @@
-"""What keeps a run on its way: the average of the weights, the way back from divergence, and when to end."""
+"""What keeps a run on its way: the average of the weights, the way back from divergence, and when
+to end.
+"""
 
 import logging
 import math
@@ -16,7 +18,7 @@ from restore.training.settings import TrainingSettings
 log = logging.getLogger(__name__)
 
 CHECK_STEPS = 20
-"""How often the loss of the step in hand is looked at: a GPU need not be waited for at every step."""
+"""The interval, in steps, between looks at the loss, each of which waits for the GPU."""
 
 DIVERGED_AT = 10.0
 """A loss so many times that of an empty output is one of a run that has diverged."""
@@ -32,8 +34,8 @@ FLAT_GAIN = 0.01
 def update_average(state: TrainingState, decay: float) -> None:
     """Move the average of the weights towards the weights, in place; nothing where none is kept.
 
-    The share that is kept grows with the steps, min(decay, (1 + n) / (10 + n)), so that a short run's average does
-    not remember how it began.
+    The share that is kept grows with the steps, min(decay, (1 + n) / (10 + n)), so that a short
+    run's average does not remember how it began.
     """
     if state.average:
         kept = min(decay, (1 + state.step) / (10 + state.step))
@@ -68,7 +70,7 @@ def has_diverged(loss: float, empty_loss: float) -> bool:
 
 
 def fall_back(state: TrainingState) -> None:
-    """Put the best weights so far back, at half the rate and with an optimiser that remembers nothing.
+    """Restore the best weights so far, at half the rate and with a fresh optimiser.
 
     UserError where that has happened too often.
     """
@@ -84,7 +86,8 @@ def fall_back(state: TrainingState) -> None:
     state.optimizer.state.clear()
     state.loss_sum, state.loss_steps = 0.0, 0
     log.warning(
-        "the loss has grown out of bounds at step %d: training goes on from its best weights so far, "
+        "the loss has grown out of bounds at step %d: "
+        "training goes on from its best weights so far, "
         "at %g of the learning rate",
         state.step,
         state.rate_factor,
@@ -94,8 +97,8 @@ def fall_back(state: TrainingState) -> None:
 def is_flat(history: Sequence[Mapping[str, float]]) -> bool:
     """Whether the validation loss has stopped improving.
 
-    What matters is its excess over the noise floor: it is flat where the best of the last third of the
-    epochs (four at least) is not a hundredth below the best before.
+    What matters is its excess over the noise floor: it is flat where the best of the last third of
+    the epochs (four at least) is not a hundredth below the best before.
     """
     excess = [
         row["held_out_loss"] - row["perfect_loss"] for row in history if "held_out_loss" in row
@@ -108,7 +111,7 @@ def is_flat(history: Sequence[Mapping[str, float]]) -> bool:
 
 
 def open_ended_rate(state: TrainingState, settings: TrainingSettings) -> float:
-    """The relative learning rate of a run that ends by itself: whole, then half a cosine down to a hundredth."""
+    """The relative learning rate of a run that ends by itself: 1, then half a cosine to 0.01."""
     if state.flat_since is None:
         return min(1.0, (state.step + 1) / WARM_UP_STEPS)
     done = (state.step - state.flat_since) / cool_down_steps(state, settings)
@@ -116,7 +119,9 @@ def open_ended_rate(state: TrainingState, settings: TrainingSettings) -> float:
 
 
 def cool_down_steps(state: TrainingState, settings: TrainingSettings) -> int:
-    """How many steps the rate takes to fall once the loss is flat: a quarter of the run, an epoch at least."""
+    """How many steps the rate takes to fall once the loss is flat: a quarter of the run, an epoch
+    at least.
+    """
     return max(settings.batches_per_epoch, (state.flat_since or 0) // 4)
 
 

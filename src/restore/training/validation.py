@@ -1,4 +1,4 @@
-"""The validation loss, on windows that training never saw, and the two losses that it stands between."""
+"""The validation loss, on windows that training never saw, and the two losses around it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -61,7 +61,8 @@ def validation_windows(data: PatchFile, held_out: Sequence[Region], patch_px: in
 def wiener_loss(data: PatchFile, parts: Split, settings: TrainingSettings) -> float:
     """The validation loss of the Wiener filter that the training micrographs' spectra imply.
 
-    One filter for the whole set, applied to whole micrographs; the windows are those of `held_out_losses`.
+    One filter for the whole set, applied to whole micrographs; the windows are those of
+    `held_out_losses`.
     """
     windows = validation_windows(data, parts.held_out, settings.patch_px)
     rings = spectra_of(data, sorted({region.pair for region in parts.training}))
@@ -85,7 +86,7 @@ def _cut(images: Tensor, window: Region, patch_px: int) -> Tensor:
 
 
 def spectra_of(data: PatchFile, indices: Sequence[int]) -> RingCovariances:
-    """The covariances of the two halves in each ring, summed over pairs that are spread over the set."""
+    """The covariances of the two halves in each ring, summed over pairs from the whole set."""
     chosen = indices[:: -(-len(indices) // MOST_PAIRS)]
     pairs = [data.pairs[index] for index in chosen]
     width_per_A = ring_width_per_A(
@@ -103,7 +104,7 @@ def spectra_of(data: PatchFile, indices: Sequence[int]) -> RingCovariances:
 
 
 def epoch_words(row: Mapping[str, float]) -> str:
-    """An epoch's losses in a line: the validation loss between the noise floor and the Wiener filter's."""
+    """An epoch's losses in a line: validation loss, noise floor, and the Wiener filter's."""
     words = f"epoch {row['epoch']:.0f}: training loss {row['train_loss']:.4f}"
     if "held_out_loss" in row:
         words += f", validation loss {row['held_out_loss']:.4f}"
@@ -117,7 +118,7 @@ def epoch_words(row: Mapping[str, float]) -> str:
 def ring_width_per_A(
     shapes: Sequence[tuple[int, int]], pixel_sizes_yx_A: Sequence[tuple[float, float]]
 ) -> float:
-    """The width of rings that all images have: 1/600 Å, or two Fourier pixels of the smallest side."""
+    """The width of the rings of all images: 1/600 Å, or two Fourier pixels of the smallest side."""
     extent_A = min(
         side * size_A
         for shape, sizes_A in zip(shapes, pixel_sizes_yx_A, strict=True)
@@ -127,7 +128,9 @@ def ring_width_per_A(
 
 
 def verdict(best: Mapping[str, float]) -> str:
-    """What a run came to, in words: whether it beats the Wiener filter on held-out micrographs, and what to do."""
+    """What a run came to, in words: whether it beats the Wiener filter on held-out micrographs, and
+    what to do.
+    """
     if "wiener_loss" not in best:
         return "Nothing was held out: restore evaluate says how good the model is."
     excess, of_wiener = (

@@ -1,4 +1,6 @@
-"""The factors that bring a denoised image and the raw one nearest to the truth: against the truth itself."""
+"""The factors that bring a denoised image and the raw one nearest to the truth: against the truth
+itself.
+"""
 
 import pytest
 import torch
@@ -24,7 +26,7 @@ def covariances(images):
 
 
 def world(denoise, count=20_000, snr=0.2):
-    """Halves of a signal that fades over the rings, what ``denoise`` makes of each, and the signal."""
+    """Halves of a signal that fades over the rings, each through ``denoise``, and the signal."""
     power = snr * torch.exp(-torch.arange(RINGS) / 10.0)[:, None]
     signal = noise(RINGS, count, seed=0) * power.sqrt()
     halves = [signal + noise(RINGS, count, seed=seed) for seed in (1, 2)]
@@ -37,7 +39,9 @@ def twice_wiener(half, signal, power):
 
 
 def half_blind(half, signal, power):
-    """One that knows more than a filter of the coarse half of the rings, and of the fine half draws noise."""
+    """One that knows more than a filter of the coarse half of the rings, and of the fine half draws
+    noise.
+    """
     coarse = (torch.arange(RINGS) < RINGS // 2)[:, None]
     drawn = noise(*half.shape, seed=9) * 0.3
     return torch.where(coarse, 0.8 * signal + 0.05 * half, drawn)

@@ -69,8 +69,16 @@ def test_a_grey_scale_changes_only_what_it_must(seed, scale):
     scaled = decompose(
         table_of(images | {name: scale * images[name] for name in ("D1", "D2", "F", "D2'")})
     )
-    powers = {"gain": 1, "calibration": -1, "var_noise_denoised": 2, "var_invented": 2, "power_denoised": 2,
-              "power_noise_only_denoised": 2, "snr_denoised": -2, "snr_denoised_full": -2}  # fmt: skip
+    powers = {
+        "gain": 1,
+        "calibration": -1,
+        "var_noise_denoised": 2,
+        "var_invented": 2,
+        "power_denoised": 2,
+        "power_noise_only_denoised": 2,
+        "snr_denoised": -2,
+        "snr_denoised_full": -2,
+    }
     agree({name: value * scale ** powers.get(name, 0) for name, value in found.items()}, scaled,
           leave_out=("var_bias", "bias_share", "signal_to_error_denoised"))  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Ring covariances: against real space, against a known sine, against the K2 field's own numbers."""
+"""Ring covariances against real space, a known sine, and the K2 field's own numbers."""
 
 import math
 

@@ -41,7 +41,8 @@ def test_the_true_side_is_confirmed_and_the_invented_side_refuted():
 
 @pytest.mark.parametrize("noise", [0.1, 3.0], ids=["chance likeness to the signal", "noise"])
 def test_the_error_is_the_scatter_of_the_slope_of_what_is_invented(noise):
-    found = [local_support(halves(smooth(s), noise, seed=300 + 9 * s), halves(smooth(100 + s), 0.05, seed=200 + 9 * s),
+    found = [local_support(halves(smooth(s), noise, seed=300 + 9 * s),
+                           halves(smooth(100 + s), 0.05, seed=200 + 9 * s),
                            WINDOW_PX) for s in range(6)]  # fmt: skip
     scatter = torch.stack([each.slope for each in found]).square().mean().sqrt()
     stated = torch.stack([each.error for each in found]).square().mean().sqrt()

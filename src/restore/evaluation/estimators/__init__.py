@@ -1,1 +1,1 @@
-"""The estimators of an evaluation: tensors in, numbers with intervals out; no files, no pictures."""
+"""Estimators of an evaluation: tensors in, numbers with intervals out; no files, no pictures."""

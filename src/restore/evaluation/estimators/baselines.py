@@ -40,7 +40,7 @@ def lowpass_filter(table: Table) -> tuple[Int[Tensor, "*batch"], Float[Tensor, "
 
     Keeping the rings up to one has a correlation with the signal of √(kept² / (power · all)), with
     ``kept`` and ``all`` the signal's variance and ``power`` the image's in the rings that are kept;
-    the best scale is kept/power. The index of the last ring that is kept comes back, and the filter
+    the best scale is kept/power. Returns the index of the last ring that is kept, and the filter
     itself: that scale, then zeros.
     """
     numbers = decompose(table)

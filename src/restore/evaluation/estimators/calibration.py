@@ -1,8 +1,10 @@
-"""How much of a denoised image, and of the raw one, comes nearest to the truth in each ring: from halves alone.
+"""The weights of a denoised image and of the raw one whose sum is nearest to the truth in each
+ring, from halves alone.
 
-In a ring, |a·D + b·M − S|² is least where a·var D + b·cov(D, M) = cov(D, S) and a·cov(D, M) + b·var M = cov(M, S).
-The noise of the other half is independent of D and M: cov(D1, S) = cov(D1, M2) and cov(M1, S) = cov(M1, M2), so that
-no truth is needed (SPEC 4a). Where a = 0, b is the Wiener filter, cov(M1, M2) / var M.
+In a ring, |a·D + b·M − S|² is least where a·var D + b·cov(D, M) = cov(D, S) and
+a·cov(D, M) + b·var M = cov(M, S). The noise of the other half is independent of D and M:
+cov(D1, S) = cov(D1, M2) and cov(M1, S) = cov(M1, M2), so that no truth is needed. Where a = 0,
+b is the Wiener filter, cov(M1, M2) / var M.
 """
 
 from collections.abc import Sequence
@@ -37,8 +39,8 @@ def least_squares_weights(
 
     ``window`` rings are taken together.
 
-    No factor is negative: where the unconstrained solution has a negative one, it is nothing, and the other is
-    that of one image alone. The signal of a ring is never taken to be negative.
+    No factor is negative: where the unconstrained solution has a negative one, it is nothing, and
+    the other is that of one image alone. The signal of a ring is never taken to be negative.
     """
     smooth = smoothed_rings(table, window)
     signal = smooth[0, 1].clamp(min=0)
@@ -55,9 +57,10 @@ def weights_for_full_sum(
 ) -> Weights:
     """The weights for the full sum: those of a half, but for the share where the slope is nothing.
 
-    What the network makes of the full sum keeps the slope of the halves, for nothing independent of it is
-    there to measure its own with. Where the slope is nothing, the share must be the full sum's Wiener filter,
-    2 FRC/(1 + FRC), which is 2/(1 + FRC) times the half's; the factor falls to 1 where the slope is 1.
+    What the network makes of the full sum keeps the slope of the halves, for nothing independent of
+    it is there to measure its own with. Where the slope is nothing, the share must be the full
+    sum's Wiener filter, 2 FRC/(1 + FRC), which is 2/(1 + FRC) times the half's; the factor falls to
+    1 where the slope is 1.
     """
     smooth = smoothed_rings(table, window)
     frc = (smooth[0, 1].clamp(min=0) / (smooth[0, 0] * smooth[1, 1]).sqrt()).nan_to_num(0.0)
@@ -80,7 +83,7 @@ def smoothed_rings(
 def _solved(
     power: Tensor, mixed: Tensor, raw_power: Tensor, across: Tensor, signal: Tensor
 ) -> Weights:
-    """The share by least squares, as far as the raw image is needed, and the slope that goes with it."""
+    """The share by least squares, as far as the raw image is needed, and the matching slope."""
     raw_alone = (signal / raw_power).nan_to_num(0.0, 0.0, 0.0)
     share = (power * signal - mixed * across) / (power * raw_power - mixed.square())
     share = (share * _need_of_raw(power, raw_power, across, signal)).nan_to_num(0.0, 0.0, 0.0)
@@ -91,10 +94,11 @@ def _solved(
 
 
 def _need_of_raw(power: Tensor, raw_power: Tensor, across: Tensor, signal: Tensor) -> Tensor:
-    """From 1 where the raw image is as near to the truth as the denoised one, to 0 where it is half as near.
+    """1 where the raw image is as near to the truth as the denoised one, falling to 0 where it is
+    half as near.
 
-    Near is the squared correlation with the truth. Where the denoised image is far ahead, the raw one has
-    little to add, and a share measured on a few micrographs would add their noise.
+    Nearness is the squared correlation with the truth. Where the denoised image is far ahead, the
+    raw one has little to add, and a share measured on a few micrographs would add their noise.
     """
     denoised_square, raw_square = across.square() / (power * signal), signal / raw_power
     return (2 - denoised_square / raw_square).nan_to_num(0.0, 0.0, 0.0).clamp(0, 1)

@@ -17,7 +17,8 @@ then the second half of an unrelated micrograph, raw and denoised, in the scale 
 """
 
 PAIRS: tuple[tuple[str, str], ...] = (
-    ("M1", "M1"), ("M2", "M2"), ("M1", "M2"), ("D1", "D1"), ("D2", "D2"), ("D1", "D2"), ("M1", "D2"), ("M2", "D1"),
+    ("M1", "M1"), ("M2", "M2"), ("M1", "M2"), ("D1", "D1"), ("D2", "D2"), ("D1", "D2"),
+    ("M1", "D2"), ("M2", "D1"),
     ("X", "X"), ("F", "F"), ("M1", "M2'"), ("D1", "D2'"),
 )  # fmt: skip
 """The covariances that are kept, in this order; NaN where an image does not exist."""

@@ -1,9 +1,9 @@
 """Whether denoised halves are what they should be: each made of one raw half, and of its own.
 
 With N the noise of a raw half, D1 − D2 holds what the denoiser left of N1 − N2, and so does
-M1 − M2. Their correlation is positive for the right halves, negative for exchanged ones, and nothing
-where both were made of one image. D1 + D2 and M1 + M2 hold the signal: their correlation is negative
-where the contrast is inverted.
+M1 − M2. Their correlation is positive for the right halves, negative for exchanged ones, and
+nothing where both were made of one image. D1 + D2 and M1 + M2 hold the signal: their correlation is
+negative where the contrast is inverted.
 """
 
 import math
@@ -26,7 +26,7 @@ Halves = tuple[Float[Tensor, "y x"], Float[Tensor, "y x"]]
 
 @dataclass(frozen=True)
 class HalfIdentity:
-    """Two correlations with their standard errors: of the halves' differences, and of their sums."""
+    """Correlations of the halves' differences and of their sums, with their standard errors."""
 
     difference: float
     difference_error: float

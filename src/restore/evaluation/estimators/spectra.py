@@ -143,7 +143,7 @@ def _hann(size: int) -> Float[Tensor, "y x"]:
 def _membership(
     shape: fourier.Shape, pixel_size_yx_A: tuple[float, float], axis: RingAxis
 ) -> Float[Tensor, "components rings"]:
-    """Which ring each component of a half spectrum counts for, and how often (Friedel pairs twice)."""
+    """The ring of each component of a half spectrum, and its weight (2 for Friedel pairs)."""
     frequency = fourier.frequency_per_A(shape, pixel_size_yx_A)
     rings = fourier.ring_index(frequency, axis.width_per_A)
     wanted = torch.arange(1, axis.count + 1)

@@ -45,12 +45,13 @@ class PyTorchEngine:
 
 
 def bytes_per_px(settings: NetworkSettings, dtype: torch.dtype) -> int:
-    """Memory that PyTorch needs for each pixel of a tile of the hungriest stage, where its sampling is
-    finest.
+    """Memory that PyTorch needs for each pixel of a tile of the hungriest stage, where its sampling
+    is finest.
 
-    Of waunet that is up1, which has 4 output pixels for each of its own: 16f wide maps, those around
-    them and what a convolution keeps for itself stand together, 36f by PyTorch's own account. The
-    maps of unet's down1 and up1 have a quarter of the image's pixels; five of f stand together.
+    Of waunet that is up1, which has 4 output pixels for each of its own: 16f wide maps, those
+    around them and what a convolution keeps for itself stand together, 36f by PyTorch's own
+    account. The maps of unet's down1 and up1 have a quarter of the image's pixels; five of f stand
+    together.
     """
     maps = 40 if settings.name == "waunet" else 6
     return maps * settings.filters * dtype.itemsize // 4

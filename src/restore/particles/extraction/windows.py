@@ -106,7 +106,7 @@ def beyond_edges(
 def wholly_outside(
     corners: Int[NDArray[np.int64], "n 2"], box_px: int, shape: tuple[int, int]
 ) -> Bool[NDArray[np.bool_], "n"]:
-    """Which windows have no pixel of a micrograph of this shape (y, x); RELION refuses them."""
+    """Which windows have no pixel of a micrograph of this shape (y, x); RELION rejects them."""
     sides = np.array(shape[::-1])
     return np.any((corners + box_px <= 0) | (corners >= sides), axis=1)
 

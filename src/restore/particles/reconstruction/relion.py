@@ -134,9 +134,7 @@ def _star(
     particles = images.particles
     optics, groups = _optics(images, multiplied)
     places = zip(images.paths, images.sections.tolist(), strict=True)
-    with warnings.catch_warnings(
-        action="ignore"
-    ):  # gimbal lock: one of many right answers comes back
+    with warnings.catch_warnings(action="ignore"):  # gimbal lock: one of many right answers
         euler_deg = particles.rotations.as_euler("ZYZ", degrees=True)
     origins_A = np.zeros((len(images), 2)) if particles.origins_A is None else particles.origins_A
     columns = {

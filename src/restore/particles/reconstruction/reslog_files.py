@@ -117,7 +117,7 @@ def measure_reslog(
         A file is missing or unreadable, no particle is in all, something that the reconstruction
         needs is missing, or an output exists.
     """
-    point_group(reconstruction.symmetry)  # an unknown one is refused before any work
+    point_group(reconstruction.symmetry)  # an unknown one is rejected before any work
     star, figure, record = output_paths(output, ".star", [".png", ".settings.json"], overwrite)
     making = replace(reconstruction, seed=subsets.seed)
     files = [open_particle_images(path) for path in inputs.particles]
@@ -171,7 +171,7 @@ def _curves(
 def _sources(
     files: Sequence[ParticleImages], inputs: ReslogInputs, making: ReconstructionSettings
 ) -> list[ResLogSource]:
-    """What is reconstructed of each file; whatever a reconstruction would refuse is refused
+    """What is reconstructed from each file; whatever a reconstruction would reject is rejected
     here.
     """
     sources: list[ResLogSource] = []

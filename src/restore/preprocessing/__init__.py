@@ -6,17 +6,15 @@ flip, zero mean and unit standard deviation (Palovcak 2020, S2.1). What training
 on is the `Recipe`, which travels in patch and model files.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from restore import fourier
-from restore.background import BLOCK_PX, without_background
+from restore.background import without_background
 from restore.blank_filling import fill_blank_pixels
 from restore.blank_pixels import find_blank_pixels, union
 from restore.ctf import ctf_sign, require_plausible_defocus
@@ -24,6 +22,8 @@ from restore.errors import UserError
 from restore.fourier import Shape
 from restore.hot_pixels import replace_hot_pixels
 from restore.micrograph import CTFParameters
+from restore.preprocessing.grid import Grid, cropped_grid
+from restore.preprocessing.recipe import Recipe
 
 PREPARATION_VERSION = 2
 """Grows when the same recipe makes something else of the same image; 2: pixels without data are
@@ -32,70 +32,6 @@ filled.
 
 _SAMPLED = 8
 _FEWEST_VALID = 0.05
-_HIGHEST_ORDER = 6
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How images were prepared for the network.
-
-    ``max_resolution_A`` is the Nyquist limit of the cropped image, ``highpass_A`` the band-pass's
-    other edge. ``background_order`` is the degree of the surface that is taken off,
-    ``hot_pixel_sigma`` how many local standard deviations away a pixel is replaced (infinity: none
-    is). Raises UserError where a value is impossible or of another type.
-    """
-
-    max_resolution_A: float = 4.5
-    phase_flip: bool = True
-    highpass_A: float = 200.0
-    background_order: int = 2
-    hot_pixel_sigma: float = 10.0
-
-    def __post_init__(self) -> None:
-        if type(self.phase_flip) is not bool:
-            raise UserError(f"phase_flip is {self.phase_flip!r}", wanted="it must be true or false")
-        for name in ("max_resolution_A", "highpass_A", "hot_pixel_sigma", "background_order"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise UserError(f"{name} is {value!r}", wanted="it must be a number")
-        if not self.hot_pixel_sigma > 0:
-            raise UserError(
-                f"hot_pixel_sigma is {self.hot_pixel_sigma:g}", wanted="it must be more than 0"
-            )
-        if self.background_order not in range(_HIGHEST_ORDER + 1):
-            raise UserError(
-                f"background_order is {self.background_order:g}",
-                wanted=f"it must be a whole number from 0 to {_HIGHEST_ORDER}",
-            )
-        if not (0 < self.max_resolution_A < self.highpass_A < math.inf):
-            raise UserError(
-                f"max_resolution is {self.max_resolution_A:g} Å",
-                wanted=f"it must be between 0 and {self.highpass_A:g} Å",
-            )
-
-    def card(self) -> dict[str, Any]:
-        """The recipe as plain values, for a file."""
-        return asdict(self)
-
-    @classmethod
-    def from_card(cls, card: dict[str, Any]) -> "Recipe":
-        """The recipe that `card` wrote; ValueError where a field is missing or unknown."""
-        try:
-            return cls(**card)
-        except TypeError as error:
-            raise ValueError(f"not a recipe: {error}") from None
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The full and the cropped sampling of one micrograph: shapes (y, x) in pixels, pixel sizes (y,
-    x) in Å.
-    """
-
-    full_shape: Shape
-    full_pixel_size_A: float
-    shape: Shape
-    pixel_size_yx_A: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -114,48 +50,6 @@ class Prepared:
     hot_pixels: int
     blank: Bool[Tensor, "y x"] | None = None
     blank_pixels: int = 0
-
-
-_COARSEST_PIXEL_A = 20.0
-"""No micrograph has larger pixels, in Å: a larger size is a mistake."""
-
-
-def _pixel_size_doubt(pixel_size_A: float) -> str:
-    if pixel_size_A <= _COARSEST_PIXEL_A:
-        return ""
-    return f"a pixel size of {pixel_size_A:.4g} Å is none of a micrograph"
-
-
-def _coarser_resolution(pixel_size_A: float) -> str:
-    if pixel_size_A > _COARSEST_PIXEL_A:
-        return "check the pixel size where it comes from (the STAR file, or `pixel_size_A`)"
-    return f"give --max_resolution {math.ceil(20 * pixel_size_A) / 10:g} or more"
-
-
-def cropped_grid(full_shape: Shape, pixel_size_A: float, max_resolution_A: float) -> Grid:
-    """The grid whose Nyquist frequency is 1/``max_resolution_A``, with even sides.
-
-    Raises UserError where the image itself does not reach that far, or is too small to leave
-    anything.
-    """
-    if 2 * pixel_size_A > max_resolution_A * (1 + 1e-6):
-        raise UserError(
-            f"max_resolution {max_resolution_A:g} Å is finer than the image's Nyquist limit, "
-            f"{2 * pixel_size_A:.4g} Å",
-            wanted=_pixel_size_doubt(pixel_size_A),
-            do=_coarser_resolution(pixel_size_A),
-        )
-    factor = 2 * pixel_size_A / max_resolution_A
-    height, width = (min(2 * round(side * factor / 2), side // 2 * 2) for side in full_shape)
-    if min(height, width) < 2 * BLOCK_PX:
-        raise UserError(
-            f"an image of {full_shape[0]}×{full_shape[1]} pixels has only {height}×{width} "
-            f"left at {max_resolution_A:g} Å",
-            wanted=f"at least {2 * BLOCK_PX} pixels a side",
-            do="check the pixel size, or use a finer --max_resolution",
-        )
-    pixel_size_yx_A = (pixel_size_A * full_shape[0] / height, pixel_size_A * full_shape[1] / width)
-    return Grid(full_shape, pixel_size_A, (height, width), pixel_size_yx_A)
 
 
 def prepare(

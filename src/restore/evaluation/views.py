@@ -1,0 +1,35 @@
+"""The halves of one micrograph as they are compared: raw, denoised, and their difference."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from restore.preprocessing import Grid
+
+Image = Float[Tensor, "y x"]
+Halves = tuple[Image, Image]
+BinnedHalves = tuple[Float[Tensor, "rows columns"], Float[Tensor, "rows columns"]]
+
+
+@dataclass(frozen=True)
+class Views:
+    """The two halves of a micrograph as they are compared, all in one scale; ``nothing`` is EVN −
+    ODD before and after.
+
+    ``blank`` marks pixels that hold no data, None where there are none; ``blank_share`` is their
+    share of the raw image.
+    """
+
+    raw: Halves
+    denoised: Halves
+    nothing: Halves | None
+    grid: Grid
+    hot_pixels: int
+    blank: Bool[Tensor, "y x"] | None = None
+    blank_share: float = 0.0
+
+
+def valid_values(image: Image, blank: Bool[Tensor, "y x"] | None) -> Tensor:
+    """The values of the pixels that hold data."""
+    return image if blank is None else image[~blank]

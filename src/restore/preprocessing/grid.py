@@ -1,0 +1,62 @@
+"""The full and the cropped sampling of a micrograph."""
+
+import math
+from dataclasses import dataclass
+
+from restore.background import BLOCK_PX
+from restore.errors import UserError
+from restore.fourier import Shape
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The full and the cropped sampling of one micrograph: shapes (y, x) in pixels, pixel sizes (y,
+    x) in Å.
+    """
+
+    full_shape: Shape
+    full_pixel_size_A: float
+    shape: Shape
+    pixel_size_yx_A: tuple[float, float]
+
+
+_COARSEST_PIXEL_A = 20.0
+"""No micrograph has larger pixels, in Å: a larger size is a mistake."""
+
+
+def _pixel_size_doubt(pixel_size_A: float) -> str:
+    if pixel_size_A <= _COARSEST_PIXEL_A:
+        return ""
+    return f"a pixel size of {pixel_size_A:.4g} Å is none of a micrograph"
+
+
+def _coarser_resolution(pixel_size_A: float) -> str:
+    if pixel_size_A > _COARSEST_PIXEL_A:
+        return "check the pixel size where it comes from (the STAR file, or `pixel_size_A`)"
+    return f"give --max_resolution {math.ceil(20 * pixel_size_A) / 10:g} or more"
+
+
+def cropped_grid(full_shape: Shape, pixel_size_A: float, max_resolution_A: float) -> Grid:
+    """The grid whose Nyquist frequency is 1/``max_resolution_A``, with even sides.
+
+    Raises UserError where the image itself does not reach that far, or is too small to leave
+    anything.
+    """
+    if 2 * pixel_size_A > max_resolution_A * (1 + 1e-6):
+        raise UserError(
+            f"max_resolution {max_resolution_A:g} Å is finer than the image's Nyquist limit, "
+            f"{2 * pixel_size_A:.4g} Å",
+            wanted=_pixel_size_doubt(pixel_size_A),
+            do=_coarser_resolution(pixel_size_A),
+        )
+    factor = 2 * pixel_size_A / max_resolution_A
+    height, width = (min(2 * round(side * factor / 2), side // 2 * 2) for side in full_shape)
+    if min(height, width) < 2 * BLOCK_PX:
+        raise UserError(
+            f"an image of {full_shape[0]}×{full_shape[1]} pixels has only {height}×{width} "
+            f"left at {max_resolution_A:g} Å",
+            wanted=f"at least {2 * BLOCK_PX} pixels a side",
+            do="check the pixel size, or use a finer --max_resolution",
+        )
+    pixel_size_yx_A = (pixel_size_A * full_shape[0] / height, pixel_size_A * full_shape[1] / width)
+    return Grid(full_shape, pixel_size_A, (height, width), pixel_size_yx_A)

@@ -1,0 +1,60 @@
+"""How images are prepared for the network: what training and use must agree on."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from restore.errors import UserError
+
+_HIGHEST_ORDER = 6
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How images were prepared for the network.
+
+    ``max_resolution_A`` is the Nyquist limit of the cropped image, ``highpass_A`` the band-pass's
+    other edge. ``background_order`` is the degree of the surface that is taken off,
+    ``hot_pixel_sigma`` how many local standard deviations away a pixel is replaced (infinity: none
+    is). Raises UserError where a value is impossible or of another type.
+    """
+
+    max_resolution_A: float = 4.5
+    phase_flip: bool = True
+    highpass_A: float = 200.0
+    background_order: int = 2
+    hot_pixel_sigma: float = 10.0
+
+    def __post_init__(self) -> None:
+        if type(self.phase_flip) is not bool:
+            raise UserError(f"phase_flip is {self.phase_flip!r}", wanted="it must be true or false")
+        for name in ("max_resolution_A", "highpass_A", "hot_pixel_sigma", "background_order"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise UserError(f"{name} is {value!r}", wanted="it must be a number")
+        if not self.hot_pixel_sigma > 0:
+            raise UserError(
+                f"hot_pixel_sigma is {self.hot_pixel_sigma:g}", wanted="it must be more than 0"
+            )
+        if self.background_order not in range(_HIGHEST_ORDER + 1):
+            raise UserError(
+                f"background_order is {self.background_order:g}",
+                wanted=f"it must be a whole number from 0 to {_HIGHEST_ORDER}",
+            )
+        if not (0 < self.max_resolution_A < self.highpass_A < math.inf):
+            raise UserError(
+                f"max_resolution is {self.max_resolution_A:g} Å",
+                wanted=f"it must be between 0 and {self.highpass_A:g} Å",
+            )
+
+    def card(self) -> dict[str, Any]:
+        """The recipe as plain values, for a file."""
+        return asdict(self)
+
+    @classmethod
+    def from_card(cls, card: dict[str, Any]) -> "Recipe":
+        """The recipe that `card` wrote; ValueError where a field is missing or unknown."""
+        try:
+            return cls(**card)
+        except TypeError as error:
+            raise ValueError(f"not a recipe: {error}") from None
