@@ -18,9 +18,10 @@ from restore.cli.recipe import (
 )
 from restore.errors import UsageError
 from restore.runtime.memory import keep_heap
-from restore.training.loop import PRESETS, TrainingSettings
-from restore.training.run import TrainingProgress, train
+from restore.training.run import train
 from restore.training.run_files import RunFiles
+from restore.training.settings import PRESETS, TrainingSettings
+from restore.training.watchers import TrainingProgress
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
