@@ -269,8 +269,6 @@ LONGER_THAN_300_LINES_STILL = {
     "denoising.batch",
     "face.evaluation",
     "io.relion.motion",
-    "simulation.microscope",
-    "simulation.specimen",
 }
 """Modules that want to be two. This list only shrinks, to nothing."""
 
