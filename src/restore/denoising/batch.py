@@ -19,6 +19,7 @@ from restore.denoising.denoise import (
     denoiser_for,
     merge_band,
 )
+from restore.denoising.halves import uses_halves, without_unusable_halves
 from restore.denoising.targets import (
     ELSEWHERE,
     OutputSettings,
@@ -42,6 +43,7 @@ from restore.io.micrographs import (
     Part,
     Suffixes,
     check_files,
+    is_table,
     parse_suffixes,
     read_micrographs,
 )
@@ -135,7 +137,12 @@ def denoise_set(
         model, model_name = load_model(Path(model)), model_name or model
     merge_band(settings, model.recipe.max_resolution_A)
     chosen = _read_set(micrographs, model, settings, suffixes, pixel_size_A=pixel_size_A, ctf=ctf)
-    jobs = plan(chosen.micrographs, output, made_with(model, settings), settings.average_halves)
+    jobs = plan(
+        chosen.micrographs,
+        output,
+        made_with(model, settings),
+        lambda micrograph: uses_halves(micrograph, settings),
+    )
     alone = _is_one_image(micrographs)
     table = jobs[0].outputs[0].with_suffix(".star") if alone else _table_path(chosen, output)
     files = (
@@ -177,7 +184,10 @@ def denoise_set(
 
 
 def read_exposure(micrograph: Micrograph, with_halves: bool) -> Exposure:
-    """Read the full sum of a micrograph, and its halves where they are wanted."""
+    """Read the full sum of a micrograph, and with ``with_halves`` its halves.
+
+    Raises UserError where they are wanted and it has none.
+    """
 
     def image(path: Path) -> Tensor:
         return torch.from_numpy(read_image(path).data)
@@ -207,7 +217,8 @@ def denoise_jobs(
         log.info("%d of %d micrographs are already denoised", len(jobs) - len(to_do), len(jobs))
 
     def read(job: Job[Target]) -> Exposure:
-        return read_exposure(job.subject.micrograph, denoiser.settings.average_halves)
+        micrograph = job.subject.micrograph
+        return read_exposure(micrograph, uses_halves(micrograph, denoiser.settings))
 
     def compute(job: Job[Target], exposure: Future[Exposure]) -> Write:
         return _denoised(exposure.result(), job, denoiser, model_name)
@@ -245,11 +256,16 @@ def _read_set(
             "`flip_phases_back=True` changes nothing: the model was made with `phase_flip=False`"
         )
     needs = Needs(model.recipe.phase_flip, settings.average_halves, True, header_pixel_size=True)
+    if suffixes is None and settings.calibration == "rings" and is_table(source):
+        suffixes = Suffixes()
     try:
-        return without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs, ctf))
+        chosen = without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs, ctf))
     except UserError as error:
         do = re.sub(r"(?=(`phase_flip=False`|-{2}dont_phaseflip))", "a model made with ", error.do)
         raise error.instead(do=do) from None
+    if settings.average_halves or settings.calibration != "rings":
+        return chosen
+    return without_unusable_halves(chosen)
 
 
 def _is_one_image(micrographs: str | Path | Sequence[str | Path]) -> bool:

@@ -27,6 +27,7 @@ from restore.evaluation.outliers import is_strange, strangeness
 from restore.evaluation.records import Evaluation, Facts, Group, Making, MicrographResult
 from restore.io.csv_text import csv_text
 from restore.io.star import Block, StarFile
+from restore.model.calibration import CalibrationKind
 from restore.quantities import Curve, Number, rounded, rounded_values
 from restore.records import decoded
 from restore.report.evaluation_words import remarks, summary, unlike_the_others, warnings
@@ -58,10 +59,12 @@ class EvaluationSettings:
         "precision of the network's arithmetic; auto is bf16 where it is fast",
         choices=("auto", "float32", "bf16"),
     )
-    calibration: str = setting(
+    calibration: CalibrationKind = setting(
         "rings",
-        "of the network's output, as measured on held-out micrographs: by rings, or none",
-        choices=("rings", "none"),
+        "calibration of the network's output, ring by ring: rings (by each micrograph's own "
+        "halves, each half of the Fourier components by the other), model (as measured on the "
+        "micrographs that were held out of training), or none",
+        choices=("rings", "model", "none"),
     )
     tile_px: int = setting(
         0, "side of the tiles that the network takes, pixels of the cropped image (0: by itself)"
@@ -73,14 +76,14 @@ class EvaluationSettings:
             "support_window": not 0 < self.support_window < math.inf,
             "confidence": not 0 < self.confidence < 1,
             "resamples": not _FEWEST_RESAMPLES <= self.resamples <= _MOST_RESAMPLES,
-            "calibration": self.calibration not in ("rings", "none"),
+            "calibration": self.calibration not in ("rings", "model", "none"),
             "tile_px": self.tile_px < 0,
         }
         for name in (name for name, is_wrong in wrong.items() if is_wrong):
             raise UserError(f"{name} is {getattr(self, name)}", do="see restore evaluate --help")
 
     @property
-    def measuring(self) -> tuple[float, str, str]:
+    def measuring(self) -> tuple[float, str, CalibrationKind]:
         """The settings that decide what is measured; the others decide only what is made of it."""
         return self.support_window, self.precision, self.calibration
 

@@ -25,7 +25,14 @@ from restore.evaluation.views import BinnedHalves, Halves, Image, Views, valid_v
 from restore.io.atomic import replacing
 from restore.io.reading import reading
 from restore.micrograph import Micrograph
-from restore.model.calibration import RingCalibration, calibrated, without_lattice
+from restore.model.calibration import (
+    CalibrationKind,
+    RingCalibration,
+    calibrated,
+    cross_calibrated,
+    model_weights,
+    without_lattice,
+)
 from restore.model.inference.engine import Engine
 from restore.model.inference.tiling import apply_network
 from restore.model.network import architecture_of
@@ -75,22 +82,31 @@ def views_of_model(
     tile_px: int = 0,
     *,
     calibration: RingCalibration | None = None,
+    kind: CalibrationKind = "none",
 ) -> Views:
     """The halves and what a model makes of each, and of their difference, on the network's grid and
-    scale: its network's output, calibrated where a ``calibration`` is given.
+    scale: its network's output, calibrated as ``kind`` says, with the model's ``calibration`` where
+    it has one.
     """
     first, second = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
     nothing = (first.image - second.image) / 2**0.5
     denoised = [
         apply_network(engine, image, tile_px) for image in (first.image, second.image, nothing)
     ]
-    if calibration is not None:
-        sizes_A, curves = first.grid.pixel_size_yx_A, calibration.half
+    if kind != "none":
+        raw = (first.image, second.image, nothing)
         stride = architecture_of(engine.settings).stride
-        denoised = [
-            calibrated(calibration, curves, without_lattice(image, stride), raw, sizes_A)
-            for image, raw in zip(denoised, (first.image, second.image, nothing), strict=True)
-        ]
+        clean = [without_lattice(image, stride) for image in denoised]
+        sizes_A = first.grid.pixel_size_yx_A
+        own = kind == "rings" and cross_calibrated(clean, raw, calibration, sizes_A, first.blank)
+        if own:
+            denoised = own
+        elif calibration is not None:
+            weights = model_weights(calibration)
+            denoised = [
+                calibrated(weights.half, weights.width_per_A, image, half, sizes_A)
+                for image, half in zip(clean, raw, strict=True)
+            ]
     hot_pixels = first.hot_pixels + second.hot_pixels
     return Views(
         (first.image, second.image),

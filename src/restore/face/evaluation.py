@@ -270,9 +270,15 @@ def _comparison(run: _Run, place: Place) -> Callable[[Halves, Halves | None, Mic
     if run.model is None:
         return partial(_views_of_others, recipe=run.recipe, fit=run.others.fit_scale)
     engine = engine_for(run.model.network, place.device, run.settings.precision)
-    calibration = run.model.calibration if run.settings.calibration == "rings" else None
+    calibration, kind = run.model.calibration, run.settings.calibration
     return lambda halves, _, micrograph: views_of_model(
-        halves, micrograph, run.recipe, engine, run.settings.tile_px, calibration=calibration
+        halves,
+        micrograph,
+        run.recipe,
+        engine,
+        run.settings.tile_px,
+        calibration=calibration,
+        kind=kind,
     )
 
 

@@ -123,6 +123,12 @@ def read_micrographs(
     return MicrographSet(str(source), micrographs, CryosparcListing(data, micrographs))
 
 
+def is_table(source: str | Path | Sequence[str | Path]) -> bool:
+    """Whether a source of `read_micrographs` is a STAR file or one of cryoSPARC's, by its name."""
+    sources = [source] if isinstance(source, str | Path) else source
+    return any(Path(name).suffix.lower() in _TABLES for name in sources)
+
+
 def read_images(
     sources: Sequence[str],
     suffixes: Suffixes | None = None,

@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from restore.evaluation.estimators.calibration import (
-    HALF_IMAGES,
+    OWN_RINGS,
+    PRIOR_PIXELS,
+    HalfCovariances,
     least_squares_weights,
     smoothed_rings,
-    summed,
     weights_for_full_sum,
+    with_prior,
 )
 
 RINGS = 40
@@ -22,7 +24,7 @@ def noise(*shape, seed):
 
 def covariances(images):
     """The covariances of images given by their coefficients (images, rings, coefficients)."""
-    return torch.einsum("irc,jrc->ijr", images, images) / images.shape[-1]
+    return HalfCovariances.of(torch.einsum("irc,jrc->ijr", images, images) / images.shape[-1])
 
 
 def world(denoise, count=20_000, snr=0.2):
@@ -53,10 +55,6 @@ def error(weights, images, signal):
     return (weighted - signal).square().mean(dim=-1)
 
 
-def test_images_stand_in_the_order_that_is_said():
-    assert HALF_IMAGES == ("M1", "M2", "D1", "D2")
-
-
 def test_a_wrong_scale_is_found_and_the_raw_image_left_out():
     images, _ = world(twice_wiener)
     weights = least_squares_weights(covariances(images))
@@ -83,8 +81,8 @@ def test_where_the_denoised_image_knows_nothing_the_wiener_filter_is_left():
     images, _ = world(lambda half, signal, power: noise(*half.shape, seed=7), snr=1.0)
     table = covariances(images)
     weights = least_squares_weights(table)
-    smooth = smoothed_rings(table)
-    expected = smooth[0, 1] / ((smooth[0, 0] + smooth[1, 1]) / 2)
+    smooth = table.smoothed(11)
+    expected = smooth.signal / smooth.raw
     assert (weights.slope.abs() < 0.03).all()
     torch.testing.assert_close(weights.share, expected.clamp(min=0), atol=0.01, rtol=0)
     full = weights_for_full_sum(weights, table)
@@ -98,7 +96,7 @@ def test_rings_without_signal_or_without_a_denoised_image_are_left_empty_and_nev
     images, _ = world(lambda half, signal, power: 0 * half, snr=0.0)
     weights = least_squares_weights(covariances(images))
     assert (weights.slope == 0).all() and (weights.share.abs() < 0.02).all()
-    empty = least_squares_weights(torch.zeros(4, 4, RINGS))
+    empty = least_squares_weights(HalfCovariances.of(torch.zeros(4, 4, RINGS)))
     assert (empty.slope == 0).all() and (empty.share == 0).all()
 
 
@@ -108,7 +106,51 @@ def test_smoothing_keeps_what_is_the_same_in_all_rings(rings):
     torch.testing.assert_close(smoothed_rings(table), table)
 
 
-def test_tables_of_several_micrographs_are_added_in_the_rings_that_all_have():
-    assert torch.equal(
-        summed([torch.ones(4, 4, 5), torch.ones(4, 4, 3)]), torch.full((4, 4, 3), 2.0)
+def test_one_denoised_half_is_enough():
+    images, _ = world(half_blind)
+    both, one = covariances(images), covariances(images[:3])
+    for name in ("raw", "signal", "denoised", "across", "mixed"):
+        torch.testing.assert_close(getattr(one, name), getattr(both, name), atol=0.02, rtol=0.1)
+    torch.testing.assert_close(
+        least_squares_weights(one).slope[:15], least_squares_weights(both).slope[:15],
+        atol=0.05, rtol=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("pixels", [3e3, 1e5, 1e7])
+def test_a_micrographs_own_halves_and_a_prior_are_better_than_either(pixels):
+    # The prior is of micrographs whose denoised images are half as strong as this one's are.
+    components = int(pixels / (2 * RINGS))
+    images, _ = world(twice_wiener, count=components)
+    own = covariances(images)
+    prior = covariances(world(lambda *args: twice_wiener(*args) / 2)[0])
+    truth = HalfCovariances.of(
+        torch.einsum("irc,jrc->ijr", *[world(twice_wiener, count=40_000)[0]] * 2) / 40_000
     )
+    best = least_squares_weights(truth)
+
+    def distance(table, window):
+        weights = least_squares_weights(table, window)
+        power = truth.smoothed(window).denoised
+        return float(((weights.slope - best.slope).square() * power).sum())
+
+    mixed = distance(with_prior(own, prior, pixels), OWN_RINGS)
+    print(pixels, mixed, distance(own, OWN_RINGS), distance(prior, 11))
+    assert mixed <= 1.05 * distance(own, OWN_RINGS)
+    assert mixed <= 1.05 * distance(prior, 11)
+
+
+def test_the_prior_counts_as_so_many_pixels_whatever_its_scale():
+    images, _ = world(half_blind)
+    own = covariances(images)
+    louder = HalfCovariances(*(7 * curve for curve in own.curves()))
+    same = with_prior(own, louder, PRIOR_PIXELS)
+    for mine, both in zip(own.curves(), same.curves(), strict=True):
+        torch.testing.assert_close(both, 2 * mine)
+
+
+def test_without_a_model_of_it_a_small_image_trusts_the_network():
+    images, _ = world(half_blind, count=40)
+    own = covariances(images)
+    weights = least_squares_weights(with_prior(own, None, 1.0), OWN_RINGS)
+    assert (weights.slope - 1).abs().max() < 0.05 and weights.share.max() < 0.05
