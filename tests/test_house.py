@@ -269,11 +269,6 @@ LONGER_THAN_300_LINES_STILL = {
     "denoising.batch",
     "face.evaluation",
     "io.relion.motion",
-    "model.checkpoint",
-    "simulation.microscope",
-    "simulation.specimen",
-    "training.loop",
-    "training.run",
 }
 """Modules that want to be two. This list only shrinks, to nothing."""
 

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from restore.preprocessing import Prepared, Recipe
     from restore.runtime.jobs import SetResults
     from restore.simulation.settings import SimulationSettings
-    from restore.training.run import TrainingProgress
     from restore.training.settings import TrainingSettings
+    from restore.training.watchers import TrainingProgress
 
 _ROOMS = {
     "CTFParameters": "micrograph",
@@ -64,7 +64,7 @@ _ROOMS = {
     "SimulationSettings": "simulation.settings",
     "SetResults": "runtime.jobs",
     "Thinning": "movies.making_halves",
-    "TrainingProgress": "training.run",
+    "TrainingProgress": "training.watchers",
     "TrainingSettings": "training.settings",
     "UserError": "errors",
     "denoise": "face.models",

@@ -12,19 +12,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from restore.errors import UserError
-from restore.model.checkpoint import (
-    Model,
-    TrainingState,
-    load_model,
-    load_run,
-    load_tensors,
-    restore_state,
-    save_model,
-    save_state,
-    save_tensors,
-)
+from restore.model.checkpoint import Model, load_model, load_tensors, save_model, save_tensors
 from restore.model.network import NetworkSettings, add_weight_norm, build_network
 from restore.preprocessing import Recipe
+from restore.training.state import TrainingState, load_run, restore_state, save_state
 
 SMALL = NetworkSettings(filters=4, blocks=1)
 

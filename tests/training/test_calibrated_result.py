@@ -17,8 +17,9 @@ from restore.model.inference.pytorch_engine import PyTorchEngine
 from restore.model.inference.tiling import apply_network
 from restore.preprocessing import Recipe
 from restore.runtime.distributed import Place
-from restore.training.loop import TrainingSettings, fresh_state, train
+from restore.training.loop import fresh_state, train
 from restore.training.patches import PatchFile, PatchWriter
+from restore.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
 SHAPE, PIXEL_A, NOISE = (160, 160), (2.0, 2.0), 2.0

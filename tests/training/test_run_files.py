@@ -7,9 +7,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from restore.errors import UserError
-from restore.model.checkpoint import TrainingState, load_run, restore_state
 from restore.model.network import NetworkSettings, add_weight_norm, build_network
 from restore.training.run_files import COLUMNS, Journal, RunFiles
+from restore.training.state import TrainingState, load_run, restore_state
 
 
 def state(seed=0):

@@ -2,13 +2,18 @@
 
 import argparse
 import json
-import logging
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 import torch
 
+import restore
+from restore.cli.evaluate import print_evaluation
+from restore.cli.progress import Bar, LateBar
+from restore.cli.results import report_failures
+from restore.cli.train import show_training
 from restore.evaluation.estimators.spectra import ring_covariances
 from restore.evaluation.estimators.truth import TruthScore, score
 from restore.io.atomic import write_text
@@ -19,8 +24,7 @@ from restore.model.checkpoint import Model, load_model
 from restore.preprocessing import Recipe, common_blank_pixels, prepare_masked
 from restore.report.figures import ring_curves, save_png
 from restore.report.panels import Panel, save_picture, side_by_side
-
-log = logging.getLogger(__name__)
+from restore.runtime.memory import keep_heap
 
 RESOLUTION_A = 9
 _WHY_LOWER = (
@@ -28,8 +32,8 @@ _WHY_LOWER = (
     "gains, does not count. Where the denoised line lies below the raw one, the\n"
     "network lost or changed signal."
 )
-SESSION = ("--micrographs=8", "--size_px=1536", "--pixel_size_A=1.5")
-TRAINING = ("--held_out=0.25",)
+SESSION = restore.SimulationSettings(micrographs=8, size_px=(1536,), pixel_size_A=1.5)
+HELD_OUT = 0.25
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,30 +55,39 @@ def run(namespace: argparse.Namespace) -> int:
     """Simulate, train, denoise, evaluate without the truth, then compare with it; returns the exit
     status.
     """
+    keep_heap()
     folder: Path = namespace.folder
-    star, again = folder / "micrographs_ctf.star", ["--overwrite"] if namespace.overwrite else []
-    steps = [
-        ["simulate", str(folder), *SESSION, *again],
-        ["train", "-m", str(star), "-r", str(RESOLUTION_A), "-d", str(folder / "Models"),
-         "-x", "demo", "-f", str(folder / "training_data.hdf"), f"--steps={namespace.steps}",
-         *TRAINING, *again],
-        ["denoise", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"), *again],
-        ["evaluate", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"),
-         "-o", str(folder / "evaluation")],
-        ["report", str(folder / "evaluation"), "-o", str(folder / "report.html")],
-    ]  # fmt: skip
-    for arguments in steps:
-        status = _told(arguments)
-        if status != 0:
-            return status
+    with LateBar("micrographs", "simulating") as bar:
+        star = restore.simulate(folder, SESSION, overwrite=namespace.overwrite, progress=bar.to)
+    model = folder / "Models/demo.safetensors"
+    _train(folder, star, namespace.steps, namespace.overwrite)
+    output = restore.OutputSettings(overwrite=namespace.overwrite)
+    denoised = restore.denoise_set(star, model, output=output, bars=Bar)
+    if denoised.failed:
+        return report_failures(denoised.failed.items(), denoised.total, "denoised")
+    evaluated = restore.evaluate(star, model, output_directory=folder / "evaluation", bars=Bar)
+    print_evaluation(evaluated)
+    if evaluated.failed:
+        return report_failures(evaluated.failed, evaluated.total, "evaluated")
+    restore.write_report(folder / "evaluation", folder / "report.html")
     return _compare(folder, star)
 
 
-def _told(arguments: list[str]) -> int:
-    from restore.cli.main import main
-
-    print(f"\nrestore {' '.join(arguments)}", flush=True)
-    return main(arguments)
+def _train(folder: Path, star: Path, steps: int, overwrite: bool) -> None:
+    patches = folder / "training_data.hdf"
+    with LateBar("micrographs", "preparing") as bar:
+        recipe = restore.Recipe(max_resolution_A=RESOLUTION_A)
+        restore.make_patches(star, patches, recipe, overwrite=overwrite, progress=bar.to)
+    with LateBar("", "training") as bar:
+        restore.train(
+            settings={"held_out": HELD_OUT},
+            steps=steps,
+            patch_file=patches,
+            model_directory=folder / "Models",
+            model_prefix="demo",
+            overwrite=overwrite,
+            progress=partial(show_training, bar),
+        )
 
 
 def _compare(folder: Path, star: Path) -> int:

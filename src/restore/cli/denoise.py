@@ -97,7 +97,7 @@ def run(namespace: argparse.Namespace) -> int:
         print(results.table)
     for path in results.images if results.table is None else ():
         print(path)
-    return report_failures(results, "denoised")
+    return report_failures(results.failed.items(), results.total, "denoised")
 
 
 def _sources(namespace: argparse.Namespace) -> list[str]:

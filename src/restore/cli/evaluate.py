@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +15,10 @@ from restore.cli.options import (
 )
 from restore.cli.progress import Bar
 from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe, typed_recipe
+from restore.cli.results import report_failures
 from restore.errors import UsageError
 from restore.evaluation.aggregate import EvaluationSettings
-from restore.face.evaluation import DenoisedHalves, evaluate
+from restore.face.evaluation import DenoisedHalves, EvaluatedSet, evaluate
 from restore.model.checkpoint import load_model
 from restore.preprocessing import Recipe
 from restore.runtime.memory import keep_heap
@@ -107,7 +107,7 @@ def _add_options_of_others(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     """Measure what is missing or stale, write the evaluation; the exit status comes back."""
     keep_heap()
-    found = evaluate(
+    evaluated = evaluate(
         namespace.input_micrographs,
         _subject(namespace),
         output_directory=namespace.output_directory,
@@ -119,12 +119,18 @@ def run(namespace: argparse.Namespace) -> int:
     )
     if not leads(os.environ):
         return 0
-    if found.evaluation is not None:
-        for sentence in found.evaluation.warnings:
-            print(f"Warning: {sentence}", file=sys.stderr)
-        print("\n".join(found.evaluation.summary))
-        print(found.file)
-    return _report(found.failed, found.total)
+    print_evaluation(evaluated)
+    return report_failures(evaluated.failed, evaluated.total, "evaluated")
+
+
+def print_evaluation(evaluated: EvaluatedSet) -> None:
+    """Print the warnings of an evaluation, its summary, and where it is written."""
+    if evaluated.evaluation is None:
+        return
+    for sentence in evaluated.evaluation.warnings:
+        print(f"Warning: {sentence}", file=sys.stderr)
+    print("\n".join(evaluated.evaluation.summary))
+    print(evaluated.file)
 
 
 def _subject(namespace: argparse.Namespace) -> Path | DenoisedHalves:
@@ -146,12 +152,3 @@ def _subject(namespace: argparse.Namespace) -> Path | DenoisedHalves:
         )
     refuse_other_recipe(namespace, load_model(namespace.model).recipe, "the model")
     return namespace.model
-
-
-def _report(failed: Sequence[tuple[str, str]], total: int) -> int:
-    if not failed:
-        return 0
-    print(f"{len(failed)} of {total} micrographs were not evaluated:", file=sys.stderr)
-    for name, reason in failed:
-        print(f"  {name}: {reason}", file=sys.stderr)
-    return 1

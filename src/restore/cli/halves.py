@@ -67,7 +67,7 @@ def run(namespace: argparse.Namespace) -> int:
     if results.table is not None:
         print(results.table)
     _say_doubts(results.remarks)
-    return report_failures(results, "halved")
+    return report_failures(results.failed.items(), results.total, "halved")
 
 
 def _refuse_mixtures(namespace: argparse.Namespace) -> None:

@@ -18,9 +18,10 @@ from restore.cli.recipe import (
 )
 from restore.errors import UsageError
 from restore.runtime.memory import keep_heap
-from restore.training.loop import PRESETS, TrainingSettings
-from restore.training.run import TrainingProgress, train
+from restore.training.run import train
 from restore.training.run_files import RunFiles
+from restore.training.settings import PRESETS, TrainingSettings
+from restore.training.watchers import TrainingProgress
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +79,7 @@ def run(namespace: argparse.Namespace) -> int:
             overwrite=namespace.overwrite,
             device=namespace.device,
             check_recipe=lambda data: refuse_other_recipe(namespace, data.recipe, str(data.path)),
-            progress=partial(_show, bar),
+            progress=partial(show_training, bar),
         )
     if leads(os.environ):
         print(RunFiles(namespace.model_directory, namespace.model_prefix).model)
@@ -103,7 +104,7 @@ def _patches(namespace: argparse.Namespace) -> Path | Callable[[int], Path] | No
     )
 
 
-def _show(bar: LateBar, progress: TrainingProgress) -> None:
+def show_training(bar: LateBar, progress: TrainingProgress) -> None:
     """Move the bar, which counts steps, or minutes where they bound the run."""
     steps, seconds = progress.budget.steps, progress.budget.seconds
     total = steps if steps is not None else round((seconds or 0) / 6) / 10

@@ -10,8 +10,8 @@ from restore.face.patches import make_patches
 from restore.model.checkpoint import Model
 from restore.preprocessing import Recipe
 from restore.training import run
-from restore.training.loop import TrainingSettings
-from restore.training.run import TrainingProgress
+from restore.training.settings import TrainingSettings
+from restore.training.watchers import TrainingProgress
 
 
 def train(

@@ -260,6 +260,11 @@ class SetResults:
     remarks: tuple[str, ...] = ()
     images: tuple[Path, ...] = ()
 
+    @property
+    def total(self) -> int:
+        """The number of micrographs of the set."""
+        return len(self.done) + len(self.current) + len(self.failed)
+
     @classmethod
     def of(
         cls, results: JobResults[Any], rejected: Mapping[str, str], table: Path | None = None

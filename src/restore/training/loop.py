@@ -2,12 +2,9 @@
 
 import math
 import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from restore.errors import UserError
-from restore.model.checkpoint import Model, TrainingState
+from restore.model.checkpoint import Model
 from restore.model.network import (
     Network,
     add_weight_norm,
@@ -26,11 +23,12 @@ from restore.model.network import (
 )
 from restore.runtime.distributed import Place
 from restore.runtime.precision import autocast, resolve_precision
+from restore.runtime.signals import stop_signals
 from restore.training.calibration import measure_calibration
 from restore.training.patches import PatchFile, RandomWindows, Region, Share
 from restore.training.schedules import MIN_STEPS, SCHEDULES
-from restore.training.settings import LOSSES, PRESETS, TrainingSettings
-from restore.training.split import Split, split
+from restore.training.settings import LOSSES, TrainingSettings
+from restore.training.split import Split
 from restore.training.stability import (
     CHECK_STEPS,
     averaged,
@@ -42,35 +40,10 @@ from restore.training.stability import (
     progress_of,
     update_average,
 )
+from restore.training.state import TrainingState
 from restore.training.valid_windows import split_with_data
 from restore.training.validation import held_out_losses, verdict, wiener_loss
-
-__all__ = [
-    "PRESETS",
-    "Split",
-    "TrainingSettings",
-    "Watcher",
-    "fresh_state",
-    "held_out_losses",
-    "split",
-    "train",
-]
-
-
-class Watcher(Protocol):
-    """Whoever follows a run: shows it, logs it, saves its state."""
-
-    def step(self, progress: float, state: TrainingState) -> None:
-        """A step has been made; ``progress`` runs from 0 to 1."""
-        ...
-
-    def epoch(self, state: TrainingState) -> None:
-        """An epoch has ended; its line of the log is the last of ``state.history``."""
-        ...
-
-    def interrupted(self, state: TrainingState) -> None:
-        """The run stops here, unfinished."""
-        ...
+from restore.training.watchers import Watcher
 
 
 def fresh_state(
@@ -119,7 +92,7 @@ def train(
     batches = iter(_loader(data, parts.training, settings, place, state.step))
     started = time.monotonic() - state.seconds
     progress = progress_of(state, run, settings)
-    with _stop_signals() as stop_asked:
+    with stop_signals() as stop_asked:
         while progress < 1:
             _set_rate(state, settings, progress)
             diverged = _step(stepper, state, next(batches), settings, place)
@@ -301,26 +274,3 @@ def _finished(
     network = network.cpu().eval()
     calibration = measure_calibration(network, data, parts.held_out, settings, place.device)
     return Model(network, data.recipe, record, data.provenance, calibration)
-
-
-@contextmanager
-def _stop_signals() -> Generator[Callable[[], bool]]:
-    """Inside it, the first ^C or SIGTERM only sets a flag, which the yielded function tells; a
-    second one strikes.
-    """
-    asked: list[int] = []
-
-    def note(number: int, frame: object) -> None:  # noqa: ARG001
-        asked.append(number)
-        if len(asked) > 1:
-            raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

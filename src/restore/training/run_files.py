@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from restore.errors import UserError
 from restore.io.atomic import write_text
-from restore.model.checkpoint import TrainingState, save_state
+from restore.training.state import TrainingState, save_state
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

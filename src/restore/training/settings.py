@@ -1,7 +1,10 @@
 """How a network is trained: every choice with its default, and the presets."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
+import torch
 from torch.nn.functional import l1_loss, mse_loss
 
 from restore.errors import UserError
@@ -116,3 +119,54 @@ PRESETS = {
         architecture="waunet",
     ),
 }
+
+
+_MAY_CHANGE = ("steps", "minutes", "number_of_epochs", "workers")
+"""Settings that a resumed run may have other values of."""
+
+
+def resolve_settings(
+    settings: TrainingSettings | Mapping[str, Any] | None,
+    preset: str | None,
+    device: torch.device,
+    resumed: TrainingSettings | None = None,
+) -> TrainingSettings:
+    """The preset's settings, or the resumed run's, with what is given in their place.
+
+    Raises
+    ------
+    UserError
+        A setting is unknown, or is one that the resumed run has another value of and cannot change.
+    """
+    if isinstance(settings, TrainingSettings):
+        given = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    else:
+        given = dict(settings or {})
+    _refuse_unknown(given)
+    if resumed is None:
+        return replace(_preset(preset or ("cpu" if device.type == "cpu" else "gpu")), **given)
+    for name, value in given.items():
+        if name not in _MAY_CHANGE and value != getattr(resumed, name):
+            raise UserError(
+                f"{name} is {value}, and the run to resume has {getattr(resumed, name)}",
+                field=name,
+                do="leave it out, or start a run of another name",
+            )
+    return replace(resumed, **given)
+
+
+def _preset(name: str) -> TrainingSettings:
+    if name not in PRESETS:
+        raise UserError(
+            f"there is no preset called {name}",
+            field="preset",
+            do=f"give one of {', '.join(PRESETS)}",
+        )
+    return PRESETS[name]
+
+
+def _refuse_unknown(given: Mapping[str, Any]) -> None:
+    known = {field.name for field in fields(TrainingSettings)}
+    for name in given:
+        if name not in known:
+            raise UserError(f"there is no training setting called {name}", field=name)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from restore.errors import UserError
-from restore.model.checkpoint import TrainingState
 from restore.training.schedules import Budget
 from restore.training.settings import TrainingSettings
+from restore.training.state import TrainingState
 
 log = logging.getLogger(__name__)
 
