@@ -19,12 +19,6 @@ def test_the_command_line_page_is_what_the_parsers_say():
     )
 
 
-@pytest.mark.parametrize("page", ["conventions", "formats"])
-def test_every_test_that_a_page_of_facts_names_is_there(page):
-    for name in re.findall(r"(?:\w+/)*test_\w+\.py", (ROOT / f"docs/{page}.md").read_text()):
-        assert (ROOT / "tests" / name).exists(), name
-
-
 def test_every_convention_names_a_test():
     table = (ROOT / "docs/conventions.md").read_text().partition("## Words")[0]
     rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
@@ -76,6 +70,15 @@ def options_of_scripts():
     scripts = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "general").glob("*.py")]
     names = {name for path in scripts for name in re.findall(r'"--([\w-]+)"', path.read_text())}
     return {f"--{name}" for name in names} | {f"--no-{name}" for name in names}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_of_the_repository_that_a_page_names_is_there(page):
+    text = (ROOT / page).read_text()
+    tests = re.findall(r"(?:tests/)?((?:\w+/)*test_\w+\.py)", text)
+    sources = re.findall(r"(?<![\w/])((?:src|benchmarks|general)/[\w/.]*\w)", text)
+    for name in [*(f"tests/{test}" for test in tests), *sources]:
+        assert (ROOT / name).exists(), f"{page} names {name}"
 
 
 @pytest.mark.parametrize("page", PAGES)
