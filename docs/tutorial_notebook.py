@@ -29,8 +29,8 @@ micrographs[0]
 # %% [markdown]
 # ## Train
 #
-# Training is one call. The network sees only the halves, here up to a resolution of 12 Å. A callback
-# receives the losses after each step; the commands use it for their progress bar.
+# Training is one call. The network sees only the halves, here up to a resolution of 12 Å. A
+# callback receives the losses after each step; the commands use it for their progress bar.
 
 # %%
 losses = []
@@ -70,8 +70,8 @@ denoised = restore.denoise(image, model, ctf=micrograph.ctf)
 restore.write_image("denoised.mrc", denoised)
 
 # %% [markdown]
-# For comparison, the truth is prepared like the raw image, because the output has its phases flipped
-# and nothing finer than 12 Å.
+# For comparison, the truth is prepared like the raw image, because the output has its phases
+# flipped and nothing finer than 12 Å.
 
 # %%
 truth_file = str(micrograph.image).replace("_DW", "_TRUTH")
