@@ -86,11 +86,12 @@ def test_a_second_run_measures_nothing_and_the_first_left_everything(here):
     assert examined(here) == ("abcd", {})
     assert examined(here) == ("", {})
     measured = load_measurement(planned(here)[1].subject.path)
-    previews = measured.facts["preview"]
+    previews = measured.facts.preview
     assert all(
-        (here / "evaluation" / previews[kind]).is_file() for kind in ("raw", "denoised", "support")
+        (here / "evaluation" / getattr(previews, kind)).is_file()
+        for kind in ("raw", "denoised", "support")
     )
-    assert 0 <= measured.facts["refuted"] <= 1 and measured.blocks.shape == (12, len(PAIRS), 8)
+    assert 0 <= measured.facts.refuted <= 1 and measured.blocks.shape == (12, len(PAIRS), 8)
 
 
 def test_only_the_missing_and_the_stale_are_measured_again(here):

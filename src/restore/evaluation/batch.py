@@ -114,7 +114,7 @@ def plan(
 def fingerprint_in(path: Path) -> str:
     """The fingerprint in a measurement; nothing in one that is damaged."""
     try:
-        return str(load_measurement(path).facts.get("fingerprint", ""))
+        return load_measurement(path).facts.fingerprint
     except UserError:
         return ""
 
@@ -214,10 +214,11 @@ def _write(
     preview = save_previews(
         subject.preview, views.raw, views.denoised, support, views.grid.pixel_size_yx_A
     )
-    facts = {
-        "fingerprint": job.fingerprint,
-        "preview": preview,
-        "confirmed": support.share(support.confirmed),
-        "refuted": support.share(support.refuted),
-    }
-    save_measurement(subject.path, replace(measurement, facts=measurement.facts | facts))
+    facts = replace(
+        measurement.facts,
+        fingerprint=job.fingerprint,
+        preview=preview,
+        confirmed=support.share(support.confirmed),
+        refuted=support.share(support.refuted),
+    )
+    save_measurement(subject.path, replace(measurement, facts=facts))

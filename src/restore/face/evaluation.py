@@ -11,13 +11,7 @@ from typing import Any
 
 from restore.denoising.batch import without_denoised
 from restore.errors import UsageError, UserError
-from restore.evaluation.aggregate import (
-    EvaluationSettings,
-    aggregate,
-    as_csv,
-    as_star,
-    roles,
-)
+from restore.evaluation.aggregate import EvaluationSettings, aggregate, roles
 from restore.evaluation.batch import Method, Subject, measure_jobs, plan
 from restore.evaluation.measure import (
     Halves,
@@ -60,6 +54,7 @@ from restore.report.figures import save_png
 from restore.report.spectra import error_curves, shares
 from restore.runtime.distributed import Place, join_processes
 from restore.runtime.progress import Bars, no_bars
+from restore.tables.evaluation import evaluation_csv, evaluation_star
 
 log = logging.getLogger(__name__)
 
@@ -326,8 +321,8 @@ def _model_summary(model: Model, file: Path | None) -> ModelSummary:
 
 def _write(folder: Path, evaluation: Evaluation) -> None:
     """The tables and figures, and last the record that the report reads."""
-    write_star(folder / "micrographs.star", as_star(evaluation.micrographs))
-    write_text(folder / "micrographs.csv", as_csv(evaluation.micrographs))
+    write_star(folder / "micrographs.star", evaluation_star(evaluation.micrographs))
+    write_text(folder / "micrographs.csv", evaluation_csv(evaluation.micrographs))
     figures: dict[str, Callable[[Evaluation], Any]] = {
         "errors.png": error_curves,
         "shares.png": shares,
