@@ -18,7 +18,8 @@ from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe, typed
 from restore.cli.results import report_failures
 from restore.errors import UsageError
 from restore.evaluation.aggregate import EvaluationSettings
-from restore.face.evaluation import DenoisedHalves, EvaluatedSet, evaluate
+from restore.evaluation.source import DenoisedHalves
+from restore.face.evaluation import EvaluatedSet, evaluate
 from restore.model.checkpoint import load_model
 from restore.preprocessing import Recipe
 from restore.runtime.memory import keep_heap

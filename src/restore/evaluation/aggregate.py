@@ -81,12 +81,14 @@ class EvaluationSettings:
         return self.support_window, self.precision, self.calibration
 
 
-def roles(names: Sequence[str], training: Mapping[str, Any]) -> list[str]:
+def roles(names: Sequence[str], training: Mapping[str, Any] | None) -> list[str]:
     """Whether each micrograph was trained on: by its name in the model's record, or by its file's
-    name where no name fits.
+    name where no name fits; "all" where there is no model.
 
     One of which only a part was held out was trained on.
     """
+    if training is None:
+        return ["all"] * len(names)
     trained = set(training.get("trained_on", ()))
     if not trained & set(names):
         files = {PurePath(name).name for name in trained}

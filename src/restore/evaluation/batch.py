@@ -75,7 +75,7 @@ class Method:
     of them).
     """
 
-    views: Callable[[Halves, Halves | None, Micrograph], Views]
+    views: Callable[[Halves, BinnedHalves | None, Micrograph], Views]
     sampling: Sampling
     support_window_A: float
     device: torch.device
