@@ -16,8 +16,9 @@ from restore.cli.options import (
 from restore.cli.progress import Bar
 from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe, typed_recipe
 from restore.cli.results import report_failures
-from restore.denoising.batch import OutputSettings, denoise_set
+from restore.denoising.batch import denoise_set
 from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.targets import OutputSettings
 from restore.errors import UsageError
 from restore.io.relion.job import write_output_node
 from restore.model.checkpoint import Model, load_model

@@ -8,7 +8,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from restore.denoising.batch import without_denoised
 from restore.errors import UserError
 from restore.evaluation.aggregate import EvaluationSettings, aggregate, roles
 from restore.evaluation.batch import Method, measure_jobs, plan
@@ -26,12 +25,12 @@ from restore.evaluation.records import (
 from restore.evaluation.source import DenoisedHalves, Source, source_of
 from restore.face.patches import grid_of
 from restore.io.atomic import require_writable, write_text
+from restore.io.labels import without_denoised
 from restore.io.lock import locked
 from restore.io.micrographs import (
     HALVES,
     MicrographSet,
     Needs,
-    check_files,
     parse_suffixes,
     read_micrographs,
 )
@@ -155,9 +154,7 @@ def _usable(chosen: MicrographSet) -> tuple[list[Micrograph], list[tuple[str, st
     reasons.
     """
     micrographs = chosen.micrographs
-    _, problems = check_files(micrographs, HALVES)
-    files = {problem.micrograph.row: problem.message for problem in problems}
-    reasons = {**files, **chosen.problems}
+    reasons = chosen.unusable(HALVES)
     good = [micrograph for micrograph in micrographs if micrograph.row not in reasons]
     bad = [
         (micrograph.name, reasons[micrograph.row])
