@@ -272,16 +272,10 @@ def test_the_version_does_not_import_torch():
     assert in_a_fresh_process(program).split()[-2:] == [restore.__version__, "False"]
 
 
-LONGER_THAN_300_LINES_STILL = {
-    "io.relion.motion",
-}
-"""Modules that want to be two. This list only shrinks, to nothing."""
-
-
 @pytest.mark.parametrize("name", modules())
 def test_no_file_is_longer_than_300_lines(name):
     lines = len(modules()[name].read_text(encoding="utf-8").splitlines())
-    assert lines <= (400 if name in LONGER_THAN_300_LINES_STILL else 300)
+    assert lines <= 300
 
 
 def functions(name):
