@@ -287,11 +287,11 @@ def functions(name):
 
 
 @pytest.mark.parametrize("name", modules())
-def test_no_function_is_longer_than_60_lines_without_its_docstring(name):
+def test_no_function_is_longer_than_45_lines_without_its_docstring(name):
     for node in functions(name):
         first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
         length = (node.end_lineno or 0) - first.lineno + 1
-        assert length <= 60, f"{name}.{node.name}: {length} lines"
+        assert length <= 45, f"{name}.{node.name}: {length} lines"
 
 
 @pytest.mark.parametrize("name", modules())
