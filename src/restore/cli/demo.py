@@ -16,8 +16,8 @@ from restore.cli.results import report_failures
 from restore.cli.train import show_training
 from restore.evaluation.estimators.spectra import ring_covariances
 from restore.evaluation.estimators.truth import TruthScore, score
+from restore.image_tensors import read_tensor
 from restore.io.atomic import write_text
-from restore.io.images.image import read_image
 from restore.io.micrographs import MicrographSet, read_micrographs
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import Model, load_model
@@ -151,9 +151,7 @@ def _on_one_grid(
     """
     truth = before.image.with_name(before.image.name.replace("_DW", "_TRUTH"))
     flipped = Recipe(recipe.max_resolution_A, phase_flip=False)
-    images = [
-        torch.from_numpy(read_image(path).data) for path in (truth, before.image, after.image)
-    ]
+    images = [read_tensor(path) for path in (truth, before.image, after.image)]
     blank = common_blank_pixels([images[1]])  # only the raw image has noise to tell it by
     seen = [
         prepare_masked([image], before.pixel_size_A, before.ctf, how, blank)[0]

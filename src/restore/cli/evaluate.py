@@ -11,14 +11,16 @@ from restore.cli.options import (
     add_device_option,
     add_pixel_size_option,
     add_settings,
+    add_suffix_option,
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe, typed_recipe
+from restore.cli.recipe import add_recipe_options, refuse_other_recipe, typed_recipe
 from restore.cli.results import report_failures
 from restore.errors import UsageError
 from restore.evaluation.aggregate import EvaluationSettings
-from restore.face.evaluation import DenoisedHalves, EvaluatedSet, evaluate
+from restore.evaluation.source import DenoisedHalves
+from restore.face.evaluation import EvaluatedSet, evaluate
 from restore.model.checkpoint import load_model
 from restore.preprocessing import Recipe
 from restore.runtime.memory import keep_heap
@@ -44,15 +46,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="the model to evaluate, from restore train",
     )
-    group.add_argument(
-        "--even_odd_suffix",
-        "-s",
-        metavar="FULL,EVEN,ODD",
-        help=(
-            "names of the halves, where the STAR has no rlnMicrographNameEven/Odd (default: "
-            "DW,EVN,ODD)"
-        ),
-    )
+    words = "names of the halves, where the STAR has no rlnMicrographNameEven/Odd"
+    add_suffix_option(group, words, "-s")
     add_pixel_size_option(group)
     add_device_option(group)
     group.add_argument(
@@ -64,18 +59,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="(default: evaluation); a rerun measures what is missing or stale",
     )
     _add_options_of_others(parser)
-    checked = parser.add_argument_group(
-        "recipe (the model's own, checked where given; of --denoised_halves: theirs)"
-    )
-    checked.add_argument(
-        "--max_resolution",
-        "-r",
-        type=float,
-        metavar="X",
-        help=f"finest resolution, Å (default: {Recipe.max_resolution_A})",
-    )
-    add_phaseflip_options(
-        checked,
+    add_recipe_options(
+        parser,
+        "recipe (the model's own, checked where given; of --denoised_halves: theirs)",
+        f"finest resolution, Å (default: {Recipe.max_resolution_A})",
         "the denoised images have their phases flipped (of --denoised_halves: not the default)",
     )
     add_settings(parser, "evaluation", EvaluationSettings)

@@ -4,7 +4,8 @@ import logging
 from dataclasses import replace
 
 from restore.denoising.denoise import DenoisingSettings
-from restore.io.micrographs import HALVES, MicrographSet, check_files
+from restore.io.file_checks import HALVES, check_files
+from restore.io.micrographs import MicrographSet
 from restore.micrograph import Micrograph
 
 log = logging.getLogger(__name__)

@@ -84,6 +84,12 @@ class MicrographSet:
         """Whether the source is a table."""
         return not isinstance(self.listing, ImageListing)
 
+    def unusable(self, needed: Sequence[Part]) -> dict[int, str]:
+        """Why micrographs cannot be used, by their rows: their ``needed`` images, or their CTF."""
+        _, problems = check_files(self.micrographs, needed)
+        files = {problem.micrograph.row: problem.message for problem in problems}
+        return dict(sorted({**files, **self.problems}.items()))
+
 
 def read_micrographs(
     source: str | Path | Sequence[str | Path],

@@ -117,27 +117,18 @@ def test_one_denoised_half_is_enough():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("pixels", [3e3, 1e5, 1e7])
-def test_a_micrographs_own_halves_and_a_prior_are_better_than_either(pixels):
-    # The prior is of micrographs whose denoised images are half as strong as this one's are.
-    components = int(pixels / (2 * RINGS))
-    images, _ = world(twice_wiener, count=components)
-    own = covariances(images)
-    prior = covariances(world(lambda *args: twice_wiener(*args) / 2)[0])
-    truth = HalfCovariances.of(
-        torch.einsum("irc,jrc->ijr", *[world(twice_wiener, count=40_000)[0]] * 2) / 40_000
+def test_between_its_own_halves_and_the_prior_the_size_of_a_micrograph_decides():
+    own, prior = (
+        covariances(world(lambda half, signal, _: strength * signal + 0.02 * half)[0])
+        for strength in (1.6, 0.8)
     )
-    best = least_squares_weights(truth)
-
-    def distance(table, window):
-        weights = least_squares_weights(table, window)
-        power = truth.smoothed(window).denoised
-        return float(((weights.slope - best.slope).square() * power).sum())
-
-    mixed = distance(with_prior(own, prior, pixels), OWN_RINGS)
-    print(pixels, mixed, distance(own, OWN_RINGS), distance(prior, 11))
-    assert mixed <= 1.05 * distance(own, OWN_RINGS)
-    assert mixed <= 1.05 * distance(prior, 11)
+    slopes = {
+        pixels: least_squares_weights(with_prior(own, prior, pixels), OWN_RINGS).slope[:10]
+        for pixels in (1e3, PRIOR_PIXELS, 1e9)
+    }
+    assert (slopes[1e3] - 1.2).abs().max() < 0.1
+    assert (slopes[1e9] - 0.6).abs().max() < 0.1
+    assert (slopes[PRIOR_PIXELS] > slopes[1e9]).all() and (slopes[1e3] > slopes[PRIOR_PIXELS]).all()
 
 
 def test_the_prior_counts_as_so_many_pixels_whatever_its_scale():
