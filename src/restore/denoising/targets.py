@@ -36,6 +36,11 @@ class OutputSettings:
         False, "denoise everything again, and replace files that restore did not write"
     )
     picture: bool = setting(False, "draw raw beside denoised also where one image is given")
+    replace_raw: bool = setting(
+        False,
+        "in cryoSPARC's tables put denoised images in the place of the raw ones (micrograph_blob), "
+        "not beside them (micrograph_blob_denoised)",
+    )
     within_job: bool = setting(
         False, "name images as RELION's own jobs do, without the folder of the job before"
     )

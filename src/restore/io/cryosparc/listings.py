@@ -9,24 +9,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import UserError
+from restore.io.cryosparc.blobs import DENOISED_BLOB, blob_columns
 from restore.io.cryosparc.datasets import Dataset
-from restore.io.cryosparc.exposures import BLOB, INDEX, PATH
+from restore.io.cryosparc.exposures import BLOB
 from restore.io.cryosparc.groups import groups_with, quoted
 from restore.io.cryosparc.paths import MARK, project_folder, reference, without_mark
 from restore.io.cryosparc.tables import cs_bytes, text_column, texts
-from restore.io.images.mrc import MrcHeader, read_mrc_header
 from restore.micrograph import Micrograph
 
 _log = logging.getLogger(__name__)
 
-SHAPE, FORMAT, FLAT = f"{BLOB}/shape", f"{BLOB}/format", f"{BLOB}/is_background_subtracted"
 SLOT_TYPES = {
     "micrograph_blob": "micrograph_blob",
+    DENOISED_BLOB: "micrograph_blob",
     "micrograph_blob_non_dw": "micrograph_blob",
+    "micrograph_blob_thumb": "micrograph_blob",
     "background_blob": "stat_blob",
     "ctf": "ctf",
     "ctf_stats": "ctf_stats",
@@ -38,20 +38,21 @@ SLOT_TYPES = {
 them.
 """
 
-_FORMATS = {2: "MRC/12", 4: "MRC/2"}
-"""What cryoSPARC calls the MRC files that restore writes, by the bytes of a pixel: their mode
-stands after the slash.
-"""
-
 _VERSION = "v4.0.0"
 
 
 @dataclass(frozen=True)
 class CryosparcListing:
-    """Exposures as cryoSPARC lists them, and the micrographs read from them, row by row."""
+    """Exposures as cryoSPARC lists them, and the micrographs read from them, row by row.
+
+    Denoised images are listed in the slot ``micrograph_blob_denoised``, where cryoSPARC's own
+    Micrograph Denoiser puts them, beside the raw ones in ``micrograph_blob``; with ``replace_raw``
+    in ``micrograph_blob``, where every job takes its pixels from.
+    """
 
     data: Dataset
     micrographs: Sequence[Micrograph]
+    replace_raw: bool = False
 
     @property
     def ending(self) -> str:
@@ -61,10 +62,9 @@ class CryosparcListing:
     def denoised(self, path: Path, outputs: Mapping[int, str]) -> dict[Path, bytes]:
         """The ``.cs`` and the ``.csg``, as `restore.io.listings.Listing` says.
 
-        The tables of a group become one, as in an export of cryoSPARC's own. Changed are
-        ``micrograph_blob``'s path, shape, ``idx`` (zero), and ``is_background_subtracted`` (one:
-        the model takes the background off); and where the table goes to another folder, the
-        exported paths, which start at its own.
+        The tables of a group become one, as in an export of cryoSPARC's own. The slot of the
+        denoised images is as `restore.io.cryosparc.blobs.blob_columns` says; where the table goes
+        to another folder, exported paths, which start at its own, change as well.
 
         Raises
         ------
@@ -105,9 +105,14 @@ class CryosparcListing:
             column = self.data.column(name)
             if column is not None:
                 columns[name] = self._moved(name, column[rows], folder, project)
-        columns[PATH] = text_column([reference(image, folder, project) for image in images])
-        _describe(columns, images)
-        return columns
+        names = [reference(image, folder, project) for image in images]
+        sizes_A = [self.micrographs[row].pixel_size_A for row in rows]
+        slot = blob_columns(self._slot, columns, names, images, sizes_A)
+        return _with_slot(columns, self._slot, slot)
+
+    @property
+    def _slot(self) -> str:
+        return BLOB if self.replace_raw else DENOISED_BLOB
 
     def _moved(
         self, name: str, column: NDArray[Any], folder: Path, project: Path | None
@@ -140,7 +145,8 @@ class CryosparcListing:
         or a new one.
         """
         if self.data.group:
-            return self.data.group.of(table, count)
+            slot_type = f"exposure.{SLOT_TYPES[self._slot]}"
+            return self.data.group.with_slot(self._slot, slot_type).of(table, count)
         slots = sorted({name.partition("/")[0] for name in columns if "/" in name})
         unknown = [slot for slot in slots if slot not in SLOT_TYPES]
         if unknown and count:
@@ -164,33 +170,16 @@ class CryosparcListing:
         )
 
 
-def _describe(columns: dict[str, NDArray[Any]], images: Sequence[Path]) -> None:
-    """Put what the denoised images are into the columns that say it; images that are yet to be made
-    are as the raw ones.
-    """
-    headers = [_header(image) for image in images]
-    if SHAPE in columns:
-        shapes = zip(headers, columns[SHAPE].tolist(), strict=True)
-        new = [header.shape if header else shape for header, shape in shapes]
-        columns[SHAPE] = np.array(new, dtype=columns[SHAPE].dtype).reshape(-1, 2)
-    if FORMAT in columns:
-        formats = zip(headers, texts(columns[FORMAT]), strict=True)
-        columns[FORMAT] = text_column(
-            [
-                _FORMATS.get(header.dtype.itemsize, text) if header else text
-                for header, text in formats
-            ]
-        )
-    for name, value in ((INDEX, 0), (FLAT, 1)):
-        if name in columns:
-            columns[name] = np.full_like(columns[name], value)
-
-
-def _header(image: Path) -> MrcHeader | None:
-    try:
-        return read_mrc_header(image)
-    except UserError:
-        return None
+def _with_slot(
+    columns: Mapping[str, NDArray[Any]], slot: str, changed: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """The columns with those of a slot replaced where they stand, or put after the raw images'."""
+    rest = {name: column for name, column in columns.items() if not name.startswith(f"{slot}/")}
+    if slot == BLOB:
+        return {name: changed.get(name, column) for name, column in columns.items()}
+    last = max(index for index, name in enumerate(rest) if name.startswith(f"{BLOB}/")) + 1
+    items = list(rest.items())
+    return dict([*items[:last], *changed.items(), *items[last:]])
 
 
 def _image(micrograph: Micrograph, written_name: str) -> Path:
