@@ -86,7 +86,8 @@ def train(
     initial_model
         A trained model to start from.
     resume
-        Go on with the run of this name where it stopped.
+        Go on with the run of this name where it stopped; without a training state the run starts
+        from the beginning.
     overwrite
         Replace a run of this name.
     device
@@ -104,8 +105,8 @@ def train(
     Raises
     ------
     UserError
-        A run of this name is there already, or none is there to resume; the patches or the initial
-        model do not suit; the halves cannot be learned from; the loss is no longer a number.
+        A run of this name is there already, or a model without a training state where one is to
+        be resumed; the patches or the initial model do not suit; the halves cannot be learned from; the loss is no longer a number.
     KeyboardInterrupt
         After ^C or SIGTERM, when the state has been saved.
     """
@@ -115,6 +116,7 @@ def train(
     with join_processes(device) as place, locked(files.model) if place.leads else nullcontext():
         if place.leads:
             files.refuse_to_replace(resume, overwrite)  # again: nobody else can make one now
+        (resume,) = place.gather([resume and files.can_resume()] if place.leads else [])
         settings = resolve_settings(settings, preset, place.device, files if resume else None)
         initial = load_model(Path(initial_model)) if initial_model and not resume else None
         data = PatchFile(_patch_file(patches, files, place, settings.patch_px, resume))
@@ -201,8 +203,8 @@ def _patch_file(
     if not callable(patches):
         return Path(patches)
     made = patches(patch_px) if place.leads else None
-    (path,) = place.gather([] if made is None else [made])
-    return path
+    (path,) = place.gather([] if made is None else [str(made)])
+    return Path(path)
 
 
 def _refuse_other_data(data: PatchFile, files: RunFiles) -> None:
