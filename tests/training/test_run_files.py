@@ -99,7 +99,8 @@ def test_an_unfinished_run_can_be_resumed_and_the_message_says_so(files):
 def test_a_model_without_a_training_state_is_not_replaced_by_a_resumed_run(files):
     touched(files.model)
     with pytest.raises(
-        UserError, match=r"mine\.state\.safetensors: there is no training state to resume, but .* a model"
+        UserError,
+        match=r"mine\.state\.safetensors: there is no training state to resume, but .* a model",
     ):
         files.refuse_to_replace(resume=True, overwrite=False)
     files.refuse_to_replace(resume=True, overwrite=True)

@@ -106,7 +106,8 @@ def train(
     ------
     UserError
         A run of this name is there already, or a model without a training state where one is to
-        be resumed; the patches or the initial model do not suit; the halves cannot be learned from; the loss is no longer a number.
+        be resumed; the patches or the initial model do not suit; the halves cannot be learned from;
+        the loss is no longer a number.
     KeyboardInterrupt
         After ^C or SIGTERM, when the state has been saved.
     """
