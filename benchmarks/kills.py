@@ -53,7 +53,7 @@ COMMANDS = {
     "report": ("report", "evaluation"),
     "structure": ("structure", "--raw_particles", "session/particles.star", "--raw_micrographs",
                   STAR, "--denoised_micrographs", "denoised", "--box_px", "48", "--engine",
-                  "torch", "--views_px", "0", "--reslog_sizes", "2", "--reslog_repeats", "1"),
+                  "torch", "--reslog_sizes", "2", "--reslog_repeats", "1"),
 }  # fmt: skip
 """Each may use what those before it have made."""
 
@@ -168,11 +168,11 @@ def killed(folder: Path, command: Sequence[str], seconds: float, chance: random.
     return True
 
 
-def faults_of(folder: Path, name: str, whole: Run, chance: random.Random) -> Iterator[str]:
-    """Kill a command, run it again, and say how what it leaves differs from the whole run's."""
+def faults_of(folder: Path, name: str, whole: Run) -> Iterator[str]:
+    """Run a command that was killed again, and say how what it leaves differs from the whole
+    run's.
+    """
     command = COMMANDS[name]
-    while not killed(folder, command, whole.seconds, chance):
-        return
     again = (*command, "--resume") if name == "train" else command
     try:
         rerun = whole_run(folder, again)
@@ -200,7 +200,10 @@ def campaign(work: Path, names: Sequence[str], kills: int, seed: int) -> Iterato
         after = here.rename(work / f"after_{name}")
         for _ in range(kills // len(names) if name in names else 0):
             copytree(before, here, copy_function=_linked)
-            yield name, "; ".join(faults_of(here, name, whole, chance))
+            while not killed(here, command, whole.seconds, chance):
+                rmtree(here)
+                copytree(before, here, copy_function=_linked)
+            yield name, "; ".join(faults_of(here, name, whole))
             rmtree(here)
         before = after
 
