@@ -10,6 +10,7 @@ from restore.face.patches import make_patches
 from restore.model.checkpoint import Model
 from restore.preprocessing import Recipe
 from restore.training import run
+from restore.training.run_files import RunFiles
 from restore.training.settings import TrainingSettings
 from restore.training.watchers import TrainingProgress
 
@@ -61,7 +62,8 @@ def train(
     initial_model
         A trained model to start from.
     resume
-        Go on with the run of this name where it stopped.
+        Go on with the run of this name where it stopped; without a training state the run starts
+        from the beginning.
     overwrite
         Replace a run of this name, and the patch file.
     device
@@ -78,7 +80,7 @@ def train(
     ------
     UserError
         Micrographs, patches or initial model do not suit; a run of this name is there already, or
-        none is there to resume.
+        a model without a training state where one is to be resumed.
 
     Examples
     --------
@@ -106,7 +108,8 @@ def train(
             overwrite=overwrite,
         )
 
-    stored = None if resume else Path(patch_file)
+    resumed = resume and RunFiles(Path(model_directory), model_prefix).state.exists()
+    stored = None if resumed else Path(patch_file)
     return run.train(
         make if micrographs is not None else stored,
         given,

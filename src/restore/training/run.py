@@ -58,7 +58,8 @@ def train(
     initial_model
         A trained model to start from.
     resume
-        Go on with the run of this name where it stopped.
+        Go on with the run of this name where it stopped; without a training state the run starts
+        from the beginning.
     overwrite
         Replace a run of this name.
     device
@@ -76,8 +77,9 @@ def train(
     Raises
     ------
     UserError
-        A run of this name is there already, or none is there to resume; the patches or the initial
-        model do not suit; the halves cannot be learned from; the loss is no longer a number.
+        A run of this name is there already, or a model without a training state where one is to
+        be resumed; the patches or the initial model do not suit; the halves cannot be learned from;
+        the loss is no longer a number.
     KeyboardInterrupt
         After ^C or SIGTERM, when the state has been saved.
     """
@@ -87,6 +89,7 @@ def train(
     with join_processes(device) as place, locked(files.model) if place.leads else nullcontext():
         if place.leads:
             files.refuse_to_replace(resume, overwrite)  # again: nobody else can make one now
+        (resume,) = place.gather([resume and files.can_resume()] if place.leads else [])
         resumed = load_run(files.state) if resume else None
         before = TrainingSettings(**resumed["settings"]) if resumed else None
         settings = resolve_settings(settings, preset, place.device, before)
@@ -126,8 +129,8 @@ def _patch_file(
     if not callable(patches):
         return Path(patches)
     made = patches(patch_px) if place.leads else None
-    (path,) = place.gather([] if made is None else [made])
-    return path
+    (path,) = place.gather([] if made is None else [str(made)])
+    return Path(path)
 
 
 def _refuse_other_data(data: PatchFile, resumed: Mapping[str, Any]) -> None:
