@@ -28,7 +28,7 @@ OWN_RINGS = 3
 PRIOR_PIXELS = 8e5
 """The prior that a model brings counts as much as so many pixels of the micrograph."""
 
-TRUST_PIXELS = 2e5
+TRUST_PIXELS = 1e5
 """So many where nothing was measured, and the network is taken to be right."""
 
 LARGEST_SLOPE = 1.5
