@@ -126,13 +126,8 @@ def denoise_set(
     jobs = plan(chosen.micrographs, output, made_with(model, settings), with_halves)
     alone = is_one_image(micrographs) and not output.within_job
     table = jobs[0].outputs[0].with_suffix(".star") if alone else table_path(chosen, output)
-    files = (
-        {}
-        if alone
-        else chosen.listing.denoised(
-            table, {job.subject.micrograph.row: job.subject.written_name for job in jobs}
-        )
-    )
+    planned = {job.subject.micrograph.row: job.subject.written_name for job in jobs}
+    files = {} if alone else chosen.listing.denoised(table, planned)
     picture = table.with_suffix(".png") if output.picture or not alone else None
     refuse_foreign([*files, *filter(None, [picture])], table, output.overwrite, ELSEWHERE)
     for folder in {path.parent for path in (*files, *(job.outputs[0] for job in jobs))}:
