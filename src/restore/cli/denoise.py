@@ -19,11 +19,15 @@ from restore.cli.recipe import add_recipe_options, refuse_other_recipe, typed_re
 from restore.cli.results import report_failures
 from restore.denoising.batch import denoise_set
 from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.particle_targets import ParticleSettings
+from restore.denoising.particles import denoise_particles
 from restore.denoising.targets import OutputSettings
 from restore.errors import UsageError
-from restore.io.relion.job import write_output_node
+from restore.io.particle_listings import lists_particles
+from restore.io.relion.job import MICROGRAPH_KINDS, PARTICLE_KINDS, write_output_node
 from restore.model.checkpoint import Model, load_model
 from restore.model.general import GENERAL_MODEL_PATH, load_general_model
+from restore.runtime.jobs import SetResults
 from restore.runtime.memory import keep_heap
 
 log = logging.getLogger(__name__)
@@ -42,8 +46,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--input_micrographs",
         "-m",
         "--in_mics",
+        "--in_parts",
         metavar="STAR",
-        help="RELION STAR, cryoSPARC .cs or .csg, or images as a quoted pattern",
+        help="RELION STAR or cryoSPARC .cs or .csg, of micrographs or of particles; or images as a "
+        "quoted pattern",
     )
     group.add_argument(
         "--model",
@@ -65,6 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_ctf_options(parser)
     add_settings(parser, "output", OutputSettings, leave_out=("within_job",))
     add_settings(parser, "denoising", DenoisingSettings)
+    add_settings(parser, "particles (where a table of particle images is given)", ParticleSettings)
 
 
 def run(namespace: argparse.Namespace) -> int:
@@ -74,27 +81,51 @@ def run(namespace: argparse.Namespace) -> int:
     sources = _sources(namespace)
     ctf = typed_ctf(namespace)
     model = _model(namespace)
-    results = denoise_set(
-        sources,
-        model,
-        output=settings_from(namespace, OutputSettings),
-        settings=settings_from(namespace, DenoisingSettings),
-        suffixes=namespace.even_odd_suffix,
-        pixel_size_A=namespace.pixel_size,
-        ctf=ctf,
-        device=namespace.device,
-        model_name=namespace.model or GENERAL_MODEL_PATH.name,
-        bars=Bar,
+    of_particles = len(sources) == 1 and lists_particles(Path(sources[0]))
+    name = namespace.model or GENERAL_MODEL_PATH.name
+    results = (
+        _particles(namespace, sources[0], model, name)
+        if of_particles
+        else denoise_set(
+            sources,
+            model,
+            output=settings_from(namespace, OutputSettings),
+            settings=settings_from(namespace, DenoisingSettings),
+            suffixes=namespace.even_odd_suffix,
+            pixel_size_A=namespace.pixel_size,
+            ctf=ctf,
+            device=namespace.device,
+            model_name=name,
+            bars=Bar,
+        )
     )
     if not leads(os.environ):
         return 0
     if results.table is not None:
         if namespace.job_folder is not None:
-            write_output_node(namespace.job_folder, results.table, sources[0])
+            kinds = PARTICLE_KINDS if of_particles else MICROGRAPH_KINDS
+            write_output_node(namespace.job_folder, results.table, sources[0], kinds)
         print(results.table)
     for path in results.images if results.table is None else ():
         print(path)
-    return report_failures(results.failed.items(), results.total, "denoised")
+    unit = "stacks of particles" if of_particles else "micrographs"
+    return report_failures(results.failed.items(), results.total, "denoised", unit)
+
+
+def _particles(
+    namespace: argparse.Namespace, table: str, model: Model, model_name: str
+) -> SetResults:
+    """Denoise the particle images of a table."""
+    return denoise_particles(
+        table,
+        model,
+        output=settings_from(namespace, OutputSettings),
+        settings=settings_from(namespace, DenoisingSettings),
+        particles=settings_from(namespace, ParticleSettings),
+        device=namespace.device,
+        model_name=model_name,
+        bars=Bar,
+    )
 
 
 def _sources(namespace: argparse.Namespace) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from restore.denoising.denoise import DenoisingSettings
 from restore.errors import UserError
@@ -113,7 +114,7 @@ def written_names(results: JobResults[Target]) -> dict[int, str]:
     return {job.subject.micrograph.row: job.subject.written_name for job in results.good}
 
 
-def labels(job: Job[Target], model_name: str) -> list[str]:
+def labels(job: Job[Any], model_name: str) -> list[str]:
     """What an output's header says: program, version, model, and the fingerprint that a rerun looks
     for.
     """
