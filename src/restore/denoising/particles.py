@@ -120,7 +120,7 @@ def denoise_particles(
         locked(path) if place.leads else nullcontext(),
     ):
         denoiser = denoiser_for(model, settings, place.device)
-        to_do = stale_jobs(jobs, fingerprint_in, output.overwrite, place)
+        to_do = stale_jobs(jobs, fingerprint_in, overwrite=output.overwrite, place=place)
         total = sum(len(job.subject.particles) for job in to_do)
         shown = bars if place.leads and total else no_bars
         with shown(total, "particles", "denoising") as bar:
