@@ -1,12 +1,12 @@
 """``restore denoise``: every micrograph of a set, with a trained model."""
 
 import argparse
-import logging
 import os
 from pathlib import Path
 
 from restore.cli.ctf import add_ctf_options, typed_ctf
 from restore.cli.job import add_job_options, leads, settle
+from restore.cli.model import chosen_model
 from restore.cli.options import (
     add_device_option,
     add_pixel_size_option,
@@ -14,17 +14,13 @@ from restore.cli.options import (
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe, typed_recipe
+from restore.cli.recipe import add_phaseflip_options
 from restore.cli.results import report_failures
 from restore.denoising.batch import OutputSettings, denoise_set
 from restore.denoising.denoise import DenoisingSettings
 from restore.errors import UsageError
 from restore.io.relion.job import write_output_node
-from restore.model.checkpoint import Model, load_model
-from restore.model.general import GENERAL_MODEL_PATH, load_general_model
 from restore.runtime.memory import keep_heap
-
-log = logging.getLogger(__name__)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -76,17 +72,17 @@ def run(namespace: argparse.Namespace) -> int:
     keep_heap()
     sources = _sources(namespace)
     ctf = typed_ctf(namespace)
-    model = _model(namespace)
+    chosen = chosen_model(namespace)
     results = denoise_set(
         sources,
-        model,
+        chosen.model,
         output=settings_from(namespace, OutputSettings),
         settings=settings_from(namespace, DenoisingSettings),
         suffixes=namespace.even_odd_suffix,
         pixel_size_A=namespace.pixel_size,
         ctf=ctf,
         device=namespace.device,
-        model_name=namespace.model or GENERAL_MODEL_PATH.name,
+        model_name=chosen.file,
         bars=Bar,
     )
     if not leads(os.environ):
@@ -111,13 +107,3 @@ def _sources(namespace: argparse.Namespace) -> list[str]:
             "there is no input", do="give a STAR file or images: restore denoise image.mrc"
         )
     return [namespace.input_micrographs]
-
-
-def _model(namespace: argparse.Namespace) -> Model:
-    """The model that was named, or the general one for the recipe that was typed."""
-    if namespace.model is None:
-        log.info("no model is named: the general one is taken, which has not seen these images")
-        return load_general_model(typed_recipe(namespace))
-    model = load_model(namespace.model)
-    refuse_other_recipe(namespace, model.recipe, "the model")
-    return model

@@ -52,6 +52,7 @@ from restore.io.micrographs import (
 from restore.io.star import write_star
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import Model, load_model
+from restore.model.general import GENERAL_MODEL_PATH, load_general_model
 from restore.model.inference.selection import engine_for
 from restore.preprocessing import PREPARATION_VERSION, Recipe
 from restore.provenance import provenance
@@ -93,8 +94,9 @@ class EvaluatedSet:
 
 def evaluate(
     micrographs: str | PathLike[str],
-    model: Model | str | PathLike[str] | DenoisedHalves,
+    model: Model | str | PathLike[str] | DenoisedHalves | None = None,
     *,
+    model_name: str | PathLike[str] | None = None,
     output_directory: str | PathLike[str] = "evaluation",
     settings: EvaluationSettings | None = None,
     suffixes: str | None = None,
@@ -113,7 +115,10 @@ def evaluate(
         A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, with
         halves.
     model
-        The model, or its file; or another program's denoised halves.
+        The model, or its file; or another program's denoised halves. None is the general model
+        that comes with the package, with its own recipe.
+    model_name
+        What the evaluation calls the model; its file's name, where it is None.
     output_directory
         Where ``evaluation.json``, tables and figures are written, for `write_report` to show.
     settings
@@ -145,7 +150,7 @@ def evaluate(
     >>> len(found.evaluation.micrographs), found.failed
     (2, ())
     """
-    run = _run(micrographs, model, settings or EvaluationSettings())
+    run = _run(micrographs, model, model_name, settings or EvaluationSettings())
     folder = Path(output_directory)
     chosen = without_denoised(
         read_micrographs(
@@ -192,18 +197,22 @@ class _Run:
 
 def _run(
     micrographs: str | PathLike[str],
-    model: Model | str | PathLike[str] | DenoisedHalves,
+    model: Model | str | PathLike[str] | DenoisedHalves | None,
+    model_name: str | PathLike[str] | None,
     settings: EvaluationSettings,
 ) -> _Run:
-    source = str(micrographs)
+    source, file = str(micrographs), None if model_name is None else Path(model_name)
     if isinstance(model, DenoisedHalves):
         if len(model.folders) > 2:
             found = f"{len(model.folders)} folders of denoised halves"
             raise UsageError(found, field="denoised_halves", wanted="one for both, or one for each")
         return _Run(source, None, None, model, settings)
     if isinstance(model, Model):
-        return _Run(source, model, None, DenoisedHalves(), settings)
-    return _Run(source, load_model(Path(model)), Path(model), DenoisedHalves(), settings)
+        return _Run(source, model, file, DenoisedHalves(), settings)
+    if model is None:
+        general = Path(GENERAL_MODEL_PATH.name)
+        return _Run(source, load_general_model(), file or general, DenoisedHalves(), settings)
+    return _Run(source, load_model(Path(model)), file or Path(model), DenoisedHalves(), settings)
 
 
 def _files_of_others(run: _Run, micrographs: list[Micrograph]) -> Any:
