@@ -160,14 +160,14 @@ def job_with_output(tmp_path, how="a", **files):
     if not (tmp_path / "a.mrc").exists():
         os.utime(written(tmp_path / "a.mrc"), (1e9, 1e9))
     given = micrograph("a.mrc", tmp_path, **files)
-    (job,) = plan([given], OutputSettings(), lambda each: how, with_halves=bool(files))
+    (job,) = plan([given], OutputSettings(), lambda each: how, lambda _: bool(files))
     write_mrc(job.outputs[0], np.eye(8, dtype=np.float32), 2.0, labels(job, "model.safetensors"))
     return job
 
 
 def planned_again(job, how="a"):
     given = job.subject.micrograph
-    return plan([given], OutputSettings(), lambda each: how, with_halves=given.even is not None)[0]
+    return plan([given], OutputSettings(), lambda each: how, lambda one: one.even is not None)[0]
 
 
 def test_an_output_of_the_same_model_and_settings_is_current(tmp_path):
@@ -212,7 +212,7 @@ def test_other_halves_make_an_average_stale(tmp_path):
     halves = [written(tmp_path / f"{name}.mrc") for name in ("even", "odd", "other")]
     job = job_with_output(tmp_path, even=halves[0], odd=halves[1])
     given = replace(job.subject.micrograph, odd=halves[2])
-    (again,) = plan([given], OutputSettings(), lambda each: "a", with_halves=True)
+    (again,) = plan([given], OutputSettings(), lambda each: "a", lambda _: True)
     assert is_current(planned_again(job)) and not is_current(again)
 
 

@@ -19,8 +19,8 @@ from restore.cli.results import report_failures
 from restore.cli.train import show_training
 from restore.evaluation.estimators.spectra import ring_covariances
 from restore.evaluation.estimators.truth import TruthScore, score
+from restore.image_tensors import read_tensor
 from restore.io.atomic import write_text
-from restore.io.images.image import read_image
 from restore.micrograph import Micrograph
 from restore.preprocessing import common_blank_pixels, prepare_masked
 from restore.report.figures import ring_curves, save_png
@@ -119,10 +119,7 @@ class _Shot:
         files = {"raw": (self.raw.image, RECIPE)}
         files |= {name: (image.image, flipped) for name, image in self.denoised.items()}
         files |= {"truth": (truth, RECIPE)}
-        images = {
-            name: (torch.from_numpy(read_image(path).data), recipe)
-            for name, (path, recipe) in files.items()
-        }
+        images = {name: (read_tensor(path), recipe) for name, (path, recipe) in files.items()}
         blank = common_blank_pixels([images["raw"][0]])  # only the raw image has noise to tell
         seen = {
             name: prepare_masked([image], self.raw.pixel_size_A, self.raw.ctf, recipe, blank)[0]

@@ -11,13 +11,15 @@ from restore.cli.options import (
     add_device_option,
     add_pixel_size_option,
     add_settings,
+    add_suffix_option,
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_phaseflip_options
+from restore.cli.recipe import add_recipe_options
 from restore.cli.results import report_failures
-from restore.denoising.batch import OutputSettings, denoise_set
+from restore.denoising.batch import denoise_set
 from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.targets import OutputSettings
 from restore.errors import UsageError
 from restore.io.relion.job import write_output_node
 from restore.runtime.memory import keep_heap
@@ -47,20 +49,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="model file from restore train (default: the general model that comes with restore)",
     )
     add_pixel_size_option(group)
-    group.add_argument(
-        "--even_odd_suffix",
-        metavar="FULL,EVEN,ODD",
-        help="names of the halves, for --average_halves (default: DW,EVN,ODD)",
-    )
+    add_suffix_option(group, "names of the halves, for --average_halves")
     add_device_option(group)
     add_job_options(group)
-    checked = parser.add_argument_group(
-        "recipe (a model's own, checked where given; the general model is used with this one)"
+    add_recipe_options(
+        parser,
+        "recipe (a model's own, checked where given; the general model is used with this one)",
+        "finest resolution, Å",
+        "correct the CTF's sign",
     )
-    checked.add_argument(
-        "--max_resolution", "-r", type=float, metavar="X", help="finest resolution, Å"
-    )
-    add_phaseflip_options(checked, "correct the CTF's sign")
     add_ctf_options(parser)
     add_settings(parser, "output", OutputSettings, leave_out=("within_job",))
     add_settings(parser, "denoising", DenoisingSettings)

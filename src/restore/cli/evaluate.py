@@ -12,14 +12,16 @@ from restore.cli.options import (
     add_device_option,
     add_pixel_size_option,
     add_settings,
+    add_suffix_option,
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_phaseflip_options, typed_recipe
+from restore.cli.recipe import add_recipe_options, typed_recipe
 from restore.cli.results import report_failures
 from restore.errors import UsageError
 from restore.evaluation.aggregate import EvaluationSettings
-from restore.face.evaluation import DenoisedHalves, EvaluatedSet, evaluate
+from restore.evaluation.source import DenoisedHalves
+from restore.face.evaluation import EvaluatedSet, evaluate
 from restore.preprocessing import Recipe
 from restore.runtime.memory import keep_heap
 
@@ -45,15 +47,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the model to evaluate, from restore train (default: the general model that comes "
         "with restore)",
     )
-    group.add_argument(
-        "--even_odd_suffix",
-        "-s",
-        metavar="FULL,EVEN,ODD",
-        help=(
-            "names of the halves, where the STAR has no rlnMicrographNameEven/Odd (default: "
-            "DW,EVN,ODD)"
-        ),
-    )
+    words = "names of the halves, where the STAR has no rlnMicrographNameEven/Odd"
+    add_suffix_option(group, words, "-s")
     add_pixel_size_option(group)
     add_device_option(group)
     group.add_argument(
@@ -65,19 +60,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="(default: evaluation); a rerun measures what is missing or stale",
     )
     _add_options_of_others(parser)
-    checked = parser.add_argument_group(
+    add_recipe_options(
+        parser,
         "recipe (a model's own, checked where given; the general model is used with this one; of "
-        "--denoised_halves: theirs)"
-    )
-    checked.add_argument(
-        "--max_resolution",
-        "-r",
-        type=float,
-        metavar="X",
-        help=f"finest resolution, Å (default: {Recipe.max_resolution_A})",
-    )
-    add_phaseflip_options(
-        checked,
+        "--denoised_halves: theirs)",
+        f"finest resolution, Å (default: {Recipe.max_resolution_A})",
         "the denoised images have their phases flipped (of --denoised_halves: not the default)",
     )
     add_settings(parser, "evaluation", EvaluationSettings)

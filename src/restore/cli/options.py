@@ -21,6 +21,20 @@ def add_pixel_size_option(group: "argparse._ArgumentGroup") -> None:  # pyright:
     )
 
 
+def add_suffix_option(
+    group: "argparse._ArgumentGroup",  # pyright: ignore[reportPrivateUsage]
+    words: str,
+    *flags: str,
+) -> None:
+    """``--even_odd_suffix``, with its default."""
+    group.add_argument(
+        "--even_odd_suffix",
+        *flags,
+        metavar="FULL,EVEN,ODD",
+        help=f"{words} (default: DW,EVN,ODD)",
+    )
+
+
 def add_device_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
     """``--device``."""
     group.add_argument(

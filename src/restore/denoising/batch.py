@@ -8,9 +8,6 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from restore.denoising.denoise import (
     Denoiser,
     DenoisingSettings,
@@ -19,6 +16,7 @@ from restore.denoising.denoise import (
     denoiser_for,
     merge_band,
 )
+from restore.denoising.halves import uses_halves, without_unusable_halves
 from restore.denoising.targets import (
     ELSEWHERE,
     OutputSettings,
@@ -30,9 +28,10 @@ from restore.denoising.targets import (
     written_names,
 )
 from restore.errors import UserError
+from restore.image_tensors import read_halves, read_tensor
 from restore.io.atomic import require_writable
 from restore.io.endings import IMAGE_ENDINGS, ending_of
-from restore.io.images.image import read_image, write_image
+from restore.io.images.image import write_image
 from restore.io.labels import without_denoised
 from restore.io.lock import locked
 from restore.io.micrographs import (
@@ -41,7 +40,7 @@ from restore.io.micrographs import (
     Needs,
     Part,
     Suffixes,
-    check_files,
+    is_table,
     parse_suffixes,
     read_micrographs,
 )
@@ -64,16 +63,6 @@ from restore.runtime.jobs import (
 from restore.runtime.progress import Bars, no_bars
 
 log = logging.getLogger(__name__)
-
-__all__ = [
-    "OutputSettings",
-    "Target",
-    "denoise_jobs",
-    "denoise_set",
-    "plan",
-    "read_exposure",
-    "without_denoised",
-]
 
 
 def denoise_set(
@@ -135,7 +124,8 @@ def denoise_set(
         model, model_name = load_model(Path(model)), model_name or model
     merge_band(settings, model.recipe.max_resolution_A)
     chosen = _read_set(micrographs, model, settings, suffixes, pixel_size_A=pixel_size_A, ctf=ctf)
-    jobs = plan(chosen.micrographs, output, made_with(model, settings), settings.average_halves)
+    with_halves = partial(uses_halves, settings=settings)
+    jobs = plan(chosen.micrographs, output, made_with(model, settings), with_halves)
     alone = _is_one_image(micrographs)
     table = jobs[0].outputs[0].with_suffix(".star") if alone else _table_path(chosen, output)
     files = (
@@ -177,19 +167,14 @@ def denoise_set(
 
 
 def read_exposure(micrograph: Micrograph, with_halves: bool) -> Exposure:
-    """Read the full sum of a micrograph, and its halves where they are wanted."""
+    """Read the full sum of a micrograph, and with ``with_halves`` its halves.
 
-    def image(path: Path) -> Tensor:
-        return torch.from_numpy(read_image(path).data)
-
-    full = image(micrograph.image)
+    Raises UserError where they are wanted and it has none.
+    """
+    full = read_tensor(micrograph.image)
     if not with_halves:
         return Exposure(full)
-    if micrograph.even is None or micrograph.odd is None:
-        raise UserError(
-            "it has no halves", where=micrograph.name, wanted="`average_halves` needs them"
-        )
-    return Exposure(full, (image(micrograph.even), image(micrograph.odd)))
+    return Exposure(full, read_halves(micrograph, "`average_halves` needs them"))
 
 
 def denoise_jobs(
@@ -202,20 +187,16 @@ def denoise_jobs(
     place: Place = ALONE,
 ) -> JobResults[Target]:
     """Denoise and write the jobs that are not current, as `restore.runtime.jobs.run_jobs` says."""
-    to_do = stale_jobs(jobs, fingerprint_in, overwrite, place)
-    if len(to_do) < len(jobs) and place.leads:
-        log.info("%d of %d micrographs are already denoised", len(jobs) - len(to_do), len(jobs))
+    stale = stale_jobs(jobs, fingerprint_in, "are already denoised", overwrite, place)
 
     def read(job: Job[Target]) -> Exposure:
-        return read_exposure(job.subject.micrograph, denoiser.settings.average_halves)
+        micrograph = job.subject.micrograph
+        return read_exposure(micrograph, uses_halves(micrograph, denoiser.settings))
 
     def compute(job: Job[Target], exposure: Future[Exposure]) -> Write:
         return _denoised(exposure.result(), job, denoiser, model_name)
 
-    results = run_jobs(to_do, Steps(read, compute, "denoising"), bars, place)
-    stale = {id(job) for job in to_do}
-    results.current = [job for job in jobs if id(job) not in stale]
-    return results
+    return run_jobs(jobs, Steps(read, compute, "denoising"), bars, place, stale=stale)
 
 
 def _denoised(exposure: Exposure, job: Job[Target], denoiser: Denoiser, model_name: str) -> Write:
@@ -245,11 +226,16 @@ def _read_set(
             "`flip_phases_back=True` changes nothing: the model was made with `phase_flip=False`"
         )
     needs = Needs(model.recipe.phase_flip, settings.average_halves, True, header_pixel_size=True)
+    if suffixes is None and settings.calibration == "rings" and is_table(source):
+        suffixes = Suffixes()
     try:
-        return without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs, ctf))
+        chosen = without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs, ctf))
     except UserError as error:
         do = re.sub(r"(?=(`phase_flip=False`|-{2}dont_phaseflip))", "a model made with ", error.do)
         raise error.instead(do=do) from None
+    if settings.average_halves or settings.calibration != "rings":
+        return chosen
+    return without_unusable_halves(chosen)
 
 
 def _is_one_image(micrographs: str | Path | Sequence[str | Path]) -> bool:
@@ -281,9 +267,7 @@ def _table_path(chosen: MicrographSet, output: OutputSettings) -> Path:
 def _rejected(chosen: MicrographSet, settings: DenoisingSettings) -> Mapping[int, str]:
     """Why micrographs cannot be denoised, by their rows: their CTF, or their files."""
     needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
-    _, problems = check_files(chosen.micrographs, needed)
-    files = {problem.micrograph.row: problem.message for problem in problems}
-    return dict(sorted({**files, **chosen.problems}.items()))
+    return chosen.unusable(needed)
 
 
 def _draw(results: JobResults[Target], path: Path) -> None:
@@ -294,15 +278,11 @@ def _draw(results: JobResults[Target], path: Path) -> None:
     """
     if not results.done and path.exists():
         return
-    target = min((job.subject for job in results.good), key=lambda each: each.micrograph.row)
+    target = min((job.subject for job in results.good), key=lambda target: target.micrograph.row)
     images = {"raw": target.micrograph.image, "denoised": target.path}
     try:
         panels = [
-            Panel(
-                f"{title}: {image.name}",
-                torch.from_numpy(read_image(image).data),
-                target.micrograph.pixel_size_A,
-            )
+            Panel(f"{title}: {image.name}", read_tensor(image), target.micrograph.pixel_size_A)
             for title, image in images.items()
         ]
         save_picture(side_by_side(panels), path)

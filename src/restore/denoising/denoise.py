@@ -5,7 +5,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -17,7 +16,14 @@ from restore.ctf import ctf_sign
 from restore.denoising.merge import MergeBand, band_between, merge
 from restore.errors import UserError
 from restore.micrograph import Micrograph
-from restore.model.calibration import calibrated, without_lattice
+from restore.model.calibration import (
+    CalibrationKind,
+    RingWeights,
+    calibrated,
+    model_weights,
+    own_weights,
+    without_lattice,
+)
 from restore.model.checkpoint import Model
 from restore.model.inference.engine import Engine
 from restore.model.inference.selection import engine_for
@@ -36,7 +42,6 @@ from restore.settings import setting
 log = logging.getLogger(__name__)
 
 OutputType = Literal["float32", "float16"]
-CalibrationKind = Literal["rings", "none"]
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,10 @@ class DenoisingSettings:
     )
     calibration: CalibrationKind = setting(
         "rings",
-        "of the network's output, as measured on held-out micrographs: by rings, or none",
-        choices=("rings", "none"),
+        "calibration of the network's output, ring by ring: rings (by each micrograph's own halves "
+        "where a table names them, otherwise as model), model (as measured on the micrographs that "
+        "were held out of training), or none",
+        choices=("rings", "model", "none"),
     )
     output_dtype: OutputType = setting(
         "float32", "of the written images", choices=("float32", "float16")
@@ -81,7 +88,7 @@ class DenoisingSettings:
 @dataclass(frozen=True)
 class Exposure:
     """The images of one micrograph as they were read: the full sum, and the two halves where they
-    are wanted.
+    are to be averaged or calibrate the output.
     """
 
     full: Float[Tensor, "y x"]
@@ -165,7 +172,18 @@ def _denoised(
     model, settings = denoiser.model, denoiser.settings
     band = merge_band(settings, model.recipe.max_resolution_A)
     full = prepared[0]
-    denoised = _calibrated(denoiser, _network_output(denoiser, full, prepared[1:]), full)
+    sources = prepared[1:] if settings.average_halves else prepared[:1]
+    outputs = [_network_output(denoiser, source) for source in sources]
+    denoised = _mean_of_halves(outputs, prepared) if settings.average_halves else outputs[0]
+    weights = _weights(denoiser, prepared, outputs, micrograph.name)
+    if weights is not None:
+        denoised = calibrated(
+            weights.full,
+            weights.width_per_A,
+            without_lattice(denoised, _stride(denoiser)),
+            full.image,
+            full.grid.pixel_size_yx_A,
+        )
     spectrum, grid = restored_spectrum(denoised, full), full.grid
     flips_back = settings.flip_phases_back and model.recipe.phase_flip
     if band is None and not flips_back:
@@ -185,29 +203,54 @@ def _denoised(
     return fourier.image_of(spectrum, grid.full_shape)
 
 
-def _calibrated(
-    denoiser: Denoiser, denoised: Float[Tensor, "y x"], full: Prepared
-) -> Float[Tensor, "y x"]:
-    """The network's output, calibrated where the model has a calibration and it is wanted."""
-    calibration = denoiser.model.calibration
-    if calibration is None or denoiser.settings.calibration == "none":
-        return denoised
-    clean = without_lattice(denoised, architecture_of(denoiser.model.network.settings).stride)
-    return calibrated(calibration, calibration.full, clean, full.image, full.grid.pixel_size_yx_A)
+def _weights(
+    denoiser: Denoiser,
+    prepared: Sequence[Prepared],
+    outputs: Sequence[Float[Tensor, "y x"]],
+    name: str,
+) -> RingWeights | None:
+    """The weights of the calibration, None where there is to be none: by the micrograph's own
+    halves, of which one is denoised for it, or else by the model's card.
+
+    ``outputs`` are the network's, of the full sum or of both halves.
+    """
+    kind, calibration = denoiser.settings.calibration, denoiser.model.calibration
+    if kind == "rings" and len(prepared) == 3:
+        full, first, second = prepared
+        denoised = outputs[0] if len(outputs) == 2 else _network_output(denoiser, first)
+        denoised = without_lattice(denoised, _stride(denoiser))
+        images = torch.stack([first.image, second.image, denoised])
+        weights = own_weights(images, calibration, full.grid.pixel_size_yx_A, full.blank)
+        if weights is not None:
+            return weights
+        log.warning(
+            "%s: its halves do not look like two halves of one exposure; the image is calibrated "
+            "without them",
+            name,
+        )
+    return None if calibration is None or kind == "none" else model_weights(calibration)
 
 
-def _network_output(
-    denoiser: Denoiser, full: Prepared, halves: Sequence[Prepared]
+def _stride(denoiser: Denoiser) -> int:
+    return architecture_of(denoiser.model.network.settings).stride
+
+
+def _network_output(denoiser: Denoiser, prepared: Prepared) -> Float[Tensor, "y x"]:
+    """What the network makes of an image, on the cropped grid and in the image's scale."""
+    return apply_network(denoiser.engine, prepared.image, tile_px=denoiser.settings.tile_px)
+
+
+def _mean_of_halves(
+    outputs: Sequence[Float[Tensor, "y x"]], prepared: Sequence[Prepared]
 ) -> Float[Tensor, "y x"]:
-    """The denoised image on the cropped grid, in the scale of the prepared full sum."""
-    network = partial(apply_network, denoiser.engine, tile_px=denoiser.settings.tile_px)
-    if not halves:
-        return network(full.image)
-    raw = torch.zeros_like(full.image)
+    """The mean of the denoised halves in the scale of the prepared full sum, the first of
+    ``prepared``.
+    """
+    full, *halves = prepared
+    raw = sum((half.image * half.scale / 2 for half in halves), torch.zeros_like(full.image))
     denoised = torch.zeros_like(full.image)
-    for prepared in halves:
-        raw += prepared.image * prepared.scale / 2
-        denoised += network(prepared.image) * prepared.scale / 2
+    for output, half in zip(outputs, halves, strict=True):
+        denoised += output * half.scale / 2
     # Halves may be sums or averages of frames: what takes their mean to the full sum takes the
     # denoised mean there.
     reference = full.image

@@ -61,9 +61,10 @@ def plan(
     micrographs: Sequence[Micrograph],
     output: OutputSettings,
     made_with: Callable[[Micrograph], object],
-    with_halves: bool = False,
+    uses_halves: Callable[[Micrograph], bool] | None = None,
 ) -> list[Job[Target]]:
-    """The jobs of a set; ``made_with`` is all that decides an image besides its input files.
+    """The jobs of a set; ``made_with`` is all that decides an image besides its input files, of
+    which its halves are two where ``uses_halves``.
 
     Raises UserError if an output would replace an input or another output.
     """
@@ -72,8 +73,9 @@ def plan(
     jobs: list[Job[Target]] = []
     for micrograph, place in zip(micrographs, places, strict=True):
         target = _target(micrograph, Path(place), output)
-        halves = (micrograph.even, micrograph.odd) if with_halves else ()
-        read = [path for path in (micrograph.image, *halves) if path is not None]
+        read = [micrograph.image]
+        if uses_halves and uses_halves(micrograph):
+            read += [half for half in (micrograph.even, micrograph.odd) if half]
         digest = fingerprint(made_with(micrograph), read, target.path.parent)
         jobs.append(Job(target, micrograph.name, (target.path,), digest))
     inputs = (

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
-from restore.denoising.batch import without_denoised
 from restore.errors import UserError
 from restore.face.images import read_micrographs
 from restore.io.atomic import require_writable
 from restore.io.images.image import image_shape
+from restore.io.labels import without_denoised
 from restore.io.micrographs import MicrographSet, require_files
 from restore.micrograph import Micrograph
 from restore.preprocessing import Grid, Recipe, cropped_grid

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -192,11 +192,7 @@ def halve_jobs(
     """Halve and write the jobs that are not current, as `restore.runtime.jobs.run_jobs` says;
     doubts are its remarks.
     """
-    to_do = stale_jobs(jobs, fingerprint_in, overwrite)
-    if len(to_do) < len(jobs):
-        log.info(
-            "%d of %d micrographs have their halves already", len(jobs) - len(to_do), len(jobs)
-        )
+    stale = stale_jobs(jobs, fingerprint_in, "have their halves already", overwrite)
     doubts: list[str] = []
 
     def compute(job: Job[HalfFiles], _: object) -> Write:
@@ -206,10 +202,7 @@ def halve_jobs(
         return partial(_write, job, images, dtype)
 
     steps = Steps(lambda job: job.subject.micrograph, compute, "halving")  # frames are read ahead
-    results = run_jobs(to_do, steps, bars)
-    stale = {id(job) for job in to_do}
-    results.current, results.remarks = [job for job in jobs if id(job) not in stale], doubts
-    return results
+    return replace(run_jobs(jobs, steps, bars, stale=stale), remarks=doubts)
 
 
 def _write(job: Job[HalfFiles], images: HalfImages, dtype: OutputType) -> None:

@@ -296,5 +296,5 @@ def _finished(
         "held_out": sorted({names[region.pair] for region in parts.held_out}),
     }
     network = network.cpu().eval()
-    calibration = measure_calibration(network, data, parts.held_out, settings, place.device)
+    calibration = measure_calibration(network, data, parts.calibration, settings, place.device)
     return Model(network, data.recipe, record, data.provenance, calibration)

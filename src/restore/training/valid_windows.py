@@ -26,6 +26,7 @@ def split_with_data(data: PatchFile, settings: TrainingSettings) -> Split:
     return Split(
         valid_regions(data, parts.training, settings.patch_px),
         valid_regions(data, parts.held_out, settings.patch_px),
+        parts.calibration,
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from restore import fourier
 from restore.evaluation.estimators.baselines import wiener_filter
 from restore.evaluation.estimators.spectra import RingCovariances, ring_covariances
+from restore.model.calibration import RING_PER_A
 from restore.model.network import Network
 from restore.runtime.precision import autocast, resolve_precision
 from restore.training.patches import PatchFile, Region
@@ -22,8 +23,6 @@ from restore.training.valid_windows import valid_covering_windows
 MAX_HELD_OUT_WINDOWS = 32
 MOST_PAIRS = 16
 """From so many micrographs, spread over the set, its spectra are taken."""
-
-RING_PER_A = 1 / 600
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ import tifffile
 from mrcfile.dtypes import fei1_dtype_big_endian, fei2_dtype_big_endian
 
 from restore.cli.main import main
-from restore.denoising.batch import OutputSettings, plan
+from restore.denoising.targets import OutputSettings, plan
 from restore.errors import UserError
 from restore.io.denoised_halves import denoised_halves
 from restore.io.half_names import Suffixes, is_half
