@@ -1,12 +1,12 @@
 """``restore denoise``: every micrograph of a set, with a trained model."""
 
 import argparse
-import logging
 import os
 from pathlib import Path
 
 from restore.cli.ctf import add_ctf_options, typed_ctf
 from restore.cli.job import add_job_options, leads, settle
+from restore.cli.model import NamedModel, chosen_model
 from restore.cli.options import (
     add_device_option,
     add_pixel_size_option,
@@ -15,7 +15,7 @@ from restore.cli.options import (
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_recipe_options, refuse_other_recipe, typed_recipe
+from restore.cli.recipe import add_recipe_options
 from restore.cli.results import report_failures
 from restore.denoising.batch import denoise_set
 from restore.denoising.denoise import DenoisingSettings
@@ -23,14 +23,11 @@ from restore.denoising.particle_targets import ParticleSettings
 from restore.denoising.particles import denoise_particles
 from restore.denoising.targets import OutputSettings
 from restore.errors import UsageError
+from restore.io.micrographs import is_table
 from restore.io.particle_listings import lists_particles
 from restore.io.relion.job import MICROGRAPH_KINDS, PARTICLE_KINDS, write_output_node
-from restore.model.checkpoint import Model, load_model
-from restore.model.general import GENERAL_MODEL_PATH, load_general_model
 from restore.runtime.jobs import SetResults
 from restore.runtime.memory import keep_heap
-
-log = logging.getLogger(__name__)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -80,22 +77,21 @@ def run(namespace: argparse.Namespace) -> int:
     keep_heap()
     sources = _sources(namespace)
     ctf = typed_ctf(namespace)
-    model = _model(namespace)
+    chosen = chosen_model(namespace, ctf is not None or is_table(sources))
     of_particles = len(sources) == 1 and lists_particles(Path(sources[0]))
-    name = namespace.model or GENERAL_MODEL_PATH.name
     results = (
-        _particles(namespace, sources[0], model, name)
+        _particles(namespace, sources[0], chosen)
         if of_particles
         else denoise_set(
             sources,
-            model,
+            chosen.model,
             output=settings_from(namespace, OutputSettings),
             settings=settings_from(namespace, DenoisingSettings),
             suffixes=namespace.even_odd_suffix,
             pixel_size_A=namespace.pixel_size,
             ctf=ctf,
             device=namespace.device,
-            model_name=name,
+            model_name=chosen.file,
             bars=Bar,
         )
     )
@@ -112,18 +108,16 @@ def run(namespace: argparse.Namespace) -> int:
     return report_failures(results.failed.items(), results.total, "denoised", unit)
 
 
-def _particles(
-    namespace: argparse.Namespace, table: str, model: Model, model_name: str
-) -> SetResults:
+def _particles(namespace: argparse.Namespace, table: str, chosen: NamedModel) -> SetResults:
     """Denoise the particle images of a table."""
     return denoise_particles(
         table,
-        model,
+        chosen.model,
         output=settings_from(namespace, OutputSettings),
         settings=settings_from(namespace, DenoisingSettings),
         particles=settings_from(namespace, ParticleSettings),
         device=namespace.device,
-        model_name=model_name,
+        model_name=chosen.file,
         bars=Bar,
     )
 
@@ -139,13 +133,3 @@ def _sources(namespace: argparse.Namespace) -> list[str]:
             "there is no input", do="give a STAR file or images: restore denoise image.mrc"
         )
     return [namespace.input_micrographs]
-
-
-def _model(namespace: argparse.Namespace) -> Model:
-    """The model that was named, or the general one for the recipe that was typed."""
-    if namespace.model is None:
-        log.info("no model is named: the general one is taken, which has not seen these images")
-        return load_general_model(typed_recipe(namespace))
-    model = load_model(namespace.model)
-    refuse_other_recipe(namespace, model.recipe, "the model")
-    return model

@@ -56,6 +56,11 @@ class RunFiles:
         return self.directory / f"{self.prefix}.png"
 
     @property
+    def preview(self) -> Path:
+        """A part of a held-out half: raw, denoised, and Wiener-filtered."""
+        return self.directory / f"{self.prefix}.preview.png"
+
+    @property
     def settings(self) -> Path:
         """What was asked for, and of what."""
         return self.directory / f"{self.prefix}.settings.json"

@@ -59,6 +59,11 @@ class TrainingSettings:
     )
     filters: int | None = setting(None, "feature maps of the network (both have 32)")
     blocks: int | None = setting(None, "blocks or layers of the network (unet 1, waunet 4)")
+    from_scratch: bool = setting(
+        False,
+        "start from nothing, and not from the general model that comes with restore (which is the "
+        "start where network and resolution are among those that it knows)",
+    )
     workers: int = setting(-1, "processes that read patches; −1 is 0 on a CPU and 4 for each GPU")
     seed: int = setting(0, "of weights, patches and choice of held-out micrographs")
 
@@ -117,6 +122,7 @@ PRESETS = {
         gradient_clip=0.0,
         weight_average=0.0,
         architecture="waunet",
+        from_scratch=True,
     ),
 }
 
