@@ -28,9 +28,9 @@ from restore.runtime.memory import keep_heap
 
 RESOLUTION_A = 9
 _WHY_LOWER = (
-    "Each ring alone: how rings are weighted against each other, by which a filter\n"
-    "gains, does not count. Where the denoised line lies below the raw one, the\n"
-    "network lost or changed signal."
+    "Each ring is judged by itself: how rings are weighted against each other, which\nis how a "
+    "filter gains, does not count. Where the denoised line lies below the raw\none, the network "
+    "lost or changed signal."
 )
 SESSION = restore.SimulationSettings(micrographs=8, size_px=(1536,), pixel_size_A=1.5)
 HELD_OUT = 0.25
@@ -43,10 +43,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="?",
         default=Path("demo"),
-        help="where it happens (default: demo)",
+        help="folder of the demo (default: demo)",
     )
     parser.add_argument(
-        "--steps", type=int, default=400, metavar="N", help="steps of training (default: 400)"
+        "--steps",
+        type=int,
+        default=400,
+        metavar="N",
+        help=("number of training steps (default: 400)"),
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier demo")
 
@@ -120,7 +124,7 @@ def _compare(folder: Path, star: Path) -> int:
         "micrographs never trained on:"
     )
     print(f"  raw                           {mean.raw:.3f}")
-    print(f"  best plain low-pass ({mean.lowpass_A:3.0f} Å)   {mean.lowpass:.3f}")
+    print(f"  best low-pass filter ({mean.lowpass_A:3.0f} Å)   {mean.lowpass:.3f}")
     print(f"  denoised                      {mean.denoised:.3f}")
     print(
         f"\nOpen {folder / 'report.html'} in a browser; look at {folder / 'demo.png'} and "
@@ -128,8 +132,8 @@ def _compare(folder: Path, star: Path) -> int:
     )
     if mean.denoised <= max(mean.raw, mean.lowpass):
         print(
-            "The network has not learned to beat a low-pass: something is wrong, or --steps are "
-            "too few."
+            "The network has not learned to beat a low-pass filter: something is wrong, or "
+            "--steps is too small."
         )
         return 1
     return 0

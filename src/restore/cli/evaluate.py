@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="STAR",
         help=(
-            "RELION STAR or cryoSPARC .cs or .csg file of micrographs that have halves, or images "
+            "RELION STAR or cryoSPARC .cs or .csg file of micrographs with halves, or images "
             "(MRC, TIFF) as a quoted pattern"
         ),
     )
@@ -44,9 +44,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "-p",
         type=Path,
         metavar="MODEL",
-        help="the model to evaluate, from restore train",
+        help="model to evaluate, written by restore train",
     )
-    words = "names of the halves, where the STAR has no rlnMicrographNameEven/Odd"
+    words = (
+        "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
+    )
     add_suffix_option(group, words, "-s")
     add_pixel_size_option(group)
     add_device_option(group)
@@ -56,38 +58,46 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("evaluation"),
         metavar="FOLDER",
-        help="(default: evaluation); a rerun measures what is missing or stale",
+        help=(
+            "folder of the results (default: evaluation); a rerun measures only what is missing "
+            "or outdated"
+        ),
     )
     _add_options_of_others(parser)
     add_recipe_options(
         parser,
-        "recipe (the model's own, checked where given; of --denoised_halves: theirs)",
+        "recipe (default: the model's own; for --denoised_halves, theirs)",
         f"finest resolution, Å (default: {Recipe.max_resolution_A})",
-        "the denoised images have their phases flipped (of --denoised_halves: not the default)",
+        "the denoised images are phase-flipped (with --denoised_halves, not the default)",
     )
     add_settings(parser, "evaluation", EvaluationSettings)
 
 
 def _add_options_of_others(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("in the model's place, another program's images")
+    group = parser.add_argument_group("images of another program, instead of a model")
     group.add_argument(
         "--denoised_halves",
         nargs="+",
         type=Path,
         metavar="FOLDER",
-        help="where another program's denoised halves lie, under the raw halves' names "
-        "(one folder, or the even and the odd halves')",
+        help=(
+            "folder of another program's denoised halves, which have the raw halves' names (one "
+            "folder, or one for the even and one for the odd halves)"
+        ),
     )
     group.add_argument(
         "--denoised_suffix",
         default="",
         metavar="TEXT",
-        help="what their names have after the raw halves' (default: none)",
+        help=(
+            "suffix that follows the raw half's name in the name of its denoised half (default: "
+            "none)"
+        ),
     )
     group.add_argument(
         "--fit_scale",
         action="store_true",
-        help="fit their grey scale, for programs that do not keep it",
+        help="fit the grey scale of the denoised halves, for programs that change it",
     )
 
 
@@ -126,7 +136,7 @@ def _subject(namespace: argparse.Namespace) -> Path | DenoisedHalves:
     if (namespace.model is not None) == others:
         raise UsageError(
             "both a model and denoised halves are given" if others else "nothing to evaluate",
-            do="give a model with --model, or another program's images with --denoised_halves",
+            do="give a model with --model, or the images of another program with --denoised_halves",
         )
     if namespace.model is None:
         # Another program's phases are not flipped unless it is said.
@@ -135,7 +145,9 @@ def _subject(namespace: argparse.Namespace) -> Path | DenoisedHalves:
         return DenoisedHalves(folders, namespace.denoised_suffix, recipe, namespace.fit_scale)
     if namespace.fit_scale:
         raise UsageError(
-            "--fit_scale is given with a model", wanted="a model keeps the scale", do="leave it out"
+            "--fit_scale is given with a model",
+            wanted=("a model keeps the grey scale"),
+            do="leave it out",
         )
     refuse_other_recipe(namespace, load_model(namespace.model).recipe, "the model")
     return namespace.model

@@ -130,8 +130,8 @@ def _settings(
         return settings
     if isinstance(settings, TrainingSettings):
         raise UserError(
-            f"a whole record of settings and {' and '.join(given)} are given",
+            f"both a complete record of settings and {' and '.join(given)} are given",
             field="settings",
-            do="say how long to train in the record",
+            do="set the length of the training in the record",
         )
     return {**(settings or {}), **given}
