@@ -23,8 +23,7 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         help="RELION STAR, cryoSPARC .cs or .csg, or images as a quoted pattern",
     )
     words = (
-        "how the names of a full sum and its halves differ, where the STAR has no "
-        "rlnMicrographNameEven/Odd"
+        "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
     )
     add_suffix_option(group, words, "-s")
     add_pixel_size_option(group)
@@ -40,11 +39,9 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         "--patch_dtype",
         choices=("float16", "float32"),
         default="float16",
-        help="of the patch file (default: float16)",
+        help="number format in the patch file (default: float16)",
     )
-    group.add_argument(
-        "--overwrite", action="store_true", help="replace files that are already there"
-    )
+    group.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
 def add_recipe_options(
