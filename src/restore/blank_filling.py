@@ -5,7 +5,7 @@ image to the next, so that two halves have nothing in common there.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from restore import fourier
@@ -24,11 +24,18 @@ def fill_blank_pixels(
     The noise follows from ``seed``; images that are compared must have different ones.
     """
     surface = fit_surface(image, order, blank)
-    places = blank.flatten().nonzero()[:, 0]
-    y, x = places // image.shape[1], places % image.shape[1]
     tile = _noise_tile(image, blank, seed)
-    filled = image.clone()
-    filled.view(-1)[places] = surface.at(y, x) + tile[y % tile.shape[0], x % tile.shape[1]]
+    side, width = tile.shape[0], image.shape[1]
+    noise = tile.repeat(1, -(-width // side))[:, :width].contiguous()
+    filled = torch.empty_like(image)
+    # Band by band, as high as the tile, which stays in the cache.
+    for y in range(0, image.shape[0], side):
+        rows = slice(y, y + side)
+        if blank[rows].any():
+            filling = surface.added_to(noise[: image.shape[0] - y], y)
+            torch.where(blank[rows], filling, image[rows], out=filled[rows])
+        else:
+            filled[rows] = image[rows]
     return filled
 
 
@@ -64,22 +71,20 @@ def _valid_patches(
     """
     side = _TILE_PX
     while side >= _SMALLEST_TILE_PX:
-        if side <= min(image.shape):
-            step = side // 2
-            corners = [
-                (y, x)
-                for y in range(0, image.shape[0] - side + 1, step)
-                for x in range(0, image.shape[1] - side + 1, step)
-            ]
-            corners = _without_blank(blank, corners, side)
-            if corners:
-                chosen = corners[:: -(-len(corners) // _MOST_PATCHES)]
-                return torch.stack([image[y : y + side, x : x + side] for y, x in chosen])
+        corners = _valid_corners(blank, side // 2)
+        if len(corners):
+            chosen = corners[:: -(-len(corners) // _MOST_PATCHES)].tolist()
+            return torch.stack([image[y : y + side, x : x + side] for y, x in chosen])
         side //= 2
     return None
 
 
-def _without_blank(
-    blank: Bool[Tensor, "y x"], corners: list[tuple[int, int]], side: int
-) -> list[tuple[int, int]]:
-    return [(y, x) for y, x in corners if not blank[y : y + side, x : x + side].any()]
+def _valid_corners(blank: Bool[Tensor, "y x"], step: int) -> Int[Tensor, "n 2"]:
+    """The corners (y, x), multiples of ``step``, of all squares of 2×2 steps without blank pixels,
+    row by row.
+    """
+    whole = [slice(length // step * step) for length in blank.shape]
+    steps = blank[whole[0], whole[1]].unflatten(0, (-1, step)).any(dim=1)
+    steps = ~steps.unflatten(1, (-1, step)).any(dim=2)
+    squares = steps[1:, 1:] & steps[1:, :-1] & steps[:-1, 1:] & steps[:-1, :-1]
+    return squares.nonzero() * step

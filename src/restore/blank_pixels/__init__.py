@@ -23,12 +23,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from restore.background import BLOCK_PX
+from restore.background import BLOCK_PX, marked_in_blocks
 from restore.blank_pixels.equal_neighbours import equal_neighbours
 
 _NOISELESS = 0.1  # of the usual standard deviation
 _UPPER, _UPPER_IN_SIGMA = 0.65, 0.385  # a quantile of the normal distribution, above the median
 _DEVIATIONS_OF_BLOCKS = 6.0
+_GLANCED_ROWS = 8  # of which one is looked at first
+_GLANCE = 1.5  # how much an estimate from them may be wrong
+_DARK_AT_A_GLANCE = 0.5  # of the usual grey value
 _BRIGHT, _DARK = 5.0, 0.05  # of the usual deviation; of the usual grey value
 _SOFT_EDGE_BLOCKS = 24
 _FLAT_SLOPE, _BACK_AT = 0.04, 0.02  # of the depth of the area without data
@@ -109,6 +112,8 @@ def _without_noise(
     image: Float[Tensor, "y x"], blank: Bool[Tensor, "y x"] | None
 ) -> Bool[Tensor, "y x"] | None:
     """Blocks that have no noise, and the soft edges around them and around ``blank`` pixels."""
+    if blank is None and not _may_lack_noise(image):
+        return None
     means, deviations, counts = _block_statistics(image, blank)
     enough = counts >= BLOCK_PX  # of the 128 pixels that are looked at in a block
     full = counts >= counts.max() / 2
@@ -134,6 +139,18 @@ def _without_noise(
     return _pixels_of(marked, (image.shape[0], image.shape[1])) if marked.any() else None
 
 
+def _may_lack_noise(image: Float[Tensor, "y x"]) -> bool:
+    """Whether a block may be noiseless or dark, by an eighth of the image's rows.
+
+    The standard deviation of a quarter of a block's pixels is at most twice that of all of them.
+    """
+    means, deviations, _ = _block_statistics(image, None, _GLANCED_ROWS)
+    usual, deviation = means.median(), deviations.median()
+    noiseless = deviations <= _GLANCE * 2 * _NOISELESS * deviation
+    dark = (means < _DARK_AT_A_GLANCE * usual) & (_GLANCE * usual > _BRIGHT * deviation)
+    return bool((noiseless | dark).any())
+
+
 def _opened(blocks: Bool[Tensor, "rows columns"]) -> Bool[Tensor, "rows columns"]:
     """The marked blocks that are part of a marked square of 2×2."""
     squares = blocks[1:, 1:] & blocks[1:, :-1] & blocks[:-1, 1:] & blocks[:-1, :-1]
@@ -145,24 +162,25 @@ def _opened(blocks: Bool[Tensor, "rows columns"]) -> Bool[Tensor, "rows columns"
 
 
 def _block_statistics(
-    image: Float[Tensor, "y x"], blank: Bool[Tensor, "y x"] | None
+    image: Float[Tensor, "y x"], blank: Bool[Tensor, "y x"] | None, every: int = 2
 ) -> tuple[
     Float[Tensor, "rows columns"], Float[Tensor, "rows columns"], Float[Tensor, "rows columns"]
 ]:
-    """Mean, standard deviation and number of the valid pixels in every second row of each block."""
+    """Mean, standard deviation and number of the valid pixels of each block, in its rows 0,
+    ``every`` …
+    """
     inside = tuple(slice(side // BLOCK_PX * BLOCK_PX) for side in image.shape)
-    rows = image[inside][::2]
+    rows = image[inside][::every]
+    per_block = BLOCK_PX // every
     offset = rows[rows.shape[0] // 2].mean()  # large numbers have no digits left for a variance
-    values = (rows - offset).unflatten(1, (-1, BLOCK_PX)).unflatten(0, (-1, BLOCK_PX // 2))
+    values = (rows - offset).unflatten(1, (-1, BLOCK_PX)).unflatten(0, (-1, per_block))
     if blank is None:
         counts = torch.full(
-            (values.shape[0], values.shape[2]), BLOCK_PX**2 / 2, device=image.device
+            (values.shape[0], values.shape[2]), float(BLOCK_PX * per_block), device=image.device
         )
     else:
-        valid = ~blank[inside][::2]
-        valid = valid.unflatten(1, (-1, BLOCK_PX)).unflatten(0, (-1, BLOCK_PX // 2))
-        values = values * valid
-        counts = valid.sum(dim=(1, 3)).float()
+        values.masked_fill_(blank[inside][::every].view_as(values), 0)
+        counts = BLOCK_PX * per_block - marked_in_blocks(blank[inside][::every], per_block)
     means = values.sum(dim=(1, 3)) / counts.clamp(min=1)
     squares = torch.linalg.vector_norm(values, dim=(1, 3)).square() / counts.clamp(min=1)
     return means + offset, (squares - means.square()).clamp(min=0).sqrt(), counts

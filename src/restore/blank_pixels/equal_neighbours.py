@@ -3,54 +3,64 @@
 import math
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-_SHORTEST_RUN_PX = 16
+_GROUP_PX = 8  # of the shortest run, 2·8 pixels, there is at least one group equal throughout
+_SHORTEST_RUN_PX = 2 * _GROUP_PX
 _CHANCE_RUNS = 1e-6  # chance runs expected in an image
 _SAMPLED_ROWS, _SAMPLE_PX = 8, 64
-_ALL_EQUAL = 0x0101010101010101  # eight true bools, read as one integer
+_FEW = 1 / 8  # of the groups: up to here they are looked at one by one
 
 
 def equal_neighbours(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
     """Pixels in runs of one value that are too long to be chance."""
-    height, width = image.shape
-    # Whether each pixel equals the one to its right, and the one below it. Rows and columns are
-    # padded to multiples of eight, so that eight answers can be read as one integer.
-    padded = (-(-height // 8) * 8, -(-width // 8) * 8)
-    right = torch.zeros(padded, dtype=torch.bool, device=image.device)
-    below = torch.zeros_like(right)
-    torch.eq(image[:, 1:], image[:, :-1], out=right[:height, : width - 1])
-    torch.eq(image[1:], image[:-1], out=below[: height - 1, :width])
-    # Groups of eight along the run: in a run of 16 pixels or more there is at least one that is
-    # equal throughout.
-    groups_right = right.view(torch.int64) == _ALL_EQUAL
-    folded = below.view(torch.int64)
-    for _ in range(3):
-        folded = folded[::2] & folded[1::2]
-    groups_below = folded.contiguous().view(torch.bool)
-    if not (groups_right.any() or groups_below.any()):
+    groups_right, groups_below = _equal_groups(image), _equal_groups(image.T)
+    if groups_right is None and groups_below is None:
         return None
-    shortest_px = max(_SHORTEST_RUN_PX, _chance_length(right[:height, : width - 1]))
-    blank = torch.zeros(height, width, dtype=torch.bool, device=image.device)
-    rows = _lines_with_runs(groups_right[:height], shortest_px)
-    columns = _lines_with_runs(groups_below.T, shortest_px)
-    columns = columns[columns < width]
-    if len(rows):
-        blank[rows] |= _runs(right[:height][rows][:, : width - 1], shortest_px)
-    if len(columns):
-        blank[:, columns] |= _runs(below[: height - 1, columns].T, shortest_px).T
+    shortest_px = max(_SHORTEST_RUN_PX, _chance_length(image))
+    blank = torch.zeros(image.shape, dtype=torch.bool, device=image.device)
+    if groups_right is not None:
+        _mark_runs(blank, image, groups_right, shortest_px)
+    if groups_below is not None:
+        _mark_runs(blank.T, image.T, groups_below, shortest_px)
     return blank if blank.any() else None
 
 
-def _chance_length(equal: Bool[Tensor, "y x"]) -> int:
+def _equal_groups(lines: Float[Tensor, "lines n"]) -> Bool[Tensor, "lines groups"] | None:
+    """Which groups of pixels 8k … 8k + 8 of each line have one value; None where none has."""
+    count = (lines.shape[1] - 1) // _GROUP_PX
+    if count < 1:
+        return None
+    # The first and the last pixel of each group decide nearly always, and cost an eighth of all.
+    corners = lines[:, ::_GROUP_PX]
+    groups = corners[:, 1 : count + 1] == corners[:, :count]
+    candidates = int(groups.count_nonzero())
+    if candidates > _FEW * groups.numel():
+        length = count * _GROUP_PX
+        groups = lines[:, 1 : length + 1] == lines[:, :length]
+        while groups.shape[1] > count:
+            groups = groups[:, ::2] & groups[:, 1::2]
+    elif candidates:
+        line, group = groups.nonzero(as_tuple=True)
+        for inner in (4, 2, 6, 1, 3, 5, 7):
+            start = group * _GROUP_PX
+            equal = lines[line, start + inner] == lines[line, start]
+            line, group = line[equal], group[equal]
+        groups = torch.zeros_like(groups)
+        groups[line, group] = True
+    return groups if groups.any() else None
+
+
+def _chance_length(image: Float[Tensor, "y x"]) -> int:
     """The length of a run of equal pixels that chance makes in one image of a million.
 
     With P the probability of the commonest value, a run of n pixels has the probability Pⁿ, and P²
     is at most that of two equal neighbours. The latter is measured in blocks; the nine-tenths
     quantile of those that are not equal throughout is that of the darkest areas of the image.
     """
-    sample = equal[::_SAMPLED_ROWS]
+    rows_sampled = image[::_SAMPLED_ROWS]
+    sample = rows_sampled[:, 1:] == rows_sampled[:, :-1]
     side = min(_SAMPLE_PX, sample.shape[1])
     rows = max(1, min(side // _SAMPLED_ROWS, sample.shape[0]))
     sample = sample[: sample.shape[0] // rows * rows, : sample.shape[1] // side * side]
@@ -59,41 +69,50 @@ def _chance_length(equal: Bool[Tensor, "y x"]) -> int:
     pair = float(mixed.quantile(0.9)) if mixed.numel() else 0.0
     # A sampled share of nothing still allows for one pair in a thousand.
     single = math.sqrt(max(pair, 1e-3))
-    return math.ceil(math.log(_CHANCE_RUNS / equal.numel()) / math.log(min(single, 1 - 1e-6)))
+    pairs = image.shape[0] * (image.shape[1] - 1)
+    return math.ceil(math.log(_CHANCE_RUNS / pairs) / math.log(min(single, 1 - 1e-6)))
 
 
-def _lines_with_runs(groups: Bool[Tensor, "lines groups"], length_px: int) -> Tensor:
-    """The numbers of the lines that may hold a run of ``length_px`` pixels: those with as many
-    groups of eight equal pairs in a row as it must contain.
+def _mark_runs(
+    blank: Bool[Tensor, "lines n"],
+    lines: Float[Tensor, "lines n"],
+    groups: Bool[Tensor, "lines groups"],
+    shortest_px: int,
+) -> None:
+    """Set ``blank``, which is changed, in all runs of at least ``shortest_px`` pixels.
+
+    A run is a sequence of equal groups, and up to seven pixels before and after it.
     """
-    consecutive = _eroded(groups, max(1, (length_px - 1 - 7) // 8))
-    return consecutive.any(dim=1).nonzero()[:, 0]
+    starts, stops = groups.clone(), groups.clone()
+    starts[:, 1:] &= ~groups[:, :-1]
+    stops[:, :-1] &= ~groups[:, 1:]
+    line, first = starts.nonzero(as_tuple=True)
+    last = stops.nonzero(as_tuple=True)[1]
+    before, equal_before = _equal_beside(lines, line, first * _GROUP_PX, -1)
+    after, equal_after = _equal_beside(lines, line, (last + 1) * _GROUP_PX, 1)
+    length = (last - first + 1) * _GROUP_PX + 1
+    long = length + equal_before.sum(dim=1) + equal_after.sum(dim=1) >= shortest_px
+    # The groups of long runs: +1 where one begins, −1 behind its end, and the running sum.
+    change = torch.zeros(groups.shape[0], groups.shape[1] + 1, dtype=torch.int8, device=line.device)
+    change[line[long], first[long]] = 1
+    change[line[long], last[long] + 1] = -1
+    inside = change.cumsum(dim=1, dtype=torch.int8)[:, :-1].bool()
+    pixels = blank[:, : groups.shape[1] * _GROUP_PX].unflatten(1, (-1, _GROUP_PX))
+    pixels |= inside[:, :, None]
+    blank[line[long], (last[long] + 1) * _GROUP_PX] = True
+    for place, equal in ((before, equal_before), (after, equal_after)):
+        chosen = equal & long[:, None]
+        blank[line[:, None].expand_as(chosen)[chosen], place[chosen]] = True
 
 
-def _runs(equal: Bool[Tensor, "lines pairs"], length_px: int) -> Bool[Tensor, "lines pixels"]:
-    """The pixels that are in a run of at least ``length_px`` equal ones; a line has one pixel more
-    than pairs.
+def _equal_beside(
+    lines: Float[Tensor, "lines n"], line: Int[Tensor, "runs"], end: Int[Tensor, "runs"], side: int
+) -> tuple[Int[Tensor, "runs 7"], Bool[Tensor, "runs 7"]]:
+    """The seven places before (``side`` −1) or after (1) an end of a run, and which of them
+    continue it.
     """
-    lines, pairs = equal.shape
-    starts = _eroded(equal, length_px - 1)
-    inside = torch.zeros(lines, pairs + 1, dtype=torch.bool, device=equal.device)
-    inside[:, : starts.shape[1]] = starts
-    # Each start marks the pixels after it, as many at a time as have been marked already.
-    reach = 1
-    while reach < length_px:
-        step = min(reach, length_px - reach)
-        inside[:, step:] = inside[:, step:] | inside[:, :-step]
-        reach += step
-    return inside
-
-
-def _eroded(flags: Bool[Tensor, "lines n"], length: int) -> Bool[Tensor, "lines m"]:
-    """Where ``length`` flags in a row begin, all of which are set."""
-    if length > flags.shape[1]:
-        return flags[:, :0]
-    reach = 1
-    while reach < length:
-        step = min(reach, length - reach)
-        flags = flags[:, :-step] & flags[:, step:]
-        reach += step
-    return flags
+    place = end[:, None] + side * torch.arange(1, _GROUP_PX, device=end.device)
+    inside = (place >= 0) & (place < lines.shape[1])
+    place = place.clamp(0, lines.shape[1] - 1)
+    equal = inside & (lines[line[:, None], place] == lines[line, end][:, None])
+    return place, equal.cumprod(dim=1).bool()

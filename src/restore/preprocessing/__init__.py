@@ -32,6 +32,7 @@ filled.
 
 _SAMPLED = 8
 _FEWEST_VALID = 0.05
+_BAND_ROWS = 256  # of an image that are worked on at a time
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def common_blank_pixels(
     """
     blank = union([find_blank_pixels(image) for image in images])
     if blank is not None:
-        share = 1 - int(blank.sum()) / blank.numel()
+        share = 1 - int(blank.count_nonzero()) / blank.numel()
         if share < _FEWEST_VALID:
             raise UserError(
                 f"only {100 * share:.1f} % of the pixels hold data",
@@ -143,24 +144,30 @@ def _prepared_around(
     clean, hot_pixels = completed(image, blank, way.recipe, seed)
     band = _band_of(clean, way)
     blank_on_grid = _on_grid(blank, way.grid.shape)
-    values = band[~blank_on_grid]
-    if not values.numel():
+    valid = (~blank_on_grid).to(band.dtype)
+    count = valid.sum()
+    if not count > 1:
         _require_contrast(torch.zeros(()))
-    scale = values.std()
+    mean = (band * valid).sum() / count
+    centred = band - mean
+    scale = ((centred * valid).square().sum() / (count - 1)).sqrt()
     _require_contrast(scale)
-    # The mean of the valid pixels, from those of all and of the filled ones.
-    pixels, blank_pixels = blank.numel(), int(blank.sum())
-    filled = float(clean[blank].mean()) * blank_pixels
-    mean = (float(clean.mean()) * pixels - filled) / (pixels - blank_pixels)
     return Prepared(
-        (band - values.mean()) / scale,
+        centred / scale,
         way.grid,
         float(scale),
-        mean,
+        _valid_mean(clean, blank),
         hot_pixels,
         blank_on_grid,
-        blank_pixels,
+        int(blank.count_nonzero()),
     )
+
+
+def _valid_mean(image: Float[Tensor, "y x"], blank: Bool[Tensor, "y x"]) -> float:
+    """The mean of the pixels that are not blank."""
+    valid = blank.numel() - int(blank.count_nonzero())
+    bands = zip(image.split(_BAND_ROWS), blank.split(_BAND_ROWS), strict=True)
+    return sum(float(band.masked_fill(mask, 0).sum()) for band, mask in bands) / valid
 
 
 def completed(
@@ -196,17 +203,17 @@ def _on_grid(blank: Bool[Tensor, "full_y full_x"], shape: Shape) -> Bool[Tensor,
     """The pixels of the cropped grid that a blank pixel of the full one lies in, wholly or in
     part.
     """
-    # The first and the last cropped pixel that each full one touches along either axis: integer
-    # arithmetic, because the edges of both grids coincide at common multiples.
-    places = blank.nonzero(as_tuple=True)
-    touched = [
-        (index * small // full, ((index + 1) * small - 1) // full)
-        for index, full, small in zip(places, blank.shape, shape, strict=True)
-    ]
-    on_grid = torch.zeros(shape, dtype=torch.bool, device=blank.device)
-    for rows in touched[0]:
-        for columns in touched[1]:
-            on_grid[rows, columns] = True
+    on_grid = blank
+    for axis, small in enumerate(shape):
+        full = blank.shape[axis]
+        cropped = torch.arange(small, device=blank.device)
+        # The first and the last full pixel that each cropped one touches: integer arithmetic,
+        # because the edges of both grids coincide at common multiples.
+        first, last = cropped * full // small, ((cropped + 1) * full - 1) // small
+        touched = on_grid.index_select(axis, first)
+        for step in range(1, int((last - first).max()) + 1):
+            touched |= on_grid.index_select(axis, torch.minimum(first + step, last))
+        on_grid = touched
     return on_grid
 
 
