@@ -57,13 +57,11 @@ def refused(capsys):
     return run
 
 
-def test_nothing_to_evaluate_is_wrong_use(refused):
+def test_a_resolution_that_the_general_model_has_not_seen_is_rejected(refused):
     refused(
-        ("evaluate", "-m", "mics.star"),
-        "nothing to evaluate",
-        "--model",
-        "--denoised_halves",
-        status=2,
+        ("evaluate", "-m", "mics.star", "-r", "3.2"),
+        "3.2 Å, not 4.5 to 12 Å",
+        "train a model",
     )
 
 

@@ -577,6 +577,13 @@ def test_an_interrupted_training_says_how_to_go_on_and_ends_with_the_same_weight
     assert len(Path("Models/again.csv").read_text().splitlines()) == 7
 
 
+def test_a_requeued_job_that_died_before_its_first_epoch_starts_from_the_beginning(here, capsys):
+    line = f"train -m session/micrographs_ctf.star -r 9 -f again.hdf -x again --steps 6 {SMALL}"
+    assert restore(f"{line} --resume") == 0
+    assert "nothing to resume, so training starts from the beginning" in capsys.readouterr().err
+    assert same_weights("Models/again.safetensors", "Models/model.safetensors")
+
+
 @pytest.mark.parametrize("command", ["prepare", "denoise"])
 def test_a_cluster_that_asks_a_command_to_end_gets_130_and_nothing_half_written(
     here, monkeypatch, capsys, command

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from restore.cli.job import leads
+from restore.cli.model import NamedModel, chosen_model
 from restore.cli.options import (
     add_device_option,
     add_pixel_size_option,
@@ -15,13 +16,12 @@ from restore.cli.options import (
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_recipe_options, refuse_other_recipe, typed_recipe
+from restore.cli.recipe import add_recipe_options, typed_recipe
 from restore.cli.results import report_failures
 from restore.errors import UsageError
 from restore.evaluation.aggregate import EvaluationSettings
 from restore.evaluation.source import DenoisedHalves
 from restore.face.evaluation import EvaluatedSet, evaluate
-from restore.model.checkpoint import load_model
 from restore.preprocessing import Recipe
 from restore.runtime.memory import keep_heap
 
@@ -44,7 +44,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "-p",
         type=Path,
         metavar="MODEL",
-        help="model to evaluate, written by restore train",
+        help=(
+            "model to evaluate, written by restore train (default: the general model that comes "
+            "with restore)"
+        ),
     )
     words = (
         "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
@@ -66,7 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_options_of_others(parser)
     add_recipe_options(
         parser,
-        "recipe (default: the model's own; for --denoised_halves, theirs)",
+        "recipe (default: the model's own; for the general model and --denoised_halves, this one)",
         f"finest resolution, Å (default: {Recipe.max_resolution_A})",
         "the denoised images are phase-flipped (with --denoised_halves, not the default)",
     )
@@ -104,9 +107,12 @@ def _add_options_of_others(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     """Measure what is missing or stale, write the evaluation; the exit status comes back."""
     keep_heap()
+    subject = _subject(namespace)
+    named = isinstance(subject, NamedModel)
     evaluated = evaluate(
         namespace.input_micrographs,
-        _subject(namespace),
+        subject.model if named else subject,
+        model_name=subject.file if named else None,
         output_directory=namespace.output_directory,
         settings=settings_from(namespace, EvaluationSettings),
         suffixes=namespace.even_odd_suffix,
@@ -130,24 +136,23 @@ def print_evaluation(evaluated: EvaluatedSet) -> None:
     print(evaluated.file)
 
 
-def _subject(namespace: argparse.Namespace) -> Path | DenoisedHalves:
-    """What is evaluated: the model's file, or another program's images."""
+def _subject(namespace: argparse.Namespace) -> NamedModel | DenoisedHalves:
+    """What is evaluated: a model, or another program's images."""
     others = namespace.denoised_halves is not None or bool(namespace.denoised_suffix)
-    if (namespace.model is not None) == others:
+    if not others:
+        if namespace.fit_scale:
+            raise UsageError(
+                "--fit_scale is given with a model",
+                wanted="a model keeps the grey scale",
+                do="leave it out",
+            )
+        return chosen_model(namespace)
+    if namespace.model is not None:
         raise UsageError(
-            "both a model and denoised halves are given" if others else "nothing to evaluate",
+            "both a model and denoised halves are given",
             do="give a model with --model, or the images of another program with --denoised_halves",
         )
-    if namespace.model is None:
-        # Another program's phases are not flipped unless it is said.
-        recipe = replace(typed_recipe(namespace), phase_flip=bool(namespace.phaseflip))
-        folders = tuple(namespace.denoised_halves or ())
-        return DenoisedHalves(folders, namespace.denoised_suffix, recipe, namespace.fit_scale)
-    if namespace.fit_scale:
-        raise UsageError(
-            "--fit_scale is given with a model",
-            wanted=("a model keeps the grey scale"),
-            do="leave it out",
-        )
-    refuse_other_recipe(namespace, load_model(namespace.model).recipe, "the model")
-    return namespace.model
+    # Another program's phases are not flipped unless it is said.
+    recipe = replace(typed_recipe(namespace), phase_flip=bool(namespace.phaseflip))
+    folders = tuple(namespace.denoised_halves or ())
+    return DenoisedHalves(folders, namespace.denoised_suffix, recipe, namespace.fit_scale)

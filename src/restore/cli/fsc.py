@@ -37,10 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         type=Path,
         metavar="MODEL",
-        help=(
-            "atomic model fitted into the map (PDB or mmCIF), with whose density the map is "
-            "compared"
-        ),
+        help="atomic model fitted into the map (PDB or mmCIF), to compare the map with",
     )
     group.add_argument(
         "--model_bfactors",
@@ -67,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_output_options(
         parser,
         "STAR",
-        ("table of the curves, with RELION's names; a figure (.png) is written beside it"),
+        "table of the curves, with RELION's names; a figure (.png) is written beside it",
     )
     add_settings(parser, "settings", FSCSettings)
 

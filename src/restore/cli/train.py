@@ -50,7 +50,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="name of the run (default: model)",
     )
     group.add_argument(
-        "--resume", action="store_true", help="continue the run of this name from where it stopped"
+        "--resume",
+        action="store_true",
+        help=(
+            "continue the run of this name from where it stopped; without a training state start "
+            "from the beginning"
+        ),
     )
     add_device_option(group)
     group.add_argument(

@@ -1,8 +1,7 @@
 """A whole set denoised: what goes where, what is already there, what failed."""
 
 import logging
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import partial
@@ -16,7 +15,14 @@ from restore.denoising.denoise import (
     denoiser_for,
     merge_band,
 )
-from restore.denoising.halves import uses_halves, without_unusable_halves
+from restore.denoising.inputs import (
+    is_one_image,
+    listed_as,
+    read_set,
+    rejected_rows,
+    table_path,
+    uses_halves,
+)
 from restore.denoising.targets import (
     ELSEWHERE,
     OutputSettings,
@@ -30,19 +36,10 @@ from restore.denoising.targets import (
 from restore.errors import UserError
 from restore.image_tensors import read_halves, read_tensor
 from restore.io.atomic import require_writable
-from restore.io.endings import IMAGE_ENDINGS, ending_of
 from restore.io.images.image import write_image
-from restore.io.labels import without_denoised
 from restore.io.lock import locked
 from restore.io.micrographs import (
-    HALVES,
-    MicrographSet,
-    Needs,
-    Part,
     Suffixes,
-    is_table,
-    parse_suffixes,
-    read_micrographs,
 )
 from restore.io.outputs import refuse_foreign, write_table
 from restore.micrograph import CTFParameters, Micrograph
@@ -123,19 +120,16 @@ def denoise_set(
     if not isinstance(model, Model):
         model, model_name = load_model(Path(model)), model_name or model
     merge_band(settings, model.recipe.max_resolution_A)
-    chosen = _read_set(micrographs, model, settings, suffixes, pixel_size_A=pixel_size_A, ctf=ctf)
+    chosen = read_set(micrographs, model, settings, suffixes, pixel_size_A=pixel_size_A, ctf=ctf)
+    chosen = listed_as(chosen, output)
     with_halves = partial(uses_halves, settings=settings)
     jobs = plan(chosen.micrographs, output, made_with(model, settings), with_halves)
-    alone = _is_one_image(micrographs)
-    table = jobs[0].outputs[0].with_suffix(".star") if alone else _table_path(chosen, output)
-    files = (
-        {}
-        if alone
-        else chosen.listing.denoised(
-            table, {job.subject.micrograph.row: job.subject.written_name for job in jobs}
-        )
-    )
-    refuse_foreign(files, table, output.overwrite, ELSEWHERE)
+    alone = is_one_image(micrographs) and not output.within_job
+    table = jobs[0].outputs[0].with_suffix(".star") if alone else table_path(chosen, output)
+    planned = {job.subject.micrograph.row: job.subject.written_name for job in jobs}
+    files = {} if alone else chosen.listing.denoised(table, planned)
+    picture = table.with_suffix(".png") if output.picture or not alone else None
+    refuse_foreign([*files, *filter(None, [picture])], table, output.overwrite, ELSEWHERE)
     for folder in {path.parent for path in (*files, *(job.outputs[0] for job in jobs))}:
         require_writable(folder)
     with (
@@ -143,7 +137,7 @@ def denoise_set(
         locked(table) if place.leads else nullcontext(),
     ):
         denoiser = denoiser_for(model, settings, place.device)
-        rejected = _rejected(chosen, settings)
+        rejected = rejected_rows(chosen, settings)
         usable = [job for job in jobs if job.subject.micrograph.row not in rejected]
         results = denoise_jobs(
             usable,
@@ -160,8 +154,8 @@ def denoise_set(
                 write_table(
                     table, chosen.listing.denoised(table, names), provenance(settings, inputs)
                 )
-            if output.picture or not alone:
-                _draw(results, table.with_suffix(".png"))
+            if picture:
+                _draw(results, picture)
     named = {chosen.micrographs[row].name: reason for row, reason in rejected.items()}
     return SetResults.of(results, named, table if names and not alone else None)
 
@@ -208,66 +202,6 @@ def _denoised(exposure: Exposure, job: Job[Target], denoiser: Denoiser, model_na
     return partial(
         write_image, job.subject.path, image.cpu().numpy(), micrograph.pixel_size_A, header, dtype
     )
-
-
-def _read_set(
-    source: str | Path | Sequence[str | Path],
-    model: Model,
-    settings: DenoisingSettings,
-    suffixes: str | Suffixes | None,
-    *,
-    pixel_size_A: float | None,
-    ctf: CTFParameters | None,
-) -> MicrographSet:
-    if isinstance(suffixes, str):
-        suffixes = parse_suffixes(suffixes)
-    if settings.flip_phases_back and not model.recipe.phase_flip:
-        log.warning(
-            "`flip_phases_back=True` changes nothing: the model was made with `phase_flip=False`"
-        )
-    needs = Needs(model.recipe.phase_flip, settings.average_halves, True, header_pixel_size=True)
-    if suffixes is None and settings.calibration == "rings" and is_table(source):
-        suffixes = Suffixes()
-    try:
-        chosen = without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs, ctf))
-    except UserError as error:
-        do = re.sub(r"(?=(`phase_flip=False`|-{2}dont_phaseflip))", "a model made with ", error.do)
-        raise error.instead(do=do) from None
-    if settings.average_halves or settings.calibration != "rings":
-        return chosen
-    return without_unusable_halves(chosen)
-
-
-def _is_one_image(micrographs: str | Path | Sequence[str | Path]) -> bool:
-    """Whether the input is the name of one image, and no table or pattern."""
-    names = [micrographs] if isinstance(micrographs, str | Path) else list(micrographs)
-    return (
-        len(names) == 1
-        and ending_of(Path(names[0]).name) in IMAGE_ENDINGS
-        and (Path(names[0]).is_file())
-    )
-
-
-def _table_path(chosen: MicrographSet, output: OutputSettings) -> Path:
-    """Where the output's table goes: beside the input's, or at the top of the output folder. Never
-    over the input.
-    """
-    source = Path(chosen.source)
-    stem = source.stem if chosen.is_listed else "micrographs"
-    folder = output.output_directory or (
-        source.parent if chosen.is_listed else chosen.micrographs[0].image.parent
-    )
-    path = folder / f"{stem}{output.suffix}{chosen.listing.ending}"
-    if path.resolve() == source.resolve():
-        found = f"the output {chosen.listing.ending[1:].upper()} would replace the input's"
-        raise UserError(found, where=path, do="give another `output_suffix`")
-    return path
-
-
-def _rejected(chosen: MicrographSet, settings: DenoisingSettings) -> Mapping[int, str]:
-    """Why micrographs cannot be denoised, by their rows: their CTF, or their files."""
-    needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
-    return chosen.unusable(needed)
 
 
 def _draw(results: JobResults[Target], path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from restore.denoising.denoise import DenoisingSettings
 from restore.errors import UserError
@@ -39,6 +40,11 @@ class OutputSettings:
         False, "denoise all images again, and replace files that restore did not write"
     )
     picture: bool = setting(False, "save a picture of raw beside denoised for a single image too")
+    replace_raw: bool = setting(
+        False,
+        "replace the raw images in cryoSPARC's tables (micrograph_blob) by the denoised ones, "
+        "instead of adding these (micrograph_blob_denoised)",
+    )
     within_job: bool = setting(
         False, "name images as RELION's own jobs do, without the folder of the job before"
     )
@@ -111,7 +117,7 @@ def written_names(results: JobResults[Target]) -> dict[int, str]:
     return {job.subject.micrograph.row: job.subject.written_name for job in results.good}
 
 
-def labels(job: Job[Target], model_name: str) -> list[str]:
+def labels(job: Job[Any], model_name: str) -> list[str]:
     """What an output's header says: program, version, model, and the fingerprint that a rerun looks
     for.
     """

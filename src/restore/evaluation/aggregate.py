@@ -51,7 +51,9 @@ class EvaluationSettings:
         300.0, "window of the local agreement map, Å: one to two particle diameters"
     )
     confidence: float = setting(0.9, "confidence level of the intervals, between 0 and 1")
-    resamples: int = setting(1000, "number of bootstrap samples behind each interval, 20 to 20000")
+    resamples: int = setting(
+        1000, ("number of bootstrap samples behind each interval, 20 to 20000")
+    )
     seed: int = setting(0, "seed of the resampling")
     precision: str = setting(
         "auto",

@@ -21,6 +21,7 @@ from restore.evaluation.views import BinnedHalves, Halves, Views
 from restore.io.denoised_halves import DenoisedFiles, denoised_halves
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import Model, load_model
+from restore.model.general import GENERAL_MODEL_PATH, load_general_model
 from restore.model.inference.selection import engine_for
 from restore.preprocessing import PREPARATION_VERSION, Recipe
 from restore.records import plain
@@ -105,18 +106,25 @@ class Source:
         return ModelSummary(name, parameters, training, provenance)
 
 
-def source_of(model: Model | str | PathLike[str] | DenoisedHalves) -> Source:
-    """The source of denoised halves that the caller of an evaluation gives.
+def source_of(
+    model: Model | str | PathLike[str] | DenoisedHalves | None,
+    name: str | PathLike[str] | None = None,
+) -> Source:
+    """The source of denoised halves that the caller of an evaluation gives: the general model with
+    its own recipe, where that is None. ``name`` is what a model is called, in its file's place.
 
     Raises
     ------
     UserError
         There are more than two folders of denoised halves, or the file is no model.
     """
+    named = None if name is None else Path(name)
     if isinstance(model, Model):
-        return Source(model)
+        return Source(model, named)
+    if model is None:
+        return Source(load_general_model(), named or Path(GENERAL_MODEL_PATH.name))
     if not isinstance(model, DenoisedHalves):
-        return Source(load_model(Path(model)), Path(model))
+        return Source(load_model(Path(model)), named or Path(model))
     if len(model.folders) > 2:
         found = f"{len(model.folders)} folders of denoised halves"
         raise UsageError(found, field="denoised_halves", wanted="one for both, or one for each")

@@ -62,8 +62,9 @@ class EvaluatedSet:
 
 def evaluate(
     micrographs: str | PathLike[str],
-    model: Model | str | PathLike[str] | DenoisedHalves,
+    model: Model | str | PathLike[str] | DenoisedHalves | None = None,
     *,
+    model_name: str | PathLike[str] | None = None,
     output_directory: str | PathLike[str] = "evaluation",
     settings: EvaluationSettings | None = None,
     suffixes: str | None = None,
@@ -82,7 +83,10 @@ def evaluate(
         A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, with
         halves.
     model
-        The model, or its file; or another program's denoised halves.
+        The model, or its file; or another program's denoised halves. None is the general model
+        that comes with the package, with its own recipe.
+    model_name
+        What the evaluation calls the model; its file's name, where it is None.
     output_directory
         Where ``evaluation.json``, tables and figures are written, for `write_report` to show.
     settings
@@ -115,7 +119,7 @@ def evaluate(
     (2, ())
     """
     settings, folder = settings or EvaluationSettings(), Path(output_directory)
-    source = source_of(model)
+    source = source_of(model, model_name)
     chosen = without_denoised(
         read_micrographs(
             str(micrographs),

@@ -32,10 +32,8 @@ class NetworkSettings:
             raise ValueError(f"there is no network called {self.name!r}")
         if self.filters < 2 or self.blocks < 1:
             raise ValueError(
-
-                    f"a network needs at least 2 filters and 1 block, not {self.filters} and "
-                    f"{self.blocks}"
-
+                f"a network needs at least 2 filters and 1 block, not {self.filters} and "
+                f"{self.blocks}"
             )
 
 

@@ -121,7 +121,9 @@ def _refuse_outputs(outputs: Sequence[Path], inputs: Sequence[Path], overwrite: 
     for path in outputs:
         if path.resolve() in resolved:
             raise UserError(
-                "the output would replace an input", where=path, do="choose another number `output`"
+                "the output would replace an input",
+                where=path,
+                do=("choose another number `output`"),
             )
     refuse_existing(outputs, overwrite)
 

@@ -25,7 +25,7 @@ class SimulationSettings:
     micrographs: int = setting(10, "number of micrographs", "-n", group="specimen")
     particles_per_um2: float = setting(
         2000.0,
-        ("particles per µm² of ice, as many of which as fit are placed side by side"),
+        ("particles per µm² of ice, or fewer where no more fit side by side"),
         group="specimen",
     )
     ice_thickness_A: float = setting(

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from restore import fourier
@@ -57,6 +59,30 @@ def validation_windows(data: PatchFile, held_out: Sequence[Region], patch_px: in
     return windows[:: -(-len(windows) // MAX_HELD_OUT_WINDOWS)]
 
 
+@dataclass(frozen=True)
+class WienerFilter:
+    """The Wiener filter of one half: its transfer in rings of ``width_per_A`` (1/Å)."""
+
+    transfer: Float[Tensor, "rings"]
+    width_per_A: float
+
+    def applied(
+        self, halves: Float[Tensor, "n y x"], pixel_size_yx_A: tuple[float, float]
+    ) -> Float[Tensor, "n y x"]:
+        """The filtered images."""
+        shape = (halves.shape[1], halves.shape[2])
+        frequency = fourier.frequency_per_A(shape, pixel_size_yx_A)
+        gains = fourier.along_rings(self.transfer, self.width_per_A, frequency)
+        return fourier.image_of(fourier.spectrum_of(halves) * gains, shape)
+
+
+def wiener_filter_of(data: PatchFile, parts: Split) -> WienerFilter:
+    """The one filter for the whole set that the training micrographs' spectra imply."""
+    rings = spectra_of(data, sorted({region.pair for region in parts.training}))
+    transfer = wiener_filter(rings.correlation(0, 1)).float()
+    return WienerFilter(transfer, float(rings.frequency_per_A[1]))
+
+
 def wiener_loss(data: PatchFile, parts: Split, settings: TrainingSettings) -> float:
     """The validation loss of the Wiener filter that the training micrographs' spectra imply.
 
@@ -64,16 +90,11 @@ def wiener_loss(data: PatchFile, parts: Split, settings: TrainingSettings) -> fl
     `held_out_losses`.
     """
     windows = validation_windows(data, parts.held_out, settings.patch_px)
-    rings = spectra_of(data, sorted({region.pair for region in parts.training}))
-    transfer = wiener_filter(rings.correlation(0, 1)).float()
-    width_per_A = float(rings.frequency_per_A[1])
+    wiener = wiener_filter_of(data, parts)
     losses: list[float] = []
     for index in sorted({window.pair for window in windows}):
         halves = torch.from_numpy(data.halves(index))
-        shape = (halves.shape[1], halves.shape[2])
-        frequency = fourier.frequency_per_A(shape, data.pairs[index].pixel_size_yx_A)
-        gains = fourier.along_rings(transfer, width_per_A, frequency)
-        filtered = fourier.image_of(fourier.spectrum_of(halves) * gains, shape)
+        filtered = wiener.applied(halves, data.pairs[index].pixel_size_yx_A)
         for window in (window for window in windows if window.pair == index):
             one, other = (_cut(images, window, settings.patch_px) for images in (filtered, halves))
             losses.append(float(LOSSES[settings.loss](one, other.flip(0))))
@@ -104,14 +125,17 @@ def spectra_of(data: PatchFile, indices: Sequence[int]) -> RingCovariances:
 
 def epoch_words(row: Mapping[str, float]) -> str:
     """An epoch's losses in a line: validation loss, noise floor, and the Wiener filter's."""
-    words = f"epoch {row['epoch']:.0f}: training loss {row['train_loss']:.4f}"
+    if "train_loss" in row:
+        words = f"epoch {row['epoch']:.0f}: training loss {row['train_loss']:.4f}, "
+    else:
+        words = "before training: "
     if "held_out_loss" in row:
-        words += f", validation loss {row['held_out_loss']:.4f}"
+        words += f"validation loss {row['held_out_loss']:.4f}"
         words += f" (noise floor {row['perfect_loss']:.4f}"
         if "wiener_loss" in row:
             words += f", Wiener filter {row['wiener_loss']:.4f}"
         words += ")"
-    return words
+    return words.removesuffix(", ")
 
 
 def ring_width_per_A(

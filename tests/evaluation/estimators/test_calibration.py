@@ -119,7 +119,9 @@ def test_one_denoised_half_is_enough():
 
 def test_between_its_own_halves_and_the_prior_the_size_of_a_micrograph_decides():
     own, prior = (
-        covariances(world(lambda half, signal, _: strength * signal + 0.02 * half)[0])
+        covariances(
+            world(lambda half, signal, _, strength=strength: strength * signal + 0.02 * half)[0]
+        )
         for strength in (1.6, 0.8)
     )
     slopes = {
