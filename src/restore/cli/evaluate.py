@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from restore.cli.job import leads
+from restore.cli.job import is_main
 from restore.cli.model import NamedModel, chosen_model
 from restore.cli.options import (
     add_device_option,
@@ -23,7 +23,7 @@ from restore.evaluation.aggregate import EvaluationSettings
 from restore.evaluation.source import DenoisedHalves
 from restore.face.evaluation import EvaluatedSet, evaluate
 from restore.preprocessing import Recipe
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +106,7 @@ def _add_options_of_others(parser: argparse.ArgumentParser) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     """Measure what is missing or stale, write the evaluation; the exit status comes back."""
-    keep_heap()
+    tune_malloc()
     subject = _subject(namespace)
     named = isinstance(subject, NamedModel)
     evaluated = evaluate(
@@ -120,7 +120,7 @@ def run(namespace: argparse.Namespace) -> int:
         device=namespace.device,
         bars=Bar,
     )
-    if not leads(os.environ):
+    if not is_main(os.environ):
         return 0
     print_evaluation(evaluated)
     return report_failures(evaluated.failed, evaluated.total, "evaluated")

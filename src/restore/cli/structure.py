@@ -12,7 +12,7 @@ from restore.cli.progress import Bar
 from restore.errors import UserError
 from restore.io.atomic import require_writable
 from restore.report.structure_words import CAUTION
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 from restore.structure.comparison import PAGE_NAME, compare_structures
 from restore.structure.records import FILE_NAME, Correlation, Structure
 from restore.structure.settings import StructureInputs, StructureSettings
@@ -97,7 +97,7 @@ def run(namespace: argparse.Namespace) -> int:
         **{name: getattr(namespace, name) for name in StructureInputs.__dataclass_fields__}
     )
     folder: Path = namespace.output_directory
-    keep_heap()
+    tune_malloc()
     _refuse_missing(inputs)
     require_writable(folder)
     log.warning("%s", CAUTION)

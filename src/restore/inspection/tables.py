@@ -31,7 +31,7 @@ _BLOCKS = {
 _OTHERS = {
     _SHIFTS: (
         "the motion of one movie, from RELION",
-        "restore halves reads it beside its micrograph",
+        "restore halves reads it together with its micrograph",
     ),
     "rlnMicrographMovieName": (
         "a list of movies",
@@ -60,7 +60,7 @@ def inspect_star(path: Path, recipe: Recipe) -> Findings:
     for column, (what, command) in _OTHERS.items():
         if column in columns:
             return Findings(what, (*_block_facts(star), ("note", command)))
-    return Findings("a STAR file of something else", _block_facts(star))
+    return Findings("a STAR file of another type", _block_facts(star))
 
 
 def _relion_kind(star: StarFile) -> str:
@@ -86,7 +86,7 @@ def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
         if not found.facts:
             problem = f"As particles: {no_particles}"
             return Findings(
-                "a table of cryoSPARC's that cannot be used", problems=(*found.problems, problem)
+                "a cryoSPARC table that cannot be used", problems=(*found.problems, problem)
             )
         return found
 

@@ -59,7 +59,7 @@ def denoised_halves(
 
 def _halves(micrograph: Micrograph) -> tuple[Path, Path]:
     if micrograph.even is None or micrograph.odd is None:
-        raise UserError("it has no halves", where=micrograph.name)
+        raise UserError("the micrograph has no halves", where=micrograph.name)
     return micrograph.even, micrograph.odd
 
 

@@ -1,6 +1,4 @@
-"""The door for sets of micrographs: from a table, an image or a pattern, to records, and back to a
-table.
-"""
+"""Sets of micrographs: from a table, an image or a pattern, to records, and back to a table."""
 
 import logging
 from collections.abc import Mapping, Sequence

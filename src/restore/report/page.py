@@ -94,10 +94,10 @@ def _verdict(number: int, group: Group) -> str:
     bars = ladder(group.numbers)
     if bars:
         bars = (
-            f"<figure><figcaption><h3>Estimated correlation with the noise-free image</h3>"
-            "<p>1 would be a picture free of noise and error. It is estimated from the two "
-            "halves; nobody has seen "
-            f"the noise-free image.</p></figcaption>{bars}</figure>"
+            "<figure><figcaption><h3>Estimated correlation with the noise-free image</h3><p>A "
+            "value of 1 would mean an image free of noise and error. The correlation is estimated "
+            "from the two halves, as the noise-free image is not "
+            f"known.</p></figcaption>{bars}</figure>"
         )
     return _of_group(number, group, bars + large_figures(group))
 
@@ -116,7 +116,7 @@ def _training(evaluation: Evaluation, loss: Chart | None) -> str:
 
 def _comparison(shown: Sequence[Shown], everything: int) -> str:
     if not shown:
-        return '<p class="quiet">This evaluation has no pictures that could be shown.</p>'
+        return '<p class="quiet">This evaluation has no pictures to show.</p>'
     parts = {
         "picker": picker(shown),
         "views": "".join(view(each) for each in shown),
@@ -131,7 +131,7 @@ def _count_words(shown: int, everything: int) -> str:
     if shown < everything:
         return (
             f"{shown} of {everything} micrographs are shown: typical ones and the most unusual, "
-            "those held out first."
+            "with the validation micrographs first."
         )
     return f"All {everything} micrographs are shown." if everything > 1 else ""
 

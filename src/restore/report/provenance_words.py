@@ -129,13 +129,13 @@ def _method_words(method: MethodSummary) -> str:
     parts: list[str] = []
     if method.patch_px and method.rings:
         parts.append(
-            f"Covariances of the halves from overlapping {method.window} windows of "
+            f"Covariances of the halves, from overlapping {method.window} windows of "
             f"{method.patch_px} pixels, in {method.rings} rings."
         )
     if method.confidence is not None and method.resamples is not None:
         parts.append(
-            f"Intervals hold {100 * method.confidence:g} %: {method.resamples} bootstrap samples "
-            "of micrographs, or of patches where there are few micrographs."
+            f"Confidence intervals of {100 * method.confidence:g} %: {method.resamples} bootstrap "
+            "samples of micrographs, or of patches where there are few micrographs."
         )
     if method.support_window_A is not None:
         parts.append(

@@ -161,9 +161,8 @@ def _section(structure: Structure, key: str, title: str, inner: str) -> str:
 
 def _views(structure: Structure, folder: Path, rows: Sequence[SceneRow]) -> str:
     words = (
-        "The maps from the side and from the top, before and after sharpening. All are drawn at "
-        "the level that encloses"
-        " the same volume, so that their own grey scales play no part."
+        "The maps from the side and from the top, before and after sharpening. Each is drawn at "
+        "the level that encloses the same volume, so that differences in grey scale do not matter."
     )
     inner = _scene_figures(rows, 0) + _pictures(structure.views, folder)
     return (
@@ -176,8 +175,8 @@ def _views(structure: Structure, folder: Path, rows: Sequence[SceneRow]) -> str:
 def _regions(structure: Structure, folder: Path, rows: Sequence[SceneRow], first: int) -> str:
     """The section of residues; ``first`` is the place of its first row in the page's data."""
     words = (
-        "The density about some residues, with the model in it. The model is drawn where it is, "
-        "not fitted again."
+        "The density around some residues, with the model in it. The model is drawn in its "
+        "original position, without refitting."
     )
     inner = _scene_figures(rows, first) + _pictures(structure.regions, folder)
     return (
@@ -189,9 +188,8 @@ def _regions(structure: Structure, folder: Path, rows: Sequence[SceneRow], first
 
 def _angles(structure: Structure, folder: Path) -> str:
     words = (
-        "How far apart two sets of orientations put the same particles, under the symmetry of the "
-        "particle"
-        " (Palovcak et al. 2020, S2.5). Shifts play no part."
+        "Angular distances between two sets of orientations of the same particles, given the "
+        "symmetry of the particle (Palovcak et al. 2020, S2.5). Shifts are ignored."
     )
     pictures = [
         Picture(title=each.title, words=_angle_words(each), path=each.picture)
@@ -208,9 +206,8 @@ def _angles(structure: Structure, folder: Path) -> str:
 def _angle_words(each: Angles) -> str:
     low, high = each.quartiles_deg
     return (
-        f"{each.count} particles: median {each.median_deg:.2f}°, middle half {low:.2f}° to "
-        f"{high:.2f}°;"
-        f" orientations by chance would have {each.chance_median_deg:.0f}°."
+        f"{each.count} particles: median {each.median_deg:.2f}°, interquartile range {low:.2f}° "
+        f"to {high:.2f}°; random orientations would have {each.chance_median_deg:.0f}°."
     )
 
 
