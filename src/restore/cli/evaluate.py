@@ -138,8 +138,8 @@ def print_evaluation(evaluated: EvaluatedSet) -> None:
 
 def _subject(namespace: argparse.Namespace) -> NamedModel | DenoisedHalves:
     """What is evaluated: a model, or another program's images."""
-    others = namespace.denoised_halves is not None or bool(namespace.denoised_suffix)
-    if not others:
+    from_other_program = namespace.denoised_halves is not None or bool(namespace.denoised_suffix)
+    if not from_other_program:
         if namespace.fit_scale:
             raise UsageError(
                 "--fit_scale is given with a model",

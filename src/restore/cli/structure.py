@@ -116,8 +116,8 @@ def _words(structure: Structure) -> str:
     """The table of maps and the summary, in plain lines."""
     rows: list[tuple[str, ...]] = [("map", "half maps 0.143", "truth 0.5", "model 0.5")]
     for name, result in structure.reconstructions.items():
-        others = (_at_half(result.truth), _at_half(result.model))
-        rows.append((name, result.fsc.crossings["0.143"].words, *others))
+        at_half = (_at_half(result.truth), _at_half(result.model))
+        rows.append((name, result.fsc.crossings["0.143"].words, *at_half))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

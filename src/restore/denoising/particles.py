@@ -132,8 +132,8 @@ def denoise_particles(
         stored = stored_images(results.good)
         if stored and place.is_main:
             inputs = {"particles": table, "model": model_name, "output": output}
-            made = provenance(settings, {**inputs, "of_particles": particles})
-            write_table(path, listing.stored(path, stored, flipped), made)
+            record = provenance(settings, {**inputs, "of_particles": particles})
+            write_table(path, listing.stored(path, stored, flipped), record)
             if picture:
                 _draw(results, images, picture)
     return SetResults.of(results, {}, path if stored else None)

@@ -82,13 +82,13 @@ def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
     try:
         return _inspect_particles(path, True)
     except UserError as no_particles:
-        found = _inspect_micrographs(path, recipe, ())
-        if not found.facts:
+        findings = _inspect_micrographs(path, recipe, ())
+        if not findings.facts:
             problem = f"As particles: {no_particles}"
             return Findings(
-                "a cryoSPARC table that cannot be used", problems=(*found.problems, problem)
+                "a cryoSPARC table that cannot be used", problems=(*findings.problems, problem)
             )
-        return found
+        return findings
 
 
 def _block_facts(star: StarFile) -> tuple[tuple[str, str], ...]:
@@ -125,8 +125,8 @@ def _inspect_micrographs(
     try:
         chosen = read_micrographs(path, Suffixes(), needs=Needs(ctf=False))
     except UserError as error:
-        found = unusable(what, error)
-        return Findings(found.what, blocks, problems=found.problems)
+        findings = unusable(what, error)
+        return Findings(findings.what, blocks, problems=findings.problems)
     micrographs = chosen.micrographs
     good, problems = check_files(micrographs)
     paired, half_problems = check_files(good, ("image", *HALVES))

@@ -143,7 +143,9 @@ def _refuse_other_grid(mask: MapHeader, header: MapHeader, pixel_size_A: float |
     steps = zip(
         mask.origin_zyx_A, header.origin_zyx_A, voxel_A or mask_A or (1.0,) * 3, strict=True
     )
-    if all(abs(one - other) <= _SAME_PLACE_VOXELS * side for one, other, side in steps):
+    if all(
+        abs(first_A - second_A) <= _SAME_PLACE_VOXELS * side for first_A, second_A, side in steps
+    ):
         return
     places = [
         ", ".join(f"{place_A:g}" for place_A in reversed(origin_A))
@@ -163,7 +165,7 @@ def _refuse_other_grid(mask: MapHeader, header: MapHeader, pixel_size_A: float |
 
 def _differ(first_A: Voxel, other_A: Voxel) -> bool:
     pairs = zip(first_A, other_A, strict=True)
-    return any(abs(one - other) > _SAME_SIZE * one for one, other in pairs)
+    return any(abs(first_A - second_A) > _SAME_SIZE * first_A for first_A, second_A in pairs)
 
 
 def warn_of_shared_content(headers: Sequence[MapHeader]) -> None:
@@ -188,7 +190,7 @@ def warn_of_copies(fsc: FSC, headers: Sequence[MapHeader]) -> None:
     """Warn where two different files agree so well that they cannot be independent halves."""
     if headers[0].path.resolve() == headers[1].path.resolve():
         return
-    first, other = headers[0].path, headers[1].path
+    first, second = headers[0].path, headers[1].path
     lowest, highest = float(fsc.unmasked[1:].min()), float(fsc.unmasked[1:].max())
     if lowest > _ONE:
         words = "%s and %s are copies of the same map on different grey scales or offsets"
@@ -199,4 +201,4 @@ def warn_of_copies(fsc: FSC, headers: Sequence[MapHeader]) -> None:
         words += "independent halves"
     else:
         return
-    log.warning(f"{words}; their correlation says nothing about resolution", first, other)
+    log.warning(f"{words}; their correlation says nothing about resolution", first, second)

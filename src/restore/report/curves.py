@@ -96,8 +96,8 @@ _PLANS = (
 
 def charts_of(evaluation: Evaluation, group: Group) -> list[Chart]:
     """The charts that this group's curves allow, the fair comparison first."""
-    found = [_chart(plan, evaluation.frequency_per_A, group.curves) for plan in _PLANS]
-    return [chart for chart in found if chart.lines]
+    charts = [_chart(plan, evaluation.frequency_per_A, group.curves) for plan in _PLANS]
+    return [chart for chart in charts if chart.lines]
 
 
 def _chart(plan: _Plan, frequency_per_A: tuple[float, ...], curves: Mapping[str, Curve]) -> Chart:

@@ -48,7 +48,7 @@ def page(evaluation: Evaluation, folder: Path, most_previews: int = 24) -> str:
             _curves(number, group, charts[number]) for number, group in enumerate(groups)
         ),
         "training": _training(evaluation, loss),
-        "table": table(evaluation.micrographs, {each.index for each in shown}),
+        "table": table(evaluation.micrographs, {view.index for view in shown}),
         "count": str(len(evaluation.micrographs)),
         "pictured": _pictured_words(shown),
         "method": method_list(evaluation),
@@ -60,8 +60,8 @@ def page(evaluation: Evaluation, folder: Path, most_previews: int = 24) -> str:
 
 def _source(evaluation: Evaluation) -> str:
     inputs = evaluation.provenance.get("inputs")
-    found = inputs.get("micrographs") if isinstance(inputs, Mapping) else None
-    return PurePath(str(found)).name if found else "these micrographs"
+    source = inputs.get("micrographs") if isinstance(inputs, Mapping) else None
+    return PurePath(str(source)).name if source else "these micrographs"
 
 
 def _distinct(groups: Sequence[Group]) -> list[Group]:
@@ -85,8 +85,8 @@ def _group_choice(groups: Sequence[Group]) -> str:
 
 def _of_group(number: int, group: Group, inner: str) -> str:
     many = f"{group.micrographs} micrograph{'s' if group.micrographs != 1 else ''}"
-    made = f", intervals from resampling {escape(group.resampled)}" if group.resampled else ""
-    words = f"{escape(group.name)}: {many}{made}"
+    intervals = f", intervals from resampling {escape(group.resampled)}" if group.resampled else ""
+    words = f"{escape(group.name)}: {many}{intervals}"
     return f'<div class="of-group" data-group="{number}"><p class="quiet">{words}</p>{inner}</div>'
 
 
@@ -119,10 +119,10 @@ def _comparison(shown: Sequence[Shown], everything: int) -> str:
         return '<p class="quiet">This evaluation has no pictures to show.</p>'
     parts = {
         "picker": picker(shown),
-        "views": "".join(view(each) for each in shown),
+        "views": "".join(view(micrograph) for micrograph in shown),
         "alone": " hidden" if len(shown) == 1 else "",
         "count": _count_words(len(shown), everything),
-        "overlay": "" if any(each.support for each in shown) else " hidden",
+        "overlay": "" if any(micrograph.support for micrograph in shown) else " hidden",
     }
     return Template(asset("comparison.html")).substitute(parts)
 

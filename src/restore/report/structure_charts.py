@@ -55,8 +55,8 @@ def _half_maps(structure: Structure) -> Row:
     charts: list[Chart] = []
     for _, letter, words, names in _HALF_MAPS:
         lines = [
-            _line(name, _SHORT[each.images], each.fsc.judged)
-            for name, each in _those(structure, names)
+            _line(name, _SHORT[reconstruction.images], reconstruction.fsc.judged)
+            for name, reconstruction in _those(structure, names)
         ]
         charts += _chart(
             structure, f"{letter} · {words}", _crossing_words(structure, names), lines, (0.143, 0.5)
@@ -72,11 +72,11 @@ def _half_maps(structure: Structure) -> Row:
 
 
 def _crossing_words(structure: Structure, names: tuple[str, ...]) -> str:
-    found = [
-        f"{_SHORT[each.images]} {each.fsc.crossings['0.143'].words}"
-        for _, each in _those(structure, names)
+    crossings = [
+        f"{_SHORT[reconstruction.images]} {reconstruction.fsc.crossings['0.143'].words}"
+        for _, reconstruction in _those(structure, names)
     ]
-    return f"Falls below 0.143: {', '.join(found)}." if found else ""
+    return f"Falls below 0.143: {', '.join(crossings)}." if crossings else ""
 
 
 def _bias_row(structure: Structure) -> Row:
@@ -127,7 +127,9 @@ def _truth_row(structure: Structure) -> Row:
         "lies above the solid one, the half maps agree on something that is not real."
     )
     charts = _against(
-        structure, {name: each.truth for name, each in structure.reconstructions.items()}, "truth"
+        structure,
+        {name: reconstruction.truth for name, reconstruction in structure.reconstructions.items()},
+        "truth",
     )
     return Row("truth", "", "Against the truth", words, charts)
 
@@ -140,13 +142,15 @@ def _model_row(structure: Structure) -> Row:
         "model that was built into one of the maps favours that map."
     )
     charts = _against(
-        structure, {name: each.model for name, each in structure.reconstructions.items()}, "model"
+        structure,
+        {name: reconstruction.model for name, reconstruction in structure.reconstructions.items()},
+        "model",
     )
     return Row("model", "F", "Against the model", words, charts)
 
 
 def _against(
-    structure: Structure, found: Mapping[str, Correlation | None], what: str
+    structure: Structure, correlations: Mapping[str, Correlation | None], what: str
 ) -> tuple[Chart, ...]:
     """The measured correlation and the predicted one of each map, a chart for each set of
     orientations.
@@ -154,26 +158,36 @@ def _against(
     charts: list[Chart] = []
     for _, _, title, names in _HALF_MAPS:
         lines: list[Line] = []
-        said: list[str] = []
-        for name, each in _those(structure, names):
-            correlation = found.get(name)
+        crossings: list[str] = []
+        for name, reconstruction in _those(structure, names):
+            correlation = correlations.get(name)
             if correlation is not None:
                 lines.append(
-                    _line(name, f"{_SHORT[each.images]}, with the {what}", correlation.judged)
+                    _line(
+                        name,
+                        f"{_SHORT[reconstruction.images]}, with the {what}",
+                        correlation.judged,
+                    )
                 )
                 lines.append(
-                    _line(f"{name} predicted", f"{_SHORT[each.images]}, C_ref", each.reference)
+                    _line(
+                        f"{name} predicted",
+                        f"{_SHORT[reconstruction.images]}, C_ref",
+                        reconstruction.reference,
+                    )
                 )
-                said.append(f"{_SHORT[each.images]} {correlation.crossings['0.5'].words}")
-        words = f"Falls below 0.5: {', '.join(said)}."
+                crossings.append(
+                    f"{_SHORT[reconstruction.images]} {correlation.crossings['0.5'].words}"
+                )
+        words = f"Falls below 0.5: {', '.join(crossings)}."
         charts += _chart(structure, title, words, lines, (0.5,))
     return tuple(charts)
 
 
 def _amplitudes(structure: Structure) -> Row:
     lines = [
-        _line(name, LABELS[name], each.amplitude)
-        for name, each in structure.reconstructions.items()
+        _line(name, LABELS[name], reconstruction.amplitude)
+        for name, reconstruction in structure.reconstructions.items()
     ]
     title = "Mean amplitude in each shell, relative to the first shell of the raw map"
     words = (
@@ -191,20 +205,20 @@ def _reslog_row(structure: Structure) -> Row:
         "(Stagg et al. 2014). A line that is higher or steeper needs fewer particles. The FSC is "
         "that of half maps without a mask."
     )
-    known = {name: each for name, each in structure.reslog.items() if name in LABELS}
+    known = {name: curve for name, curve in structure.reslog.items() if name in LABELS}
     if not known:
         return Row("reslog", "G", "ResLog", words, ())
     lines: list[Line] = []
-    for name, each in known.items():
-        lines.append(Line(LABELS[name], name, each.points, dots=True))
-        lines.append(Line(f"fit, {LABELS[name].partition(',')[0]}", name, each.line))
-    said = " ".join(
-        f"{_SHORT[name.partition('_')[0]].capitalize()}: {each.words}"
-        for name, each in known.items()
+    for name, curve in known.items():
+        lines.append(Line(LABELS[name], name, curve.points, dots=True))
+        lines.append(Line(f"fit, {LABELS[name].partition(',')[0]}", name, curve.line))
+    sentences = " ".join(
+        f"{_SHORT[name.partition('_')[0]].capitalize()}: {curve.words}"
+        for name, curve in known.items()
     )
     first: ResLog = next(iter(known.values()))
     chart = Chart(
-        "1 / resolution, 1/Å", said, first.sizes, tuple(lines),
+        "1 / resolution, 1/Å", sentences, first.sizes, tuple(lines),
         x_label="particles", x_logarithmic=True, x_reading="# particles",
     )  # fmt: skip
     return Row("reslog", "G", "ResLog", words, (chart,), caution=True)

@@ -82,7 +82,7 @@ def pick_device(name: str) -> torch.device:
 
 @dataclass(frozen=True)
 class Launch:
-    """What a launcher says of one of the processes that it started; ``init_method`` is where they find
+    """What a launcher says of one of its processes; ``init_method`` is where the processes find
     each other.
     """
 

@@ -208,7 +208,7 @@ def _commands(
     commands: dict[str, list[object]] = {
         "fsc": ["fsc", *first.halves, *mask],
         "views": ["view", first.mean, other.mean, *mask, "-o", "view.html"],
-        "amplitudes": ["amplitudes", *(each.mean for each in files.values())],
+        "amplitudes": ["amplitudes", *(file.mean for file in files.values())],
     }
     if settings.reslog_sizes:
         commands["reslog"] = ["reslog", first.particles, other.particles, *sym]

@@ -132,8 +132,8 @@ def _patch_file(
         raise UserError("there is nothing to train on", do="give micrographs, or a patch file")
     if not callable(patches):
         return Path(patches)
-    made = patches(patch_px) if place.is_main else None
-    (path,) = place.gather([] if made is None else [str(made)])
+    patch_data = patches(patch_px) if place.is_main else None
+    (path,) = place.gather([] if patch_data is None else [str(patch_data)])
     return Path(path)
 
 

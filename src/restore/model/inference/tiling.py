@@ -129,7 +129,7 @@ def _stage_of(engine: Engine, tile_px: int, name: str, *maps: Tensor) -> Tensor:
     output: Tensor | None = None
     for rows in spans(height, side, stage.halo, stage.multiple):
         for columns in spans(width, side, stage.halo, stage.multiple):
-            done = engine.run(name, *(each[..., rows.read, columns.read] for each in maps))
+            done = engine.run(name, *(plane[..., rows.read, columns.read] for plane in maps))
             if rows.read == slice(0, height) and columns.read == slice(0, width):
                 return done
             if output is None:
