@@ -525,7 +525,7 @@ def test_resuming_what_is_not_there_or_with_other_settings_is_refused(refused):
         (*command, "-x", "gone"),
         "Models/gone.state.safetensors: there is no training state to resume, but there is a model",
     )
-    refused(("train", "--resume", "-x", "new"), "there is nothing to train on")
+    refused(("train", "--resume", "-x", "new"), "nothing to train on")
     refused((*command, "--batch_size=3"), "--batch_size is 3, but the run to resume has 2")
 
 

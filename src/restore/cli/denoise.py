@@ -129,7 +129,7 @@ def _sources(namespace: argparse.Namespace) -> list[str]:
     """The inputs, which stand alone or after ``-m``."""
     if namespace.images and namespace.input_micrographs is not None:
         raise UsageError(
-            "inputs are given both with and without -m", do=("give them either way, not both")
+            "inputs are given both with and without -m", do="give them either way, not both"
         )
     if namespace.images:
         return list(namespace.images)

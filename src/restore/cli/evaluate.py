@@ -44,10 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "-p",
         type=Path,
         metavar="MODEL",
-        help=(
-            "model to evaluate, written by restore train (default: the general model that comes "
-            "with restore)"
-        ),
+        help="model to evaluate, written by restore train (default: the general model that comes "
+        "with restore)",
     )
     words = (
         "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
@@ -69,7 +67,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_options_of_others(parser)
     add_recipe_options(
         parser,
-        "recipe (default: the model's own; for the general model and --denoised_halves, this one)",
+        "recipe (default: the model's own; the general model takes this one; for "
+        "--denoised_halves, theirs)",
         f"finest resolution, Å (default: {Recipe.max_resolution_A})",
         "the denoised images are phase-flipped (with --denoised_halves, not the default)",
     )

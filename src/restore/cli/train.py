@@ -52,10 +52,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--resume",
         action="store_true",
-        help=(
-            "continue the run of this name from where it stopped; without a training state start "
-            "from the beginning"
-        ),
+        help="continue the run of this name from where it stopped; start from the beginning if "
+        "there is no training state",
     )
     add_device_option(group)
     group.add_argument(

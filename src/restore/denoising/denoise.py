@@ -50,7 +50,7 @@ class DenoisingSettings:
 
     merge_noisy: bool = setting(
         False,
-        ("replace the denoised image by the raw one at resolutions finer than the merge band"),
+        "replace the denoised image by the raw one at resolutions finer than the merge band",
         off="--dont_merge_noisy",
     )
     merge_resolution: float | None = setting(
@@ -63,7 +63,7 @@ class DenoisingSettings:
     )
     merge_width: float | None = setting(
         None,
-        ("width of the merge band, Å (default: 2, or 0.4 × the centre where that is narrower)"),
+        "width of the merge band, Å (default: 2, or 0.4 × the centre where that is narrower)",
         "-w",
     )
     flip_phases_back: bool = setting(
@@ -88,7 +88,7 @@ class DenoisingSettings:
     )
     precision: str = setting(
         "auto",
-        ("precision of the network; auto is bf16 where it is fast"),
+        "precision of the network; auto is bf16 where it is fast",
         choices=("auto", "float32", "bf16"),
     )
     tile_px: int = setting(
@@ -277,7 +277,7 @@ def _mean_of_halves(
 def _full_sign(micrograph: Micrograph, grid: Grid, device: torch.device) -> Float[Tensor, "y kx"]:
     if micrograph.ctf is None:
         raise UserError(
-            ("the CTF is not known"), where=micrograph.name, wanted=("phase flipping needs a CTF")
+            ("the CTF is not known"), where=micrograph.name, wanted="phase flipping needs a CTF"
         )
     return ctf_sign(
         micrograph.ctf, grid.full_shape, (grid.full_pixel_size_A, grid.full_pixel_size_A), device

@@ -122,7 +122,7 @@ def _fit(
     beyond a plane; by the pixels ``inside`` the micrograph.
     """
     y, x = np.nonzero(inside)
-    terms = np.stack([np.ones(len(x)), x, y], axis=1)
+    terms = np.stack([np.ones(len(x)), x, y], axis=1).astype(np.float64)
     wanted, shown = particle[inside].astype(np.float64), window[inside]
     # Both without their planes; gain is then a regression through the origin.
     flat = [values - terms @ _plane(terms, values) for values in (wanted, shown)]

@@ -42,8 +42,8 @@ class OutputSettings:
     picture: bool = setting(False, "save a picture of raw beside denoised for a single image too")
     replace_raw: bool = setting(
         False,
-        "replace the raw images in cryoSPARC's tables (micrograph_blob) by the denoised ones, "
-        "instead of adding these (micrograph_blob_denoised)",
+        "in cryoSPARC tables, write denoised images in place of the raw ones (micrograph_blob) "
+        "instead of beside them (micrograph_blob_denoised)",
     )
     within_job: bool = setting(
         False, "name images as RELION's own jobs do, without the folder of the job before"

@@ -138,7 +138,7 @@ def pixels_of(image: "NDArray[Any] | torch.Tensor | Image") -> "NDArray[Any] | t
         shape = getattr(data, "shape", None)
         found = f"an array of shape {tuple(shape)}" if shape is not None else f"{type(image)}"
         raise UserError(
-            found, field="image", wanted=("an image has two dimensions, rows and columns")
+            found, field="image", wanted="an image has two dimensions, rows and columns"
         )
     return data
 

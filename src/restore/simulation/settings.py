@@ -25,12 +25,12 @@ class SimulationSettings:
     micrographs: int = setting(10, "number of micrographs", "-n", group="specimen")
     particles_per_um2: float = setting(
         2000.0,
-        ("particles per µm² of ice, or fewer where no more fit side by side"),
+        "particles per µm² of ice, as many of which as fit are placed side by side",
         group="specimen",
     )
     ice_thickness_A: float = setting(
         300.0,
-        ("thickness of the ice (Å), to which the signal of the ice is proportional"),
+        "thickness of the ice (Å), to which the signal of the ice is proportional",
         group="specimen",
     )
     ice_gradient_per_um: float = setting(
@@ -89,7 +89,7 @@ class SimulationSettings:
     )
     drift_A: float = setting(
         15.0,
-        ("distance that the whole field drifts from the first frame to the last (Å)"),
+        "distance that the whole field drifts from the first frame to the last (Å)",
         group="movies",
     )
     local_motion_A: float = setting(

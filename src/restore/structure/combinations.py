@@ -144,5 +144,5 @@ def _require_same_images(raw: ParticleImages, denoised: ParticleImages) -> None:
         problem,
         where=denoised.particles.source,
         wanted=wanted,
-        do=("extract both with the same box and pixel size"),
+        do="extract both with the same box and pixel size",
     )

@@ -38,7 +38,7 @@ class StructureInputs:
             do = "give `denoised_micrographs` too, or neither"
             raise UserError(
                 "raw micrographs are given, but no denoised ones",
-                wanted=("Both sets of particles are extracted in the same way"),
+                wanted="Both sets of particles are extracted in the same way",
                 do=do,
             )
 

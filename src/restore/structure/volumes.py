@@ -29,7 +29,7 @@ def read_truth(path: Path, side: int, voxel_A: float) -> Float[Tensor, "z y x"]:
     sizes_A = header.voxel_size_zyx_A
     if sizes_A is None:
         raise UserError(
-            "its header has no voxel size", where=path, do=("write the voxel size into the header")
+            "its header has no voxel size", where=path, do="write the voxel size into the header"
         )
     try:
         return on_grid(volume_of(header), sizes_A[-1], side, voxel_A)

@@ -28,7 +28,7 @@ class TrainingSettings:
     batch_size: int = setting(10, "patches per step, in each process; 4 on a CPU", "-b")
     learning_rate: float = setting(2e-3, "highest learning rate of Adam (1e-4 in the paper)", "-lr")
     schedule: str = setting(
-        "cosine", ("shape of the decay of the learning rate"), choices=tuple(SCHEDULES)
+        "cosine", "shape of the decay of the learning rate", choices=tuple(SCHEDULES)
     )
     number_of_epochs: int | None = setting(
         None,
@@ -53,7 +53,7 @@ class TrainingSettings:
         False, "recompute activations instead of keeping them: less memory, more time"
     )
     gradient_clip: float = setting(
-        5.0, ("norm to which longer gradients are clipped; 0 turns clipping off")
+        5.0, "norm to which longer gradients are clipped; 0 turns clipping off"
     )
     weight_average: float = setting(
         0.99, "decay of the moving average of the weights, per step; 0 turns averaging off"
@@ -63,7 +63,7 @@ class TrainingSettings:
     )
     filters: int | None = setting(None, "number of feature maps of the network (32 for both)")
     blocks: int | None = setting(
-        None, ("number of blocks or layers of the network (1 for unet, 4 for waunet)")
+        None, "number of blocks or layers of the network (1 for unet, 4 for waunet)"
     )
     from_scratch: bool = setting(
         False,
@@ -71,10 +71,15 @@ class TrainingSettings:
         "start where network and resolution are among those that it knows)",
     )
     workers: int = setting(
-        -1, ("number of processes that read patches; −1 stands for 0 on a CPU and 4 per GPU")
+        -1, "number of processes that read patches; −1 stands for 0 on a CPU and 4 per GPU"
     )
     seed: int = setting(
-        0, ("seed of the weights, the patches and the choice of the validation micrographs")
+        0, "seed of the weights, the patches and the choice of the validation micrographs"
+    )
+    from_scratch: bool = setting(
+        False,
+        "start from random weights, not from the general model that comes with restore (used where "
+        "network and resolution allow it)",
     )
 
     def __post_init__(self) -> None:

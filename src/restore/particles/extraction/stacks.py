@@ -173,7 +173,7 @@ def _count_outside(
         raise UserError(
             problem,
             where=where,
-            wanted=("No image can be extracted there"),
+            wanted="No image can be extracted there",
             do="leave the particle out",
         )
     return int(beyond_edges(corners, box_px, shape).sum())

@@ -46,7 +46,7 @@ class ExtractionSettings:
         True, "subtract a plane fitted to the background, otherwise only its mean", off="--no_ramp"
     )
     invert_contrast: bool = setting(
-        True, ("invert the contrast, so that protein becomes bright"), off="--dont_invert_contrast"
+        True, "invert the contrast, so that protein becomes bright", off="--dont_invert_contrast"
     )
     engine: str = setting(
         "auto",
@@ -70,7 +70,7 @@ class ExtractionSettings:
             raise UserError(
                 f"background_radius_px is {self.radius_px}",
                 wanted=wanted,
-                do=("choose another number"),
+                do="choose another number",
             )
 
     @property

@@ -120,7 +120,7 @@ def treatment(
         problem = "the particles have no CTF (rlnDefocusU and so on, or the slot ctf)"
         do = "give the file of a refinement, or `ctf=False`"
         raise UserError(
-            problem, where=images.particles.source, wanted=("The CTF is corrected for"), do=do
+            problem, where=images.particles.source, wanted="The CTF is corrected for", do=do
         )
     return point_group(settings.symmetry), images_are(images.particles, settings)
 
