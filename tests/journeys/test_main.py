@@ -341,7 +341,9 @@ def test_average_halves_writes_the_mean_of_the_two_denoised_halves(here):
 
 
 def test_float16_output_that_would_be_too_coarse_is_written_as_float32(here, capsys):
-    """The micrographs' mean is so large beside their contrast that float16 would have few greys."""
+    """The micrographs' mean is so large beside their contrast that float16 would have few grey
+    levels.
+    """
     assert (
         restore(
             "denoise -m session/micrographs_ctf.star -p Models/model.safetensors -o half "

@@ -80,10 +80,10 @@ def refuse_other_recipe(namespace: argparse.Namespace, recipe: Recipe, owner: st
     """UserError where ``-r`` or ``--[dont_]phaseflip`` was typed and is not what ``recipe``, the
     owner's, says.
     """
-    said = namespace.max_resolution
-    if said is not None and abs(said - recipe.max_resolution_A) > 1e-6:
+    wanted_A = namespace.max_resolution
+    if wanted_A is not None and abs(wanted_A - recipe.max_resolution_A) > 1e-6:
         raise UserError(
-            f"--max_resolution is {said:g} Å, "
+            f"--max_resolution is {wanted_A:g} Å, "
             f"and {owner} was made for {recipe.max_resolution_A:g} Å",
             do="leave the option out, or train for the other resolution",
         )

@@ -28,11 +28,11 @@ def fingerprint_of(path: Path, kind: Kind = "denoised") -> str:
     it so, or not whole.
     """
     try:
-        found = mrc_labels(path)
+        labels = mrc_labels(path)
     except UserError:
         return ""
     prefix = _PREFIXES[kind]
-    return next((label.removeprefix(prefix) for label in found if label.startswith(prefix)), "")
+    return next((label.removeprefix(prefix) for label in labels if label.startswith(prefix)), "")
 
 
 def refuse_denoised(paths: Iterable[Path]) -> None:
@@ -60,7 +60,9 @@ def without_denoised(chosen: MicrographSet) -> MicrographSet:
             images = (micrograph.image, micrograph.even, micrograph.odd)
             refuse_denoised(path for path in images if path)
         return chosen
-    raw = tuple(each for each in chosen.micrographs if not fingerprint_of(each.image))
+    raw = tuple(
+        micrograph for micrograph in chosen.micrographs if not fingerprint_of(micrograph.image)
+    )
     if not raw:
         raise UserError(
             "only images that are denoised already match it",

@@ -89,10 +89,10 @@ def train(
     files = RunFiles(Path(model_directory), model_prefix)
     files.refuse_to_replace(resume, overwrite)
     require_writable(files.directory)
-    with join_processes(device) as place, locked(files.model) if place.leads else nullcontext():
-        if place.leads:
+    with join_processes(device) as place, locked(files.model) if place.is_main else nullcontext():
+        if place.is_main:
             files.refuse_to_replace(resume, overwrite)  # again: nobody else can make one now
-        (resume,) = place.gather([resume and files.can_resume()] if place.leads else [])
+        (resume,) = place.gather([resume and files.can_resume()] if place.is_main else [])
         resumed = load_run(files.state) if resume else None
         before = TrainingSettings(**resumed["settings"]) if resumed else None
         settings = resolve_settings(settings, preset, place.device, before)
@@ -112,7 +112,7 @@ def train(
         record = _record(data, settings, _beginning(start, initial_model, resumed))
         model = _followed(state, data, settings, place, _Run(files, record, start, progress))
         model = _finished(model, record)
-        if place.leads:
+        if place.is_main:
             save_model(files.model, model)
             save_png(losses(model.training["history"]), files.picture)
             _log_best(model)
@@ -132,8 +132,8 @@ def _patch_file(
         raise UserError("there is nothing to train on", do="give micrographs, or a patch file")
     if not callable(patches):
         return Path(patches)
-    made = patches(patch_px) if place.leads else None
-    (path,) = place.gather([] if made is None else [str(made)])
+    patch_data = patches(patch_px) if place.is_main else None
+    (path,) = place.gather([] if patch_data is None else [str(patch_data)])
     return Path(path)
 
 
@@ -208,7 +208,7 @@ def _followed(
 ) -> Model:
     """Train on; the leading process keeps the run's files and reports its progress."""
     trained = run.start is not None and run.start.model is not None
-    if not place.leads:
+    if not place.is_main:
         return loop.train(state, data, settings, place, SilentWatcher(), trained_start=trained)
     parts = split(data.pairs, settings)
     held_out = {data.pairs[region.pair].name for region in parts.held_out}
