@@ -62,8 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_options_of_others(parser)
     add_recipe_options(
         parser,
-        "recipe (a model's own, checked where given; the general model is used with this one; of "
-        "--denoised_halves: theirs)",
+        "recipe (checked against a model's own; the general model is used with this one)",
         f"finest resolution, Å (default: {Recipe.max_resolution_A})",
         "the denoised images have their phases flipped (of --denoised_halves: not the default)",
     )

@@ -26,7 +26,11 @@ class TrainingSettings:
     """How a network is trained."""
 
     batch_size: int = setting(10, "patches per step, in each process; 4 on a CPU", "-b")
-    learning_rate: float = setting(2e-3, "highest learning rate of Adam (the paper's: 1e-4)", "-lr")
+    learning_rate: float = setting(
+        2e-3,
+        "highest learning rate of Adam (the paper's: 1e-4); half of it from the general model",
+        "-lr",
+    )
     schedule: str = setting("cosine", "how the learning rate falls", choices=tuple(SCHEDULES))
     number_of_epochs: int | None = setting(
         None,
