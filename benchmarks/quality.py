@@ -1,8 +1,8 @@
 """The product's own exam: restore beside what needs no network and beside other programs, with
 truth and without.
 
-    python benchmarks/quality.py [--minutes 2 8] [--peers all] [--unseen PDB ...] [--k2 STAR] [-o
-    quality.json]
+    python benchmarks/quality.py [--budgets 1 8] [--seeds 0 1 2] [--starts general scratch]
+        [--peers all] [--unseen PDB ...] [--k2 STAR] [-o quality.json]
 
 Simulated micrographs under several doses and defoci, of the specimen that was trained on ("seen",
 but other micrographs) and of others; and, with --k2, a real field, trained on five eighths of it
@@ -10,6 +10,7 @@ and examined on the rest. Prints a Markdown table.
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -19,7 +20,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 import machine
 from peers.environments import NotRunError
@@ -29,6 +30,7 @@ from quality_methods import (
     Work,
     bm3d_for,
     careamics_for,
+    general_for,
     grid_of,
     lowpass,
     raw,
@@ -36,11 +38,14 @@ from quality_methods import (
     topaz_for,
     triple_of,
     truth_of,
+    uncalibrated_for,
     wiener,
 )
 from quality_metrics import Score, band_name, score_by_halves, score_by_truth, with_whole
 
 PEERS = ("bm3d", "topaz", "careamics")
+STARTS = ("general", "scratch")
+SEED = ", seed "
 
 
 @dataclass(frozen=True)
@@ -71,9 +76,33 @@ def methods_for(chosen: argparse.Namespace, options: Sequence[str]) -> dict[str,
         methods[f"CAREamics noise2noise, {minutes:g} min"] = careamics_for(
             chosen.environments, minutes
         )
-    return methods | {
-        f"restore, {each:g} min": restore_for(each, options) for each in chosen.minutes
-    }
+    return methods | restore_methods(chosen, options)
+
+
+def restore_methods(chosen: argparse.Namespace, options: Sequence[str]) -> dict[str, Method]:
+    """Restore's rows: untrained, and trained for each budget and seed from the general model and
+    from nothing; calibrated and not.
+    """
+    methods: dict[str, Method] = {}
+    if "general" in chosen.starts:
+        methods["restore, general model, uncalibrated"] = general_for("none")
+        methods["restore, general model"] = general_for("rings")
+    for start in chosen.starts:
+        more = ["--from_scratch"] if start == "scratch" else []
+        for minutes, seed in itertools.product(chosen.minutes, chosen.seeds):
+            name = f"restore, {minutes:g} min{' from scratch' if more else ''}"
+            words = [*options, *more, f"--seed={seed}"]
+            with_seed = f"{name}{SEED}{seed}"
+            methods[with_seed] = restore_for(minutes, words)
+            if chosen.uncalibrated:
+                plain = f"{name}, uncalibrated{SEED}{seed}"
+                methods[plain] = uncalibrated_for(minutes, words)
+    return methods
+
+
+def method_of(name: str) -> str:
+    """The name of a row without its seed."""
+    return name.split(SEED, maxsplit=1)[0]
 
 
 def examine(exam: Exam, methods: dict[str, Method], folder: Path) -> list[Outcome]:
@@ -115,26 +144,39 @@ def table(exam: Exam, outcomes: Sequence[Outcome]) -> list[str]:
     lines = ["| " + " | ".join(head) + " |", "|---|---|" + "---:|" * (len(head) - 2)]
     for group in dict.fromkeys(shot.group for shot in exam.shots):
         inside = [index for index, shot in enumerate(exam.shots) if shot.group == group]
-        for outcome in outcomes:
-            if outcome.not_run:
+        for method, runs in by_method(outcomes).items():
+            if runs[0].not_run:
                 lines.append(
-                    f"| {group} | {outcome.method} | not run: {outcome.not_run} |"
-                    + " |" * (len(head) - 3)
+                    f"| {group} | {method} | not run: {runs[0].not_run} |" + " |" * (len(head) - 3)
                 )
                 continue
-            scores = [outcome.scores[index] for index in inside]
-            cells = [decibels([score.gain_dB[name] for score in scores]) for name in names]
-            cells += [
-                percent([score.bias for score in scores]),
-                percent([score.unexplained for score in scores]),
-            ]
-            cells += [
-                figure(outcome.seconds, 1),
-                figure(outcome.training_s, 0),
-                figure(outcome.peak_GB, 1),
-            ]
-            lines.append(f"| {group} | {outcome.method} | {' | '.join(cells)} |")
+            lines.append(f"| {group} | {method} | {' | '.join(_cells(runs, inside, names))} |")
     return lines
+
+
+def by_method(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    """The outcomes of each method, one for each seed; those that ran, where any did."""
+    methods: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        methods.setdefault(method_of(outcome.method), []).append(outcome)
+    return {
+        name: [run for run in runs if not run.not_run] or runs for name, runs in methods.items()
+    }
+
+
+def _cells(runs: Sequence[Outcome], inside: Sequence[int], names: Sequence[str]) -> list[str]:
+    """The row of one method in one group, its means taken over seeds and micrographs."""
+    scores = [[run.scores[index] for index in inside] for run in runs]
+    cells = [
+        decibels([fmean(score.gain_dB[name] for score in of_run) for of_run in scores])
+        for name in names
+    ]
+    cells.append(percent([score.bias for of_run in scores for score in of_run]))
+    cells.append(percent([score.unexplained for of_run in scores for score in of_run]))
+    cells.append(figure(fmean(run.seconds for run in runs), 1))
+    cells.append(figure(fmean(run.training_s for run in runs), 0))
+    cells.append(figure(max(run.peak_GB for run in runs), 1))
+    return cells
 
 
 def conditions_table(exam: Exam, outcomes: Sequence[Outcome]) -> list[str]:
@@ -146,9 +188,11 @@ def conditions_table(exam: Exam, outcomes: Sequence[Outcome]) -> list[str]:
     for outcome in (each for each in outcomes if not each.not_run):
         cells = [
             decibels([
-                score.gain_dB[whole]
-                for score, shot in zip(outcome.scores, exam.shots, strict=True)
-                if (shot.group, shot.condition) == column
+                fmean(
+                    score.gain_dB[whole]
+                    for score, shot in zip(outcome.scores, exam.shots, strict=True)
+                    if (shot.group, shot.condition) == column
+                )
             ])
             for column in columns
         ]  # fmt: skip
@@ -157,11 +201,13 @@ def conditions_table(exam: Exam, outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def decibels(values: Sequence[float]) -> str:
-    """The mean gain with its sign; −∞ where the truth is lost, a dash where a band is empty or
-    nothing can be said.
+    """The mean gain with its sign, ± the deviation between seeds where there are several; −∞ where
+    the truth is lost, a dash where a band is empty or nothing can be said.
     """
     mean = fmean(values)
-    return "–" if math.isnan(mean) else "−∞" if mean == -math.inf else f"{mean:+.1f}"
+    if not math.isfinite(mean):
+        return "−∞" if mean == -math.inf else "–"
+    return f"{mean:+.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
 def percent(values: Sequence[float]) -> str:
@@ -212,7 +258,23 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--minutes", type=float, nargs="*", default=[2.0, 8.0], help="restore's training budgets"
+        "--minutes",
+        "--budgets",
+        type=float,
+        nargs="*",
+        default=[1.0, 8.0],
+        help="restore's training budgets",
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of each training")
+    parser.add_argument(
+        "--starts",
+        nargs="+",
+        choices=STARTS,
+        default=list(STARTS),
+        help="from the general model (also untrained), from nothing",
+    )
+    parser.add_argument(
+        "--uncalibrated", action="store_true", help="trained models without calibration, too"
     )
     parser.add_argument(
         "--care-minutes", type=float, help="CAREamics' training budget (default: restore's longest)"

@@ -119,27 +119,57 @@ def wiener(exam: Exam, folder: Path) -> Work:
 
 
 def restore_for(minutes: float, options: Sequence[str]) -> Method:
-    """Restore itself, trained for so many minutes."""
+    """Restore itself, trained for so many minutes, with these options of ``restore train``."""
 
     def denoise(exam: Exam, folder: Path) -> Work:
-        star, rows = folder / "all.star", star_of_all_images(exam, folder / "all.star")
         recipe = ["-r", str(exam.recipe.max_resolution_A), f"--minutes={minutes}"]
         places = ["-d", str(folder), "-x", "model", "-f", str(folder / "patches.hdf")]
-        program = [sys.executable, "-m", "restore"]
-        training = call([*program, "train", "-m", str(exam.training), *recipe, *places, *options])
-        out = ["-p", str(folder / "model.safetensors"), "-o", str(folder / "out")]
-        cost = call([*program, "denoise", "-m", str(star), *out])
-        denoised = read_micrographs(str(folder / "out/all.star"), needs=Needs()).micrographs
-        flipped_already = Recipe(exam.recipe.max_resolution_A, phase_flip=False)
-        images = {
-            key: _seen(each.image, each, flipped_already)
-            for key, each in zip(rows, denoised, strict=True)
-        }
+        command = ["train", "-m", str(exam.training), *recipe, *places, *options]
+        training = call([sys.executable, "-m", "restore", *command])
         (folder / "patches.hdf").unlink()
-        peak_GB = max(training.peak_GB, cost.peak_GB)
-        return Work(images, cost.wall_s / len(images), training.wall_s, peak_GB)
+        work = _denoised(exam, folder, ["-p", str(folder / "model.safetensors")])
+        peak_GB = max(training.peak_GB, work.peak_GB)
+        return Work(work.images, work.seconds, training.wall_s, peak_GB)
 
     return denoise
+
+
+def general_for(calibration: str) -> Method:
+    """The general model as it comes, without training; ``calibration`` as in ``restore
+    denoise``.
+    """
+
+    def denoise(exam: Exam, folder: Path) -> Work:
+        recipe = ["-r", str(exam.recipe.max_resolution_A)]
+        return _denoised(exam, folder, [*recipe, f"--calibration={calibration}"])
+
+    return denoise
+
+
+def uncalibrated_for(minutes: float, options: Sequence[str]) -> Method:
+    """Restore trained as in `restore_for`, its output not calibrated."""
+
+    def denoise(exam: Exam, folder: Path) -> Work:
+        trained = restore_for(minutes, options)(exam, folder)
+        model = ["-p", str(folder / "model.safetensors"), "--calibration=none"]
+        work = _denoised(exam, folder, [*model, "--overwrite"])
+        return Work(work.images, work.seconds, trained.training_s, trained.peak_GB)
+
+    return denoise
+
+
+def _denoised(exam: Exam, folder: Path, options: Sequence[str]) -> Work:
+    """What ``restore denoise`` makes of every image of an exam."""
+    star, rows = folder / "all.star", star_of_all_images(exam, folder / "all.star")
+    command = ["denoise", "-m", str(star), "-o", str(folder / "out"), *options]
+    cost = call([sys.executable, "-m", "restore", *command])
+    denoised = read_micrographs(str(folder / "out/all.star"), needs=Needs()).micrographs
+    flipped_already = Recipe(exam.recipe.max_resolution_A, phase_flip=False)
+    images = {
+        key: _seen(micrograph.image, micrograph, flipped_already)
+        for key, micrograph in zip(rows, denoised, strict=True)
+    }
+    return Work(images, cost.wall_s / len(images), peak_GB=cost.peak_GB)
 
 
 def topaz_for(environments: Path, cropped: bool) -> Method:
