@@ -133,7 +133,8 @@ def test_an_output_folder_that_is_the_inputs_own_is_refused(tmp_path):
 def test_two_micrographs_to_one_output_are_refused_and_both_named():
     given = [micrograph("a/x.mrc"), micrograph("../a/x.mrc", row=1)]
     with pytest.raises(
-        UserError, match=r"out/a/x\.mrc: a/x\.mrc and \.\./a/x\.mrc would both be written here"
+        UserError,
+        match=r"out/a/x\.mrc: a/x\.mrc and \.\./a/x\.mrc would both be written to this file",
     ):
         places(given, output_directory=Path("out"))
 
@@ -238,7 +239,7 @@ def test_a_file_that_restore_did_not_write_is_never_taken_or_replaced(tmp_path, 
             file.add_label("relion")
     with pytest.raises(
         UserError,
-        match=r"a_denoised\.mrc: a file stands here that restore did not write.*`overwrite=True`",
+        match=r"a_denoised\.mrc: there is a file here that restore did not write.*`overwrite=True`",
     ):
         is_current(job)
 
@@ -261,7 +262,9 @@ def test_halves_are_read_only_where_they_are_wanted(tmp_path):
     halves = read_exposure(given, with_halves=True).halves
     assert halves is not None
     assert np.array_equal(halves[1].numpy(), mrcfile.read(odd))
-    with pytest.raises(UserError, match=r"full\.mrc: it has no halves.*`average_halves`"):
+    with pytest.raises(
+        UserError, match=r"full\.mrc: the micrograph has no halves.*`average_halves`"
+    ):
         read_exposure(replace(given, odd=None), with_halves=True)
 
 

@@ -132,7 +132,7 @@ def test_sharp_spots_that_a_denoiser_leaves_or_makes_are_not_taken_away():
 
 def test_denoised_images_of_another_area_are_refused_with_both_sizes():
     with pytest.raises(
-        UserError, match=r"120×120 pixels, and a raw one of 120×144\. They must show the same area"
+        UserError, match=r"120×120 pixels, and a raw one of 120×144\. Both must show the same area"
     ):
         views_of_images(halves(), halves(shape=(120, 120)), micrograph(), UNFLIPPED)
 

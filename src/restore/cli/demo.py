@@ -46,10 +46,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="?",
         default=Path("demo"),
-        help="where it happens (default: demo)",
+        help="folder of the demo (default: demo)",
     )
     parser.add_argument(
-        "--steps", type=int, default=400, metavar="N", help="steps of training (default: 400)"
+        "--steps",
+        type=int,
+        default=400,
+        metavar="N",
+        help=("number of training steps (default: 400)"),
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier demo")
 
@@ -181,8 +185,8 @@ def _compare(folder: Path, shots: Sequence[_Shot], held_out: Iterable[str]) -> i
     trained = means[TRAINED]
     if trained.denoised <= max(trained.raw, trained.lowpass):
         print(
-            "The network has not learned to beat a low-pass: something is wrong, or --steps are "
-            "too few."
+            "The network has not learned to beat a low-pass filter: something is wrong, or "
+            "--steps is too small."
         )
         return 1
     return 0

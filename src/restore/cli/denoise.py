@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "images",
         nargs="*",
         metavar="INPUT",
-        help="images, patterns, or one table, in place of -m",
+        help="images, patterns, or one table, instead of -m",
     )
     group.add_argument(
         "--input_micrographs",
@@ -53,15 +53,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "-p",
         type=Path,
         metavar="MODEL",
-        help="model file from restore train (default: the general model that comes with restore)",
+        help=(
+            "model file written by restore train (default: the general model that comes with "
+            "restore)"
+        ),
     )
     add_pixel_size_option(group)
-    add_suffix_option(group, "names of the halves, for --average_halves")
+    add_suffix_option(group, "suffixes of the full sum and its halves, for --average_halves")
     add_device_option(group)
     add_job_options(group)
     add_recipe_options(
         parser,
-        "recipe (a model's own, checked where given; the general model is used with this one)",
+        "recipe (default: the model's own; the general model uses the one that is given)",
         "finest resolution, Å",
         "correct the CTF's sign",
     )
@@ -125,7 +128,9 @@ def _particles(namespace: argparse.Namespace, table: str, chosen: NamedModel) ->
 def _sources(namespace: argparse.Namespace) -> list[str]:
     """The inputs, which stand alone or after ``-m``."""
     if namespace.images and namespace.input_micrographs is not None:
-        raise UsageError("inputs are given both alone and with -m", do="give them in one way")
+        raise UsageError(
+            "inputs are given both with and without -m", do="give them either way, not both"
+        )
     if namespace.images:
         return list(namespace.images)
     if namespace.input_micrographs is None:

@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="STAR",
         help=(
-            "RELION STAR or cryoSPARC .cs or .csg file of micrographs that have halves, or images "
+            "RELION STAR or cryoSPARC .cs or .csg file of micrographs with halves, or images "
             "(MRC, TIFF) as a quoted pattern"
         ),
     )
@@ -44,10 +44,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "-p",
         type=Path,
         metavar="MODEL",
-        help="the model to evaluate, from restore train (default: the general model that comes "
+        help="model to evaluate, written by restore train (default: the general model that comes "
         "with restore)",
     )
-    words = "names of the halves, where the STAR has no rlnMicrographNameEven/Odd"
+    words = (
+        "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
+    )
     add_suffix_option(group, words, "-s")
     add_pixel_size_option(group)
     add_device_option(group)
@@ -57,38 +59,47 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("evaluation"),
         metavar="FOLDER",
-        help="(default: evaluation); a rerun measures what is missing or stale",
+        help=(
+            "folder of the results (default: evaluation); a rerun measures only what is missing "
+            "or outdated"
+        ),
     )
     _add_options_of_others(parser)
     add_recipe_options(
         parser,
-        "recipe (checked against a model's own; the general model is used with this one)",
+        "recipe (default: the model's own; the general model takes this one; for "
+        "--denoised_halves, theirs)",
         f"finest resolution, Å (default: {Recipe.max_resolution_A})",
-        "the denoised images have their phases flipped (of --denoised_halves: not the default)",
+        "the denoised images are phase-flipped (with --denoised_halves, not the default)",
     )
     add_settings(parser, "evaluation", EvaluationSettings)
 
 
 def _add_options_of_others(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("in the model's place, another program's images")
+    group = parser.add_argument_group("images of another program, instead of a model")
     group.add_argument(
         "--denoised_halves",
         nargs="+",
         type=Path,
         metavar="FOLDER",
-        help="where another program's denoised halves lie, under the raw halves' names "
-        "(one folder, or the even and the odd halves')",
+        help=(
+            "folder of another program's denoised halves, which have the raw halves' names (one "
+            "folder, or one for the even and one for the odd halves)"
+        ),
     )
     group.add_argument(
         "--denoised_suffix",
         default="",
         metavar="TEXT",
-        help="what their names have after the raw halves' (default: none)",
+        help=(
+            "suffix that follows the raw half's name in the name of its denoised half (default: "
+            "none)"
+        ),
     )
     group.add_argument(
         "--fit_scale",
         action="store_true",
-        help="fit their grey scale, for programs that do not keep it",
+        help="fit the grey scale of the denoised halves, for programs that change it",
     )
 
 

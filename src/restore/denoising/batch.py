@@ -168,7 +168,7 @@ def read_exposure(micrograph: Micrograph, with_halves: bool) -> Exposure:
     full = read_tensor(micrograph.image)
     if not with_halves:
         return Exposure(full)
-    return Exposure(full, read_halves(micrograph, "`average_halves` needs them"))
+    return Exposure(full, read_halves(micrograph, "`average_halves` needs both halves"))
 
 
 def denoise_jobs(

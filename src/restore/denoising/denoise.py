@@ -49,15 +49,22 @@ class DenoisingSettings:
     """What is done with the network's output."""
 
     merge_noisy: bool = setting(
-        False, "put the raw image above the merge band", off="--dont_merge_noisy"
+        False,
+        "replace the denoised image by the raw one at resolutions finer than the merge band",
+        off="--dont_merge_noisy",
     )
     merge_resolution: float | None = setting(
         None,
-        "centre of the merge band, Å (3, or 1.25 × the model's resolution where that is coarser)",
+        (
+            "centre of the merge band, Å (default: 3, or 1.25 × the model's resolution where that "
+            "is coarser)"
+        ),
         "-x",
     )
     merge_width: float | None = setting(
-        None, "width of the merge band, Å (2, or 0.4 × the centre if narrower)", "-w"
+        None,
+        "width of the merge band, Å (default: 2, or 0.4 × the centre where that is narrower)",
+        "-w",
     )
     flip_phases_back: bool = setting(
         False,
@@ -69,19 +76,25 @@ class DenoisingSettings:
     )
     calibration: CalibrationKind = setting(
         "rings",
-        "calibration of the network's output, ring by ring: rings (by each micrograph's own halves "
-        "where a table names them, otherwise as model), model (as measured on the micrographs that "
-        "were held out of training), or none",
+        "calibration of the network's output, ring by ring: rings (by each micrograph's own "
+        "halves where a table names them, otherwise as model), model (as measured on the "
+        "validation micrographs of the training), or none",
         choices=("rings", "model", "none"),
     )
     output_dtype: OutputType = setting(
-        "float32", "of the written images", choices=("float32", "float16")
+        "float32", "number format of the written images", choices=("float32", "float16")
     )
     precision: str = setting(
-        "auto", "of the network; auto is bf16 where it is fast", choices=("auto", "float32", "bf16")
+        "auto",
+        "precision of the network; auto is bf16 where it is fast",
+        choices=("auto", "float32", "bf16"),
     )
     tile_px: int = setting(
-        0, "side of the tiles that the network takes, pixels of the cropped image (0: by itself)"
+        0,
+        (
+            "side of the tiles that the network processes, in pixels of the cropped image (0: "
+            "chosen automatically)"
+        ),
     )
 
 
@@ -151,7 +164,7 @@ def denoise_with(
     if blank is None:
         return denoised
     log.info(
-        "%s: %d pixels without data (%.2g %%) are left as they were",
+        "%s: %d pixels without data (%.2g %%) are left unchanged",
         micrograph.name,
         prepared[0].blank_pixels,
         100 * prepared[0].blank_pixels / blank.numel(),
@@ -261,7 +274,9 @@ def _mean_of_halves(
 
 def _full_sign(micrograph: Micrograph, grid: Grid, device: torch.device) -> Float[Tensor, "y kx"]:
     if micrograph.ctf is None:
-        raise UserError("no CTF is known", where=micrograph.name, wanted="phase flipping needs one")
+        raise UserError(
+            ("the CTF is not known"), where=micrograph.name, wanted="phase flipping needs a CTF"
+        )
     return ctf_sign(
         micrograph.ctf, grid.full_shape, (grid.full_pixel_size_A, grid.full_pixel_size_A), device
     )

@@ -27,20 +27,23 @@ class OutputSettings:
 
     output_suffix: str | None = setting(
         None,
-        'put after each name ("_denoised" beside the input, nothing under `output_directory`)',
+        (
+            'suffix added to each name (default: "_denoised" beside the input, none under '
+            "`output_directory`)"
+        ),
         "-s",
     )
     output_directory: Path | None = setting(
-        None, "folder for the output, in which the input's tree is repeated", "-o"
+        None, "folder for the output, which mirrors the folders of the input", "-o"
     )
     overwrite: bool = setting(
-        False, "denoise everything again, and replace files that restore did not write"
+        False, "denoise all images again, and replace files that restore did not write"
     )
-    picture: bool = setting(False, "draw raw beside denoised also where one image is given")
+    picture: bool = setting(False, "save a picture of raw beside denoised for a single image too")
     replace_raw: bool = setting(
         False,
-        "in cryoSPARC's tables put denoised images in the place of the raw ones (micrograph_blob), "
-        "not beside them (micrograph_blob_denoised)",
+        "in cryoSPARC tables, write denoised images in place of the raw ones (micrograph_blob) "
+        "instead of beside them (micrograph_blob_denoised)",
     )
     within_job: bool = setting(
         False, "name images as RELION's own jobs do, without the folder of the job before"
@@ -129,5 +132,5 @@ def fingerprint_in(path: Path) -> str:
     """The fingerprint in an output. UserError where it is another program's file."""
     if (found := fingerprint_of(path)) == "":
         do = "give another `output_suffix`, or `overwrite=True`"
-        raise UserError("a file stands here that restore did not write", where=path, do=do)
+        raise UserError("there is a file here that restore did not write", where=path, do=do)
     return found

@@ -42,13 +42,16 @@ class EvaluationSettings:
 
     patch_px: int = setting(
         0,
-        "side of the windowed patches, pixels of the cropped image (0: 256, less for small images)",
+        (
+            "side of the windowed patches, in pixels of the cropped image (0: 256, or less for "
+            "small images)"
+        ),
     )
     support_window: float = setting(
-        300.0, "window of the local support map, Å: one to two particle diameters"
+        300.0, "window of the local agreement map, Å: one to two particle diameters"
     )
     confidence: float = setting(0.9, "confidence level of the intervals, between 0 and 1")
-    resamples: int = setting(1000, "bootstrap samples behind each interval, 20 to 20000")
+    resamples: int = setting(1000, "number of bootstrap samples behind each interval, 20 to 20000")
     seed: int = setting(0, "seed of the resampling")
     precision: str = setting(
         "auto",
@@ -59,11 +62,15 @@ class EvaluationSettings:
         "rings",
         "calibration of the network's output, ring by ring: rings (by each micrograph's own "
         "halves, each half of the Fourier components by the other), model (as measured on the "
-        "micrographs that were held out of training), or none",
+        "validation micrographs of the training), or none",
         choices=("rings", "model", "none"),
     )
     tile_px: int = setting(
-        0, "side of the tiles that the network takes, pixels of the cropped image (0: by itself)"
+        0,
+        (
+            "side of the tiles that the network processes, in pixels of the cropped image (0: "
+            "chosen automatically)"
+        ),
     )
 
     def __post_init__(self) -> None:

@@ -162,7 +162,7 @@ class _Compared:
                     return self._views_of(other, partial(_read, self._subjects[other]))
                 except FAILURES as error:
                     name = self._subjects[other].micrograph.name
-                    log.debug("%s is no neighbour: %s", name, error)
+                    log.debug("%s cannot be used as a neighbour: %s", name, error)
         return None
 
     def _views_of(self, index: int, read: Callable[[], _Images]) -> Views:
@@ -182,7 +182,10 @@ class _Compared:
 
 
 def _read(subject: Subject) -> _Images:
-    raw, files = read_halves(subject.micrograph, "An evaluation needs both"), subject.denoised
+    raw, files = (
+        read_halves(subject.micrograph, ("An evaluation needs both halves")),
+        subject.denoised,
+    )
     return raw, (read_tensor(files.even), read_tensor(files.odd)) if files else None
 
 

@@ -66,9 +66,12 @@ def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sa
             patch_px //= 2
     if not _SMALLEST_PATCH_PX <= patch_px <= smallest:
         raise UserError(
-            f"patches of {patch_px} pixels do not fit: the smallest image has {smallest} at "
-            f"{recipe.max_resolution_A:g} Å",
-            wanted=f"at least {_SMALLEST_PATCH_PX} pixels, and no more than the image has",
+            f"patches of {patch_px} pixels do not fit: the smallest image has {smallest} pixels "
+            f"at {recipe.max_resolution_A:g} Å",
+            wanted=(
+                f"a patch has at least {_SMALLEST_PATCH_PX} pixels a side, and no more than the "
+                "image"
+            ),
             do="give another --patch_px, or leave it out",
         )
     rings = patch_px // 4
@@ -170,9 +173,14 @@ def _blank_of(
 
 
 _WRONG_HALVES = {
-    "exchanged": "each has the noise of the other raw half: are the even and the odd one exchanged",
-    "made from one image": "they have nothing of the noise in which the raw halves differ: were "
-    "both made from the same image",
+    "exchanged": (
+        "each denoised half has the noise of the other raw half: are the even and the odd half "
+        "exchanged"
+    ),
+    "made from one image": (
+        "the noise in which the raw halves differ is not in them: were both made from the same "
+        "image"
+    ),
     "inverted": "their contrast is opposite to that of the raw halves",
 }
 
@@ -189,7 +197,10 @@ def require_own_halves(views: Views) -> None:
         raise UserError(
             f"the denoised halves look {identity.verdict}: {reason} (correlation of the halves' "
             f"differences {identity.difference:.2g}, of their sums {identity.total:.2g})",
-            wanted="an evaluation needs each half denoised by itself, dark where the raw one is",
+            wanted=(
+                "an evaluation needs each half denoised separately, with the contrast of the raw "
+                "half"
+            ),
         )
 
 
@@ -199,7 +210,7 @@ def _require_same_grid(denoised: Prepared, raw: Prepared) -> None:
             "a denoised half of {}×{} pixels, and a raw one of {}×{}".format(
                 *denoised.grid.full_shape, *raw.grid.full_shape
             ),
-            wanted="They must show the same area",
+            wanted="Both must show the same area",
         )
 
 
@@ -246,7 +257,7 @@ def _valid_patches(
         raise UserError(
             f"no patch of {sampling.patch_px} pixels is free of pixels without data",
             wanted="the image has a border, a masked area, or the edge of the beam",
-            do="evaluate with smaller patches, or leave this micrograph out",
+            do="use smaller patches, or leave this micrograph out",
         )
     return valid
 

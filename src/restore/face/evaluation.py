@@ -167,7 +167,7 @@ def _usable(chosen: MicrographSet) -> tuple[list[Micrograph], list[tuple[str, st
     ]
     if not good:
         raise UserError(
-            f"none of the {len(micrographs)} micrographs can be evaluated", wanted=bad[0][1]
+            f"none of the {len(micrographs)} micrographs could be evaluated", wanted=bad[0][1]
         )
     return good, bad
 
@@ -178,7 +178,7 @@ def _refuse_foreign(path: Path) -> None:
         and '"restore"' not in path.read_text(encoding="utf-8", errors="replace")[:2000]
     ):
         raise UserError(
-            "a file stands here that restore did not write",
+            "there is a file here that restore did not write",
             where=path,
             do="give another `output_directory`",
         )

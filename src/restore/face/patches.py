@@ -89,7 +89,7 @@ def make_patches(
         if is_made_of(path, chosen.micrographs, recipe, patch_dtype):
             return path
         raise UserError(
-            "the patch file that is there was made of other micrographs, or with another recipe or "
+            "the existing patch file was made from other micrographs, or with another recipe or "
             "CTF",
             where=path,
             do="give another `patch_file`, or `overwrite=True`",

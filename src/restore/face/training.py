@@ -138,7 +138,7 @@ def _settings(
         return settings
     if isinstance(settings, TrainingSettings):
         raise UserError(
-            f"a whole record of settings and {' and '.join(given)} are given",
+            f"both a complete record of settings and {' and '.join(given)} are given",
             field="settings",
             do="give them in the record",
         )

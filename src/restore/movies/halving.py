@@ -48,13 +48,13 @@ class HalvesOutput:
     """Where halves go."""
 
     output_directory: Path = setting(
-        Path("Halves"), "folder for the output, in which the input's tree is repeated", "-o"
+        Path("Halves"), "folder for the output, which mirrors the folders of the input", "-o"
     )
     output_dtype: OutputType = setting(
-        "float32", "numbers in the images", choices=("float32", "float16")
+        "float32", "number format of the written images", choices=("float32", "float16")
     )
     overwrite: bool = setting(
-        False, "make everything again, and replace files that restore did not write"
+        False, "make all halves again, and replace files that restore did not write"
     )
 
 
@@ -120,7 +120,7 @@ def fingerprint_in(path: Path) -> str:
     """The fingerprint in a half. UserError where it is another program's file."""
     if (fingerprint := fingerprint_of(path, "halves")) == "":
         do = "give another `output_directory`, or `overwrite=True`"
-        raise UserError("a file stands here that restore did not write", where=path, do=do)
+        raise UserError("there is a file here that restore did not write", where=path, do=do)
     return fingerprint
 
 

@@ -234,7 +234,7 @@ def _require(folders: Iterable[Path]) -> None:
             raise UserError(
                 "the output folder was removed during the run",
                 where=folder,
-                do="start again; what is missing is made",
+                do="start again: only the missing files are made",
             )
 
 
@@ -252,7 +252,7 @@ def refuse_clashes(jobs: Iterable[Job[Any]], inputs: Iterable[Path], what: str, 
                 raise UserError(found, where=path, do=do)
             if resolved in taken:
                 names = f"{taken[resolved].name} and {job.name}"
-                raise UserError(f"{names} would both be written here", where=path)
+                raise UserError(f"{names} would both be written to this file", where=path)
             taken[resolved] = job
 
 

@@ -57,7 +57,7 @@ def fresh_state(
         if initial.settings != settings.network:
             raise UserError(
                 f"the initial model is {initial.settings}",
-                wanted=f"{settings.network} is asked for",
+                wanted=f"{settings.network} is requested",
             )
         network.load_state_dict(initial.state_dict())
     if architecture_of(settings.network).weight_norm:
@@ -273,7 +273,7 @@ def _finished(
     """
     if not state.history:
         raise UserError(
-            "the loss is no longer a number",
+            "the loss is no longer a finite number",
             do="give a lower `learning_rate`, or `precision=float32`",
         )
     network = network_of(settings.network)

@@ -68,8 +68,8 @@ def prepare_patches(
 
 def _read_halves(micrograph: Micrograph) -> tuple[Tensor, Tensor]:
     do = (
-        "make them with restore halves, or denoise without training: restore denoise "
-        f"{micrograph.image} (with the general model, or one of your own)"
+        "make halves with restore halves, or denoise without training: restore denoise "
+        f"{micrograph.image} (with the general model, or a model of your own)"
     )
     return read_halves(micrograph, do=do)
 

@@ -82,7 +82,7 @@ def train(
     UserError
         A run of this name is there already, or a model without a training state where one is to
         be resumed; the patches or the initial model do not suit; the halves cannot be learned from;
-        the loss is no longer a number.
+        the loss is no longer a finite number.
     KeyboardInterrupt
         After ^C or SIGTERM, when the state has been saved.
     """
@@ -133,7 +133,7 @@ def _patch_file(
     if patches is None:
         if resumed is not None:
             return Path(resumed["inputs"]["patches"])
-        raise UserError("nothing to train on", do="give micrographs, or a patch file")
+        raise UserError("there is nothing to train on", do="give micrographs, or a patch file")
     if not callable(patches):
         return Path(patches)
     made = patches(patch_px) if place.leads else None
@@ -145,10 +145,10 @@ def _refuse_other_data(data: PatchFile, resumed: Mapping[str, Any]) -> None:
     before = resumed["inputs"]
     if data.provenance.get("made_of") != before.get("made_of"):
         raise UserError(
-            "not the patches that the run to resume was trained on",
+            "these are not the patches that the run to resume was trained on",
             where=data.path,
-            wanted=f"those were {before['patches']}",
-            do="leave them out, or start a run of another name",
+            wanted=f"the run was trained on {before['patches']}",
+            do="leave the patches out, or start a run with another name",
         )
 
 

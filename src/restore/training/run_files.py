@@ -91,9 +91,9 @@ class RunFiles:
             )
         for path in (self.model, self.state):
             if path.exists():
-                more = "" if path == self.model else ", `resume=True` to go on from it,"
+                more = "" if path == self.model else ", `resume=True` to continue it,"
                 raise UserError(
-                    f"a run called {self.prefix} is already there",
+                    f"there is already a run called {self.prefix}",
                     where=path,
                     do=f"give another `model_prefix`{more} or `overwrite=True`",
                 )
@@ -136,7 +136,7 @@ def _tensorboard(folder: Path) -> "SummaryWriter | None":
 
         return SummaryWriter(str(folder))
     except ImportError:
-        log.debug("no TensorBoard log is written: TensorBoard is not installed")
+        log.debug("no TensorBoard log is written, because TensorBoard is not installed")
     except UnicodeEncodeError:
         log.warning("%s: TensorBoard cannot write there; the losses are in the CSV", folder)
     return None

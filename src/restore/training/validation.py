@@ -155,19 +155,22 @@ def verdict(best: Mapping[str, float]) -> str:
     what to do.
     """
     if "wiener_loss" not in best:
-        return "Nothing was held out: restore evaluate says how good the model is."
+        return (
+            "No micrographs were held out for validation: use restore evaluate to see how good "
+            "the model is."
+        )
     excess, of_wiener = (
         best[name] - best["perfect_loss"] for name in ("held_out_loss", "wiener_loss")
     )
     if best["held_out_loss"] >= best["wiener_loss"]:
         return (
-            "On held-out micrographs the network is not better than a Wiener filter. "
-            "Train for longer, or on more micrographs."
+            "On the validation micrographs, the network is not better than a Wiener filter. Train "
+            "for longer, or on more micrographs."
         )
     if excess <= 0 or of_wiener <= 0:
-        return "On held-out micrographs the network is better than a Wiener filter."
+        return "On the validation micrographs, the network is better than a Wiener filter."
     share = 1 - excess / of_wiener
     return (
-        "On held-out micrographs the network is better than a Wiener filter: "
-        f"its error beyond the noise floor is {100 * share:.0f} % smaller."
+        "On the validation micrographs, the network is better than a Wiener filter: its error "
+        f"beyond the noise floor is {100 * share:.0f} % smaller."
     )

@@ -100,6 +100,6 @@ class RunWatcher:
         """Save the state and say how to go on."""
         self._journal.save(state)
         log.warning(
-            "stopped after step %d; the same command with `resume=True` goes on from there",
+            "stopped after step %d; the same command with `resume=True` continues from there",
             state.step,
         )

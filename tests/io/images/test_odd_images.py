@@ -277,7 +277,9 @@ def test_one_image_twice_packed_and_not_is_no_two_outputs(tmp_path):
         Micrograph(name, tmp_path / name, 1.0, row)
         for row, name in enumerate(["a.mrc", "a.mrc.gz"])
     ]
-    with pytest.raises(UserError, match=r"a\.mrc and a\.mrc\.gz would both be written here"):
+    with pytest.raises(
+        UserError, match=r"a\.mrc and a\.mrc\.gz would both be written to this file"
+    ):
         plan(given, OutputSettings(), lambda each: "f")
 
 
