@@ -31,6 +31,9 @@ class TrainingSettings:
         "highest learning rate of Adam (1e-4 in the paper); half of it from the general model",
         "-lr",
     )
+    schedule: str = setting(
+        "cosine", "shape of the decay of the learning rate", choices=tuple(SCHEDULES)
+    )
     number_of_epochs: int | None = setting(
         None,
         "number of epochs, if neither steps nor minutes are given (100 in the paper); without any "
