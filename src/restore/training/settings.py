@@ -11,7 +11,7 @@ from restore.errors import UserError
 from restore.model.architecture import NETWORKS
 from restore.model.network import ARCHITECTURES, NetworkSettings
 from restore.settings import setting
-from restore.training.schedules import Budget, budget
+from restore.training.schedules import SCHEDULES, Budget, budget
 
 LOSSES = {"l2": mse_loss, "l1": l1_loss}
 
