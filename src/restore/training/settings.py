@@ -26,11 +26,7 @@ class TrainingSettings:
     """How a network is trained."""
 
     batch_size: int = setting(10, "patches per step, in each process; 4 on a CPU", "-b")
-    learning_rate: float = setting(
-        2e-3,
-        "highest learning rate of Adam (1e-4 in the paper); half of it from the general model",
-        "-lr",
-    )
+    learning_rate: float = setting(2e-3, "highest learning rate of Adam (1e-4 in the paper)", "-lr")
     schedule: str = setting(
         "cosine", "shape of the decay of the learning rate", choices=tuple(SCHEDULES)
     )
