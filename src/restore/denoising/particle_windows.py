@@ -121,7 +121,7 @@ def _fit(
     """Gain, plane (constant, along x, along y), and the share of variance that the window explains
     beyond a plane; by the pixels ``inside`` the micrograph.
     """
-    y, x = (places[inside] for places in np.indices(particle.shape))
+    y, x = np.nonzero(inside)
     terms = np.stack([np.ones(len(x)), x, y], axis=1)
     wanted, shown = particle[inside].astype(np.float64), window[inside]
     # Both without their planes; gain is then a regression through the origin.
@@ -137,4 +137,5 @@ def _plane(
     terms: Float[NDArray[np.float64], "n 3"], values: Float[NDArray[np.float64], "n"]
 ) -> Float[NDArray[np.float64], "3"]:
     """The plane through values, by least squares (normal equations, of three terms)."""
-    return np.linalg.lstsq(terms.T @ terms, terms.T @ values, rcond=None)[0]
+    plane = np.linalg.lstsq(terms.T @ terms, terms.T @ values, rcond=None)[0]
+    return plane.astype(np.float64)
