@@ -182,7 +182,7 @@ def test_a_model_of_a_job_is_taken_by_the_next(here):
         (f"{DENOISE} --nonsense", 2, "--nonsense"),
         (f"{DENOISE} -o Denoised", 2, "both --o and --output_directory"),
         (f"{TRAIN} -d Elsewhere", 2, "both --o and --model_directory"),
-        (f"{DENOISE} --j 0", 2, "no number of threads"),
+        (f"{DENOISE} --j 0", 2, "not a number of threads"),
         (f"{TRAIN} --in_parts Extract/job009/particles.star", 2, "--in_parts"),
         (f"{TRAIN} -t none.hdf", 2, "both --training_mics and --training_data"),
     ],

@@ -81,7 +81,7 @@ def test_a_typed_ctf_gives_what_the_table_gives(capsys):
 @pytest.mark.parametrize(
     ("line", "status", "words"),
     [
-        ("mics/a_DW.mrc -m mics/b_DW.mrc", 2, "both alone and with -m"),
+        ("mics/a_DW.mrc -m mics/b_DW.mrc", 2, "both with and without -m"),
         ("mics/a_DW.mrc --defocus 12000", 2, "give --voltage, --spherical_aberration"),
         ("mics/a_DW.mrc --defocus 12000 13000", 2, "2 values"),
         ("mics.star mics/a_DW.mrc", 1, "together with other inputs"),
@@ -111,7 +111,7 @@ def test_without_a_general_model_one_message_says_what_to_do(capsys):
 
 def test_a_star_file_given_as_model_is_called_one(capsys):
     assert main(["denoise", "mics/a_DW.mrc", "-p", "mics.star"]) == 1
-    assert "a STAR file, and not a model" in capsys.readouterr().err
+    assert "a STAR file, not a model" in capsys.readouterr().err
 
 
 def test_a_picture_of_anothers_is_not_replaced_and_restores_own_is(capsys):

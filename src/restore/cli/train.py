@@ -27,12 +27,12 @@ from restore.training.watchers import TrainingProgress
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore train``."""
     add_input_options(parser)
-    group = parser.add_argument_group("what else it starts from, and where it goes")
+    group = parser.add_argument_group("other starting points, and the run's files")
     group.add_argument(
-        "--training_data", "-t", type=Path, metavar="HDF", help="a patch file that is already made"
+        "--training_data", "-t", type=Path, metavar="HDF", help="existing patch file to train on"
     )
     group.add_argument(
-        "--initial_model", "-i", type=Path, metavar="MODEL", help="start from this trained model"
+        "--initial_model", "-i", type=Path, metavar="MODEL", help="trained model to start from"
     )
     group.add_argument(
         "--model_directory",
@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=MODELS,
         metavar="DIR",
-        help=f"(default: {MODELS})",
+        help=f"folder of the run's files (default: {MODELS})",
     )
     group.add_argument(
         "--model_prefix",
@@ -50,13 +50,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="name of the run (default: model)",
     )
     group.add_argument(
-        "--resume", action="store_true", help="go on with the run of this name where it stopped"
+        "--resume",
+        action="store_true",
+        help="continue the run of this name from where it stopped; start from the beginning if "
+        "there is no training state",
     )
     add_device_option(group)
     group.add_argument(
         "--preset",
         choices=tuple(PRESETS),
-        help="starting values of the training options: as the device is (default), or the paper's",
+        help=(
+            "defaults of the training options: for the device (cpu, gpu), or the paper's "
+            "(default: for the device in use)"
+        ),
     )
     add_job_options(group)
     add_recipe_options(parser)
@@ -99,7 +105,7 @@ def _patches(namespace: argparse.Namespace) -> Path | Callable[[int], Path] | No
     if namespace.resume:
         return None
     raise UsageError(
-        "nothing to train on",
+        "there is nothing to train on",
         do="name a STAR file with --training_mics, or a patch file with -t",
     )
 

@@ -7,9 +7,6 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from restore.denoising.denoise import (
     Denoiser,
     DenoisingSettings,
@@ -24,6 +21,7 @@ from restore.denoising.inputs import (
     read_set,
     rejected_rows,
     table_path,
+    uses_halves,
 )
 from restore.denoising.targets import (
     ELSEWHERE,
@@ -36,9 +34,9 @@ from restore.denoising.targets import (
     written_names,
 )
 from restore.errors import UserError
+from restore.image_tensors import read_halves, read_tensor
 from restore.io.atomic import require_writable
-from restore.io.images.image import read_image, write_image
-from restore.io.labels import without_denoised
+from restore.io.images.image import write_image
 from restore.io.lock import locked
 from restore.io.micrographs import (
     Suffixes,
@@ -62,16 +60,6 @@ from restore.runtime.jobs import (
 from restore.runtime.progress import Bars, no_bars
 
 log = logging.getLogger(__name__)
-
-__all__ = [
-    "OutputSettings",
-    "Target",
-    "denoise_jobs",
-    "denoise_set",
-    "plan",
-    "read_exposure",
-    "without_denoised",
-]
 
 
 def denoise_set(
@@ -134,16 +122,12 @@ def denoise_set(
     merge_band(settings, model.recipe.max_resolution_A)
     chosen = read_set(micrographs, model, settings, suffixes, pixel_size_A=pixel_size_A, ctf=ctf)
     chosen = listed_as(chosen, output)
-    jobs = plan(chosen.micrographs, output, made_with(model, settings), settings.average_halves)
+    with_halves = partial(uses_halves, settings=settings)
+    jobs = plan(chosen.micrographs, output, made_with(model, settings), with_halves)
     alone = is_one_image(micrographs) and not output.within_job
     table = jobs[0].outputs[0].with_suffix(".star") if alone else table_path(chosen, output)
-    files = (
-        {}
-        if alone
-        else chosen.listing.denoised(
-            table, {job.subject.micrograph.row: job.subject.written_name for job in jobs}
-        )
-    )
+    planned = {job.subject.micrograph.row: job.subject.written_name for job in jobs}
+    files = {} if alone else chosen.listing.denoised(table, planned)
     picture = table.with_suffix(".png") if output.picture or not alone else None
     refuse_foreign([*files, *filter(None, [picture])], table, output.overwrite, ELSEWHERE)
     for folder in {path.parent for path in (*files, *(job.outputs[0] for job in jobs))}:
@@ -177,19 +161,14 @@ def denoise_set(
 
 
 def read_exposure(micrograph: Micrograph, with_halves: bool) -> Exposure:
-    """Read the full sum of a micrograph, and its halves where they are wanted."""
+    """Read the full sum of a micrograph, and with ``with_halves`` its halves.
 
-    def image(path: Path) -> Tensor:
-        return torch.from_numpy(read_image(path).data)
-
-    full = image(micrograph.image)
+    Raises UserError where they are wanted and it has none.
+    """
+    full = read_tensor(micrograph.image)
     if not with_halves:
         return Exposure(full)
-    if micrograph.even is None or micrograph.odd is None:
-        raise UserError(
-            "it has no halves", where=micrograph.name, wanted="`average_halves` needs them"
-        )
-    return Exposure(full, (image(micrograph.even), image(micrograph.odd)))
+    return Exposure(full, read_halves(micrograph, "`average_halves` needs both halves"))
 
 
 def denoise_jobs(
@@ -202,20 +181,16 @@ def denoise_jobs(
     place: Place = ALONE,
 ) -> JobResults[Target]:
     """Denoise and write the jobs that are not current, as `restore.runtime.jobs.run_jobs` says."""
-    to_do = stale_jobs(jobs, fingerprint_in, overwrite, place)
-    if len(to_do) < len(jobs) and place.leads:
-        log.info("%d of %d micrographs are already denoised", len(jobs) - len(to_do), len(jobs))
+    stale = stale_jobs(jobs, fingerprint_in, "are already denoised", overwrite, place)
 
     def read(job: Job[Target]) -> Exposure:
-        return read_exposure(job.subject.micrograph, denoiser.settings.average_halves)
+        micrograph = job.subject.micrograph
+        return read_exposure(micrograph, uses_halves(micrograph, denoiser.settings))
 
     def compute(job: Job[Target], exposure: Future[Exposure]) -> Write:
         return _denoised(exposure.result(), job, denoiser, model_name)
 
-    results = run_jobs(to_do, Steps(read, compute, "denoising"), bars, place)
-    stale = {id(job) for job in to_do}
-    results.current = [job for job in jobs if id(job) not in stale]
-    return results
+    return run_jobs(jobs, Steps(read, compute, "denoising"), bars, place, stale=stale)
 
 
 def _denoised(exposure: Exposure, job: Job[Target], denoiser: Denoiser, model_name: str) -> Write:
@@ -237,15 +212,11 @@ def _draw(results: JobResults[Target], path: Path) -> None:
     """
     if not results.done and path.exists():
         return
-    target = min((job.subject for job in results.good), key=lambda each: each.micrograph.row)
+    target = min((job.subject for job in results.good), key=lambda target: target.micrograph.row)
     images = {"raw": target.micrograph.image, "denoised": target.path}
     try:
         panels = [
-            Panel(
-                f"{title}: {image.name}",
-                torch.from_numpy(read_image(image).data),
-                target.micrograph.pixel_size_A,
-            )
+            Panel(f"{title}: {image.name}", read_tensor(image), target.micrograph.pixel_size_A)
             for title, image in images.items()
         ]
         save_picture(side_by_side(panels), path)

@@ -22,10 +22,11 @@ from restore.io.micrographs import (
     Part,
     Suffixes,
     check_files,
+    is_table,
     parse_suffixes,
     read_micrographs,
 )
-from restore.micrograph import CTFParameters
+from restore.micrograph import CTFParameters, Micrograph
 from restore.model.checkpoint import Model
 
 log = logging.getLogger(__name__)
@@ -56,11 +57,48 @@ def read_set(
             "`flip_phases_back=True` changes nothing: the model was made with `phase_flip=False`"
         )
     needs = Needs(model.recipe.phase_flip, settings.average_halves, True, header_pixel_size=True)
+    if suffixes is None and settings.calibration == "rings" and is_table(source):
+        suffixes = Suffixes()
     try:
-        return without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs, ctf))
+        chosen = without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs, ctf))
     except UserError as error:
         do = re.sub(r"(?=(`phase_flip=False`|-{2}dont_phaseflip))", "a model made with ", error.do)
         raise error.instead(do=do) from None
+    if settings.average_halves or settings.calibration != "rings":
+        return chosen
+    return without_unusable_halves(chosen)
+
+
+def uses_halves(micrograph: Micrograph, settings: DenoisingSettings) -> bool:
+    """Whether the halves of a micrograph are read: wherever they are averaged, and for the
+    calibration where there are any.
+    """
+    return settings.average_halves or (
+        settings.calibration == "rings" and None not in (micrograph.even, micrograph.odd)
+    )
+
+
+def without_unusable_halves(chosen: MicrographSet) -> MicrographSet:
+    """The set without halves that are not there or not whole. For the calibration halves are
+    welcome, not needed: nothing is raised.
+    """
+    complete = [
+        micrograph
+        for micrograph in chosen.micrographs
+        if micrograph.even and micrograph.odd
+        if micrograph.even.is_file() and micrograph.odd.is_file()
+    ]
+    good = {micrograph.row for micrograph in check_files(complete, HALVES)[0]}
+    log.info(
+        "%d of %d micrographs have halves, by which their denoised images are calibrated",
+        len(good),
+        len(chosen.micrographs),
+    )
+    micrographs = [
+        micrograph if micrograph.row in good else replace(micrograph, even=None, odd=None)
+        for micrograph in chosen.micrographs
+    ]
+    return replace(chosen, micrographs=tuple(micrographs))
 
 
 def _refuse_stacks(source: str | Path | Sequence[str | Path]) -> None:
@@ -118,6 +156,4 @@ def table_path(chosen: MicrographSet, output: OutputSettings) -> Path:
 def rejected_rows(chosen: MicrographSet, settings: DenoisingSettings) -> Mapping[int, str]:
     """Why micrographs cannot be denoised, by their rows: their CTF, or their files."""
     needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
-    _, problems = check_files(chosen.micrographs, needed)
-    files = {problem.micrograph.row: problem.message for problem in problems}
-    return dict(sorted({**files, **chosen.problems}.items()))
+    return chosen.unusable(needed)

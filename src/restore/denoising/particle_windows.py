@@ -122,7 +122,7 @@ def _fit(
     beyond a plane; by the pixels ``inside`` the micrograph.
     """
     y, x = np.nonzero(inside)
-    terms = np.stack([np.ones(len(x)), x, y], axis=1)
+    terms = np.stack([np.ones(len(x)), x, y], axis=1).astype(np.float64)
     wanted, shown = particle[inside].astype(np.float64), window[inside]
     # Both without their planes; gain is then a regression through the origin.
     flat = [values - terms @ _plane(terms, values) for values in (wanted, shown)]
@@ -137,5 +137,4 @@ def _plane(
     terms: Float[NDArray[np.float64], "n 3"], values: Float[NDArray[np.float64], "n"]
 ) -> Float[NDArray[np.float64], "3"]:
     """The plane through values, by least squares (normal equations, of three terms)."""
-    plane = np.linalg.lstsq(terms.T @ terms, terms.T @ values, rcond=None)[0]
-    return plane.astype(np.float64)
+    return np.linalg.lstsq(terms.T @ terms, terms.T @ values, rcond=None)[0].astype(np.float64)

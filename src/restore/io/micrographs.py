@@ -84,6 +84,12 @@ class MicrographSet:
         """Whether the source is a table."""
         return not isinstance(self.listing, ImageListing)
 
+    def unusable(self, needed: Sequence[Part]) -> dict[int, str]:
+        """Why micrographs cannot be used, by their rows: their ``needed`` images, or their CTF."""
+        _, problems = check_files(self.micrographs, needed)
+        files = {problem.micrograph.row: problem.message for problem in problems}
+        return dict(sorted({**files, **self.problems}.items()))
+
 
 def read_micrographs(
     source: str | Path | Sequence[str | Path],
@@ -121,6 +127,12 @@ def read_micrographs(
         return _from_star(Path(source), suffixes, pixel_size_A, needs)
     micrographs, data = read_exposures(Path(source), suffixes, pixel_size_A, needs.ctf)
     return MicrographSet(str(source), micrographs, CryosparcListing(data, micrographs))
+
+
+def is_table(source: str | Path | Sequence[str | Path]) -> bool:
+    """Whether a source of `read_micrographs` is a STAR file or one of cryoSPARC's, by its name."""
+    sources = [source] if isinstance(source, str | Path) else source
+    return any(Path(name).suffix.lower() in _TABLES for name in sources)
 
 
 def read_images(

@@ -117,7 +117,9 @@ def _table(star: StarFile, path: Path) -> _Table:
         raise UserError(found, where=path, wanted="A table of particles is needed", do=_REFINED)
     where = f"{path}, data_{block.name}"
     if not block.rows:
-        raise UserError("it has no rows", where=where, wanted="At least one particle is needed")
+        raise UserError(
+            ("the table has no rows"), where=where, wanted="At least one particle is needed"
+        )
     optics = star.block("optics")
     if optics is None or OPTICS not in optics.columns or OPTICS not in block.columns:
         return _Table(block, Block("optics", (), ()), (), where)

@@ -7,12 +7,12 @@ Nothing is traced, nothing compiled twice, and any size of image fits.
 from functools import cache
 
 import numpy as np
-import openvino
 import torch
 from torch import Tensor
 
 from restore.model.inference.engine import CPU_TILE_PX
 from restore.model.inference.openvino_graphs import stage_graph
+from restore.model.inference.silent_openvino import openvino
 from restore.model.network import Network
 
 _MOST_COMPILED = 48

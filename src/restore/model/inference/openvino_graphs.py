@@ -3,10 +3,9 @@
 from typing import Any, cast
 
 import numpy as np
-import openvino
-from openvino import opset13 as operations
 from torch import nn
 
+from restore.model.inference.silent_openvino import openvino, operations
 from restore.model.network import Network, stage_named
 from restore.model.unet import OUTPUT_SCALE, ResidualBlock, UNet
 from restore.model.waunet import Down, Up, Upsample, WAUNet, WideActivation
