@@ -43,7 +43,8 @@ def test_a_run_without_a_length_says_how_it_ends_and_how_to_shorten_it():
 
 def test_train_says_what_it_trains_on_before_it_does(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main("simulate . -n 1 --size_px=256 --pixel_size_A=2 --overwrite".split()) == 0
+    simulate = ["simulate", ".", "--overwrite", "-n", "1", "--size_px=256", "--pixel_size_A=2"]
+    assert main(simulate) == 0
     capsys.readouterr()
     small = "--filters=4 --blocks=1 --batch_size=2 --patch_px=32 --from_scratch"
     assert main(f"train -m micrographs_ctf.star -r 9 --steps 1 {small}".split()) == 0

@@ -90,7 +90,7 @@ def without_unusable_halves(chosen: MicrographSet) -> MicrographSet:
     ]
     good = {micrograph.row for micrograph in check_files(complete, HALVES)[0]}
     log.info(
-        "%d of %d micrographs have halves, by which their denoised images are calibrated",
+        "%d of %d micrographs have halves, with which their denoised images are calibrated",
         len(good),
         len(chosen.micrographs),
     )

@@ -28,9 +28,9 @@ def fingerprint_of(path: Path, kind: Kind = "denoised") -> str:
     """The fingerprint in the labels of an image, or of a stack of images, of this kind; nothing
     where restore did not write it so, or not whole.
     """
-    found = _labels(path)
+    labels = _labels(path)
     prefix = _PREFIXES[kind]
-    return next((label.removeprefix(prefix) for label in found if label.startswith(prefix)), "")
+    return next((label.removeprefix(prefix) for label in labels if label.startswith(prefix)), "")
 
 
 def _labels(path: Path) -> Sequence[str]:
@@ -69,7 +69,9 @@ def without_denoised(chosen: MicrographSet) -> MicrographSet:
             images = (micrograph.image, micrograph.even, micrograph.odd)
             refuse_denoised(path for path in images if path)
         return chosen
-    raw = tuple(each for each in chosen.micrographs if not fingerprint_of(each.image))
+    raw = tuple(
+        micrograph for micrograph in chosen.micrographs if not fingerprint_of(micrograph.image)
+    )
     if not raw:
         raise UserError(
             "only images that are denoised already match it",

@@ -96,7 +96,7 @@ def read_particle_images(
     wanted = sorted(
         (str(images.paths[row]), int(images.sections[row]), place) for place, row in enumerate(rows)
     )
-    for name, group in groupby(wanted, key=lambda each: each[0]):
+    for name, group in groupby(wanted, key=lambda reference: reference[0]):
         _read_sections(Path(name), [(section, place) for _, section, place in group], read)
     bad = np.flatnonzero(~np.isfinite(read).all(axis=(1, 2)))
     if len(bad):
@@ -196,9 +196,9 @@ def _pixel_size_A(particles: Particles, header: MapHeader) -> float:
             )
         return header.voxel_size_zyx_A[-1]
     first_A = float(sizes_A[0])
-    other = np.flatnonzero(~(abs(sizes_A - first_A) <= 1e-3 * first_A))
-    if first_A <= 0 or len(other):
-        row = int(other[0]) if len(other) else 0
+    differing = np.flatnonzero(~(abs(sizes_A - first_A) <= 1e-3 * first_A))
+    if first_A <= 0 or len(differing):
+        row = int(differing[0]) if len(differing) else 0
         found = f"row {row + 1} has images of {sizes_A[row]:g} Å per pixel" + (
             f", row 1 of {first_A:g} Å" if row else ""
         )
