@@ -661,7 +661,12 @@ LINES = {
 }
 PAUSES = {"train": ("again.state", 3), "denoise": ("mic_0002", 1), "prepare": ("again.hdf", 1)}
 LEFT = {
-    "train": {"Models/again.state.safetensors", "Models/again.settings.json", "Models/again.csv"},
+    "train": {
+        "Models/again.state.safetensors",
+        "Models/again.settings.json",
+        "Models/again.csv",
+        "Models/again.preview.png",
+    },
     "denoise": {"out/Micrographs/mic_0001_DW.mrc"},
     "prepare": set(),
 }

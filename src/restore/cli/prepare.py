@@ -2,7 +2,8 @@
 
 import argparse
 
-from restore.cli.recipe import add_input_options, add_recipe_options, make_patch_file, typed_recipe
+from restore.cli.patches import make_patch_file
+from restore.cli.recipe import add_input_options, add_recipe_options, typed_recipe
 from restore.errors import UsageError
 from restore.runtime.memory import tune_malloc
 

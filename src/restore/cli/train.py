@@ -8,11 +8,11 @@ from pathlib import Path
 
 from restore.cli.job import MODELS, add_job_options, is_main, settle
 from restore.cli.options import add_device_option, add_settings, given
+from restore.cli.patches import make_patch_file
 from restore.cli.progress import LateBar
 from restore.cli.recipe import (
     add_input_options,
     add_recipe_options,
-    make_patch_file,
     refuse_other_recipe,
     typed_recipe,
 )

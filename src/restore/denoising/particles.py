@@ -114,17 +114,18 @@ def denoise_particles(
     refuse_foreign([*files, *filter(None, [picture])], path, output.overwrite, ELSEWHERE)
     for folder in {file.parent for file in (*files, *(job.outputs[0] for job in jobs))}:
         require_writable(folder)
-    log.warning(CAUTION)
     with (
         join_processes(device) as place,
         locked(path) if place.is_main else nullcontext(),
     ):
         denoiser = denoiser_for(model, settings, place.device)
         to_do = stale_jobs(jobs, fingerprint_in, overwrite=output.overwrite, place=place)
+        if to_do and place.leads:
+            log.warning(CAUTION)
         total = sum(len(job.subject.particles) for job in to_do)
         shown = bars if place.is_main and total else no_bars
         with shown(total, "particles", "denoising") as bar:
-            work = StackDenoiser(images, denoiser, particles.protein, Path(model_name).name, bar)
+            work = StackDenoiser(images, denoiser, particles.protein, Path(model_name).name, bar.to)
             steps = Steps[StackTarget, None](_nothing, partial(_denoised, work), "denoising")
             results = run_jobs(to_do, steps, place=place)
         stale = {id(job) for job in to_do}

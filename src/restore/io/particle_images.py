@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from restore.errors import UserError
-from restore.io.cryosparc.paths import finder
+from restore.io.cryosparc.paths import MARK, finder
 from restore.io.images.byte_stream import open_bytes
 from restore.io.images.maps import MapHeader, read_map_header
 from restore.io.particles import Particles, is_cryosparc, read_particles
@@ -58,6 +58,11 @@ def open_particle_images(path: Path, needs_poses: bool = True) -> ParticleImages
             do="give another file",
         )
     places = [_place(name, row, particles.source) for row, name in enumerate(particles.image_names)]
+    marks = ("",) * len(particles)
+    if particles.exported is not None:
+        marks = tuple(MARK if exported else "" for exported in particles.exported)
+    # A name with its mark and one without it may be different files.
+    places = [(mark + name, section) for mark, (name, section) in zip(marks, places, strict=True)]
     find = finder(path) if is_cryosparc(path) else Places.of_star(path).find_or_first
     files = {name: find(name) for name in dict.fromkeys(name for name, _ in places)}
     headers = {name: read_map_header(file, "stack") for name, file in files.items()}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class StoredImage:
     section: int
 
 
+@runtime_checkable
 class ParticleListing(Protocol):
     """A table of particles as it was read."""
 

@@ -22,7 +22,7 @@ from restore.training.preview import Preview
 from restore.training.run_files import Journal, RunFiles
 from restore.training.settings import TrainingSettings, resolve_settings
 from restore.training.split import split
-from restore.training.start import Start, choose_start, named_start
+from restore.training.start import GENERAL_START_RATE, Start, choose_start, named_start
 from restore.training.state import TrainingState, load_run, restore_state
 from restore.training.watchers import Progress, RunWatcher, SilentWatcher
 
@@ -95,6 +95,7 @@ def train(
         (resume,) = place.gather([resume and files.can_resume()] if place.is_main else [])
         resumed = load_run(files.state) if resume else None
         before = TrainingSettings(**resumed["settings"]) if resumed else None
+        rate_is_given = settings is not None and _gives_rate(settings)
         settings = resolve_settings(settings, preset, place.device, before)
         named = None if resume else named_start(settings, initial_model)
         data = PatchFile(_patch_file(patches, resumed, place, settings.patch_px))
@@ -103,6 +104,9 @@ def train(
         if check_recipe is not None:
             check_recipe(data)
         start = None if resume else choose_start(settings, data.recipe, named)
+        if start is not None and start.is_general and not rate_is_given:
+            rate = GENERAL_START_RATE * settings.learning_rate
+            settings = replace(settings, learning_rate=rate)
         if not resume:
             check_halves(data)
         initial = start.model.network if start and start.model else None
@@ -146,6 +150,11 @@ def _refuse_other_data(data: PatchFile, resumed: Mapping[str, Any]) -> None:
             wanted=f"the run was trained on {before['patches']}",
             do="leave the patches out, or start a run with another name",
         )
+
+
+def _gives_rate(settings: TrainingSettings | Mapping[str, Any]) -> bool:
+    """Whether the caller chose the learning rate: a whole record of settings chooses all."""
+    return isinstance(settings, TrainingSettings) or "learning_rate" in settings
 
 
 def _beginning(
