@@ -214,8 +214,7 @@ def _step(
 def _end_epoch(
     state: TrainingState, validation: _Validation, settings: TrainingSettings, place: Place
 ) -> bool:
-    """Measure the validation loss and keep the weights if they are the best so far; False where
-    the run had diverged, so that there was nothing to measure."""
+    """Measure the validation loss and keep the best weights; False where the run had diverged."""
     train_loss = float(state.loss_sum) / max(state.loss_steps, 1)
     row = {
         "epoch": state.epoch,
