@@ -7,29 +7,36 @@ A command is ended by KILL, TERM or INT after a random part of its time, or as s
 ``.partial`` in its name appears. Then it runs again, to its end, in the same folder, and every
 file that it leaves is compared with that of a run that nothing disturbed: what changes with the
 clock (times, durations, paths of temporary folders) apart.
+
+Each command is a process of its own, forked from a server that has imported everything: what is
+tried is the command's work, not two seconds of imports.
 """
 
 import argparse
 import csv
 import hashlib
 import json
+import multiprocessing
 import os
 import random
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from shutil import copytree, rmtree
 from typing import Any
 
 import h5py
 from safetensors import safe_open
+
+from restore.cli.main import COMMANDS as EVERY_COMMAND
+from restore.cli.main import main as restore
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 SESSION = ("simulate", "session", "-n", "6", "--size_px", "192", "--pixel_size_A", "2",
@@ -46,7 +53,7 @@ COMMANDS = {
     "report": ("report", "evaluation"),
     "structure": ("structure", "--raw_particles", "session/particles.star", "--raw_micrographs",
                   STAR, "--denoised_micrographs", "denoised", "--box_px", "48", "--engine",
-                  "torch", "--views_px", "0", "--reslog_sizes", "2", "--reslog_repeats", "1"),
+                  "torch", "--reslog_sizes", "2", "--reslog_repeats", "1"),
 }  # fmt: skip
 """Each may use what those before it have made."""
 
@@ -111,23 +118,34 @@ def _lasting(value: Any) -> Any:
     return [_lasting(part) for part in value] if isinstance(value, list) else value
 
 
-def started(folder: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
+SERVER = multiprocessing.get_context("forkserver")
+"""Where the commands' processes come from."""
+
+
+def started(folder: Path, command: Sequence[str]) -> ForkServerProcess:
     """A command of restore, running in a folder; its output goes into a file beside the folder."""
+    process = SERVER.Process(target=_run, args=(folder, tuple(command)))
+    process.start()
+    return process
+
+
+def _run(folder: Path, command: tuple[str, ...]) -> None:
+    """What a command's process does. A shell's background job ignores ^C; this one shall not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with folder.with_suffix(".log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "restore", *command],
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    os.chdir(folder)
+    sys.argv = ["restore", *command]
+    sys.exit(restore(command))
 
 
 def whole_run(folder: Path, command: Sequence[str]) -> Run:
     """Run a command to its end. RuntimeError where it fails."""
     start = time.monotonic()
-    status = started(folder, command).wait()
-    if status:
+    process = started(folder, command)
+    process.join()
+    if status := process.exitcode:
         log = folder.with_suffix(".log").read_text(errors="replace")[-800:]
         raise RuntimeError(f"{' '.join(command)} ended with status {status}:\n{log}")
     return Run(time.monotonic() - start, digests(folder))
@@ -139,22 +157,22 @@ def killed(folder: Path, command: Sequence[str], seconds: float, chance: random.
     ending, start = chance.choice(SIGNALS), time.monotonic()
     at_partial = chance.random() < 0.3
     moment = chance.uniform(0.1, 1.0) * seconds
-    while process.poll() is None and time.monotonic() - start < (seconds if at_partial else moment):
+    while process.is_alive() and time.monotonic() - start < (seconds if at_partial else moment):
         if at_partial and any(folder.rglob("*.partial")):
             break
         time.sleep(0.005)
-    if process.poll() is not None:
+    if not process.is_alive():
         return False
-    process.send_signal(ending)
-    process.wait()
+    os.kill(process.pid or 0, ending)
+    process.join()
     return True
 
 
-def faults_of(folder: Path, name: str, whole: Run, chance: random.Random) -> Iterator[str]:
-    """Kill a command, run it again, and say how what it leaves differs from the whole run's."""
+def faults_of(folder: Path, name: str, whole: Run) -> Iterator[str]:
+    """Run a command that was killed again, and say how what it leaves differs from the whole
+    run's.
+    """
     command = COMMANDS[name]
-    while not killed(folder, command, whole.seconds, chance):
-        return
     again = (*command, "--resume") if name == "train" else command
     try:
         rerun = whole_run(folder, again)
@@ -182,7 +200,10 @@ def campaign(work: Path, names: Sequence[str], kills: int, seed: int) -> Iterato
         after = here.rename(work / f"after_{name}")
         for _ in range(kills // len(names) if name in names else 0):
             copytree(before, here, copy_function=_linked)
-            yield name, "; ".join(faults_of(here, name, whole, chance))
+            while not killed(here, command, whole.seconds, chance):
+                rmtree(here)
+                copytree(before, here, copy_function=_linked)
+            yield name, "; ".join(faults_of(here, name, whole))
             rmtree(here)
         before = after
 
@@ -201,6 +222,8 @@ def main() -> int:
     parser.add_argument("--commands", nargs="+", default=list(COMMANDS), choices=COMMANDS)
     parser.add_argument("--output", type=Path, default=Path("kills.md"))
     options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    SERVER.set_forkserver_preload([f"restore.cli.{name}" for name in EVERY_COMMAND] + ["h5py"])
     counts: Counter[str] = Counter()
     bad: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as work:

@@ -29,14 +29,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from restore.io.images.image import read_image, write_image
+from restore.image_tensors import read_tensor
+from restore.io.images.image import write_image
 from restore.io.micrographs import read_micrographs
 from restore.model.checkpoint import load_model
 from restore.model.inference.selection import engine_for
 from restore.model.inference.tiling import apply_network
 from restore.model.network import Network, architecture_of, convolutions
 from restore.preprocessing import Recipe, prepare
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 from restore.runtime.precision import has_fast_bf16, resolve_precision
 
 CPU = torch.device("cpu")
@@ -164,7 +165,7 @@ def network(star: Path, model: Path, precision: str) -> dict[str, float | str]:
     """What one micrograph costs in the network alone, as restore runs it: the first pass, which
     compiles, and the second.
     """
-    keep_heap()
+    tune_malloc()
     loaded = load_model(model)
     image = network_input(star, loaded.recipe)
     engine = engine_for(loaded.network, CPU, precision)
@@ -203,7 +204,7 @@ def work_of(what: str, dtype: str, network_s: float, flop: float) -> dict[str, f
 def network_input(star: Path, recipe: Recipe) -> Tensor:
     """The first micrograph of a STAR file, cropped and prepared."""
     micrograph = read_micrographs(star).micrographs[0]
-    raw = torch.from_numpy(read_image(micrograph.image).data)
+    raw = read_tensor(micrograph.image)
     return prepare(raw, micrograph.pixel_size_A, micrograph.ctf, recipe).image
 
 

@@ -4,8 +4,8 @@ from dataclasses import MISSING, dataclass, fields, replace
 
 import pytest
 
-from restore.denoising.batch import OutputSettings
 from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
 from restore.settings import Option, setting
 from restore.training.settings import PRESETS, TrainingSettings

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from restore.errors import UserError
     from restore.evaluation.aggregate import EvaluationSettings
     from restore.evaluation.records import Evaluation
-    from restore.face.evaluation import DenoisedHalves, EvaluatedSet, evaluate
+    from restore.evaluation.source import DenoisedHalves
+    from restore.face.evaluation import EvaluatedSet, evaluate
     from restore.face.images import read_image, read_micrographs, write_image
     from restore.face.models import denoise, load_model, prepare, save_model
     from restore.face.pages import write_report
@@ -51,7 +52,7 @@ _ROOMS = {
     "DenoisingSettings": "denoising.denoise",
     "EvaluationSettings": "evaluation.aggregate",
     "HalvesOutput": "movies.halving",
-    "DenoisedHalves": "face.evaluation",
+    "DenoisedHalves": "evaluation.source",
     "EvaluatedSet": "face.evaluation",
     "Evaluation": "evaluation.records",
     "Image": "io.images.image",

@@ -140,3 +140,15 @@ def test_an_image_whose_name_has_a_space_is_quoted(tmp_path, monkeypatch):
     write_mrc(Path("my image.mrc"), image, 1.5)
     (line,) = inspect(Path("my image.mrc"), Recipe()).commands
     assert run(line) == 0
+
+
+def test_a_wrong_pixel_size_and_absent_halves_get_advice_in_options(project, tmp_path, capsys):
+    shutil.copytree(project, tmp_path / "copy")
+    table = tmp_path / "copy/alone.star"
+    assert main(["train", "-m", str(table), *SMALL]) == 1
+    assert "restore halves, or denoise without training: restore denoise" in capsys.readouterr().err
+    text = table.read_text().replace("1.000000 \n", "30.000000 \n", 1)
+    table.write_text(text)
+    assert main(["denoise", "-m", str(table), "-o", str(tmp_path / "out")]) == 1
+    message = capsys.readouterr().err
+    assert "check the pixel size" in message and "--pixel_size" in message and "`" not in message

@@ -341,7 +341,9 @@ def test_average_halves_writes_the_mean_of_the_two_denoised_halves(here):
 
 
 def test_float16_output_that_would_be_too_coarse_is_written_as_float32(here, capsys):
-    """The micrographs' mean is so large beside their contrast that float16 would have few greys."""
+    """The micrographs' mean is so large beside their contrast that float16 would have few grey
+    levels.
+    """
     assert (
         restore(
             "denoise -m session/micrographs_ctf.star -p Models/model.safetensors -o half "
@@ -577,6 +579,13 @@ def test_an_interrupted_training_says_how_to_go_on_and_ends_with_the_same_weight
     assert len(Path("Models/again.csv").read_text().splitlines()) == 7
 
 
+def test_a_requeued_job_that_died_before_its_first_epoch_starts_from_the_beginning(here, capsys):
+    line = f"train -m session/micrographs_ctf.star -r 9 -f again.hdf -x again --steps 6 {SMALL}"
+    assert restore(f"{line} --resume") == 0
+    assert "nothing to resume, so training starts from the beginning" in capsys.readouterr().err
+    assert same_weights("Models/again.safetensors", "Models/model.safetensors")
+
+
 @pytest.mark.parametrize("command", ["prepare", "denoise"])
 def test_a_cluster_that_asks_a_command_to_end_gets_130_and_nothing_half_written(
     here, monkeypatch, capsys, command
@@ -599,7 +608,7 @@ def test_a_run_is_not_resumed_on_other_patches(here, capsys):
     assert restore("train --resume -t plain.hdf") == 1
     said = capsys.readouterr().err
     assert (
-        "plain.hdf: not the patches that the run to resume was trained on" in said
+        "plain.hdf: these are not the patches that the run to resume was trained on" in said
         and "training_data.hdf" in said
     )
 
@@ -652,7 +661,12 @@ LINES = {
 }
 PAUSES = {"train": ("again.state", 3), "denoise": ("mic_0002", 1), "prepare": ("again.hdf", 1)}
 LEFT = {
-    "train": {"Models/again.state.safetensors", "Models/again.settings.json", "Models/again.csv"},
+    "train": {
+        "Models/again.state.safetensors",
+        "Models/again.settings.json",
+        "Models/again.csv",
+        "Models/again.preview.png",
+    },
     "denoise": {"out/Micrographs/mic_0001_DW.mrc"},
     "prepare": set(),
 }
@@ -743,7 +757,7 @@ def test_an_interrupted_process_ends_with_130_and_a_message_and_a_rerun_finishes
     status, said = stop(running, command, signal.SIGINT)
     folder = running[command, signal.SIGINT][0]
     assert status == 130
-    assert said.endswith("Interrupted. What was finished is kept.\n") and "Traceback" not in said
+    assert said.endswith("Interrupted. Finished results are kept.\n") and "Traceback" not in said
     in_hand = {"out/Micrographs/mic_0002_DW.mrc"} if command == "denoise" else set()
     assert new_files(folder, project) - in_hand == LEFT[command]
     monkeypatch.chdir(folder)
@@ -800,7 +814,7 @@ def test_help_gives_the_defaults_that_the_paper_had_where_they_are_kept(capsys):
         "(default: Models)",
         "(default: model)",
         "(default: 10)",
-        "(the paper's: 100)",
+        "(100 in the paper)",
         "(default: 500)",
     ):
         assert words in said

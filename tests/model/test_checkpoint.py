@@ -140,7 +140,7 @@ def test_a_newer_model_is_refused(tmp_path):
 
 def test_anothers_safetensors_and_a_training_state_are_no_models(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(UserError, match="no card of restore's"):
+    with pytest.raises(UserError, match="the file has no card written by restore"):
         load_model(tmp_path / "other.safetensors")
     save_tensors(tmp_path / "state.safetensors", {}, {"kind": "training state"})
     with pytest.raises(UserError, match="with training state in it"):

@@ -54,19 +54,19 @@ def test_a_second_file_with_the_same_orientations_is_no_second_refinement(images
 
 def test_images_of_another_size_are_refused(images):
     raw, denoised = images
-    with pytest.raises(UserError, match="Raw and denoised images must be of one size"):
+    with pytest.raises(UserError, match="Raw and denoised images must have the same size"):
         comparison_set(raw, replace(denoised, box_px=18), None, 5.0)
 
 
 def test_denoised_images_in_the_place_of_raw_ones_are_doubted(images):
     raw, denoised = images
     assert not list(warnings_of_particles(comparison_set(raw, denoised, denoised.particles, 5.0)))
-    (doubt,) = warnings_of_particles(comparison_set(denoised, denoised, None, 5.0))
-    assert "were denoised by restore" in doubt
+    (remark,) = warnings_of_particles(comparison_set(denoised, denoised, None, 5.0))
+    assert "were denoised by restore" in remark
 
 
 def test_a_refinement_without_half_sets_is_doubted(images):
     raw, denoised = images
     bare = replace(raw, particles=replace(raw.particles, half_sets=None))
-    (doubt,) = warnings_of_particles(comparison_set(bare, denoised, None, 5.0))
-    assert "no half sets" in doubt
+    (remark,) = warnings_of_particles(comparison_set(bare, denoised, None, 5.0))
+    assert "no half sets" in remark

@@ -83,7 +83,7 @@ def test_a_run_that_is_there_is_not_replaced_unless_one_says_so(files):
     files.refuse_to_replace(resume=False, overwrite=False)
     touched(files.model)
     with pytest.raises(
-        UserError, match=r"mine\.safetensors: a run called mine is already there.*`overwrite=True`"
+        UserError, match=r"mine\.safetensors: there is already a run called mine.*`overwrite=True`"
     ):
         files.refuse_to_replace(resume=False, overwrite=False)
     files.refuse_to_replace(resume=False, overwrite=True)
@@ -91,14 +91,25 @@ def test_a_run_that_is_there_is_not_replaced_unless_one_says_so(files):
 
 def test_an_unfinished_run_can_be_resumed_and_the_message_says_so(files):
     touched(files.state)
-    with pytest.raises(UserError, match="`resume=True` to go on from it"):
+    with pytest.raises(UserError, match="`resume=True` to continue it"):
         files.refuse_to_replace(resume=False, overwrite=False)
     files.refuse_to_replace(resume=True, overwrite=False)
 
 
-def test_there_must_be_something_to_resume(files):
+def test_a_model_without_a_training_state_is_not_replaced_by_a_resumed_run(files):
     touched(files.model)
     with pytest.raises(
-        UserError, match=r"mine\.state\.safetensors: there is no training state to resume"
+        UserError,
+        match=r"mine\.state\.safetensors: there is no training state to resume, but .* a model",
     ):
         files.refuse_to_replace(resume=True, overwrite=False)
+    files.refuse_to_replace(resume=True, overwrite=True)
+
+
+def test_a_run_that_left_nothing_to_resume_starts_from_the_beginning_and_says_so(files, caplog):
+    files.refuse_to_replace(resume=True, overwrite=False)
+    with caplog.at_level("INFO", logger="restore"):
+        assert not files.can_resume()
+    assert "mine.state.safetensors: nothing to resume, so training starts" in caplog.text
+    touched(files.state)
+    assert files.can_resume()

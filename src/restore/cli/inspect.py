@@ -19,8 +19,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="STAR, .cs, .csg, images, movies, patch files, models, evaluations; "
-        "nothing is written",
+        help=(
+            "STAR, .cs or .csg files, images, movies, patch files, models or evaluations; nothing "
+            "is written"
+        ),
     )
     add_recipe_options(parser)
 
@@ -29,26 +31,26 @@ def run(namespace: argparse.Namespace) -> int:
     """Print what each file is; 1 comes back where any has a problem."""
     recipe, wrong = typed_recipe(namespace), 0
     for path in namespace.files:
-        found = inspect(path, recipe)
-        print(as_text(path, found))
-        wrong |= bool(found.problems)
+        findings = inspect(path, recipe)
+        print(as_text(path, findings))
+        wrong |= bool(findings.problems)
     return int(wrong)
 
 
-def as_text(path: Path, found: Findings) -> str:
+def as_text(path: Path, findings: Findings) -> str:
     """Findings as lines for a terminal, options in place of fields: as ``restore denoise`` calls
     them, which is what most files are for.
     """
     wording = Wording(command_parser("denoise"))
     rows = [
-        *found.facts,
-        *(("needs", wish) for wish in found.needs),
-        *(("next", command) for command in found.commands),
-        *(("wrong", wording.text(problem)) for problem in found.problems),
+        *findings.facts,
+        *(("needs", wish) for wish in findings.needs),
+        *(("next", command) for command in findings.commands),
+        *(("wrong", wording.text(problem)) for problem in findings.problems),
     ]
     names = [
         name if index == 0 or rows[index - 1][0] != name else ""
         for index, (name, _) in enumerate(rows)
     ]
     lines = [f"  {name:<{_INDENT - 1}} {text}" for name, (_, text) in zip(names, rows, strict=True)]
-    return "\n".join([f"{path}: {found.what}", *lines])
+    return "\n".join([f"{path}: {findings.what}", *lines])

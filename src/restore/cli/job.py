@@ -31,20 +31,20 @@ def add_job_options(group: "argparse._ArgumentGroup") -> None:  # pyright: ignor
         type=Path,
         dest="job_folder",
         metavar="DIR",
-        help="folder of a RELION External job: all output goes there",
+        help="folder of a RELION External job, which takes all output",
     )
     group.add_argument(
         "--j",
         type=_positive,
         dest="threads",
         metavar="N",
-        help="threads (default: PyTorch's choice)",
+        help="number of threads (default: PyTorch's choice)",
     )
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of threads")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of threads")
     return int(text)
 
 
@@ -114,7 +114,7 @@ def as_job(folder: Path, run: Callable[[], int]) -> int:
     micrographs failed (RELION's own jobs leave such out, too). The file RELION_JOB_ABORT_NOW stops
     it as SIGTERM does. Of several processes only the leading one writes.
     """
-    writes = leads(os.environ)
+    writes = is_main(os.environ)
     if writes:
         begin(folder)
     ending = Ending.FAILURE
@@ -141,7 +141,7 @@ def _ending(status: int, folder: Path) -> Ending:
     )
 
 
-def leads(environment: Mapping[str, str]) -> bool:
+def is_main(environment: Mapping[str, str]) -> bool:
     """Whether this is the leading process of its run, as :func:`restore.runtime.distributed.launch`
     finds it, without torch.
     """

@@ -5,10 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from restore.cli.job import PATCHES
-from restore.cli.options import add_pixel_size_option
-from restore.cli.progress import LateBar
+from restore.cli.options import add_pixel_size_option, add_suffix_option
 from restore.errors import UserError
-from restore.face.patches import make_patches
 from restore.preprocessing import Recipe
 
 
@@ -22,14 +20,10 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         metavar="STAR",
         help="RELION STAR, cryoSPARC .cs or .csg, or images as a quoted pattern",
     )
-    group.add_argument(
-        "--even_odd_suffix",
-        "-s",
-        metavar="FULL,EVEN,ODD",
-        help="how the names of a full sum and its halves differ, where the STAR has no "
-        "rlnMicrographNameEven/Odd "
-        "(default: DW,EVN,ODD)",
+    words = (
+        "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
     )
+    add_suffix_option(group, words, "-s")
     add_pixel_size_option(group)
     group.add_argument(
         "--training_filename",
@@ -43,34 +37,24 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         "--patch_dtype",
         choices=("float16", "float32"),
         default="float16",
-        help="of the patch file (default: float16)",
+        help="number format in the patch file (default: float16)",
     )
-    group.add_argument(
-        "--overwrite", action="store_true", help="replace files that are already there"
-    )
+    group.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
-def add_recipe_options(parser: argparse.ArgumentParser) -> None:
-    """How micrographs are prepared for the network."""
-    group = parser.add_argument_group("recipe")
-    group.add_argument(
-        "--max_resolution",
-        "-r",
-        type=float,
-        metavar="X",
-        help=f"finest resolution that the network sees, Å (default: {Recipe.max_resolution_A})",
-    )
-    add_phaseflip_options(group)
-
-
-def add_phaseflip_options(
-    group: "argparse._ArgumentGroup",  # pyright: ignore[reportPrivateUsage]
-    words: str = "correct the CTF's sign (default)",
+def add_recipe_options(
+    parser: argparse.ArgumentParser,
+    title: str = "recipe",
+    resolution: str = "finest resolution that the network sees, Å "
+    f"(default: {Recipe.max_resolution_A})",
+    phaseflip: str = "correct the CTF's sign (default)",
 ) -> None:
-    """``--phaseflip`` and its opposite; None where neither is typed."""
-    group.add_argument(
-        "--phaseflip", action="store_true", default=None, dest="phaseflip", help=words
-    )
+    """How micrographs are prepared for the network, under a title, and in these words; None where
+    nothing is typed.
+    """
+    group = parser.add_argument_group(title)
+    group.add_argument("--max_resolution", "-r", type=float, metavar="X", help=resolution)
+    group.add_argument("--phaseflip", action="store_true", default=None, help=phaseflip)
     group.add_argument(
         "--dont_phaseflip",
         action="store_false",
@@ -94,10 +78,10 @@ def refuse_other_recipe(namespace: argparse.Namespace, recipe: Recipe, owner: st
     """UserError where ``-r`` or ``--[dont_]phaseflip`` was typed and is not what ``recipe``, the
     owner's, says.
     """
-    said = namespace.max_resolution
-    if said is not None and abs(said - recipe.max_resolution_A) > 1e-6:
+    wanted_A = namespace.max_resolution
+    if wanted_A is not None and abs(wanted_A - recipe.max_resolution_A) > 1e-6:
         raise UserError(
-            f"--max_resolution is {said:g} Å, "
+            f"--max_resolution is {wanted_A:g} Å, "
             f"and {owner} was made for {recipe.max_resolution_A:g} Å",
             do="leave the option out, or train for the other resolution",
         )
@@ -107,23 +91,4 @@ def refuse_other_recipe(namespace: argparse.Namespace, recipe: Recipe, owner: st
         raise UserError(
             f"{words[flip]} is given, and {owner} was made with {words[recipe.phase_flip]}",
             do="leave the option out, or train with the other",
-        )
-
-
-def make_patch_file(namespace: argparse.Namespace, recipe: Recipe, patch_px: int = 0) -> Path:
-    """Write the patch file that was asked for, or take the one that is there if it is the same.
-
-    Images that have not room for a patch of ``patch_px`` are rejected before anything is written.
-    """
-    with LateBar("micrographs", "preparing") as bar:
-        return make_patches(
-            namespace.training_mics,
-            namespace.training_filename,
-            recipe,
-            suffixes=namespace.even_odd_suffix,
-            pixel_size_A=namespace.pixel_size,
-            patch_dtype=namespace.patch_dtype,
-            patch_px=patch_px,
-            overwrite=namespace.overwrite,
-            progress=bar.to,
         )

@@ -12,7 +12,7 @@ from restore.cli.progress import Bar
 from restore.errors import UserError
 from restore.io.atomic import require_writable
 from restore.report.structure_words import CAUTION
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 from restore.structure.comparison import PAGE_NAME, compare_structures
 from restore.structure.records import FILE_NAME, Correlation, Structure
 from restore.structure.settings import StructureInputs, StructureSettings
@@ -27,13 +27,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_inputs(parser.add_argument_group("input"))
     group = parser.add_argument_group("truth (simulations)")
     group.add_argument(
-        "--truth_map", type=Path, metavar="MAP", help="true map: FSC of each map against it"
+        "--truth_map",
+        type=Path,
+        metavar="MAP",
+        help=("true map, against which the FSC of each map is computed"),
     )
     group.add_argument(
         "--truth_particles",
         type=Path,
         metavar="STAR",
-        help="true orientations: angular error of each refinement",
+        help="true orientations, from which the angular error of each refinement is computed",
     )
     group = parser.add_argument_group("output")
     group.add_argument(
@@ -42,7 +45,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("structure"),
         metavar="FOLDER",
-        help="folder of the results (default: structure); a rerun does what is missing or stale",
+        help=(
+            "folder of the results (default: structure); a rerun repeats only missing or outdated "
+            "stages"
+        ),
     )
     group.add_argument("--overwrite", action="store_true", help="repeat every stage")
     add_settings(parser, "comparison", StructureSettings)
@@ -65,8 +71,10 @@ def _add_inputs(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[re
     group.add_argument(
         "--denoised_micrographs",
         metavar="STAR",
-        help="denoised micrographs to extract particles from: the table of restore denoise, a "
-        "folder, or a pattern (default: the images that the particles name)",
+        help=(
+            "denoised micrographs from which particles are extracted: the table written by "
+            "restore denoise, a folder, or a pattern (default: the images that the particles name)"
+        ),
     )
     group.add_argument(
         "--raw_micrographs",
@@ -78,7 +86,7 @@ def _add_inputs(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[re
         "--model",
         type=Path,
         metavar="MODEL",
-        help="atomic model (PDB, mmCIF) that lies in the map: map-model FSC",
+        help="atomic model (PDB, mmCIF) fitted into the map, for the map-model FSC",
     )
 
 
@@ -89,7 +97,7 @@ def run(namespace: argparse.Namespace) -> int:
         **{name: getattr(namespace, name) for name in StructureInputs.__dataclass_fields__}
     )
     folder: Path = namespace.output_directory
-    keep_heap()
+    tune_malloc()
     _refuse_missing(inputs)
     require_writable(folder)
     log.warning("%s", CAUTION)
@@ -108,8 +116,8 @@ def _words(structure: Structure) -> str:
     """The table of maps and the summary, in plain lines."""
     rows: list[tuple[str, ...]] = [("map", "half maps 0.143", "truth 0.5", "model 0.5")]
     for name, result in structure.reconstructions.items():
-        others = (_at_half(result.truth), _at_half(result.model))
-        rows.append((name, result.fsc.crossings["0.143"].words, *others))
+        at_half = (_at_half(result.truth), _at_half(result.model))
+        rows.append((name, result.fsc.crossings["0.143"].words, *at_half))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

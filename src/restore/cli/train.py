@@ -6,18 +6,18 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from restore.cli.job import MODELS, add_job_options, leads, settle
+from restore.cli.job import MODELS, add_job_options, is_main, settle
 from restore.cli.options import add_device_option, add_settings, given
+from restore.cli.patches import make_patch_file
 from restore.cli.progress import LateBar
 from restore.cli.recipe import (
     add_input_options,
     add_recipe_options,
-    make_patch_file,
     refuse_other_recipe,
     typed_recipe,
 )
 from restore.errors import UsageError
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 from restore.training.run import train
 from restore.training.run_files import RunFiles
 from restore.training.settings import PRESETS, TrainingSettings
@@ -27,12 +27,12 @@ from restore.training.watchers import TrainingProgress
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore train``."""
     add_input_options(parser)
-    group = parser.add_argument_group("what else it starts from, and where it goes")
+    group = parser.add_argument_group("other starting points, and the run's files")
     group.add_argument(
-        "--training_data", "-t", type=Path, metavar="HDF", help="a patch file that is already made"
+        "--training_data", "-t", type=Path, metavar="HDF", help="existing patch file to train on"
     )
     group.add_argument(
-        "--initial_model", "-i", type=Path, metavar="MODEL", help="start from this trained model"
+        "--initial_model", "-i", type=Path, metavar="MODEL", help="trained model to start from"
     )
     group.add_argument(
         "--model_directory",
@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=MODELS,
         metavar="DIR",
-        help=f"(default: {MODELS})",
+        help=f"folder of the run's files (default: {MODELS})",
     )
     group.add_argument(
         "--model_prefix",
@@ -50,13 +50,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="name of the run (default: model)",
     )
     group.add_argument(
-        "--resume", action="store_true", help="go on with the run of this name where it stopped"
+        "--resume",
+        action="store_true",
+        help="continue the run of this name from where it stopped; start from the beginning if "
+        "there is no training state",
     )
     add_device_option(group)
     group.add_argument(
         "--preset",
         choices=tuple(PRESETS),
-        help="starting values of the training options: as the device is (default), or the paper's",
+        help=(
+            "defaults of the training options: for the device (cpu, gpu), or the paper's "
+            "(default: for the device in use)"
+        ),
     )
     add_job_options(group)
     add_recipe_options(parser)
@@ -66,7 +72,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     """Train and write the model; returns the exit status."""
     settle(namespace)
-    keep_heap()
+    tune_malloc()
     with LateBar("", "training") as bar:
         train(
             _patches(namespace),
@@ -81,7 +87,7 @@ def run(namespace: argparse.Namespace) -> int:
             check_recipe=lambda data: refuse_other_recipe(namespace, data.recipe, str(data.path)),
             progress=partial(show_training, bar),
         )
-    if leads(os.environ):
+    if is_main(os.environ):
         print(RunFiles(namespace.model_directory, namespace.model_prefix).model)
     return 0
 
@@ -99,7 +105,7 @@ def _patches(namespace: argparse.Namespace) -> Path | Callable[[int], Path] | No
     if namespace.resume:
         return None
     raise UsageError(
-        "nothing to train on",
+        "there is nothing to train on",
         do="name a STAR file with --training_mics, or a patch file with -t",
     )
 

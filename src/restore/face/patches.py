@@ -4,11 +4,11 @@ from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
-from restore.denoising.batch import without_denoised
 from restore.errors import UserError
 from restore.face.images import read_micrographs
 from restore.io.atomic import require_writable
 from restore.io.images.image import image_shape
+from restore.io.labels import without_denoised
 from restore.io.micrographs import MicrographSet, require_files
 from restore.micrograph import Micrograph
 from restore.preprocessing import Grid, Recipe, cropped_grid
@@ -89,7 +89,7 @@ def make_patches(
         if is_made_of(path, chosen.micrographs, recipe, patch_dtype):
             return path
         raise UserError(
-            "the patch file that is there was made of other micrographs, or with another recipe or "
+            "the existing patch file was made from other micrographs, or with another recipe or "
             "CTF",
             where=path,
             do="give another `patch_file`, or `overwrite=True`",
@@ -99,14 +99,14 @@ def make_patches(
         path.parent, sum(2 * pixel_bytes * pair.shape[0] * pair.shape[1] for pair in pairs)
     )
     count = len(chosen.micrographs)
-    made = provenance(recipe, {"micrographs": chosen.source, "count": count})
+    record = provenance(recipe, {"micrographs": chosen.source, "count": count})
     done = iter(range(1, count + 1))
 
     def report(_: Micrograph) -> None:
         if progress is not None:
             progress(next(done), count)
 
-    destination = Destination(path, patch_dtype, made)
+    destination = Destination(path, patch_dtype, record)
     prepare_patches(chosen.micrographs, recipe, destination, report)
     return path
 

@@ -10,6 +10,7 @@ from restore.face.patches import make_patches
 from restore.model.checkpoint import Model
 from restore.preprocessing import Recipe
 from restore.training import run
+from restore.training.run_files import RunFiles
 from restore.training.settings import TrainingSettings
 from restore.training.watchers import TrainingProgress
 
@@ -28,6 +29,7 @@ def train(
     model_directory: str | PathLike[str] = "Models",
     model_prefix: str = "model",
     initial_model: str | PathLike[str] | None = None,
+    from_scratch: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
@@ -59,9 +61,13 @@ def train(
     model_directory, model_prefix
         Where the run's files lie, and how their names begin.
     initial_model
-        A trained model to start from.
+        A trained model to start from. Where it is None, training starts from the general model
+        that comes with the package, if that is a network of this kind and knows this recipe.
+    from_scratch
+        Start from nothing instead.
     resume
-        Go on with the run of this name where it stopped.
+        Go on with the run of this name where it stopped; without a training state the run starts
+        from the beginning.
     overwrite
         Replace a run of this name, and the patch file.
     device
@@ -78,7 +84,7 @@ def train(
     ------
     UserError
         Micrographs, patches or initial model do not suit; a run of this name is there already, or
-        none is there to resume.
+        a model without a training state where one is to be resumed.
 
     Examples
     --------
@@ -92,7 +98,8 @@ def train(
     >>> model.training["steps"]
     1
     """
-    given = _settings(settings, {"minutes": minutes, "steps": steps})
+    beside = {"minutes": minutes, "steps": steps, "from_scratch": from_scratch or None}
+    given = _settings(settings, beside)
 
     def make(patch_px: int) -> Path:
         assert micrographs is not None
@@ -106,7 +113,8 @@ def train(
             overwrite=overwrite,
         )
 
-    stored = None if resume else Path(patch_file)
+    resumed = resume and RunFiles(Path(model_directory), model_prefix).state.exists()
+    stored = None if resumed else Path(patch_file)
     return run.train(
         make if micrographs is not None else stored,
         given,
@@ -122,16 +130,16 @@ def train(
 
 
 def _settings(
-    settings: TrainingSettings | Mapping[str, Any] | None, lengths: Mapping[str, float | None]
+    settings: TrainingSettings | Mapping[str, Any] | None, beside: Mapping[str, float | None]
 ) -> TrainingSettings | Mapping[str, Any] | None:
-    """The settings with the length that is given beside them."""
-    given = {name: value for name, value in lengths.items() if value is not None}
+    """The settings with those that are given beside them."""
+    given = {name: value for name, value in beside.items() if value is not None}
     if not given:
         return settings
     if isinstance(settings, TrainingSettings):
         raise UserError(
-            f"a whole record of settings and {' and '.join(given)} are given",
+            f"both a complete record of settings and {' and '.join(given)} are given",
             field="settings",
-            do="say how long to train in the record",
+            do="give them in the record",
         )
     return {**(settings or {}), **given}

@@ -9,8 +9,8 @@ CTF_IS_MISSING = (
 )
 PIXEL_SIZE_IS_MISSING = "the pixel size, which is not in the file: --pixel_size says it"
 FRAMES_MUST_BE_ALIGNED = (
-    "frames that are aligned already; where RELION aligned them, the STAR file of its motion "
-    "correction goes to restore halves instead"
+    "frames that are already aligned; if RELION aligned the movie, give restore halves the STAR "
+    "file of its motion correction instead"
 )
 ANOTHER_REFINEMENT = "another refinement of the same particles, for restore angles"
 OTHER_HALF = "the other half map, for restore fsc"

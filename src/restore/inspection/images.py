@@ -86,7 +86,7 @@ def _content_facts(
     ]
     if counts is not None:
         electrons = number(float(clean.mean()) / counts.unit)
-        facts.append(("counts", f"electrons, {electrons} a pixel, each is {number(counts.unit)}"))
+        facts.append(("counts", f"electrons, {electrons} per pixel, {number(counts.unit)} each"))
     return facts
 
 

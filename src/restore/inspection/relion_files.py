@@ -59,7 +59,7 @@ def inspect_relion_file(path: Path, star: StarFile) -> Findings | None:
         return None
     facts = [*_job_type(star), *block_facts(star)]
     if what.startswith("the motion"):
-        facts.append(("note", "restore halves reads it beside its micrograph"))
+        facts.append(("note", "restore halves reads it together with its micrograph"))
     return Findings(what, tuple(facts), _files_named(path, star))
 
 

@@ -45,7 +45,7 @@ def inspect_star(path: Path, recipe: Recipe) -> Findings:
         return _inspect_star_particles(path, star, columns)
     if columns & set(_MICROGRAPHS):
         return _inspect_micrographs(path, recipe, star)
-    return Findings("a STAR file of something else", block_facts(star))
+    return Findings("a STAR file of another type", block_facts(star))
 
 
 def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
@@ -56,13 +56,13 @@ def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
     try:
         return _inspect_refined(path, ())
     except UserError as no_particles:
-        found = _inspect_micrographs(path, recipe)
-        if not found.facts:
+        findings = _inspect_micrographs(path, recipe)
+        if not findings.facts:
             problem = f"As particles: {no_particles}"
             return Findings(
-                "a table of cryoSPARC's that cannot be used", problems=(*found.problems, problem)
+                "a cryoSPARC table that cannot be used", problems=(*findings.problems, problem)
             )
-        return found
+        return findings
 
 
 def _inspect_star_particles(path: Path, star: StarFile, columns: set[str]) -> Findings:

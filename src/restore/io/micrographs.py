@@ -1,6 +1,4 @@
-"""The door for sets of micrographs: from a table, an image or a pattern, to records, and back to a
-table.
-"""
+"""Sets of micrographs: from a table, an image or a pattern, to records, and back to a table."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -84,6 +82,12 @@ class MicrographSet:
         """Whether the source is a table."""
         return not isinstance(self.listing, ImageListing)
 
+    def unusable(self, needed: Sequence[Part]) -> dict[int, str]:
+        """Why micrographs cannot be used, by their rows: their ``needed`` images, or their CTF."""
+        _, problems = check_files(self.micrographs, needed)
+        files = {problem.micrograph.row: problem.message for problem in problems}
+        return dict(sorted({**files, **self.problems}.items()))
+
 
 def read_micrographs(
     source: str | Path | Sequence[str | Path],
@@ -123,6 +127,12 @@ def read_micrographs(
     return MicrographSet(str(source), micrographs, CryosparcListing(data, micrographs))
 
 
+def is_table(source: str | Path | Sequence[str | Path]) -> bool:
+    """Whether a source of `read_micrographs` is a STAR file or one of cryoSPARC's, by its name."""
+    sources = [source] if isinstance(source, str | Path) else source
+    return any(Path(name).suffix.lower() in _TABLES for name in sources)
+
+
 def read_images(
     sources: Sequence[str],
     suffixes: Suffixes | None = None,
@@ -132,7 +142,7 @@ def read_images(
 ) -> MicrographSet:
     """The images that names and patterns stand for, each once, as `read_micrographs` says."""
     source = " ".join(sources)
-    names = list(dict.fromkeys(n for each in sources for n in image_names(each, IMAGE_ENDINGS)))
+    names = list(dict.fromkeys(n for source in sources for n in image_names(source, IMAGE_ENDINGS)))
     if pixel_size_A is None and not needs.header_pixel_size:
         wanted, do = (
             "Images without a STAR file need a pixel size",
@@ -253,6 +263,6 @@ def _together(errors: Sequence[UserError], total: int) -> UserError:
     same_column = all(error.found == first.found for error in errors) and "missing" in first.found
     if len(errors) in (1, total) or same_column:
         return first
-    others = [f"{error.where}: {error.found}" for error in errors[1:5]]
+    further = [f"{error.where}: {error.found}" for error in errors[1:5]]
     more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-    return first.instead(found="; ".join([first.found, *others]) + more)
+    return first.instead(found="; ".join([first.found, *further]) + more)

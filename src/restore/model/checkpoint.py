@@ -73,7 +73,7 @@ def save_model(path: Path, model: Model, dtype: torch.dtype = torch.float32) -> 
 def load_model(path: Path) -> Model:
     """Read a model file. Raises UserError for anything that is not one, pickles by name."""
     tensors, card = load_tensors(path, "model")
-    with reading(path, "", "the model file is damaged", "train again, or fetch it again"):
+    with reading(path, "", "the model file is damaged", "train again, or copy the file again"):
         settings = NetworkSettings(**_bounded(part_of_card(card, "network"), tensors))
         _require_same_shapes(settings, tensors)
         network = network_of(settings)
@@ -98,7 +98,7 @@ def part_of_card(
     """A part of a card that is a record itself. Raises KeyError, TypeError."""
     part = card[name] if otherwise is None else card.get(name, otherwise)
     if not isinstance(part, dict):
-        raise TypeError(f"{name} is no record")
+        raise TypeError(f"{name} is not a record")
     return part
 
 
@@ -129,10 +129,10 @@ def _require_same_shapes(settings: NetworkSettings, tensors: Mapping[str, Tensor
     for name, shape in wanted.items():
         if name not in tensors or tuple(tensors[name].shape) != shape:
             there = tuple(tensors[name].shape) if name in tensors else "missing"
-            raise ValueError(f"{name} is {there}, and the card describes {shape}")
+            raise ValueError(f"{name} is {there}, but the card describes {shape}")
     for name, tensor in tensors.items():
         if name not in wanted:
-            raise ValueError(f"{name} is no part of the network that the card describes")
+            raise ValueError(f"{name} is not part of the network that the card describes")
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name} holds values that are not finite numbers")
 
@@ -161,13 +161,13 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         except SafetensorError as error:
             raise ValueError(str(error)) from None
         if not isinstance(card, dict) or not isinstance(card.get("format_version", 1), int):
-            raise ValueError("its card is no record")
+            raise ValueError("its card is not a record")
     if card.get("kind") != kind:
-        found = card.get("kind", "no card of restore's")
+        found = card.get("kind", "the file has no card written by restore")
         raise UserError(
-            f"a safetensors file with {found} in it",
+            f"a safetensors file that holds {found}",
             where=path,
-            wanted=f"a {kind} from restore train",
+            wanted=f"a {kind} written by restore train",
         )
     if card.get("format_version", 1) > FORMAT_VERSION:
         raise UserError(
@@ -186,14 +186,17 @@ def _refuse_other_formats(path: Path) -> None:
         start = file.read(4)
     wanted = "restore reads only the .safetensors that restore train writes"
     if start.startswith(_PICKLE_STARTS):
-        found = "a pickle or a PyTorch archive: reading it could run code of its maker's"
+        found = (
+            "a pickle or a PyTorch archive: reading it could run any code that its author put "
+            "into it"
+        )
         raise UserError(found, where=path, wanted=wanted)
     if path.suffix.lower() == ".star":
-        found = "a STAR file, and not a model"
+        found = "a STAR file, not a model"
         raise UserError(found, where=path, wanted=wanted, do="give the table as `micrographs`")
     if start == b"\x89HDF":
         raise UserError(
-            "an HDF5 file, of patches or of Keras, and not a model", where=path, wanted=wanted
+            "an HDF5 file (of patches, or from Keras), not a model", where=path, wanted=wanted
         )
 
 

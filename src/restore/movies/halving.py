@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -48,13 +48,13 @@ class HalvesOutput:
     """Where halves go."""
 
     output_directory: Path = setting(
-        Path("Halves"), "folder for the output, in which the input's tree is repeated", "-o"
+        Path("Halves"), "folder for the output, which mirrors the folders of the input", "-o"
     )
     output_dtype: OutputType = setting(
-        "float32", "numbers in the images", choices=("float32", "float16")
+        "float32", "number format of the written images", choices=("float32", "float16")
     )
     overwrite: bool = setting(
-        False, "make everything again, and replace files that restore did not write"
+        False, "make all halves again, and replace files that restore did not write"
     )
 
 
@@ -80,7 +80,7 @@ class HalfImages:
     odd: NDArray[np.float32]
     pixel_size_A: float
     label: str
-    doubt: str = ""
+    remark: str = ""
 
 
 def plan(
@@ -120,7 +120,7 @@ def fingerprint_in(path: Path) -> str:
     """The fingerprint in a half. UserError where it is another program's file."""
     if (fingerprint := fingerprint_of(path, "halves")) == "":
         do = "give another `output_directory`, or `overwrite=True`"
-        raise UserError("a file stands here that restore did not write", where=path, do=do)
+        raise UserError("there is a file here that restore did not write", where=path, do=do)
     return fingerprint
 
 
@@ -130,15 +130,15 @@ def from_movie(exposure: Exposure, device: torch.device) -> HalfImages:
     """
     halves = sum_halves(_frames(exposure), exposure.summing, device)
     even, odd = halves.even.numpy(), halves.odd.numpy()
-    doubt = "" if exposure.like is None else _doubt(exposure.like, even + odd)
+    remark = "" if exposure.like is None else _remark(exposure.like, even + odd)
     weighting = exposure.summing.dosing
     how = (
         "plain sum"
         if weighting is None
-        else f"weighted by dose, {weighting.per_frame_e_per_A2:g} e/A2 a frame"
+        else f"dose-weighted, {weighting.per_frame_e_per_A2:g} e/A2 a frame"
     )
     label = f"{halves.frames[0]} even, {halves.frames[1]} odd frames, {how}"
-    return HalfImages(even, odd, exposure.pixel_size_A, label, doubt)
+    return HalfImages(even, odd, exposure.pixel_size_A, label, remark)
 
 
 def from_counts(micrograph: Micrograph, seed: int) -> HalfImages:
@@ -146,7 +146,7 @@ def from_counts(micrograph: Micrograph, seed: int) -> HalfImages:
     counts = counts_of(read_image(micrograph.image).data)
     if counts.outliers:
         log.info(
-            "%s: %d pixels are no whole counts and were rounded", micrograph.name, counts.outliers
+            "%s: %d pixels are not whole counts and were rounded", micrograph.name, counts.outliers
         )
     even, odd = thin(counts, seed, micrograph.name)
     return HalfImages(
@@ -160,7 +160,7 @@ def _frames(exposure: Exposure) -> Iterator[torch.Tensor]:
         yield torch.from_numpy(frame.result())
 
 
-def _doubt(path: Path, full: NDArray[np.float32]) -> str:
+def _remark(path: Path, full: NDArray[np.float32]) -> str:
     """What is odd about our full sum beside the micrograph that RELION made of the same frames.
 
     Raises UserError where the two are not alike, so that halves of another movie, or with the gain
@@ -173,9 +173,12 @@ def _doubt(path: Path, full: NDArray[np.float32]) -> str:
         np.vdot(ours, theirs) / np.sqrt(float(np.vdot(ours, ours)) * float(np.vdot(theirs, theirs)))
     )
     if correlation < _UNLIKE:
-        found = f"the sum of its frames is not like it (correlation {correlation:.2f})"
-        do = "check the movie, `gain` and its turns, or put the sum in its place: `full_sum=True`"
-        raise UserError(found, where=path, wanted="They must be one exposure", do=do)
+        found = f"the sum of its frames does not match it (correlation {correlation:.2f})"
+        do = (
+            "check the movie, `gain` and its rotation and flip, or replace the micrograph by the "
+            "sum: `full_sum=True`"
+        )
+        raise UserError(found, where=path, wanted="Both must be the same exposure", do=do)
     if correlation < _DOUBTFUL or not 0.8 < scale < 1.25:
         return f"{path} is {scale:.3g} times the sum of its frames, correlation {correlation:.3f}"
     return ""
@@ -190,26 +193,19 @@ def halve_jobs(
     bars: Bars = no_bars,
 ) -> JobResults[HalfFiles]:
     """Halve and write the jobs that are not current, as `restore.runtime.jobs.run_jobs` says;
-    doubts are its remarks.
+    remarks are those of the result.
     """
-    to_do = stale_jobs(jobs, fingerprint_in, overwrite)
-    if len(to_do) < len(jobs):
-        log.info(
-            "%d of %d micrographs have their halves already", len(jobs) - len(to_do), len(jobs)
-        )
-    doubts: list[str] = []
+    stale = stale_jobs(jobs, fingerprint_in, "have their halves already", overwrite)
+    remarks: list[str] = []
 
     def compute(job: Job[HalfFiles], _: object) -> Write:
         images = halve(job.subject.micrograph)
-        if images.doubt:
-            doubts.append(images.doubt)
+        if images.remark:
+            remarks.append(images.remark)
         return partial(_write, job, images, dtype)
 
     steps = Steps(lambda job: job.subject.micrograph, compute, "halving")  # frames are read ahead
-    results = run_jobs(to_do, steps, bars)
-    stale = {id(job) for job in to_do}
-    results.current, results.remarks = [job for job in jobs if id(job) not in stale], doubts
-    return results
+    return replace(run_jobs(jobs, steps, bars, stale=stale), remarks=remarks)
 
 
 def _write(job: Job[HalfFiles], images: HalfImages, dtype: OutputType) -> None:

@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -25,7 +25,7 @@ from restore.runtime.distributed import Place
 from restore.runtime.precision import autocast, resolve_precision
 from restore.runtime.signals import stop_signals
 from restore.training.calibration import measure_calibration
-from restore.training.patches import PatchFile, RandomWindows, Region, Share
+from restore.training.patches import DistributedBatchSampler, PatchFile, RandomWindows, Region
 from restore.training.schedules import MIN_STEPS, SCHEDULES
 from restore.training.settings import LOSSES, TrainingSettings
 from restore.training.split import Split
@@ -57,7 +57,7 @@ def fresh_state(
         if initial.settings != settings.network:
             raise UserError(
                 f"the initial model is {initial.settings}",
-                wanted=f"{settings.network} is asked for",
+                wanted=f"{settings.network} is requested",
             )
         network.load_state_dict(initial.state_dict())
     if architecture_of(settings.network).weight_norm:
@@ -80,8 +80,12 @@ def train(
     settings: TrainingSettings,
     place: Place,
     watcher: Watcher,
+    *,
+    trained_start: bool = False,
 ) -> Model:
     """Train on from ``state`` to the end of the run, and return the model of the best epoch.
+    Weights that are those of a trained model (``trained_start``) are validated before the first
+    step, so that the run ends with nothing worse on what is held out.
 
     A run that diverges goes on from its best weights so far at half the rate. ^C and SIGTERM end
     the run after the step in hand: the watcher is told, and KeyboardInterrupt is raised.
@@ -92,13 +96,16 @@ def train(
     batches = iter(_loader(data, parts.training, settings, place, state.step))
     started = time.monotonic() - state.seconds
     progress = progress_of(state, run, settings)
+    look = trained_start and bool(parts.held_out) and state.step == 0
+    if look and _validate(state, dict(_BEFORE_TRAINING), validation, settings, place):
+        watcher.epoch(state)
     with stop_signals() as stop_asked:
         while progress < 1:
             _set_rate(state, settings, progress)
             diverged = _step(stepper, state, next(batches), settings, place)
-            state.seconds = place.agree(time.monotonic() - started)
+            state.seconds = place.broadcast(time.monotonic() - started)
             progress = progress_of(state, run, settings)
-            if state.step % CHECK_STEPS == 0 and place.agree(diverged()):
+            if state.step % CHECK_STEPS == 0 and place.broadcast(diverged()):
                 fall_back(state)
             watcher.step(progress, state)
             ends = run.ends_epoch(progress, state.epoch, state.loss_steps)
@@ -107,10 +114,13 @@ def train(
             looks = ends or _is_first_look(state, run.epochs * progress, parts)
             if looks and _end_epoch(state, validation, settings, place):
                 watcher.epoch(state)
-            if progress < 1 and place.agree(stop_asked()):
+            if progress < 1 and place.broadcast(stop_asked()):
                 watcher.interrupted(state)
                 raise KeyboardInterrupt
     return _finished(state, data, parts, settings, place)
+
+
+_BEFORE_TRAINING: Mapping[str, float] = {"epoch": 0, "step": 0, "seconds": 0.0}
 
 
 @dataclass(frozen=True)
@@ -144,7 +154,7 @@ def _next_epoch(state: TrainingState, settings: TrainingSettings, progress: floa
 
 def _is_first_look(state: TrainingState, epochs_done: float, parts: Split) -> bool:
     """Whether the validation loss is measured early, after 50 steps of a long first epoch."""
-    due = state.step == MIN_STEPS and not state.history
+    due = state.step == MIN_STEPS and not any(row["step"] for row in state.history)
     return due and epochs_done < 0.5 and bool(parts.held_out)
 
 
@@ -158,7 +168,9 @@ def _loader(
     workers = settings.workers if settings.workers >= 0 else 4 * (place.device.type == "cuda")
     return DataLoader(
         RandomWindows(data.path, regions, settings.patch_px, settings.seed),
-        batch_sampler=Share(first_step, settings.batch_size, place.rank, place.world_size),
+        batch_sampler=DistributedBatchSampler(
+            first_step, settings.batch_size, place.rank, place.world_size
+        ),
         num_workers=workers,
         pin_memory=place.device.type == "cuda",
         worker_init_fn=_leave_signals_to_parent,
@@ -212,26 +224,42 @@ def _end_epoch(
         "step": state.step,
         "seconds": round(state.seconds, 2),
         "train_loss": train_loss,
+        "learning_rate": state.optimizer.param_groups[0]["lr"],
     }
-    row["learning_rate"] = state.optimizer.param_groups[0]["lr"]
+    unusable = place.broadcast(not math.isfinite(train_loss))
+    if unusable or not _validate(state, row, validation, settings, place):
+        fall_back(state)
+        return False
+    state.loss_sum, state.loss_steps = 0.0, 0
+    if settings.budget.open_ended and state.flat_since is None and is_flat(state.history):
+        state.flat_since = state.step
+    return True
+
+
+def _validate(
+    state: TrainingState,
+    row: dict[str, float],
+    validation: _Validation,
+    settings: TrainingSettings,
+    place: Place,
+) -> bool:
+    """Add the validation loss to a row, and the row to the history; keep the weights if they are
+    the best so far. False, and nothing else, where the loss is no number.
+    """
     loss = -float(state.epoch)  # nothing held out: the last epoch is the best
     if validation.held_out:
         with averaged(state):
             row |= held_out_losses(
                 state.network, validation.data, validation.held_out, settings, place.device
             )
-        loss = row["held_out_loss"] = place.agree(row["held_out_loss"])
+        loss = row["held_out_loss"] = place.broadcast(row["held_out_loss"])
         row |= validation.references
-    if place.agree(not math.isfinite(train_loss) or not math.isfinite(loss)):
-        fall_back(state)
+    if place.broadcast(not math.isfinite(loss)):
         return False
-    state.loss_sum, state.loss_steps = 0.0, 0
     state.history.append(row)
     if loss < state.best_loss:
         state.best_loss = loss
         state.best_weights = copied(state.average or state.network.state_dict())
-    if settings.budget.open_ended and state.flat_since is None and is_flat(state.history):
-        state.flat_since = state.step
     return True
 
 
@@ -247,13 +275,11 @@ def _finished(
     """
     if not state.history:
         raise UserError(
-            "the loss is no longer a number",
+            "the loss is no longer a finite number",
             do="give a lower `learning_rate`, or `precision=float32`",
         )
-    network, under_norm = (
-        network_of(settings.network),
-        architecture_of(settings.network).weight_norm,
-    )
+    network = network_of(settings.network)
+    under_norm = architecture_of(settings.network).weight_norm
     if under_norm:
         add_weight_norm(network)
     network.load_state_dict(state.best_weights)
@@ -272,5 +298,5 @@ def _finished(
         "held_out": sorted({names[region.pair] for region in parts.held_out}),
     }
     network = network.cpu().eval()
-    calibration = measure_calibration(network, data, parts.held_out, settings, place.device)
+    calibration = measure_calibration(network, data, parts.calibration, settings, place.device)
     return Model(network, data.recipe, record, data.provenance, calibration)

@@ -10,7 +10,7 @@ from typing import Any
 from restore.errors import UserError
 from restore.io.atomic import require_writable, write_text
 from restore.io.lock import locked
-from restore.model.checkpoint import Model, load_model, save_model
+from restore.model.checkpoint import Model, save_model
 from restore.provenance import as_json, provenance
 from restore.report.figures import losses, save_png
 from restore.runtime.distributed import Place, join_processes
@@ -18,9 +18,11 @@ from restore.training import loop
 from restore.training.halves import check_halves
 from restore.training.loop import fresh_state
 from restore.training.patches import PatchFile
+from restore.training.preview import Preview
 from restore.training.run_files import Journal, RunFiles
 from restore.training.settings import TrainingSettings, resolve_settings
 from restore.training.split import split
+from restore.training.start import GENERAL_START_RATE, Start, choose_start, named_start
 from restore.training.state import TrainingState, load_run, restore_state
 from restore.training.watchers import Progress, RunWatcher, SilentWatcher
 
@@ -56,9 +58,11 @@ def train(
     model_directory, model_prefix
         Where the run's files lie, and how their names begin.
     initial_model
-        A trained model to start from.
+        A trained model to start from. Where it is None, the general model that comes with the
+        package is, if its network and its range suit and the settings are not ``from_scratch``.
     resume
-        Go on with the run of this name where it stopped.
+        Go on with the run of this name where it stopped; without a training state the run starts
+        from the beginning.
     overwrite
         Replace a run of this name.
     device
@@ -76,36 +80,43 @@ def train(
     Raises
     ------
     UserError
-        A run of this name is there already, or none is there to resume; the patches or the initial
-        model do not suit; the halves cannot be learned from; the loss is no longer a number.
+        A run of this name is there already, or a model without a training state where one is to
+        be resumed; the patches or the initial model do not suit; the halves cannot be learned from;
+        the loss is no longer a finite number.
     KeyboardInterrupt
         After ^C or SIGTERM, when the state has been saved.
     """
     files = RunFiles(Path(model_directory), model_prefix)
     files.refuse_to_replace(resume, overwrite)
     require_writable(files.directory)
-    with join_processes(device) as place, locked(files.model) if place.leads else nullcontext():
-        if place.leads:
+    with join_processes(device) as place, locked(files.model) if place.is_main else nullcontext():
+        if place.is_main:
             files.refuse_to_replace(resume, overwrite)  # again: nobody else can make one now
+        (resume,) = place.gather([resume and files.can_resume()] if place.is_main else [])
         resumed = load_run(files.state) if resume else None
         before = TrainingSettings(**resumed["settings"]) if resumed else None
+        rate_is_given = settings is not None and _gives_rate(settings)
         settings = resolve_settings(settings, preset, place.device, before)
-        initial = load_model(Path(initial_model)) if initial_model and not resume else None
+        named = None if resume else named_start(settings, initial_model)
         data = PatchFile(_patch_file(patches, resumed, place, settings.patch_px))
         if resumed is not None:
             _refuse_other_data(data, resumed)
         if check_recipe is not None:
             check_recipe(data)
-        _refuse_other_recipe(data, initial)
+        start = None if resume else choose_start(settings, data.recipe, named)
+        if start is not None and start.is_general and not rate_is_given:
+            rate = GENERAL_START_RATE * settings.learning_rate
+            settings = replace(settings, learning_rate=rate)
         if not resume:
             check_halves(data)
-        state = fresh_state(settings, place.device, initial.network if initial else None)
+        initial = start.model.network if start and start.model else None
+        state = fresh_state(settings, place.device, initial)
         if resume:
             restore_state(files.state, state)
-        record = _record(data, settings, initial_model, _seen_before(initial, resumed))
-        model = _followed(state, data, settings, place, _Run(files, record, progress))
+        record = _record(data, settings, _beginning(start, initial_model, resumed))
+        model = _followed(state, data, settings, place, _Run(files, record, start, progress))
         model = _finished(model, record)
-        if place.leads:
+        if place.is_main:
             save_model(files.model, model)
             save_png(losses(model.training["history"]), files.picture)
             _log_best(model)
@@ -122,46 +133,49 @@ def _patch_file(
     if patches is None:
         if resumed is not None:
             return Path(resumed["inputs"]["patches"])
-        raise UserError("nothing to train on", do="give micrographs, or a patch file")
+        raise UserError("there is nothing to train on", do="give micrographs, or a patch file")
     if not callable(patches):
         return Path(patches)
-    made = patches(patch_px) if place.leads else None
-    (path,) = place.gather([] if made is None else [made])
-    return path
+    patch_data = patches(patch_px) if place.is_main else None
+    (path,) = place.gather([] if patch_data is None else [str(patch_data)])
+    return Path(path)
 
 
 def _refuse_other_data(data: PatchFile, resumed: Mapping[str, Any]) -> None:
     before = resumed["inputs"]
     if data.provenance.get("made_of") != before.get("made_of"):
         raise UserError(
-            "not the patches that the run to resume was trained on",
+            "these are not the patches that the run to resume was trained on",
             where=data.path,
-            wanted=f"those were {before['patches']}",
-            do="leave them out, or start a run of another name",
+            wanted=f"the run was trained on {before['patches']}",
+            do="leave the patches out, or start a run with another name",
         )
 
 
-def _refuse_other_recipe(data: PatchFile, initial: Model | None) -> None:
-    if initial is not None and initial.recipe != data.recipe:
-        raise UserError(
-            f"the initial model was made with {initial.recipe}",
-            field="initial_model",
-            wanted=f"the patches were made with {data.recipe}",
-        )
+def _gives_rate(settings: TrainingSettings | Mapping[str, Any]) -> bool:
+    """Whether the caller chose the learning rate: a whole record of settings chooses all."""
+    return isinstance(settings, TrainingSettings) or "learning_rate" in settings
 
 
-def _seen_before(initial: Model | None, resumed: Mapping[str, Any] | None) -> list[str]:
-    """The micrographs that the initial model has seen, also where its run is resumed."""
-    if resumed is not None:
-        return resumed["inputs"].get("trained_on_before", [])
-    return list(initial.training.get("trained_on", [])) if initial else []
+def _beginning(
+    start: Start | None, initial_model: str | Path | None, resumed: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What the run started from, and the micrographs that this has seen; of a resumed run, too."""
+    if start is None:
+        before = resumed["inputs"] if resumed else {}
+        return {
+            "initial": before.get("initial"),
+            "start": before.get("start"),
+            "trained_on_before": before.get("trained_on_before", []),
+        }
+    seen = start.model.training.get("trained_on", []) if start.model else []
+    return {"initial": initial_model, "start": start.card, "trained_on_before": list(seen)}
 
 
 def _record(
     data: PatchFile,
     settings: TrainingSettings,
-    initial_model: str | Path | None,
-    seen_before: list[str],
+    beginning: Mapping[str, Any],
 ) -> dict[str, Any]:
     """How the run was made: what the model file and the state carry."""
     return provenance(
@@ -170,8 +184,7 @@ def _record(
             "patches": data.path,
             "made_of": data.provenance.get("made_of"),
             "micrographs": len(data.pairs),
-            "initial": initial_model,
-            "trained_on_before": seen_before,
+            **beginning,
         },
     )
 
@@ -189,10 +202,13 @@ def _finished(model: Model, record: Mapping[str, Any]) -> Model:
 
 @dataclass(frozen=True)
 class _Run:
-    """Where a run's files lie, what is recorded of it, and who follows it."""
+    """Where a run's files lie, what is recorded of it, what it starts from (None where it is
+    resumed), and who follows it.
+    """
 
     files: RunFiles
     record: dict[str, Any]
+    start: Start | None
     progress: Progress | None
 
 
@@ -200,17 +216,21 @@ def _followed(
     state: TrainingState, data: PatchFile, settings: TrainingSettings, place: Place, run: _Run
 ) -> Model:
     """Train on; the leading process keeps the run's files and reports its progress."""
-    if not place.leads:
-        return loop.train(state, data, settings, place, SilentWatcher())
+    trained = run.start is not None and run.start.model is not None
+    if not place.is_main:
+        return loop.train(state, data, settings, place, SilentWatcher(), trained_start=trained)
     parts = split(data.pairs, settings)
     held_out = {data.pairs[region.pair].name for region in parts.held_out}
+    if run.start is not None:
+        log.info("%s", run.start.words)
     log.info("%d micrographs to train on; held out: %s", len(parts.training), _names(held_out))
     write_text(run.files.settings, as_json(run.record) + "\n")
     journal = Journal(run.files, run.record)
     try:
         batch = settings.batch_size * place.world_size
-        watcher = RunWatcher(journal, settings.budget, batch, run.progress)
-        return loop.train(state, data, settings, place, watcher)
+        preview = Preview(run.files.preview, data, settings)
+        watcher = RunWatcher(journal, preview, settings.budget, batch, run.progress)
+        return loop.train(state, data, settings, place, watcher, trained_start=trained)
     finally:
         journal.close()
 

@@ -56,6 +56,11 @@ class RunFiles:
         return self.directory / f"{self.prefix}.png"
 
     @property
+    def preview(self) -> Path:
+        """A part of a held-out half: raw, denoised, and Wiener-filtered."""
+        return self.directory / f"{self.prefix}.preview.png"
+
+    @property
     def settings(self) -> Path:
         """What was asked for, and of what."""
         return self.directory / f"{self.prefix}.settings.json"
@@ -65,21 +70,30 @@ class RunFiles:
         """The folder that TensorBoard takes."""
         return self.directory / f"{self.prefix}.tensorboard"
 
+    def can_resume(self) -> bool:
+        """Whether there is a training state; where there is none, that is logged."""
+        if not self.state.exists():
+            log.info("%s: nothing to resume, so training starts from the beginning", self.state)
+        return self.state.exists()
+
     def refuse_to_replace(self, resume: bool, overwrite: bool) -> None:
-        """UserError where a run of this name is in the way, or where there is none to resume."""
-        if resume and not self.state.exists():
-            raise UserError(
-                "there is no training state to resume",
-                where=self.state,
-                do="check `model_directory` and `model_prefix`",
-            )
-        if resume or overwrite:
+        """UserError where a run of this name is in the way: one that is not to be resumed, or a
+        finished model that has no training state.
+        """
+        if overwrite or (resume and self.state.exists()):
             return
+        if resume and self.model.exists():
+            raise UserError(
+                "there is no training state to resume, but there is a model of this name",
+                where=self.state,
+                do="check `model_directory` and `model_prefix`, or give `overwrite=True` "
+                "to train it again from the beginning",
+            )
         for path in (self.model, self.state):
             if path.exists():
-                more = "" if path == self.model else ", `resume=True` to go on from it,"
+                more = "" if path == self.model else ", `resume=True` to continue it,"
                 raise UserError(
-                    f"a run called {self.prefix} is already there",
+                    f"there is already a run called {self.prefix}",
                     where=path,
                     do=f"give another `model_prefix`{more} or `overwrite=True`",
                 )
@@ -122,7 +136,7 @@ def _tensorboard(folder: Path) -> "SummaryWriter | None":
 
         return SummaryWriter(str(folder))
     except ImportError:
-        log.debug("no TensorBoard log is written: TensorBoard is not installed")
+        log.debug("no TensorBoard log is written, because TensorBoard is not installed")
     except UnicodeEncodeError:
         log.warning("%s: TensorBoard cannot write there; the losses are in the CSV", folder)
     return None

@@ -46,7 +46,7 @@ class TrainingState:
     flat_since: int | None = None
 
 
-_RUN_AGAIN = "start the run again without resuming it"
+_RUN_AGAIN = "start the run again from the beginning"
 
 
 _PLACE_TYPES: dict[str, Any] = {
@@ -116,7 +116,7 @@ def _place(card: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(place[name], kind) or isinstance(place[name], bool):
             raise TypeError(f"{name} is {str(place[name])[:40]}")
     if not all(isinstance(row, dict) for row in place["history"]):
-        raise TypeError("a row of the history is no record")
+        raise TypeError("a row of the history is not a record")
     return place
 
 

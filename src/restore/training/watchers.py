@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from restore.training.preview import Preview
 from restore.training.run_files import Journal
 from restore.training.schedules import Budget
 from restore.training.state import TrainingState
@@ -61,12 +62,18 @@ class SilentWatcher:
 
 
 class RunWatcher:
-    """A watcher that keeps the journal, logs the losses and reports progress."""
+    """A watcher that keeps the journal, logs the losses, draws the preview and reports progress."""
 
     def __init__(
-        self, journal: Journal, budget: Budget, batch_size: int, progress: Progress | None
+        self,
+        journal: Journal,
+        preview: Preview,
+        budget: Budget,
+        batch_size: int,
+        progress: Progress | None,
     ) -> None:
-        self._journal, self._budget, self._progress = journal, budget, progress
+        self._journal, self._preview = journal, preview
+        self._budget, self._progress = budget, progress
         self._batch_size = batch_size
 
     def step(self, progress: float, state: TrainingState) -> None:
@@ -84,14 +91,15 @@ class RunWatcher:
             )
 
     def epoch(self, state: TrainingState) -> None:
-        """Log the losses and save the state."""
+        """Log the losses, save the state, and now and then draw the preview."""
         self._journal.epoch(state)
+        self._preview.draw_if_due(state)
         log.info(epoch_words(state.history[-1]))
 
     def interrupted(self, state: TrainingState) -> None:
         """Save the state and say how to go on."""
         self._journal.save(state)
         log.warning(
-            "stopped after step %d; the same command with `resume=True` goes on from there",
+            "stopped after step %d; the same command with `resume=True` continues from there",
             state.step,
         )

@@ -7,12 +7,12 @@ Nothing is traced, nothing compiled twice, and any size of image fits.
 from functools import cache
 
 import numpy as np
-import openvino
 import torch
 from torch import Tensor
 
 from restore.model.inference.engine import CPU_TILE_PX
 from restore.model.inference.openvino_graphs import stage_graph
+from restore.model.inference.silent_openvino import openvino
 from restore.model.network import Network
 
 _MOST_COMPILED = 48
@@ -51,7 +51,7 @@ class OpenVINOEngine:
     def run(self, name: str, *maps: Tensor) -> Tensor:
         """The output of one stage."""
         request = self._request_for((name, *maps[0].shape))
-        request.infer([each.contiguous().numpy() for each in maps], share_inputs=True)
+        request.infer([plane.contiguous().numpy() for plane in maps], share_inputs=True)
         return torch.from_numpy(np.array(request.get_output_tensor().data))
 
     def _request_for(self, key: tuple[str | int, ...]) -> openvino.InferRequest:

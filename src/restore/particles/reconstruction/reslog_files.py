@@ -60,7 +60,7 @@ class ReslogInputs:
         if len(names) != count or len(set(names)) != count:
             raise UsageError(
                 f"the labels are {', '.join(names)}",
-                wanted=f"{count} different ones are needed",
+                wanted=f"{count} different labels are needed",
                 do="give them as `labels`",
             )
         if self.max_resolution_A is not None and not self.max_resolution_A > 0:
@@ -190,8 +190,8 @@ def _warn_of_denoised(files: Sequence[ParticleImages], names: Sequence[str]) -> 
     denoised = [name for images, name in pairs if shows_denoised(images)]
     if denoised:
         log.warning(
-            "%s: the images were denoised by restore. What the network adds can be common to both "
-            "halves: their resolution may be overestimated",
+            "%s: the images were denoised by restore. What the network hallucinates can be common "
+            "to both halves, so that their resolution may be overestimated",
             ", ".join(denoised),
         )
 
@@ -202,14 +202,14 @@ def _common_rows(
     """The rows, in each file, of the particles that all files hold, in the order of the first."""
     first = files[0].particles
     rows = [np.arange(len(first))]
-    for other in files[1:]:
-        matches = match(first, other.particles, tolerance_px)
+    for file in files[1:]:
+        matches = match(first, file.particles, tolerance_px)
         partners = np.full(len(first), -1)
         partners[matches.first] = matches.second
         rows.append(partners)
         log.info(
-            "%s: %d of %d particles, by %s",
-            other.particles.source,
+            "%s: %d of %d particles, matched by %s",
+            file.particles.source,
             len(matches.first),
             len(first),
             matches.way,
