@@ -78,7 +78,10 @@ def _advice(needed: Sequence[Part]) -> str:
     """The last line of what :func:`require_files` says."""
     halves = "even" in needed or "odd" in needed
     return "Fix them or leave them out" + (
-        "; the halves' names follow from `suffixes`" if halves else ""
+        "; the halves' names follow from `suffixes`. If there are no halves, make them with "
+        "restore halves, or denoise without training: restore denoise"
+        if halves
+        else ""
     )
 
 
