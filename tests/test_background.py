@@ -4,7 +4,6 @@ import torch
 
 from restore.background import fit_surface, without_background
 
-
 FLAT = torch.zeros(160, 192)
 
 
