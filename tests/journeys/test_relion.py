@@ -2,8 +2,11 @@
 STAR files and images.
 """
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from contextlib import chdir
 from pathlib import Path
@@ -13,6 +16,7 @@ import numpy as np
 import pytest
 from relion_project import CTF_STAR, EXTRACT, TINY, Project, make_project, needs
 
+import restore as restore_package
 from restore.cli.main import main
 from restore.io.images.image import write_image
 from restore.io.star import read_star
@@ -337,3 +341,48 @@ def test_relion_extracts_from_each_optics_group_with_its_pixel_size(mixed):
     for image, size_A in zip(denoised.column("rlnImageName"), (1.0, 1.0, 1.4, 1.4), strict=True):
         with mrcfile.open(mixed.folder / image.partition("@")[2]) as file:
             assert float(file.voxel_size.x) == pytest.approx(size_A)
+
+
+# docs/relion.md, as printed
+
+
+def section(title):
+    """The code blocks of a section of the page, in order, as kind and text."""
+    page = Path(restore_package.__file__).parents[2] / "docs/relion.md"
+    text = page.read_text(encoding="utf-8").partition(f"## {title}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.timeout(180)
+def test_the_pages_commands_work_as_printed_from_an_empty_folder(tmp_path):
+    needs(*["relion_pipeliner", "relion_autopick", "relion_preprocess", "relion_image_handler"])
+    program = tmp_path / "bin/restore"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m restore "$@"\n')
+    program.chmod(0o755)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    lines = ["set -e"]
+    for kind, text in section("Without the GUI"):
+        if "CtfFind/job003" in text:  # what follows is of the reader's own project
+            break
+        if kind == "text":
+            (folder / "train.star").write_text(text)
+        else:
+            lines.append(text)
+    environment = os.environ | {
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(restore_package.__file__).parents[1]),
+    }
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(lines)], cwd=folder, env=environment, check=False,
+        capture_output=True, text=True, timeout=170,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    project = Project(folder)
+    for job in ("External/job001/", "External/job002/"):
+        assert project.status(job) == "finished", project.said(job)
+    assert project.outputs("External/job002/") == {"External/job002/micrographs_ctf.star": "1"}
+    particles = read_star(folder / "Particles/particles.star").block("particles")
+    assert len(particles.rows) > 0
+    assert all(name.startswith("Micrographs/") for name in particles.column("rlnMicrographName"))

@@ -120,7 +120,7 @@ def denoise_particles(
     ):
         denoiser = denoiser_for(model, settings, place.device)
         to_do = stale_jobs(jobs, fingerprint_in, overwrite=output.overwrite, place=place)
-        if to_do and place.leads:
+        if to_do and place.is_main:
             log.warning(CAUTION)
         total = sum(len(job.subject.particles) for job in to_do)
         shown = bars if place.is_main and total else no_bars

@@ -166,11 +166,10 @@ def _loader(
     first_step: int,
 ) -> DataLoader[Tensor]:
     workers = settings.workers if settings.workers >= 0 else 4 * (place.device.type == "cuda")
+    size = settings.batch_size
     return DataLoader(
         RandomWindows(data.path, regions, settings.patch_px, settings.seed),
-        batch_sampler=DistributedBatchSampler(
-            first_step, settings.batch_size, place.rank, place.world_size
-        ),
+        batch_sampler=DistributedBatchSampler(first_step, size, place.rank, place.world_size),
         num_workers=workers,
         pin_memory=place.device.type == "cuda",
         worker_init_fn=_leave_signals_to_parent,
@@ -215,9 +214,7 @@ def _step(
 def _end_epoch(
     state: TrainingState, validation: _Validation, settings: TrainingSettings, place: Place
 ) -> bool:
-    """Measure the validation loss, write the epoch's line, and keep the weights if they are the
-    best so far; False where there was nothing to measure, for the run had diverged.
-    """
+    """Measure the validation loss and keep the best weights; False where the run had diverged."""
     train_loss = float(state.loss_sum) / max(state.loss_steps, 1)
     row = {
         "epoch": state.epoch,

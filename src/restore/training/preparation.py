@@ -61,7 +61,9 @@ def prepare_patches(
             blank_pixels += even.blank_pixels
             progress(micrograph)
         writer.finish({**destination.provenance, "made_of": made_of})
-    log.info("%s: %d pairs, %d hot pixels replaced", path, len(micrographs), hot_pixels)
+    count = len(micrographs)
+    pairs = f"{count} pair{'' if count == 1 else 's'} of halves"
+    log.info("%s: %s, %d hot pixels replaced", path, pairs, hot_pixels)
     if blank_pixels:
         log.info("%d pixels without data (borders, masked areas) are left out", blank_pixels)
 

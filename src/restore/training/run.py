@@ -20,8 +20,9 @@ from restore.training.loop import fresh_state
 from restore.training.patches import PatchFile
 from restore.training.preview import Preview
 from restore.training.run_files import Journal, RunFiles
+from restore.training.schedules import words_of_open_end
 from restore.training.settings import TrainingSettings, resolve_settings
-from restore.training.split import split
+from restore.training.split import split, words_of_split
 from restore.training.start import GENERAL_START_RATE, Start, choose_start, named_start
 from restore.training.state import TrainingState, load_run, restore_state
 from restore.training.watchers import Progress, RunWatcher, SilentWatcher
@@ -220,10 +221,11 @@ def _followed(
     if not place.is_main:
         return loop.train(state, data, settings, place, SilentWatcher(), trained_start=trained)
     parts = split(data.pairs, settings)
-    held_out = {data.pairs[region.pair].name for region in parts.held_out}
     if run.start is not None:
         log.info("%s", run.start.words)
-    log.info("%d micrographs to train on; held out: %s", len(parts.training), _names(held_out))
+    log.info("%s", words_of_split(parts, [pair.name for pair in data.pairs]))
+    if settings.budget.open_ended:
+        log.info("%s", words_of_open_end(settings.budget, place.device.type == "cpu"))
     write_text(run.files.settings, as_json(run.record) + "\n")
     journal = Journal(run.files, run.record)
     try:
@@ -233,11 +235,6 @@ def _followed(
         return loop.train(state, data, settings, place, watcher, trained_start=trained)
     finally:
         journal.close()
-
-
-def _names(names: set[str]) -> str:
-    shown = ", ".join(sorted(names)[:3])
-    return f"{shown}, …" if len(names) > 3 else shown or "none"
 
 
 def _log_best(model: Model) -> None:

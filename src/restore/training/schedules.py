@@ -88,3 +88,13 @@ def budget(
     if epochs is not None:
         return Budget(epochs * batches_per_epoch, None, epochs)
     return Budget(MOST_EPOCHS * batches_per_epoch, None, MOST_EPOCHS, open_ended=True)
+
+
+def words_of_open_end(budget: Budget, on_cpu: bool) -> str:
+    """What a run does that was not told how long it is, and how to shorten or stop it."""
+    where = ", which on a CPU can take hours" if on_cpu else ""
+    return (
+        f"training ends when the validation loss no longer improves, or after {budget.steps} steps"
+        f"{where}; give `minutes` for a shorter run, or interrupt it (^C) and go on later with "
+        "`resume=True`"
+    )

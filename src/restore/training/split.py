@@ -85,3 +85,36 @@ def _with_strips_off(
             shorter.append(replace(region, x1=edge))
             strips.append(replace(region, x0=edge))
     return shorter, strips
+
+
+def words_of_split(parts: Split, names: Sequence[str]) -> str:
+    """What is trained on and what is held out, for a person; ``names`` are those of the pairs.
+
+    >>> strip, rest = Region(0, 0, 8, 0, 64), Region(0, 8, 64, 0, 64)
+    >>> words_of_split(Split([rest], [strip]), ["a.mrc"])
+    'training on 7/8 of the one micrograph, a.mrc; validation on the other eighth'
+    """
+    held_out = sorted({names[region.pair] for region in parts.held_out})
+    if not held_out:
+        return f"training on {_counted(len(names))}, without validation"
+    if len(names) == 1:
+        area = {
+            name: sum((part.y1 - part.y0) * (part.x1 - part.x0) for part in regions)
+            for name, regions in (("training", parts.training), ("held_out", parts.held_out))
+        }
+        share = area["held_out"] / (area["training"] + area["held_out"])
+        if abs(share - 1 / HELD_OUT_STRIP) < 0.03:
+            return (
+                f"training on 7/8 of the one micrograph, {names[0]}; validation on the other eighth"
+            )
+        return (
+            f"training on {100 * (1 - share):.0f} % of the one micrograph, {names[0]}; validation "
+            "on the rest"
+        )
+    shown = ", ".join(held_out[:3]) + (", …" if len(held_out) > 3 else "")
+    count = len({region.pair for region in parts.training})
+    return f"training on {_counted(count)}; validation on {_counted(len(held_out))}: {shown}"
+
+
+def _counted(count: int) -> str:
+    return f"{count} micrograph{'' if count == 1 else 's'}"
