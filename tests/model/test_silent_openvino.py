@@ -63,7 +63,7 @@ def test_denoising_with_openvino_makes_no_connection_and_leaves_nothing_at_home(
         (package / "backend/__init__.py").write_text("backend_ga4 = None\n")
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         proxy.settimeout(0.1)
-        address = "http://127.0.0.1:%d" % proxy.getsockname()[1]
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
         environment = {name: value for name, value in os.environ.items() if name != "CI"}
         environment |= {"HOME": str(home), "XDG_CACHE_HOME": "", "OMP_NUM_THREADS": "1"}
         environment |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import partial
@@ -37,6 +37,7 @@ from restore.io.labels import without_denoised
 from restore.io.lock import locked
 from restore.io.micrographs import (
     HALVES,
+    BadRow,
     MicrographSet,
     Needs,
     Part,
@@ -172,7 +173,7 @@ def denoise_set(
                 )
             if output.picture or not alone:
                 _draw(results, table.with_suffix(".png"))
-    named = {chosen.micrographs[row].name: reason for row, reason in rejected.items()}
+    named = {bad.name: bad.reason for bad in rejected.values()}
     return SetResults.of(results, named, table if names and not alone else None)
 
 
@@ -278,11 +279,14 @@ def _table_path(chosen: MicrographSet, output: OutputSettings) -> Path:
     return path
 
 
-def _rejected(chosen: MicrographSet, settings: DenoisingSettings) -> Mapping[int, str]:
-    """Why micrographs cannot be denoised, by their rows: their CTF, or their files."""
+def _rejected(chosen: MicrographSet, settings: DenoisingSettings) -> dict[int, BadRow]:
+    """The micrographs that cannot be denoised, by their rows: for their row, or their files."""
     needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
     _, problems = check_files(chosen.micrographs, needed)
-    files = {problem.micrograph.row: problem.message for problem in problems}
+    files = {
+        problem.micrograph.row: BadRow(problem.micrograph.name, problem.message)
+        for problem in problems
+    }
     return dict(sorted({**files, **chosen.problems}.items()))
 
 

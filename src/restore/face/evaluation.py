@@ -43,6 +43,7 @@ from restore.io.denoised_halves import denoised_halves as files_of_others
 from restore.io.lock import locked
 from restore.io.micrographs import (
     HALVES,
+    BadRow,
     MicrographSet,
     Needs,
     check_files,
@@ -171,7 +172,7 @@ def evaluate(
         if measured and place.leads:
             evaluation = _aggregate(run, measured, method, bars)
             _write(folder, evaluation)
-    return EvaluatedSet(evaluation, file, tuple(bad), len(chosen.micrographs))
+    return EvaluatedSet(evaluation, file, tuple(bad), chosen.row_count)
 
 
 @dataclass(frozen=True)
@@ -231,17 +232,16 @@ def _usable(chosen: MicrographSet) -> tuple[list[Micrograph], list[tuple[str, st
     """
     micrographs = chosen.micrographs
     _, problems = check_files(micrographs, HALVES)
-    files = {problem.micrograph.row: problem.message for problem in problems}
-    reasons = {**files, **chosen.problems}
-    good = [micrograph for micrograph in micrographs if micrograph.row not in reasons]
-    bad = [
-        (micrograph.name, reasons[micrograph.row])
-        for micrograph in micrographs
-        if micrograph.row in reasons
-    ]
+    files = {
+        problem.micrograph.row: BadRow(problem.micrograph.name, problem.message)
+        for problem in problems
+    }
+    rejected = dict(sorted({**files, **chosen.problems}.items()))
+    good = [micrograph for micrograph in micrographs if micrograph.row not in rejected]
+    bad = [(row.name, row.reason) for row in rejected.values()]
     if not good:
         raise UserError(
-            f"none of the {len(micrographs)} micrographs can be evaluated", wanted=bad[0][1]
+            f"none of the {chosen.row_count} micrographs can be evaluated", wanted=bad[0][1]
         )
     return good, bad
 

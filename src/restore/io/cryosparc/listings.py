@@ -98,7 +98,8 @@ class CryosparcListing:
         """The columns of some rows, in the order of the tables, as they are to be in a table in
         ``folder``.
         """
-        images = [_image(self.micrographs[row], outputs[row]) for row in rows]
+        of_row = {micrograph.row: micrograph for micrograph in self.micrographs}
+        images = [_image(of_row[row], outputs[row]) for row in rows]
         project = project_folder(self.data.source)
         columns: dict[str, NDArray[Any]] = {}
         for name in self.data.names():
