@@ -25,19 +25,12 @@ from restore.io.micrographs import Needs, read_micrographs
 from restore.io.particles import read_particles
 from restore.io.relion.motion import read_motion
 from restore.io.residues import read_residues
-from restore.model.checkpoint import (
-    Model,
-    TrainingState,
-    load_model,
-    load_run,
-    restore_state,
-    save_model,
-    save_state,
-)
+from restore.model.checkpoint import Model, load_model, save_model
 from restore.model.network import NetworkSettings, build_network
 from restore.preprocessing import Recipe, prepare
 from restore.simulation.movie_files import write_mrc_movie
 from restore.training.patches import PatchFile, PatchWriter, Region
+from restore.training.state import TrainingState, load_run, restore_state, save_state
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "worlds"))
 

@@ -1,6 +1,10 @@
-"""The figures of docs/structure.md, out of what benchmarks/figure_s2.py made. Needs Chromium.
+"""Pictures of the page that benchmarks/figure_s2.py made, such as docs/structure_curves.png. Needs
+Chromium.
 
-python benchmarks/figure_s2_pictures.py FOLDER [--docs docs]
+    python benchmarks/figure_s2_pictures.py FOLDER [--docs docs]
+
+The maps, which turn in the page, are taken in their first view (side); a page without them gives
+the curves alone.
 """
 
 import argparse
@@ -62,7 +66,8 @@ def main() -> None:
         for section, name in SCENES.items():
             count = tab.locator(f"#{section} figure.scenes").count()
             rows = [picture_of(tab, section, number, ".scene-row") for number in range(count)]
-            side_by_side(rows, 1).quantize(128).save(chosen.docs / name, optimize=True)
+            if rows:
+                side_by_side(rows, 1).quantize(128).save(chosen.docs / name, optimize=True)
         browser.close()
 
 

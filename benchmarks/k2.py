@@ -18,7 +18,7 @@ import torch
 import machine
 from restore.cli.main import main as restore
 from restore.evaluation.estimators.spectra import RingCovariances, ring_covariances
-from restore.io.images.image import read_image
+from restore.image_tensors import read_tensor
 from restore.io.micrographs import Needs, read_micrographs
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import Model, load_model
@@ -38,7 +38,7 @@ def prepared_halves(micrograph: Micrograph, model: Model) -> list[Prepared]:
     assert micrograph.odd is not None
     return [
         prepare(
-            torch.from_numpy(read_image(path).data),
+            read_tensor(path),
             micrograph.pixel_size_A,
             micrograph.ctf,
             model.recipe,
@@ -85,7 +85,7 @@ def report(title: str, images: torch.Tensor, pixel_size_yx_A: tuple[float, float
 
 def draw(path: Path, micrograph: Micrograph, denoised: Path) -> None:
     """A window of the raw micrograph beside the same of the denoised one, both binned by four."""
-    raw, clean = (torch.from_numpy(read_image(each).data) for each in (micrograph.image, denoised))
+    raw, clean = (read_tensor(each) for each in (micrograph.image, denoised))
     size = micrograph.pixel_size_A
     window = (slice(900, 2900), slice(900, 2900))
     panels = [

@@ -29,7 +29,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from restore.io.images.image import read_image, write_image
+from restore.image_tensors import read_tensor
+from restore.io.images.image import write_image
 from restore.io.micrographs import read_micrographs
 from restore.model.checkpoint import load_model
 from restore.model.inference.selection import engine_for
@@ -203,7 +204,7 @@ def work_of(what: str, dtype: str, network_s: float, flop: float) -> dict[str, f
 def network_input(star: Path, recipe: Recipe) -> Tensor:
     """The first micrograph of a STAR file, cropped and prepared."""
     micrograph = read_micrographs(star).micrographs[0]
-    raw = torch.from_numpy(read_image(micrograph.image).data)
+    raw = read_tensor(micrograph.image)
     return prepare(raw, micrograph.pixel_size_A, micrograph.ctf, recipe).image
 
 

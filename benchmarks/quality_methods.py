@@ -21,6 +21,7 @@ from quality_metrics import RING_PER_A, Image, Triple, lowpass_cutoff_per_A
 from restore import fourier
 from restore.evaluation.estimators.baselines import wiener_filter
 from restore.evaluation.estimators.spectra import ring_covariances
+from restore.image_tensors import read_tensor
 from restore.io.images.image import read_image, write_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.micrograph import Micrograph
@@ -171,9 +172,7 @@ def topaz_for(environments: Path, cropped: bool) -> Method:
         cost = call(command)
         shots = {shot.key: shot for shot in exam.shots}
         images = {
-            key: judged(
-                torch.from_numpy(read_image(folder / "out" / name).data), shots[key[0]], exam.recipe
-            )
+            key: judged(read_tensor(folder / "out" / name), shots[key[0]], exam.recipe)
             for key, name in names.items()
         }
         return Work(images, cost.wall_s / len(images), peak_GB=cost.peak_GB)
@@ -277,7 +276,7 @@ def flat(path: Path, recipe: Recipe) -> Image:
     """An image without hot pixels and smooth background: what every peer is given, for few could
     bear them.
     """
-    clean, _ = replace_hot_pixels(torch.from_numpy(read_image(path).data), recipe.hot_pixel_sigma)
+    clean, _ = replace_hot_pixels(read_tensor(path), recipe.hot_pixel_sigma)
     return without_background(clean, recipe.background_order)
 
 
@@ -319,9 +318,7 @@ def _grid(micrograph: Micrograph, recipe: Recipe) -> Grid:
 
 def _seen(path: Path, micrograph: Micrograph, recipe: Recipe) -> Image:
     """An image as the network would see it, but in its own grey values."""
-    seen: Prepared = prepare(
-        torch.from_numpy(read_image(path).data), micrograph.pixel_size_A, micrograph.ctf, recipe
-    )
+    seen: Prepared = prepare(read_tensor(path), micrograph.pixel_size_A, micrograph.ctf, recipe)
     return seen.image * seen.scale
 
 

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # restore in a notebook
 #
-# This notebook simulates a few micrographs, trains a small network on their halves, denoises one,
-# and measures what the network did. It takes about a minute on two CPU cores, which is too short
-# for a good model: `minutes=30` in the place of `steps` gives one.
+# This notebook simulates a few micrographs, trains a network on their halves, denoises one of them,
+# and measures what the network did. It takes about a minute on two CPU cores. Such a short training
+# does not give a good model; `minutes=30` instead of `steps=40` does.
 #
-# Make a notebook of it with `jupytext --to notebook tutorial_notebook.py`, or open it as one in
+# Convert this file with `jupytext --to notebook tutorial_notebook.py`, or open it as a notebook in
 # JupyterLab with jupytext installed.
 
 # %%
@@ -17,8 +17,8 @@ import restore
 # %% [markdown]
 # ## Simulate
 #
-# Three micrographs of a barrel-shaped protein, with the even and the odd half of their frames. The
-# truth, which a microscope never shows, is kept beside them.
+# Three micrographs of a barrel-shaped protein, each with the sums of its even and odd frames. The
+# noise-free images, which a microscope never gives you, are saved beside them.
 
 # %%
 settings = restore.SimulationSettings(micrographs=3, size_px=(512, 512), pixel_size_A=3.0)
@@ -29,8 +29,8 @@ micrographs[0]
 # %% [markdown]
 # ## Train
 #
-# One line. The network sees the halves only, up to a resolution of 12 Å here. The losses come by a
-# callback after each step; the commands draw their progress bar with it.
+# Training is one call. The network sees only the halves, here up to a resolution of 12 Å. A
+# callback receives the losses after each step; the commands use it for their progress bar.
 
 # %%
 losses = []
@@ -61,7 +61,7 @@ axes.legend()
 # %% [markdown]
 # ## Denoise
 #
-# The image comes back with its shape and grey values, and as the kind of thing that it was.
+# The denoised image has the shape, the grey values and the type of the input.
 
 # %%
 micrograph = micrographs[0]
@@ -70,8 +70,8 @@ denoised = restore.denoise(image, model, ctf=micrograph.ctf)
 restore.write_image("denoised.mrc", denoised)
 
 # %% [markdown]
-# Beside it, the truth: prepared like the raw image, because the network flips phases and removes
-# what is finer than 12 Å.
+# For comparison, the truth is prepared like the raw image, because the output has its phases
+# flipped and nothing finer than 12 Å.
 
 # %%
 truth_file = str(micrograph.image).replace("_DW", "_TRUTH")
@@ -102,19 +102,19 @@ print(f"correlation with the truth: raw {correlation(raw, truth):.3f}, "
 # %% [markdown]
 # ## Evaluate
 #
-# Without the truth: each denoised half is compared with the *other* raw half, which the network did
-# not see.
+# The evaluation does not need the truth: it compares each denoised half with the *other* raw half,
+# which the network did not see.
 
 # %%
-found = restore.evaluate(star, "Models/tutorial.safetensors")
-print("\n".join(found.evaluation.summary))
+evaluated = restore.evaluate(star, "Models/tutorial.safetensors")
+print("\n".join(evaluated.evaluation.summary))
 
 # %%
-group = found.evaluation.groups[0]
+group = evaluated.evaluation.groups[0]
 print(group.name, sorted(group.curves))
 
 # %% [markdown]
-# The whole evaluation as one page, which can be opened without a network and mailed:
+# The whole evaluation as one HTML page, which can be opened offline and sent by mail:
 
 # %%
 restore.write_report("evaluation")

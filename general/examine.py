@@ -49,7 +49,7 @@ from quality_metrics import (  # noqa: E402
 from restore import fourier  # noqa: E402
 from restore.evaluation.estimators.baselines import wiener_filter  # noqa: E402
 from restore.evaluation.estimators.spectra import ring_covariances  # noqa: E402
-from restore.io.images.image import read_image  # noqa: E402
+from restore.image_tensors import read_tensor  # noqa: E402
 from restore.micrograph import CTFParameters  # noqa: E402
 from restore.preprocessing import Recipe, prepare_alike  # noqa: E402
 from restore.simulation.assemblies import Particle, read_particle  # noqa: E402
@@ -129,7 +129,7 @@ def exam_questions(chosen: argparse.Namespace, folder: Path) -> list[Question]:
     if chosen.k2 is not None:
         exam = field_exam(folder, chosen.k2)
         (shot,) = exam.shots
-        images = [torch.from_numpy(read_image(path).data) for _, path in parts_of(shot.micrograph)]
+        images = [read_tensor(path) for _, path in parts_of(shot.micrograph)]
         micrograph = shot.micrograph
         source = Source("field", micrograph.pixel_size_A, micrograph.ctf, exam.recipe, exam.bands)
         questions += flipped_and_not(images, source)

@@ -175,7 +175,7 @@ def test_the_flip_changes_signs_alone():
 
 
 def test_flipping_phases_without_a_ctf_says_what_to_do():
-    with pytest.raises(UserError, match=r"no CTF is known.*--dont_phaseflip"):
+    with pytest.raises(UserError, match=r"the CTF is not known.*--dont_phaseflip"):
         prepare(noise((96, 96)), 2.0, None, FLIPPED)
 
 

@@ -4,11 +4,11 @@ from dataclasses import MISSING, dataclass, fields, replace
 
 import pytest
 
-from restore.denoising.batch import OutputSettings
 from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
 from restore.settings import Option, setting
-from restore.training.loop import PRESETS, TrainingSettings
+from restore.training.settings import PRESETS, TrainingSettings
 
 
 def test_a_setting_carries_its_default_and_what_a_command_line_says_of_it():

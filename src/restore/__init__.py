@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from restore.errors import UserError
     from restore.evaluation.aggregate import EvaluationSettings
     from restore.evaluation.records import Evaluation
-    from restore.face.evaluation import DenoisedHalves, EvaluatedSet, evaluate
+    from restore.evaluation.source import DenoisedHalves
+    from restore.face.evaluation import EvaluatedSet, evaluate
     from restore.face.images import read_image, read_micrographs, write_image
     from restore.face.models import denoise, load_model, prepare, save_model
     from restore.face.pages import write_report
@@ -43,15 +44,15 @@ if TYPE_CHECKING:
     from restore.preprocessing import Prepared, Recipe
     from restore.runtime.jobs import SetResults
     from restore.simulation.settings import SimulationSettings
-    from restore.training.run import TrainingProgress
     from restore.training.settings import TrainingSettings
+    from restore.training.watchers import TrainingProgress
 
 _ROOMS = {
     "CTFParameters": "micrograph",
     "DenoisingSettings": "denoising.denoise",
     "EvaluationSettings": "evaluation.aggregate",
     "HalvesOutput": "movies.halving",
-    "DenoisedHalves": "face.evaluation",
+    "DenoisedHalves": "evaluation.source",
     "EvaluatedSet": "face.evaluation",
     "Evaluation": "evaluation.records",
     "Image": "io.images.image",
@@ -64,7 +65,7 @@ _ROOMS = {
     "SimulationSettings": "simulation.settings",
     "SetResults": "runtime.jobs",
     "Thinning": "movies.making_halves",
-    "TrainingProgress": "training.run",
+    "TrainingProgress": "training.watchers",
     "TrainingSettings": "training.settings",
     "UserError": "errors",
     "denoise": "face.models",

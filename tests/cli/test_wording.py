@@ -34,7 +34,7 @@ def test_a_field_becomes_its_option(train, field, option):
 def test_a_yes_or_no_becomes_the_option_that_says_it(train):
     assert train.text("or give `phase_flip=False`") == "or give --dont_phaseflip"
     assert train.text("or give `phase_flip=True`") == "or give --phaseflip"
-    assert train.text("`resume=True` goes on") == "--resume goes on"
+    assert train.text("`resume=True` continues") == "--resume continues"
     assert train.text("`precision=float32`") == "--precision float32"
 
 
@@ -46,7 +46,7 @@ def test_the_same_field_is_called_otherwise_by_another_command():
 def test_an_error_names_the_option_of_its_field_and_of_every_other_that_it_mentions(train):
     error = UserError("minutes is 0", field="minutes", do="give more `minutes`, or `steps`")
     assert train.error(error) == "--minutes is 0. Give more --minutes, or --steps."
-    error = UserError("minutes is 0", field="minutes", wanted="more than 0 is needed")
+    error = UserError("minutes is 0", field="minutes", wanted="it must be greater than 0")
     assert train.error(error) == "--minutes is 0. More than 0 is needed."
     error = UserError("0 is too short", field="minutes")
     assert train.error(error) == "--minutes: 0 is too short."

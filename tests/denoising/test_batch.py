@@ -133,7 +133,8 @@ def test_an_output_folder_that_is_the_inputs_own_is_refused(tmp_path):
 def test_two_micrographs_to_one_output_are_refused_and_both_named():
     given = [micrograph("a/x.mrc"), micrograph("../a/x.mrc", row=1)]
     with pytest.raises(
-        UserError, match=r"out/a/x\.mrc: a/x\.mrc and \.\./a/x\.mrc would both be written here"
+        UserError,
+        match=r"out/a/x\.mrc: a/x\.mrc and \.\./a/x\.mrc would both be written to this file",
     ):
         places(given, output_directory=Path("out"))
 
@@ -160,14 +161,14 @@ def job_with_output(tmp_path, how="a", **files):
     if not (tmp_path / "a.mrc").exists():
         os.utime(written(tmp_path / "a.mrc"), (1e9, 1e9))
     given = micrograph("a.mrc", tmp_path, **files)
-    (job,) = plan([given], OutputSettings(), lambda each: how, with_halves=bool(files))
+    (job,) = plan([given], OutputSettings(), lambda each: how, lambda _: bool(files))
     write_mrc(job.outputs[0], np.eye(8, dtype=np.float32), 2.0, labels(job, "model.safetensors"))
     return job
 
 
 def planned_again(job, how="a"):
     given = job.subject.micrograph
-    return plan([given], OutputSettings(), lambda each: how, with_halves=given.even is not None)[0]
+    return plan([given], OutputSettings(), lambda each: how, lambda one: one.even is not None)[0]
 
 
 def test_an_output_of_the_same_model_and_settings_is_current(tmp_path):
@@ -212,7 +213,7 @@ def test_other_halves_make_an_average_stale(tmp_path):
     halves = [written(tmp_path / f"{name}.mrc") for name in ("even", "odd", "other")]
     job = job_with_output(tmp_path, even=halves[0], odd=halves[1])
     given = replace(job.subject.micrograph, odd=halves[2])
-    (again,) = plan([given], OutputSettings(), lambda each: "a", with_halves=True)
+    (again,) = plan([given], OutputSettings(), lambda each: "a", lambda _: True)
     assert is_current(planned_again(job)) and not is_current(again)
 
 
@@ -238,7 +239,7 @@ def test_a_file_that_restore_did_not_write_is_never_taken_or_replaced(tmp_path, 
             file.add_label("relion")
     with pytest.raises(
         UserError,
-        match=r"a_denoised\.mrc: a file stands here that restore did not write.*`overwrite=True`",
+        match=r"a_denoised\.mrc: there is a file here that restore did not write.*`overwrite=True`",
     ):
         is_current(job)
 
@@ -261,7 +262,9 @@ def test_halves_are_read_only_where_they_are_wanted(tmp_path):
     halves = read_exposure(given, with_halves=True).halves
     assert halves is not None
     assert np.array_equal(halves[1].numpy(), mrcfile.read(odd))
-    with pytest.raises(UserError, match=r"full\.mrc: it has no halves.*`average_halves`"):
+    with pytest.raises(
+        UserError, match=r"full\.mrc: the micrograph has no halves.*`average_halves`"
+    ):
         read_exposure(replace(given, odd=None), with_halves=True)
 
 

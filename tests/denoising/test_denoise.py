@@ -230,7 +230,7 @@ def test_without_a_merge_there_is_no_band():
 
 
 def test_a_flipping_model_needs_a_ctf():
-    with pytest.raises(UserError, match="no CTF is known"):
+    with pytest.raises(UserError, match="the CTF is not known"):
         run(noise((96, 96)), FLIPPED, ctf=None)
 
 

@@ -15,22 +15,16 @@ import torch
 from evaluation_world import micrographs
 from simulated_halves import NYQUIST_PER_A, blocks_of, coloured, white
 
-from restore.evaluation.aggregate import (
-    TABLE_COLUMNS,
-    EvaluationSettings,
-    aggregate,
-    as_csv,
-    as_star,
-    roles,
-)
+from restore.evaluation.aggregate import EvaluationSettings, aggregate, roles
 from restore.evaluation.batch import plan
 from restore.evaluation.estimators.decomposition import PAIRS
 from restore.evaluation.estimators.spectra import RingAxis
 from restore.evaluation.measure import Measurement, save_measurement
-from restore.evaluation.records import FILE, Making, evaluation_from
+from restore.evaluation.records import FILE, Facts, Making, evaluation_from
 from restore.io.star import write_star
 from restore.quantities import Number
 from restore.records import record_text
+from restore.tables.evaluation import TABLE_COLUMNS, evaluation_csv, evaluation_star
 
 AXIS = RingAxis(8, NYQUIST_PER_A / 8)
 SETTINGS = EvaluationSettings(resamples=100)
@@ -72,7 +66,7 @@ def measured(tmp_path):
         chosen = [job.subject for job in jobs]
         for index, subject in enumerate(chosen):
             neighbour = (index - 1) % count if count > 1 else None
-            facts = {"hot_pixels": index, "confirmed": 0.5, "refuted": 0.01, "preview": None}
+            facts = Facts(hot_pixels=index, confirmed=0.5, refuted=0.01)
             save_measurement(
                 subject.path, Measurement(blocks(index, neighbour=neighbour, **known), facts)
             )
@@ -85,7 +79,7 @@ def spoilt(subject, change):
     """Measure a micrograph again, its blocks changed."""
     table = blocks(int(subject.micrograph.row), neighbour=0)
     change(table)
-    save_measurement(subject.path, Measurement(table, {}))
+    save_measurement(subject.path, Measurement(table))
 
 
 def evaluated(chosen, held_out=0, of_model=True, settings=SETTINGS):
@@ -173,7 +167,7 @@ def test_a_gap_in_the_unpaired_test_is_no_zero(measured):
     complete = evaluated(chosen).groups[0].numbers["unpaired_raw"].value
     for subject in chosen[:4]:
         table = blocks(subject.micrograph.row, fixed=1.0)
-        save_measurement(subject.path, Measurement(table, {}))
+        save_measurement(subject.path, Measurement(table))
     found = evaluated(chosen)
     assert found.groups[0].numbers["unpaired_raw"].value == pytest.approx(complete, rel=0.2)
     assert found.micrographs[0].numbers["unpaired_raw"].value is None
@@ -195,7 +189,7 @@ def test_a_fixed_pattern_is_warned_of_and_chance_is_not(measured, count):
 def test_the_odd_one_out_is_remarked_on(measured):
     chosen = measured(8)
     save_measurement(
-        chosen[5].path, Measurement(blocks(5, signal=0.2, neighbour=4), {"hot_pixels": 5000})
+        chosen[5].path, Measurement(blocks(5, signal=0.2, neighbour=4), Facts(hot_pixels=5000))
     )
     found = evaluated(chosen).micrographs
     assert max(found, key=lambda each: each.outlier).row == 5
@@ -205,7 +199,7 @@ def test_the_odd_one_out_is_remarked_on(measured):
 
 def test_the_star_table_is_read_by_starfile(measured, tmp_path):
     found = evaluated(measured(3), held_out=1).micrographs
-    write_star(tmp_path / "table.star", as_star(found))
+    write_star(tmp_path / "table.star", evaluation_star(found))
     table = starfile.read(tmp_path / "table.star")
     assert list(table["rlnMicrographName"]) == [each.name for each in found]
     assert list(table["restoreRole"]) == ["held_out", "trained_on", "trained_on"]
@@ -226,7 +220,7 @@ def test_the_csv_table_has_the_same_cells_and_says_nan_where_there_is_none(measu
         replace(found[0], numbers={**found[0].numbers, "gain": Number()}),
         replace(found[1], name='grid "2", a/b.mrc'),
     ]
-    rows = list(csv.DictReader(io.StringIO(as_csv(found))))
+    rows = list(csv.DictReader(io.StringIO(evaluation_csv(found))))
     assert [row["micrograph"] for row in rows] == [each.name for each in found]
     assert math.isnan(float(rows[0]["gain"])) and math.isnan(float(rows[0]["gain_high"]))
     assert float(rows[1]["gain_low"]) == pytest.approx(found[1].numbers["gain"].low, rel=1e-5)
@@ -238,7 +232,7 @@ def test_the_csv_table_has_the_same_cells_and_says_nan_where_there_is_none(measu
 def test_micrographs_with_spaces_in_their_names_survive_the_star_table(measured, tmp_path):
     found = evaluated(measured(2), of_model=False).micrographs
     found = [replace(found[0], name="my grid/a.mrc"), found[1]]
-    write_star(tmp_path / "table.star", as_star(found))
+    write_star(tmp_path / "table.star", evaluation_star(found))
     assert starfile.read(tmp_path / "table.star")["rlnMicrographName"][0] == "my grid/a.mrc"
 
 

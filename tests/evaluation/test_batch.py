@@ -19,7 +19,7 @@ from restore.evaluation import batch as examination
 from restore.evaluation.batch import Method, fingerprint_in, measure_jobs, plan
 from restore.evaluation.estimators.decomposition import PAIRS, covariance
 from restore.evaluation.measure import load_measurement, measure, sampling_for, views_of_images
-from restore.io.images.image import read_image
+from restore.image_tensors import read_tensor
 from restore.preprocessing import cropped_grid
 from restore.runtime.distributed import Place
 from restore.runtime.jobs import is_current
@@ -78,7 +78,7 @@ def unpaired(job):
 
 def views_of(folder, name):
     (chosen,) = [each for each in micrographs(folder) if each.name == f"mics/{name}_DW.mrc"]
-    halves = tuple(torch.from_numpy(read_image(path).data) for path in (chosen.even, chosen.odd))
+    halves = tuple(read_tensor(path) for path in (chosen.even, chosen.odd))
     return do_nothing(halves, None, chosen)
 
 
@@ -86,11 +86,12 @@ def test_a_second_run_measures_nothing_and_the_first_left_everything(here):
     assert examined(here) == ("abcd", {})
     assert examined(here) == ("", {})
     measured = load_measurement(planned(here)[1].subject.path)
-    previews = measured.facts["preview"]
+    previews = measured.facts.preview
     assert all(
-        (here / "evaluation" / previews[kind]).is_file() for kind in ("raw", "denoised", "support")
+        (here / "evaluation" / getattr(previews, kind)).is_file()
+        for kind in ("raw", "denoised", "support")
     )
-    assert 0 <= measured.facts["refuted"] <= 1 and measured.blocks.shape == (12, len(PAIRS), 8)
+    assert 0 <= measured.facts.refuted <= 1 and measured.blocks.shape == (12, len(PAIRS), 8)
 
 
 def test_only_the_missing_and_the_stale_are_measured_again(here):

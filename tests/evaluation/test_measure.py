@@ -28,6 +28,7 @@ from restore.evaluation.measure import (
     views_of_images,
     views_of_model,
 )
+from restore.evaluation.records import Facts, Previews
 from restore.micrograph import Micrograph
 from restore.model.inference.pytorch_engine import PyTorchEngine
 from restore.model.inference.tiling import apply_network
@@ -131,7 +132,7 @@ def test_sharp_spots_that_a_denoiser_leaves_or_makes_are_not_taken_away():
 
 def test_denoised_images_of_another_area_are_refused_with_both_sizes():
     with pytest.raises(
-        UserError, match=r"120×120 pixels, and a raw one of 120×144\. They must show the same area"
+        UserError, match=r"120×120 pixels, and a raw one of 120×144\. Both must show the same area"
     ):
         views_of_images(halves(), halves(shape=(120, 120)), micrograph(), UNFLIPPED)
 
@@ -211,7 +212,9 @@ def test_a_measurement_comes_back_from_the_disk(tmp_path):
     found = views()
     made = replace(
         measure(found, None, sampling(found)),
-        facts={"fingerprint": "f", "preview": {"raw": "ä.jpg"}, "refuted": math.pi},
+        facts=Facts(
+            fingerprint="f", preview=Previews("ä.jpg", "b.jpg", None, 4, 3, 1.5), refuted=math.pi
+        ),
     )
     save_measurement(tmp_path / "new/a.npz", made)
     again = load_measurement(tmp_path / "new/a.npz")
@@ -245,7 +248,7 @@ def pickled(path):
                                     lambda path: path.write_bytes(b"")])  # fmt: skip
 def test_a_damaged_measurement_is_refused_by_name(tmp_path, damage):
     path = tmp_path / "a.npz"
-    save_measurement(path, Measurement(torch.ones(2, len(PAIRS), 8), {"fingerprint": "f"}))
+    save_measurement(path, Measurement(torch.ones(2, len(PAIRS), 8), Facts(fingerprint="f")))
     damage(path)
     with pytest.raises(
         UserError, match=r"a\.npz: not a readable measurement .*Delete it and evaluate again"
@@ -281,7 +284,7 @@ def test_a_border_without_data_changes_no_number(width):
     for name in ("frc_raw", "snr_raw", "gain", "correlation_denoised"):
         assert float(numbers[1][name]) == pytest.approx(float(numbers[0][name]), rel=0.1), name
     assert around.blank is not None and clean.blank is None
-    assert measure(around, None, sampling(around)).facts["blank_share"] == pytest.approx(
+    assert measure(around, None, sampling(around)).facts.blank_share == pytest.approx(
         1 - (FIELD[0] - 2 * width) * (FIELD[1] - 2 * width) / FIELD[0] / FIELD[1]
     )
 

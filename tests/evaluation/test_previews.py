@@ -25,7 +25,7 @@ def saved(folder, shape=(300, 400), **known):
 
 
 def opened(folder, found, kind):
-    with Image.open(folder / found[kind]) as picture:
+    with Image.open(folder / getattr(found, kind)) as picture:
         return picture.format, picture.mode, picture.size, np.asarray(picture)
 
 
@@ -38,7 +38,7 @@ def test_the_pictures_show_what_they_are_named_after(tmp_path):
     assert (
         (kind, mode, size)
         == ("JPEG", "L", (400, 300))
-        == ("JPEG", "L", (found["width_px"], found["height_px"]))
+        == ("JPEG", "L", (found.width_px, found.height_px))
     )
     assert raw[:, :20].mean() < 20 and raw[:, -20:].mean() > 235
     denoised = opened(tmp_path, found, "denoised")[3]
@@ -57,8 +57,8 @@ def test_the_pictures_show_what_they_are_named_after(tmp_path):
 )
 def test_large_images_are_made_small_and_small_ones_stay(tmp_path, shape, size):
     found = saved(tmp_path, shape)
-    assert (found["width_px"], found["height_px"]) == size and max(size) <= LONGEST_PX
-    assert found["pixel_size_A"] == pytest.approx(2.0 * shape[1] / size[0])
+    assert (found.width_px, found.height_px) == size and max(size) <= LONGEST_PX
+    assert found.pixel_size_A == pytest.approx(2.0 * shape[1] / size[0])
     assert opened(tmp_path, found, "raw")[2] == size
 
 

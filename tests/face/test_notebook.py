@@ -113,7 +113,7 @@ def test_prepare_takes_arrays_and_a_models_recipe(world, results):
     recipe = restore.Recipe(9, phase_flip=False)
     seen = restore.prepare(image, recipe, pixel_size_A=2.0)
     assert float(seen.image.std()) == pytest.approx(1, abs=1e-3)
-    with pytest.raises(UserError, match="no CTF is known"):
+    with pytest.raises(UserError, match="the CTF is not known"):
         restore.prepare(image, results[0], pixel_size_A=2.0)
 
 

@@ -222,7 +222,9 @@ def test_a_pixel_size_that_is_no_number_is_named_with_its_optics_row(refused, co
 def test_a_star_without_rows_is_refused(refused, command):
     Path("mics.star").write_text(STAR[: STAR.index("mics/a_DW")])
     refused(
-        command, "mics.star, data_micrographs: it has no rows", "At least one micrograph is needed"
+        command,
+        ("mics.star, data_micrographs: the table has no rows"),
+        "At least one micrograph is needed",
     )
 
 
@@ -483,7 +485,7 @@ def test_a_pickle_offered_as_a_model_is_refused_by_name_and_never_loaded(refused
     refused(
         replaced(DENOISE, "Models/model.safetensors", "model.pt"),
         "model.pt: a pickle",
-        "could run code",
+        "could run any code",
     )
     refused((*TRAIN, "-i", "model.pt"), "model.pt: a pickle")
     assert not Path("exploded").exists()
@@ -494,9 +496,9 @@ def test_a_pickle_offered_as_a_model_is_refused_by_name_and_never_loaded(refused
     [
         ("gone.safetensors", "there is no such model file"),
         ("Models", "there is no such model file"),
-        ("mics.star", "a STAR file, and not a model"),
-        ("training_data.hdf", "an HDF5 file, of patches or of Keras"),
-        ("Models/model.state.safetensors", "a safetensors file with training state in it"),
+        ("mics.star", "a STAR file, not a model"),
+        ("training_data.hdf", "an HDF5 file (of patches, or from Keras)"),
+        ("Models/model.state.safetensors", "a safetensors file that holds training state"),
         ("cut.safetensors", "not a readable safetensors file"),
         ("empty.safetensors", "not a readable safetensors file"),
     ],
@@ -524,14 +526,14 @@ def test_resuming_what_is_not_there_or_with_other_settings_is_refused(refused):
         "Models/gone.state.safetensors: there is no training state to resume, but there is a model",
     )
     refused(("train", "--resume", "-x", "new"), "nothing to train on")
-    refused((*command, "--batch_size=3"), "--batch_size is 3, and the run to resume has 2")
+    refused((*command, "--batch_size=3"), "--batch_size is 3, but the run to resume has 2")
 
 
 def test_an_existing_model_is_replaced_only_with_overwrite(refused):
     command = ("train", "-m", "mics.star", "-r", "9", *SMALL)
     refused(
         command,
-        "Models/model.safetensors: a run called model is already there",
+        "Models/model.safetensors: there is already a run called model",
         "--model_prefix",
         "--overwrite",
     )
@@ -555,7 +557,7 @@ def test_a_corrupt_or_half_written_patch_file_is_refused(refused, how):
         path.write_bytes(
             {"cut": path.read_bytes()[:20000], "text": b"not HDF5 at all", "empty": b""}[how]
         )
-    words = {"other HDF5": "not one of patches", "unfinished": "half-written"}.get(
+    words = {"other HDF5": "not a patch file", "unfinished": "half-written"}.get(
         how, "not a readable HDF5 file"
     )
     refused(("train", "-t", path, "-d", "NewModels", *SMALL), "training_data.hdf: ", words)
@@ -636,14 +638,17 @@ def test_a_patch_file_over_an_input_is_refused_even_with_overwrite(refused):
 
 def test_two_outputs_of_one_name_are_refused(refused):
     edit("mics.star", ("mics/b_DW.mrc", "./mics/a_DW.mrc"))
-    refused((*DENOISE, "-o", "out"), "mics/a_DW.mrc and ./mics/a_DW.mrc would both be written here")
+    refused(
+        (*DENOISE, "-o", "out"),
+        ("mics/a_DW.mrc and ./mics/a_DW.mrc would both be written to this file"),
+    )
 
 
 def test_a_foreign_file_at_the_output_is_refused_and_replaced_only_with_overwrite(refused):
     shutil.copy("mics/b_DW.mrc", "mics/b_DW_denoised.mrc")
     refused(
         DENOISE,
-        "mics/b_DW_denoised.mrc: a file stands here that restore did not write",
+        "mics/b_DW_denoised.mrc: there is a file here that restore did not write",
         "--overwrite",
     )
     assert restore(*DENOISE, "--overwrite") == 0
@@ -871,7 +876,7 @@ def test_an_interrupted_denoising_keeps_what_is_whole_and_a_rerun_finishes(monke
 
     monkeypatch.setattr(production, "denoise_with", interrupted)
     assert restore(*DENOISE, "-o", "out") == 130
-    assert "Interrupted. What was finished is kept." in capsys.readouterr().err
+    assert "Interrupted. Finished results are kept." in capsys.readouterr().err
     assert left_on(Path("out")) <= {"mics/a_DW.mrc"}
     assert restore(*DENOISE, "-o", "out") == 0
     assert restore(*DENOISE, "-o", "reference") == 0

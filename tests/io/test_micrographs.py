@@ -248,7 +248,7 @@ def test_a_missing_or_contradicting_pixel_size_is_refused(project):
 
 
 def test_an_empty_table_and_a_missing_star_are_refused(project):
-    refused(project, FLAT.split("mics/a", maxsplit=1)[0], r"m\.star, data_: it has no rows")
+    refused(project, FLAT.split("mics/a", maxsplit=1)[0], r"m\.star, data_: the table has no rows")
     with pytest.raises(UserError, match=r"none\.star: there is no such file"):
         read_micrographs(project / "none.star")
     with pytest.raises(UserError, match=r"a\.cs: there is no such file"):

@@ -163,7 +163,7 @@ def test_columns_that_only_help_may_be_missing(tmp_path):
             {"rows": changed("rlnOpticsGroup", "7")},
             'row 2: rlnOpticsGroup is "7". The groups in data_optics are 1, 2',
         ),
-        ({"rows": ()}, "it has no rows"),
+        ({"rows": ()}, "the table has no rows"),
         (
             {"columns": ("rlnMicrographName",), "rows": (("a.mrc",),), "name": "micrographs"},
             "no table has rlnImageName",
@@ -232,7 +232,7 @@ def test_bad_cryosparc_files_are_refused(tmp_path):
 
     assert "there is no such file" in said(tmp_path / "none.cs")
     assert "alignments3D/pose is missing" in said(cs(tmp_path, fields=CS[:3]))
-    assert "it has no rows" in said(cs(tmp_path, 0))
+    assert "the table has no rows" in said(cs(tmp_path, 0))
     path = cs(tmp_path)
     path.write_bytes(path.read_bytes()[:-20])
     assert "cannot be read as a table" in said(path)

@@ -47,8 +47,37 @@ def project(finished, tmp_path, monkeypatch):
     return tmp_path / "project"
 
 
-def test_a_group_is_denoised_as_its_star_is_and_comes_back_as_a_group(project, capsys):
+def test_pickers_get_the_denoised_exposures_and_extraction_the_raw_ones(project, capsys):
+    dataset = pytest.importorskip("cryosparc.dataset", reason="cryosparc-tools is not installed")
     assert restore("denoise -m J12/exposures.csg -p Models/model.safetensors -o denoised") == 0
+    assert capsys.readouterr().out.strip().endswith("denoised/exposures.csg")
+    raw, found = (dataset.Dataset.load(f"{folder}/exposures.cs") for folder in ("J12", "denoised"))
+    found = found.query({"uid": raw["uid"].tolist()})
+    order = np.argsort(raw["uid"]), np.argsort(found["uid"])
+    fields = [name for name in raw.fields() if name.startswith("micrograph_blob/")]
+    assert len(fields) == 9
+    for name in fields:
+        assert (np.asarray(raw[name])[order[0]] == np.asarray(found[name])[order[1]]).all(), name
+    for path, shape, size_A in zip(
+        *(found[f"micrograph_blob_denoised/{field}"] for field in ("path", "shape", "psize_A")),
+        strict=True,
+    ):
+        image = read_image(project / "denoised" / path.removeprefix(">"))
+        assert path.startswith(">J2/Micrographs/mic_000") and size_A == 1.5
+        assert tuple(shape) == image.data.shape
+    text = (project / "denoised/exposures.csg").read_text()
+    assert "  micrograph_blob_denoised:\n    metafile: '>exposures.cs'\n" in text
+    assert restore("denoise -m J12/exposures.csg -p Models/model.safetensors -o denoised") == 0
+    assert "3 of 3 micrographs are already denoised" in capsys.readouterr().err
+
+
+def test_a_group_is_denoised_as_its_star_is_and_comes_back_as_a_group(project, capsys):
+    assert (
+        restore(
+            "denoise -m J12/exposures.csg -p Models/model.safetensors -o denoised --replace_raw"
+        )
+        == 0
+    )
     assert capsys.readouterr().out.strip().endswith("denoised/exposures.csg")
     before, after = np.load("J12/exposures.cs"), np.load("denoised/exposures.cs")
     assert sorted(after["uid"].tolist()) == sorted(before["uid"].tolist())
@@ -66,7 +95,12 @@ def test_a_group_is_denoised_as_its_star_is_and_comes_back_as_a_group(project, c
 
 def test_cryosparc_tools_reads_the_denoised_exposures(project):
     dataset = pytest.importorskip("cryosparc.dataset", reason="cryosparc-tools is not installed")
-    assert restore("denoise -m J12/exposures.csg -p Models/model.safetensors -o denoised") == 0
+    assert (
+        restore(
+            "denoise -m J12/exposures.csg -p Models/model.safetensors -o denoised --replace_raw"
+        )
+        == 0
+    )
     blob, rest = (
         dataset.Dataset.load(f"J12/{name}.cs")
         for name in ("exposures", "J12_passthrough_exposures")
@@ -87,7 +121,7 @@ def test_cryosparc_tools_reads_the_denoised_exposures(project):
 
 def test_one_table_is_denoised_beside_its_images_again_and_again(project, capsys):
     save(project / "J12/all.cs", of_star("J2/micrographs_ctf.star", project))
-    line = "denoise -m J12/all.cs -p Models/model.safetensors"
+    line = "denoise -m J12/all.cs -p Models/model.safetensors --replace_raw"
     assert restore(line) == 0
     files = [project / "J12/all_denoised.cs", project / "J12/all_denoised.csg"]
     before = [file.stat().st_mtime_ns for file in files]
@@ -107,7 +141,7 @@ def test_a_bad_micrograph_is_left_out_of_table_and_group(project, capsys):
     assert "1 of 3 micrographs were not denoised" in capsys.readouterr().err
     assert len(np.load("denoised/exposures.cs")) == 2
     text = (project / "denoised/exposures.csg").read_text()
-    assert text.count("num_items: 2") == 1 and text.count("num_items: [2]") == 2
+    assert text.count("num_items: 2") == 2 and text.count("num_items: [2]") == 2
 
 
 @pytest.mark.parametrize(

@@ -57,13 +57,11 @@ def refused(capsys):
     return run
 
 
-def test_nothing_to_evaluate_is_wrong_use(refused):
+def test_a_resolution_that_the_general_model_has_not_seen_is_rejected(refused):
     refused(
-        ("evaluate", "-m", "mics.star"),
-        "nothing to evaluate",
-        "--model",
-        "--denoised_halves",
-        status=2,
+        ("evaluate", "-m", "mics.star", "-r", "3.2"),
+        "3.2 Å, not 4.5 to 12 Å",
+        "train a model",
     )
 
 
@@ -80,7 +78,7 @@ def test_three_folders_are_wrong_use(refused):
     refused(
         (*OTHERS, "out", "out"),
         "3 folders of denoised halves",
-        "One for both, or one for each",
+        "Give one folder for both halves, or one for each",
         status=2,
     )
 
@@ -167,7 +165,7 @@ def test_a_resolution_finer_than_the_images_is_refused_with_the_micrograph(refus
 def test_micrographs_without_any_halves_are_refused(refused):
     for path in Path("mics").iterdir():
         path.unlink()
-    refused(MODEL, "none of the 2 micrographs can be evaluated", "a_EVN.mrc")
+    refused(MODEL, "none of the 2 micrographs could be evaluated", "a_EVN.mrc")
 
 
 def test_a_foreign_file_in_the_records_place_is_kept(refused):
@@ -175,7 +173,7 @@ def test_a_foreign_file_in_the_records_place_is_kept(refused):
     Path("evaluation/evaluation.json").write_text('{"mine": 1}')
     refused(
         MODEL,
-        "evaluation/evaluation.json: a file stands here that restore did not write",
+        "evaluation/evaluation.json: there is a file here that restore did not write",
         "--output_directory",
     )
 

@@ -112,7 +112,7 @@ def test_the_summary_names_every_curve_and_its_crossings(here, capsys):
     coarse, fine = (float(rows["corrected"][at]) for at in (1, 3))
     assert coarse > fine > 2 * VOXEL_A
     assert float(rows["masked"][1]) < float(rows["unmasked"][1])
-    assert "Phases are random from" in said and "RELION's rule" in said
+    assert "Phases are randomised from" in said and "RELION's rule" in said
     assert len(list(here.iterdir())) == 3  # nothing is written that was not asked for
 
 
@@ -135,12 +135,12 @@ def test_no_crossing_is_said_in_words(here, capsys):
     said = capsys.readouterr().out
     assert (
         "40 x 40 pixels" in said
-        and "nowhere: at no resolution up to Nyquist (3.00 Å)" in said
+        and "never: not at any resolution up to Nyquist (3.00 Å)" in said
         and "rings" in said
     )
     store("b.mrc", np.random.default_rng(2).standard_normal((40, 40)))
     assert restore("fsc a.mrc b.mrc") == 0
-    assert "at once: in the first ring already" in capsys.readouterr().out
+    assert "already in the first ring" in capsys.readouterr().out
 
 
 def test_a_correction_that_cannot_be_made_is_said_in_words(here, capsys):
@@ -149,7 +149,7 @@ def test_a_correction_that_cannot_be_made_is_said_in_words(here, capsys):
         == 0
     )
     told = capsys.readouterr()
-    assert "Not corrected for the mask: the unmasked correlation never falls under 0.8" in told.out
+    assert "Not corrected for the mask: the unmasked FSC never falls below 0.8" in told.out
     assert "both halves are the same file" in told.err
 
 

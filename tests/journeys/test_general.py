@@ -1,6 +1,9 @@
 """``restore denoise`` without a model of one's own, as a person types it."""
 
+import json
+import re
 from contextlib import chdir
+from pathlib import Path
 
 import mrcfile
 import numpy as np
@@ -8,6 +11,8 @@ import pytest
 import torch
 
 from restore.cli.main import main
+from restore.model.checkpoint import save_model
+from restore.model.general import load_general_model
 from restore.preprocessing import Recipe, prepare
 
 
@@ -68,3 +73,26 @@ def test_a_resolution_that_the_general_model_has_not_seen_is_rejected(project, c
     assert "3.2 Å, not 4.5 to 12 Å" in message
     assert "train a model" in message
     assert not (project / "Fine").exists()
+
+
+def test_the_general_model_is_evaluated_where_none_is_named(project, capsys):
+    with chdir(project):
+        line = "evaluate -m session/micrographs_ctf.star -r 9 -o Judged --resamples 50"
+        assert restore(line) == 0
+        spoken = capsys.readouterr()
+        record = json.loads((project / "Judged/evaluation.json").read_text())
+    assert "model: the general one that comes with restore (general.safetensors" in spoken.err
+    assert "Judged/evaluation.json" in spoken.out
+    assert record["model"]["name"] == "general.safetensors"
+    assert record["recipe"]["max_resolution_A"] == 9
+    assert [group["name"] for group in record["groups"]] == ["held out", "all"]
+
+
+def test_a_line_names_the_model_that_denoises(project, capsys):
+    with chdir(project):
+        save_model(Path("own.safetensors"), load_general_model(Recipe(9.0)))
+        table = "denoise -m session/micrographs_ctf.star"
+        assert restore(f"{table} -r 9 -o One") == 0
+        assert "model: the general one" in capsys.readouterr().err
+        assert restore(f"{table} -p own.safetensors -o Two") == 0
+    assert re.search(r"model: own.safetensors, [\d,]+ training steps", capsys.readouterr().err)

@@ -228,7 +228,7 @@ def test_relions_own_job_is_halved_and_the_halves_add_up(project, capsys):
         project, ["Movies/drift.mrcs"], "MotionCorr/job009", "--patch_x", "3", "--patch_y", "3"
     )
     assert restore(f"halves -m {job}/corrected_micrographs.star") == 0
-    assert "not quite like" not in capsys.readouterr().err
+    assert "differ slightly from" not in capsys.readouterr().err
     folder = (
         Path("Halves") / job.relative_to(project) / "Movies"
     )  # job is absolute, names in its STAR file are not
@@ -246,7 +246,7 @@ def test_a_sum_that_is_weighted_otherwise_than_the_micrograph_is_spoken_of(proje
     assert restore(f"halves -m {STAR}") == 0
     told = capsys.readouterr().err
     assert (
-        "3 full sums are not quite like the micrographs" in told
+        "3 full sums differ slightly from the micrograph" in told
         and " times the sum of its frames, correlation 0.9" in told
     )
 
@@ -452,7 +452,7 @@ def test_a_file_that_restore_did_not_write_is_never_replaced(project, capsys):
     write_mrc(path, np.eye(8, dtype="f4"), 1.0)
     content = path.read_bytes()
     assert restore(PLAIN) == 1
-    assert "a file stands here that restore did not write" in capsys.readouterr().err
+    assert "there is a file here that restore did not write" in capsys.readouterr().err
     assert path.read_bytes() == content
     assert restore(f"{PLAIN} --overwrite") == 0
 
@@ -460,7 +460,9 @@ def test_a_file_that_restore_did_not_write_is_never_replaced(project, capsys):
 def test_two_movies_with_one_output_are_refused(project, capsys):
     write_movie(Path("Movies/a.mrc"), still_frames(0))
     assert restore("halves -m Movies/a.mrc* --pixel_size 1 --dont_dose_weighting") == 1
-    assert "Movies/a.mrc and Movies/a.mrcs would both be written here" in capsys.readouterr().err
+    assert (
+        "Movies/a.mrc and Movies/a.mrcs would both be written to this file"
+    ) in capsys.readouterr().err
 
 
 def halves_of(movie, *options):

@@ -97,6 +97,27 @@ def test_denoise_puts_everything_into_its_folder_under_names_as_relions_own_jobs
     assert nodes.column("rlnPipeLineNodeName") == ["External/job004/mics.star"]
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "-m MotionCorr/job002/Movies/a_DW.mrc",
+        "--in_mics MotionCorr/job002/Movies/a_DW.mrc",
+        "MotionCorr/job002/Movies/a_DW.mrc",
+        "MotionCorr/job002/Movies/a_DW.mrc MotionCorr/job002/Movies/b_DW.mrc",
+    ],
+)
+def test_images_in_a_job_are_listed_in_a_node_that_the_next_job_takes(given):
+    line = "denoise --o External/job004/ --model model.safetensors --device cpu --j 1"
+    assert restore(f"{line} {given}") == 0
+    count = given.count(".mrc")
+    assert sorted(images()) == sorted(BOTH)[:count] and markers() == DONE
+    star = FOLDER / "micrographs.star"
+    nodes = read_star(FOLDER / "RELION_OUTPUT_NODES.star").block("output_nodes")
+    assert nodes.column("rlnPipeLineNodeName") == [str(star)]
+    names = read_star(star).block("micrographs").column("rlnMicrographName")
+    assert names == [f"External/job004/Movies/{name}_DW.mrc" for name in NAMES[:count]]
+
+
 def test_denoise_started_again_does_what_is_missing(here):
     assert restore(DENOISE) == 0
     made = (FOLDER / "Movies/a_DW.mrc").stat().st_mtime_ns
@@ -161,7 +182,7 @@ def test_a_model_of_a_job_is_taken_by_the_next(here):
         (f"{DENOISE} --nonsense", 2, "--nonsense"),
         (f"{DENOISE} -o Denoised", 2, "both --o and --output_directory"),
         (f"{TRAIN} -d Elsewhere", 2, "both --o and --model_directory"),
-        (f"{DENOISE} --j 0", 2, "no number of threads"),
+        (f"{DENOISE} --j 0", 2, "not a number of threads"),
         (f"{TRAIN} --in_parts Extract/job009/particles.star", 2, "--in_parts"),
         (f"{TRAIN} -t none.hdf", 2, "both --training_mics and --training_data"),
     ],

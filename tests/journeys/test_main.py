@@ -606,7 +606,7 @@ def test_a_run_is_not_resumed_on_other_patches(here, capsys):
     assert restore("train --resume -t plain.hdf") == 1
     said = capsys.readouterr().err
     assert (
-        "plain.hdf: not the patches that the run to resume was trained on" in said
+        "plain.hdf: these are not the patches that the run to resume was trained on" in said
         and "training_data.hdf" in said
     )
 
@@ -750,7 +750,7 @@ def test_an_interrupted_process_ends_with_130_and_a_message_and_a_rerun_finishes
     status, said = stop(running, command, signal.SIGINT)
     folder = running[command, signal.SIGINT][0]
     assert status == 130
-    assert said.endswith("Interrupted. What was finished is kept.\n") and "Traceback" not in said
+    assert said.endswith("Interrupted. Finished results are kept.\n") and "Traceback" not in said
     in_hand = {"out/Micrographs/mic_0002_DW.mrc"} if command == "denoise" else set()
     assert new_files(folder, project) - in_hand == LEFT[command]
     monkeypatch.chdir(folder)
@@ -807,7 +807,7 @@ def test_help_gives_the_defaults_that_the_paper_had_where_they_are_kept(capsys):
         "(default: Models)",
         "(default: model)",
         "(default: 10)",
-        "(the paper's: 100)",
+        "(100 in the paper)",
         "(default: 500)",
     ):
         assert words in said

@@ -180,7 +180,7 @@ def test_a_model_outside_the_map_is_refused_with_where_both_lie(here, capsys):
 
 def test_what_cannot_be_compared_with_a_model_is_refused(here, capsys):
     assert restore("fsc half1.mrc") == 2
-    assert "give the other half, or --model" in capsys.readouterr().err
+    assert "give the second half map, or --model" in capsys.readouterr().err
     assert restore("fsc half1.mrc --model model.pdb --stack") == 2
     assert "leave --stack out" in capsys.readouterr().err
     store("image.mrc", np.random.default_rng(0).standard_normal((32, 32)))
@@ -248,7 +248,7 @@ def test_the_fit_ends_at_the_resolution_of_an_fsc_that_is_given(here, capsys):
     )
     capsys.readouterr()
     assert restore(f"amplitudes {HALVES}") == 0
-    assert "The lines go to Nyquist" in capsys.readouterr().out
+    assert "The lines are fitted up to Nyquist" in capsys.readouterr().out
     assert restore("amplitudes half1.mrc --fsc a.star") == 1
     assert "a.star: it has no rlnFinalResolution" in capsys.readouterr().err
 

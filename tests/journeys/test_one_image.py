@@ -122,7 +122,7 @@ def test_a_typed_ctf_gives_what_the_table_gives(capsys):
 @pytest.mark.parametrize(
     ("line", "status", "words"),
     [
-        ("mics/a_DW.mrc -m mics/b_DW.mrc", 2, "both alone and with -m"),
+        ("mics/a_DW.mrc -m mics/b_DW.mrc", 2, "both with and without -m"),
         ("mics/a_DW.mrc --defocus 12000", 2, "give --voltage, --spherical_aberration"),
         ("mics/a_DW.mrc --defocus 12000 13000", 2, "2 values"),
         ("mics.star mics/a_DW.mrc", 1, "together with other inputs"),
@@ -152,4 +152,30 @@ def test_without_a_general_model_one_message_says_what_to_do(capsys):
 
 def test_a_star_file_given_as_model_is_called_one(capsys):
     assert main(["denoise", "mics/a_DW.mrc", "-p", "mics.star"]) == 1
-    assert "a STAR file, and not a model" in capsys.readouterr().err
+    assert "a STAR file, not a model" in capsys.readouterr().err
+
+
+def test_a_picture_of_anothers_is_not_replaced_and_restores_own_is(capsys):
+    line = ["denoise", "mics/a_DW.mrc", "-p", "plain.safetensors", "--picture"]
+    Path("mics/a_DW_denoised.png").write_bytes(b"mine")
+    assert main(line) == 1
+    said = capsys.readouterr().err
+    assert "a_DW_denoised.png: a PNG file stands here that restore did not write" in said
+    assert not Path("mics/a_DW_denoised.mrc").exists()
+    assert main([*line, "--overwrite"]) == 0
+    assert Path("mics/a_DW_denoised.png").read_bytes() != b"mine"
+    assert main([*line, "--flip_phases_back"]) == 0
+
+
+def test_an_image_of_anothers_is_not_replaced(capsys):
+    Path("mics/a_DW_denoised.mrc").write_bytes(Path("mics/a_DW.mrc").read_bytes())
+    before = Path("mics/a_DW_denoised.mrc").read_bytes()
+    assert main(["denoise", "mics/a_DW.mrc", "-p", "plain.safetensors"]) == 1
+    assert "restore did not write" in capsys.readouterr().err
+    assert Path("mics/a_DW_denoised.mrc").read_bytes() == before
+
+
+def test_replace_raw_without_a_table_of_cryosparcs_is_said_to_change_nothing(capsys):
+    line = ["denoise", "mics/a_DW.mrc", "-p", "plain.safetensors", "--replace_raw"]
+    assert main(line) == 0
+    assert "--replace_raw changes nothing" in capsys.readouterr().err

@@ -163,7 +163,9 @@ def test_cryosparcs_aberrations_are_warned_of_where_there_are_any(here, tmp_path
     tilt, none = np.full((120, 2), 0.1, "<f4"), np.zeros((120, 4), "<f4")
     as_cryosparc(here, tmp_path, **{"ctf/tilt_A": tilt, "ctf/anisomag": none})
     assert restore("reconstruct J9/J9_particles.cs --engine torch") == 0
-    assert "aberrations beyond the CTF (ctf/tilt_A), which are left in" in capsys.readouterr().err
+    assert (
+        "aberrations beyond the CTF (ctf/tilt_A), which are not corrected"
+    ) in capsys.readouterr().err
 
 
 def test_cryosparcs_particles_go_through_relion_as_well(here, tmp_path):

@@ -106,6 +106,33 @@ def test_relion_extracts_the_same_particles_from_the_raw_and_from_the_denoised_m
             )
 
 
+def test_particles_are_picked_on_the_denoised_and_extracted_from_the_raw_micrographs(project):
+    """As docs/relion.md says it without the GUI."""
+    needs("relion_autopick", "relion_preprocess")
+    star = f"{project.denoising}{DENOISED_STAR}"
+    (project.folder / "AutoPick/job030").mkdir()
+    picking = project.start(
+        *f"relion_autopick --i {star} --odir AutoPick/job030/ --pickname autopick --LoG "
+        "--LoG_diam_min 60 --LoG_diam_max 120".split()
+    )
+    said, _ = picking.communicate(timeout=50)  # it complains where there is no Ghostscript
+    assert picking.returncode == 0, said
+    picked = project.folder / "AutoPick/job030/Movies/mic_0001_DW_autopick.star"
+    assert len(read_star(picked).block("").rows) > 0
+    project.relion(
+        *f"relion_preprocess --i {CTF_STAR} --coord_dir AutoPick/job030/ "
+        "--coord_suffix _autopick.star --part_dir Extract/job031/ "
+        "--part_star Extract/job031/particles.star --extract --extract_size 32".split()
+    )
+    block = read_star(project.folder / "Extract/job031/particles.star").block("particles")
+    assert len(block.rows) > 0
+    for image, micrograph, x, y in zip(*(block.column(name) for name in PARTICLE), strict=True):
+        assert micrograph.startswith("MotionCorr/job002/")
+        raw = crop(read_mrc(project.folder / micrograph), int(float(x)), int(float(y)))
+        if raw.shape == (SIDE, SIDE):
+            assert np.allclose(particle(project.folder, image), raw, atol=1e-3)
+
+
 PARTICLE = ("rlnImageName", "rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY")
 
 

@@ -50,7 +50,7 @@ def test_training_saves_its_model_where_its_output_cannot_be_written_and_says_so
     done = run(patches, f"{TRAIN} -x output_full", ">/dev/full")
     assert done.returncode == 1
     assert restore.load_model(patches / "Models/output_full.safetensors").training["steps"] == 2
-    assert b"standard output: No space left on device. The work itself is done." in done.stderr
+    assert b"standard output: No space left on device. The work itself is finished." in done.stderr
     assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
 
 
@@ -132,4 +132,4 @@ def test_help_and_version_have_their_usual_names(capsys):
         assert capsys.readouterr().out == wanted and wanted.startswith("usage: restore ")
     for line in ([], ["help"], ["--help"]):
         assert main(line) == 0
-        assert "main job, in two commands" in capsys.readouterr().out
+        assert "main task, in two commands" in capsys.readouterr().out

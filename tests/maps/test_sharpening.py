@@ -26,7 +26,7 @@ def white(seed=0):
 
 
 def falling(last):
-    """An FSC that is 1 at the centre and falls under 0.143 after shell ``last``, to end at zero."""
+    """An FSC that is 1 at the centre and falls below 0.143 after shell ``last``, to end at zero."""
     return FSC(AXIS.frequency_per_A, torch.where(last >= SHELLS, 1 - 0.8 * SHELLS / last, 0.0))
 
 

@@ -5,18 +5,33 @@ from dataclasses import replace
 import pytest
 import torch
 
-from restore.model.calibration import RingCalibration, RingCurves, calibrated, without_lattice
+from restore.evaluation.estimators.calibration import Weights
+from restore.model.calibration import (
+    RingCalibration,
+    calibrated,
+    cross_calibrated,
+    model_weights,
+    own_weights,
+    without_lattice,
+)
 from restore.model.checkpoint import Model, load_model, save_model
 from restore.model.network import NetworkSettings, build_network
 from restore.preprocessing import Recipe
 
 COUNT = 21
 NOTHING, ALL = (0.0,) * COUNT, (1.0,) * COUNT
+WIDTH_PER_A = 0.0125
+PIXEL_A = (2.0, 2.0)
 
 
-def calibration(slope=ALL, share=NOTHING):
-    curves = RingCurves(slope, share)
-    return RingCalibration(0.0125, curves, curves)
+def weights(slope=ALL, share=NOTHING):
+    return Weights(torch.tensor(slope), torch.tensor(share))
+
+
+def calibration(signal=0.25):
+    """Of a network that leaves the signal as it is, and of a quarter of signal in each ring."""
+    curve = (signal,) * COUNT
+    return RingCalibration(WIDTH_PER_A, ALL, curve, curve, curve, curve)
 
 
 def noise(*shape, seed=0):
@@ -24,22 +39,22 @@ def noise(*shape, seed=0):
 
 
 def applied(of, denoised, raw):
-    return calibrated(of, of.full, denoised, raw, (2.0, 2.0))
+    return calibrated(of, WIDTH_PER_A, denoised, raw, PIXEL_A)
 
 
 def test_a_slope_of_one_and_no_share_change_nothing():
     denoised, raw = noise(32, 48), noise(32, 48, seed=1)
-    torch.testing.assert_close(applied(calibration(), denoised, raw), denoised, atol=1e-5, rtol=0)
+    torch.testing.assert_close(applied(weights(), denoised, raw), denoised, atol=1e-5, rtol=0)
 
 
 def test_no_slope_leaves_the_raw_image_under_its_filter():
     denoised, raw = noise(32, 48), noise(32, 48, seed=1)
-    filtered = applied(calibration(NOTHING, (0.25,) * COUNT), denoised, raw)
+    filtered = applied(weights(NOTHING, (0.25,) * COUNT), denoised, raw)
     torch.testing.assert_close(filtered, raw / 4, atol=1e-5, rtol=0)
 
 
 def test_curves_go_straight_between_the_centres_of_rings_at_any_pixel_size():
-    rising = calibration(tuple(ring / 10 for ring in range(COUNT)))
+    rising = weights(tuple(ring / 10 for ring in range(COUNT)))
     x = torch.arange(64.0)
     wave = torch.cos(2 * torch.pi * x * 4 / 64).expand(
         64, 64
@@ -50,7 +65,7 @@ def test_curves_go_straight_between_the_centres_of_rings_at_any_pixel_size():
 def test_the_model_file_keeps_the_calibration_and_the_digest_knows_it(tmp_path):
     network = build_network(NetworkSettings("unet", 4, 1), torch.Generator().manual_seed(0))
     plain = Model(network, Recipe())
-    model = replace(plain, calibration=calibration(tuple(i / COUNT for i in range(COUNT))))
+    model = replace(plain, calibration=calibration(0.123456))
     save_model(tmp_path / "m.safetensors", model)
     loaded = load_model(tmp_path / "m.safetensors")
     assert loaded.calibration == model.calibration
@@ -58,10 +73,75 @@ def test_the_model_file_keeps_the_calibration_and_the_digest_knows_it(tmp_path):
     assert loaded.digest() == model.digest() != plain.digest()
 
 
-@pytest.mark.parametrize("wrong", [{"width_per_A": 0.0}, {"half": {"slope": [1], "share": []}}])
+@pytest.mark.parametrize("wrong", [{"width_per_A": 0.0}, {"signal": [1.0]}, {"raw": []}])
 def test_a_calibration_that_cannot_be_is_refused(wrong):
     with pytest.raises(ValueError, match="do not fit"):
         RingCalibration.from_card(calibration().card() | wrong)
+
+
+def test_a_network_that_is_right_is_left_alone_by_its_own_card():
+    by_card = model_weights(calibration())
+    assert (by_card.half.slope == 1).all() and (by_card.half.share == 0).all()
+    assert (by_card.full.slope == 1).all()
+
+
+def signal_and_halves(side=256, seed=0, noisy=2.0):
+    """A band-limited signal, and two halves with independent noise."""
+    spectrum = torch.fft.rfft2(noise(side, side, seed=seed))
+    frequency = torch.fft.fftfreq(side)[:, None].square() + torch.fft.rfftfreq(side).square()
+    signal = torch.fft.irfft2(spectrum * torch.exp(-frequency * 100), s=(side, side))
+    signal = signal / signal.std()
+    return signal, [signal + noisy * noise(side, side, seed=seed + n) for n in (100, 200)]
+
+
+def distance(image, signal):
+    return float((image - signal).square().mean())
+
+
+def test_its_own_halves_mend_the_scale_of_a_micrograph_that_the_card_does_not_know():
+    signal, halves = signal_and_halves()
+    denoised = [signal * 0.5 + 0.05 * noise(256, 256, seed=n) for n in (7, 8)]  # half too weak
+    images = torch.stack([*halves, *denoised])
+    own = own_weights(images, None, PIXEL_A)
+    mended = calibrated(own.full, own.width_per_A, denoised[0], halves[0], PIXEL_A)
+    assert distance(mended, signal) < 0.5 * distance(denoised[0], signal)
+
+
+@pytest.mark.parametrize("wrong", ["one image twice", "of different micrographs"])
+def test_halves_that_are_none_give_no_weights(wrong):
+    signal, halves = signal_and_halves()
+    other = halves[0] if wrong == "one image twice" else noise(256, 256, seed=9)
+    assert own_weights(torch.stack([halves[0], other, signal]), None, PIXEL_A) is None
+    denoised = [signal, other if wrong == "of different micrographs" else signal]
+    assert cross_calibrated(denoised, [halves[0], other], None, PIXEL_A) is None
+
+
+def test_pixels_without_data_count_for_nothing():
+    signal, halves = signal_and_halves()
+    blank = torch.zeros(256, 256, dtype=torch.bool)
+    blank[:40] = True
+    images = torch.stack([*halves, signal * 0.5])
+    clean = own_weights(images.masked_fill(blank, 0), None, PIXEL_A)
+    dirty = own_weights(images.masked_fill(blank, 1e4), None, PIXEL_A, blank)
+    torch.testing.assert_close(clean.half.slope, dirty.half.slope)
+
+
+def test_what_is_measured_after_cross_calibration_is_so(monkeypatch):
+    """Weights that see the noise that they weigh make the halves agree better than they do."""
+    monkeypatch.setattr("restore.evaluation.estimators.calibration.TRUST_PIXELS", 1.0)
+    claimed, plainly_claimed = [], []
+    for seed in range(0, 300, 5):
+        signal = 0.3 * noise(64, 64, seed=seed)
+        halves = [signal + noise(64, 64, seed=seed + n) for n in (1, 2)]
+        denoised = [0.3 * signal + 0.1 * noise(64, 64, seed=seed + n) for n in (3, 4)]
+        crossed = cross_calibrated(denoised, halves, None, PIXEL_A)[0]
+        own = own_weights(torch.stack([*halves, *denoised]), None, PIXEL_A)
+        plain = calibrated(own.half, own.width_per_A, denoised[0], halves[0], PIXEL_A)
+        for image, claims in ((crossed, claimed), (plain, plainly_claimed)):
+            claims.append(float((image * (halves[1] - signal)).mean()))  # nothing, in truth
+    errors = [torch.tensor(claims) for claims in (claimed, plainly_claimed)]
+    crossed, plain = (float(e.mean() / e.std() * len(e) ** 0.5) for e in errors)
+    assert abs(crossed) < 3 < plain
 
 
 @pytest.mark.parametrize("shape", [(256, 272), (261, 300)])

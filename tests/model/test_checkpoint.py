@@ -12,19 +12,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from restore.errors import UserError
-from restore.model.checkpoint import (
-    Model,
-    TrainingState,
-    load_model,
-    load_run,
-    load_tensors,
-    restore_state,
-    save_model,
-    save_state,
-    save_tensors,
-)
+from restore.model.checkpoint import Model, load_model, load_tensors, save_model, save_tensors
 from restore.model.network import NetworkSettings, add_weight_norm, build_network
 from restore.preprocessing import Recipe
+from restore.training.state import TrainingState, load_run, restore_state, save_state
 
 SMALL = NetworkSettings(filters=4, blocks=1)
 
@@ -149,7 +140,7 @@ def test_a_newer_model_is_refused(tmp_path):
 
 def test_anothers_safetensors_and_a_training_state_are_no_models(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(UserError, match="no card of restore's"):
+    with pytest.raises(UserError, match="the file has no card written by restore"):
         load_model(tmp_path / "other.safetensors")
     save_tensors(tmp_path / "state.safetensors", {}, {"kind": "training state"})
     with pytest.raises(UserError, match="with training state in it"):

@@ -495,7 +495,7 @@ def test_a_constant_background_is_refused_with_the_particle(project):
         (
             "rlnCoordinateX",
             "-17",
-            r"row 1: the window about -17, 70\.6 lies outside Micrographs/b\.mrc \(150 x 120",
+            r"row 1: the window around -17, 70\.6 lies outside Micrographs/b\.mrc \(150 x 120",
         ),
     ],
 )

@@ -303,14 +303,18 @@ def test_nothing_hangs_over_the_edge_of_a_phone(visit, scheme):
     assert table.evaluate("box => box.scrollWidth > box.clientWidth"), (
         "the table scrolls in its box"
     )
-    small = page.evaluate("[...document.querySelectorAll('.plot text')].filter(t => t.checkVisibility() && t.textContent)"
-                          ".map(t => t.getBoundingClientRect().height)")  # fmt: skip
+    small = page.evaluate(
+        "[...document.querySelectorAll('.plot text')]"
+        ".filter(t => t.checkVisibility() && t.textContent)"
+        ".map(t => t.getBoundingClientRect().height)"
+    )
     assert min(small) > 10
 
 
 CONTRASTS = """() => {
   const parse = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+  const linear = (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const light = (rgb) => rgb.slice(0, 3).map((c) => linear(c / 255))
     .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
   const ground = (element) => {
     for (let each = element; each; each = each.parentElement) {
@@ -319,13 +323,17 @@ CONTRASTS = """() => {
     }
     return [255, 255, 255];
   };
-  const own = (element) => [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+  const own = (element) =>
+    [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+  const text = (element) => own(element) && element.checkVisibility();
   return [...document.querySelectorAll("body *")]
-    .filter((element) => own(element) && element.checkVisibility() && !element.closest("script, .stage, option, select"))
+    .filter((element) => text(element) && !element.closest("script, .stage, option, select"))
     .map((element) => {
-      const style = getComputedStyle(element), ink = element.closest("svg") ? style.fill : style.color;
+      const style = getComputedStyle(element);
+      const ink = element.closest("svg") ? style.fill : style.color;
       const [a, b] = [light(parse(ink)), light(ground(element))].sort((x, y) => y - x);
-      return [(a + 0.05) / (b + 0.05), element.tagName + "." + element.className + ": " + element.textContent.slice(0, 30)];
+      const name = element.tagName + "." + element.className;
+      return [(a + 0.05) / (b + 0.05), name + ": " + element.textContent.slice(0, 30)];
     });
 }"""
 

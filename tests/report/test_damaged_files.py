@@ -1,4 +1,4 @@
-"""A damaged evaluation.json or structure.json gives a page or a UserError, and never a traceback."""
+"""A damaged evaluation.json or structure.json gives a page or a UserError, never a traceback."""
 
 import copy
 

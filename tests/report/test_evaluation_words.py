@@ -7,9 +7,11 @@ from restore.quantities import Curve, Number
 from restore.report.evaluation_words import remarks, summary, warnings
 
 KEYS = (
-    "var_signal", "var_noise_raw", "var_noise_denoised", "var_bias", "var_invented", "snr_raw", "frc_raw", "gain",
-    "bias_share", "invented_share", "unpaired_raw", "calibration", "signal_to_error_raw", "signal_to_error_wiener",
-    "signal_to_error_denoised", "correlation_raw", "correlation_lowpass", "correlation_wiener", "correlation_denoised",
+    "var_signal", "var_noise_raw", "var_noise_denoised", "var_bias", "var_invented",
+    "snr_raw", "frc_raw",
+    "gain", "bias_share", "invented_share", "unpaired_raw", "calibration",
+    "signal_to_error_raw", "signal_to_error_wiener", "signal_to_error_denoised",
+    "correlation_raw", "correlation_lowpass", "correlation_wiener", "correlation_denoised",
 )  # fmt: skip
 BEATS, UNSURE, FAILS, UNKNOWN = (
     (1.2, 1.1, 1.3),

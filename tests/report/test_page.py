@@ -44,9 +44,11 @@ def rows_of(html):
 def test_the_page_says_what_was_run_and_how_it_went(made):
     text = Reader(made(example.evaluation())).text
     for words in (
-        "What denoising did to all.star", "12 micrographs · model m.safetensors · to 4.5 Å · restore 0.2.0 · 2026-05-04",
+        "What denoising did to all.star",
+        "12 micrographs · model m.safetensors · to 4.5 Å · restore 0.2.0 · 2026-05-04",
         "Only four micrographs were held out.", "The denoised halves beat the Wiener filter",
-        "low-pass, 21 Å", "0.830", "restore evaluate -m all.star -p m.safetensors", "2,383,826 parameters",
+        "low-pass, 21 Å", "0.830", "restore evaluate -m all.star -p m.safetensors",
+        "2,383,826 parameters",
         "1000 bootstrap samples", "var B = cov(D₁, D₂)",
     ):  # fmt: skip
         assert words in text
@@ -135,7 +137,7 @@ def test_nothing_in_the_page_points_outside_it(made):
 
 
 def nulled(found):
-    """The same JSON with NaN for every number of an estimate, as a careless writer might leave it."""
+    """The JSON with NaN for every number of an estimate, as a careless writer might leave it."""
     if isinstance(found, dict):
         keys = ("value", "low", "high")
         return {

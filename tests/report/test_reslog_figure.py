@@ -39,7 +39,8 @@ def test_every_point_is_drawn_and_what_is_not_fitted_is_counted(curves, tmp_path
 
 def test_resolutions_are_named_in_angstrom_where_their_inverse_lies(curves):
     axes = reslog_figure(curves, "").axes[0]
-    ticks = [(place, label.get_text()) for place, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)]  # fmt: skip
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    ticks = list(zip(axes.get_yticks(), names, strict=True))
     assert len(ticks) >= 4 and all(place == pytest.approx(1 / float(name)) for place, name in ticks)
 
 

@@ -182,7 +182,7 @@ def test_an_output_takes_no_inputs_and_no_others_place(jobs, tmp_path):
     with pytest.raises(UserError, match=r"the output for b\.mrc would replace an input image"):
         refuse_clashes(jobs, [tmp_path / "x/../out/b"], "output for", "")
     same = [Job(name, name, jobs[0].outputs, "") for name in ("a.mrc", "b.mrc")]
-    with pytest.raises(UserError, match=r"a\.mrc and b\.mrc would both be written here"):
+    with pytest.raises(UserError, match=r"a\.mrc and b\.mrc would both be written to this file"):
         refuse_clashes(same, [], "output for", "")
 
 

@@ -21,7 +21,7 @@ from restore.simulation.field_settings import (
     FieldSettings,
     draw_field_settings,
 )
-from restore.simulation.microscope import water_power_A2
+from restore.simulation.ice import water_power_A2
 from restore.simulation.scatterers import Scatterers
 from restore.simulation.settings import SimulationSettings
 from restore.simulation.supports import carbon_film, contamination, gold_film, hole_edge

@@ -8,6 +8,7 @@ import torch
 
 from restore.ctf import ctf
 from restore.fourier import frequency_per_A
+from restore.simulation.ice import water_power_A2
 from restore.simulation.microscope import (
     Exposure,
     Particles,
@@ -16,7 +17,6 @@ from restore.simulation.microscope import (
     draw_particles,
     expose,
     image_contrast,
-    water_power_A2,
     with_hot_pixels,
 )
 from restore.simulation.specimen import SpecimenTransform, barrel_phantom, transform

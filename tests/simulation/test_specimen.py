@@ -232,7 +232,7 @@ def test_a_map_without_voxel_size_or_with_nan_is_refused(tmp_path):
         file.set_data(density)
         file.voxel_size = 2.0
         file.data[3, 3, 3] = np.nan
-    with pytest.raises(UserError, match="not numbers"):
+    with pytest.raises(UserError, match=r"nan\.mrc: 1 of its voxels are NaN"):
         from_map(tmp_path / "nan.mrc", 2.0)
 
 

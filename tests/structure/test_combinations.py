@@ -54,7 +54,7 @@ def test_a_second_file_with_the_same_orientations_is_no_second_refinement(images
 
 def test_images_of_another_size_are_refused(images):
     raw, denoised = images
-    with pytest.raises(UserError, match="Raw and denoised images must be of one size"):
+    with pytest.raises(UserError, match="Raw and denoised images must have the same size"):
         comparison_set(raw, replace(denoised, box_px=18), None, 5.0)
 
 

@@ -11,14 +11,15 @@ from half_pairs import as_prepared, half_pair
 from restore.evaluation.estimators.baselines import wiener_filter
 from restore.evaluation.estimators.spectra import ring_covariances
 from restore.fourier import along_rings, frequency_per_A, image_of, spectrum_of
-from restore.model.calibration import calibrated, without_lattice
+from restore.model.calibration import calibrated, model_weights, without_lattice
 from restore.model.checkpoint import Model
 from restore.model.inference.pytorch_engine import PyTorchEngine
 from restore.model.inference.tiling import apply_network
 from restore.preprocessing import Recipe
 from restore.runtime.distributed import Place
-from restore.training.loop import TrainingSettings, fresh_state, train
+from restore.training.loop import fresh_state, train
 from restore.training.patches import PatchFile, PatchWriter
+from restore.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
 SHAPE, PIXEL_A, NOISE = (160, 160), (2.0, 2.0), 2.0
@@ -40,9 +41,13 @@ class Trained:
     model: Model
     engine: PyTorchEngine
 
-    def denoised(self, image, curves):
+    @property
+    def weights(self):
+        return model_weights(self.model.calibration)
+
+    def denoised(self, image, of):
         output = without_lattice(apply_network(self.engine, image), 16)
-        return calibrated(self.model.calibration, curves, output, image, PIXEL_A)
+        return calibrated(of, self.weights.width_per_A, output, image, PIXEL_A)
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +69,9 @@ def trained(tmp_path_factory):
 
 
 def test_the_calibration_travels_with_the_model(trained):
-    calibration = trained.model.calibration
-    assert calibration is not None
-    coarse = [calibration.half.slope[ring] + calibration.half.share[ring] for ring in range(1, 10)]
+    assert trained.model.calibration is not None
+    half = trained.weights.half
+    coarse = (half.slope + half.share)[1:10].tolist()
     assert min(coarse) > 0.3  # where there is signal, it passes
 
 
@@ -83,7 +88,7 @@ def test_no_ring_with_signal_is_below_the_wiener_filter_on_micrographs_never_see
         )
         for half in halves:
             wiener = image_of(spectrum_of(half) * gains, SHAPE)
-            ours = trained.denoised(half, trained.model.calibration.half)
+            ours = trained.denoised(half, trained.weights.half)
             errors = torch.stack([ours - truth, wiener - truth])
             filtered_tables.append(ring_covariances(errors, PIXEL_A, RING_PER_A).covariance)
         tables.append(rings.covariance)

@@ -11,13 +11,17 @@ import pytest
 import torch
 
 from restore.errors import UserError
-from restore.model.checkpoint import load_model, load_tensors, restore_state, save_state
+from restore.model.checkpoint import load_model, load_tensors
 from restore.model.network import NetworkSettings, add_weight_norm, build_network, convolutions
 from restore.preprocessing import Recipe
 from restore.runtime.distributed import Place
 from restore.training import loop as training
-from restore.training.loop import TrainingSettings, fresh_state, held_out_losses, split, train
+from restore.training.loop import fresh_state, train
 from restore.training.patches import Pair, PatchFile, Region
+from restore.training.settings import TrainingSettings
+from restore.training.split import split
+from restore.training.state import restore_state, save_state
+from restore.training.validation import held_out_losses
 
 CPU = torch.device("cpu")
 ALONE = Place(0, 1, CPU)

@@ -100,7 +100,7 @@ def test_a_half_written_file_is_refused(tmp_path):
     with PatchWriter(path, RECIPE) as writer:
         writer.add("a", prepared(numbered((32, 32))), prepared(numbered((32, 32))))
     with pytest.raises(
-        UserError, match=r"half\.hdf: the patch file is half-written.*restore prepare"
+        UserError, match=r"half\.hdf: the patch file is incomplete.*restore prepare"
     ):
         PatchFile(path)
 
@@ -121,7 +121,7 @@ def test_a_file_of_a_newer_version_is_refused(numbered_file):
 def test_an_hdf5_file_of_something_else_is_refused(tmp_path):
     with h5py.File(tmp_path / "other.hdf", "w") as file:
         file["weights"] = np.zeros(3)
-    with pytest.raises(UserError, match="not one of patches"):
+    with pytest.raises(UserError, match="not a patch file"):
         PatchFile(tmp_path / "other.hdf")
 
 

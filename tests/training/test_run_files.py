@@ -7,9 +7,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from restore.errors import UserError
-from restore.model.checkpoint import TrainingState, load_run, restore_state
 from restore.model.network import NetworkSettings, add_weight_norm, build_network
 from restore.training.run_files import COLUMNS, Journal, RunFiles
+from restore.training.state import TrainingState, load_run, restore_state
 
 
 def state(seed=0):
@@ -83,7 +83,7 @@ def test_a_run_that_is_there_is_not_replaced_unless_one_says_so(files):
     files.refuse_to_replace(resume=False, overwrite=False)
     touched(files.model)
     with pytest.raises(
-        UserError, match=r"mine\.safetensors: a run called mine is already there.*`overwrite=True`"
+        UserError, match=r"mine\.safetensors: there is already a run called mine.*`overwrite=True`"
     ):
         files.refuse_to_replace(resume=False, overwrite=False)
     files.refuse_to_replace(resume=False, overwrite=True)
@@ -91,7 +91,7 @@ def test_a_run_that_is_there_is_not_replaced_unless_one_says_so(files):
 
 def test_an_unfinished_run_can_be_resumed_and_the_message_says_so(files):
     touched(files.state)
-    with pytest.raises(UserError, match="`resume=True` to go on from it"):
+    with pytest.raises(UserError, match="`resume=True` to continue it"):
         files.refuse_to_replace(resume=False, overwrite=False)
     files.refuse_to_replace(resume=True, overwrite=False)
 

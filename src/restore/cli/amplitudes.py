@@ -15,14 +15,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("input (MRC volumes; their boxes and voxels may differ)")
     group.add_argument("maps", type=Path, nargs="+", metavar="MAP", help="map")
     group.add_argument(
-        "--names", nargs="+", metavar="NAME", help="name for each map (default: the file's name)"
+        "--names", nargs="+", metavar="NAME", help="names of the maps (default: the files' names)"
     )
     add_voxel_option(group)
     group.add_argument(
         "--fsc",
         type=Path,
         metavar="STAR",
-        help="FSC by restore fsc or relion_postprocess, at whose resolution the fit ends",
+        help="FSC table of restore fsc or relion_postprocess, at whose resolution the fit ends",
     )
     coarse_A, fine_A = SCALE_BAND_A
     group.add_argument(
@@ -32,9 +32,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         f"{fine_A:g} Å equal to that of the first map",
     )
     add_output_options(
-        parser, "STAR", "table of the curves and fits; a figure (.png) goes beside it"
+        parser, "STAR", "table of the curves and fits; a figure (.png) is written beside it"
     )
-    add_settings(parser, "fit (ln of the mean amplitude over 1/d², slope B/4)", GuinierSettings)
+    add_settings(parser, "fit (ln of the mean amplitude against 1/d², slope B/4)", GuinierSettings)
 
 
 def run(namespace: argparse.Namespace) -> int:
@@ -54,8 +54,8 @@ def run(namespace: argparse.Namespace) -> int:
     print(_words(amplitudes))
     if amplitudes.resolution_A is None and settings.fit_to is None:
         print(
-            "The lines go to Nyquist. If noise or a low-pass filter sets in before, give --fsc or "
-            "--fit_to."
+            "The lines are fitted up to Nyquist. If noise or a low-pass filter sets in earlier, "
+            "give --fsc or --fit_to."
         )
     for path in amplitudes.files:
         print(path)

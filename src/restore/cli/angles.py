@@ -31,15 +31,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=5.0,
         metavar="X",
-        help="largest distance between the coordinates of a particle in both files, in pixels of "
-        "FIRST's micrographs, where particles are matched by coordinates and not by image name "
-        "(default: 5)",
+        help=(
+            "largest distance between the coordinates of a particle in the two files, in pixels "
+            "of FIRST's micrographs, if particles are matched by coordinates rather than by image "
+            "name (default: 5)"
+        ),
     )
     add_output_options(
         parser,
         "TABLE",
-        "table of particles, STAR or CSV by its ending; the figure and the settings go beside it "
-        "(default: angles.star, or angles_2.star and so on where that exists)",
+        "table of particles, STAR or CSV according to its ending; the figure and the settings are "
+        "written beside it (default: angles.star, or angles_2.star and so on if that exists)",
     )
 
 
@@ -67,7 +69,7 @@ def _words(comparison: AngleComparison) -> str:
         rows.append((f"only in {place}", f"{left_out} of {len(side)}, {side.source}"))
     if comparison.matches.ambiguous:
         count = comparison.matches.ambiguous
-        rows.append(("ambiguous", f"{count}: other particles have the same name"))
+        rows.append(("ambiguous", f"{count} whose name other particles have as well"))
     low_deg, high_deg = statistics.quartiles_deg
     rows += [
         ("symmetry", f"{comparison.symmetry.upper()}, {order} rotation{'s' * (order > 1)}"),

@@ -8,13 +8,13 @@ from restore.micrograph import CTFParameters
 
 def add_ctf_options(parser: argparse.ArgumentParser) -> None:
     """The CTF of images, for models that want phases flipped."""
-    group = parser.add_argument_group("CTF of images (a table has its own)")
+    group = parser.add_argument_group("CTF of images (a table holds its own)")
     group.add_argument(
         "--defocus",
         type=float,
         nargs="+",
         metavar="X",
-        help="underfocus, Å: one value, or U, V and the angle of U (degrees)",
+        help="underfocus, Å: one value, or U, V and the angle of U in degrees",
     )
     for name, words in (
         ("voltage", "acceleration voltage, kV"),
@@ -52,4 +52,4 @@ def typed_ctf(namespace: argparse.Namespace) -> CTFParameters | None:
             namespace.phase_shift or 0.0,
         )
     except ValueError as error:
-        raise UserError(f"the CTF cannot be: {error}") from None
+        raise UserError(f"the CTF is impossible: {error}") from None

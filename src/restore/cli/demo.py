@@ -2,34 +2,41 @@
 
 import argparse
 import json
-import logging
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+import restore
+from restore.cli.evaluate import print_evaluation
+from restore.cli.progress import Bar, LateBar
+from restore.cli.results import report_failures
+from restore.cli.train import show_training
 from restore.evaluation.estimators.spectra import ring_covariances
 from restore.evaluation.estimators.truth import TruthScore, score
+from restore.image_tensors import read_tensor
 from restore.io.atomic import write_text
-from restore.io.images.image import read_image
-from restore.io.micrographs import MicrographSet, read_micrographs
 from restore.micrograph import Micrograph
-from restore.model.checkpoint import Model, load_model
-from restore.preprocessing import Recipe, common_blank_pixels, prepare_masked
+from restore.preprocessing import common_blank_pixels, prepare_masked
 from restore.report.figures import ring_curves, save_png
 from restore.report.panels import Panel, save_picture, side_by_side
+from restore.runtime.memory import keep_heap
 
-log = logging.getLogger(__name__)
+RECIPE = restore.Recipe(max_resolution_A=9)
+SESSION = restore.SimulationSettings(micrographs=8, size_px=(1536,), pixel_size_A=1.5)
+HELD_OUT = 0.25
 
-RESOLUTION_A = 9
+GENERAL, TRAINED = "general model", "trained on this data"
 _WHY_LOWER = (
     "Each ring alone: how rings are weighted against each other, by which a filter\n"
-    "gains, does not count. Where the denoised line lies below the raw one, the\n"
+    "gains, does not count. Where a denoised line lies below the raw one, the\n"
     "network lost or changed signal."
 )
-SESSION = ("--micrographs=8", "--size_px=1536", "--pixel_size_A=1.5")
-TRAINING = ("--held_out=0.25",)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,127 +46,192 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="?",
         default=Path("demo"),
-        help="where it happens (default: demo)",
+        help="folder of the demo (default: demo)",
     )
     parser.add_argument(
-        "--steps", type=int, default=400, metavar="N", help="steps of training (default: 400)"
+        "--steps",
+        type=int,
+        default=400,
+        metavar="N",
+        help=("number of training steps (default: 400)"),
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier demo")
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Simulate, train, denoise, evaluate without the truth, then compare with it; returns the exit
-    status.
+    """Simulate; denoise with the general model; train from it, denoise, and evaluate without the
+    truth; then compare with it. The exit status comes back.
     """
+    keep_heap()
     folder: Path = namespace.folder
-    star, again = folder / "micrographs_ctf.star", ["--overwrite"] if namespace.overwrite else []
-    steps = [
-        ["simulate", str(folder), *SESSION, *again],
-        ["train", "-m", str(star), "-r", str(RESOLUTION_A), "-d", str(folder / "Models"),
-         "-x", "demo", "-f", str(folder / "training_data.hdf"), f"--steps={namespace.steps}",
-         *TRAINING, *again],
-        ["denoise", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"), *again],
-        ["evaluate", "-m", str(star), "-p", str(folder / "Models/demo.safetensors"),
-         "-o", str(folder / "evaluation")],
-        ["report", str(folder / "evaluation"), "-o", str(folder / "report.html")],
-    ]  # fmt: skip
-    for arguments in steps:
-        status = _told(arguments)
-        if status != 0:
-            return status
-    return _compare(folder, star)
-
-
-def _told(arguments: list[str]) -> int:
-    from restore.cli.main import main
-
-    print(f"\nrestore {' '.join(arguments)}", flush=True)
-    return main(arguments)
-
-
-def _compare(folder: Path, star: Path) -> int:
-    """Score every micrograph against its truth, draw the pictures, and say how it went."""
-    model = load_model(folder / "Models/demo.safetensors")
-    raw, denoised = (
-        read_micrographs(str(star)),
-        read_micrographs(str(star.with_name("micrographs_ctf_denoised.star"))),
+    with LateBar("micrographs", "simulating") as bar:
+        star = restore.simulate(folder, SESSION, overwrite=namespace.overwrite, progress=bar.to)
+    output = restore.OutputSettings(
+        output_directory=folder / "general", overwrite=namespace.overwrite
     )
-    scores = _scores(raw, denoised, model)
-    held_out = [scores[name] for name in model.training["held_out"]]
-    mean = TruthScore(
-        *(
-            fmean(getattr(truth_score, name) for truth_score in held_out)
-            for name in asdict(held_out[0])
+    general = restore.denoise_set(
+        star, restore.load_model(recipe=RECIPE), output=output, model_name=GENERAL, bars=Bar
+    )
+    if general.table is None or general.failed:
+        return report_failures(general.failed.items(), general.total, "denoised")
+    _show_general(folder, star, general.table)
+    model = _train(folder, star, namespace.steps, namespace.overwrite)
+    output = restore.OutputSettings(overwrite=namespace.overwrite)
+    file = folder / "Models/demo.safetensors"
+    denoised = restore.denoise_set(star, model, output=output, model_name=file, bars=Bar)
+    if denoised.table is None or denoised.failed:
+        return report_failures(denoised.failed.items(), denoised.total, "denoised")
+    evaluated = restore.evaluate(star, file, output_directory=folder / "evaluation", bars=Bar)
+    print_evaluation(evaluated)
+    if evaluated.failed:
+        return report_failures(evaluated.failed, evaluated.total, "evaluated")
+    restore.write_report(folder / "evaluation", folder / "report.html")
+    shots = _shots(star, {GENERAL: general.table, TRAINED: denoised.table})
+    return _compare(folder, shots, model.training["held_out"])
+
+
+def _train(folder: Path, star: Path, steps: int, overwrite: bool) -> restore.Model:
+    patches = folder / "training_data.hdf"
+    with LateBar("micrographs", "preparing") as bar:
+        restore.make_patches(star, patches, RECIPE, overwrite=overwrite, progress=bar.to)
+    with LateBar("", "training") as bar:
+        return restore.train(
+            settings={"held_out": HELD_OUT},
+            steps=steps,
+            patch_file=patches,
+            model_directory=folder / "Models",
+            model_prefix="demo",
+            overwrite=overwrite,
+            progress=partial(show_training, bar),
         )
-    )
-    shown = next(
-        micrograph
-        for micrograph in raw.micrographs
-        if micrograph.name in model.training["held_out"]
-    )
-    _draw(folder, shown, denoised.micrographs[shown.row], model.recipe)
-    write_text(
-        folder / "scores.json",
-        json.dumps({name: asdict(result) for name, result in scores.items()}, indent=2),
-    )
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """A micrograph with its denoised images by the names of their models."""
+
+    raw: Micrograph
+    denoised: Mapping[str, Micrograph]
+
+    def images(self) -> tuple[dict[str, Float[Tensor, "y x"]], tuple[float, float]]:
+        """Raw, denoised and true images as the network sees them, and their pixel size (y, x) in Å.
+
+        The denoised ones have their phases flipped already.
+        """
+        truth = self.raw.image.with_name(self.raw.image.name.replace("_DW", "_TRUTH"))
+        flipped = restore.Recipe(RECIPE.max_resolution_A, phase_flip=False)
+        files = {"raw": (self.raw.image, RECIPE)}
+        files |= {name: (image.image, flipped) for name, image in self.denoised.items()}
+        files |= {"truth": (truth, RECIPE)}
+        images = {name: (read_tensor(path), recipe) for name, (path, recipe) in files.items()}
+        blank = common_blank_pixels([images["raw"][0]])  # only the raw image has noise to tell
+        seen = {
+            name: prepare_masked([image], self.raw.pixel_size_A, self.raw.ctf, recipe, blank)[0]
+            for name, (image, recipe) in images.items()
+        }
+        shown = {name: prepared.image for name, prepared in seen.items()}
+        return shown, seen["raw"].grid.pixel_size_yx_A
+
+    def scores(self) -> dict[str, TruthScore]:
+        """The score of each model's image."""
+        images, pixel_size_yx_A = self.images()
+        return {
+            name: score(images["truth"], images["raw"], images[name], pixel_size_yx_A)
+            for name in self.denoised
+        }
+
+    def draw(self, path: Path) -> None:
+        """Draw all images side by side."""
+        images, pixel_size_yx_A = self.images()
+        panels = [Panel(name, image, pixel_size_yx_A[1]) for name, image in images.items()]
+        save_picture(side_by_side(panels), path)
+
+
+def _shots(star: Path, tables: Mapping[str, Path]) -> list[_Shot]:
+    denoised = {name: restore.read_micrographs(table) for name, table in tables.items()}
+    raw = restore.read_micrographs(star).micrographs
+    return [
+        _Shot(micrograph, {name: table.micrographs[index] for name, table in denoised.items()})
+        for index, micrograph in enumerate(raw)
+    ]
+
+
+def _show_general(folder: Path, star: Path, table: Path) -> None:
+    """Score and draw what the general model makes of the micrographs before any training."""
+    shots = _shots(star, {GENERAL: table})
+    print(f"\nCorrelation with the truth, {RECIPE.max_resolution_A:g} Å and coarser, untrained:")
+    _print_scores([shot.scores() for shot in shots])
+    picture = folder / "demo_general.png"
+    shots[0].draw(picture)
+    print(f"\nLook at {picture}. Training goes on from there.", flush=True)
+
+
+def _compare(folder: Path, shots: Sequence[_Shot], held_out: Iterable[str]) -> int:
+    """Score every micrograph against its truth, draw the pictures, and say how it went."""
+    scores = {shot.raw.name: shot.scores() for shot in shots}
+    apart = [shot for shot in shots if shot.raw.name in set(held_out)]
+    apart[0].draw(folder / "demo.png")
+    _draw_curves(apart[0], folder / "demo_curves.png")
+    write_text(folder / "scores.json", json.dumps(_as_json(scores), indent=2))
     print(
-        f"\nCorrelation with the truth, {RESOLUTION_A} Å and coarser, on {len(held_out)} "
-        "micrographs never trained on:"
+        f"\nCorrelation with the truth, {RECIPE.max_resolution_A:g} Å and coarser, on "
+        f"{len(apart)} micrographs never trained on:"
     )
-    print(f"  raw                           {mean.raw:.3f}")
-    print(f"  best plain low-pass ({mean.lowpass_A:3.0f} Å)   {mean.lowpass:.3f}")
-    print(f"  denoised                      {mean.denoised:.3f}")
+    means = _print_scores([scores[shot.raw.name] for shot in apart])
     print(
         f"\nOpen {folder / 'report.html'} in a browser; look at {folder / 'demo.png'} and "
         f"{folder / 'demo_curves.png'}"
     )
-    if mean.denoised <= max(mean.raw, mean.lowpass):
+    trained = means[TRAINED]
+    if trained.denoised <= max(trained.raw, trained.lowpass):
         print(
-            "The network has not learned to beat a low-pass: something is wrong, or --steps are "
-            "too few."
+            "The network has not learned to beat a low-pass filter: something is wrong, or "
+            "--steps is too small."
         )
         return 1
     return 0
 
 
-def _scores(raw: MicrographSet, denoised: MicrographSet, model: Model) -> dict[str, TruthScore]:
-    scores: dict[str, TruthScore] = {}
-    for before, after in zip(raw.micrographs, denoised.micrographs, strict=True):
-        images, pixel_size_yx_A = _on_one_grid(before, after, model.recipe)
-        scores[before.name] = score(images[0], images[1], images[2], pixel_size_yx_A)
-    return scores
+def _print_scores(scores: Sequence[Mapping[str, TruthScore]]) -> dict[str, TruthScore]:
+    """Print the mean correlations, and return them."""
+    means = {name: _mean([of_shot[name] for of_shot in scores]) for name in scores[0]}
+    first = next(iter(means.values()))
+    rows = {"raw": first.raw, f"best plain low-pass ({first.lowpass_A:3.0f} Å)": first.lowpass}
+    rows |= {name: mean.denoised for name, mean in means.items()}
+    for name, correlation in rows.items():
+        print(f"  {name:<29} {correlation:.3f}")
+    return means
 
 
-def _on_one_grid(
-    before: Micrograph, after: Micrograph, recipe: Recipe
-) -> tuple[torch.Tensor, tuple[float, float]]:
-    """Truth, raw and denoised as the network sees images; the denoised one has its phases flipped
-    already.
-    """
-    truth = before.image.with_name(before.image.name.replace("_DW", "_TRUTH"))
-    flipped = Recipe(recipe.max_resolution_A, phase_flip=False)
-    images = [
-        torch.from_numpy(read_image(path).data) for path in (truth, before.image, after.image)
-    ]
-    blank = common_blank_pixels([images[1]])  # only the raw image has noise to tell it by
-    seen = [
-        prepare_masked([image], before.pixel_size_A, before.ctf, how, blank)[0]
-        for image, how in zip(images, (recipe, recipe, flipped), strict=True)
-    ]
-    return torch.stack([view.image for view in seen]), seen[0].grid.pixel_size_yx_A
+def _mean(scores: Sequence[TruthScore]) -> TruthScore:
+    return TruthScore(
+        raw=fmean(item.raw for item in scores),
+        lowpass=fmean(item.lowpass for item in scores),
+        lowpass_A=fmean(item.lowpass_A for item in scores),
+        denoised=fmean(item.denoised for item in scores),
+    )
 
 
-def _draw(folder: Path, before: Micrograph, after: Micrograph, recipe: Recipe) -> None:
-    images, pixel_size_yx_A = _on_one_grid(before, after, recipe)
-    titles = ("truth", "raw", "denoised")
-    panels = [
-        Panel(title, image, pixel_size_yx_A[1]) for title, image in zip(titles, images, strict=True)
-    ]
-    save_picture(side_by_side([panels[1], panels[2], panels[0]]), folder / "demo.png")
-    rings = ring_covariances(images, pixel_size_yx_A, width_per_A=1 / 600)
-    curves = {
-        "raw with truth": rings.correlation(0, 1)[1:],
-        "denoised with truth": rings.correlation(0, 2)[1:],
+def _as_json(scores: Mapping[str, Mapping[str, TruthScore]]) -> dict[str, dict[str, float]]:
+    return {
+        name: {
+            "raw": of_shot[TRAINED].raw,
+            "lowpass": of_shot[TRAINED].lowpass,
+            "lowpass_A": of_shot[TRAINED].lowpass_A,
+            "general": of_shot[GENERAL].denoised,
+            "denoised": of_shot[TRAINED].denoised,
+        }
+        for name, of_shot in scores.items()
     }
-    figure = ring_curves(rings.frequency_per_A[1:], curves, _WHY_LOWER)
-    save_png(figure, folder / "demo_curves.png")
+
+
+def _draw_curves(shot: _Shot, path: Path) -> None:
+    images, pixel_size_yx_A = shot.images()
+    stack = torch.stack(list(images.values()))
+    rings = ring_covariances(stack, pixel_size_yx_A, width_per_A=1 / 600)
+    order, truth = list(images), len(images) - 1
+    curves = {
+        f"{name} with truth": rings.correlation(order.index(name), truth)[1:]
+        for name in ("raw", TRAINED, GENERAL)
+    }
+    save_png(ring_curves(rings.frequency_per_A[1:], curves, _WHY_LOWER), path)

@@ -1,30 +1,33 @@
 """``restore denoise``: every micrograph of a set, with a trained model."""
 
 import argparse
-import logging
 import os
 from pathlib import Path
 
 from restore.cli.ctf import add_ctf_options, typed_ctf
 from restore.cli.job import add_job_options, leads, settle
+from restore.cli.model import NamedModel, chosen_model
 from restore.cli.options import (
     add_device_option,
     add_pixel_size_option,
     add_settings,
+    add_suffix_option,
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe, typed_recipe
+from restore.cli.recipe import add_recipe_options
 from restore.cli.results import report_failures
-from restore.denoising.batch import OutputSettings, denoise_set
+from restore.denoising.batch import denoise_set
 from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.particle_targets import ParticleSettings
+from restore.denoising.particles import denoise_particles
+from restore.denoising.targets import OutputSettings
 from restore.errors import UsageError
-from restore.io.relion.job import write_output_node
-from restore.model.checkpoint import Model, load_model
-from restore.model.general import GENERAL_MODEL_PATH, load_general_model
+from restore.io.micrographs import is_table
+from restore.io.particle_listings import lists_particles
+from restore.io.relion.job import MICROGRAPH_KINDS, PARTICLE_KINDS, write_output_node
+from restore.runtime.jobs import SetResults
 from restore.runtime.memory import keep_heap
-
-log = logging.getLogger(__name__)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -34,40 +37,41 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "images",
         nargs="*",
         metavar="INPUT",
-        help="images, patterns, or one table, in place of -m",
+        help="images, patterns, or one table, instead of -m",
     )
     group.add_argument(
         "--input_micrographs",
         "-m",
         "--in_mics",
+        "--in_parts",
         metavar="STAR",
-        help="RELION STAR, cryoSPARC .cs or .csg, or images as a quoted pattern",
+        help="RELION STAR or cryoSPARC .cs or .csg, of micrographs or of particles; or images as a "
+        "quoted pattern",
     )
     group.add_argument(
         "--model",
         "-p",
         type=Path,
         metavar="MODEL",
-        help="model file from restore train (default: the general model that comes with restore)",
+        help=(
+            "model file written by restore train (default: the general model that comes with "
+            "restore)"
+        ),
     )
     add_pixel_size_option(group)
-    group.add_argument(
-        "--even_odd_suffix",
-        metavar="FULL,EVEN,ODD",
-        help="names of the halves, for --average_halves (default: DW,EVN,ODD)",
-    )
+    add_suffix_option(group, "suffixes of the full sum and its halves, for --average_halves")
     add_device_option(group)
     add_job_options(group)
-    checked = parser.add_argument_group(
-        "recipe (a model's own, checked where given; the general model is used with this one)"
+    add_recipe_options(
+        parser,
+        "recipe (default: the model's own; the general model uses the one that is given)",
+        "finest resolution, Å",
+        "correct the CTF's sign",
     )
-    checked.add_argument(
-        "--max_resolution", "-r", type=float, metavar="X", help="finest resolution, Å"
-    )
-    add_phaseflip_options(checked, "correct the CTF's sign")
     add_ctf_options(parser)
     add_settings(parser, "output", OutputSettings, leave_out=("within_job",))
     add_settings(parser, "denoising", DenoisingSettings)
+    add_settings(parser, "particles (where a table of particle images is given)", ParticleSettings)
 
 
 def run(namespace: argparse.Namespace) -> int:
@@ -76,34 +80,57 @@ def run(namespace: argparse.Namespace) -> int:
     keep_heap()
     sources = _sources(namespace)
     ctf = typed_ctf(namespace)
-    model = _model(namespace)
-    results = denoise_set(
-        sources,
-        model,
-        output=settings_from(namespace, OutputSettings),
-        settings=settings_from(namespace, DenoisingSettings),
-        suffixes=namespace.even_odd_suffix,
-        pixel_size_A=namespace.pixel_size,
-        ctf=ctf,
-        device=namespace.device,
-        model_name=namespace.model or GENERAL_MODEL_PATH.name,
-        bars=Bar,
+    chosen = chosen_model(namespace, ctf is not None or is_table(sources))
+    of_particles = len(sources) == 1 and lists_particles(Path(sources[0]))
+    results = (
+        _particles(namespace, sources[0], chosen)
+        if of_particles
+        else denoise_set(
+            sources,
+            chosen.model,
+            output=settings_from(namespace, OutputSettings),
+            settings=settings_from(namespace, DenoisingSettings),
+            suffixes=namespace.even_odd_suffix,
+            pixel_size_A=namespace.pixel_size,
+            ctf=ctf,
+            device=namespace.device,
+            model_name=chosen.file,
+            bars=Bar,
+        )
     )
     if not leads(os.environ):
         return 0
     if results.table is not None:
         if namespace.job_folder is not None:
-            write_output_node(namespace.job_folder, results.table, sources[0])
+            kinds = PARTICLE_KINDS if of_particles else MICROGRAPH_KINDS
+            write_output_node(namespace.job_folder, results.table, sources[0], kinds)
         print(results.table)
     for path in results.images if results.table is None else ():
         print(path)
-    return report_failures(results, "denoised")
+    unit = "stacks of particles" if of_particles else "micrographs"
+    return report_failures(results.failed.items(), results.total, "denoised", unit)
+
+
+def _particles(namespace: argparse.Namespace, table: str, chosen: NamedModel) -> SetResults:
+    """Denoise the particle images of a table."""
+    return denoise_particles(
+        table,
+        chosen.model,
+        output=settings_from(namespace, OutputSettings),
+        settings=settings_from(namespace, DenoisingSettings),
+        particles=settings_from(namespace, ParticleSettings),
+        device=namespace.device,
+        model_name=chosen.file,
+        bars=Bar,
+    )
 
 
 def _sources(namespace: argparse.Namespace) -> list[str]:
     """The inputs, which stand alone or after ``-m``."""
     if namespace.images and namespace.input_micrographs is not None:
-        raise UsageError("inputs are given both alone and with -m", do="give them in one way")
+        raise UsageError(
+            "inputs are given both with and without -m", do="give them either way, not both"
+        )
     if namespace.images:
         return list(namespace.images)
     if namespace.input_micrographs is None:
@@ -111,13 +138,3 @@ def _sources(namespace: argparse.Namespace) -> list[str]:
             "there is no input", do="give a STAR file or images: restore denoise image.mrc"
         )
     return [namespace.input_micrographs]
-
-
-def _model(namespace: argparse.Namespace) -> Model:
-    """The model that was named, or the general one for the recipe that was typed."""
-    if namespace.model is None:
-        log.info("no model is named: the general one is taken, which has not seen these images")
-        return load_general_model(typed_recipe(namespace))
-    model = load_model(namespace.model)
-    refuse_other_recipe(namespace, model.recipe, "the model")
-    return model

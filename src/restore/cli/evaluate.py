@@ -3,23 +3,25 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from restore.cli.job import leads
+from restore.cli.model import NamedModel, chosen_model
 from restore.cli.options import (
     add_device_option,
     add_pixel_size_option,
     add_settings,
+    add_suffix_option,
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_phaseflip_options, refuse_other_recipe, typed_recipe
+from restore.cli.recipe import add_recipe_options, typed_recipe
+from restore.cli.results import report_failures
 from restore.errors import UsageError
 from restore.evaluation.aggregate import EvaluationSettings
-from restore.face.evaluation import DenoisedHalves, evaluate
-from restore.model.checkpoint import load_model
+from restore.evaluation.source import DenoisedHalves
+from restore.face.evaluation import EvaluatedSet, evaluate
 from restore.preprocessing import Recipe
 from restore.runtime.memory import keep_heap
 
@@ -33,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="STAR",
         help=(
-            "RELION STAR or cryoSPARC .cs or .csg file of micrographs that have halves, or images "
+            "RELION STAR or cryoSPARC .cs or .csg file of micrographs with halves, or images "
             "(MRC, TIFF) as a quoted pattern"
         ),
     )
@@ -42,17 +44,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "-p",
         type=Path,
         metavar="MODEL",
-        help="the model to evaluate, from restore train",
+        help="model to evaluate, written by restore train (default: the general model that comes "
+        "with restore)",
     )
-    group.add_argument(
-        "--even_odd_suffix",
-        "-s",
-        metavar="FULL,EVEN,ODD",
-        help=(
-            "names of the halves, where the STAR has no rlnMicrographNameEven/Odd (default: "
-            "DW,EVN,ODD)"
-        ),
+    words = (
+        "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
     )
+    add_suffix_option(group, words, "-s")
     add_pixel_size_option(group)
     add_device_option(group)
     group.add_argument(
@@ -61,55 +59,59 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("evaluation"),
         metavar="FOLDER",
-        help="(default: evaluation); a rerun measures what is missing or stale",
+        help=(
+            "folder of the results (default: evaluation); a rerun measures only what is missing "
+            "or outdated"
+        ),
     )
     _add_options_of_others(parser)
-    checked = parser.add_argument_group(
-        "recipe (the model's own, checked where given; of --denoised_halves: theirs)"
-    )
-    checked.add_argument(
-        "--max_resolution",
-        "-r",
-        type=float,
-        metavar="X",
-        help=f"finest resolution, Å (default: {Recipe.max_resolution_A})",
-    )
-    add_phaseflip_options(
-        checked,
-        "the denoised images have their phases flipped (of --denoised_halves: not the default)",
+    add_recipe_options(
+        parser,
+        "recipe (default: the model's own; the general model takes this one; for "
+        "--denoised_halves, theirs)",
+        f"finest resolution, Å (default: {Recipe.max_resolution_A})",
+        "the denoised images are phase-flipped (with --denoised_halves, not the default)",
     )
     add_settings(parser, "evaluation", EvaluationSettings)
 
 
 def _add_options_of_others(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("in the model's place, another program's images")
+    group = parser.add_argument_group("images of another program, instead of a model")
     group.add_argument(
         "--denoised_halves",
         nargs="+",
         type=Path,
         metavar="FOLDER",
-        help="where another program's denoised halves lie, under the raw halves' names "
-        "(one folder, or the even and the odd halves')",
+        help=(
+            "folder of another program's denoised halves, which have the raw halves' names (one "
+            "folder, or one for the even and one for the odd halves)"
+        ),
     )
     group.add_argument(
         "--denoised_suffix",
         default="",
         metavar="TEXT",
-        help="what their names have after the raw halves' (default: none)",
+        help=(
+            "suffix that follows the raw half's name in the name of its denoised half (default: "
+            "none)"
+        ),
     )
     group.add_argument(
         "--fit_scale",
         action="store_true",
-        help="fit their grey scale, for programs that do not keep it",
+        help="fit the grey scale of the denoised halves, for programs that change it",
     )
 
 
 def run(namespace: argparse.Namespace) -> int:
     """Measure what is missing or stale, write the evaluation; the exit status comes back."""
     keep_heap()
-    found = evaluate(
+    subject = _subject(namespace)
+    named = isinstance(subject, NamedModel)
+    evaluated = evaluate(
         namespace.input_micrographs,
-        _subject(namespace),
+        subject.model if named else subject,
+        model_name=subject.file if named else None,
         output_directory=namespace.output_directory,
         settings=settings_from(namespace, EvaluationSettings),
         suffixes=namespace.even_odd_suffix,
@@ -119,39 +121,37 @@ def run(namespace: argparse.Namespace) -> int:
     )
     if not leads(os.environ):
         return 0
-    if found.evaluation is not None:
-        for sentence in found.evaluation.warnings:
-            print(f"Warning: {sentence}", file=sys.stderr)
-        print("\n".join(found.evaluation.summary))
-        print(found.file)
-    return _report(found.failed, found.total)
+    print_evaluation(evaluated)
+    return report_failures(evaluated.failed, evaluated.total, "evaluated")
 
 
-def _subject(namespace: argparse.Namespace) -> Path | DenoisedHalves:
-    """What is evaluated: the model's file, or another program's images."""
+def print_evaluation(evaluated: EvaluatedSet) -> None:
+    """Print the warnings of an evaluation, its summary, and where it is written."""
+    if evaluated.evaluation is None:
+        return
+    for sentence in evaluated.evaluation.warnings:
+        print(f"Warning: {sentence}", file=sys.stderr)
+    print("\n".join(evaluated.evaluation.summary))
+    print(evaluated.file)
+
+
+def _subject(namespace: argparse.Namespace) -> NamedModel | DenoisedHalves:
+    """What is evaluated: a model, or another program's images."""
     others = namespace.denoised_halves is not None or bool(namespace.denoised_suffix)
-    if (namespace.model is not None) == others:
+    if not others:
+        if namespace.fit_scale:
+            raise UsageError(
+                "--fit_scale is given with a model",
+                wanted="a model keeps the scale",
+                do="leave it out",
+            )
+        return chosen_model(namespace)
+    if namespace.model is not None:
         raise UsageError(
-            "both a model and denoised halves are given" if others else "nothing to evaluate",
+            "both a model and denoised halves are given",
             do="give a model with --model, or another program's images with --denoised_halves",
         )
-    if namespace.model is None:
-        # Another program's phases are not flipped unless it is said.
-        recipe = replace(typed_recipe(namespace), phase_flip=bool(namespace.phaseflip))
-        folders = tuple(namespace.denoised_halves or ())
-        return DenoisedHalves(folders, namespace.denoised_suffix, recipe, namespace.fit_scale)
-    if namespace.fit_scale:
-        raise UsageError(
-            "--fit_scale is given with a model", wanted="a model keeps the scale", do="leave it out"
-        )
-    refuse_other_recipe(namespace, load_model(namespace.model).recipe, "the model")
-    return namespace.model
-
-
-def _report(failed: Sequence[tuple[str, str]], total: int) -> int:
-    if not failed:
-        return 0
-    print(f"{len(failed)} of {total} micrographs were not evaluated:", file=sys.stderr)
-    for name, reason in failed:
-        print(f"  {name}: {reason}", file=sys.stderr)
-    return 1
+    # Another program's phases are not flipped unless it is said.
+    recipe = replace(typed_recipe(namespace), phase_flip=bool(namespace.phaseflip))
+    folders = tuple(namespace.denoised_halves or ())
+    return DenoisedHalves(folders, namespace.denoised_suffix, recipe, namespace.fit_scale)

@@ -25,7 +25,7 @@ from restore.runtime.memory import keep_heap
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore fsc``."""
     group = parser.add_argument_group("input (MRC volumes, images or stacks of images)")
-    group.add_argument("half1", type=Path, help="first half map or image; with --model a map")
+    group.add_argument("half1", type=Path, help="first half map or image; with --model, a map")
     group.add_argument(
         "half2",
         type=Path,
@@ -37,31 +37,37 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         type=Path,
         metavar="MODEL",
-        help="atomic model fitted into the map (PDB or mmCIF), whose density the map is compared "
-        "with",
+        help=(
+            "atomic model fitted into the map (PDB or mmCIF), with whose density the map is "
+            "compared"
+        ),
     )
     group.add_argument(
         "--model_bfactors",
         choices=("file", "none"),
         default="file",
-        help="B factors of the atoms: those of the file (default), or none, which makes all atoms "
-        "equally sharp",
+        help=(
+            "B factors of the atoms: from the file (default), or none, which makes all atoms "
+            "equally sharp"
+        ),
     )
     add_mask_option(
         group,
-        "soft mask, from 0 (solvent) to 1: adds the curve under it and, between halves, the curve "
-        "corrected for it",
+        "soft mask, from 0 (solvent) to 1: adds the masked curve and, for halves, the curve "
+        "corrected for the mask",
     )
     add_voxel_option(group)
     kinds = group.add_mutually_exclusive_group()
     for kind, words in (
-        ("stack", "treat the sections as separate images"),
-        ("volume", "treat the sections as one volume"),
+        ("stack", "treat the sections of the file as separate images"),
+        ("volume", "treat the sections of the file as one volume"),
     ):
         kinds.add_argument(f"--{kind}", dest="kind", action="store_const", const=kind, help=words)
     parser.set_defaults(kind="auto")
     add_output_options(
-        parser, "STAR", "table of the curves, with RELION's names; a figure (.png) goes beside it"
+        parser,
+        "STAR",
+        ("table of the curves, with RELION's names; a figure (.png) is written beside it"),
     )
     add_settings(parser, "settings", FSCSettings)
 
@@ -76,7 +82,7 @@ def run(namespace: argparse.Namespace) -> int:
         raise UsageError(
             "only one map is given",
             wanted="Two halves are needed",
-            do="give the other half, or --model",
+            do="give the second half map, or --model",
         )
     comparison = compare_half_maps(
         namespace.half1,
@@ -117,7 +123,7 @@ def _half_map_words(comparison: HalfMapComparison) -> str:
     lines = [
         f"{half1.path} and {half2.path}: {grid_words(half1, comparison.voxel_size_zyx_A)}; "
         f"{shell_words(fsc, shells)}",
-        f"{'falls under':<14}{'0.5':>12}{'0.143':>12}",
+        f"{'falls below':<14}{'0.5':>12}{'0.143':>12}",
     ]
     lines += [
         f"{name:<14}{crossing_words(fsc, name, 0.5):>12}{crossing_words(fsc, name, 0.143):>12}"
@@ -135,18 +141,18 @@ def _remarks(comparison: HalfMapComparison, shell: str) -> list[str]:
     crossings = [fsc.crossing_A(curve, limit) for curve in curves for limit in (0.5, 0.143)]
     remarks: list[str] = []
     if None in crossings:
-        remarks.append(f"nowhere: at no resolution up to Nyquist ({nyquist_A:.2f} Å)")
+        remarks.append(f"never: not at any resolution up to Nyquist ({nyquist_A:.2f} Å)")
     if math.inf in crossings:
-        remarks.append(f"at once: in the first {shell} already")
+        remarks.append(f"already in the first {shell}")
     if comparison.is_masked and fsc.randomised_from is None:
         remarks.append(
-            "Not corrected for the mask: the unmasked correlation never falls under "
+            "Not corrected for the mask: the unmasked FSC never falls below "
             f"{comparison.settings.randomize_at_fsc:g}."
         )
     if fsc.randomised_from is not None:
         start_A = 1 / float(fsc.frequency_per_A[fsc.randomised_from])
         remarks.append(
-            f"Phases are random from {start_A:.2f} Å on ({shell} {fsc.randomised_from})."
+            f"Phases are randomised from {start_A:.2f} Å on ({shell} {fsc.randomised_from})."
         )
     last = fsc.last_shell_above()
     resolution = (
@@ -155,7 +161,7 @@ def _remarks(comparison: HalfMapComparison, shell: str) -> list[str]:
         else "none"
     )
     remarks.append(
-        f"Resolution by RELION's rule (the last {shell} before the best curve falls under 0.143): "
+        f"Resolution by RELION's rule (the last {shell} before the best curve falls below 0.143): "
         f"{resolution}"
     )
     return remarks
@@ -169,7 +175,7 @@ def _model_words(comparison: ModelComparison, model: Path) -> str:
         f"{names}{', their mean' if len(maps) == 2 else ''}: "
         f"{grid_words(maps[0], comparison.voxel_size_zyx_A)}; {shell_words(fsc)}",
         f"{model}: {comparison.atom_count} atoms",
-        f"{'falls under':<14}{'0.5':>12}",
+        f"{'falls below':<14}{'0.5':>12}",
     ]
     lines += [f"{curve:<14}{crossing_words(fsc, curve, 0.5):>12}" for curve in fsc.curves]
     if fsc.masked is not None:

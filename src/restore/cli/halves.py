@@ -30,8 +30,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="STAR",
         help=(
-            "RELION STAR file of micrographs after MotionCorr or CtfFind, or a quoted pattern of "
-            "movies that are aligned"
+            "RELION STAR file of micrographs from MotionCorr or CtfFind, or a quoted pattern of "
+            "aligned movies"
         ),
     )
     add_pixel_size_option(group)
@@ -40,10 +40,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     thinning.add_argument(
         "--thin",
         action="store_true",
-        help="split counted micrographs (-m names them) electron by electron, at random",
+        help="split the counted micrographs that -m names at random, electron by electron",
     )
     thinning.add_argument(
-        "--seed", type=int, metavar="N", default=argparse.SUPPRESS, help="of --thin (default: 0)"
+        "--seed",
+        type=int,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help=("seed of --thin (default: 0)"),
     )
     add_settings(parser, "output", HalvesOutput)
     add_settings(parser, "movies", MovieSettings)
@@ -66,8 +70,8 @@ def run(namespace: argparse.Namespace) -> int:
     )
     if results.table is not None:
         print(results.table)
-    _say_doubts(results.remarks)
-    return report_failures(results, "halved")
+    _print_remarks(results.remarks)
+    return report_failures(results.failed.items(), results.total, "halved")
 
 
 def _refuse_mixtures(namespace: argparse.Namespace) -> None:
@@ -77,20 +81,21 @@ def _refuse_mixtures(namespace: argparse.Namespace) -> None:
         found = f"--thin and {', '.join(f'--{name}' for name in typed)} are given"
         raise UsageError(found, wanted="Thinning reads no movies", do="leave one of them out")
     if hasattr(namespace, "seed") and not namespace.thin:
-        wanted = "Nothing is random where frames are summed"
+        wanted = "Summing frames involves no random numbers"
         raise UsageError("--seed is given without --thin", wanted=wanted)
     settings = settings_from(namespace, MovieSettings)
     if (settings.gain_rotation or settings.gain_flip) and settings.gain is None:
-        wanted = "The STAR file's gain reference has been turned by RELION already"
+        wanted = "RELION has already rotated the STAR file's gain reference"
         raise UsageError("--gain_rotation or --gain_flip is given without --gain", wanted=wanted)
 
 
-def _say_doubts(doubts: Sequence[str]) -> None:
-    if doubts:
-        count = len(doubts)
+def _print_remarks(remarks: Sequence[str]) -> None:
+    if remarks:
+        count = len(remarks)
+        differ = "full sums differ" if count > 1 else "full sum differs"
         print(
-            f"{count} full sums are not quite like the micrographs, so was their weighting or "
-            "gain the same?",
+            f"{count} {differ} slightly from the micrograph. Were the dose weighting and the gain "
+            "the same?",
             file=sys.stderr,
         )
-        print(f"  {doubts[0]}{f', and {count - 1} more' if count > 1 else ''}", file=sys.stderr)
+        print(f"  {remarks[0]}{f', and {count - 1} more' if count > 1 else ''}", file=sys.stderr)

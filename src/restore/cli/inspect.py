@@ -17,8 +17,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="STAR, .cs, .csg, images, movies, patch files, models, evaluations; "
-        "nothing is written",
+        help=(
+            "STAR, .cs or .csg files, images, movies, patch files, models or evaluations; nothing "
+            "is written"
+        ),
     )
     add_recipe_options(parser)
 

@@ -31,20 +31,20 @@ def add_job_options(group: "argparse._ArgumentGroup") -> None:  # pyright: ignor
         type=Path,
         dest="job_folder",
         metavar="DIR",
-        help="folder of a RELION External job: all output goes there",
+        help="folder of a RELION External job, which takes all output",
     )
     group.add_argument(
         "--j",
         type=_positive,
         dest="threads",
         metavar="N",
-        help="threads (default: PyTorch's choice)",
+        help="number of threads (default: PyTorch's choice)",
     )
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of threads")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of threads")
     return int(text)
 
 

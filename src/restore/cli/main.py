@@ -23,27 +23,32 @@ from restore.version import __version__
 COMMANDS = {
     "train": "train a network on the halves of your micrographs",
     "denoise": "denoise every micrograph with a trained model",
-    "evaluate": "say how much noise went, how much signal stayed, how much false signal came",
-    "report": "show an evaluation as one HTML page that can be mailed whole",
-    "halves": "sum movies to two halves, or split counted micrographs where there are none",
-    "prepare": "make the patch file that training reads, and nothing else",
-    "reconstruct": "make half maps from particle images whose orientations are known",
-    "angles": "say how far apart two refinements put the same particles",
-    "fsc": "say how far two half maps, images or stacks agree, or a map and a model, by resolution",
-    "amplitudes": "say how the Fourier amplitudes of maps fall with resolution, "
-    "and their B factors",
-    "sharpen": "weigh the mean of two half maps by their FSC, and sharpen it by a B factor",
-    "reslog": "say how resolution grows with the number of particles, raw and denoised",
-    "view": "draw the surfaces of maps beside each other, and residues of a model in their density",
-    "structure": "say whether denoising helps the structure: "
-    "raw and denoised maps compared on one page",
-    "inspect": "say what a file is, what would be done with it, and what is wrong with it",
-    "simulate": "make micrographs with known truth",
-    "demo": "simulate, train, denoise and compare, from nothing, in minutes",
+    "evaluate": (
+        "measure how much noise was removed, how much signal was kept and how much was hallucinated"
+    ),
+    "report": "write an evaluation as one self-contained HTML page",
+    "halves": "sum movies into two halves, or split counted micrographs without movies",
+    "prepare": "write the patch file that training reads, without training",
+    "reconstruct": "reconstruct half maps from particle images with known orientations",
+    "angles": "compute the angular distances between two refinements of the same particles",
+    "fsc": (
+        "compute the Fourier shell correlation of half maps, images or stacks, or of a map and a "
+        "model"
+    ),
+    "amplitudes": "compute the Fourier amplitudes of maps by resolution, and their B factors",
+    "sharpen": "weight the mean of two half maps by their FSC, and sharpen it by a B factor",
+    "reslog": "compute how resolution improves with the number of particles, raw and denoised",
+    "view": "show the surfaces of maps side by side, and residues of a model in their density",
+    "structure": (
+        "compare raw and denoised maps on one page, to see whether denoising helps the structure"
+    ),
+    "inspect": "describe a file, what restore would do with it, and any problems that it has",
+    "simulate": "simulate micrographs whose truth is known",
+    "demo": "simulate, train, denoise and compare, from scratch, in minutes",
 }
 
 EPILOG = """\
-the main job, in two commands:
+the main task, in two commands:
   restore train   -m micrographs_ctf.star -x my_model
   restore denoise -m micrographs_ctf.star -p Models/my_model.safetensors
 
@@ -85,8 +90,14 @@ def _handled(run: Callable[[], int], arguments: Sequence[str], debug: bool) -> i
         return _say(_wording(arguments).error(error), status, debug)
     except OSError as error:
         return _say(f"{error.filename or 'the system'}: {error.strerror or error}.", 1, debug)
+    except RuntimeError as error:
+        # Path.resolve() raises this before Python 3.13; the system calls it ELOOP.
+        if not str(error).startswith("Symlink loop from "):
+            raise
+        path = str(error).removeprefix("Symlink loop from ").strip("'")
+        return _say(f"{path}: its symbolic links lead in a circle. Correct them.", 1, debug)
     except KeyboardInterrupt:
-        return _say("Interrupted. What was finished is kept.", 130, debug)
+        return _say("Interrupted. Finished results are kept.", 130, debug)
 
 
 def _wording(arguments: Sequence[str]) -> Wording:
@@ -103,7 +114,7 @@ def _status_of_output(output: Stream, status: int) -> int:
     if output.lost is None or getattr(output.lost, "errno", None) == errno.EPIPE:
         return status
     reason = getattr(output.lost, "strerror", None) or output.lost
-    print(f"standard output: {reason}. The work itself is done.", file=sys.stderr)
+    print(f"standard output: {reason}. The work itself is finished.", file=sys.stderr)
     return status or 1
 
 
@@ -154,8 +165,10 @@ def command_parser(command: str) -> argparse.ArgumentParser:
     """The parser of one subcommand."""
     description = f"{COMMANDS[command][0].upper()}{COMMANDS[command][1:]}."
     parser = Parser(f"restore {command}", description)
-    parser.add_argument("--verbose", "-v", action="store_true", help="say more of what is going on")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument(
+        "--verbose", "-v", action="store_true", help=("print more details of the progress")
+    )
+    parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
     import_module(f"restore.cli.{command}").add_options(parser)
     return parser
 

@@ -13,7 +13,7 @@ from restore.postprocessing.map_files import describe_shape, describe_voxel
 def add_voxel_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
     """``--pixel_size`` of maps."""
     group.add_argument(
-        "--pixel_size", type=float, metavar="X", help="voxel size in Å, overruling the headers"
+        "--pixel_size", type=float, metavar="X", help="voxel size in Å, which overrides the headers"
     )
 
 

@@ -17,7 +17,21 @@ Record = TypeVar("Record")
 def add_pixel_size_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
     """``--pixel_size`` of images that no table lists."""
     group.add_argument(
-        "--pixel_size", type=float, metavar="X", help="pixel size in Å, where there is no STAR file"
+        "--pixel_size", type=float, metavar="X", help="pixel size in Å, if there is no STAR file"
+    )
+
+
+def add_suffix_option(
+    group: "argparse._ArgumentGroup",  # pyright: ignore[reportPrivateUsage]
+    words: str,
+    *flags: str,
+) -> None:
+    """``--even_odd_suffix``, with its default."""
+    group.add_argument(
+        "--even_odd_suffix",
+        *flags,
+        metavar="FULL,EVEN,ODD",
+        help=f"{words} (default: DW,EVN,ODD)",
     )
 
 
@@ -27,7 +41,7 @@ def add_device_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ign
         "--device",
         default="auto",
         metavar="NAME",
-        help="cpu, cuda, cuda:1 … (default: a GPU if there is one)",
+        help="device to compute on: cpu, cuda, cuda:1 … (default: a GPU if there is one)",
     )
 
 
@@ -63,7 +77,7 @@ def add_settings(
                     dest=field_.name,
                     action="store_false",
                     default=argparse.SUPPRESS,
-                    help=f"the opposite{' (default)' if not field_.default else ''}",
+                    help=f"the opposite of {names[0]}{' (default)' if not field_.default else ''}",
                 )
             continue
         group.add_argument(

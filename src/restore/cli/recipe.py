@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from restore.cli.job import PATCHES
-from restore.cli.options import add_pixel_size_option
+from restore.cli.options import add_pixel_size_option, add_suffix_option
 from restore.cli.progress import LateBar
 from restore.errors import UserError
 from restore.face.patches import make_patches
@@ -22,14 +22,10 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         metavar="STAR",
         help="RELION STAR, cryoSPARC .cs or .csg, or images as a quoted pattern",
     )
-    group.add_argument(
-        "--even_odd_suffix",
-        "-s",
-        metavar="FULL,EVEN,ODD",
-        help="how the names of a full sum and its halves differ, where the STAR has no "
-        "rlnMicrographNameEven/Odd "
-        "(default: DW,EVN,ODD)",
+    words = (
+        "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
     )
+    add_suffix_option(group, words, "-s")
     add_pixel_size_option(group)
     group.add_argument(
         "--training_filename",
@@ -43,34 +39,24 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         "--patch_dtype",
         choices=("float16", "float32"),
         default="float16",
-        help="of the patch file (default: float16)",
+        help="number format in the patch file (default: float16)",
     )
-    group.add_argument(
-        "--overwrite", action="store_true", help="replace files that are already there"
-    )
+    group.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
-def add_recipe_options(parser: argparse.ArgumentParser) -> None:
-    """How micrographs are prepared for the network."""
-    group = parser.add_argument_group("recipe")
-    group.add_argument(
-        "--max_resolution",
-        "-r",
-        type=float,
-        metavar="X",
-        help=f"finest resolution that the network sees, Å (default: {Recipe.max_resolution_A})",
-    )
-    add_phaseflip_options(group)
-
-
-def add_phaseflip_options(
-    group: "argparse._ArgumentGroup",  # pyright: ignore[reportPrivateUsage]
-    words: str = "correct the CTF's sign (default)",
+def add_recipe_options(
+    parser: argparse.ArgumentParser,
+    title: str = "recipe",
+    resolution: str = "finest resolution that the network sees, Å "
+    f"(default: {Recipe.max_resolution_A})",
+    phaseflip: str = "correct the CTF's sign (default)",
 ) -> None:
-    """``--phaseflip`` and its opposite; None where neither is typed."""
-    group.add_argument(
-        "--phaseflip", action="store_true", default=None, dest="phaseflip", help=words
-    )
+    """How micrographs are prepared for the network, under a title, and in these words; None where
+    nothing is typed.
+    """
+    group = parser.add_argument_group(title)
+    group.add_argument("--max_resolution", "-r", type=float, metavar="X", help=resolution)
+    group.add_argument("--phaseflip", action="store_true", default=None, help=phaseflip)
     group.add_argument(
         "--dont_phaseflip",
         action="store_false",

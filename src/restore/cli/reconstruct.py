@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_output_options(
         parser,
         "NAME",
-        "name of the results: NAME_half1.mrc, NAME_half2.mrc, their mean NAME.mrc, and "
+        "name of the results: NAME_half1.mrc, NAME_half2.mrc, their mean NAME.mrc and "
         "NAME.settings.json (default: map)",
         Path("map"),
     )
@@ -51,7 +51,7 @@ def _words(reconstruction: Reconstruction) -> str:
     """The particles, and where the half maps part."""
     images, fsc = reconstruction.images, reconstruction.fsc
     crossing_A = fsc.crossing_A(fsc.unmasked, 0.143)
-    falls = f"falls under 0.143 at {crossing_A:.2f} Å" if crossing_A else "never falls under 0.143"
+    falls = f"falls below 0.143 at {crossing_A:.2f} Å" if crossing_A else "never falls below 0.143"
     first, second = reconstruction.maps.counts
     return (
         f"{len(images)} particles of {images.box_px} x {images.box_px} pixels, "

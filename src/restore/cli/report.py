@@ -15,14 +15,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "folder", type=Path, metavar="FOLDER", help="folder that restore evaluate wrote"
     )
     parser.add_argument(
-        "--output", "-o", type=Path, metavar="PATH", help="the page (default: FOLDER/report.html)"
+        "--output",
+        "-o",
+        type=Path,
+        metavar="PATH",
+        help=("page to write (default: FOLDER/report.html)"),
     )
     parser.add_argument(
         "--previews",
         type=int,
         default=24,
         metavar="N",
-        help="at most so many micrographs with pictures (default: 24)",
+        help="largest number of micrographs shown with pictures (default: 24)",
     )
 
 

@@ -27,8 +27,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="PARTICLES",
-        help="particles with orientations: RELION STAR or cryoSPARC .cs or .csg; of several files "
-        "(raw, denoised) the same particles are used",
+        help=(
+            "particles with orientations: RELION STAR or cryoSPARC .cs or .csg; from several "
+            "files (raw, denoised), only the particles that all of them have are used"
+        ),
     )
     _add_comparison(parser.add_argument_group("comparison"))
     add_settings(parser, "subsets", ResLogSettings)
@@ -38,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_output_options(
         parser,
         "STAR",
-        "table of points and lines; the figure and the settings go beside it (default: "
+        "table of points and lines; the figure and the settings are written beside it (default: "
         "reslog.star)",
         Path("reslog.star"),
     )
@@ -50,7 +52,7 @@ def _add_comparison(group: "argparse._ArgumentGroup") -> None:  # pyright: ignor
         nargs="+",
         default=[],
         metavar="NAME",
-        help="name for each file (default: raw denoised for two files, else the files' names)",
+        help="names of the files (default: raw denoised for two files, otherwise the files' names)",
     )
     group.add_argument(
         "--phases_flipped",
@@ -66,10 +68,13 @@ def _add_comparison(group: "argparse._ArgumentGroup") -> None:  # pyright: ignor
         "-r",
         type=float,
         metavar="X",
-        help="finest resolution to reconstruct (Å): half the box takes an eighth of the time; "
-        "leave room beyond what all particles reach (default: the images' Nyquist)",
+        help=(
+            "finest resolution to reconstruct (Å): half the box takes an eighth of the time; "
+            "leave a margin beyond the resolution that all particles reach (default: the images' "
+            "Nyquist)"
+        ),
     )
-    add_mask_option(group, "soft mask for the FSC, which is corrected for it")
+    add_mask_option(group, "soft mask for the FSC, which is corrected for the mask")
     group.add_argument(
         "--tolerance_px",
         type=float,
@@ -123,8 +128,8 @@ def _words(comparison: ReslogComparison, repeats: int) -> Iterator[str]:
             )
     if repeats > 1:
         yield (
-            "In brackets are 95 % intervals: how much the values would vary with other subsets of "
-            "these particles, not with other data."
+            "The brackets hold 95 % intervals: how much the values would vary with other subsets "
+            "of these particles, not with other data."
         )
 
 
@@ -134,7 +139,7 @@ def _difference_words(comparison: ReslogComparison) -> Iterator[str]:
         if difference is not None:
             gain = _estimate_words(difference.frequency_per_A, "+.4f", "1/Å")
             unit = f"times the particles of {first}"
-            yield f"{name} less {first}, over {difference.pairs} pairs of subsets:"
+            yield f"{name} minus {first}, over {difference.pairs} pairs of subsets:"
             yield f"  1/resolution     {gain}"
             yield f"  worth            {_estimate_words(difference.particles_ratio, '.2f', unit)}"
 
@@ -142,24 +147,24 @@ def _difference_words(comparison: ReslogComparison) -> Iterator[str]:
 def _curve_words(curve: ResLogCurve, fit: ResLogFit | None) -> Iterator[str]:
     best_per_A = curve.frequency_per_A[0, -1]
     best = (
-        "under 0.143 at once"
+        "below 0.143 in the first shell"
         if best_per_A == 0
         else f"{1 / min(best_per_A, curve.nyquist_per_A):.2f} Å"
     )
     yield f"all particles    {best}{' (Nyquist)' if math.isinf(best_per_A) else ''}"
     if fit is None:
-        yield "no line: fewer than two sizes have a resolution"
+        yield "no line: fewer than two subset sizes have a resolution"
     else:
         rows = (
-            ("slope", fit.slope_per_A, ".4f", "1/Å for ten times the particles"),
-            ("intercept", fit.intercept_per_A, ".4f", "1/Å, of one particle"),
+            ("slope", fit.slope_per_A, ".4f", "1/Å per tenfold number of particles"),
+            ("intercept", fit.intercept_per_A, ".4f", "1/Å, for one particle"),
             ("B factor", fit.bfactor_A2, ".0f", "Å² (Rosenthal & Henderson)"),
         )
         for label, estimate, form, unit in rows:
             yield f"{label:<16} {_estimate_words(estimate, form, unit)}"
     reasons = (
-        (curve.at_nyquist, "never fall under 0.143 up to Nyquist"),
-        (curve.at_once, "are under 0.143 at once"),
+        (curve.at_nyquist, "never fall below 0.143 up to Nyquist"),
+        (curve.at_once, "are below 0.143 in the first shell"),
     )
     for which, reason in reasons:
         if which.any():

@@ -29,8 +29,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("half2", type=Path, help="second half map")
     add_mask_option(
         group,
-        "soft mask, from 0 (solvent) to 1, for the FSC; the sharpened map under the mask is "
-        "written too (_masked.mrc)",
+        "soft mask for the FSC, from 0 (solvent) to 1; the masked sharpened map is written too "
+        "(_masked.mrc)",
     )
     add_voxel_option(group)
     group = parser.add_argument_group(_HOW)
@@ -45,13 +45,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_output_options(
         parser,
         "MAP",
-        "sharpened map; a table of FSC and Guinier plot (.star) and a figure (.png) go beside it "
-        "(default: sharpened.mrc)",
+        "sharpened map; a table of FSC and Guinier plot (.star) and a figure (.png) are written "
+        "beside it (default: sharpened.mrc)",
         Path("sharpened.mrc"),
     )
     add_settings(parser, _HOW, SharpenSettings, ["bfactor"])
     add_settings(
-        parser, "fit (ln of the mean weighted amplitude over 1/d², slope B/4)", GuinierSettings
+        parser, "fit (ln of the mean weighted amplitude against 1/d², slope B/4)", GuinierSettings
     )
     add_settings(parser, "FSC", FSCSettings, ["count"])
 

@@ -11,10 +11,8 @@ from restore.simulation.settings import SimulationSettings
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore simulate``."""
-    parser.add_argument("folder", type=Path, help="where the session is written")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a session that is already there"
-    )
+    parser.add_argument("folder", type=Path, help="folder to write the session to")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing session")
     add_settings(parser, "settings", SimulationSettings)
 
 

@@ -27,13 +27,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_inputs(parser.add_argument_group("input"))
     group = parser.add_argument_group("truth (simulations)")
     group.add_argument(
-        "--truth_map", type=Path, metavar="MAP", help="true map: FSC of each map against it"
+        "--truth_map",
+        type=Path,
+        metavar="MAP",
+        help=("true map, against which the FSC of each map is computed"),
     )
     group.add_argument(
         "--truth_particles",
         type=Path,
         metavar="STAR",
-        help="true orientations: angular error of each refinement",
+        help="true orientations, from which the angular error of each refinement is computed",
     )
     group = parser.add_argument_group("output")
     group.add_argument(
@@ -42,7 +45,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("structure"),
         metavar="FOLDER",
-        help="folder of the results (default: structure); a rerun does what is missing or stale",
+        help=(
+            "folder of the results (default: structure); a rerun repeats only missing or outdated "
+            "stages"
+        ),
     )
     group.add_argument("--overwrite", action="store_true", help="repeat every stage")
     add_settings(parser, "comparison", StructureSettings)
@@ -65,8 +71,10 @@ def _add_inputs(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[re
     group.add_argument(
         "--denoised_micrographs",
         metavar="STAR",
-        help="denoised micrographs to extract particles from: the table of restore denoise, a "
-        "folder, or a pattern (default: the images that the particles name)",
+        help=(
+            "denoised micrographs from which particles are extracted: the table written by "
+            "restore denoise, a folder, or a pattern (default: the images that the particles name)"
+        ),
     )
     group.add_argument(
         "--raw_micrographs",
@@ -78,7 +86,7 @@ def _add_inputs(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[re
         "--model",
         type=Path,
         metavar="MODEL",
-        help="atomic model (PDB, mmCIF) that lies in the map: map-model FSC",
+        help="atomic model (PDB, mmCIF) fitted into the map, for the map-model FSC",
     )
 
 

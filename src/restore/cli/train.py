@@ -18,20 +18,21 @@ from restore.cli.recipe import (
 )
 from restore.errors import UsageError
 from restore.runtime.memory import keep_heap
-from restore.training.loop import PRESETS, TrainingSettings
-from restore.training.run import TrainingProgress, train
+from restore.training.run import train
 from restore.training.run_files import RunFiles
+from restore.training.settings import PRESETS, TrainingSettings
+from restore.training.watchers import TrainingProgress
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore train``."""
     add_input_options(parser)
-    group = parser.add_argument_group("what else it starts from, and where it goes")
+    group = parser.add_argument_group("other starting points, and the run's files")
     group.add_argument(
-        "--training_data", "-t", type=Path, metavar="HDF", help="a patch file that is already made"
+        "--training_data", "-t", type=Path, metavar="HDF", help="existing patch file to train on"
     )
     group.add_argument(
-        "--initial_model", "-i", type=Path, metavar="MODEL", help="start from this trained model"
+        "--initial_model", "-i", type=Path, metavar="MODEL", help="trained model to start from"
     )
     group.add_argument(
         "--model_directory",
@@ -39,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=MODELS,
         metavar="DIR",
-        help=f"(default: {MODELS})",
+        help=f"folder of the run's files (default: {MODELS})",
     )
     group.add_argument(
         "--model_prefix",
@@ -51,14 +52,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the run of this name where it stopped; "
-        "without a training state start from the beginning",
+        help="continue the run of this name from where it stopped; start from the beginning if "
+        "there is no training state",
     )
     add_device_option(group)
     group.add_argument(
         "--preset",
         choices=tuple(PRESETS),
-        help="starting values of the training options: as the device is (default), or the paper's",
+        help=(
+            "defaults of the training options: for the device (cpu, gpu), or the paper's "
+            "(default: for the device in use)"
+        ),
     )
     add_job_options(group)
     add_recipe_options(parser)
@@ -81,7 +85,7 @@ def run(namespace: argparse.Namespace) -> int:
             overwrite=namespace.overwrite,
             device=namespace.device,
             check_recipe=lambda data: refuse_other_recipe(namespace, data.recipe, str(data.path)),
-            progress=partial(_show, bar),
+            progress=partial(show_training, bar),
         )
     if leads(os.environ):
         print(RunFiles(namespace.model_directory, namespace.model_prefix).model)
@@ -101,12 +105,12 @@ def _patches(namespace: argparse.Namespace) -> Path | Callable[[int], Path] | No
     if namespace.resume:
         return None
     raise UsageError(
-        "nothing to train on",
+        "there is nothing to train on",
         do="name a STAR file with --training_mics, or a patch file with -t",
     )
 
 
-def _show(bar: LateBar, progress: TrainingProgress) -> None:
+def show_training(bar: LateBar, progress: TrainingProgress) -> None:
     """Move the bar, which counts steps, or minutes where they bound the run."""
     steps, seconds = progress.budget.steps, progress.budget.seconds
     total = steps if steps is not None else round((seconds or 0) / 6) / 10

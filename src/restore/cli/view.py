@@ -20,30 +20,33 @@ _LEVEL = (
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``restore view``."""
     group = parser.add_argument_group("input (MRC volumes)")
-    group.add_argument("maps", type=Path, nargs="+", metavar="MAP", help="map, one per column")
+    group.add_argument("maps", type=Path, nargs="+", metavar="MAP", help="maps, one per column")
     group.add_argument(
         "--sharpened",
         type=Path,
         nargs="+",
         default=[],
         metavar="MAP",
-        help="sharpened version of each map, in the same order: a second row",
+        help="sharpened version of each map, in the same order, shown in a second row",
     )
     group.add_argument(
         "--names",
         nargs="+",
         default=[],
         metavar="NAME",
-        help="title for each map (default: the file's name)",
+        help="titles of the maps (default: the files' names)",
     )
-    add_mask_option(group, "mask, from 0 to 1: draw only what lies in it")
+    add_mask_option(group, "mask, from 0 to 1, outside which nothing is drawn")
     add_voxel_option(group)
     add_settings(parser, _LEVEL, ContourSettings)
     _add_residues(parser.add_argument_group("residues"))
     add_output_options(
         parser,
         "HTML",
-        "page of surfaces that turn (default: view.html); the settings go beside it",
+        (
+            "page to write, with surfaces that can be turned (default: view.html); the settings "
+            "are written beside it"
+        ),
         Path("view.html"),
     )
 
@@ -53,15 +56,17 @@ def _add_residues(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[
         "--model",
         type=Path,
         metavar="MODEL",
-        help="PDB or mmCIF model that lies in the maps: draw some of its residues too",
+        help="PDB or mmCIF model fitted into the maps, some of whose residues are drawn",
     )
     group.add_argument(
         "--region",
         nargs="+",
         default=[],
         metavar="RESIDUES",
-        help="residues to draw, such as A/45-60, in the sharpened maps if given (default: the "
-        "middle of the model's longest helix and longest strand)",
+        help=(
+            "residues to draw, such as A/45-60, in the sharpened maps if there are any (default: "
+            "the middle of the model's longest helix and of its longest strand)"
+        ),
     )
 
 
@@ -70,7 +75,7 @@ def run(namespace: argparse.Namespace) -> int:
     settings = settings_from(namespace, ContourSettings)
     keep_heap()
     if namespace.region and namespace.model is None:
-        raise UsageError("--region names residues of no model", do="give --model")
+        raise UsageError("--region is given without a model", do="give --model")
     maps = DrawnMaps(
         tuple(namespace.maps),
         tuple(namespace.sharpened),

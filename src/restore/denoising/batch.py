@@ -1,15 +1,11 @@
 """A whole set denoised: what goes where, what is already there, what failed."""
 
 import logging
-import re
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from restore.denoising.denoise import (
     Denoiser,
@@ -18,6 +14,14 @@ from restore.denoising.denoise import (
     denoise_with,
     denoiser_for,
     merge_band,
+)
+from restore.denoising.inputs import (
+    is_one_image,
+    listed_as,
+    read_set,
+    rejected_rows,
+    table_path,
+    uses_halves,
 )
 from restore.denoising.targets import (
     ELSEWHERE,
@@ -30,21 +34,12 @@ from restore.denoising.targets import (
     written_names,
 )
 from restore.errors import UserError
+from restore.image_tensors import read_halves, read_tensor
 from restore.io.atomic import require_writable
-from restore.io.endings import IMAGE_ENDINGS, ending_of
-from restore.io.images.image import read_image, write_image
-from restore.io.labels import without_denoised
+from restore.io.images.image import write_image
 from restore.io.lock import locked
 from restore.io.micrographs import (
-    HALVES,
-    BadRow,
-    MicrographSet,
-    Needs,
-    Part,
     Suffixes,
-    check_files,
-    parse_suffixes,
-    read_micrographs,
 )
 from restore.io.outputs import refuse_foreign, write_table
 from restore.micrograph import CTFParameters, Micrograph
@@ -65,16 +60,6 @@ from restore.runtime.jobs import (
 from restore.runtime.progress import Bars, no_bars
 
 log = logging.getLogger(__name__)
-
-__all__ = [
-    "OutputSettings",
-    "Target",
-    "denoise_jobs",
-    "denoise_set",
-    "plan",
-    "read_exposure",
-    "without_denoised",
-]
 
 
 def denoise_set(
@@ -135,18 +120,16 @@ def denoise_set(
     if not isinstance(model, Model):
         model, model_name = load_model(Path(model)), model_name or model
     merge_band(settings, model.recipe.max_resolution_A)
-    chosen = _read_set(micrographs, model, settings, suffixes, pixel_size_A=pixel_size_A, ctf=ctf)
-    jobs = plan(chosen.micrographs, output, made_with(model, settings), settings.average_halves)
-    alone = _is_one_image(micrographs)
-    table = jobs[0].outputs[0].with_suffix(".star") if alone else _table_path(chosen, output)
-    files = (
-        {}
-        if alone
-        else chosen.listing.denoised(
-            table, {job.subject.micrograph.row: job.subject.written_name for job in jobs}
-        )
-    )
-    refuse_foreign(files, table, output.overwrite, ELSEWHERE)
+    chosen = read_set(micrographs, model, settings, suffixes, pixel_size_A=pixel_size_A, ctf=ctf)
+    chosen = listed_as(chosen, output)
+    with_halves = partial(uses_halves, settings=settings)
+    jobs = plan(chosen.micrographs, output, made_with(model, settings), with_halves)
+    alone = is_one_image(micrographs) and not output.within_job
+    table = jobs[0].outputs[0].with_suffix(".star") if alone else table_path(chosen, output)
+    planned = {job.subject.micrograph.row: job.subject.written_name for job in jobs}
+    files = {} if alone else chosen.listing.denoised(table, planned)
+    picture = table.with_suffix(".png") if output.picture or not alone else None
+    refuse_foreign([*files, *filter(None, [picture])], table, output.overwrite, ELSEWHERE)
     for folder in {path.parent for path in (*files, *(job.outputs[0] for job in jobs))}:
         require_writable(folder)
     with (
@@ -154,7 +137,7 @@ def denoise_set(
         locked(table) if place.leads else nullcontext(),
     ):
         denoiser = denoiser_for(model, settings, place.device)
-        rejected = _rejected(chosen, settings)
+        rejected = rejected_rows(chosen, settings)
         usable = [job for job in jobs if job.subject.micrograph.row not in rejected]
         results = denoise_jobs(
             usable,
@@ -171,26 +154,21 @@ def denoise_set(
                 write_table(
                     table, chosen.listing.denoised(table, names), provenance(settings, inputs)
                 )
-            if output.picture or not alone:
-                _draw(results, table.with_suffix(".png"))
-    named = {bad.name: bad.reason for bad in rejected.values()}
+            if picture:
+                _draw(results, picture)
+    named = {row.name: row.reason for row in rejected.values()}
     return SetResults.of(results, named, table if names and not alone else None)
 
 
 def read_exposure(micrograph: Micrograph, with_halves: bool) -> Exposure:
-    """Read the full sum of a micrograph, and its halves where they are wanted."""
+    """Read the full sum of a micrograph, and with ``with_halves`` its halves.
 
-    def image(path: Path) -> Tensor:
-        return torch.from_numpy(read_image(path).data)
-
-    full = image(micrograph.image)
+    Raises UserError where they are wanted and it has none.
+    """
+    full = read_tensor(micrograph.image)
     if not with_halves:
         return Exposure(full)
-    if micrograph.even is None or micrograph.odd is None:
-        raise UserError(
-            "it has no halves", where=micrograph.name, wanted="`average_halves` needs them"
-        )
-    return Exposure(full, (image(micrograph.even), image(micrograph.odd)))
+    return Exposure(full, read_halves(micrograph, "`average_halves` needs both halves"))
 
 
 def denoise_jobs(
@@ -203,20 +181,16 @@ def denoise_jobs(
     place: Place = ALONE,
 ) -> JobResults[Target]:
     """Denoise and write the jobs that are not current, as `restore.runtime.jobs.run_jobs` says."""
-    to_do = stale_jobs(jobs, fingerprint_in, overwrite, place)
-    if len(to_do) < len(jobs) and place.leads:
-        log.info("%d of %d micrographs are already denoised", len(jobs) - len(to_do), len(jobs))
+    stale = stale_jobs(jobs, fingerprint_in, "are already denoised", overwrite, place)
 
     def read(job: Job[Target]) -> Exposure:
-        return read_exposure(job.subject.micrograph, denoiser.settings.average_halves)
+        micrograph = job.subject.micrograph
+        return read_exposure(micrograph, uses_halves(micrograph, denoiser.settings))
 
     def compute(job: Job[Target], exposure: Future[Exposure]) -> Write:
         return _denoised(exposure.result(), job, denoiser, model_name)
 
-    results = run_jobs(to_do, Steps(read, compute, "denoising"), bars, place)
-    stale = {id(job) for job in to_do}
-    results.current = [job for job in jobs if id(job) not in stale]
-    return results
+    return run_jobs(jobs, Steps(read, compute, "denoising"), bars, place, stale=stale)
 
 
 def _denoised(exposure: Exposure, job: Job[Target], denoiser: Denoiser, model_name: str) -> Write:
@@ -230,66 +204,6 @@ def _denoised(exposure: Exposure, job: Job[Target], denoiser: Denoiser, model_na
     )
 
 
-def _read_set(
-    source: str | Path | Sequence[str | Path],
-    model: Model,
-    settings: DenoisingSettings,
-    suffixes: str | Suffixes | None,
-    *,
-    pixel_size_A: float | None,
-    ctf: CTFParameters | None,
-) -> MicrographSet:
-    if isinstance(suffixes, str):
-        suffixes = parse_suffixes(suffixes)
-    if settings.flip_phases_back and not model.recipe.phase_flip:
-        log.warning(
-            "`flip_phases_back=True` changes nothing: the model was made with `phase_flip=False`"
-        )
-    needs = Needs(model.recipe.phase_flip, settings.average_halves, True, header_pixel_size=True)
-    try:
-        return without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs, ctf))
-    except UserError as error:
-        do = re.sub(r"(?=(`phase_flip=False`|-{2}dont_phaseflip))", "a model made with ", error.do)
-        raise error.instead(do=do) from None
-
-
-def _is_one_image(micrographs: str | Path | Sequence[str | Path]) -> bool:
-    """Whether the input is the name of one image, and no table or pattern."""
-    names = [micrographs] if isinstance(micrographs, str | Path) else list(micrographs)
-    return (
-        len(names) == 1
-        and ending_of(Path(names[0]).name) in IMAGE_ENDINGS
-        and (Path(names[0]).is_file())
-    )
-
-
-def _table_path(chosen: MicrographSet, output: OutputSettings) -> Path:
-    """Where the output's table goes: beside the input's, or at the top of the output folder. Never
-    over the input.
-    """
-    source = Path(chosen.source)
-    stem = source.stem if chosen.is_listed else "micrographs"
-    folder = output.output_directory or (
-        source.parent if chosen.is_listed else chosen.micrographs[0].image.parent
-    )
-    path = folder / f"{stem}{output.suffix}{chosen.listing.ending}"
-    if path.resolve() == source.resolve():
-        found = f"the output {chosen.listing.ending[1:].upper()} would replace the input's"
-        raise UserError(found, where=path, do="give another `output_suffix`")
-    return path
-
-
-def _rejected(chosen: MicrographSet, settings: DenoisingSettings) -> dict[int, BadRow]:
-    """The micrographs that cannot be denoised, by their rows: for their row, or their files."""
-    needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
-    _, problems = check_files(chosen.micrographs, needed)
-    files = {
-        problem.micrograph.row: BadRow(problem.micrograph.name, problem.message)
-        for problem in problems
-    }
-    return dict(sorted({**files, **chosen.problems}.items()))
-
-
 def _draw(results: JobResults[Target], path: Path) -> None:
     """A picture of the first good micrograph, raw beside denoised, where anything is new or the
     picture is gone.
@@ -298,15 +212,11 @@ def _draw(results: JobResults[Target], path: Path) -> None:
     """
     if not results.done and path.exists():
         return
-    target = min((job.subject for job in results.good), key=lambda each: each.micrograph.row)
+    target = min((job.subject for job in results.good), key=lambda target: target.micrograph.row)
     images = {"raw": target.micrograph.image, "denoised": target.path}
     try:
         panels = [
-            Panel(
-                f"{title}: {image.name}",
-                torch.from_numpy(read_image(image).data),
-                target.micrograph.pixel_size_A,
-            )
+            Panel(f"{title}: {image.name}", read_tensor(image), target.micrograph.pixel_size_A)
             for title, image in images.items()
         ]
         save_picture(side_by_side(panels), path)

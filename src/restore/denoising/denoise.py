@@ -5,7 +5,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -17,7 +16,14 @@ from restore.ctf import ctf_sign
 from restore.denoising.merge import MergeBand, band_between, merge
 from restore.errors import UserError
 from restore.micrograph import Micrograph
-from restore.model.calibration import calibrated, without_lattice
+from restore.model.calibration import (
+    CalibrationKind,
+    RingWeights,
+    calibrated,
+    model_weights,
+    own_weights,
+    without_lattice,
+)
 from restore.model.checkpoint import Model
 from restore.model.inference.engine import Engine
 from restore.model.inference.selection import engine_for
@@ -36,7 +42,6 @@ from restore.settings import setting
 log = logging.getLogger(__name__)
 
 OutputType = Literal["float32", "float16"]
-CalibrationKind = Literal["rings", "none"]
 
 
 @dataclass(frozen=True)
@@ -44,15 +49,22 @@ class DenoisingSettings:
     """What is done with the network's output."""
 
     merge_noisy: bool = setting(
-        False, "put the raw image above the merge band", off="--dont_merge_noisy"
+        False,
+        "replace the denoised image by the raw one at resolutions finer than the merge band",
+        off="--dont_merge_noisy",
     )
     merge_resolution: float | None = setting(
         None,
-        "centre of the merge band, Å (3, or 1.25 × the model's resolution where that is coarser)",
+        (
+            "centre of the merge band, Å (default: 3, or 1.25 × the model's resolution where that "
+            "is coarser)"
+        ),
         "-x",
     )
     merge_width: float | None = setting(
-        None, "width of the merge band, Å (2, or 0.4 × the centre if narrower)", "-w"
+        None,
+        "width of the merge band, Å (default: 2, or 0.4 × the centre where that is narrower)",
+        "-w",
     )
     flip_phases_back: bool = setting(
         False,
@@ -64,24 +76,32 @@ class DenoisingSettings:
     )
     calibration: CalibrationKind = setting(
         "rings",
-        "of the network's output, as measured on held-out micrographs: by rings, or none",
-        choices=("rings", "none"),
+        "calibration of the network's output, ring by ring: rings (by each micrograph's own "
+        "halves where a table names them, otherwise as model), model (as measured on the "
+        "validation micrographs of the training), or none",
+        choices=("rings", "model", "none"),
     )
     output_dtype: OutputType = setting(
-        "float32", "of the written images", choices=("float32", "float16")
+        "float32", "number format of the written images", choices=("float32", "float16")
     )
     precision: str = setting(
-        "auto", "of the network; auto is bf16 where it is fast", choices=("auto", "float32", "bf16")
+        "auto",
+        "precision of the network; auto is bf16 where it is fast",
+        choices=("auto", "float32", "bf16"),
     )
     tile_px: int = setting(
-        0, "side of the tiles that the network takes, pixels of the cropped image (0: by itself)"
+        0,
+        (
+            "side of the tiles that the network processes, in pixels of the cropped image (0: "
+            "chosen automatically)"
+        ),
     )
 
 
 @dataclass(frozen=True)
 class Exposure:
     """The images of one micrograph as they were read: the full sum, and the two halves where they
-    are wanted.
+    are to be averaged or calibrate the output.
     """
 
     full: Float[Tensor, "y x"]
@@ -144,7 +164,7 @@ def denoise_with(
     if blank is None:
         return denoised
     log.info(
-        "%s: %d pixels without data (%.2g %%) are left as they were",
+        "%s: %d pixels without data (%.2g %%) are left unchanged",
         micrograph.name,
         prepared[0].blank_pixels,
         100 * prepared[0].blank_pixels / blank.numel(),
@@ -165,7 +185,18 @@ def _denoised(
     model, settings = denoiser.model, denoiser.settings
     band = merge_band(settings, model.recipe.max_resolution_A)
     full = prepared[0]
-    denoised = _calibrated(denoiser, _network_output(denoiser, full, prepared[1:]), full)
+    sources = prepared[1:] if settings.average_halves else prepared[:1]
+    outputs = [_network_output(denoiser, source) for source in sources]
+    denoised = _mean_of_halves(outputs, prepared) if settings.average_halves else outputs[0]
+    weights = _weights(denoiser, prepared, outputs, micrograph.name)
+    if weights is not None:
+        denoised = calibrated(
+            weights.full,
+            weights.width_per_A,
+            without_lattice(denoised, _stride(denoiser)),
+            full.image,
+            full.grid.pixel_size_yx_A,
+        )
     spectrum, grid = restored_spectrum(denoised, full), full.grid
     flips_back = settings.flip_phases_back and model.recipe.phase_flip
     if band is None and not flips_back:
@@ -185,29 +216,54 @@ def _denoised(
     return fourier.image_of(spectrum, grid.full_shape)
 
 
-def _calibrated(
-    denoiser: Denoiser, denoised: Float[Tensor, "y x"], full: Prepared
-) -> Float[Tensor, "y x"]:
-    """The network's output, calibrated where the model has a calibration and it is wanted."""
-    calibration = denoiser.model.calibration
-    if calibration is None or denoiser.settings.calibration == "none":
-        return denoised
-    clean = without_lattice(denoised, architecture_of(denoiser.model.network.settings).stride)
-    return calibrated(calibration, calibration.full, clean, full.image, full.grid.pixel_size_yx_A)
+def _weights(
+    denoiser: Denoiser,
+    prepared: Sequence[Prepared],
+    outputs: Sequence[Float[Tensor, "y x"]],
+    name: str,
+) -> RingWeights | None:
+    """The weights of the calibration, None where there is to be none: by the micrograph's own
+    halves, of which one is denoised for it, or else by the model's card.
+
+    ``outputs`` are the network's, of the full sum or of both halves.
+    """
+    kind, calibration = denoiser.settings.calibration, denoiser.model.calibration
+    if kind == "rings" and len(prepared) == 3:
+        full, first, second = prepared
+        denoised = outputs[0] if len(outputs) == 2 else _network_output(denoiser, first)
+        denoised = without_lattice(denoised, _stride(denoiser))
+        images = torch.stack([first.image, second.image, denoised])
+        weights = own_weights(images, calibration, full.grid.pixel_size_yx_A, full.blank)
+        if weights is not None:
+            return weights
+        log.warning(
+            "%s: its halves do not look like two halves of one exposure; the image is calibrated "
+            "without them",
+            name,
+        )
+    return None if calibration is None or kind == "none" else model_weights(calibration)
 
 
-def _network_output(
-    denoiser: Denoiser, full: Prepared, halves: Sequence[Prepared]
+def _stride(denoiser: Denoiser) -> int:
+    return architecture_of(denoiser.model.network.settings).stride
+
+
+def _network_output(denoiser: Denoiser, prepared: Prepared) -> Float[Tensor, "y x"]:
+    """What the network makes of an image, on the cropped grid and in the image's scale."""
+    return apply_network(denoiser.engine, prepared.image, tile_px=denoiser.settings.tile_px)
+
+
+def _mean_of_halves(
+    outputs: Sequence[Float[Tensor, "y x"]], prepared: Sequence[Prepared]
 ) -> Float[Tensor, "y x"]:
-    """The denoised image on the cropped grid, in the scale of the prepared full sum."""
-    network = partial(apply_network, denoiser.engine, tile_px=denoiser.settings.tile_px)
-    if not halves:
-        return network(full.image)
-    raw = torch.zeros_like(full.image)
+    """The mean of the denoised halves in the scale of the prepared full sum, the first of
+    ``prepared``.
+    """
+    full, *halves = prepared
+    raw = sum((half.image * half.scale / 2 for half in halves), torch.zeros_like(full.image))
     denoised = torch.zeros_like(full.image)
-    for prepared in halves:
-        raw += prepared.image * prepared.scale / 2
-        denoised += network(prepared.image) * prepared.scale / 2
+    for output, half in zip(outputs, halves, strict=True):
+        denoised += output * half.scale / 2
     # Halves may be sums or averages of frames: what takes their mean to the full sum takes the
     # denoised mean there.
     reference = full.image
@@ -218,7 +274,9 @@ def _network_output(
 
 def _full_sign(micrograph: Micrograph, grid: Grid, device: torch.device) -> Float[Tensor, "y kx"]:
     if micrograph.ctf is None:
-        raise UserError("no CTF is known", where=micrograph.name, wanted="phase flipping needs one")
+        raise UserError(
+            ("the CTF is not known"), where=micrograph.name, wanted="phase flipping needs a CTF"
+        )
     return ctf_sign(
         micrograph.ctf, grid.full_shape, (grid.full_pixel_size_A, grid.full_pixel_size_A), device
     )

@@ -33,8 +33,8 @@ def band_between(
         raise UserError(
             f"the merge band is {centre_A + width_A / 2:g} to {centre_A - width_A / 2:g} Å",
             wanted=(
-                f"The model's images end at {max_resolution_A:g} Å, and the band must not reach "
-                "beyond them"
+                f"The model's images end at {max_resolution_A:g} Å, and the merge band must not "
+                "reach beyond that resolution"
             ),
             do="give a coarser `merge_resolution` or a narrower `merge_width`",
         )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from restore.denoising.denoise import DenoisingSettings
 from restore.errors import UserError
@@ -26,16 +27,24 @@ class OutputSettings:
 
     output_suffix: str | None = setting(
         None,
-        'put after each name ("_denoised" beside the input, nothing under `output_directory`)',
+        (
+            'suffix added to each name (default: "_denoised" beside the input, none under '
+            "`output_directory`)"
+        ),
         "-s",
     )
     output_directory: Path | None = setting(
-        None, "folder for the output, in which the input's tree is repeated", "-o"
+        None, "folder for the output, which mirrors the folders of the input", "-o"
     )
     overwrite: bool = setting(
-        False, "denoise everything again, and replace files that restore did not write"
+        False, "denoise all images again, and replace files that restore did not write"
     )
-    picture: bool = setting(False, "draw raw beside denoised also where one image is given")
+    picture: bool = setting(False, "save a picture of raw beside denoised for a single image too")
+    replace_raw: bool = setting(
+        False,
+        "in cryoSPARC tables, write denoised images in place of the raw ones (micrograph_blob) "
+        "instead of beside them (micrograph_blob_denoised)",
+    )
     within_job: bool = setting(
         False, "name images as RELION's own jobs do, without the folder of the job before"
     )
@@ -61,19 +70,28 @@ def plan(
     micrographs: Sequence[Micrograph],
     output: OutputSettings,
     made_with: Callable[[Micrograph], object],
-    with_halves: bool = False,
+    uses_halves: Callable[[Micrograph], bool] | None = None,
 ) -> list[Job[Target]]:
-    """The jobs of a set; ``made_with`` is all that decides an image besides its input files.
+    """The jobs of a set; ``made_with`` is all that decides an image besides its input files, of
+    which its halves are two where ``uses_halves``.
 
     Raises UserError if an output would replace an input or another output.
     """
+    if "/" in output.suffix:
+        raise UserError(
+            f'"{output.suffix}" holds a slash',
+            field="output_suffix",
+            wanted="it is put after each file's name",
+            do="give the folder as `output_directory`",
+        )
     names = [micrograph.name for micrograph in micrographs]
     places = names_within_job(names) if output.within_job else names
     jobs: list[Job[Target]] = []
     for micrograph, place in zip(micrographs, places, strict=True):
         target = _target(micrograph, Path(place), output)
-        halves = (micrograph.even, micrograph.odd) if with_halves else ()
-        read = [path for path in (micrograph.image, *halves) if path is not None]
+        read = [micrograph.image]
+        if uses_halves and uses_halves(micrograph):
+            read += [half for half in (micrograph.even, micrograph.odd) if half]
         digest = fingerprint(made_with(micrograph), read, target.path.parent)
         jobs.append(Job(target, micrograph.name, (target.path,), digest))
     inputs = (
@@ -106,7 +124,7 @@ def written_names(results: JobResults[Target]) -> dict[int, str]:
     return {job.subject.micrograph.row: job.subject.written_name for job in results.good}
 
 
-def labels(job: Job[Target], model_name: str) -> list[str]:
+def labels(job: Job[Any], model_name: str) -> list[str]:
     """What an output's header says: program, version, model, and the fingerprint that a rerun looks
     for.
     """
@@ -121,5 +139,5 @@ def fingerprint_in(path: Path) -> str:
     """The fingerprint in an output. UserError where it is another program's file."""
     if (found := fingerprint_of(path)) == "":
         do = "give another `output_suffix`, or `overwrite=True`"
-        raise UserError("a file stands here that restore did not write", where=path, do=do)
+        raise UserError("there is a file here that restore did not write", where=path, do=do)
     return found

@@ -25,17 +25,14 @@ from restore.evaluation.estimators.spectra import RingAxis
 from restore.evaluation.measure import Measurement, load_measurement
 from restore.evaluation.outliers import is_strange, strangeness
 from restore.evaluation.records import Evaluation, Facts, Group, Making, MicrographResult
-from restore.io.csv_text import csv_text
-from restore.io.star import Block, StarFile
+from restore.model.calibration import CalibrationKind
 from restore.quantities import Curve, Number, rounded, rounded_values
-from restore.records import decoded
 from restore.report.evaluation_words import remarks, summary, unlike_the_others, warnings
 from restore.settings import setting
 
 HELD_OUT, TRAINED_ON = "held out", "trained on"
 _FEW = 5  # micrographs, fewer than which patches are resampled in their place
 _RESAMPLES_OF_ONE = 200
-_REMEASURE = "delete it and evaluate again"
 _FEWEST_RESAMPLES, _MOST_RESAMPLES = 20, 20_000  # fewer have no tails; more need gigabytes
 
 
@@ -45,26 +42,35 @@ class EvaluationSettings:
 
     patch_px: int = setting(
         0,
-        "side of the windowed patches, pixels of the cropped image (0: 256, less for small images)",
+        (
+            "side of the windowed patches, in pixels of the cropped image (0: 256, or less for "
+            "small images)"
+        ),
     )
     support_window: float = setting(
-        300.0, "window of the local support map, Å: one to two particle diameters"
+        300.0, "window of the local agreement map, Å: one to two particle diameters"
     )
     confidence: float = setting(0.9, "confidence level of the intervals, between 0 and 1")
-    resamples: int = setting(1000, "bootstrap samples behind each interval, 20 to 20000")
+    resamples: int = setting(1000, "number of bootstrap samples behind each interval, 20 to 20000")
     seed: int = setting(0, "seed of the resampling")
     precision: str = setting(
         "auto",
         "precision of the network's arithmetic; auto is bf16 where it is fast",
         choices=("auto", "float32", "bf16"),
     )
-    calibration: str = setting(
+    calibration: CalibrationKind = setting(
         "rings",
-        "of the network's output, as measured on held-out micrographs: by rings, or none",
-        choices=("rings", "none"),
+        "calibration of the network's output, ring by ring: rings (by each micrograph's own "
+        "halves, each half of the Fourier components by the other), model (as measured on the "
+        "validation micrographs of the training), or none",
+        choices=("rings", "model", "none"),
     )
     tile_px: int = setting(
-        0, "side of the tiles that the network takes, pixels of the cropped image (0: by itself)"
+        0,
+        (
+            "side of the tiles that the network processes, in pixels of the cropped image (0: "
+            "chosen automatically)"
+        ),
     )
 
     def __post_init__(self) -> None:
@@ -73,24 +79,26 @@ class EvaluationSettings:
             "support_window": not 0 < self.support_window < math.inf,
             "confidence": not 0 < self.confidence < 1,
             "resamples": not _FEWEST_RESAMPLES <= self.resamples <= _MOST_RESAMPLES,
-            "calibration": self.calibration not in ("rings", "none"),
+            "calibration": self.calibration not in ("rings", "model", "none"),
             "tile_px": self.tile_px < 0,
         }
         for name in (name for name, is_wrong in wrong.items() if is_wrong):
             raise UserError(f"{name} is {getattr(self, name)}", do="see restore evaluate --help")
 
     @property
-    def measuring(self) -> tuple[float, str, str]:
+    def measuring(self) -> tuple[float, str, CalibrationKind]:
         """The settings that decide what is measured; the others decide only what is made of it."""
         return self.support_window, self.precision, self.calibration
 
 
-def roles(names: Sequence[str], training: Mapping[str, Any]) -> list[str]:
+def roles(names: Sequence[str], training: Mapping[str, Any] | None) -> list[str]:
     """Whether each micrograph was trained on: by its name in the model's record, or by its file's
-    name where no name fits.
+    name where no name fits; "all" where there is no model.
 
     One of which only a part was held out was trained on.
     """
+    if training is None:
+        return ["all"] * len(names)
     trained = set(training.get("trained_on", ()))
     if not trained & set(names):
         files = {PurePath(name).name for name in trained}
@@ -133,9 +141,10 @@ def aggregate(
     }
     for count, (subject, role) in enumerate(zip(subjects, micrograph_roles, strict=True), 1):
         measurement = load_measurement(subject.path)
-        facts = decoded(Facts, measurement.facts, subject.path, "measurement", _REMEASURE)
         stack = _stack(measurement)
-        measured.append(_Measured(subject, role, facts, _numbers_of_one(stack, axis, settings)))
+        measured.append(
+            _Measured(subject, role, measurement.facts, _numbers_of_one(stack, axis, settings))
+        )
         summed = stack.sum(dim=0, keepdim=True)
         for name in {role, "all"}:
             stacks.setdefault(name, []).append(stack if few[name] else summed)
@@ -242,56 +251,3 @@ def _results(measured: Sequence[_Measured]) -> Iterator[MicrographResult]:
             remarks=tuple(remarked),
             previews=facts.preview,
         )
-
-
-TABLE_COLUMNS: tuple[str, ...] = (
-    "var_signal", "var_noise_raw", "var_noise_denoised", "var_bias", "snr_raw", "snr_denoised",
-    "snr_raw_full", "snr_denoised_full", "sbr", "bias_share", "gain", "var_invented",
-    "invented_share", "signal_to_error_denoised", "signal_to_error_wiener",
-    "signal_to_error_lowpass", "advantage_over_wiener", "calibration", "correlation_raw",
-    "correlation_lowpass", "correlation_wiener", "correlation_denoised", "lowpass_A",
-)  # fmt: skip
-"""The numbers that a table has for each micrograph, each with the two ends of its interval."""
-
-
-def table(micrographs: Sequence[MicrographResult]) -> tuple[list[str], list[list[str]]]:
-    """The columns' names, and one row a micrograph: name, role, remarkable facts, then every number
-    with its interval; "nan" where there is none.
-    """
-    columns = ["micrograph", "role", "outlier", "hot_pixels", "confirmed", "refuted"]
-    columns += [name for key in TABLE_COLUMNS for name in (key, f"{key}_low", f"{key}_high")]
-    rows: list[list[str]] = []
-    for micrograph in micrographs:
-        numbers = [micrograph.numbers[key] for key in TABLE_COLUMNS]
-        rows.append([
-            micrograph.name,
-            micrograph.role.replace(" ", "_") or "none",
-            f"{micrograph.outlier or 0.0:g}",
-            str(micrograph.hot_pixels),
-            _cell(micrograph.confirmed),
-            _cell(micrograph.refuted),
-            *(_cell(end) for number in numbers for end in (number.value, number.low, number.high)),
-        ])  # fmt: skip
-    return columns, rows
-
-
-def _cell(value: float | None) -> str:
-    return "nan" if value is None else f"{value:.6g}"
-
-
-def as_star(micrographs: Sequence[MicrographResult]) -> StarFile:
-    """The table as a STAR file: rlnMicrographName, then columns of restore's own (``restoreSnrRaw``
-    …).
-    """
-    columns, rows = table(micrographs)
-    names = (
-        "rlnMicrographName",
-        *("restore" + name.title().replace("_", "") for name in columns[1:]),
-    )
-    return StarFile((Block("micrographs", names, tuple(tuple(row) for row in rows)),))
-
-
-def as_csv(micrographs: Sequence[MicrographResult]) -> str:
-    """The table as CSV text."""
-    columns, rows = table(micrographs)
-    return csv_text([columns, *rows])

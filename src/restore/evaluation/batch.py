@@ -26,9 +26,9 @@ from restore.evaluation.measure import (
     support_of,
 )
 from restore.evaluation.previews import save_previews
+from restore.image_tensors import read_halves, read_tensor
 from restore.io.denoised_halves import DenoisedFiles
 from restore.io.endings import split_ending
-from restore.io.images.image import read_image
 from restore.micrograph import Micrograph
 from restore.runtime.distributed import Place
 from restore.runtime.jobs import (
@@ -75,7 +75,7 @@ class Method:
     of them).
     """
 
-    views: Callable[[Halves, Halves | None, Micrograph], Views]
+    views: Callable[[Halves, BinnedHalves | None, Micrograph], Views]
     sampling: Sampling
     support_window_A: float
     device: torch.device
@@ -114,7 +114,7 @@ def plan(
 def fingerprint_in(path: Path) -> str:
     """The fingerprint in a measurement; nothing in one that is damaged."""
     try:
-        return str(load_measurement(path).facts.get("fingerprint", ""))
+        return load_measurement(path).facts.fingerprint
     except UserError:
         return ""
 
@@ -125,19 +125,13 @@ def measure_jobs(
     """Measure the micrographs of a set that are not current, as `restore.runtime.jobs.run_jobs`
     says. ``jobs`` is the whole set, in its order.
     """
-    to_do = stale_jobs(jobs, fingerprint_in, place=place)
-    if len(to_do) < len(jobs) and place.leads:
-        log.info("%d of %d micrographs are already measured", len(jobs) - len(to_do), len(jobs))
-    stale = {id(job) for job in to_do}
-    current = [job for job in jobs if id(job) not in stale]
+    to_do = stale_jobs(jobs, fingerprint_in, "are already measured", place=place)
     if to_do and to_do[0] is jobs[0]:
         # The first is compared with the last. Its views are kept from when the second needed them.
         to_do = [*to_do[1:], to_do[0]]
     compared = _Compared(jobs, method)
     steps = Steps(lambda job: _read(job.subject), compared.measured, "measuring", depth=1)
-    results = run_jobs(to_do, steps, bars, place)
-    results.current = current
-    return results
+    return run_jobs(jobs, steps, bars, place, stale=to_do)
 
 
 class _Compared:
@@ -168,7 +162,7 @@ class _Compared:
                     return self._views_of(other, partial(_read, self._subjects[other]))
                 except FAILURES as error:
                     name = self._subjects[other].micrograph.name
-                    log.debug("%s is no neighbour: %s", name, error)
+                    log.debug("%s cannot be used as a neighbour: %s", name, error)
         return None
 
     def _views_of(self, index: int, read: Callable[[], _Images]) -> Views:
@@ -188,15 +182,11 @@ class _Compared:
 
 
 def _read(subject: Subject) -> _Images:
-    def pair(even: Path | None, odd: Path | None) -> Halves:
-        if even is None or odd is None:
-            raise UserError(
-                "it has no halves", where=subject.micrograph.name, wanted="An evaluation needs both"
-            )
-        return torch.from_numpy(read_image(even).data), torch.from_numpy(read_image(odd).data)
-
-    raw = pair(subject.micrograph.even, subject.micrograph.odd)
-    return raw, pair(subject.denoised.even, subject.denoised.odd) if subject.denoised else None
+    raw, files = (
+        read_halves(subject.micrograph, ("An evaluation needs both halves")),
+        subject.denoised,
+    )
+    return raw, (read_tensor(files.even), read_tensor(files.odd)) if files else None
 
 
 def _on(device: torch.device, images: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -214,10 +204,11 @@ def _write(
     preview = save_previews(
         subject.preview, views.raw, views.denoised, support, views.grid.pixel_size_yx_A
     )
-    facts = {
-        "fingerprint": job.fingerprint,
-        "preview": preview,
-        "confirmed": support.share(support.confirmed),
-        "refuted": support.share(support.refuted),
-    }
-    save_measurement(subject.path, replace(measurement, facts=measurement.facts | facts))
+    facts = replace(
+        measurement.facts,
+        fingerprint=job.fingerprint,
+        preview=preview,
+        confirmed=support.share(support.confirmed),
+        refuted=support.share(support.refuted),
+    )
+    save_measurement(subject.path, replace(measurement, facts=facts))

@@ -5,9 +5,8 @@ map of local support.
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -21,15 +20,24 @@ from restore.evaluation.estimators.decomposition import PAIRS
 from restore.evaluation.estimators.half_identity import half_identity
 from restore.evaluation.estimators.spectra import RingAxis, valid_patches
 from restore.evaluation.estimators.support import Support, local_support
+from restore.evaluation.records import Facts
 from restore.evaluation.views import BinnedHalves, Halves, Image, Views, valid_values
 from restore.io.atomic import replacing
 from restore.io.reading import reading
 from restore.micrograph import Micrograph
-from restore.model.calibration import RingCalibration, calibrated, without_lattice
+from restore.model.calibration import (
+    CalibrationKind,
+    RingCalibration,
+    calibrated,
+    cross_calibrated,
+    model_weights,
+    without_lattice,
+)
 from restore.model.inference.engine import Engine
 from restore.model.inference.tiling import apply_network
 from restore.model.network import architecture_of
 from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
+from restore.records import as_json, decoded
 
 _LARGEST_PATCH_PX, _SMALLEST_PATCH_PX = 256, 32
 _PATCHES_ALONG = 4
@@ -42,7 +50,7 @@ class Measurement:
     """
 
     blocks: Float[Tensor, "blocks pairs rings"]
-    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    facts: Facts = Facts()
 
 
 def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sampling:
@@ -58,9 +66,12 @@ def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sa
             patch_px //= 2
     if not _SMALLEST_PATCH_PX <= patch_px <= smallest:
         raise UserError(
-            f"patches of {patch_px} pixels do not fit: the smallest image has {smallest} at "
-            f"{recipe.max_resolution_A:g} Å",
-            wanted=f"at least {_SMALLEST_PATCH_PX} pixels, and no more than the image has",
+            f"patches of {patch_px} pixels do not fit: the smallest image has {smallest} pixels "
+            f"at {recipe.max_resolution_A:g} Å",
+            wanted=(
+                f"a patch has at least {_SMALLEST_PATCH_PX} pixels a side, and no more than the "
+                "image"
+            ),
             do="give another --patch_px, or leave it out",
         )
     rings = patch_px // 4
@@ -75,22 +86,31 @@ def views_of_model(
     tile_px: int = 0,
     *,
     calibration: RingCalibration | None = None,
+    kind: CalibrationKind = "none",
 ) -> Views:
     """The halves and what a model makes of each, and of their difference, on the network's grid and
-    scale: its network's output, calibrated where a ``calibration`` is given.
+    scale: its network's output, calibrated as ``kind`` says, with the model's ``calibration`` where
+    it has one.
     """
     first, second = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
     nothing = (first.image - second.image) / 2**0.5
     denoised = [
         apply_network(engine, image, tile_px) for image in (first.image, second.image, nothing)
     ]
-    if calibration is not None:
-        sizes_A, curves = first.grid.pixel_size_yx_A, calibration.half
+    if kind != "none":
+        raw = (first.image, second.image, nothing)
         stride = architecture_of(engine.settings).stride
-        denoised = [
-            calibrated(calibration, curves, without_lattice(image, stride), raw, sizes_A)
-            for image, raw in zip(denoised, (first.image, second.image, nothing), strict=True)
-        ]
+        clean = [without_lattice(image, stride) for image in denoised]
+        sizes_A = first.grid.pixel_size_yx_A
+        own = kind == "rings" and cross_calibrated(clean, raw, calibration, sizes_A, first.blank)
+        if own:
+            denoised = own
+        elif calibration is not None:
+            weights = model_weights(calibration)
+            denoised = [
+                calibrated(weights.half, weights.width_per_A, image, half, sizes_A)
+                for image, half in zip(clean, raw, strict=True)
+            ]
     hot_pixels = first.hot_pixels + second.hot_pixels
     return Views(
         (first.image, second.image),
@@ -153,9 +173,14 @@ def _blank_of(
 
 
 _WRONG_HALVES = {
-    "exchanged": "each has the noise of the other raw half: are the even and the odd one exchanged",
-    "made from one image": "they have nothing of the noise in which the raw halves differ: were "
-    "both made from the same image",
+    "exchanged": (
+        "each denoised half has the noise of the other raw half: are the even and the odd half "
+        "exchanged"
+    ),
+    "made from one image": (
+        "the noise in which the raw halves differ is not in them: were both made from the same "
+        "image"
+    ),
     "inverted": "their contrast is opposite to that of the raw halves",
 }
 
@@ -172,7 +197,10 @@ def require_own_halves(views: Views) -> None:
         raise UserError(
             f"the denoised halves look {identity.verdict}: {reason} (correlation of the halves' "
             f"differences {identity.difference:.2g}, of their sums {identity.total:.2g})",
-            wanted="an evaluation needs each half denoised by itself, dark where the raw one is",
+            wanted=(
+                "an evaluation needs each half denoised separately, with the contrast of the raw "
+                "half"
+            ),
         )
 
 
@@ -182,7 +210,7 @@ def _require_same_grid(denoised: Prepared, raw: Prepared) -> None:
             "a denoised half of {}×{} pixels, and a raw one of {}×{}".format(
                 *denoised.grid.full_shape, *raw.grid.full_shape
             ),
-            wanted="They must show the same area",
+            wanted="Both must show the same area",
         )
 
 
@@ -215,12 +243,7 @@ def measure(views: Views, neighbour: Views | None, sampling: Sampling) -> Measur
     table = blocks_of(covariance_table(images, pairs, views.grid, sampling), valid)
     if neighbour is not None:
         table = with_unpaired(table, views, neighbour, sampling)
-    facts = {
-        "hot_pixels": views.hot_pixels,
-        "shape": list(views.grid.shape),
-        "blank_share": views.blank_share,
-    }
-    return Measurement(table, facts)
+    return Measurement(table, Facts(hot_pixels=views.hot_pixels, blank_share=views.blank_share))
 
 
 def _valid_patches(
@@ -234,7 +257,7 @@ def _valid_patches(
         raise UserError(
             f"no patch of {sampling.patch_px} pixels is free of pixels without data",
             wanted="the image has a border, a masked area, or the edge of the beam",
-            do="evaluate with smaller patches, or leave this micrograph out",
+            do="use smaller patches, or leave this micrograph out",
         )
     return valid
 
@@ -247,7 +270,7 @@ def support_of(views: Views, window_A: float) -> Support:
 
 def save_measurement(path: Path, measurement: Measurement) -> None:
     """Write a measurement (numpy's .npz), beside and renamed."""
-    facts = np.frombuffer(json.dumps(measurement.facts).encode(), dtype=np.uint8)
+    facts = np.frombuffer(as_json(measurement.facts).encode(), dtype=np.uint8)
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez(file, blocks=measurement.blocks.numpy().astype(np.float32), facts=facts)
 
@@ -262,6 +285,4 @@ def load_measurement(path: Path) -> Measurement:
                 blocks = torch.from_numpy(file["blocks"].astype(np.float64))
         except BadZipFile as error:
             raise ValueError(str(error)) from None
-        if not isinstance(facts, dict):
-            raise TypeError("its facts are not a record")
-        return Measurement(blocks, facts)
+    return Measurement(blocks, decoded(Facts, facts, path, "measurement", do))

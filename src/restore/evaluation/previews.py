@@ -3,7 +3,6 @@ confirmed.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -11,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from restore.evaluation.estimators.support import Support
+from restore.evaluation.records import Previews
 from restore.io.atomic import replacing
 from restore.thumbnails import grey_levels, shrunk, shrunk_size
 
@@ -31,33 +31,32 @@ def save_previews(
     denoised: Halves,
     support: Support,
     pixel_size_yx_A: tuple[float, float],
-) -> dict[str, Any]:
+) -> Previews:
     """Write the pictures as ``start_raw.jpg``, ``start_denoised.jpg``, ``start_support.png``.
 
     Returns their names (relative to the folder above ``start``'s), size and pixel size, as an
     evaluation lists them.
     """
     size = shrunk_size((raw[0].shape[0], raw[0].shape[1]), LONGEST_PX)
-    pictures = {"raw": (raw, "jpg"), "denoised": (denoised, "jpg")}
-    names: dict[str, Any] = {}
-    for name, (halves, suffix) in pictures.items():
-        path = start.with_name(f"{start.name}_{name}.{suffix}")
-        _save(path, Image.fromarray(grey_levels(shrunk(halves[0] + halves[1], size), 1)), "JPEG")
-        names[name] = f"{path.parent.name}/{path.name}"
-    path = start.with_name(f"{start.name}_support.png")
-    _save(
-        path,
-        Image.fromarray(overlay(support), "RGBA").resize(
-            (size[1] // 2, size[0] // 2), Image.Resampling.BILINEAR
-        ),
-        "PNG",
-    )
-    names["support"] = f"{path.parent.name}/{path.name}"
-    return names | {
-        "width_px": size[1],
-        "height_px": size[0],
-        "pixel_size_A": pixel_size_yx_A[1] * raw[0].shape[1] / size[1],
+    paths = {
+        name: start.with_name(f"{start.name}_{name}.{suffix}")
+        for name, suffix in (("raw", "jpg"), ("denoised", "jpg"), ("support", "png"))
     }
+    for name, halves in (("raw", raw), ("denoised", denoised)):
+        levels = grey_levels(shrunk(halves[0] + halves[1], size), 1)
+        _save(paths[name], Image.fromarray(levels), "JPEG")
+    half_size = (size[1] // 2, size[0] // 2)
+    picture = Image.fromarray(overlay(support), "RGBA")
+    _save(paths["support"], picture.resize(half_size, Image.Resampling.BILINEAR), "PNG")
+    names = {name: f"{path.parent.name}/{path.name}" for name, path in paths.items()}
+    return Previews(
+        raw=names["raw"],
+        denoised=names["denoised"],
+        support=names["support"],
+        width_px=size[1],
+        height_px=size[0],
+        pixel_size_A=pixel_size_yx_A[1] * raw[0].shape[1] / size[1],
+    )
 
 
 def overlay(support: Support) -> UInt8[np.ndarray, "rows columns 4"]:

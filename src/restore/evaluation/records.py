@@ -34,7 +34,8 @@ class Previews:
 @dataclass(frozen=True)
 class Facts:
     """What a measurement keeps of a micrograph beside its covariances; ``confirmed`` and
-    ``refuted`` are shares of its area, ``blank_share`` is that of pixels without data.
+    ``refuted`` are shares of its area, ``blank_share`` is that of pixels without data,
+    ``fingerprint`` that of all it was made of.
     """
 
     hot_pixels: int = 0
@@ -42,6 +43,7 @@ class Facts:
     refuted: float | None = None
     preview: Previews | None = None
     blank_share: float = 0.0
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,30 +4,16 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from restore.denoising.batch import without_denoised
-from restore.errors import UsageError, UserError
-from restore.evaluation.aggregate import (
-    EvaluationSettings,
-    aggregate,
-    as_csv,
-    as_star,
-    roles,
-)
-from restore.evaluation.batch import Method, Subject, measure_jobs, plan
+from restore.errors import UserError
+from restore.evaluation.aggregate import EvaluationSettings, aggregate, roles
+from restore.evaluation.batch import Method, measure_jobs, plan
 from restore.evaluation.measure import (
-    Halves,
     Sampling,
-    Views,
-    fitted,
-    require_own_halves,
     sampling_for,
-    views_of_images,
-    views_of_model,
 )
 from restore.evaluation.records import (
     FILE,
@@ -35,49 +21,31 @@ from restore.evaluation.records import (
     Evaluation,
     Making,
     MethodSummary,
-    ModelSummary,
 )
+from restore.evaluation.source import DenoisedHalves, Source, source_of
 from restore.face.patches import grid_of
 from restore.io.atomic import require_writable, write_text
-from restore.io.denoised_halves import denoised_halves as files_of_others
+from restore.io.labels import without_denoised
 from restore.io.lock import locked
 from restore.io.micrographs import (
     HALVES,
-    BadRow,
     MicrographSet,
     Needs,
-    check_files,
     parse_suffixes,
     read_micrographs,
 )
 from restore.io.star import write_star
 from restore.micrograph import Micrograph
-from restore.model.checkpoint import Model, load_model
-from restore.model.inference.selection import engine_for
-from restore.preprocessing import PREPARATION_VERSION, Recipe
+from restore.model.checkpoint import Model
 from restore.provenance import provenance
-from restore.records import plain, record_text
+from restore.records import record_text
 from restore.report.figures import save_png
 from restore.report.spectra import error_curves, shares
 from restore.runtime.distributed import Place, join_processes
 from restore.runtime.progress import Bars, no_bars
+from restore.tables.evaluation import evaluation_csv, evaluation_star
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class DenoisedHalves:
-    """Another program's denoised halves, in the place of a model.
-
-    ``folders`` are one for both halves or one for each, ``suffix`` is what their names have after
-    the raw halves'. ``recipe`` says up to which resolution they are compared, and whether their
-    phases are flipped. ``fit_scale`` fits their grey scale, for programs that do not keep it.
-    """
-
-    folders: Sequence[str | PathLike[str]] = ()
-    suffix: str = ""
-    recipe: Recipe = Recipe(phase_flip=False)
-    fit_scale: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,8 +62,9 @@ class EvaluatedSet:
 
 def evaluate(
     micrographs: str | PathLike[str],
-    model: Model | str | PathLike[str] | DenoisedHalves,
+    model: Model | str | PathLike[str] | DenoisedHalves | None = None,
     *,
+    model_name: str | PathLike[str] | None = None,
     output_directory: str | PathLike[str] = "evaluation",
     settings: EvaluationSettings | None = None,
     suffixes: str | None = None,
@@ -114,7 +83,10 @@ def evaluate(
         A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, with
         halves.
     model
-        The model, or its file; or another program's denoised halves.
+        The model, or its file; or another program's denoised halves. None is the general model
+        that comes with the package, with its own recipe.
+    model_name
+        What the evaluation calls the model; its file's name, where it is None.
     output_directory
         Where ``evaluation.json``, tables and figures are written, for `write_report` to show.
     settings
@@ -146,23 +118,24 @@ def evaluate(
     >>> len(found.evaluation.micrographs), found.failed
     (2, ())
     """
-    run = _run(micrographs, model, settings or EvaluationSettings())
-    folder = Path(output_directory)
+    settings, folder = settings or EvaluationSettings(), Path(output_directory)
+    source = source_of(model, model_name)
     chosen = without_denoised(
         read_micrographs(
-            run.micrographs,
+            str(micrographs),
             parse_suffixes(suffixes) if suffixes else None,
             pixel_size_A,
-            Needs(ctf=run.recipe.phase_flip, halves=True, skip_bad=True),
+            Needs(ctf=source.recipe.phase_flip, halves=True, skip_bad=True),
         )
     )
     good, bad = _usable(chosen)
     require_writable(folder)
-    _refuse_foreign(folder / FILE_NAME)
     file = folder / FILE_NAME
+    _refuse_foreign(file)
     with join_processes(device) as place, locked(file) if place.leads else nullcontext():
-        method = _method(run, good, place)
-        jobs = plan(good, folder, _made_with(run, method), _files_of_others(run, good))
+        method = _method(source, settings, good, place)
+        made_with = [source.made_with(), method.sampling, settings.measuring]
+        jobs = plan(good, folder, made_with, source.files(good))
         results = measure_jobs(jobs, method, bars=bars, place=place)
         measured = sorted(
             (job.subject for job in results.good), key=lambda subject: subject.micrograph.row
@@ -170,60 +143,14 @@ def evaluate(
         bad += [(job.name, reason) for job, reason in results.failed]
         evaluation = None
         if measured and place.leads:
-            evaluation = _aggregate(run, measured, method, bars)
+            making = _making(source, settings, str(micrographs), method.sampling)
+            training = source.model.training if source.model else None
+            known = roles([subject.micrograph.name for subject in measured], training)
+            axis = method.sampling.axis
+            with bars(len(measured), "micrographs", "comparing") as bar:
+                evaluation = aggregate(measured, known, axis, settings, making, progress=bar.to)
             _write(folder, evaluation)
     return EvaluatedSet(evaluation, file, tuple(bad), chosen.row_count)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What is evaluated, and how."""
-
-    micrographs: str
-    model: Model | None
-    model_file: Path | None
-    others: DenoisedHalves
-    settings: EvaluationSettings
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe by which images are compared."""
-        return self.model.recipe if self.model else self.others.recipe
-
-
-def _run(
-    micrographs: str | PathLike[str],
-    model: Model | str | PathLike[str] | DenoisedHalves,
-    settings: EvaluationSettings,
-) -> _Run:
-    source = str(micrographs)
-    if isinstance(model, DenoisedHalves):
-        if len(model.folders) > 2:
-            found = f"{len(model.folders)} folders of denoised halves"
-            raise UsageError(found, field="denoised_halves", wanted="one for both, or one for each")
-        return _Run(source, None, None, model, settings)
-    if isinstance(model, Model):
-        return _Run(source, model, None, DenoisedHalves(), settings)
-    return _Run(source, load_model(Path(model)), Path(model), DenoisedHalves(), settings)
-
-
-def _files_of_others(run: _Run, micrographs: list[Micrograph]) -> Any:
-    if run.model is not None:
-        return None
-    folders = [Path(folder) for folder in run.others.folders]
-    return files_of_others(micrographs, folders, run.others.suffix)
-
-
-def _made_with(run: _Run, method: Method) -> list[object]:
-    """All that decides the numbers of a micrograph, beside its images."""
-    return [
-        PREPARATION_VERSION,
-        run.model and run.model.digest(),
-        run.recipe,
-        method.sampling,
-        run.settings.measuring,
-        run.others.fit_scale,
-    ]
 
 
 def _usable(chosen: MicrographSet) -> tuple[list[Micrograph], list[tuple[str, str]]]:
@@ -231,17 +158,12 @@ def _usable(chosen: MicrographSet) -> tuple[list[Micrograph], list[tuple[str, st
     reasons.
     """
     micrographs = chosen.micrographs
-    _, problems = check_files(micrographs, HALVES)
-    files = {
-        problem.micrograph.row: BadRow(problem.micrograph.name, problem.message)
-        for problem in problems
-    }
-    rejected = dict(sorted({**files, **chosen.problems}.items()))
+    rejected = chosen.unusable(HALVES)
     good = [micrograph for micrograph in micrographs if micrograph.row not in rejected]
     bad = [(row.name, row.reason) for row in rejected.values()]
     if not good:
         raise UserError(
-            f"none of the {chosen.row_count} micrographs can be evaluated", wanted=bad[0][1]
+            f"none of the {chosen.row_count} micrographs could be evaluated", wanted=bad[0][1]
         )
     return good, bad
 
@@ -252,64 +174,32 @@ def _refuse_foreign(path: Path) -> None:
         and '"restore"' not in path.read_text(encoding="utf-8", errors="replace")[:2000]
     ):
         raise UserError(
-            "a file stands here that restore did not write",
+            "there is a file here that restore did not write",
             where=path,
             do="give another `output_directory`",
         )
 
 
-def _method(run: _Run, micrographs: Sequence[Micrograph], place: Place) -> Method:
-    settings = run.settings
-    grids = [grid_of(micrograph, run.recipe) for micrograph in micrographs]
-    sampling: Sampling = sampling_for(grids, run.recipe, settings.patch_px)
-    return Method(_comparison(run, place), sampling, settings.support_window, place.device)
+def _method(
+    source: Source, settings: EvaluationSettings, micrographs: Sequence[Micrograph], place: Place
+) -> Method:
+    grids = [grid_of(micrograph, source.recipe) for micrograph in micrographs]
+    sampling = sampling_for(grids, source.recipe, settings.patch_px)
+    comparison = source.comparison(settings, place.device)
+    return Method(comparison, sampling, settings.support_window, place.device)
 
 
-def _comparison(run: _Run, place: Place) -> Callable[[Halves, Halves | None, Micrograph], Views]:
-    """What makes comparable views of one micrograph's halves."""
-    if run.model is None:
-        return partial(_views_of_others, recipe=run.recipe, fit=run.others.fit_scale)
-    engine = engine_for(run.model.network, place.device, run.settings.precision)
-    calibration = run.model.calibration if run.settings.calibration == "rings" else None
-    return lambda halves, _, micrograph: views_of_model(
-        halves, micrograph, run.recipe, engine, run.settings.tile_px, calibration=calibration
-    )
-
-
-def _views_of_others(
-    halves: Halves, denoised: Halves | None, micrograph: Micrograph, recipe: Recipe, fit: bool
-) -> Views:
-    assert denoised is not None
-    views = views_of_images(halves, denoised, micrograph, recipe)
-    require_own_halves(views)
-    return fitted(views) if fit else views
-
-
-def _aggregate(run: _Run, measured: Sequence[Subject], method: Method, bars: Bars) -> Evaluation:
-    names = [subject.micrograph.name for subject in measured]
-    known = roles(names, run.model.training) if run.model else ["all"] * len(names)
-    with bars(len(measured), "micrographs", "comparing") as bar:
-        axis, making = method.sampling.axis, _making(run, method)
-        return aggregate(measured, known, axis, run.settings, making, progress=bar.to)
-
-
-def _making(run: _Run, method: Method) -> Making:
+def _making(
+    source: Source, settings: EvaluationSettings, micrographs: str, sampling: Sampling
+) -> Making:
     """The part of the evaluation that says how it was made."""
-    settings = run.settings
-    inputs = {
-        "micrographs": run.micrographs,
-        "model": run.model_file,
-        "denoised": list(run.others.folders) or None,
-        "denoised_suffix": run.others.suffix,
-        "fit_scale": run.others.fit_scale,
-    }
     return Making(
-        provenance=provenance(settings, inputs),
-        recipe=run.recipe.card(),
-        model=_model_summary(run.model, run.model_file) if run.model else None,
+        provenance=provenance(settings, {"micrographs": micrographs, **source.inputs()}),
+        recipe=source.recipe.card(),
+        model=source.summary(),
         method=MethodSummary(
-            patch_px=method.sampling.patch_px,
-            rings=method.sampling.axis.count,
+            patch_px=sampling.patch_px,
+            rings=sampling.axis.count,
             window="Hann",
             confidence=settings.confidence,
             resamples=settings.resamples,
@@ -318,16 +208,10 @@ def _making(run: _Run, method: Method) -> Making:
     )
 
 
-def _model_summary(model: Model, file: Path | None) -> ModelSummary:
-    parameters = sum(parameter.numel() for parameter in model.network.parameters())
-    name = file.name if file is not None else "model"
-    return ModelSummary(name, parameters, plain(model.training), plain(model.provenance))
-
-
 def _write(folder: Path, evaluation: Evaluation) -> None:
     """The tables and figures, and last the record that the report reads."""
-    write_star(folder / "micrographs.star", as_star(evaluation.micrographs))
-    write_text(folder / "micrographs.csv", as_csv(evaluation.micrographs))
+    write_star(folder / "micrographs.star", evaluation_star(evaluation.micrographs))
+    write_text(folder / "micrographs.csv", evaluation_csv(evaluation.micrographs))
     figures: dict[str, Callable[[Evaluation], Any]] = {
         "errors.png": error_curves,
         "shares.png": shares,

@@ -137,7 +137,9 @@ def pixels_of(image: "NDArray[Any] | torch.Tensor | Image") -> "NDArray[Any] | t
     if not hasattr(data, "shape") or len(data.shape) != 2:
         shape = getattr(data, "shape", None)
         found = f"an array of shape {tuple(shape)}" if shape is not None else f"{type(image)}"
-        raise UserError(found, field="image", wanted="one image has rows and columns")
+        raise UserError(
+            found, field="image", wanted="an image has two dimensions, rows and columns"
+        )
     return data
 
 
@@ -149,8 +151,8 @@ def pixel_size_of(
     if size_A is None and isinstance(image, Image):
         size_A = image.pixel_size_A
     if size_A is None:
-        raise UserError("no pixel size is known", do="give `pixel_size_A`")
+        raise UserError("the pixel size is not known", do="give `pixel_size_A`")
     if not 0 < size_A < float("inf"):
         found = f"pixel_size_A is {size_A:g}"
-        raise UserError(found, field="pixel_size_A", wanted="more than 0 is needed")
+        raise UserError(found, field="pixel_size_A", wanted="it must be greater than 0")
     return float(size_A)

@@ -12,24 +12,29 @@ from torch import Tensor
 from restore import preprocessing
 from restore.denoising import denoise as denoising
 from restore.denoising.denoise import DenoisingSettings, Exposure
+from restore.errors import UserError
 from restore.face.images import pixel_size_of, pixels_of
 from restore.io.images.image import Image
 from restore.micrograph import CTFParameters, Micrograph
 from restore.model import checkpoint
 from restore.model.checkpoint import Model
+from restore.model.general import load_general_model
 from restore.preprocessing import Prepared, Recipe
 from restore.runtime.distributed import pick_device
 
 AnyImage = TypeVar("AnyImage", NDArray[Any], Tensor, Image)
 
 
-def load_model(path: str | PathLike[str]) -> Model:
-    """Read a model file.
+def load_model(path: str | PathLike[str] | None = None, recipe: Recipe | None = None) -> Model:
+    """Read a model file, or the general model that comes with the package.
 
     Parameters
     ----------
     path
-        A ``.safetensors`` file that `train` or `save_model` wrote.
+        A ``.safetensors`` file that `train` or `save_model` wrote; None is the general model.
+    recipe
+        How images are to be prepared for the general model, its own where it is None. Any other
+        model has a recipe of its own, and is refused where it is not this one.
 
     Returns
     -------
@@ -39,17 +44,31 @@ def load_model(path: str | PathLike[str]) -> Model:
     Raises
     ------
     UserError
-        There is no such file, or it is of another kind or of a newer version. Pickles are refused.
+        There is no such file, or it is of another kind or of a newer version, or knows no images of
+        this recipe. Pickles are refused.
 
     Examples
     --------
+    >>> general = restore.load_model(recipe=restore.Recipe(max_resolution_A=6))
+    >>> general.recipe.max_resolution_A
+    6
     >>> model = restore.load_model("Models/model.safetensors")
     >>> model.recipe.max_resolution_A, model.recipe.phase_flip
     (9, True)
     >>> model.training["steps"]
     2
     """
-    return checkpoint.load_model(Path(path))
+    if path is None:
+        return load_general_model(recipe)
+    model = checkpoint.load_model(Path(path))
+    if recipe is not None and model.recipe != recipe:
+        raise UserError(
+            f"the model was made with {model.recipe}",
+            where=path,
+            field="recipe",
+            wanted=f"{recipe} is asked for",
+        )
+    return model
 
 
 def save_model(path: str | PathLike[str], model: Model) -> None:
@@ -119,7 +138,7 @@ def prepare(
 
 def denoise(
     image: AnyImage,
-    model: Model | str | PathLike[str],
+    model: Model | str | PathLike[str] | None = None,
     *,
     pixel_size_A: float | None = None,
     ctf: CTFParameters | None = None,
@@ -134,7 +153,8 @@ def denoise(
     image
         Rows and columns, raw: a NumPy array, a tensor, or what `read_image` returns.
     model
-        The model, or its file.
+        The model, or its file. None is the general model with its own recipe (4.5 Å, phases
+        flipped); ``load_model(recipe=…)`` gives it with another.
     pixel_size_A
         Pixel size in Å; an `Image` brings its own.
     ctf

@@ -1,14 +1,15 @@
 """The patch file that training reads, from the micrographs of a table."""
 
+import os
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
-from restore.denoising.batch import without_denoised
 from restore.errors import UserError
 from restore.face.images import read_micrographs
 from restore.io.atomic import require_writable
 from restore.io.images.image import image_shape
+from restore.io.labels import without_denoised
 from restore.io.micrographs import MicrographSet, require_files
 from restore.micrograph import Micrograph
 from restore.preprocessing import Grid, Recipe, cropped_grid
@@ -89,7 +90,7 @@ def make_patches(
         if is_made_of(path, chosen.micrographs, recipe, patch_dtype):
             return path
         raise UserError(
-            "the patch file that is there was made of other micrographs, or with another recipe or "
+            "the existing patch file was made from other micrographs, or with another recipe or "
             "CTF",
             where=path,
             do="give another `patch_file`, or `overwrite=True`",
@@ -135,7 +136,8 @@ def _refuse_to_replace_input(path: Path, chosen: MicrographSet) -> None:
         for image in (micrograph.image, micrograph.even, micrograph.odd)
         if image
     )
-    if path.resolve() in {Path(chosen.source).resolve(), *(image.resolve() for image in images)}:
+    inputs = {os.path.realpath(chosen.source), *(os.path.realpath(image) for image in images)}
+    if os.path.realpath(path) in inputs:
         raise UserError(
             "the patch file would replace an input", where=path, do="give another `patch_file`"
         )

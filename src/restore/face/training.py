@@ -10,9 +10,9 @@ from restore.face.patches import make_patches
 from restore.model.checkpoint import Model
 from restore.preprocessing import Recipe
 from restore.training import run
-from restore.training.loop import TrainingSettings
-from restore.training.run import TrainingProgress
 from restore.training.run_files import RunFiles
+from restore.training.settings import TrainingSettings
+from restore.training.watchers import TrainingProgress
 
 
 def train(
@@ -29,6 +29,7 @@ def train(
     model_directory: str | PathLike[str] = "Models",
     model_prefix: str = "model",
     initial_model: str | PathLike[str] | None = None,
+    from_scratch: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
@@ -60,7 +61,10 @@ def train(
     model_directory, model_prefix
         Where the run's files lie, and how their names begin.
     initial_model
-        A trained model to start from.
+        A trained model to start from. Where it is None, training starts from the general model
+        that comes with the package, if that is a network of this kind and knows this recipe.
+    from_scratch
+        Start from nothing instead.
     resume
         Go on with the run of this name where it stopped; without a training state the run starts
         from the beginning.
@@ -94,7 +98,8 @@ def train(
     >>> model.training["steps"]
     1
     """
-    given = _settings(settings, {"minutes": minutes, "steps": steps})
+    beside = {"minutes": minutes, "steps": steps, "from_scratch": from_scratch or None}
+    given = _settings(settings, beside)
 
     def make(patch_px: int) -> Path:
         assert micrographs is not None
@@ -125,16 +130,16 @@ def train(
 
 
 def _settings(
-    settings: TrainingSettings | Mapping[str, Any] | None, lengths: Mapping[str, float | None]
+    settings: TrainingSettings | Mapping[str, Any] | None, beside: Mapping[str, float | None]
 ) -> TrainingSettings | Mapping[str, Any] | None:
-    """The settings with the length that is given beside them."""
-    given = {name: value for name, value in lengths.items() if value is not None}
+    """The settings with those that are given beside them."""
+    given = {name: value for name, value in beside.items() if value is not None}
     if not given:
         return settings
     if isinstance(settings, TrainingSettings):
         raise UserError(
-            f"a whole record of settings and {' and '.join(given)} are given",
+            f"both a complete record of settings and {' and '.join(given)} are given",
             field="settings",
-            do="say how long to train in the record",
+            do="give them in the record",
         )
     return {**(settings or {}), **given}

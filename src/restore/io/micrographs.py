@@ -97,6 +97,15 @@ class MicrographSet:
         """How many rows there are, also of those that cannot be used."""
         return len({*self.problems, *(micrograph.row for micrograph in self.micrographs)})
 
+    def unusable(self, needed: Sequence[Part]) -> dict[int, BadRow]:
+        """The rows that cannot be used, for their ``needed`` images, their CTF or pixel size."""
+        _, problems = check_files(self.micrographs, needed)
+        files = {
+            problem.micrograph.row: BadRow(problem.micrograph.name, problem.message)
+            for problem in problems
+        }
+        return dict(sorted({**files, **self.problems}.items()))
+
 
 def read_micrographs(
     source: str | Path | Sequence[str | Path],
@@ -136,6 +145,12 @@ def read_micrographs(
     problems = _bad_rows(found.errors, found.names, needs)
     listing = CryosparcListing(found.data, found.micrographs)
     return MicrographSet(str(source), found.micrographs, listing, problems)
+
+
+def is_table(source: str | Path | Sequence[str | Path]) -> bool:
+    """Whether a source of `read_micrographs` is a STAR file or one of cryoSPARC's, by its name."""
+    sources = [source] if isinstance(source, str | Path) else source
+    return any(Path(name).suffix.lower() in _TABLES for name in sources)
 
 
 def read_images(
@@ -239,8 +254,8 @@ def _from_star(
         rows = list(listing.rows())
     require_optics(rows, given_A, needs.ctf)
 
-    sizes_A = _errors(rows, lambda row: pixel_size_A(row, given_A))
-    errors = {**(_errors(rows, ctf_parameters) if needs.ctf else {}), **sizes_A}
+    unusable = {**_errors(rows, lambda row: pixel_size_A(row, given_A)), **_errors(rows, _named)}
+    errors = {**(_errors(rows, ctf_parameters) if needs.ctf else {}), **unusable}
     names = [row.row[NAME] for row in rows]
     problems = _bad_rows(dict(sorted(errors.items())), names, needs)
 
@@ -252,7 +267,7 @@ def _from_star(
         return Micrograph(name, places.find_or_first(name), size_A, index, ctf, even, odd, series)
 
     micrographs = tuple(
-        micrograph(index, row) for index, row in enumerate(rows) if index not in sizes_A
+        micrograph(index, row) for index, row in enumerate(rows) if index not in unusable
     )
     return MicrographSet(str(path), micrographs, listing, problems)
 
@@ -264,6 +279,14 @@ def _bad_rows(
     if errors and (not needs.skip_bad or len(errors) == len(names)):
         raise _together(list(errors.values()), len(names))
     return {row: BadRow(names[row], str(error)) for row, error in errors.items()}
+
+
+def _named(row: StarRow) -> None:
+    """UserError where the micrograph's name cannot be one of a file."""
+    if "\0" in row.row[NAME]:
+        raise UserError(
+            f"{NAME} holds a NUL character", where=row.row_place, do="correct the file's name"
+        )
 
 
 def _errors(rows: Sequence[StarRow], needed: Callable[[StarRow], object]) -> dict[int, UserError]:

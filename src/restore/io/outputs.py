@@ -50,13 +50,24 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
 
 
 def refuse_foreign(files: Iterable[Path], table: Path, overwrite: bool, do: str) -> None:
-    """UserError where one of the ``table``'s files is there already, and is not restore's."""
+    """UserError where one of the ``table``'s files is there already, and is not restore's.
+
+    restore's own are known by the record beside the table, and pictures by what they say.
+    """
     if overwrite or table.with_suffix(".settings.json").exists():
         return
     for path in files:
-        if path.exists():
+        if path.exists() and not _is_own_picture(path):
             found = f"a {path.suffix[1:].upper()} file stands here that restore did not write"
             raise UserError(found, where=path, do=f"{do}, or `overwrite=True`")
+
+
+def _is_own_picture(path: Path) -> bool:
+    """Whether it is a PNG file whose text chunk names restore as the program that wrote it."""
+    if path.suffix != ".png" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return b"Software\0restore " in file.read(256)
 
 
 def write_table(path: Path, files: Mapping[Path, bytes], made: Mapping[str, Any]) -> None:

@@ -34,11 +34,12 @@ class ParticleImages:
         return len(self.particles)
 
 
-def open_particle_images(path: Path) -> ParticleImages:
+def open_particle_images(path: Path, needs_poses: bool = True) -> ParticleImages:
     """The particles of a RELION STAR, ``.cs`` or ``.csg`` file, and their images, found and checked
     but not read.
 
-    The pixel size is the file's; where it has none, that of the first stack's header.
+    The pixel size is the file's; where it has none, that of the first stack's header. Poses are
+    checked, and needed, as `read_particles` says.
 
     Raises
     ------
@@ -47,7 +48,7 @@ def open_particle_images(path: Path) -> ParticleImages:
         short, or has fewer images than are asked for; images are not square, of odd side, or of
         several sizes or pixel sizes.
     """
-    particles = read_particles(path)
+    particles = read_particles(path, needs_poses)
     if particles.image_names is None:
         wanted = "Each particle needs its image"
         raise UserError(

@@ -20,16 +20,20 @@ __all__ = [
 ]
 
 
-def read_particles(path: Path) -> Particles:
+def read_particles(path: Path, needs_poses: bool = True) -> Particles:
     """The particles of a file, with their orientations; its name's ending tells cryoSPARC's from
     RELION's.
+
+    Where poses are not needed, as by what looks at images only, a file without them will do; the
+    rotations in the record are then all the identity, and mean nothing.
 
     Raises
     ------
     UserError
         As :func:`read_relion_particles` and :func:`read_cryosparc_particles`.
     """
-    return read_cryosparc_particles(path) if is_cryosparc(path) else read_relion_particles(path)
+    read = read_cryosparc_particles if is_cryosparc(path) else read_relion_particles
+    return read(path, needs_poses)
 
 
 def is_cryosparc(path: Path) -> bool:

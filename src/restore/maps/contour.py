@@ -31,16 +31,16 @@ class ContourSettings:
     """The level at which the surface of each map is drawn."""
 
     level: tuple[float, ...] | None = setting(
-        None, "draw at this level: one for all maps, or one for each, sharpened maps last"
+        None, "level to draw at: one for all maps, or one for each map, sharpened maps last"
     )
     sigma: float | None = setting(
-        None, "draw so many standard deviations of the whole map above its mean"
+        None, "level in standard deviations of the whole map above its mean"
     )
     mass_kDa: float | None = setting(
-        None, "enclose the volume of this much protein, at 1.21 Å³ per Da"
+        None, "mass of protein (kDa) whose volume is enclosed, at 1.21 Å³ per Da"
     )
     dust: float = setting(
-        0.02, "leave out pieces smaller than this share of the largest; 0 leaves none out"
+        0.02, "share of the largest piece below which pieces are left out; 0 leaves none out"
     )
 
     def __post_init__(self) -> None:

@@ -20,13 +20,13 @@ class FSCSettings:
     """How the shells are summed, and how the effect of the mask is estimated."""
 
     randomize_at_fsc: float = setting(
-        0.8, "randomise phases from the shell where the unmasked FSC falls under this"
+        0.8, "FSC of the unmasked maps below which phases are randomised"
     )
     seed: int = setting(0, "seed of the random phases")
     count: str | None = setting(
         None,
-        "components of the transform to sum over: half, as RELION does (default for volumes), or "
-        "whole (for images)",
+        "Fourier components to sum over: the half transform, as in RELION (default for volumes), "
+        "or the whole (default for images)",
         choices=("half", "whole"),
     )
 

@@ -35,8 +35,8 @@ class GuinierSettings:
     fit_from: float = setting(10.0, "coarsest resolution of the Guinier fit, in Å")
     fit_to: float | None = setting(
         None,
-        "finest resolution of the fit, in Å (default: the resolution by FSC = 0.143 where it is "
-        "known, else Nyquist)",
+        "finest resolution of the fit, in Å (default: the resolution at FSC = 0.143 if it is "
+        "known, otherwise Nyquist)",
     )
 
     def __post_init__(self) -> None:

@@ -22,16 +22,16 @@ _FEWEST = 32  # with fewer the FSC falls in its first shells, which have next to
 class ResLogSettings:
     """Which subsets of the particles are reconstructed."""
 
-    sizes: int = setting(8, "number of sizes, in equal steps of the logarithm, up to all particles")
+    sizes: int = setting(8, "number of subset sizes, logarithmically spaced up to all particles")
     smallest: int | None = setting(
         None,
-        "particles in the smallest subset (default: all, halved once for each further size, but "
-        "32 or more where all are 128 or more)",
+        "number of particles in the smallest subset (default: the number of all particles, halved "
+        "once for each further size, but at least 32 where there are 128 particles or more)",
     )
     repeats: int = setting(
-        3, "independent draws of the subsets; the intervals come from their spread"
+        3, "number of independent draws of the subsets; the intervals come from their spread"
     )
-    seed: int = setting(0, "seed of the draws: the same seed, the same particles, the same subsets")
+    seed: int = setting(0, "seed of the draws: the same seed and particles give the same subsets")
 
     def __post_init__(self) -> None:
         for name, value, least in (

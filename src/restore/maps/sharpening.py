@@ -33,13 +33,13 @@ class SharpenSettings:
 
     bfactor: float | None = setting(
         None,
-        "B factor in Å² to multiply by, exp(-B/(4 d²)): negative sharpens, as in RELION, e.g. -180"
-        " (default: auto, that of the Guinier fit)",
+        "B factor in Å², applied as exp(-B/(4 d²)): negative to sharpen, as in RELION, e.g. -180 "
+        "(default: auto, that of the Guinier fit)",
     )
     lowpass: float | None = setting(
         None,
-        "resolution in Å of the low-pass, 0 for none (default: that at FSC = 0.143, by RELION's "
-        "rule)",
+        "resolution of the low-pass filter in Å, 0 for none (default: the resolution at FSC = "
+        "0.143, by RELION's rule)",
     )
 
     def __post_init__(self) -> None:

@@ -29,10 +29,11 @@ class NetworkSettings:
 
     def __post_init__(self) -> None:
         if self.name not in NETWORKS:
-            raise ValueError(f"no network is called {self.name!r}")
+            raise ValueError(f"there is no network called {self.name!r}")
         if self.filters < 2 or self.blocks < 1:
             raise ValueError(
-                f"a network needs 2 filters and 1 block, not {self.filters} and {self.blocks}"
+                f"a network needs at least 2 filters and 1 block, not {self.filters} and "
+                f"{self.blocks}"
             )
 
 

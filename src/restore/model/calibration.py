@@ -1,37 +1,66 @@
 """What a network's output is multiplied by, ring by ring, so that it is nearest to the truth.
 
-Output = slope(k) · denoised + share(k) · raw. The curves are measured on micrographs that were held
-out of training (`restore.evaluation.estimators.calibration`), and travel in the model's card. There
-are two pairs of curves: for one half, and for the full sum, whose noise has half the power.
+Output = slope(k) · denoised + share(k) · raw. Both curves follow from covariances between halves
+(`restore.evaluation.estimators.calibration`): those of micrographs that training did not see, which
+travel in the model's card, and those of the micrograph itself, where its halves are there.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from restore import fourier
+from restore.evaluation.estimators.calibration import (
+    OWN_RINGS,
+    SMOOTHED_RINGS,
+    HalfCovariances,
+    Weights,
+    least_squares_weights,
+    weights_for_full_sum,
+    with_prior,
+)
+from restore.evaluation.estimators.spectra import ring_covariances
+
+CalibrationKind = Literal["rings", "model", "none"]
+"""By the micrograph's own halves where they are there, by the model's card, or not at all."""
+
+RING_PER_A = 1 / 600
+"""The width of the rings, except for small images."""
 
 Curve = tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class RingCurves:
-    """The factors of the denoised and the raw image at ring centres, ``i * width_per_A``."""
-
-    slope: Curve
-    share: Curve
-
-
-@dataclass(frozen=True)
 class RingCalibration:
-    """The factors for a half and for the full sum, in rings ``width_per_A`` wide (1/Å)."""
+    """The covariances of raw and denoised halves that training did not see, at ring centres
+    ``i * width_per_A`` (1/Å); `HalfCovariances` says what each curve is.
+    """
 
     width_per_A: float
-    half: RingCurves
-    full: RingCurves
+    raw: Curve
+    signal: Curve
+    denoised: Curve
+    across: Curve
+    mixed: Curve
+
+    @classmethod
+    def of(cls, width_per_A: float, covariances: HalfCovariances) -> "RingCalibration":
+        """With numbers of six digits."""
+        curves = (
+            tuple(float(f"{value:.6g}") for value in curve.tolist())
+            for curve in covariances.curves()
+        )
+        return cls(width_per_A, *curves)
+
+    @property
+    def covariances(self) -> HalfCovariances:
+        """The curves as tensors."""
+        curves = (self.raw, self.signal, self.denoised, self.across, self.mixed)
+        return HalfCovariances(*(torch.tensor(curve, dtype=torch.float64) for curve in curves))
 
     def card(self) -> dict[str, Any]:
         """The calibration as plain values, for a file."""
@@ -40,14 +69,77 @@ class RingCalibration:
     @classmethod
     def from_card(cls, card: dict[str, Any]) -> "RingCalibration":
         """The calibration that `card` wrote; ValueError or KeyError where it is none."""
-        half, full = (
-            RingCurves(tuple(card[name]["slope"]), tuple(card[name]["share"]))
-            for name in ("half", "full")
-        )
-        lengths = {len(curve) for curves in (half, full) for curve in (curves.slope, curves.share)}
+        names = ("raw", "signal", "denoised", "across", "mixed")
+        curves = [tuple(float(value) for value in card[name]) for name in names]
+        lengths = {len(curve) for curve in curves}
         if len(lengths) != 1 or lengths == {0} or not card["width_per_A"] > 0:
             raise ValueError("the calibration's curves do not fit together")
-        return cls(float(card["width_per_A"]), half, full)
+        return cls(float(card["width_per_A"]), *curves)
+
+
+@dataclass(frozen=True)
+class RingWeights:
+    """The weights of a half and of the full sum, in rings ``width_per_A`` (1/Å) wide."""
+
+    width_per_A: float
+    half: Weights
+    full: Weights
+
+
+def model_weights(calibration: RingCalibration) -> RingWeights:
+    """The weights that a model's card gives to any micrograph."""
+    return _weights(calibration.covariances, calibration.width_per_A, SMOOTHED_RINGS)
+
+
+def own_weights(
+    images: Float[Tensor, "n y x"],
+    calibration: RingCalibration | None,
+    pixel_size_yx_A: tuple[float, float],
+    blank: Bool[Tensor, "y x"] | None = None,
+) -> RingWeights | None:
+    """The weights that a micrograph's own halves give, with the model's calibration as a prior.
+
+    ``images`` are M1, M2, D1 and, where the second half was denoised too, D2; ``blank`` pixels
+    count for nothing. None where the halves cannot be what they are said to be: they are alike in
+    their noise, too, or the denoised half has nothing in common with the other one.
+    """
+    width_per_A = _ring_width_per_A(images, calibration, pixel_size_yx_A)
+    if blank is not None:
+        images = images.masked_fill(blank, 0)
+    own = HalfCovariances.of(ring_covariances(images, pixel_size_yx_A, width_per_A).covariance)
+    if not _plausible(own):
+        return None
+    return _own(own, images[0].numel(), calibration, width_per_A)
+
+
+def _ring_width_per_A(
+    images: Tensor, calibration: RingCalibration | None, pixel_size_yx_A: tuple[float, float]
+) -> float:
+    if calibration is not None:
+        return calibration.width_per_A
+    sides_A = (side * size for side, size in zip(images.shape[1:], pixel_size_yx_A, strict=True))
+    return max(RING_PER_A, 2 / min(sides_A))
+
+
+def _own(
+    own: HalfCovariances, pixels: float, calibration: RingCalibration | None, width_per_A: float
+) -> RingWeights:
+    prior = calibration.covariances if calibration else None
+    return _weights(with_prior(own, prior, pixels), width_per_A, OWN_RINGS)
+
+
+_ALIKE, _UNRELATED = 0.98, 0.2
+
+
+def _plausible(own: HalfCovariances) -> bool:
+    raw, signal, denoised, across, _ = (float(curve[1:].sum()) for curve in own.curves())
+    return signal < _ALIKE * raw and across > _UNRELATED * denoised > 0
+
+
+def _weights(covariances: HalfCovariances, width_per_A: float, rings: int) -> RingWeights:
+    window = max(2 * round((rings * RING_PER_A / width_per_A - 1) / 2) + 1, 1)
+    half = least_squares_weights(covariances, window)
+    return RingWeights(width_per_A, half, weights_for_full_sum(half, covariances, window))
 
 
 _FEWEST_PERIODS = 16
@@ -71,22 +163,85 @@ def without_lattice(image: Float[Tensor, "y x"], period_px: int) -> Float[Tensor
 
 
 def calibrated(
-    calibration: RingCalibration,
-    curves: RingCurves,
+    weights: Weights,
+    width_per_A: float,
     denoised: Float[Tensor, "y x"],
     raw: Float[Tensor, "y x"],
     pixel_size_yx_A: tuple[float, float],
 ) -> Float[Tensor, "y x"]:
-    """An image: slope · denoised + share · raw in each ring; ``curves`` are one of the two pairs.
+    """An image: slope · denoised + share · raw in each ring.
 
     Both images must have one scale. A ring whose slope is nothing holds the raw image times its
     share: the Wiener filter.
     """
     shape = (denoised.shape[0], denoised.shape[1])
+    return fourier.image_of(
+        calibrated_spectrum(weights, width_per_A, denoised, raw, pixel_size_yx_A), shape
+    )
+
+
+def calibrated_spectrum(
+    weights: Weights,
+    width_per_A: float,
+    denoised: Float[Tensor, "y x"],
+    raw: Float[Tensor, "y x"],
+    pixel_size_yx_A: tuple[float, float],
+) -> Complex[Tensor, "y kx"]:
+    """The half spectrum of `calibrated`."""
+    shape = (denoised.shape[0], denoised.shape[1])
     frequency = fourier.frequency_per_A(shape, pixel_size_yx_A, denoised.device)
     slope, share = (
-        fourier.along_rings(torch.tensor(curve), calibration.width_per_A, frequency)
-        for curve in (curves.slope, curves.share)
+        fourier.along_rings(curve.float(), width_per_A, frequency)
+        for curve in (weights.slope, weights.share)
     )
-    spectrum = slope * fourier.spectrum_of(denoised) + share * fourier.spectrum_of(raw)
-    return fourier.image_of(spectrum, shape)
+    return slope * fourier.spectrum_of(denoised) + share * fourier.spectrum_of(raw)
+
+
+def cross_calibrated(
+    denoised: Sequence[Float[Tensor, "y x"]],
+    raw: Sequence[Float[Tensor, "y x"]],
+    calibration: RingCalibration | None,
+    pixel_size_yx_A: tuple[float, float],
+    blank: Bool[Tensor, "y x"] | None = None,
+) -> list[Float[Tensor, "y x"]] | None:
+    """Images calibrated as halves, by the first two, which are the micrograph's; None where those
+    give no weights (`own_weights`).
+
+    A Fourier component is weighted by what the components of the other colour of a checkerboard
+    say. The noise that is in the weights is so independent of the noise that they are multiplied
+    with, and what is then measured of the images holds for others.
+    """
+    images = torch.stack([*raw[:2], *denoised[:2]])
+    if blank is not None:
+        images = images.masked_fill(blank, 0)
+    shape = (images.shape[1], images.shape[2])
+    white = _checkerboard(shape, images.device)
+    width_per_A = _ring_width_per_A(images, calibration, pixel_size_yx_A)
+    of_white, of_black = (
+        ring_covariances(images, pixel_size_yx_A, width_per_A, components).covariance
+        for components in (white, ~white)
+    )
+    if not _plausible(HalfCovariances.of(of_white + of_black)):
+        return None
+    for_white, for_black = (
+        _own(HalfCovariances.of(table), images[0].numel() / 2, calibration, width_per_A).half
+        for table in (of_black, of_white)
+    )
+    return [
+        fourier.image_of(
+            torch.where(
+                white,
+                calibrated_spectrum(for_white, width_per_A, image, half, pixel_size_yx_A),
+                calibrated_spectrum(for_black, width_per_A, image, half, pixel_size_yx_A),
+            ),
+            shape,
+        )
+        for image, half in zip(denoised, raw, strict=True)
+    ]
+
+
+def _checkerboard(shape: tuple[int, int], device: torch.device) -> Bool[Tensor, "y kx"]:
+    """Every other component of a half spectrum."""
+    rows = torch.arange(shape[0], device=device)[:, None]
+    columns = torch.arange(shape[1] // 2 + 1, device=device)[None]
+    return (rows + columns) % 2 == 0

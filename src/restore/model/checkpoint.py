@@ -4,7 +4,6 @@ can run code.
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +13,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
-from torch.optim import Optimizer
 
 from restore.errors import UserError
 from restore.io.atomic import replacing
@@ -75,29 +73,32 @@ def save_model(path: Path, model: Model, dtype: torch.dtype = torch.float32) -> 
 def load_model(path: Path) -> Model:
     """Read a model file. Raises UserError for anything that is not one, pickles by name."""
     tensors, card = load_tensors(path, "model")
-    with reading(path, "", "the model file is damaged", "train again, or fetch it again"):
-        settings = NetworkSettings(**_bounded(_record(card, "network"), tensors))
+    with reading(path, "", "the model file is damaged", "train again, or copy the file again"):
+        settings = NetworkSettings(**_bounded(part_of_card(card, "network"), tensors))
         _require_same_shapes(settings, tensors)
         network = network_of(settings)
         network.load_state_dict(tensors)
-        recipe = Recipe.from_card(_record(card, "recipe"))
+        recipe = Recipe.from_card(part_of_card(card, "recipe"))
         calibration = (
-            RingCalibration.from_card(_record(card, "calibration"))
+            RingCalibration.from_card(part_of_card(card, "calibration"))
             if "calibration" in card
             else None
         )
-        training, provenance = _record(card, "training", {}), _record(card, "provenance", {})
+        training, provenance = (
+            part_of_card(card, "training", {}),
+            part_of_card(card, "provenance", {}),
+        )
     network.eval()
     return Model(network, recipe, training, provenance, calibration)
 
 
-def _record(
+def part_of_card(
     card: Mapping[str, Any], name: str, otherwise: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """A part of a card that is a record itself. Raises KeyError, TypeError."""
     part = card[name] if otherwise is None else card.get(name, otherwise)
     if not isinstance(part, dict):
-        raise TypeError(f"{name} is no record")
+        raise TypeError(f"{name} is not a record")
     return part
 
 
@@ -128,10 +129,10 @@ def _require_same_shapes(settings: NetworkSettings, tensors: Mapping[str, Tensor
     for name, shape in wanted.items():
         if name not in tensors or tuple(tensors[name].shape) != shape:
             there = tuple(tensors[name].shape) if name in tensors else "missing"
-            raise ValueError(f"{name} is {there}, and the card describes {shape}")
+            raise ValueError(f"{name} is {there}, but the card describes {shape}")
     for name, tensor in tensors.items():
         if name not in wanted:
-            raise ValueError(f"{name} is no part of the network that the card describes")
+            raise ValueError(f"{name} is not part of the network that the card describes")
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name} holds values that are not finite numbers")
 
@@ -160,13 +161,13 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         except SafetensorError as error:
             raise ValueError(str(error)) from None
         if not isinstance(card, dict) or not isinstance(card.get("format_version", 1), int):
-            raise ValueError("its card is no record")
+            raise ValueError("its card is not a record")
     if card.get("kind") != kind:
-        found = card.get("kind", "no card of restore's")
+        found = card.get("kind", "the file has no card written by restore")
         raise UserError(
-            f"a safetensors file with {found} in it",
+            f"a safetensors file that holds {found}",
             where=path,
-            wanted=f"a {kind} from restore train",
+            wanted=f"a {kind} written by restore train",
         )
     if card.get("format_version", 1) > FORMAT_VERSION:
         raise UserError(
@@ -185,14 +186,17 @@ def _refuse_other_formats(path: Path) -> None:
         start = file.read(4)
     wanted = "restore reads only the .safetensors that restore train writes"
     if start.startswith(_PICKLE_STARTS):
-        found = "a pickle or a PyTorch archive: reading it could run code of its maker's"
+        found = (
+            "a pickle or a PyTorch archive: reading it could run any code that its author put "
+            "into it"
+        )
         raise UserError(found, where=path, wanted=wanted)
     if path.suffix.lower() == ".star":
-        found = "a STAR file, and not a model"
+        found = "a STAR file, not a model"
         raise UserError(found, where=path, wanted=wanted, do="give the table as `micrographs`")
     if start == b"\x89HDF":
         raise UserError(
-            "an HDF5 file, of patches or of Keras, and not a model", where=path, wanted=wanted
+            "an HDF5 file (of patches, or from Keras), not a model", where=path, wanted=wanted
         )
 
 
@@ -208,108 +212,3 @@ def tensors_under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tenso
 def named_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same tensors, each with ``prefix.`` before its name."""
     return {f"{prefix}.{name}": value for name, value in tensors.items()}
-
-
-@dataclass
-class TrainingState:
-    """Everything that a run needs to go on: weights, optimiser, place, and the best weights so far.
-
-    ``average`` is the moving average of the weights, empty where none is kept; it is what is
-    validated, and what ``best_weights`` are copies of. ``rate_factor`` multiplies the learning
-    rate; it is halved each time the run falls back to them. ``flat_since`` is the step from which
-    on a run without a given length winds down, or None.
-    """
-
-    network: Network
-    optimizer: Optimizer
-    step: int = 0
-    epoch: int = 0
-    seconds: float = 0.0
-    loss_sum: Tensor | float = 0.0
-    loss_steps: int = 0
-    best_loss: float = math.inf
-    best_weights: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
-    history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
-    average: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
-    rate_factor: float = 1.0
-    flat_since: int | None = None
-
-
-_RUN_AGAIN = "start the run again without resuming it"
-_PLACE_TYPES: dict[str, Any] = {
-    "step": int,
-    "epoch": int,
-    "loss_steps": int,
-    "history": list,
-    "flat_since": int | None,
-}
-_PLACE = (
-    *("step", "epoch", "seconds", "loss_sum", "loss_steps", "best_loss", "history"),
-    *("rate_factor", "flat_since"),
-)
-
-
-def save_state(path: Path, state: TrainingState, run: Mapping[str, Any]) -> None:
-    """Write the training state and the record of the run that it belongs to, beside and renamed."""
-    tensors = named_under("network", state.network.state_dict())
-    tensors |= named_under("best", state.best_weights) | named_under("average", state.average)
-    for index, moments in state.optimizer.state_dict()["state"].items():
-        tensors |= named_under(f"adam.{index}", moments)
-    place = {name: getattr(state, name) for name in _PLACE} | {"loss_sum": float(state.loss_sum)}
-    save_tensors(path, tensors, {"kind": "training state", "place": place, "run": run})
-
-
-def load_run(path: Path) -> dict[str, Any]:
-    """The record of the run that a training state belongs to."""
-    _, card = load_tensors(path, "training state")
-    with reading(path, "", "the training state is damaged", _RUN_AGAIN):
-        return _record(card, "run")
-
-
-def restore_state(path: Path, state: TrainingState) -> None:
-    """Put what `save_state` wrote into ``state``: its network, its optimiser, and its place, all
-    changed here.
-    """
-    tensors, card = load_tensors(path, "training state")
-    with reading(path, "", "the training state does not fit this run", _RUN_AGAIN):
-        place = _place(card)
-        state.network.load_state_dict(tensors_under(tensors, "network"))
-        groups = state.optimizer.state_dict()["param_groups"]
-        found = {
-            index: _laid_out_like(parameter, tensors_under(tensors, f"adam.{index}"))
-            for index, parameter in zip(
-                groups[0]["params"], state.optimizer.param_groups[0]["params"], strict=True
-            )
-        }
-        moments = {index: of_parameter for index, of_parameter in found.items() if of_parameter}
-        state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        state.best_weights = tensors_under(tensors, "best")
-        parameters = dict(state.network.named_parameters())
-        state.average = {
-            name: torch.empty_like(parameters[name]).copy_(value)
-            for name, value in tensors_under(tensors, "average").items()
-        }
-        for name in _PLACE:
-            setattr(state, name, place[name])
-
-
-def _place(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the run stood, each part of the type that `TrainingState` gives it."""
-    place = _record(card, "place")
-    for name in _PLACE:
-        kind = _PLACE_TYPES.get(name, int | float)
-        if not isinstance(place[name], kind) or isinstance(place[name], bool):
-            raise TypeError(f"{name} is {str(place[name])[:40]}")
-    if not all(isinstance(row, dict) for row in place["history"]):
-        raise TypeError("a row of the history is no record")
-    return place
-
-
-def _laid_out_like(parameter: Tensor, moments: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The moments in their parameter's memory layout: fused Adam walks through memory, whatever the
-    strides say.
-    """
-    return {
-        name: torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
-        for name, value in moments.items()
-    }

@@ -35,7 +35,7 @@ class RecipeRange:
             flips = tuple(bool(value) for value in ranges["phase_flip"])
         except (KeyError, TypeError, ValueError):
             raise UserError(
-                "the model's card names no range of recipes", wanted="a general model"
+                "the model's card gives no range of recipes", wanted="a general model"
             ) from None
         return cls((min(coarsest, finest), max(coarsest, finest)), flips, model.recipe)
 
@@ -51,7 +51,7 @@ class RecipeRange:
             raise UserError(
                 found,
                 field=field,
-                wanted="the general model has seen no such images",
+                wanted="the general model was not trained on such images",
                 do="train a model on the halves of these micrographs",
             )
 

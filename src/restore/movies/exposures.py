@@ -26,35 +26,44 @@ class MovieSettings:
 
     dose_weighting: bool = setting(
         True,
-        "weight each frame by what radiation has left of the signal",
+        "weight each frame by how much of the signal survives radiation damage",
         off="--dont_dose_weighting",
     )
-    dose_per_frame: float | None = setting(
-        None, "exposure of a frame, e/Å² (default: the STAR file's)"
-    )
+    dose_per_frame: float | None = setting(None, "dose per frame, e/Å² (default: the STAR file's)")
     voltage: float | None = setting(
-        None, "kV: 300, 200 or 100, for dose weighting (default: the STAR file's)"
+        None,
+        (
+            "acceleration voltage, kV: 300, 200 or 100, for dose weighting (default: the STAR "
+            "file's)"
+        ),
     )
     bin: float | None = setting(
         None,
-        "pixels of the movie in one of the sums, by cropping in Fourier space (default: as the "
-        "micrograph)",
+        "binning factor of the sums, which are cropped in Fourier space (default: the "
+        "micrograph's)",
     )
     output_pixel_size: float | None = setting(
-        None, "pixel size of the sums in Å, in place of a binning factor"
+        None, "pixel size of the sums in Å, instead of a binning factor"
     )
     gain: Path | None = setting(
         None, "gain reference, MRC, TIFF or .gain (default: the STAR file's)"
     )
     gain_rotation: int = setting(
-        0, "rotate the gain reference so many times by 90°, as RELION's gain_rot"
+        0, "number of 90° rotations of the gain reference, as RELION's gain_rot"
     )
     gain_flip: int = setting(
-        0, "then flip it, as RELION's gain_flip: 1 upside down, 2 left to right"
+        0,
+        (
+            "flip of the gain reference after its rotation, as RELION's gain_flip: 0 none, 1 "
+            "upside down, 2 left to right"
+        ),
     )
     full_sum: bool = setting(
         False,
-        "write a full sum too, and name it in the STAR file (always where the grid is another)",
+        (
+            "write a full sum too, and name it in the STAR file (always done where the binning "
+            "differs from the micrograph's)"
+        ),
     )
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -48,13 +48,13 @@ class HalvesOutput:
     """Where halves go."""
 
     output_directory: Path = setting(
-        Path("Halves"), "folder for the output, in which the input's tree is repeated", "-o"
+        Path("Halves"), "folder for the output, which mirrors the folders of the input", "-o"
     )
     output_dtype: OutputType = setting(
-        "float32", "numbers in the images", choices=("float32", "float16")
+        "float32", "number format of the written images", choices=("float32", "float16")
     )
     overwrite: bool = setting(
-        False, "make everything again, and replace files that restore did not write"
+        False, "make all halves again, and replace files that restore did not write"
     )
 
 
@@ -120,7 +120,7 @@ def fingerprint_in(path: Path) -> str:
     """The fingerprint in a half. UserError where it is another program's file."""
     if (fingerprint := fingerprint_of(path, "halves")) == "":
         do = "give another `output_directory`, or `overwrite=True`"
-        raise UserError("a file stands here that restore did not write", where=path, do=do)
+        raise UserError("there is a file here that restore did not write", where=path, do=do)
     return fingerprint
 
 
@@ -192,11 +192,7 @@ def halve_jobs(
     """Halve and write the jobs that are not current, as `restore.runtime.jobs.run_jobs` says;
     doubts are its remarks.
     """
-    to_do = stale_jobs(jobs, fingerprint_in, overwrite)
-    if len(to_do) < len(jobs):
-        log.info(
-            "%d of %d micrographs have their halves already", len(jobs) - len(to_do), len(jobs)
-        )
+    stale = stale_jobs(jobs, fingerprint_in, "have their halves already", overwrite)
     doubts: list[str] = []
 
     def compute(job: Job[HalfFiles], _: object) -> Write:
@@ -206,10 +202,7 @@ def halve_jobs(
         return partial(_write, job, images, dtype)
 
     steps = Steps(lambda job: job.subject.micrograph, compute, "halving")  # frames are read ahead
-    results = run_jobs(to_do, steps, bars)
-    stale = {id(job) for job in to_do}
-    results.current, results.remarks = [job for job in jobs if id(job) not in stale], doubts
-    return results
+    return replace(run_jobs(jobs, steps, bars, stale=stale), remarks=doubts)
 
 
 def _write(job: Job[HalfFiles], images: HalfImages, dtype: OutputType) -> None:

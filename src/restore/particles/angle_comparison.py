@@ -79,7 +79,7 @@ def compare_angles(
         raise UsageError(
             f"tolerance_px is {tolerance_px:g}",
             field="tolerance_px",
-            wanted="A number of pixels, 0 or more, is needed",
+            wanted="it must be 0 or more pixels",
         )
     table = _free_path(overwrite) if output is None else _with_ending(output)
     figure, record = (table.with_suffix(ending) for ending in _BESIDE)
@@ -107,7 +107,7 @@ def _free_path(overwrite: bool) -> Path:
         stem = Path(DEFAULT_NAME if number == 1 else f"{DEFAULT_NAME}_{number}")
         if overwrite or not any(stem.with_suffix(end).exists() for end in (".star", *_BESIDE)):
             return stem.with_suffix(".star")
-    raise AssertionError("the numbers never end")
+    raise AssertionError("all file names are taken")
 
 
 def _with_ending(path: Path) -> Path:
@@ -121,7 +121,7 @@ def _refuse_outputs(outputs: Sequence[Path], inputs: Sequence[Path], overwrite: 
     for path in outputs:
         if path.resolve() in resolved:
             raise UserError(
-                "the output would replace an input", where=path, do="choose another `output`"
+                "the output would replace an input", where=path, do="choose another number `output`"
             )
     refuse_existing(outputs, overwrite)
 
@@ -132,23 +132,27 @@ def _warnings(
     """What could make the numbers mislead."""
     first, second, matches = comparison.first, comparison.second, comparison.matches
     if 2 * len(matches.first) < min(len(first), len(second)):
-        yield f"less than half of the particles were found in the other file, by {matches.way}"
+        yield (
+            "less than half of the particles were found in the other file, matched by "
+            f"{matches.way}"
+        )
     if any(is_cryosparc(path) for path in paths):
         yield from _warnings_of_axes(comparison.symmetry.strip().upper())
     elif (apart_px := coordinates_apart_px(first, second, matches)) is not None:
         far = int((apart_px > tolerance_px).sum())
         if far:
             yield (
-                f"{far} of the matched particles have coordinates more than {tolerance_px:g} "
-                "pixels apart: do both files come from one extraction?"
+                f"{far} of the matched particles have coordinates that are more than "
+                f"{tolerance_px:g} pixels apart: do both files come from the same extraction?"
             )
     statistics = comparison.summary
     if statistics.median_deg > _SUSPICIOUS * statistics.chance_median_deg:
         yield (
-            f"the orientations hardly agree: their median distance is {statistics.median_deg:.1f}°,"
-            f" that of random orientations {statistics.chance_median_deg:.1f}°. Check "
-            "`symmetry`, and that both refinements began from one reference: orientations in maps "
-            "that are rotated or mirrored against each other cannot be compared"
+            "the orientations hardly agree: their median angular distance is "
+            f"{statistics.median_deg:.1f}°, and that of random orientations is "
+            f"{statistics.chance_median_deg:.1f}°. Check `symmetry`, and that both refinements "
+            "started from the same reference: orientations cannot be compared if the maps are "
+            "rotated or mirrored relative to each other"
         )
 
 
@@ -158,8 +162,8 @@ def _warnings_of_axes(name: str) -> Iterator[str]:
     if name.startswith("D") and fold.isdigit() and int(fold) > 1 and int(fold) % 2:
         yield (
             f"cryoSPARC puts the two-fold axis of {name} on y, RELION on x: for two cryoSPARC "
-            f"files give `symmetry=DY{fold}`; a file of each can only be compared if both maps "
-            "have the same orientation"
+            f"files give `symmetry=DY{fold}`; a file from RELION and one from cryoSPARC can be "
+            "compared only if both maps have the same orientation"
         )
 
 

@@ -104,7 +104,7 @@ def require_version(
         reason = (
             "it has no format_version"
             if found_version is None
-            else "its format_version is no integer"
+            else "its format_version is not an integer"
         )
         raise UserError(f"a damaged {noun} ({reason})", where=where, do=do)
     if found_version != version:
@@ -112,7 +112,7 @@ def require_version(
             f"format version {str(found_version)[:LONGEST_QUOTE]}",
             where=where,
             wanted=f"This version of restore reads version {version}",
-            do="use the version of restore that made it, or a newer one",
+            do="use the version of restore that wrote it, or a newer one",
         )
 
 

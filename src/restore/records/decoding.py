@@ -63,7 +63,7 @@ def _generic_decoder(kind: Any) -> Decoder:
     elif origin in (dict, Mapping) and parts[0] is str:
         decoder = _mapping_decoder(decoder_of(parts[1]))
     else:
-        raise TypeError(f"the codec of records knows no {kind}")
+        raise TypeError(f"the codec of records does not know the type {kind}")
     return decoder
 
 
@@ -99,7 +99,7 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise _reject(value, "a text")
     if not value.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise MisfitError("is a text with half a character (a lone surrogate) in it")
+        raise MisfitError("is a text with half a character in it (a lone surrogate)")
     return value
 
 
@@ -232,6 +232,6 @@ def _record_decoder(kind: Any) -> Decoder:
         try:
             return kind(**parts)
         except (ValueError, UserError) as error:
-            raise MisfitError(f"does not hold together: {error}") from None
+            raise MisfitError(f"is inconsistent: {error}") from None
 
     return decode

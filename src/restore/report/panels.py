@@ -8,11 +8,13 @@ from pathlib import Path
 
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from restore.io.atomic import replacing
 from restore.report.numerals import round_length
 from restore.thumbnails import grey_levels, shrunk, shrunk_size
+from restore.version import __version__
 
 LONGEST_PX = 900
 _MARGIN_PX, _TITLE_PX = 12, 34
@@ -49,9 +51,11 @@ def side_by_side(panels: Sequence[Panel]) -> Image.Image:
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write the picture as a PNG, beside and renamed."""
+    """Write the picture as a PNG, beside and renamed, with the program in its text."""
+    text = PngInfo()
+    text.add_text("Software", f"restore {__version__}")
     with replacing(path) as partial:
-        picture.save(partial, format="PNG")
+        picture.save(partial, format="PNG", pnginfo=text)
 
 
 def _drawn(panel: Panel) -> Image.Image:

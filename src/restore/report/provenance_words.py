@@ -18,9 +18,8 @@ def one_line(evaluation: Evaluation) -> str:
     if model is None:
         parts.append("denoised by another program")
     else:
-        parts.append(
-            f"model {_file_name(_of(made, 'inputs').get('model')) or model.name or 'without a name'}"
-        )
+        file_name = _file_name(_of(made, "inputs").get("model"))
+        parts.append(f"model {file_name or model.name or 'without a name'}")
     resolution_A = finite(evaluation.recipe.get("max_resolution_A"))
     if resolution_A is not None:
         parts.append(f"to {resolution_A:g} Å")

@@ -87,12 +87,10 @@ def _bias_row(structure: Structure) -> Row:
             charts += _bias_chart(structure, words, structure.bias[orientations])
     words = (
         "Half 1 of the denoised map against half 2 of the raw one, and the other way round. The "
-        "noise of one half is not"
-        " in the other, and what the network hallucinated is not in the raw one, so that these two and "
-        "the raw halves’ FSC give"
-        " the FSC that the denoised halves would have if bias were noise. Between the lines lies "
-        "what both denoised halves"
-        " share and the raw ones do not know."
+        "noise of one half is not in the other, and what the network hallucinated is not in the "
+        "raw one, so that these two and the raw halves’ FSC give the FSC that the denoised halves "
+        "would have if bias were noise. Between the lines lies what both denoised halves share and "
+        "the raw ones do not know."
     )
     return Row("bias", "", "What the raw halves support", words, tuple(charts), caution=True)
 

@@ -116,17 +116,22 @@ def is_current(job: Job[Any], fingerprint_in: Callable[[Path], str]) -> bool:
 def stale_jobs(
     jobs: Sequence[Job[Subject]],
     fingerprint_in: Callable[[Path], str],
+    already: str = "are already done",
     overwrite: bool = False,
     place: Place = ALONE,
 ) -> list[Job[Subject]]:
-    """The jobs that have no current output; all of them with ``overwrite``.
+    """The jobs that have no current output; all of them with ``overwrite``. The log says how many
+    micrographs ``already`` have one.
 
     Every process gets the same, whatever another has finished meanwhile.
     """
     stale = [
         index for index, job in enumerate(jobs) if overwrite or not is_current(job, fingerprint_in)
     ]
-    return [jobs[index] for index in sorted(set(place.gather(stale)))]
+    to_do = [jobs[index] for index in sorted(set(place.gather(stale)))]
+    if len(to_do) < len(jobs) and place.leads:
+        log.info("%d of %d micrographs %s", len(jobs) - len(to_do), len(jobs), already)
+    return to_do
 
 
 @dataclass(frozen=True)
@@ -150,10 +155,13 @@ def run_jobs(
     steps: Steps[Subject, Data],
     bars: Bars = no_bars,
     place: Place = ALONE,
+    *,
+    stale: Sequence[Job[Subject]] | None = None,
 ) -> JobResults[Subject]:
     """Do jobs, each process of a run an unbroken part of them; all learn what became of all.
 
-    A job that fails is noted and skipped. The leading process shows its own progress.
+    Only those that are ``stale`` are done, in that order; the others are current. A job that fails
+    is noted and skipped. The leading process shows its own progress.
 
     Raises
     ------
@@ -161,13 +169,14 @@ def run_jobs(
         The disk is full, a file is larger than may be, or the folder of an output was removed
         during the run: the other jobs would fail, too.
     """
-    first, last = (len(jobs) * rank // place.world_size for rank in (place.rank, place.rank + 1))
-    mine = jobs[first:last]
+    to_do = jobs if stale is None else stale
+    first, last = (len(to_do) * rank // place.world_size for rank in (place.rank, place.rank + 1))
+    mine = to_do[first:last]
     results = JobResults[Subject]()
     if mine:
         with (bars if place.leads else no_bars)(len(mine), steps.unit, steps.words) as bar:
             _run(mine, steps, results, bar.to)
-    numbers = {id(job): index for index, job in enumerate(jobs)}
+    numbers = {id(job): index for index, job in enumerate(to_do)}
     done = place.gather([numbers[id(job)] for job in results.done])
     failed = dict(zip(
         place.gather([numbers[id(job)] for job, _ in results.failed]),
@@ -175,8 +184,9 @@ def run_jobs(
         strict=True,
     ))  # fmt: skip
     return JobResults(
-        done=[jobs[index] for index in sorted(done)],
-        failed=[(jobs[index], failed[index]) for index in sorted(failed)],
+        done=[to_do[index] for index in sorted(done)],
+        current=[job for job in jobs if id(job) not in numbers],
+        failed=[(to_do[index], failed[index]) for index in sorted(failed)],
         remarks=place.gather(results.remarks),
     )
 
@@ -224,7 +234,7 @@ def _require(folders: Iterable[Path]) -> None:
             raise UserError(
                 "the output folder was removed during the run",
                 where=folder,
-                do="start again; what is missing is made",
+                do="start again: only the missing files are made",
             )
 
 
@@ -232,17 +242,18 @@ def refuse_clashes(jobs: Iterable[Job[Any]], inputs: Iterable[Path], what: str, 
     """UserError where an output of a job, called ``what``, would replace an input or another job's
     output.
     """
-    raw = {path.resolve() for path in inputs}
-    taken: dict[Path, Job[Any]] = {}
+    # Not Path.resolve(), which raises where links lead in a circle: that is reported later.
+    raw = {os.path.realpath(path) for path in inputs}
+    taken: dict[str, Job[Any]] = {}
     for job in jobs:
         for path in job.outputs:
-            resolved = path.resolve()
+            resolved = os.path.realpath(path)
             if resolved in raw:
                 found = f"the {what} {job.name} would replace an input image"
                 raise UserError(found, where=path, do=do)
             if resolved in taken:
                 names = f"{taken[resolved].name} and {job.name}"
-                raise UserError(f"{names} would both be written here", where=path)
+                raise UserError(f"{names} would both be written to this file", where=path)
             taken[resolved] = job
 
 
@@ -259,6 +270,11 @@ class SetResults:
     table: Path | None = None
     remarks: tuple[str, ...] = ()
     images: tuple[Path, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """The number of micrographs of the set."""
+        return len(self.done) + len(self.current) + len(self.failed)
 
     @classmethod
     def of(

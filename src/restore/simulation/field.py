@@ -22,12 +22,8 @@ from restore.simulation.damage import mean_amplitude_left
 from restore.simulation.detectors import interpolation_transfer
 from restore.simulation.field_contents import clouds_in_field
 from restore.simulation.field_settings import FieldSettings
-from restore.simulation.microscope import (
-    draw_ctf,
-    ice_gradient,
-    interaction_per_V_A,
-    water_power_A2,
-)
+from restore.simulation.ice import ice_gradient, interaction_per_V_A, water_spectrum
+from restore.simulation.microscope import draw_ctf
 from restore.simulation.scatterers import projected_potential
 from restore.simulation.specimen import fast_length
 from restore.simulation.supports import (
@@ -107,8 +103,7 @@ def _contrast(
     per_V_A = interaction_per_V_A(microscope.voltage_kV)
     spectrum = projected_potential(clouds, canvas, pixel_A) + torch.fft.rfft2(overlay.potential_V_A)
     spectrum *= 2 * per_V_A
-    ice = torch.fft.rfft2(torch.randn(canvas, generator=whole.noise))
-    spectrum += ice * (water_power_A2(microscope, k).sqrt() / pixel_A)
+    spectrum += water_spectrum(microscope, canvas, k, whole.noise)
     spectrum *= ctf(parameters, canvas, (pixel_A, pixel_A)) * microscope.contrast_fraction
     spectrum *= torch.exp(k * k * (-microscope.envelope_A2 / 4))
     spectrum *= settings.detector.mtf(k * 2 * settings.recorded_pixel_size_A)

@@ -2,7 +2,6 @@
 summed by halves.
 """
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,23 +13,16 @@ from restore.ctf import ctf
 from restore.fourier import frequency_per_A
 from restore.micrograph import CTFParameters
 from restore.simulation.damage import mean_amplitude_left
+from restore.simulation.ice import ice_gradient, interaction_per_V_A, water_spectrum
 from restore.simulation.settings import SimulationSettings
 from restore.simulation.specimen import (
-    VOLT_A3_PER_SCATTERING_A,
     SpecimenTransform,
     fast_length,
     project,
     relion_rotations,
 )
 
-WATERS_PER_A3 = 0.0314  # vitreous ice, 0.94 g/cm³
-WATER_SCATTERING_A = 3.04
-WATER_RING_PER_A, WATER_RING_WIDTH_PER_A, WATER_RING_HEIGHT = 0.27, 0.022, 3.0
-WATER_LONG_RANGE = (
-    0.015  # water's structure factor at low frequency, as far as the exposure's movements leave it
-)
 HOT_PIXEL_RATES = (4.0, 14.0)
-_GRADIENT_TERMS = ((1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
 _ATTEMPTS_PER_PARTICLE = 30
 
 
@@ -208,7 +200,7 @@ def canvas_contrast(
     pixels_A = (settings.pixel_size_A, settings.pixel_size_A)
     k = frequency_per_A(canvas, pixels_A)
     spectrum = torch.fft.rfft2(phase).mul_(2)
-    spectrum += _water(settings, canvas, k, generator)
+    spectrum += water_spectrum(settings, canvas, k, generator)
     spectrum *= ctf(parameters, canvas, pixels_A) * torch.exp(k * k * (-settings.envelope_A2 / 4))
     spectrum *= settings.contrast_fraction
     spectrum[0, 0] = 0  # elastic scattering takes no electron away
@@ -232,48 +224,6 @@ def placed_projections(
             rows, columns = (offsets + y) % canvas[0], (offsets + x) % canvas[1]
             field[rows[:, None], columns] += projection[window, window]
     return field
-
-
-def water_power_A2(
-    settings: SimulationSettings, k_per_A: Float[Tensor, "*grid"]
-) -> Float[Tensor, "*grid"]:
-    """Spectral density of the ice's contrast before the CTF, in Å².
-
-    4 σ² n T f(k)² S(k): n waters per Å3 in thickness T, f water's electron scattering factor, S its
-    structure factor, here a low plateau and the ring near 3.7 Å. The plateau is empirical: far
-    below that of resting water.
-    """
-    amplitude = (
-        2 * interaction_per_V_A(settings.voltage_kV) * VOLT_A3_PER_SCATTERING_A * WATER_SCATTERING_A
-    )
-    ring = torch.exp(-(((k_per_A - WATER_RING_PER_A) / WATER_RING_WIDTH_PER_A) ** 2) / 2)
-    structure = WATER_LONG_RANGE + WATER_RING_HEIGHT * ring
-    falloff = torch.exp(-12.4 * k_per_A * k_per_A)
-    return amplitude**2 * WATERS_PER_A3 * settings.ice_thickness_A * falloff * structure
-
-
-def interaction_per_V_A(voltage_kV: float) -> float:
-    """The phase (radians) that a volt × Å of projected potential adds: 2π m e λ / h², relativistic.
-
-    >>> round(interaction_per_V_A(300.0) * 1e3, 3)
-    0.653
-    """
-    rest_keV = 510.999
-    wavelength_A = 12.2643 / math.sqrt(voltage_kV * 1e3 * (1 + voltage_kV / (2 * rest_keV)))
-    mass_ratio = (rest_keV + voltage_kV) / (2 * rest_keV + voltage_kV)
-    return 2 * math.pi / (wavelength_A * voltage_kV * 1e3) * mass_ratio
-
-
-def ice_gradient(settings: SimulationSettings, chance: np.random.Generator) -> Float[Tensor, "y x"]:
-    """A smooth second-order surface of mean 1 that multiplies the intensity: thin ice is bright."""
-    strength = settings.ice_gradient_per_um * max(settings.shape) * settings.pixel_size_A * 1e-4
-    y, x = (torch.linspace(-1, 1, n, dtype=torch.float32) for n in settings.shape)
-    surface = torch.zeros(settings.shape)
-    for power_y, power_x in _GRADIENT_TERMS:
-        weight = float(chance.normal()) / (power_y + power_x) ** 2
-        surface += weight * (y**power_y)[:, None] * x**power_x
-    surface -= surface.mean()
-    return 1 + surface * (min(strength, 0.9) / float(surface.max() - surface.min()))
 
 
 def with_hot_pixels(
@@ -312,14 +262,3 @@ def _after_all_frames(contrast: Contrast, settings: SimulationSettings) -> Contr
         return contrast
     dose, voltage = settings.dose_e_per_A2, settings.voltage_kV
     return contrast.filtered(mean_amplitude_left(contrast.k_per_A, dose, settings.frames, voltage))
-
-
-def _water(
-    settings: SimulationSettings,
-    canvas: tuple[int, int],
-    k_per_A: Float[Tensor, "y kx"],
-    generator: torch.Generator,
-) -> Complex[Tensor, "y kx"]:
-    """The half spectrum of a Gaussian random field of the ice's contrast."""
-    white = torch.fft.rfft2(torch.randn(canvas, generator=generator))
-    return white.mul_(torch.sqrt(water_power_A2(settings, k_per_A)) / settings.pixel_size_A)

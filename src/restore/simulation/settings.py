@@ -19,18 +19,23 @@ class SimulationSettings:
     micrograph draws its own.
     """
 
-    specimen: str = setting("barrel", '"barrel", or a PDB, mmCIF or MRC file', group="specimen")
+    specimen: str = setting(
+        "barrel", 'specimen: "barrel", or a PDB, mmCIF or MRC file', group="specimen"
+    )
     micrographs: int = setting(10, "number of micrographs", "-n", group="specimen")
     particles_per_um2: float = setting(
-        2000.0, "particles per µm² of ice, as far as they fit side by side", group="specimen"
+        2000.0,
+        "particles per µm² of ice, as many of which as fit are placed side by side",
+        group="specimen",
     )
     ice_thickness_A: float = setting(
-        300.0, "thickness of the ice, whose own signal it scales (Å)", group="specimen"
+        300.0,
+        "thickness of the ice (Å), to which the signal of the ice is proportional",
+        group="specimen",
     )
     ice_gradient_per_um: float = setting(
         0.2,
-        "change of intensity from thin ice to thick, as a fraction per µm of the image's longer "
-        "side",
+        "relative change of intensity from thin to thick ice, per µm of the image's longer side",
         group="specimen",
     )
     size_px: tuple[int, ...] = setting(
@@ -40,22 +45,20 @@ class SimulationSettings:
     )
     pixel_size_A: float = setting(1.0, "pixel size (Å)", group="microscope")
     dose_e_per_A2: float = setting(
-        50.0, "electrons per Å² in all frames together", group="microscope"
+        50.0, "total dose of all frames (electrons per Å²)", group="microscope"
     )
     frames: int = setting(40, "number of frames", group="microscope")
     voltage_kV: float = setting(300.0, "acceleration voltage (kV)", group="microscope")
     spherical_aberration_mm: float = setting(2.7, "spherical aberration (mm)", group="microscope")
-    amplitude_contrast: float = setting(
-        0.07, "amplitude contrast, as a fraction", group="microscope"
-    )
+    amplitude_contrast: float = setting(0.07, "amplitude contrast, 0 to 1", group="microscope")
     defocus_um: tuple[float, float] = setting(
-        (0.8, 2.0), "least and most underfocus (µm)", group="microscope"
+        (0.8, 2.0), "smallest and largest underfocus (µm)", group="microscope"
     )
     astigmatism_A: float = setting(
-        100.0, "mean difference of the two defoci (Å)", group="microscope"
+        100.0, "mean astigmatism, the difference of the two defoci (Å)", group="microscope"
     )
     astigmatism_spread_A: float = setting(
-        50.0, "its standard deviation between micrographs (Å)", group="microscope"
+        50.0, "standard deviation of the astigmatism between micrographs (Å)", group="microscope"
     )
     phase_shift_deg: float = setting(
         0.0, "phase shift of a phase plate (degrees)", group="microscope"
@@ -64,35 +67,37 @@ class SimulationSettings:
         0.56, "fraction of the ideal weak-phase contrast that the image shows", group="microscope"
     )
     envelope_A2: float = setting(
-        80.0, "B factor of the envelope on all signal (Å²)", group="microscope"
+        80.0, "B factor of the envelope of the signal (Å²)", group="microscope"
     )
     hot_pixels: int = setting(3, "number of hot pixels of the detector", group="microscope")
     radiation_damage: bool = setting(
         False,
-        "detail fades with exposure (Grant & Grigorieff 2015), in all images",
+        "fade fine detail with dose (Grant & Grigorieff 2015), in all images",
         group="microscope",
     )
     seed: int = setting(
-        0, "seed of all chance: the same seed gives the same images", group="microscope"
+        0, "seed of all random numbers: the same seed gives the same images", group="microscope"
     )
     movies: str = setting(
         "none", "write the frames too, as MRC or TIFF", choices=MOVIES, group="movies"
     )
     tiff_compression: str = setting(
         "lzw",
-        "how TIFF movies are compressed, without loss",
+        "lossless compression of TIFF movies",
         choices=TIFF_COMPRESSIONS,
         group="movies",
     )
     drift_A: float = setting(
-        15.0, "length of the whole field's way from the first frame to the last (Å)", group="movies"
+        15.0,
+        "distance that the whole field drifts from the first frame to the last (Å)",
+        group="movies",
     )
     local_motion_A: float = setting(
-        4.0, "how far the place that moves most goes beside that (Å)", group="movies"
+        4.0, "largest local motion on top of the drift (Å)", group="movies"
     )
     gain_spread: float = setting(
         0.0,
-        "standard deviation of the pixels' gain; above 0 there is a gain reference",
+        "standard deviation of the gain between pixels; if above 0, a gain reference is written",
         group="movies",
     )
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import mrcfile
 import numpy as np
 import torch
 from jaxtyping import Complex, Float
@@ -18,6 +17,7 @@ from restore.atoms import Atoms
 from restore.errors import UserError
 from restore.fourier import soft_lowpass
 from restore.io.atomic_models import is_model, read_atoms
+from restore.io.images.maps import read_map, read_map_header
 from restore.maps.potential import VOLT_A3_PER_SCATTERING_A, ScatteringDensity
 from restore.simulation.phantom import barrel_atoms
 from restore.symmetry import from_euler_deg
@@ -237,24 +237,13 @@ def _box_side(length_A: float, pixel_size_A: float, where: str) -> int:
 
 
 def _read_map(path: Path) -> tuple[Float[np.ndarray, "d d d"], float]:
-    if not path.is_file():
-        raise UserError("there is no such file", where=path, wanted="a map (MRC) was asked for")
-    try:
-        with mrcfile.open(path) as file:
-            density, voxel_A = np.array(file.data, dtype=np.float32), float(file.voxel_size.x)
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(
-            f"this cannot be read as a map ({error})", where=path, wanted="an MRC file"
-        ) from error
-    if density.ndim != 3 or min(density.shape) < 8:
+    header = read_map_header(path, "volume")
+    density = read_map(header)[0]
+    if min(density.shape) < 8:
         raise UserError(
             f"its shape is {density.shape}", where=path, wanted="a three-dimensional map"
         )
-    if not np.isfinite(density).all() or density.std() == 0:
-        raise UserError(
-            "it holds values that are not numbers, or all the same", where=path, wanted="a map"
-        )
-    if not voxel_A > 0:
+    if header.voxel_size_zyx_A is None:
         raise UserError(
             "its header has no voxel size",
             where=path,
@@ -263,7 +252,7 @@ def _read_map(path: Path) -> tuple[Float[np.ndarray, "d d d"], float]:
         )
     side = max(density.shape)
     edges = [(side // 2 - n // 2, side - n - (side // 2 - n // 2)) for n in density.shape]
-    return np.pad(density, edges, constant_values=float(_face_mean(density))), voxel_A
+    return np.pad(density, edges, constant_values=_face_mean(density)), header.voxel_size_zyx_A[2]
 
 
 def _face_mean(volume: Float[np.ndarray, "z y x"]) -> float:

@@ -139,7 +139,10 @@ def _require_same_images(raw: ParticleImages, denoised: ParticleImages) -> None:
         return
     sizes = [f"{images.box_px} pixels of {images.pixel_size_A:.4g} Å" for images in (raw, denoised)]
     problem = f"its images have {sizes[1]}, and those of {raw.particles.source} {sizes[0]}"
-    wanted = "Raw and denoised images must be of one size"
+    wanted = "Raw and denoised images must have the same size"
     raise UserError(
-        problem, where=denoised.particles.source, wanted=wanted, do="extract both alike"
+        problem,
+        where=denoised.particles.source,
+        wanted=wanted,
+        do="extract both with the same box and pixel size",
     )

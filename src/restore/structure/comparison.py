@@ -156,7 +156,7 @@ def _on_one_scale(
             try:
                 spectrum = on_one_scale(spectrum, first)
             except TooFewShellsError as error:
-                log.warning("the amplitudes of %s keep their own scale: there are %s", name, error)
+                log.warning("the amplitudes of %s are not scaled: there are %s", name, error)
         amplitude = (spectrum.amplitude / first.amplitude[1])[1:]
         scaled[name] = replace(
             reconstruction, amplitude=(None, *rounded_values(amplitude.tolist()))

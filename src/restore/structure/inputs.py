@@ -62,7 +62,7 @@ def read_comparison_set(
             matched.images["denoised"], matched.images["raw"], settings.denoised_phases
         ),
     }
-    log.info("%d particles are in all files, by %s", len(matched), matched.way)
+    log.info("%d particles are in all files, matched by %s", len(matched), matched.way)
     return replace(matched, images=images)
 
 
@@ -73,15 +73,15 @@ def _extracted(
     if settings.box_px is None:
         do = "give `box_px`, as large as that of the refinement or larger"
         raise UserError(
-            "the size of the particles' windows is not known",
-            wanted="Particles are to be extracted",
+            "the size of the particle windows is not known",
+            wanted="The particles have to be extracted",
             do=do,
         )
     particles = read_particles(inputs.raw_particles)
     if particles.micrograph_names is None:
-        wanted = "Particles are cut out of micrographs"
+        wanted = "Particles are extracted from micrographs"
         raise UserError(
-            "it names no micrographs",
+            "the file names no micrographs",
             where=inputs.raw_particles,
             wanted=wanted,
             do="give another file",
@@ -97,7 +97,7 @@ def _extracted(
         )
         if ctfs is None:
             raise UserError(
-                _NO_CTF, where=inputs.raw_particles, wanted="It is corrected for", do=_GIVE_CTF
+                _NO_CTF, where=inputs.raw_particles, wanted="The CTF is corrected for", do=_GIVE_CTF
             )
     tables = [
         _extract(inputs.raw_particles, images, settings, place, stages=stages, bars=bars)
@@ -182,14 +182,14 @@ def _found_flipped(denoised: ParticleImages, raw: ParticleImages) -> bool:
     flipped = are_flipped(agreement)
     if flipped is None:
         words = (
-            "whether the phases of the denoised images are flipped is not clear (their correlation "
-            "with the raw ones is %.3f where the CTF is negative); they are taken as not flipped: "
-            "give `denoised_phases`"
+            "it is not clear whether the phases of the denoised images are flipped (their "
+            "correlation with the raw images is %.3f where the CTF is negative); they are treated "
+            "as not flipped: give `denoised_phases`"
         )
         log.warning(words, agreement)
     else:
         log.info(
-            "the denoised images' phases are %s, as comparison with the raw ones shows",
+            "the denoised images' phases are %s, as a comparison with the raw images shows",
             "flipped" if flipped else "kept",
         )
     return bool(flipped)

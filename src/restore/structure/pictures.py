@@ -78,7 +78,7 @@ def draw(
             words = (
                 "Before sharpening"
                 + (", and after it" if len(shown[0].contours) > 1 else "")
-                + ", all on one scale."
+                + ", all at the same scale."
             )
             surfaces.append(_picture("Side and top", words, views, folder))
         if shown and residues:

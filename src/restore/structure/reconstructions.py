@@ -157,29 +157,22 @@ def measure(
     files, raw = map_files_of[combination.name], map_files_of[f"raw_by_{combination.orientations}"]
 
     def work() -> Mapping[str, Any]:
-        halves = torch.stack([read_volume(path) for path in files.halves])
-        if against.mask is not None and raw != files:
-            side = halves.shape[-1]
-            axis = ShellAxis((side, side, side), against.voxel_zyx_A)
-            halves = with_spectrum_of(
-                torch.stack([read_volume(path) for path in raw.halves]), halves, axis
-            )
+        halves = _comparable_halves(files, raw, against)
         fsc = half_map_fsc(halves[:1], halves[1:], against.voxel_zyx_A, FSCSettings(), against.mask)
         mean = read_volume(files.mean)
         sharpening = _sharpened(mean, fsc, against, settings)
         _write(files, fsc, sharpening, against, combination.name)
-        weight = 1 if against.mask is None else against.mask
-        fit = sharpening.fit if sharpening else None
         outputs = [files.fsc, files.figure, *([files.sharpened] if sharpening else [])]
+        weight = 1 if against.mask is None else against.mask
+        amplitudes = rotational_amplitudes(mean * weight, against.voxel_zyx_A)
+        fit = sharpening.fit if sharpening else None
         correlations = _correlations(halves.mean(dim=0), against)
         result = MapResult(
             fsc=half_map_correlation(fsc),
             reference=values(fsc_weight(fsc.best)),
             model=correlations.get("model"),
             truth=correlations.get("truth"),
-            mean_amplitude=values(
-                rotational_amplitudes(mean * weight, against.voxel_zyx_A).amplitude
-            ),
+            mean_amplitude=values(amplitudes.amplitude),
             bfactor_A2=number(fit.bfactor_A2, fit.bfactor_error_A2) if fit else Number(),
             sharpened_by_A2=sharpening.bfactor_A2 if sharpening else None,
             files=tuple(stages.name_of(path) for path in outputs),
@@ -190,6 +183,25 @@ def measure(
     stage = Stage(f"measure_{combination.name}", settings.bfactor, inputs, [])
     kept = stages.run(stage, work)
     result = decoded(MapResult, kept, stages.path_of(stage), "stage", REDO)
+    return _reconstruction(combination, files, result, stages)
+
+
+def _comparable_halves(
+    files: MapFiles, raw: MapFiles, against: References
+) -> Float[Tensor, "2 z y x"]:
+    """The half maps; those that are to be masked with the amplitudes of the raw map's."""
+    halves = torch.stack([read_volume(path) for path in files.halves])
+    if against.mask is None or raw == files:
+        return halves
+    side = halves.shape[-1]
+    axis = ShellAxis((side, side, side), against.voxel_zyx_A)
+    return with_spectrum_of(torch.stack([read_volume(path) for path in raw.halves]), halves, axis)
+
+
+def _reconstruction(
+    combination: Combination, files: MapFiles, result: MapResult, stages: Stages
+) -> Reconstruction:
+    """What was measured, with what it was measured of."""
     names = {
         "half1": files.half1,
         "half2": files.half2,

@@ -227,7 +227,7 @@ class Structure:
     def __post_init__(self) -> None:
         unknown = [name for name in self.reconstructions if name not in COMBINATIONS]
         if unknown:
-            raise ValueError(f"no reconstruction is called {unknown[0][:20]}")
+            raise ValueError(f"there is no reconstruction called {unknown[0][:20]}")
         shells = len(self.frequency_per_A)
         for curve in self._curves():
             if len(curve) != shells:

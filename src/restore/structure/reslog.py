@@ -128,14 +128,14 @@ def _finite(values: Sequence[float]) -> list[float | None]:
 def _words(curve: ResLogCurve, fit: ResLogFit | None) -> str:
     left_out = int((~curve.fitted).sum())
     rest = (
-        f" {left_out} of {curve.fitted.size} points are not fitted: their FSC falls below 0.143 "
-        "in the first shell or never."
+        f" {left_out} of {curve.fitted.size} points are not fitted, because their FSC falls below "
+        "0.143 in the first shell or never."
         if left_out
         else ""
     )
     if fit is None:
         return f"no line could be fitted.{rest}"
     return (
-        f"{fit.slope_per_A.value:.4f} 1/Å for ten times the particles, B factor "
+        f"{fit.slope_per_A.value:.4f} 1/Å per tenfold number of particles, B factor "
         f"{fit.bfactor_A2.value:.0f} Å².{rest}"
     )

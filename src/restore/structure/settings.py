@@ -33,11 +33,13 @@ class StructureInputs:
                 "give `denoised_micrographs` to extract them from, or `denoised_particles` with "
                 "their stacks"
             )
-            raise UserError("there is nothing denoised", wanted=wanted, do=do)
+            raise UserError("there are no denoised images or micrographs", wanted=wanted, do=do)
         if self.raw_micrographs is not None and self.denoised_micrographs is None:
             do = "give `denoised_micrographs` too, or neither"
             raise UserError(
-                "there are raw micrographs and no denoised ones", wanted="Both are cut alike", do=do
+                "raw micrographs are given, but no denoised ones",
+                wanted="Both sets of particles are extracted in the same way",
+                do=do,
             )
 
 
@@ -48,19 +50,19 @@ class StructureSettings:
     sym: str = setting("C1", "point group of the particle, in RELION's convention: C1, D7, O, I1 …")
     box_px: int | None = setting(
         None,
-        "side of the particles' windows in the micrographs, even (pixels); needed to extract from "
-        "denoised micrographs",
+        "side of the particle windows in the micrographs, even, in pixels; needed to extract "
+        "particles from denoised micrographs",
         group="extraction from micrographs",
     )
     scale_px: int | None = setting(
         None,
-        "side of the particle images, cropped to it in Fourier space (pixels; default: the "
-        "window's)",
+        "side of the particle images after cropping in Fourier space, in pixels (default: the "
+        "side of the windows)",
         group="extraction from micrographs",
     )
     dark_protein: bool = setting(
         True,
-        "protein is dark in the micrographs, and made bright in the particle images",
+        "protein is dark in the micrographs; the particle images are inverted",
         off="--bright_protein",
         group="extraction from micrographs",
     )
@@ -89,28 +91,28 @@ class StructureSettings:
         "B factor for sharpening in Å², negative to sharpen (default: each map's Guinier fit)",
     )
     reslog_sizes: int = setting(
-        6, "number of subset sizes of the ResLog plot, 0 for no plot", group="ResLog"
+        6, "number of subset sizes in the ResLog plot, 0 for no plot", group="ResLog"
     )
-    reslog_repeats: int = setting(3, "independent draws of the subsets", group="ResLog")
+    reslog_repeats: int = setting(3, "number of independent draws of the subsets", group="ResLog")
     mass_kDa: float | None = setting(
         None, "mass of the particle, which sets the views' level (default: from the raw map)"
     )
-    views: bool = setting(True, "show the maps' surfaces in the page", off="--no_views")
+    views: bool = setting(True, "show the surfaces of the maps on the page", off="--no_views")
     region: tuple[str, ...] | None = setting(
-        None, "residues to show, such as A/45-60 (default: a helix and a strand)"
+        None, "residues to show, such as A/45-60 (default: a helix and a strand of the model)"
     )
-    seed: int = setting(0, "seed of the subsets, and of the half sets where a refinement has none")
+    seed: int = setting(0, "seed of the subsets, and of the half sets if a refinement has none")
 
     def __post_init__(self) -> None:
         if self.reslog_sizes == 1 or self.reslog_sizes < 0:
             raise UserError(
                 f"reslog_sizes is {self.reslog_sizes}",
                 field="reslog_sizes",
-                wanted="0, or 2 and more, are needed",
+                wanted="it must be 0, or at least 2",
             )
         if not self.tolerance_px >= 0:
             raise UserError(
                 f"tolerance_px is {self.tolerance_px:g}",
                 field="tolerance_px",
-                wanted="0 or more pixels are needed",
+                wanted="it must be 0 or more pixels",
             )

@@ -53,7 +53,7 @@ class Stages:
         )
         job = Job(stage, stage.name, (path,), digest)
         if not self._overwrite and is_current(job, self._fingerprint_in):
-            log.info("%s: kept, as nothing that it depends on has changed", stage.name)
+            log.info("%s: kept, because nothing that it depends on has changed", stage.name)
             return _record(path)["found"]
         path.unlink(missing_ok=True)
         found = plain(work())

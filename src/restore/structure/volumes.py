@@ -28,11 +28,13 @@ def read_truth(path: Path, side: int, voxel_A: float) -> Float[Tensor, "z y x"]:
     header = read_map_header(path, "volume")
     sizes_A = header.voxel_size_zyx_A
     if sizes_A is None:
-        raise UserError("its header has no voxel size", where=path, do="write one into it")
+        raise UserError(
+            "its header has no voxel size", where=path, do="write the voxel size into the header"
+        )
     try:
         return on_grid(volume_of(header), sizes_A[-1], side, voxel_A)
     except GridError as error:
-        wanted = "The true map is brought to the maps' grid without interpolation"
+        wanted = "The true map is resampled to the maps' grid without interpolation"
         raise UserError(
             str(error), where=path, wanted=wanted, do="resample it, or choose another box"
         ) from None

@@ -4,66 +4,67 @@ from collections.abc import Sequence
 
 import torch
 
-from restore.evaluation.estimators.calibration import (
-    SMOOTHED_RINGS,
-    Weights,
-    least_squares_weights,
-    summed,
-    weights_for_full_sum,
-)
+from restore.evaluation.estimators.calibration import HalfCovariances
 from restore.evaluation.estimators.spectra import ring_covariances
-from restore.model.calibration import RingCalibration, RingCurves, without_lattice
+from restore.model.calibration import RingCalibration, without_lattice
 from restore.model.inference.selection import engine_for
 from restore.model.inference.tiling import apply_network
-from restore.model.network import Network, architecture_of
+from restore.model.network import Network, architecture_of, receptive_field_px
 from restore.training.patches import PatchFile, Region
 from restore.training.settings import TrainingSettings
-from restore.training.validation import RING_PER_A, ring_width_per_A
+from restore.training.validation import ring_width_per_A
 
 MOST_REGIONS = 16
 """On so many held-out micrographs, spread over them, the calibration is measured."""
 
 
+@torch.no_grad()
 def measure_calibration(
     network: Network,
     data: PatchFile,
-    held_out: Sequence[Region],
+    regions: Sequence[Region],
     settings: TrainingSettings,
     device: torch.device,
 ) -> RingCalibration | None:
-    """The weights of the denoised and of the raw image in each ring; None where nothing is held
-    out.
+    """The covariances of raw and denoised halves, in each ring, over the regions that training did
+    not see; None where there are none.
 
-    The covariances of whole held-out micrographs are added up before anything is divided.
+    They are added up over `MOST_REGIONS` of them. The network sees what surrounds a region, too.
     """
-    if not held_out:
+    if not regions:
         return None
-    chosen = held_out[:: -(-len(held_out) // MOST_REGIONS)]
+    chosen = regions[:: -(-len(regions) // MOST_REGIONS)]
     engine = engine_for(network, device, settings.precision)
     stride = architecture_of(network.settings).stride
-    shapes = [(region.y1 - region.y0, region.x1 - region.x0) for region in chosen]
-    pixels = [data.pairs[region.pair].pixel_size_yx_A for region in chosen]
-    width_per_A = ring_width_per_A(shapes, pixels)
+    pairs = [data.pairs[region.pair] for region in chosen]
+    width_per_A = ring_width_per_A(
+        [pair.shape for pair in pairs], [pair.pixel_size_yx_A for pair in pairs]
+    )
     tables: list[torch.Tensor] = []
-    for region, pixel_size_yx_A in zip(chosen, pixels, strict=True):
-        halves = torch.from_numpy(data.halves(region.pair))
-        raw = halves[:, region.y0 : region.y1, region.x0 : region.x1].to(device)
-        denoised = [without_lattice(apply_network(engine, image), stride) for image in raw]
-        images = torch.stack([*raw, *denoised])
+    for region, pair in zip(chosen, pairs, strict=True):
+        halves = torch.from_numpy(data.halves(region.pair)).to(device)
+        seen, inside = _with_surroundings(region, pair.shape, receptive_field_px(network.settings))
+        rows, columns = slice(region.y0, region.y1), slice(region.x0, region.x1)
+        denoised = [
+            without_lattice(apply_network(engine, half[seen].contiguous()), stride)[inside]
+            for half in halves
+        ]
+        images = torch.stack([*halves[:, rows, columns], *denoised])
         blank = data.blank(region)
         if blank is not None:  # pixels without data count for nothing
             images = images.masked_fill(torch.from_numpy(blank).to(device), 0)
-        tables.append(ring_covariances(images, pixel_size_yx_A, width_per_A).covariance)
-    table = summed(tables)
-    window = 2 * round((SMOOTHED_RINGS * RING_PER_A / width_per_A - 1) / 2) + 1
-    half = least_squares_weights(table, window)
-    full = weights_for_full_sum(half, table, window)
-    return RingCalibration(width_per_A, _curves(half), _curves(full))
+        tables.append(ring_covariances(images, pair.pixel_size_yx_A, width_per_A).covariance)
+    count = min(table.shape[-1] for table in tables)
+    total = torch.stack([table[..., :count] for table in tables]).sum(dim=0)
+    return RingCalibration.of(width_per_A, HalfCovariances.of(total))
 
 
-def _curves(weights: Weights) -> RingCurves:
-    slope, share = (
-        tuple(round(value, 5) for value in curve.tolist())
-        for curve in (weights.slope, weights.share)
-    )
-    return RingCurves(slope, share)
+def _with_surroundings(
+    region: Region, shape: tuple[int, int], reach_px: int
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The part of an image within ``reach_px`` of a region, and the region's place in that part."""
+    y0, x0 = max(region.y0 - reach_px, 0), max(region.x0 - reach_px, 0)
+    y1 = min(region.y1 + reach_px, shape[0])
+    x1 = min(region.x1 + reach_px, shape[1])
+    inside = slice(region.y0 - y0, region.y1 - y0), slice(region.x0 - x0, region.x1 - x0)
+    return (slice(y0, y1), slice(x0, x1)), inside

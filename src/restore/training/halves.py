@@ -39,24 +39,27 @@ common.
 _FOUND: dict[str, tuple[str, str]] = {
     "identical": (
         "the halves of {name} are identical",
-        "give the two half-sums, of even and of odd frames: without independent noise there is "
+        "give the sums of the even and of the odd frames: without independent noise there is "
         "nothing to learn",
     ),
     "inverted": (
         "one half of {name} has the contrast of the other inverted",
-        "make the halves again with the same sign",
+        "make the halves again with the same contrast",
     ),
     "shifted": (
         "the halves of {name} are shifted against each other",
-        "make the halves again from frames that are aligned to one reference",
+        "make the halves again from frames that are aligned to the same reference",
     ),
     "flipped": (
         "one half of {name} is upside down or mirrored",
-        "make the halves again with the same program, or flip one of them back",
+        "make the halves again with the same program, or flip one half back",
     ),
     "unrelated": (
-        "the halves of {name} have nothing in common",
-        "check that both are of the same micrograph, and the names of even and odd halves",
+        "the halves of {name} have no signal in common",
+        (
+            "check that both belong to the same micrograph, and check the names of the even and "
+            "odd halves"
+        ),
     ),
 }
 
@@ -86,7 +89,7 @@ def check_halves(data: PatchFile) -> None:
 
 
 def _how_many(wrong: list[int], count: int) -> str:
-    return f"So it is with {len(wrong)} of the {count} micrographs looked at"
+    return f"This is so for {len(wrong)} of the {count} micrographs that were checked"
 
 
 def finding_of(halves: Float[Tensor, "2 y x"]) -> Finding:

@@ -2,12 +2,9 @@
 
 import math
 import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from restore.errors import UserError
-from restore.model.checkpoint import Model, TrainingState
+from restore.model.checkpoint import Model
 from restore.model.network import (
     Network,
     add_weight_norm,
@@ -26,11 +23,12 @@ from restore.model.network import (
 )
 from restore.runtime.distributed import Place
 from restore.runtime.precision import autocast, resolve_precision
+from restore.runtime.signals import stop_signals
 from restore.training.calibration import measure_calibration
 from restore.training.patches import PatchFile, RandomWindows, Region, Share
 from restore.training.schedules import MIN_STEPS, SCHEDULES
-from restore.training.settings import LOSSES, PRESETS, TrainingSettings
-from restore.training.split import Split, split
+from restore.training.settings import LOSSES, TrainingSettings
+from restore.training.split import Split
 from restore.training.stability import (
     CHECK_STEPS,
     averaged,
@@ -42,35 +40,10 @@ from restore.training.stability import (
     progress_of,
     update_average,
 )
+from restore.training.state import TrainingState
 from restore.training.valid_windows import split_with_data
 from restore.training.validation import held_out_losses, verdict, wiener_loss
-
-__all__ = [
-    "PRESETS",
-    "Split",
-    "TrainingSettings",
-    "Watcher",
-    "fresh_state",
-    "held_out_losses",
-    "split",
-    "train",
-]
-
-
-class Watcher(Protocol):
-    """Whoever follows a run: shows it, logs it, saves its state."""
-
-    def step(self, progress: float, state: TrainingState) -> None:
-        """A step has been made; ``progress`` runs from 0 to 1."""
-        ...
-
-    def epoch(self, state: TrainingState) -> None:
-        """An epoch has ended; its line of the log is the last of ``state.history``."""
-        ...
-
-    def interrupted(self, state: TrainingState) -> None:
-        """The run stops here, unfinished."""
-        ...
+from restore.training.watchers import Watcher
 
 
 def fresh_state(
@@ -84,7 +57,7 @@ def fresh_state(
         if initial.settings != settings.network:
             raise UserError(
                 f"the initial model is {initial.settings}",
-                wanted=f"{settings.network} is asked for",
+                wanted=f"{settings.network} is requested",
             )
         network.load_state_dict(initial.state_dict())
     if architecture_of(settings.network).weight_norm:
@@ -107,8 +80,12 @@ def train(
     settings: TrainingSettings,
     place: Place,
     watcher: Watcher,
+    *,
+    trained_start: bool = False,
 ) -> Model:
     """Train on from ``state`` to the end of the run, and return the model of the best epoch.
+    Weights that are those of a trained model (``trained_start``) are validated before the first
+    step, so that the run ends with nothing worse on what is held out.
 
     A run that diverges goes on from its best weights so far at half the rate. ^C and SIGTERM end
     the run after the step in hand: the watcher is told, and KeyboardInterrupt is raised.
@@ -119,7 +96,10 @@ def train(
     batches = iter(_loader(data, parts.training, settings, place, state.step))
     started = time.monotonic() - state.seconds
     progress = progress_of(state, run, settings)
-    with _stop_signals() as stop_asked:
+    look = trained_start and bool(parts.held_out) and state.step == 0
+    if look and _validate(state, dict(_BEFORE_TRAINING), validation, settings, place):
+        watcher.epoch(state)
+    with stop_signals() as stop_asked:
         while progress < 1:
             _set_rate(state, settings, progress)
             diverged = _step(stepper, state, next(batches), settings, place)
@@ -138,6 +118,9 @@ def train(
                 watcher.interrupted(state)
                 raise KeyboardInterrupt
     return _finished(state, data, parts, settings, place)
+
+
+_BEFORE_TRAINING: Mapping[str, float] = {"epoch": 0, "step": 0, "seconds": 0.0}
 
 
 @dataclass(frozen=True)
@@ -171,7 +154,7 @@ def _next_epoch(state: TrainingState, settings: TrainingSettings, progress: floa
 
 def _is_first_look(state: TrainingState, epochs_done: float, parts: Split) -> bool:
     """Whether the validation loss is measured early, after 50 steps of a long first epoch."""
-    due = state.step == MIN_STEPS and not state.history
+    due = state.step == MIN_STEPS and not any(row["step"] for row in state.history)
     return due and epochs_done < 0.5 and bool(parts.held_out)
 
 
@@ -239,8 +222,28 @@ def _end_epoch(
         "step": state.step,
         "seconds": round(state.seconds, 2),
         "train_loss": train_loss,
+        "learning_rate": state.optimizer.param_groups[0]["lr"],
     }
-    row["learning_rate"] = state.optimizer.param_groups[0]["lr"]
+    unusable = place.agree(not math.isfinite(train_loss))
+    if unusable or not _validate(state, row, validation, settings, place):
+        fall_back(state)
+        return False
+    state.loss_sum, state.loss_steps = 0.0, 0
+    if settings.budget.open_ended and state.flat_since is None and is_flat(state.history):
+        state.flat_since = state.step
+    return True
+
+
+def _validate(
+    state: TrainingState,
+    row: dict[str, float],
+    validation: _Validation,
+    settings: TrainingSettings,
+    place: Place,
+) -> bool:
+    """Add the validation loss to a row, and the row to the history; keep the weights if they are
+    the best so far. False, and nothing else, where the loss is no number.
+    """
     loss = -float(state.epoch)  # nothing held out: the last epoch is the best
     if validation.held_out:
         with averaged(state):
@@ -249,16 +252,12 @@ def _end_epoch(
             )
         loss = row["held_out_loss"] = place.agree(row["held_out_loss"])
         row |= validation.references
-    if place.agree(not math.isfinite(train_loss) or not math.isfinite(loss)):
-        fall_back(state)
+    if place.agree(not math.isfinite(loss)):
         return False
-    state.loss_sum, state.loss_steps = 0.0, 0
     state.history.append(row)
     if loss < state.best_loss:
         state.best_loss = loss
         state.best_weights = copied(state.average or state.network.state_dict())
-    if settings.budget.open_ended and state.flat_since is None and is_flat(state.history):
-        state.flat_since = state.step
     return True
 
 
@@ -274,13 +273,11 @@ def _finished(
     """
     if not state.history:
         raise UserError(
-            "the loss is no longer a number",
+            "the loss is no longer a finite number",
             do="give a lower `learning_rate`, or `precision=float32`",
         )
-    network, under_norm = (
-        network_of(settings.network),
-        architecture_of(settings.network).weight_norm,
-    )
+    network = network_of(settings.network)
+    under_norm = architecture_of(settings.network).weight_norm
     if under_norm:
         add_weight_norm(network)
     network.load_state_dict(state.best_weights)
@@ -299,28 +296,5 @@ def _finished(
         "held_out": sorted({names[region.pair] for region in parts.held_out}),
     }
     network = network.cpu().eval()
-    calibration = measure_calibration(network, data, parts.held_out, settings, place.device)
+    calibration = measure_calibration(network, data, parts.calibration, settings, place.device)
     return Model(network, data.recipe, record, data.provenance, calibration)
-
-
-@contextmanager
-def _stop_signals() -> Generator[Callable[[], bool]]:
-    """Inside it, the first ^C or SIGTERM only sets a flag, which the yielded function tells; a
-    second one strikes.
-    """
-    asked: list[int] = []
-
-    def note(number: int, frame: object) -> None:  # noqa: ARG001
-        asked.append(number)
-        if len(asked) > 1:
-            raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -48,7 +48,7 @@ def open_patch_file(path: Path) -> tuple[h5py.File, Content]:
     UserError
         The file is missing, damaged, half-written, of a newer version, or no patch file.
     """
-    again = "make it again with restore prepare"
+    again = "make the patch file again with restore prepare"
     if not path.exists():
         raise UserError("there is no such patch file", where=path)
     try:
@@ -63,7 +63,7 @@ def open_patch_file(path: Path) -> tuple[h5py.File, Content]:
             "not a readable HDF5 file", where=path, wanted=str(error), do=again
         ) from None
     try:
-        with reading(path, "", "the patch file is damaged", "make it again"):
+        with reading(path, "", "the patch file is damaged", "make the patch file again"):
             found, do = _fault(file)
             if found:
                 raise UserError(found, where=path, do=do)
@@ -75,20 +75,20 @@ def open_patch_file(path: Path) -> tuple[h5py.File, Content]:
 
 def _fault(file: h5py.File) -> tuple[str, str]:
     """What keeps an HDF5 file from being a whole patch file of this version, and what to do."""
-    again = "make it again with restore prepare"
+    again = "make the patch file again with restore prepare"
     if file.attrs.get("format") != FORMAT:
-        return "an HDF5 file, but not one of patches from restore prepare", again
+        return "an HDF5 file, but not a patch file from restore prepare", again
     if int(file.attrs.get("format_version", 0)) > FORMAT_VERSION:
-        return "a patch file of a newer version of restore", "update restore"
+        return "a patch file from a newer version of restore", "update restore"
     if not bool(file.attrs.get("complete", False)):
-        return "the patch file is half-written", again
+        return "the patch file is incomplete", again
     return "", ""
 
 
 def _content(file: h5py.File) -> Content:
     count = int(_attribute(file, "count"))
     if not 0 < count <= len(file):
-        raise ValueError(f"it says {count} micrographs and has {len(file)}")
+        raise ValueError(f"it declares {count} micrographs and holds {len(file)}")
     return Content(
         Recipe.from_card(_card(file, "recipe")),
         _card(file, "provenance"),
@@ -99,7 +99,7 @@ def _content(file: h5py.File) -> Content:
 def _card(file: h5py.File, name: str) -> dict[str, Any]:
     card = json.loads(_attribute(file, name))
     if not isinstance(card, dict):
-        raise ValueError(f"{name} is no record")
+        raise ValueError(f"{name} is not a record")
     return card
 
 
@@ -121,7 +121,7 @@ def _pair(dataset: h5py.Dataset) -> Pair:
     if not (0 < y_A < math.inf and 0 < x_A < math.inf):
         raise ValueError(f"{name} has pixels of {y_A} x {x_A} Å")
     if not (isinstance(name, str) and isinstance(series, str)):
-        raise TypeError(f"the name of {dataset.name} is no text")
+        raise TypeError(f"the name of {dataset.name} is not a text")
     if len(dataset.shape) != 3 or dataset.shape[0] != 2 or min(dataset.shape) < 1:
         raise ValueError(f"{name} is of shape {dataset.shape}: two halves are needed")
     return Pair(name, (dataset.shape[1], dataset.shape[2]), (y_A, x_A), series)

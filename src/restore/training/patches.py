@@ -150,7 +150,7 @@ class PatchFile:
             raise UserError(
                 f"the patch file is damaged ({name} is not a mask of its pair)",
                 where=self.path,
-                do="make it again",
+                do="make the patch file again",
             )
         # A byte holds eight neighbouring pixels of a row.
         first = region.x0 // 8

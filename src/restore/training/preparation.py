@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from restore.errors import UserError
+from restore.image_tensors import read_halves
 from restore.io.atomic import replacing
-from restore.io.images.image import read_image
 from restore.io.lock import locked
 from restore.micrograph import Micrograph
 from restore.preprocessing import PREPARATION_VERSION, Recipe, prepare_alike
@@ -68,16 +67,11 @@ def prepare_patches(
 
 
 def _read_halves(micrograph: Micrograph) -> tuple[Tensor, Tensor]:
-    if micrograph.even is None or micrograph.odd is None:
-        raise UserError(
-            "it has no halves",
-            where=micrograph.name,
-            do=f"make them with restore halves, or denoise without training: restore denoise "
-            f"{micrograph.image} (with the general model, or one of your own)",
-        )
-    return torch.from_numpy(read_image(micrograph.even).data), torch.from_numpy(
-        read_image(micrograph.odd).data
+    do = (
+        "make halves with restore halves, or denoise without training: restore denoise "
+        f"{micrograph.image} (with the general model, or a model of your own)"
     )
+    return read_halves(micrograph, do=do)
 
 
 def is_made_of(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe, dtype: str) -> bool:

@@ -3,56 +3,30 @@
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from restore.errors import UserError
 from restore.io.atomic import require_writable, write_text
 from restore.io.lock import locked
-from restore.model.checkpoint import (
-    Model,
-    TrainingState,
-    load_model,
-    load_run,
-    restore_state,
-    save_model,
-)
+from restore.model.checkpoint import Model, save_model
 from restore.provenance import as_json, provenance
 from restore.report.figures import losses, save_png
 from restore.runtime.distributed import Place, join_processes
 from restore.training import loop
 from restore.training.halves import check_halves
-from restore.training.loop import PRESETS, TrainingSettings, fresh_state, split
+from restore.training.loop import fresh_state
 from restore.training.patches import PatchFile
+from restore.training.preview import Preview
 from restore.training.run_files import Journal, RunFiles
-from restore.training.schedules import Budget
-from restore.training.validation import epoch_words
+from restore.training.settings import TrainingSettings, resolve_settings
+from restore.training.split import split
+from restore.training.start import Start, choose_start, named_start
+from restore.training.state import TrainingState, load_run, restore_state
+from restore.training.watchers import Progress, RunWatcher, SilentWatcher
 
 log = logging.getLogger(__name__)
-
-_MAY_CHANGE = ("steps", "minutes", "number_of_epochs", "workers")
-"""Settings that a resumed run may have other values of."""
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """How far a run is: ``fraction`` goes from 0 to 1, ``patches`` counts those that all processes
-    have seen, ``epoch`` holds the last epoch's losses.
-    """
-
-    fraction: float
-    step: int
-    patches: int
-    seconds: float
-    budget: Budget
-    epoch: Mapping[str, float]
-
-
-Progress = Callable[[TrainingProgress], None]
-"""Called after every step, in the main process only."""
 
 
 def train(
@@ -84,7 +58,8 @@ def train(
     model_directory, model_prefix
         Where the run's files lie, and how their names begin.
     initial_model
-        A trained model to start from.
+        A trained model to start from. Where it is None, the general model that comes with the
+        package is, if its network and its range suit and the settings are not ``from_scratch``.
     resume
         Go on with the run of this name where it stopped; without a training state the run starts
         from the beginning.
@@ -107,7 +82,7 @@ def train(
     UserError
         A run of this name is there already, or a model without a training state where one is to
         be resumed; the patches or the initial model do not suit; the halves cannot be learned from;
-        the loss is no longer a number.
+        the loss is no longer a finite number.
     KeyboardInterrupt
         After ^C or SIGTERM, when the state has been saved.
     """
@@ -118,21 +93,24 @@ def train(
         if place.leads:
             files.refuse_to_replace(resume, overwrite)  # again: nobody else can make one now
         (resume,) = place.gather([resume and files.can_resume()] if place.leads else [])
-        settings = resolve_settings(settings, preset, place.device, files if resume else None)
-        initial = load_model(Path(initial_model)) if initial_model and not resume else None
-        data = PatchFile(_patch_file(patches, files, place, settings.patch_px, resume))
-        if resume:
-            _refuse_other_data(data, files)
+        resumed = load_run(files.state) if resume else None
+        before = TrainingSettings(**resumed["settings"]) if resumed else None
+        settings = resolve_settings(settings, preset, place.device, before)
+        named = None if resume else named_start(settings, initial_model)
+        data = PatchFile(_patch_file(patches, resumed, place, settings.patch_px))
+        if resumed is not None:
+            _refuse_other_data(data, resumed)
         if check_recipe is not None:
             check_recipe(data)
-        _refuse_other_recipe(data, initial)
+        start = None if resume else choose_start(settings, data.recipe, named)
         if not resume:
             check_halves(data)
-        state = fresh_state(settings, place.device, initial.network if initial else None)
+        initial = start.model.network if start and start.model else None
+        state = fresh_state(settings, place.device, initial)
         if resume:
             restore_state(files.state, state)
-        record = _record(data, settings, initial_model, _seen_before(initial, files, resume))
-        model = _followed(state, data, settings, place, _Run(files, record, progress))
+        record = _record(data, settings, _beginning(start, initial_model, resumed))
+        model = _followed(state, data, settings, place, _Run(files, record, start, progress))
         model = _finished(model, record)
         if place.leads:
             save_model(files.model, model)
@@ -141,66 +119,17 @@ def train(
     return model
 
 
-def resolve_settings(
-    settings: TrainingSettings | Mapping[str, Any] | None,
-    preset: str | None,
-    device: torch.device,
-    resumed: RunFiles | None = None,
-) -> TrainingSettings:
-    """The preset's settings, or the resumed run's, with what is given in their place.
-
-    Raises
-    ------
-    UserError
-        A setting is unknown, or is one that the resumed run has another value of and cannot change.
-    """
-    if isinstance(settings, TrainingSettings):
-        given = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    else:
-        given = dict(settings or {})
-    _refuse_unknown(given)
-    if resumed is None:
-        return replace(_preset(preset or ("cpu" if device.type == "cpu" else "gpu")), **given)
-    before = TrainingSettings(**load_run(resumed.state)["settings"])
-    for name, value in given.items():
-        if name not in _MAY_CHANGE and value != getattr(before, name):
-            raise UserError(
-                f"{name} is {value}, and the run to resume has {getattr(before, name)}",
-                field=name,
-                do="leave it out, or start a run of another name",
-            )
-    return replace(before, **given)
-
-
-def _preset(name: str) -> TrainingSettings:
-    if name not in PRESETS:
-        raise UserError(
-            f"there is no preset called {name}",
-            field="preset",
-            do=f"give one of {', '.join(PRESETS)}",
-        )
-    return PRESETS[name]
-
-
-def _refuse_unknown(given: Mapping[str, Any]) -> None:
-    known = {field.name for field in fields(TrainingSettings)}
-    for name in given:
-        if name not in known:
-            raise UserError(f"there is no training setting called {name}", field=name)
-
-
 def _patch_file(
     patches: str | Path | Callable[[int], Path] | None,
-    files: RunFiles,
+    resumed: Mapping[str, Any] | None,
     place: Place,
     patch_px: int,
-    resume: bool,
 ) -> Path:
     """The patch file to train on: given, the resumed run's, or made now by the leading process."""
     if patches is None:
-        if resume:
-            return Path(load_run(files.state)["inputs"]["patches"])
-        raise UserError("nothing to train on", do="give micrographs, or a patch file")
+        if resumed is not None:
+            return Path(resumed["inputs"]["patches"])
+        raise UserError("there is nothing to train on", do="give micrographs, or a patch file")
     if not callable(patches):
         return Path(patches)
     made = patches(patch_px) if place.leads else None
@@ -208,38 +137,36 @@ def _patch_file(
     return Path(path)
 
 
-def _refuse_other_data(data: PatchFile, files: RunFiles) -> None:
-    before = load_run(files.state)["inputs"]
+def _refuse_other_data(data: PatchFile, resumed: Mapping[str, Any]) -> None:
+    before = resumed["inputs"]
     if data.provenance.get("made_of") != before.get("made_of"):
         raise UserError(
-            "not the patches that the run to resume was trained on",
+            "these are not the patches that the run to resume was trained on",
             where=data.path,
-            wanted=f"those were {before['patches']}",
-            do="leave them out, or start a run of another name",
+            wanted=f"the run was trained on {before['patches']}",
+            do="leave the patches out, or start a run with another name",
         )
 
 
-def _refuse_other_recipe(data: PatchFile, initial: Model | None) -> None:
-    if initial is not None and initial.recipe != data.recipe:
-        raise UserError(
-            f"the initial model was made with {initial.recipe}",
-            field="initial_model",
-            wanted=f"the patches were made with {data.recipe}",
-        )
-
-
-def _seen_before(initial: Model | None, files: RunFiles, resume: bool) -> list[str]:
-    """The micrographs that the initial model has seen, also where its run is resumed."""
-    if resume:
-        return load_run(files.state)["inputs"].get("trained_on_before", [])
-    return list(initial.training.get("trained_on", [])) if initial else []
+def _beginning(
+    start: Start | None, initial_model: str | Path | None, resumed: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What the run started from, and the micrographs that this has seen; of a resumed run, too."""
+    if start is None:
+        before = resumed["inputs"] if resumed else {}
+        return {
+            "initial": before.get("initial"),
+            "start": before.get("start"),
+            "trained_on_before": before.get("trained_on_before", []),
+        }
+    seen = start.model.training.get("trained_on", []) if start.model else []
+    return {"initial": initial_model, "start": start.card, "trained_on_before": list(seen)}
 
 
 def _record(
     data: PatchFile,
     settings: TrainingSettings,
-    initial_model: str | Path | None,
-    seen_before: list[str],
+    beginning: Mapping[str, Any],
 ) -> dict[str, Any]:
     """How the run was made: what the model file and the state carry."""
     return provenance(
@@ -248,8 +175,7 @@ def _record(
             "patches": data.path,
             "made_of": data.provenance.get("made_of"),
             "micrographs": len(data.pairs),
-            "initial": initial_model,
-            "trained_on_before": seen_before,
+            **beginning,
         },
     )
 
@@ -267,10 +193,13 @@ def _finished(model: Model, record: Mapping[str, Any]) -> Model:
 
 @dataclass(frozen=True)
 class _Run:
-    """Where a run's files lie, what is recorded of it, and who follows it."""
+    """Where a run's files lie, what is recorded of it, what it starts from (None where it is
+    resumed), and who follows it.
+    """
 
     files: RunFiles
     record: dict[str, Any]
+    start: Start | None
     progress: Progress | None
 
 
@@ -278,69 +207,23 @@ def _followed(
     state: TrainingState, data: PatchFile, settings: TrainingSettings, place: Place, run: _Run
 ) -> Model:
     """Train on; the leading process keeps the run's files and reports its progress."""
+    trained = run.start is not None and run.start.model is not None
     if not place.leads:
-        return loop.train(state, data, settings, place, _Silent())
+        return loop.train(state, data, settings, place, SilentWatcher(), trained_start=trained)
     parts = split(data.pairs, settings)
     held_out = {data.pairs[region.pair].name for region in parts.held_out}
+    if run.start is not None:
+        log.info("%s", run.start.words)
     log.info("%d micrographs to train on; held out: %s", len(parts.training), _names(held_out))
     write_text(run.files.settings, as_json(run.record) + "\n")
     journal = Journal(run.files, run.record)
     try:
         batch = settings.batch_size * place.world_size
-        watcher = _Follower(journal, settings.budget, batch, run.progress)
-        return loop.train(state, data, settings, place, watcher)
+        preview = Preview(run.files.preview, data, settings)
+        watcher = RunWatcher(journal, preview, settings.budget, batch, run.progress)
+        return loop.train(state, data, settings, place, watcher, trained_start=trained)
     finally:
         journal.close()
-
-
-class _Silent:
-    """A watcher that does nothing: the other processes'."""
-
-    def step(self, progress: float, state: TrainingState) -> None:
-        """Nothing."""
-
-    def epoch(self, state: TrainingState) -> None:
-        """Nothing."""
-
-    def interrupted(self, state: TrainingState) -> None:
-        """Nothing."""
-
-
-class _Follower:
-    """A watcher that keeps the journal, logs the losses and reports progress."""
-
-    def __init__(
-        self, journal: Journal, budget: Budget, batch_size: int, progress: Progress | None
-    ) -> None:
-        self._journal, self._budget, self._progress = journal, budget, progress
-        self._batch_size = batch_size
-
-    def step(self, progress: float, state: TrainingState) -> None:
-        """Report the progress."""
-        if self._progress is not None:
-            self._progress(
-                TrainingProgress(
-                    progress,
-                    state.step,
-                    state.step * self._batch_size,
-                    state.seconds,
-                    self._budget,
-                    state.history[-1] if state.history else {},
-                )
-            )
-
-    def epoch(self, state: TrainingState) -> None:
-        """Log the losses and save the state."""
-        self._journal.epoch(state)
-        log.info(epoch_words(state.history[-1]))
-
-    def interrupted(self, state: TrainingState) -> None:
-        """Save the state and say how to go on."""
-        self._journal.save(state)
-        log.warning(
-            "stopped after step %d; the same command with `resume=True` goes on from there",
-            state.step,
-        )
 
 
 def _names(names: set[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from restore.errors import UserError
 from restore.io.atomic import write_text
-from restore.model.checkpoint import TrainingState, save_state
+from restore.training.state import TrainingState, save_state
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -56,6 +56,11 @@ class RunFiles:
         return self.directory / f"{self.prefix}.png"
 
     @property
+    def preview(self) -> Path:
+        """A part of a held-out half: raw, denoised, and Wiener-filtered."""
+        return self.directory / f"{self.prefix}.preview.png"
+
+    @property
     def settings(self) -> Path:
         """What was asked for, and of what."""
         return self.directory / f"{self.prefix}.settings.json"
@@ -86,9 +91,9 @@ class RunFiles:
             )
         for path in (self.model, self.state):
             if path.exists():
-                more = "" if path == self.model else ", `resume=True` to go on from it,"
+                more = "" if path == self.model else ", `resume=True` to continue it,"
                 raise UserError(
-                    f"a run called {self.prefix} is already there",
+                    f"there is already a run called {self.prefix}",
                     where=path,
                     do=f"give another `model_prefix`{more} or `overwrite=True`",
                 )
@@ -131,7 +136,7 @@ def _tensorboard(folder: Path) -> "SummaryWriter | None":
 
         return SummaryWriter(str(folder))
     except ImportError:
-        log.debug("no TensorBoard log is written: TensorBoard is not installed")
+        log.debug("no TensorBoard log is written, because TensorBoard is not installed")
     except UnicodeEncodeError:
         log.warning("%s: TensorBoard cannot write there; the losses are in the CSV", folder)
     return None

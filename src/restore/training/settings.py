@@ -1,7 +1,10 @@
 """How a network is trained: every choice with its default, and the presets."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
+import torch
 from torch.nn.functional import l1_loss, mse_loss
 
 from restore.errors import UserError
@@ -23,65 +26,80 @@ class TrainingSettings:
     """How a network is trained."""
 
     batch_size: int = setting(10, "patches per step, in each process; 4 on a CPU", "-b")
-    learning_rate: float = setting(2e-3, "highest learning rate of Adam (the paper's: 1e-4)", "-lr")
-    schedule: str = setting("cosine", "how the learning rate falls", choices=tuple(SCHEDULES))
+    learning_rate: float = setting(2e-3, "highest learning rate of Adam (1e-4 in the paper)", "-lr")
+    schedule: str = setting(
+        "cosine", "shape of the decay of the learning rate", choices=tuple(SCHEDULES)
+    )
     number_of_epochs: int | None = setting(
         None,
-        "epochs, where neither steps nor minutes are given (the paper's: 100); without any of the "
-        "three, training ends when it no longer improves",
+        "number of epochs, if neither steps nor minutes are given (100 in the paper); without any "
+        "of the three, training ends when it no longer improves",
     )
-    batches_per_epoch: int = setting(500, "steps in an epoch")
-    steps: int | None = setting(None, "end after this many steps")
-    minutes: float | None = setting(None, "end after this many minutes")
+    batches_per_epoch: int = setting(500, "number of steps in an epoch")
+    steps: int | None = setting(None, "number of steps after which training ends")
+    minutes: float | None = setting(None, "number of minutes after which training ends")
     patch_px: int = setting(
         192,
         "side of a training patch, in pixels of the cropped image, a multiple of 16; 128 on a CPU",
     )
-    loss: str = setting("l2", "what is minimised", choices=tuple(LOSSES))
-    held_out: float = setting(0.05, "share of the micrographs held out to measure the loss on")
+    loss: str = setting("l2", "loss to minimise", choices=tuple(LOSSES))
+    held_out: float = setting(0.05, "share of the micrographs held out for validation")
     precision: str = setting(
         "auto",
-        "of the arithmetic; auto is bf16 where it is fast",
+        "precision of the arithmetic; auto is bf16 where it is fast",
         choices=("auto", "float32", "bf16"),
     )
     gradient_checkpointing: bool = setting(
-        False, "recompute instead of keeping: less memory, more time"
+        False, "recompute activations instead of keeping them: less memory, more time"
     )
-    gradient_clip: float = setting(5.0, "longest gradient that is followed as it is; 0 is none")
+    gradient_clip: float = setting(
+        5.0, "norm to which longer gradients are clipped; 0 turns clipping off"
+    )
     weight_average: float = setting(
-        0.99, "share that the moving average of the weights keeps at each step; 0 is no average"
+        0.99, "decay of the moving average of the weights, per step; 0 turns averaging off"
     )
     architecture: str = setting(
-        "unet", "network: compact (unet), or the paper's (waunet)", choices=NETWORKS
+        "unet", "network: compact (unet) or the paper's (waunet)", choices=NETWORKS
     )
-    filters: int | None = setting(None, "feature maps of the network (both have 32)")
-    blocks: int | None = setting(None, "blocks or layers of the network (unet 1, waunet 4)")
-    workers: int = setting(-1, "processes that read patches; −1 is 0 on a CPU and 4 for each GPU")
-    seed: int = setting(0, "of weights, patches and choice of held-out micrographs")
+    filters: int | None = setting(None, "number of feature maps of the network (32 for both)")
+    blocks: int | None = setting(
+        None, "number of blocks or layers of the network (1 for unet, 4 for waunet)"
+    )
+    workers: int = setting(
+        -1, "number of processes that read patches; −1 stands for 0 on a CPU and 4 per GPU"
+    )
+    seed: int = setting(
+        0, "seed of the weights, the patches and the choice of the validation micrographs"
+    )
+    from_scratch: bool = setting(
+        False,
+        "start from random weights, not from the general model that comes with restore (used where "
+        "network and resolution allow it)",
+    )
 
     def __post_init__(self) -> None:
         known = self.architecture in ARCHITECTURES
         stride = ARCHITECTURES[self.architecture if known else NETWORKS[0]].stride
         checks = {
-            "batch_size": (self.batch_size >= 1, "1 or more is needed"),
-            "learning_rate": (0 < self.learning_rate < 1, "more than 0 and less than 1 is needed"),
-            "number_of_epochs": (_at_least(self.number_of_epochs, 1), "1 or more is needed"),
-            "batches_per_epoch": (self.batches_per_epoch >= 1, "1 or more is needed"),
-            "steps": (_at_least(self.steps, 1), "1 or more is needed"),
-            "minutes": (self.minutes is None or self.minutes > 0, "more than 0 is needed"),
-            "held_out": (0 <= self.held_out < 1, "0 or more and less than 1 is needed"),
-            "gradient_clip": (self.gradient_clip >= 0, "0 or more is needed"),
-            "weight_average": (0 <= self.weight_average < 1, "0 or more and less than 1 is needed"),
+            "batch_size": (self.batch_size >= 1, "it must be 1 or more"),
+            "learning_rate": (0 < self.learning_rate < 1, "it must be above 0 and below 1"),
+            "number_of_epochs": (_at_least(self.number_of_epochs, 1), "it must be 1 or more"),
+            "batches_per_epoch": (self.batches_per_epoch >= 1, "it must be 1 or more"),
+            "steps": (_at_least(self.steps, 1), "it must be 1 or more"),
+            "minutes": (self.minutes is None or self.minutes > 0, "it must be above 0"),
+            "held_out": (0 <= self.held_out < 1, "it must be 0 or more and below 1"),
+            "gradient_clip": (self.gradient_clip >= 0, "it must be 0 or more"),
+            "weight_average": (0 <= self.weight_average < 1, "it must be 0 or more and below 1"),
             "architecture": (
                 known,
-                f"one of {', '.join(NETWORKS)} is needed",
+                f"it must be one of {', '.join(NETWORKS)}",
             ),
             "patch_px": (
                 self.patch_px >= 16 and self.patch_px % stride == 0,
-                f"16 or more, and a multiple of {stride}, is needed",
+                f"it must be 16 or more, and a multiple of {stride}",
             ),
-            "filters": (_at_least(self.filters, 2), "2 or more is needed"),
-            "blocks": (_at_least(self.blocks, 1), "1 or more is needed"),
+            "filters": (_at_least(self.filters, 2), "it must be 2 or more"),
+            "blocks": (_at_least(self.blocks, 1), "it must be 1 or more"),
         }
         for name, (is_right, wanted) in checks.items():
             if not is_right:
@@ -114,5 +132,57 @@ PRESETS = {
         gradient_clip=0.0,
         weight_average=0.0,
         architecture="waunet",
+        from_scratch=True,
     ),
 }
+
+
+_MAY_CHANGE = ("steps", "minutes", "number_of_epochs", "workers")
+"""Settings that a resumed run may have other values of."""
+
+
+def resolve_settings(
+    settings: TrainingSettings | Mapping[str, Any] | None,
+    preset: str | None,
+    device: torch.device,
+    resumed: TrainingSettings | None = None,
+) -> TrainingSettings:
+    """The preset's settings, or the resumed run's, with what is given in their place.
+
+    Raises
+    ------
+    UserError
+        A setting is unknown, or is one that the resumed run has another value of and cannot change.
+    """
+    if isinstance(settings, TrainingSettings):
+        given = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    else:
+        given = dict(settings or {})
+    _refuse_unknown(given)
+    if resumed is None:
+        return replace(_preset(preset or ("cpu" if device.type == "cpu" else "gpu")), **given)
+    for name, value in given.items():
+        if name not in _MAY_CHANGE and value != getattr(resumed, name):
+            raise UserError(
+                f"{name} is {value}, but the run to resume has {getattr(resumed, name)}",
+                field=name,
+                do="leave the setting out, or start a run with another name",
+            )
+    return replace(resumed, **given)
+
+
+def _preset(name: str) -> TrainingSettings:
+    if name not in PRESETS:
+        raise UserError(
+            f"there is no preset called {name}",
+            field="preset",
+            do=f"give one of {', '.join(PRESETS)}",
+        )
+    return PRESETS[name]
+
+
+def _refuse_unknown(given: Mapping[str, Any]) -> None:
+    known = {field.name for field in fields(TrainingSettings)}
+    for name in given:
+        if name not in known:
+            raise UserError(f"there is no training setting called {name}", field=name)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from restore.errors import UserError
-from restore.model.checkpoint import TrainingState
 from restore.training.schedules import Budget
 from restore.training.settings import TrainingSettings
+from restore.training.state import TrainingState
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +76,8 @@ def fall_back(state: TrainingState) -> None:
     """
     if state.rate_factor <= 0.5**MOST_FALLS:
         raise UserError(
-            "training diverges again and again, also at a sixtieth of its learning rate",
-            do="look at the halves, give a lower `learning_rate`, or `precision=float32`",
+            "training keeps diverging, even at a sixtieth of its learning rate",
+            do="check the halves, or give a lower `learning_rate`, or `precision=float32`",
         )
     state.rate_factor /= 2
     state.network.load_state_dict(state.best_weights)
@@ -86,9 +86,8 @@ def fall_back(state: TrainingState) -> None:
     state.optimizer.state.clear()
     state.loss_sum, state.loss_steps = 0.0, 0
     log.warning(
-        "the loss has grown out of bounds at step %d: "
-        "training goes on from its best weights so far, "
-        "at %g of the learning rate",
+        "the loss diverged at step %d: training continues from its best weights so far, at %g of "
+        "the learning rate",
         state.step,
         state.rate_factor,
     )

@@ -26,6 +26,7 @@ def split_with_data(data: PatchFile, settings: TrainingSettings) -> Split:
     return Split(
         valid_regions(data, parts.training, settings.patch_px),
         valid_regions(data, parts.held_out, settings.patch_px),
+        parts.calibration,
     )
 
 
@@ -50,17 +51,17 @@ def valid_regions(data: PatchFile, regions: Sequence[Region], patch_px: int) -> 
                 kept.append(replace(smaller, valid_share=share))
         if share < FEWEST_VALID_SHARE:
             log.warning(
-                "%s has too little area with data for windows of %d pixels and is left out: "
-                "%.0f %% of it is a border, masked out, or beyond the edge of the beam",
+                "%s is left out, because its area with data is too small for windows of %d "
+                "pixels: %.0f %% of it is a border, masked out, or beyond the edge of the beam",
                 data.pairs[region.pair].name,
                 patch_px,
                 100 * blank.mean(),
             )
     if regions and not kept:
         raise UserError(
-            f"no micrograph has a window of {patch_px} pixels without pixels that hold no data",
+            f"no micrograph has a window of {patch_px} pixels in which every pixel holds data",
             where=data.path,
-            do="use smaller patches, or look at the images' borders and masks",
+            do="use smaller patches, or check the borders and masks of the images",
         )
     return kept
 

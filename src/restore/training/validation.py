@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from restore import fourier
 from restore.evaluation.estimators.baselines import wiener_filter
 from restore.evaluation.estimators.spectra import RingCovariances, ring_covariances
+from restore.model.calibration import RING_PER_A
 from restore.model.network import Network
 from restore.runtime.precision import autocast, resolve_precision
 from restore.training.patches import PatchFile, Region
@@ -20,8 +23,6 @@ from restore.training.valid_windows import valid_covering_windows
 MAX_HELD_OUT_WINDOWS = 32
 MOST_PAIRS = 16
 """From so many micrographs, spread over the set, its spectra are taken."""
-
-RING_PER_A = 1 / 600
 
 
 @torch.no_grad()
@@ -58,6 +59,30 @@ def validation_windows(data: PatchFile, held_out: Sequence[Region], patch_px: in
     return windows[:: -(-len(windows) // MAX_HELD_OUT_WINDOWS)]
 
 
+@dataclass(frozen=True)
+class WienerFilter:
+    """The Wiener filter of one half: its transfer in rings of ``width_per_A`` (1/Å)."""
+
+    transfer: Float[Tensor, "rings"]
+    width_per_A: float
+
+    def applied(
+        self, halves: Float[Tensor, "n y x"], pixel_size_yx_A: tuple[float, float]
+    ) -> Float[Tensor, "n y x"]:
+        """The filtered images."""
+        shape = (halves.shape[1], halves.shape[2])
+        frequency = fourier.frequency_per_A(shape, pixel_size_yx_A)
+        gains = fourier.along_rings(self.transfer, self.width_per_A, frequency)
+        return fourier.image_of(fourier.spectrum_of(halves) * gains, shape)
+
+
+def wiener_filter_of(data: PatchFile, parts: Split) -> WienerFilter:
+    """The one filter for the whole set that the training micrographs' spectra imply."""
+    rings = spectra_of(data, sorted({region.pair for region in parts.training}))
+    transfer = wiener_filter(rings.correlation(0, 1)).float()
+    return WienerFilter(transfer, float(rings.frequency_per_A[1]))
+
+
 def wiener_loss(data: PatchFile, parts: Split, settings: TrainingSettings) -> float:
     """The validation loss of the Wiener filter that the training micrographs' spectra imply.
 
@@ -65,16 +90,11 @@ def wiener_loss(data: PatchFile, parts: Split, settings: TrainingSettings) -> fl
     `held_out_losses`.
     """
     windows = validation_windows(data, parts.held_out, settings.patch_px)
-    rings = spectra_of(data, sorted({region.pair for region in parts.training}))
-    transfer = wiener_filter(rings.correlation(0, 1)).float()
-    width_per_A = float(rings.frequency_per_A[1])
+    wiener = wiener_filter_of(data, parts)
     losses: list[float] = []
     for index in sorted({window.pair for window in windows}):
         halves = torch.from_numpy(data.halves(index))
-        shape = (halves.shape[1], halves.shape[2])
-        frequency = fourier.frequency_per_A(shape, data.pairs[index].pixel_size_yx_A)
-        gains = fourier.along_rings(transfer, width_per_A, frequency)
-        filtered = fourier.image_of(fourier.spectrum_of(halves) * gains, shape)
+        filtered = wiener.applied(halves, data.pairs[index].pixel_size_yx_A)
         for window in (window for window in windows if window.pair == index):
             one, other = (_cut(images, window, settings.patch_px) for images in (filtered, halves))
             losses.append(float(LOSSES[settings.loss](one, other.flip(0))))
@@ -105,14 +125,17 @@ def spectra_of(data: PatchFile, indices: Sequence[int]) -> RingCovariances:
 
 def epoch_words(row: Mapping[str, float]) -> str:
     """An epoch's losses in a line: validation loss, noise floor, and the Wiener filter's."""
-    words = f"epoch {row['epoch']:.0f}: training loss {row['train_loss']:.4f}"
+    if "train_loss" in row:
+        words = f"epoch {row['epoch']:.0f}: training loss {row['train_loss']:.4f}, "
+    else:
+        words = "before training: "
     if "held_out_loss" in row:
-        words += f", validation loss {row['held_out_loss']:.4f}"
+        words += f"validation loss {row['held_out_loss']:.4f}"
         words += f" (noise floor {row['perfect_loss']:.4f}"
         if "wiener_loss" in row:
             words += f", Wiener filter {row['wiener_loss']:.4f}"
         words += ")"
-    return words
+    return words.removesuffix(", ")
 
 
 def ring_width_per_A(
@@ -132,19 +155,22 @@ def verdict(best: Mapping[str, float]) -> str:
     what to do.
     """
     if "wiener_loss" not in best:
-        return "Nothing was held out: restore evaluate says how good the model is."
+        return (
+            "No micrographs were held out for validation: use restore evaluate to see how good "
+            "the model is."
+        )
     excess, of_wiener = (
         best[name] - best["perfect_loss"] for name in ("held_out_loss", "wiener_loss")
     )
     if best["held_out_loss"] >= best["wiener_loss"]:
         return (
-            "On held-out micrographs the network is not better than a Wiener filter. "
-            "Train for longer, or on more micrographs."
+            "On the validation micrographs, the network is not better than a Wiener filter. Train "
+            "for longer, or on more micrographs."
         )
     if excess <= 0 or of_wiener <= 0:
-        return "On held-out micrographs the network is better than a Wiener filter."
+        return "On the validation micrographs, the network is better than a Wiener filter."
     share = 1 - excess / of_wiener
     return (
-        "On held-out micrographs the network is better than a Wiener filter: "
-        f"its error beyond the noise floor is {100 * share:.0f} % smaller."
+        "On the validation micrographs, the network is better than a Wiener filter: its error "
+        f"beyond the noise floor is {100 * share:.0f} % smaller."
     )

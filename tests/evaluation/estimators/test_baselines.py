@@ -1,5 +1,5 @@
-"""The filters that need no network: the Wiener filter that two halves imply, and the best plain
-low-pass.
+"""The filters that need no network: the Wiener filter that two halves imply, and the best low-pass
+filter.
 """
 
 import pytest

@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from restore.evaluation.estimators.calibration import (
-    HALF_IMAGES,
+    OWN_RINGS,
+    PRIOR_PIXELS,
+    HalfCovariances,
     least_squares_weights,
     smoothed_rings,
-    summed,
     weights_for_full_sum,
+    with_prior,
 )
 
 RINGS = 40
@@ -22,7 +24,7 @@ def noise(*shape, seed):
 
 def covariances(images):
     """The covariances of images given by their coefficients (images, rings, coefficients)."""
-    return torch.einsum("irc,jrc->ijr", images, images) / images.shape[-1]
+    return HalfCovariances.of(torch.einsum("irc,jrc->ijr", images, images) / images.shape[-1])
 
 
 def world(denoise, count=20_000, snr=0.2):
@@ -53,10 +55,6 @@ def error(weights, images, signal):
     return (weighted - signal).square().mean(dim=-1)
 
 
-def test_images_stand_in_the_order_that_is_said():
-    assert HALF_IMAGES == ("M1", "M2", "D1", "D2")
-
-
 def test_a_wrong_scale_is_found_and_the_raw_image_left_out():
     images, _ = world(twice_wiener)
     weights = least_squares_weights(covariances(images))
@@ -83,8 +81,8 @@ def test_where_the_denoised_image_knows_nothing_the_wiener_filter_is_left():
     images, _ = world(lambda half, signal, power: noise(*half.shape, seed=7), snr=1.0)
     table = covariances(images)
     weights = least_squares_weights(table)
-    smooth = smoothed_rings(table)
-    expected = smooth[0, 1] / ((smooth[0, 0] + smooth[1, 1]) / 2)
+    smooth = table.smoothed(11)
+    expected = smooth.signal / smooth.raw
     assert (weights.slope.abs() < 0.03).all()
     torch.testing.assert_close(weights.share, expected.clamp(min=0), atol=0.01, rtol=0)
     full = weights_for_full_sum(weights, table)
@@ -98,7 +96,7 @@ def test_rings_without_signal_or_without_a_denoised_image_are_left_empty_and_nev
     images, _ = world(lambda half, signal, power: 0 * half, snr=0.0)
     weights = least_squares_weights(covariances(images))
     assert (weights.slope == 0).all() and (weights.share.abs() < 0.02).all()
-    empty = least_squares_weights(torch.zeros(4, 4, RINGS))
+    empty = least_squares_weights(HalfCovariances.of(torch.zeros(4, 4, RINGS)))
     assert (empty.slope == 0).all() and (empty.share == 0).all()
 
 
@@ -108,7 +106,44 @@ def test_smoothing_keeps_what_is_the_same_in_all_rings(rings):
     torch.testing.assert_close(smoothed_rings(table), table)
 
 
-def test_tables_of_several_micrographs_are_added_in_the_rings_that_all_have():
-    assert torch.equal(
-        summed([torch.ones(4, 4, 5), torch.ones(4, 4, 3)]), torch.full((4, 4, 3), 2.0)
+def test_one_denoised_half_is_enough():
+    images, _ = world(half_blind)
+    both, one = covariances(images), covariances(images[:3])
+    for name in ("raw", "signal", "denoised", "across", "mixed"):
+        torch.testing.assert_close(getattr(one, name), getattr(both, name), atol=0.02, rtol=0.1)
+    torch.testing.assert_close(
+        least_squares_weights(one).slope[:15], least_squares_weights(both).slope[:15],
+        atol=0.05, rtol=0,
+    )  # fmt: skip
+
+
+def test_between_its_own_halves_and_the_prior_the_size_of_a_micrograph_decides():
+    own, prior = (
+        covariances(
+            world(lambda half, signal, _, strength=strength: strength * signal + 0.02 * half)[0]
+        )
+        for strength in (1.6, 0.8)
     )
+    slopes = {
+        pixels: least_squares_weights(with_prior(own, prior, pixels), OWN_RINGS).slope[:10]
+        for pixels in (1e3, PRIOR_PIXELS, 1e9)
+    }
+    assert (slopes[1e3] - 1.2).abs().max() < 0.1
+    assert (slopes[1e9] - 0.6).abs().max() < 0.1
+    assert (slopes[PRIOR_PIXELS] > slopes[1e9]).all() and (slopes[1e3] > slopes[PRIOR_PIXELS]).all()
+
+
+def test_the_prior_counts_as_so_many_pixels_whatever_its_scale():
+    images, _ = world(half_blind)
+    own = covariances(images)
+    louder = HalfCovariances(*(7 * curve for curve in own.curves()))
+    same = with_prior(own, louder, PRIOR_PIXELS)
+    for mine, both in zip(own.curves(), same.curves(), strict=True):
+        torch.testing.assert_close(both, 2 * mine)
+
+
+def test_without_a_model_of_it_a_small_image_trusts_the_network():
+    images, _ = world(half_blind, count=40)
+    own = covariances(images)
+    weights = least_squares_weights(with_prior(own, None, 1.0), OWN_RINGS)
+    assert (weights.slope - 1).abs().max() < 0.05 and weights.share.max() < 0.05

@@ -3,6 +3,7 @@
 import math
 import os
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,11 +44,11 @@ def refused(*arguments, **more):
     return str(caught.value)
 
 
-def listed(chosen, path, outputs):
+def listed(chosen, path, outputs, replace_raw=True):
     """The denoised table and the text of its group, written where they belong, and the names of the
     files in their order.
     """
-    files = chosen.listing.denoised(path, outputs)
+    files = replace(chosen.listing, replace_raw=replace_raw).denoised(path, outputs)
     path.parent.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
         file.write_bytes(content)
@@ -388,6 +389,65 @@ def test_the_denoised_table_keeps_all_but_the_blob_and_the_rows_left_out(project
     again = read_micrographs(project / "J12/e_denoised.csg")
     assert [each.ctf for each in again.micrographs] == [got.micrographs[row].ctf for row in (0, 2)]
     assert check_files(again.micrographs)[1] == []
+
+
+SLOT = "micrograph_blob_denoised"
+
+
+def test_denoised_images_stand_in_a_slot_of_their_own_beside_the_raw_ones(project):
+    made = exposures(NAMES)
+    got = read_micrographs(save(project / "J12/e.cs", made))
+    outputs = denoise_beside(got, shape=(38, 46))
+    found, text, _ = listed(got, project / "J12/e_denoised.cs", outputs, replace_raw=False)
+    for name in made.dtype.names:
+        assert found[name].tobytes() == made[name].tobytes(), name
+    new = [name for name in found.dtype.names if name not in made.dtype.names]
+    assert new == [
+        name.replace("micrograph_blob", SLOT) for name in made.dtype.names if "_blob/" in name
+    ]
+    last = found.dtype.names.index("micrograph_blob/import_sig")
+    assert found.dtype.names[last + 1] == f"{SLOT}/path"
+    assert texts(found[f"{SLOT}/path"]) == [name.replace(".mrc", "_denoised.mrc") for name in NAMES]
+    assert found[f"{SLOT}/shape"].tolist() == [[38, 46]] * 3
+    assert found[f"{SLOT}/format"].tolist() == [b"MRC/2"] * 3
+    assert found[f"{SLOT}/is_background_subtracted"].tolist() == [1] * 3
+    for field in ("psize_A", "vmin", "vmax", "import_sig"):
+        assert found[f"{SLOT}/{field}"].dtype == made[f"micrograph_blob/{field}"].dtype
+        assert found[f"{SLOT}/{field}"].tolist() == made[f"micrograph_blob/{field}"].tolist()
+    assert f"  {SLOT}:\n    metafile: '>e_denoised.cs'\n    num_items: 3\n" in text
+    again = read_micrographs(project / "J12/e_denoised.csg")
+    assert [micrograph.name for micrograph in again.micrographs] == NAMES
+
+
+def test_a_table_of_paths_and_sizes_alone_gets_the_three_columns_of_the_slot(project):
+    made = exposures(NAMES)
+    few = {name: made[name] for name in ("uid", "micrograph_blob/path", "micrograph_blob/psize_A")}
+    got = read_micrographs(save(project / "J12/e.cs", table(few)), needs=NO_CTF)
+    outputs = denoise_beside(got, shape=(38, 46))
+    found, *_ = listed(got, project / "J12/e_denoised.cs", outputs, replace_raw=False)
+    new = [f"{SLOT}/{field}" for field in ("path", "psize_A", "shape")]
+    assert found.dtype.names == (*few, *new)
+    assert found[f"{SLOT}/shape"].dtype == "<u4" and found[f"{SLOT}/psize_A"].dtype == "<f4"
+    assert found[f"{SLOT}/shape"].tolist() == [[38, 46]] * 3
+
+
+def test_the_slot_takes_its_place_in_a_jobs_group_as_pyyaml_would_write_it(project):
+    got = read_micrographs(job(project / "J12", exposures(NAMES)))
+    outputs = denoise_beside(got)
+    found, text, _ = listed(got, project / "out/e.csg", outputs, replace_raw=False)
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    results = yaml.safe_load(text)["results"]
+    assert list(results) == ["ctf", "micrograph_blob", SLOT, "mscope_params"]
+    assert results[SLOT] == {
+        "metafile": ">e.cs",
+        "num_items": 3,
+        "type": "exposure.micrograph_blob",
+    }
+    # Given again, as after cryoSPARC's own denoiser, the slot is renewed and stays one.
+    again = read_micrographs(project / "out/e.csg")
+    assert again.listing.data.group.metafiles[SLOT] == ">e.cs"
+    second, text, _ = listed(again, project / "out/f.csg", outputs, replace_raw=False)
+    assert text.count(f"{SLOT}:") == 1 and sorted(second.dtype.names) == sorted(found.dtype.names)
 
 
 def test_a_group_becomes_one_table_and_the_group_names_it(project):

@@ -17,7 +17,7 @@ import tifffile
 from mrcfile.dtypes import fei1_dtype_big_endian, fei2_dtype_big_endian
 
 from restore.cli.main import main
-from restore.denoising.batch import OutputSettings, plan
+from restore.denoising.targets import OutputSettings, plan
 from restore.errors import UserError
 from restore.io.denoised_halves import denoised_halves
 from restore.io.half_names import Suffixes, is_half
@@ -277,7 +277,9 @@ def test_one_image_twice_packed_and_not_is_no_two_outputs(tmp_path):
         Micrograph(name, tmp_path / name, 1.0, row)
         for row, name in enumerate(["a.mrc", "a.mrc.gz"])
     ]
-    with pytest.raises(UserError, match=r"a\.mrc and a\.mrc\.gz would both be written here"):
+    with pytest.raises(
+        UserError, match=r"a\.mrc and a\.mrc\.gz would both be written to this file"
+    ):
         plan(given, OutputSettings(), lambda each: "f")
 
 

@@ -349,7 +349,7 @@ def test_an_empty_table_is_refused_and_an_empty_series_left_out_with_a_warning(p
         read_micrographs(TABLE)
     edit(TABLE, table_row("TS_01"), "")
     edit(TABLE, table_row("TS_02"), "")
-    with pytest.raises(UserError, match="data_global: it has no rows"):
+    with pytest.raises(UserError, match="data_global: the table has no rows"):
         read_micrographs(TABLE)
 
 

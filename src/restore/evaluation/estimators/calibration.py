@@ -5,23 +5,68 @@ In a ring, |a·D + b·M − S|² is least where a·var D + b·cov(D, M) = cov(D,
 a·cov(D, M) + b·var M = cov(M, S). The noise of the other half is independent of D and M:
 cov(D1, S) = cov(D1, M2) and cov(M1, S) = cov(M1, M2), so that no truth is needed. Where a = 0,
 b is the Wiener filter, cov(M1, M2) / var M.
+
+The covariances come from a set of micrographs, or from the micrograph itself: then neighbouring
+rings are taken together, and a prior stands for what its few Fourier components do not determine.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import avg_pool1d
 
-HALF_IMAGES: tuple[str, ...] = ("M1", "M2", "D1", "D2")
 SMOOTHED_RINGS = 11
-"""So many neighbouring rings of 1/600 Å are taken together: one micrograph's are too noisy to be
-inverted.
+"""So many neighbouring rings of 1/600 Å are taken together where the covariances are those of other
+micrographs, whose CTFs have their zeros elsewhere.
 """
 
+OWN_RINGS = 3
+"""So many where they are the micrograph's own."""
+
+PRIOR_PIXELS = 8e5
+"""The prior that a model brings counts as much as so many pixels of the micrograph."""
+
+TRUST_PIXELS = 1e5
+"""So many where nothing was measured, and the network is taken to be right."""
+
 LARGEST_SLOPE = 1.5
+
+
+@dataclass(frozen=True)
+class HalfCovariances:
+    """What the weights are computed from, in each ring: ``raw`` is var M, ``signal`` is
+    cov(M1, M2), ``denoised`` is var D, ``across`` is cov(D1, M2), ``mixed`` is cov(D1, M1).
+    """
+
+    raw: Float[Tensor, "rings"]
+    signal: Float[Tensor, "rings"]
+    denoised: Float[Tensor, "rings"]
+    across: Float[Tensor, "rings"]
+    mixed: Float[Tensor, "rings"]
+
+    @classmethod
+    def of(cls, table: Float[Tensor, "images images rings"]) -> "HalfCovariances":
+        """From the covariances of M1, M2, D1 and, where the second half was denoised too, D2."""
+        raw = (table[0, 0] + table[1, 1]) / 2
+        if len(table) == 3:
+            return cls(raw, table[0, 1], table[2, 2], table[1, 2], table[0, 2])
+        return cls(
+            raw,
+            table[0, 1],
+            (table[2, 2] + table[3, 3]) / 2,
+            (table[0, 3] + table[1, 2]) / 2,
+            (table[0, 2] + table[1, 3]) / 2,
+        )
+
+    def smoothed(self, window: int) -> "HalfCovariances":
+        """The running means over ``window`` rings."""
+        return HalfCovariances(*(smoothed_rings(curve, window) for curve in self.curves()))
+
+    def curves(self) -> list[Float[Tensor, "rings"]]:
+        """The five curves in their order."""
+        return [getattr(self, field.name) for field in fields(self)]
 
 
 @dataclass(frozen=True)
@@ -32,28 +77,17 @@ class Weights:
     share: Float[Tensor, "rings"]
 
 
-def least_squares_weights(
-    table: Float[Tensor, "images images rings"], window: int = SMOOTHED_RINGS
-) -> Weights:
-    """The weights for a half, from the covariances of M1, M2, D1 and D2 in each ring.
-
-    ``window`` rings are taken together.
+def least_squares_weights(covariances: HalfCovariances, window: int = SMOOTHED_RINGS) -> Weights:
+    """The weights for a half; ``window`` rings are taken together.
 
     No factor is negative: where the unconstrained solution has a negative one, it is nothing, and
     the other is that of one image alone. The signal of a ring is never taken to be negative.
     """
-    smooth = smoothed_rings(table, window)
-    signal = smooth[0, 1].clamp(min=0)
-    power, raw_power = ((smooth[i, i] + smooth[j, j]) / 2 for i, j in ((2, 3), (0, 1)))
-    across = ((smooth[0, 3] + smooth[1, 2]) / 2).clamp(min=0)
-    mixed = (smooth[0, 2] + smooth[1, 3]) / 2
-    return _solved(power, mixed, raw_power, across, signal)
+    return _solved(covariances.smoothed(window))
 
 
 def weights_for_full_sum(
-    half: Weights,
-    table: Float[Tensor, "images images rings"],
-    window: int = SMOOTHED_RINGS,
+    half: Weights, covariances: HalfCovariances, window: int = SMOOTHED_RINGS
 ) -> Weights:
     """The weights for the full sum: those of a half, but for the share where the slope is nothing.
 
@@ -62,10 +96,34 @@ def weights_for_full_sum(
     sum's Wiener filter, 2 FRC/(1 + FRC), which is 2/(1 + FRC) times the half's; the factor falls to
     1 where the slope is 1.
     """
-    smooth = smoothed_rings(table, window)
-    frc = (smooth[0, 1].clamp(min=0) / (smooth[0, 0] * smooth[1, 1]).sqrt()).nan_to_num(0.0)
+    smooth = covariances.smoothed(window)
+    frc = (smooth.signal.clamp(min=0) / smooth.raw).nan_to_num(0.0)
     more = 2 / (1 + frc.clamp(0, 1)) - 1
     return Weights(half.slope, half.share * (1 + more * (1 - half.slope.clamp(max=1))))
+
+
+def with_prior(
+    own: HalfCovariances, prior: HalfCovariances | None, pixels: float
+) -> HalfCovariances:
+    """A micrograph's own covariances, over ``pixels`` pixels, and a prior worth
+    `PRIOR_PIXELS`, which is scaled to the micrograph's power and has its rings.
+
+    Without one, the network is taken to be the best that there is, with the weight of
+    `TRUST_PIXELS`: then its output is calibrated, cov(D, S) = var D, and cov(M, S) = cov(M, D), for
+    what it leaves of the signal is independent of M.
+    """
+    worth = PRIOR_PIXELS if prior else TRUST_PIXELS
+    if prior is None:
+        prior = HalfCovariances(own.raw, own.mixed, own.denoised, own.denoised, own.mixed)
+    count = min(len(own.raw), len(prior.raw))
+    scale = float(own.raw[:count].sum() / prior.raw[:count].sum().clamp(min=1e-30))
+    weight = scale * worth / pixels
+    return HalfCovariances(
+        *(
+            mine[:count] + weight * others[:count]
+            for mine, others in zip(own.curves(), prior.curves(), strict=True)
+        )
+    )
 
 
 def smoothed_rings(
@@ -80,10 +138,10 @@ def smoothed_rings(
     return mean.reshape(table.shape)
 
 
-def _solved(
-    power: Tensor, mixed: Tensor, raw_power: Tensor, across: Tensor, signal: Tensor
-) -> Weights:
+def _solved(covariances: HalfCovariances) -> Weights:
     """The share by least squares, as far as the raw image is needed, and the matching slope."""
+    power, mixed, raw_power = covariances.denoised, covariances.mixed, covariances.raw
+    across, signal = covariances.across.clamp(min=0), covariances.signal.clamp(min=0)
     raw_alone = (signal / raw_power).nan_to_num(0.0, 0.0, 0.0)
     share = (power * signal - mixed * across) / (power * raw_power - mixed.square())
     share = (share * _need_of_raw(power, raw_power, across, signal)).nan_to_num(0.0, 0.0, 0.0)
@@ -102,9 +160,3 @@ def _need_of_raw(power: Tensor, raw_power: Tensor, across: Tensor, signal: Tenso
     """
     denoised_square, raw_square = across.square() / (power * signal), signal / raw_power
     return (2 - denoised_square / raw_square).nan_to_num(0.0, 0.0, 0.0).clamp(0, 1)
-
-
-def summed(tables: Sequence[Float[Tensor, "images images _"]]) -> Tensor:
-    """The tables of several micrographs added up, in the rings that all of them have."""
-    count = min(table.shape[-1] for table in tables)
-    return torch.stack([table[..., :count] for table in tables]).sum(dim=0)

@@ -40,12 +40,14 @@ def ring_covariances(
     images: Float[Tensor, "n y x"],
     pixel_size_yx_A: tuple[float, float],
     width_per_A: float | None = None,
+    components: Bool[Tensor, "y kx"] | None = None,
 ) -> RingCovariances:
     """The real parts of all cross spectra of the images, summed over rings up to the Nyquist
     frequency.
 
     The images are taken whole, without a window, less their means. Rings are ``width_per_A`` wide
-    (1/Å); by default one Fourier pixel of the longer side.
+    (1/Å); by default one Fourier pixel of the longer side. Of the half spectrum's ``components``
+    only those chosen are summed.
     """
     shape = (images.shape[-2], images.shape[-1])
     extent_A = max(shape[0] * pixel_size_yx_A[0], shape[1] * pixel_size_yx_A[1])
@@ -55,6 +57,8 @@ def ring_covariances(
     rings = fourier.ring_index(frequency, width_per_A).flatten()
     count = int(0.5 / max(pixel_size_yx_A) / width_per_A) + 1
     weights = fourier.friedel_weights(shape, images.device)
+    if components is not None:
+        weights = weights * components
     table = images.new_zeros(len(images), len(images), count, dtype=torch.float64)
     for i, first in enumerate(spectra):
         for j, second in enumerate(spectra[: i + 1]):

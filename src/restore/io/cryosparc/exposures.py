@@ -66,7 +66,11 @@ def read_exposures(
     if needs_ctf:
         _require_ctf_columns(data)
     ctfs = _ctf_if_any(data)
-    unusable = {**_stack_errors(data), **_pixel_size_errors(data, sizes_A)}
+    unusable = {
+        **_name_errors(data, names),
+        **_stack_errors(data),
+        **_pixel_size_errors(data, sizes_A),
+    }
     errors = {**(_ctf_errors(data) if needs_ctf else {}), **unusable}
     find = finder(path)
     micrographs = [
@@ -160,6 +164,19 @@ def _names(data: Dataset) -> list[str]:
                 found, where=data.place(PATH, row), wanted=wanted, do="remove one of the rows"
             )
     return names
+
+
+def _name_errors(data: Dataset, names: Sequence[str]) -> dict[int, UserError]:
+    """The rows whose names cannot be those of files."""
+    return {
+        row: UserError(
+            f"{PATH} holds a NUL character",
+            where=data.place(PATH, row),
+            do="correct the file's name",
+        )
+        for row, name in enumerate(names)
+        if "\0" in name
+    }
 
 
 def _stack_errors(data: Dataset) -> dict[int, UserError]:

@@ -7,7 +7,7 @@ it was, and nothing in it can run code.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +83,7 @@ class ResultGroup:
         }
         for start in sorted(changed, reverse=True):
             entry, key = changed[start]
-            indent = lines[start][: len(lines[start]) - len(lines[start].lstrip(" "))]
+            indent = _indent(lines[start])
             value = (
                 quoted(MARK + table)
                 if key == "metafile"
@@ -93,6 +93,29 @@ class ResultGroup:
             )
             lines[start : entry.stop] = [f"{indent}{key}: {value}"]
         return "\n".join(lines) + "\n"
+
+    def with_slot(self, slot: str, slot_type: str) -> "ResultGroup":
+        """The group with one more slot, unless it has it, in the first slot's file.
+
+        ``slot_type`` is its type ("exposure.ctf"). It stands before the first slot that sorts after
+        it, as PyYAML would put it.
+        """
+        if slot in self.metafiles:
+            return self
+        model = next(iter(self.metafiles))
+        first = self.entries["results", model].start
+        stop = max(entry.stop for keys, entry in self.entries.items() if keys[0] == "results")
+        after = [name for name in self.metafiles if name > slot]
+        place = min((self.entries["results", name].start for name in after), default=stop)
+        outer = _indent(self.lines[first])
+        inner = _indent(self.lines[self.entries["results", model, "metafile"].start])
+        copied = (self.entries.get(("results", model, key)) for key in ("metafile", "num_items"))
+        new = [
+            f"{outer}{slot}:",
+            *(line for entry in copied if entry for line in self.lines[entry.start : entry.stop]),
+            f"{inner}type: {slot_type}",
+        ]
+        return _parsed(self.path, [*self.lines[:place], *new, *self.lines[place:]])
 
 
 def read_group(path: Path) -> ResultGroup:
@@ -109,25 +132,7 @@ def read_group(path: Path) -> ResultGroup:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError("it is no text", where=path, wanted=_IS_GROUP, do=_EXPORT) from error
-    lines = tuple(text.splitlines())
-    entries = _entries(lines, path)
-    named = {
-        keys[1]: entry.values
-        for keys, entry in entries.items()
-        if keys[0] == "results" and keys[2:] == ("metafile",)
-    }
-    if not named:
-        raise UserError("it names no metafile", where=path, wanted=_IS_GROUP, do=_EXPORT)
-    for slot, files in named.items():
-        if len(files) != 1:
-            found = f"{len(files)} metafiles are named"
-            raise UserError(
-                found,
-                where=f"{path}, results, {slot}",
-                wanted="Each slot is in one file",
-                do=_EXPORT,
-            )
-    return ResultGroup(path, lines, entries, {slot: files[0] for slot, files in named.items()})
+    return _parsed(path, text.splitlines())
 
 
 def groups_with(table: Path) -> list[ResultGroup]:
@@ -148,6 +153,33 @@ def groups_with(table: Path) -> list[ResultGroup]:
 def quoted(text: str) -> str:
     """A text in single quotes, as YAML has it."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def _parsed(path: Path, text_lines: Sequence[str]) -> ResultGroup:
+    """The group of a file's lines. UserError where they name no tables."""
+    lines = tuple(text_lines)
+    entries = _entries(lines, path)
+    named = {
+        keys[1]: entry.values
+        for keys, entry in entries.items()
+        if keys[0] == "results" and keys[2:] == ("metafile",)
+    }
+    if not named:
+        raise UserError("it names no metafile", where=path, wanted=_IS_GROUP, do=_EXPORT)
+    for slot, files in named.items():
+        if len(files) != 1:
+            found = f"{len(files)} metafiles are named"
+            raise UserError(
+                found,
+                where=f"{path}, results, {slot}",
+                wanted="Each slot is in one file",
+                do=_EXPORT,
+            )
+    return ResultGroup(path, lines, entries, {slot: files[0] for slot, files in named.items()})
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip(" "))]
 
 
 def _entries(lines: tuple[str, ...], where: object) -> dict[tuple[str, ...], Entry]:

@@ -27,8 +27,9 @@ _MICROGRAPH, _SHAPE, _MICROGRAPH_PIXEL = (
 _CENTRES = ("location/center_x_frac", "location/center_y_frac")
 
 
-def read_cryosparc_particles(path: Path) -> Particles:
-    """The particles of a ``.cs`` file, or of the files that a ``.csg`` joins, with their poses.
+def read_cryosparc_particles(path: Path, needs_poses: bool = True) -> Particles:
+    """The particles of a ``.cs`` file, or of the files that a ``.csg`` joins, with their poses (the
+    identity where they are not needed and not there).
 
     ``alignments3D/pose`` is a rotation vector (axis × angle in radians) of the same rotation as
     RELION's Euler angles: ``Rotation.from_rotvec(pose).as_euler("ZYZ")`` is rot, tilt and psi.
@@ -42,27 +43,10 @@ def read_cryosparc_particles(path: Path) -> Particles:
         As :func:`read_dataset`; no poses, or one that is not finite; a CTF that cannot be.
     """
     data = read_dataset(path)
-    pose = data.column(POSE)
-    if pose is None:
-        do = (
-            data.where_to_find()
-            or "give the particles file of a refinement, not its passthrough file"
-        )
-        raise UserError(
-            f"{POSE} is missing", where=path, wanted="Each particle needs its pose", do=do
-        )
-    pose = np.asarray(pose, dtype=np.float64).reshape(len(data), -1)
-    bad = np.flatnonzero(~np.isfinite(pose).all(axis=1))
-    if pose.shape[1] != 3 or len(bad):
-        row = int(bad[0]) if len(bad) else 0
-        found = f"{POSE} is {pose[row].tolist()}"
-        raise UserError(
-            found, where=data.place(POSE, row), wanted="Three finite numbers are needed"
-        )
     split = data.column(SPLIT)
     return Particles(
         str(path),
-        Rotation.from_rotvec(pose),
+        _rotations(data, needs_poses),
         image_names=_image_names(data),
         micrograph_names=_texts(data, _MICROGRAPH),
         coordinates_px=_coordinates_px(data),
@@ -74,6 +58,30 @@ def read_cryosparc_particles(path: Path) -> Particles:
         ctfs=_ctfs(data),
         contrast_signs=_numbers(data, SIGN),
     )
+
+
+def _rotations(data: Dataset, needed: bool) -> Rotation:
+    """The rotations of all particles; UserError where they are needed and not there, or wrong."""
+    pose = data.column(POSE)
+    if pose is None and not needed:
+        return Rotation.identity(len(data))
+    if pose is None:
+        do = (
+            data.where_to_find()
+            or "give the particles file of a refinement, not its passthrough file"
+        )
+        raise UserError(
+            f"{POSE} is missing", where=data.source, wanted="Each particle needs its pose", do=do
+        )
+    pose = np.asarray(pose, dtype=np.float64).reshape(len(data), -1)
+    bad = np.flatnonzero(~np.isfinite(pose).all(axis=1))
+    if pose.shape[1] != 3 or len(bad):
+        row = int(bad[0]) if len(bad) else 0
+        found = f"{POSE} is {pose[row].tolist()}"
+        raise UserError(
+            found, where=data.place(POSE, row), wanted="Three finite numbers are needed"
+        )
+    return Rotation.from_rotvec(pose)
 
 
 def _texts(data: Dataset, name: str) -> tuple[str, ...] | None:

@@ -75,7 +75,9 @@ def read_cs(path: Path) -> NDArray[Any]:
         raise UserError("it holds no table with named columns", where=path, wanted=_IS_CS)
     if not len(table):
         raise UserError(
-            "it has no rows", where=path, wanted="At least one exposure or particle is needed"
+            "the table has no rows",
+            where=path,
+            wanted="At least one exposure or particle is needed",
         )
     _require_known_types(table, path)
     return table

@@ -38,11 +38,11 @@ class EERSettings:
     """How the electrons of an EER movie become frames."""
 
     fraction_frames: int = setting(
-        40, "hardware frames of an EER movie that are summed into one frame", metavar="N"
+        40, "number of hardware frames of an EER movie that are summed into one frame", metavar="N"
     )
     upsampling: int = setting(
         1,
-        "pixels of a frame along each side of a pixel of an EER camera: 1 (4k) or 2 (8k)",
+        "upsampling of EER movies: 1 (4k) or 2 (8k)",
         metavar="N",
     )
 

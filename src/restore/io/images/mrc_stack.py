@@ -3,14 +3,14 @@ behind the other.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.errors import UserError
 from restore.io.atomic import replacing
 from restore.io.images.byte_stream import ByteStream, open_bytes
 from restore.io.images.mrc_header import (
@@ -21,6 +21,7 @@ from restore.io.images.mrc_header import (
     pixel_size_yx_A,
     pixel_type,
     raw_header,
+    refuse_not_finite,
 )
 
 _log = logging.getLogger(__name__)
@@ -106,18 +107,74 @@ def write_stack(
     UserError
         The file cannot be written, or the images hold values that are not finite.
     """
-    stored = np.ascontiguousarray(images, dtype="<f4")
-    least, most = float(stored.min()), float(stored.max())
-    if not np.isfinite(most - least):
-        found = "some of the values to be written are not finite numbers"
-        raise UserError(found, where=path, wanted="The file was not written")
-    mean, deviation = stored.mean(dtype=np.float64), stored.std(dtype=np.float64)
-    statistics = Statistics(least, most, float(mean), float(deviation))
-    shape = (stored.shape[0], stored.shape[1], stored.shape[2])
-    header = header_bytes(shape, stored.dtype, (pixel_size_A, pixel_size_A), statistics, labels)
-    with replacing(path) as partial, partial.open("wb") as stream:
-        stream.write(header)
-        stream.write(stored.data)
+    stack = StackFile(path, images.shape[0], images.shape[1:], pixel_size_A, tuple(labels))
+    write_stack_parts(stack, [images])
+
+
+@dataclass(frozen=True)
+class StackFile:
+    """A stack to be written: where, how many images of which shape (y, x), and their pixel size."""
+
+    path: Path
+    count: int
+    shape: tuple[int, ...]
+    pixel_size_A: float
+    labels: tuple[str, ...] = ()
+    dtype: str = "float32"
+
+
+def write_stack_parts(stack: StackFile, parts: Iterable[NDArray[np.floating]]) -> None:
+    """Write a stack some images (n, y, x) at a time, whole or not at all; only a part is in memory.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written, or some values are not finite in its type.
+    ValueError
+        The parts have not as many images as was said.
+    """
+    dtype = np.dtype({"float32": "<f4", "float16": "<f2"}[stack.dtype])
+    shape = (stack.count, stack.shape[0], stack.shape[1])
+    pixel_size_yx_A = (stack.pixel_size_A, stack.pixel_size_A)
+    running = _RunningStatistics()
+    with replacing(stack.path) as partial, partial.open("wb") as stream:
+        stream.write(bytes(HEADER_BYTES))
+        for part in parts:
+            with np.errstate(over="ignore"):
+                stored = np.ascontiguousarray(part, dtype=dtype)
+            refuse_not_finite(stored, stack.path, stack.dtype)
+            running.add(stored)
+            stream.write(stored.data)
+        if running.count != math.prod(shape):
+            raise ValueError(f"{running.count} values for a stack of {shape}")
+        # The header holds statistics of all images, so it is written last.
+        stream.seek(0)
+        statistics = running.statistics
+        stream.write(header_bytes(shape, dtype, pixel_size_yx_A, statistics, stack.labels))
+
+
+class _RunningStatistics:
+    """Least, most, mean and deviation of values that come in parts (Chan, Golub & LeVeque 1983)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._least, self._most = math.inf, -math.inf
+        self._mean = self._squares = 0.0
+
+    def add(self, values: NDArray[np.floating]) -> None:
+        count, mean = values.size, float(values.mean(dtype=np.float64))
+        apart, total = mean - self._mean, self.count + values.size
+        self._squares += float(values.var(dtype=np.float64)) * count
+        self._squares += apart**2 * self.count * count / total
+        self._mean += apart * count / total
+        self.count = total
+        self._least = min(self._least, float(values.min()))
+        self._most = max(self._most, float(values.max()))
+
+    @property
+    def statistics(self) -> Statistics:
+        deviation = math.sqrt(self._squares / self.count)
+        return Statistics(self._least, self._most, self._mean, deviation)
 
 
 def _frame(file: ByteStream, header: StackHeader) -> NDArray[np.generic]:

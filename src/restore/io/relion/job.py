@@ -4,6 +4,7 @@ happens.
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,7 +14,36 @@ from restore.io.star import Block, StarFile, read_star, write_star
 ABORT_NOW = "RELION_JOB_ABORT_NOW"
 OUTPUT_NODES = "RELION_OUTPUT_NODES.star"
 _PIPELINES = ("job_pipeline.star", "default_pipeline.star")
-_KINDS = ("MicrographGroup", "MicrographsData", "TomogramGroup")
+
+
+@dataclass(frozen=True)
+class NodeKinds:
+    """What RELION calls a kind of node: 3.1 by number, 5 and 4 by label; and what the labels of
+    inputs begin with that are of this kind.
+    """
+
+    number: str
+    label_5: str
+    label_4: str
+    beginnings: tuple[str, ...]
+
+
+MICROGRAPH_KINDS = NodeKinds(
+    "1",
+    "MicrographGroupMetadata.star.relion",
+    "MicrographsData.star.relion",
+    ("MicrographGroup", "MicrographsData", "TomogramGroup"),
+)
+"""STAR files of micrographs, or of tilt series."""
+
+PARTICLE_KINDS = NodeKinds(
+    "3",
+    "ParticleGroupMetadata.star.relion",
+    "ParticlesData.star.relion",
+    ("ParticleGroup", "ParticlesData"),
+)
+"""STAR files of particles."""
+
 _IN_A_JOB = re.compile(r"[^/]+/job\d{3,}/")
 
 
@@ -52,31 +82,34 @@ def has_output(folder: Path) -> bool:
     return (folder / OUTPUT_NODES).exists()
 
 
-def write_output_node(folder: Path, star: Path, source: str) -> None:
-    """Tell RELION that ``star``, a STAR file of micrographs made from the one called ``source``, is
-    the job's output.
+def write_output_node(
+    folder: Path, star: Path, source: str, kinds: NodeKinds = MICROGRAPH_KINDS
+) -> None:
+    """Tell RELION that ``star``, a STAR file made from the one called ``source`` and of its kind,
+    is the job's output.
 
-    RELION 3.1 knows the kinds of its nodes by number, RELION 4 and 5 by name:
-    :func:`micrographs_kind`.
+    RELION 3.1 knows the kinds of its nodes by number, RELION 4 and 5 by name: :func:`node_kind`.
 
     Raises
     ------
     UserError
         The file cannot be written.
     """
-    column, kind = micrographs_kind((folder / _PIPELINES[0], Path(_PIPELINES[1])), source)
+    column, kind = node_kind((folder / _PIPELINES[0], Path(_PIPELINES[1])), source, kinds)
     block = Block("output_nodes", ("rlnPipeLineNodeName", column), ((str(star), kind),))
     write_star(folder / OUTPUT_NODES, StarFile((block,)))
 
 
-def micrographs_kind(pipelines: Sequence[Path], source: str) -> tuple[str, str]:
+def node_kind(
+    pipelines: Sequence[Path], source: str, kinds: NodeKinds = MICROGRAPH_KINDS
+) -> tuple[str, str]:
     """The column and the value by which the RELION that wrote one of these pipelines knows a STAR
-    file of micrographs.
+    file of a kind, by default one of micrographs.
 
-    Numbers in the pipeline mean RELION 3.1 (``rlnPipeLineNodeType``, 1). Else it is the name that
-    the input has there (``rlnPipeLineNodeTypeLabel``), or where it has none that of RELION 5 (STAR
-    files of version 50001) or 4. The first pipeline that can be read counts; without any it is
-    RELION 5's.
+    Numbers in the pipeline mean RELION 3.1 (``rlnPipeLineNodeType``, 1 for micrographs). Else it
+    is the name that the input has there (``rlnPipeLineNodeTypeLabel``), or where it has none that
+    of RELION 5 (STAR files of version 50001) or 4. The first pipeline that can be read counts;
+    without any it is RELION 5's.
     """
     for path in pipelines:
         try:
@@ -84,20 +117,15 @@ def micrographs_kind(pipelines: Sequence[Path], source: str) -> tuple[str, str]:
         except UserError:  # not there, or RELION is writing it at this moment
             continue
         if any("rlnPipeLineProcessType" in block.columns for block in star.blocks):
-            return "rlnPipeLineNodeType", "1"
+            return "rlnPipeLineNodeType", kinds.number
         new = any("version 5" in block.before for block in star.blocks)
-        return "rlnPipeLineNodeTypeLabel", _label_of(source, star) or _label(new)
-    return "rlnPipeLineNodeTypeLabel", _label(new=True)
+        label = kinds.label_5 if new else kinds.label_4
+        return "rlnPipeLineNodeTypeLabel", _label_of(source, star, kinds) or label
+    return "rlnPipeLineNodeTypeLabel", kinds.label_5
 
 
-def _label(new: bool) -> str:
-    return "MicrographGroupMetadata.star.relion" if new else "MicrographsData.star.relion"
-
-
-def _label_of(source: str, star: StarFile) -> str | None:
-    """The name of the kind of node ``source``, if it is a node that holds micrographs, or tilt
-    series (RELION 5).
-    """
+def _label_of(source: str, star: StarFile, kinds: NodeKinds) -> str | None:
+    """The name of the kind of node ``source``, if it is a node of this kind."""
     nodes = star.block("pipeline_nodes")
     if nodes is None or not {"rlnPipeLineNodeName", "rlnPipeLineNodeTypeLabel"} <= set(
         nodes.columns
@@ -106,7 +134,9 @@ def _label_of(source: str, star: StarFile) -> str | None:
     named = zip(
         nodes.column("rlnPipeLineNodeName"), nodes.column("rlnPipeLineNodeTypeLabel"), strict=True
     )
-    labels = (label for name, label in named if name == source and label.startswith(_KINDS))
+    labels = (
+        label for name, label in named if name == source and label.startswith(kinds.beginnings)
+    )
     return next(labels, None)
 
 

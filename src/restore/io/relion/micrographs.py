@@ -74,7 +74,7 @@ def micrograph_block(star: StarFile, where: object) -> Block:
     Raises
     ------
     UserError
-        There is none, it lists particles, or it has no rows.
+        There is none, it lists particles, or the table has no rows.
     """
     named = [block for block in star.blocks if NAME in block.columns]
     block = star.block("micrographs") or (named[0] if len(named) == 1 else None)
@@ -94,7 +94,7 @@ def micrograph_block(star: StarFile, where: object) -> Block:
         )
     if not block.rows:
         raise UserError(
-            "it has no rows",
+            "the table has no rows",
             where=f"{where}, data_{block.name}",
             wanted="At least one micrograph is needed",
         )

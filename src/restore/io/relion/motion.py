@@ -88,15 +88,11 @@ def read_motion(path: Path) -> Motion:
         The file is missing or none of these, or a value in it is missing or cannot be.
     """
     if not path.is_file():
-        wanted, do = (
-            "The motion that MotionCorr found is needed",
-            "give a STAR file of MotionCorr or CtfFind",
-        )
         raise UserError(
             "there is no such file",
             where=path,
-            wanted=wanted,
-            do=f"{do}, and leave that job's folder whole",
+            wanted="The motion that MotionCorr found is needed",
+            do="give a STAR file of MotionCorr or CtfFind, and leave that job's folder whole",
         )
     star = read_star(path)
     general = _general(star, path)
@@ -140,11 +136,8 @@ class _General:
         return self.values.number(name, (1e-6, 1e9), "A positive number is needed", _CURE)
 
     def positive_if_any(self, name: str) -> float | None:
-        return (
-            self.positive(name)
-            if self.values.has(name) and self.values.row[name].strip("0.")
-            else None
-        )
+        known = self.values.has(name) and self.values.row[name].strip("0.")
+        return self.positive(name) if known else None
 
     def count(self, name: str) -> int:
         value = self.positive(name)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.spatial.transform import Rotation
 
 from restore.errors import UserError
 from restore.io.ctf_limits import RELION_LIMITS
@@ -61,9 +62,9 @@ class _Table:
         return np.stack(numbers, axis=1)
 
 
-def read_relion_particles(path: Path) -> Particles:
-    """The particles of a STAR file with their orientations; a column that is not there is None in
-    the record.
+def read_relion_particles(path: Path, needs_poses: bool = True) -> Particles:
+    """The particles of a STAR file with their orientations (the identity where they are not needed
+    and not there); any other column that is not there is None in the record.
 
     Pixel sizes come from the optics table. A flat file's (detector pixel over magnification) is
     that of the particle images; the pixel size of its micrographs, in which coordinates are
@@ -77,7 +78,7 @@ def read_relion_particles(path: Path) -> Particles:
     """
     table = _table(read_star(path), path)
     missing = [column for column in EULER if not table.has([column])]
-    if missing:
+    if missing and needs_poses:
         found = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         raise UserError(
             found,
@@ -89,7 +90,9 @@ def read_relion_particles(path: Path) -> Particles:
     half_sets = _numbers_if_there(table, [HALF])
     return Particles(
         str(path),
-        from_euler_deg(table.numbers(EULER)),
+        Rotation.identity(len(table.block.rows))
+        if missing
+        else from_euler_deg(table.numbers(EULER)),
         _names(table, IMAGE),
         _names(table, MICROGRAPH),
         _numbers_if_there(table, COORDINATES),
@@ -114,7 +117,9 @@ def _table(star: StarFile, path: Path) -> _Table:
         raise UserError(found, where=path, wanted="A table of particles is needed", do=_REFINED)
     where = f"{path}, data_{block.name}"
     if not block.rows:
-        raise UserError("it has no rows", where=where, wanted="At least one particle is needed")
+        raise UserError(
+            ("the table has no rows"), where=where, wanted="At least one particle is needed"
+        )
     optics = star.block("optics")
     if optics is None or OPTICS not in optics.columns or OPTICS not in block.columns:
         return _Table(block, Block("optics", (), ()), (), where)

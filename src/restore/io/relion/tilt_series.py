@@ -146,7 +146,9 @@ def series_table(star: StarFile, where: object) -> Block | None:
         )
     place = f"{where}, data_{table.name}"
     if not table.rows:
-        raise UserError("it has no rows", where=place, wanted="At least one tilt series is needed")
+        raise UserError(
+            ("the table has no rows"), where=place, wanted="At least one tilt series is needed"
+        )
     if SERIES not in table.columns:
         raise UserError(
             f"{SERIES} is missing",

@@ -115,7 +115,7 @@ def _network_of(
                 raise
         side = max(_SMALLEST_TILE_PX, side // 2)
         engine.forget()
-        log.info("memory ran out; going on in tiles of %d pixels", side)
+        log.info("memory ran out; continuing in tiles of %d pixels", side)
 
 
 def _stage_of(engine: Engine, tile_px: int, name: str, *maps: Tensor) -> Tensor:

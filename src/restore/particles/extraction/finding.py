@@ -30,11 +30,11 @@ def as_named(names: Iterable[str], table: Path) -> dict[str, Path]:
     images = {name: find(name) for name in names}
     missing = [name for name, path in images.items() if not path.is_file()]
     if missing:
-        do = "run restore in the project's folder, or bring the micrographs back"
+        do = "run restore in the project's folder, or restore the micrographs to it"
         raise UserError(
             _missing(missing, images, "image"),
             where=table,
-            wanted="Particles are cut out of them",
+            wanted="Particles are extracted from them",
             do=do,
         )
     return images
@@ -61,7 +61,7 @@ def counterparts(names: Iterable[str], source: str) -> dict[str, Path]:
         by_stem[_stem(path.name).removesuffix(suffix)].append(path)
     missing = [name for name, stem in stems.items() if not by_stem.get(stem)]
     if missing:
-        do = "denoise them, or leave their particles out"
+        do = "denoise these micrographs, or leave their particles out"
         raise UserError(_missing(missing, stems, "denoised image"), where=source, do=do)
     return {name: _nearest(name, by_stem[stem], source) for name, stem in stems.items()}
 
@@ -97,7 +97,7 @@ def _nearest(name: str, paths: Sequence[Path], source: str) -> Path:
     if len(best) > 1:
         problem = f"{best[0]} and {best[1]} could both be the denoised image of {name}"
         raise UserError(
-            problem, where=source, do="name one of them, or the table that restore denoise wrote"
+            problem, where=source, do="name one of the two, or the table that restore denoise wrote"
         )
     return best[0]
 

@@ -49,7 +49,7 @@ def relion_windows(
         raise UserError(
             f"{PROGRAM} is not installed",
             wanted="The engine relion needs it",
-            do="take the engine own",
+            do="give `engine=own`",
         )
     with tempfile.TemporaryDirectory(prefix="restore_extract_") as folder:
         project = Path(folder)
@@ -134,4 +134,4 @@ def _run(command: list[str], project: Path, image: Path) -> None:
             if "ERROR" in line and line.strip() != "ERROR:"
         ]
         reason = lines[0] if lines else f"exit status {done.returncode}"
-        raise UserError(f"{PROGRAM} failed: {reason}", where=image, do="take the engine own")
+        raise UserError(f"{PROGRAM} failed: {reason}", where=image, do="give `engine=own`")

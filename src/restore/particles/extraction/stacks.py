@@ -129,7 +129,7 @@ def _jobs(
 ) -> list[_Job]:
     """The particles of each micrograph, checked as far as headers allow."""
     if settings.normalise == "raw" and images.raw is None:
-        raise ValueError('normalise is "raw", and there are no raw images')
+        raise ValueError('normalise is "raw", but there are no raw images')
     rows = table.rows_of
     headers = {name: read_image_header(images.paths[name]) for name in rows}
     sizes_A = pixel_sizes_A(table, {name: header.pixel_size_A for name, header in headers.items()})
@@ -145,8 +145,8 @@ def _jobs(
     _refuse_clashes(jobs)
     if outside:
         words = (
-            "the windows of %d of %d particles reach beyond their micrographs: the pixels at the "
-            "edge are repeated there"
+            "the windows of %d of %d particles reach beyond their micrographs, where the pixels "
+            "of the edge are repeated"
         )
         log.warning(words, outside, len(table.micrograph_names))
     return jobs
@@ -167,11 +167,14 @@ def _count_outside(
             f"{table.path}, data_{table.block.name}, row {row + 1}",
         )
         problem = (
-            f"the window about {x:g}, {y:g} lies outside {table.micrograph_names[row]} "
+            f"the window around {x:g}, {y:g} lies outside {table.micrograph_names[row]} "
             f"({shape[1]} x {shape[0]} pixels)"
         )
         raise UserError(
-            problem, where=where, wanted="Nothing can be cut out there", do="leave the particle out"
+            problem,
+            where=where,
+            wanted="No image can be extracted there",
+            do="leave the particle out",
         )
     return int(beyond_edges(corners, box_px, shape).sum())
 
@@ -182,8 +185,8 @@ def _refuse_other_shape(image: Path, shape: tuple[int, int], raw: Path | None) -
         raise UserError(
             problem,
             where=image,
-            wanted="Particles lie at the same pixels of both",
-            do="denoise it again",
+            wanted="Particles have the same coordinates in both",
+            do="denoise the micrograph again",
         )
 
 
@@ -193,7 +196,7 @@ def _refuse_clashes(jobs: Sequence[_Job]) -> None:
         before = taken.setdefault(job.stack, job.name)
         if before != job.name:
             raise UserError(
-                f"the particles of {before} and of {job.name} would both be written here",
+                f"the particles of {before} and of {job.name} would both be written to this file",
                 where=job.stack,
             )
 

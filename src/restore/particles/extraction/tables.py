@@ -22,7 +22,7 @@ ORIGINS_A, ORIGINS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "
 PHASES_FLIPPED = "rlnCtfDataArePhaseFlipped"
 DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
 MICROGRAPH_PIXEL, MOVIE_PIXEL = "rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize"
-_WANTED = "Particles are cut out at their coordinates"
+_WANTED = "Particles are extracted at their coordinates"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,9 @@ def read_table(path: Path) -> ParticleTable:
     block = fitting[0]
     where = f"{path}, data_{block.name}"
     if not block.rows:
-        raise UserError("it has no rows", where=where, wanted="At least one particle is needed")
+        raise UserError(
+            ("the table has no rows"), where=where, wanted="At least one particle is needed"
+        )
     xy = np.stack(
         [finite_numbers(block.column(name), name, where, _WANTED) for name in COORDINATES], axis=1
     )
@@ -112,7 +114,7 @@ def pixel_sizes_A(table: ParticleTable, header_A: Mapping[str, float | None]) ->
         if first is None:
             problem, wanted = (
                 f"the pixel size of {name} is not known",
-                f"Neither {MICROGRAPH_PIXEL} nor its header says it",
+                f"Neither {MICROGRAPH_PIXEL} nor its header gives it",
             )
             raise UserError(
                 problem, where=table.path, wanted=wanted, do="add the column to data_optics"
@@ -133,7 +135,7 @@ def with_ctfs(table: ParticleTable, ctfs: Mapping[str, CTFParameters] | None) ->
         raise UserError(
             f"the CTF of {missing} is not known",
             where=table.path,
-            wanted="Each particle needs one",
+            wanted="Each particle needs a CTF",
             do=do,
         )
     values = np.array(
@@ -198,8 +200,8 @@ def _image_optics(optics: Block, block: Block, image_A: Sequence[float], image_p
             problem = f"{OPTICS} {group} has micrographs of {sizes[group]:g} and of {size_A:g} Å"
             raise UserError(
                 problem,
-                wanted="The particle images of one group need one pixel size",
-                do="split the group",
+                wanted="The particle images of an optics group must have one pixel size",
+                do="split the optics group",
             )
     groups = optics.column(OPTICS)
     used = optics.keeping([index for index, group in enumerate(groups) if group in sizes])
@@ -247,7 +249,7 @@ def _optics_rows(table: ParticleTable) -> Callable[[int], Mapping[str, str]]:
             f'{OPTICS} is "{named[strange]}"',
             where=where,
             wanted=known,
-            do="add the group or correct the row",
+            do="add the optics group or correct the row",
         )
     return lambda row: groups[named[row]]
 

@@ -25,30 +25,32 @@ class ExtractionSettings:
     scale and the amplitudes of two reconstructions can be compared.
     """
 
-    box_px: int = setting(MISSING, "side of the window in the micrograph, even (pixels)")
+    box_px: int = setting(MISSING, "side of the window in the micrograph, even, in pixels")
     scale_px: int | None = setting(
         None,
-        "side of the particle image, cropped to it in Fourier space, even (pixels; default: the "
-        "window's)",
+        "side of the particle image after cropping in Fourier space, even, in pixels (default: "
+        "the side of the window)",
     )
     background_radius_px: int | None = setting(
         None,
-        "background lies beyond this radius (pixels of the particle image; default: 0.75 of half "
-        "its side)",
+        "radius beyond which the background lies, in pixels of the particle image (default: 0.75 "
+        "of half its side)",
     )
     normalise: Normalise = setting(
         "own",
-        "background whose deviation becomes 1: the image's own, or the raw micrograph's at the "
-        "same place",
+        "background whose standard deviation becomes 1: the image's own, or the raw micrograph's "
+        "at the same place",
         choices=("own", "raw", "none"),
     )
     ramp: bool = setting(
-        True, "take off a plane fitted to the background, else only its mean", off="--no_ramp"
+        True, "subtract a plane fitted to the background, otherwise only its mean", off="--no_ramp"
     )
-    invert_contrast: bool = setting(True, "make protein bright", off="--dont_invert_contrast")
+    invert_contrast: bool = setting(
+        True, "invert the contrast, so that protein becomes bright", off="--dont_invert_contrast"
+    )
     engine: str = setting(
         "auto",
-        "what cuts: relion_preprocess (auto: where it is installed), or restore",
+        "program that extracts: relion_preprocess (auto: where it is installed), or restore",
         choices=("auto", "relion", "own"),
     )
 
@@ -58,15 +60,17 @@ class ExtractionSettings:
                 raise UserError(
                     f"{name} is {value}",
                     wanted="An even number of pixels is needed",
-                    do="choose another",
+                    do="choose another number",
                 )
         if self.image_px > self.box_px:
-            wanted = "Particle images can only be coarser than the micrograph"
+            wanted = "Particle images cannot be finer than the micrograph"
             raise UserError(f"scale_px is {self.image_px}, and box_px {self.box_px}", wanted=wanted)
         if not 0 < 2 * self.radius_px <= self.image_px:
-            wanted = f"The circle must lie in the particle image of {self.image_px} pixels"
+            wanted = f"The circle must lie inside the particle image of {self.image_px} pixels"
             raise UserError(
-                f"background_radius_px is {self.radius_px}", wanted=wanted, do="choose another"
+                f"background_radius_px is {self.radius_px}",
+                wanted=wanted,
+                do="choose another number",
             )
 
     @property
@@ -193,7 +197,7 @@ def normalised(
         measured = flat if raw is None else background.flattened(raw[index].astype(np.float64))
         deviation = background.deviation(measured)
         if not deviation > 1e-10:
-            wanted, do = "It cannot be normalised", "leave the particle out"
+            wanted, do = "The particle image cannot be normalised", "leave the particle out"
             raise UserError(
                 f"the background of particle {index + 1} in it is constant", wanted=wanted, do=do
             )

@@ -43,7 +43,7 @@ def _warn_of_aberrations(source: Path, engine: str) -> None:
     which a ``.cs`` file does not have.
     """
     if is_cryosparc(source):
-        names, who = cryosparc_aberrations(read_dataset(source)), "which are left in"
+        names, who = cryosparc_aberrations(read_dataset(source)), "which are not corrected"
     else:
         names, who = [] if engine == "relion" else aberrations(source), "which only RELION corrects"
     if names:
@@ -54,7 +54,7 @@ def chosen_engine(images: ParticleImages, settings: ReconstructionSettings) -> s
     """The engine that will be used, "relion" or "torch"."""
     if settings.engine not in ("auto", "relion", "torch"):
         raise UserError(
-            f"the engine is {settings.engine}", wanted="auto, relion or torch is needed"
+            f"the engine is {settings.engine}", wanted="it must be auto, relion or torch"
         )
     if settings.engine != "auto":
         return settings.engine

@@ -24,7 +24,7 @@ Watch = Callable[[int], None]
 """Told how many particles are done."""
 
 _AT_A_TIME = 64
-_RAW = "images that differ in this belong into two files"
+_RAW = "split the images into two files"
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,18 @@ class ReconstructionSettings:
     )
     ctf: bool = setting(True, "correct for the CTF", off="--no_ctf")
     phases_flipped: bool = setting(
-        False, "the images' phases are flipped, as restore denoise leaves them"
+        False, "the images are phase-flipped, as restore denoise writes them"
     )
     engine: str = setting(
         "auto",
-        "relion_reconstruct where it is installed, or the library",
+        (
+            "program that reconstructs: RELION's relion_reconstruct (auto: where it is "
+            "installed), or restore's own (torch)"
+        ),
         choices=("auto", "relion", "torch"),
     )
     seed: int = setting(
-        0, "seed of the half sets, where the file has none (rlnRandomSubset, alignments3D/split)"
+        0, "seed of the half sets, if the file has none (rlnRandomSubset, alignments3D/split)"
     )
 
 
@@ -116,7 +119,9 @@ def treatment(
     if settings.ctf and images.particles.ctfs is None:
         problem = "the particles have no CTF (rlnDefocusU and so on, or the slot ctf)"
         do = "give the file of a refinement, or `ctf=False`"
-        raise UserError(problem, where=images.particles.source, wanted="It is corrected for", do=do)
+        raise UserError(
+            problem, where=images.particles.source, wanted="The CTF is corrected for", do=do
+        )
     return point_group(settings.symmetry), images_are(images.particles, settings)
 
 
@@ -165,8 +170,9 @@ def half_sets(particles: Particles, seed: int) -> Int[np.ndarray, "n"]:
     halves = particles.half_sets
     if halves is None:
         words = (
-            "%s has no half sets, and they are drawn at random: if all particles were refined "
-            "together, their orientations fit the same noise, and the maps are not independent"
+            "%s has no half sets, so the particles are split at random: if all particles were "
+            "refined together, their orientations fit the same noise, and the maps are not "
+            "independent"
         )
         log.warning(words, particles.source)
         halves = np.random.default_rng(seed).permutation(np.arange(len(particles)) % 2 + 1)
@@ -176,7 +182,7 @@ def half_sets(particles: Particles, seed: int) -> Int[np.ndarray, "n"]:
         raise UserError(
             problem,
             where=particles.source,
-            wanted="1 or 2 is needed",
+            wanted="it must be 1 or 2",
             do="correct it or remove the column",
         )
     if not {1, 2} <= set(halves.tolist()):
@@ -184,8 +190,8 @@ def half_sets(particles: Particles, seed: int) -> Int[np.ndarray, "n"]:
         raise UserError(
             problem,
             where=particles.source,
-            wanted="Both are needed",
-            do="give the file of all particles",
+            wanted="Both half sets are needed",
+            do="give the file that holds all particles",
         )
     return halves
 
@@ -209,9 +215,9 @@ def _all(flags: Bool[np.ndarray, "n"] | None, column: str, source: str) -> bool:
         return False
     if flags.any() and not flags.all():
         raise UserError(
-            f"{column} is not the same for all",
+            f"{column} is not the same for all particles",
             where=source,
-            wanted="One answer is needed",
+            wanted="All particles of a file must agree",
             do=_RAW,
         )
     return bool(flags.all())

@@ -56,7 +56,7 @@ def reconstruct_halves_by_relion(
     images_are = treatment(images, settings)[1]
     sign = _sign(images.particles)
     if settings.symmetry.strip().upper().startswith("DY"):
-        raise UserError(f"{PROGRAM} does not know {settings.symmetry}", do="give `engine=torch`")
+        raise UserError(f"{PROGRAM} does not support {settings.symmetry}", do="give `engine=torch`")
     halves = half_sets(images.particles, settings.seed)
     options = [
         "--sym",
@@ -86,7 +86,7 @@ def _reconstructed(folder: Path, options: Sequence[str]) -> Float[Tensor, "z y x
     program = shutil.which(PROGRAM)
     if program is None:
         do = "load RELION, or give `engine=torch`"
-        raise UserError(f"{PROGRAM} is not installed", wanted="RELION was asked for", do=do)
+        raise UserError(f"{PROGRAM} is not installed", wanted="The engine relion needs it", do=do)
     output = folder / "map.mrc"
     command = [program, "--i", _INPUT, "--o", output.name, *options]
     done = subprocess.run(
@@ -94,9 +94,9 @@ def _reconstructed(folder: Path, options: Sequence[str]) -> Float[Tensor, "z y x
     )
     if done.returncode or not output.is_file():
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        words = " | ".join(lines[-6:]) or f"it ended with status {done.returncode}"
+        words = " | ".join(lines[-6:]) or f"it exited with status {done.returncode}"
         raise UserError(
-            f"RELION could not do it: {words}",
+            f"RELION failed: {words}",
             where=PROGRAM,
             do="fix this, or give `engine=torch`",
         )
@@ -120,7 +120,7 @@ def _sign(particles: Particles) -> float:
         return 1.0
     signs = np.sign(particles.contrast_signs)
     if (signs != signs[0]).any():
-        problem = "images of both contrasts are among them (blob/sign)"
+        problem = "the images have both contrasts (blob/sign)"
         raise UserError(problem, where=particles.source, do="give `engine=torch`")
     return -1.0 if signs[0] < 0 else 1.0
 
@@ -200,7 +200,7 @@ def _optics(images: ParticleImages, multiplied: bool) -> tuple[Block, list[str]]
 
 def _numbers(names: Sequence[str], values: Float[np.ndarray, "n columns"]) -> dict[str, list[str]]:
     if not math.isfinite(float(values.sum())):
-        raise ValueError(f"{', '.join(names)}: not all are numbers")
+        raise ValueError(f"{', '.join(names)}: some values are not numbers")
     return {
         name: [f"{value:.6f}" for value in column]
         for name, column in zip(names, values.T.tolist(), strict=True)

@@ -60,7 +60,7 @@ class ReslogInputs:
         if len(names) != count or len(set(names)) != count:
             raise UsageError(
                 f"the labels are {', '.join(names)}",
-                wanted=f"{count} different ones are needed",
+                wanted=f"{count} different labels are needed",
                 do="give them as `labels`",
             )
         if self.max_resolution_A is not None and not self.max_resolution_A > 0:
@@ -190,8 +190,8 @@ def _warn_of_denoised(files: Sequence[ParticleImages], names: Sequence[str]) -> 
     denoised = [name for images, name in pairs if shows_denoised(images)]
     if denoised:
         log.warning(
-            "%s: the images were denoised by restore. What the network adds can be common to both "
-            "halves: their resolution may be overestimated",
+            "%s: the images were denoised by restore. What the network hallucinates can be common "
+            "to both halves, so that their resolution may be overestimated",
             ", ".join(denoised),
         )
 
@@ -208,7 +208,7 @@ def _common_rows(
         partners[matches.first] = matches.second
         rows.append(partners)
         log.info(
-            "%s: %d of %d particles, by %s",
+            "%s: %d of %d particles, matched by %s",
             other.particles.source,
             len(matches.first),
             len(first),

@@ -1,0 +1,142 @@
+"""What is to be denoised: the set as it is read, how its outputs are listed, and which micrographs
+cannot be.
+"""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.targets import OutputSettings
+from restore.errors import UserError
+from restore.io.cryosparc.listings import CryosparcListing
+from restore.io.endings import IMAGE_ENDINGS, ending_of
+from restore.io.labels import without_denoised
+from restore.io.micrographs import (
+    HALVES,
+    BadRow,
+    MicrographSet,
+    Needs,
+    Part,
+    Suffixes,
+    check_files,
+    is_table,
+    parse_suffixes,
+    read_micrographs,
+)
+from restore.micrograph import CTFParameters, Micrograph
+from restore.model.checkpoint import Model
+
+log = logging.getLogger(__name__)
+
+
+def read_set(
+    source: str | Path | Sequence[str | Path],
+    model: Model,
+    settings: DenoisingSettings,
+    suffixes: str | Suffixes | None,
+    *,
+    pixel_size_A: float | None,
+    ctf: CTFParameters | None,
+) -> MicrographSet:
+    """The micrographs to denoise, as `restore.denoising.batch.denoise_set` takes them, without
+    those that are denoised images themselves.
+
+    Raises
+    ------
+    UserError
+        As `restore.io.micrographs.read_micrographs`.
+    """
+    if isinstance(suffixes, str):
+        suffixes = parse_suffixes(suffixes)
+    if settings.flip_phases_back and not model.recipe.phase_flip:
+        log.warning(
+            "`flip_phases_back=True` changes nothing: the model was made with `phase_flip=False`"
+        )
+    needs = Needs(model.recipe.phase_flip, settings.average_halves, True, header_pixel_size=True)
+    if suffixes is None and settings.calibration == "rings" and is_table(source):
+        suffixes = Suffixes()
+    try:
+        chosen = without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs, ctf))
+    except UserError as error:
+        do = re.sub(r"(?=(`phase_flip=False`|-{2}dont_phaseflip))", "a model made with ", error.do)
+        raise error.instead(do=do) from None
+    if settings.average_halves or settings.calibration != "rings":
+        return chosen
+    return without_unusable_halves(chosen)
+
+
+def uses_halves(micrograph: Micrograph, settings: DenoisingSettings) -> bool:
+    """Whether the halves of a micrograph are read: wherever they are averaged, and for the
+    calibration where there are any.
+    """
+    return settings.average_halves or (
+        settings.calibration == "rings" and None not in (micrograph.even, micrograph.odd)
+    )
+
+
+def without_unusable_halves(chosen: MicrographSet) -> MicrographSet:
+    """The set without halves that are not there or not whole. For the calibration halves are
+    welcome, not needed: nothing is raised.
+    """
+    complete = [
+        micrograph
+        for micrograph in chosen.micrographs
+        if micrograph.even and micrograph.odd
+        if micrograph.even.is_file() and micrograph.odd.is_file()
+    ]
+    good = {micrograph.row for micrograph in check_files(complete, HALVES)[0]}
+    log.info(
+        "%d of %d micrographs have halves, by which their denoised images are calibrated",
+        len(good),
+        len(chosen.micrographs),
+    )
+    micrographs = [
+        micrograph if micrograph.row in good else replace(micrograph, even=None, odd=None)
+        for micrograph in chosen.micrographs
+    ]
+    return replace(chosen, micrographs=tuple(micrographs))
+
+
+def listed_as(chosen: MicrographSet, output: OutputSettings) -> MicrographSet:
+    """The set, whose denoised images are to be listed as the settings say."""
+    if not output.replace_raw:
+        return chosen
+    if not isinstance(chosen.listing, CryosparcListing):
+        log.warning("`replace_raw=True` changes nothing: the input is no table of cryoSPARC's")
+        return chosen
+    return replace(chosen, listing=replace(chosen.listing, replace_raw=True))
+
+
+def is_one_image(micrographs: str | Path | Sequence[str | Path]) -> bool:
+    """Whether the input is the name of one image, and no table or pattern."""
+    names = [micrographs] if isinstance(micrographs, str | Path) else list(micrographs)
+    return (
+        len(names) == 1
+        and ending_of(Path(names[0]).name) in IMAGE_ENDINGS
+        and (Path(names[0]).is_file())
+    )
+
+
+def table_path(chosen: MicrographSet, output: OutputSettings) -> Path:
+    """Where the output's table goes: beside the input's, or at the top of the output folder. Never
+    over the input.
+    """
+    source = Path(chosen.source)
+    stem = source.stem if chosen.is_listed else "micrographs"
+    folder = output.output_directory or (
+        source.parent if chosen.is_listed else chosen.micrographs[0].image.parent
+    )
+    path = folder / f"{stem}{output.suffix}{chosen.listing.ending}"
+    if path.resolve() == source.resolve():
+        found = f"the output {chosen.listing.ending[1:].upper()} would replace the input's"
+        raise UserError(found, where=path, do="give another `output_suffix`")
+    return path
+
+
+def rejected_rows(chosen: MicrographSet, settings: DenoisingSettings) -> Mapping[int, BadRow]:
+    """The rows that cannot be denoised: for their CTF or pixel size, or their files."""
+    needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
+    return chosen.unusable(needed)

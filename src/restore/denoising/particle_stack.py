@@ -1,0 +1,145 @@
+"""One stack of particle images, denoised a few images at a time."""
+
+import logging
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from restore.denoising.denoise import Denoiser, Exposure, denoise_with
+from restore.denoising.particle_targets import ProteinKind, Source, StackTarget, outside
+from restore.denoising.particle_windows import Window, surrounded, window_of
+from restore.denoising.targets import labels
+from restore.errors import UserError
+from restore.io.images.image import read_image
+from restore.io.images.mrc_stack import StackFile, write_stack_parts
+from restore.io.particle_images import ParticleImages, read_particle_images
+from restore.micrograph import Micrograph
+from restore.runtime.jobs import FAILURES, Job, Write
+from restore.runtime.progress import Progress
+
+log = logging.getLogger(__name__)
+
+_BATCH = 64
+"""Images that are read, and written, at a time."""
+
+Windows = Float[NDArray[np.float32], "n y x"]
+
+
+class StackDenoiser:
+    """Denoises stacks of ``images`` and says on ``bar`` how many particles are done.
+
+    ``protein`` says how protein looks in them, where neither micrograph nor table tells; the
+    network has learned micrographs, in which it is dark.
+    """
+
+    def __init__(
+        self,
+        images: ParticleImages,
+        denoiser: Denoiser,
+        protein: ProteinKind,
+        model_name: str,
+        bar: Progress,
+    ) -> None:
+        self._images, self._denoiser, self._protein = images, denoiser, protein
+        self._model_name, self._bar = model_name, bar
+        self._count = 0
+        self._micrograph = lru_cache(2)(_micrograph)
+
+    def denoised(self, job: Job[StackTarget]) -> Write:
+        """Denoise and write a stack. What comes back says at the engine's usual place how that
+        went: it does nothing, or raises what went wrong.
+        """
+        target = job.subject
+        side, settings = self._images.box_px, self._denoiser.settings
+        stack = StackFile(
+            target.path,
+            len(target.particles),
+            (side, side),
+            self._images.pixel_size_A,
+            tuple(labels(job, self._model_name)),
+            settings.output_dtype,
+        )
+        failure: BaseException | None = None
+        alone = 0
+        before = self._count
+
+        def parts() -> Iterator[Windows]:
+            nonlocal alone
+            for first in range(0, len(target.particles), _BATCH):
+                some = target.particles[first : first + _BATCH]
+                raw = read_particle_images(self._images, [particle.row for particle in some])
+                done = np.empty_like(raw)
+                for index, particle in enumerate(some):
+                    done[index], found = self._one(raw[index], particle, target)
+                    alone += not found
+                    self._count += 1
+                    self._bar.to(self._count)
+                yield done
+
+        try:
+            write_stack_parts(stack, parts())
+        except FAILURES as error:
+            failure = error
+            self._count = before + len(target.particles)
+        if alone and not failure:
+            log.info(
+                "%s: %d of %d particles are not found in a micrograph at their coordinates, and "
+                "are reflected at their edges",
+                job.name, alone, len(target.particles),
+            )  # fmt: skip
+
+        def write() -> None:
+            if failure is not None:
+                raise failure
+
+        return write
+
+    def _one(
+        self, raw: Float[NDArray[np.float32], "y x"], particle: Source, target: StackTarget
+    ) -> tuple[Float[NDArray[np.float32], "y x"], bool]:
+        """A denoised particle image, and whether it was found in its micrograph."""
+        margin, side = target.margin_px, raw.shape[0]
+        around = surrounded(raw, self._window(particle, target, side), margin)
+        sign = around.contrast or self._sign(particle)
+        image = torch.from_numpy((sign * around.image).astype(np.float32))
+        micrograph = Micrograph(
+            f"{target.stack}, image {particle.section + 1}",
+            target.stack,
+            self._images.pixel_size_A,
+            particle.row,
+            particle.ctf,
+        )
+        exposure = Exposure(image.to(self._denoiser.engine.device))
+        denoised = denoise_with(self._denoiser, exposure, micrograph).cpu().numpy()
+        inner = slice(margin, margin + side)
+        return sign * denoised[inner, inner], around.contrast is not None
+
+    def _window(self, particle: Source, target: StackTarget, side: int) -> Window | None:
+        """What the micrograph shows about a particle, None where it is not there."""
+        if particle.micrograph is None:
+            return None
+        micrograph = self._micrograph(particle.micrograph)
+        if micrograph is None or outside(particle, target.window_px, micrograph.shape):
+            return None
+        corner = np.array(particle.corner_px)
+        return window_of(micrograph, corner, target.window_px, side, target.margin_px)
+
+    def _sign(self, particle: Source) -> int:
+        """What makes protein dark in a particle image that no micrograph shows."""
+        if self._protein != "auto":
+            return 1 if self._protein == "dark" else -1
+        # cryoSPARC's sign makes protein bright in its maps; RELION extracts it bright by default.
+        return 1 if particle.sign is not None and particle.sign < 0 else -1
+
+
+def _micrograph(path: Path) -> Float[NDArray[np.float32], "y x"] | None:
+    try:
+        return read_image(path).data
+    except UserError as error:
+        log.warning("%s", error)
+        return None

@@ -1,0 +1,223 @@
+"""Which stacks of particle images are denoised into which, and what decides them."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+from numpy.typing import NDArray
+
+from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.particle_windows import margin_px
+from restore.denoising.targets import ELSEWHERE, OutputSettings
+from restore.errors import UserError
+from restore.io.cryosparc.paths import finder
+from restore.io.endings import split_ending
+from restore.io.labels import refuse_denoised
+from restore.io.particle_images import ParticleImages
+from restore.io.particle_listings import StoredImage
+from restore.io.particles import is_cryosparc
+from restore.io.paths import Places, mirrored
+from restore.io.relion.job import names_within_job
+from restore.micrograph import CTFParameters
+from restore.model.checkpoint import Model
+from restore.model.network import receptive_field_px
+from restore.particles.extraction.windows import corners_px, wholly_outside
+from restore.preprocessing import PREPARATION_VERSION
+from restore.runtime.jobs import Job, fingerprint, refuse_clashes
+from restore.settings import setting
+
+_COORDINATES_TOLERANCE = 1e-3
+ProteinKind = Literal["auto", "bright", "dark"]
+
+
+@dataclass(frozen=True)
+class ParticleSettings:
+    """How particle images are given to the network, which has learned whole micrographs."""
+
+    protein: ProteinKind = setting(
+        "auto",
+        "in particle images; auto: as the micrographs show, else cryoSPARC's sign, else bright",
+        choices=("auto", "bright", "dark"),
+    )
+    margin_A: float = setting(
+        100.0,
+        "what the network sees of the micrograph around each particle, at most its field, Å",
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin_A < math.inf:
+            raise UserError(
+                f"margin_A is {self.margin_A:g}", field="margin_A", wanted="zero or more"
+            )
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a particle comes from: its section in the stack, its micrograph where that is there,
+    and the corner (column, row) of its window in it; its CTF, and the sign of its contrast.
+    """
+
+    section: int
+    row: int
+    micrograph: Path | None
+    corner_px: tuple[int, int]
+    ctf: CTFParameters | None
+    sign: float | None
+
+
+@dataclass(frozen=True)
+class StackTarget:
+    """A stack of particle images: the particles that the table lists of it, each once, in the order
+    of their sections; where their denoised images go; and the rows of the table by section.
+    """
+
+    stack: Path
+    particles: tuple[Source, ...]
+    window_px: int
+    margin_px: int
+    path: Path
+    written_name: str
+    rows: Mapping[int, tuple[int, ...]]
+
+    def stored(self) -> dict[int, StoredImage]:
+        """Where the new image of each of the table's rows lies."""
+        return {
+            row: StoredImage(Path(self.written_name), index)
+            for index, particle in enumerate(self.particles)
+            for row in self.rows[particle.section]
+        }
+
+
+def plan_stacks(
+    images: ParticleImages,
+    model: Model,
+    output: OutputSettings,
+    settings: DenoisingSettings,
+    particles: ParticleSettings,
+) -> list[Job[StackTarget]]:
+    """A job for each stack.
+
+    Raises
+    ------
+    UserError
+        An output would replace an input or another output; an image is denoised already.
+    """
+    sources = _sources(images, model.recipe.phase_flip)
+    window_px = _window_px(images)
+    margin = _margin_px(images, model, particles, window_px)
+    by_stack: dict[Path, list[int]] = {}
+    for row, path in enumerate(images.paths):
+        by_stack.setdefault(path, []).append(row)
+    refuse_denoised(by_stack)
+    refuse_denoised({source.micrograph for source in sources if source.micrograph})
+    shared = [PREPARATION_VERSION, model.digest(), replace(settings, tile_px=0), particles, margin]
+    jobs: list[Job[StackTarget]] = []
+    names = [_stack_name(images, rows[0]) for rows in by_stack.values()]
+    places = names_within_job(names) if output.within_job else names
+    for (path, rows), name, place in zip(by_stack.items(), names, places, strict=True):
+        own: dict[int, list[int]] = {}
+        for row in rows:
+            own.setdefault(int(images.sections[row]), []).append(row)
+        listed = tuple(sources[own[section][0]] for section in sorted(own))
+        target_path, written = _place(path, name, Path(place), output)
+        target = StackTarget(
+            path, listed, window_px, margin, target_path, written,
+            {section: tuple(rows) for section, rows in own.items()},
+        )  # fmt: skip
+        micrographs = [particle.micrograph for particle in listed if particle.micrograph]
+        made_with = [*shared, images.pixel_size_A, [replace(each, row=0) for each in listed]]
+        digest = fingerprint(made_with, [path, *micrographs], target_path.parent)
+        jobs.append(Job(target, name, (target_path,), digest))
+    refuse_clashes(jobs, by_stack, "output for", ELSEWHERE)
+    return jobs
+
+
+def _sources(images: ParticleImages, needs_ctf: bool) -> list[Source]:
+    """Where each particle comes from, row by row."""
+    particles = images.particles
+    signs, ctfs = particles.contrast_signs, particles.ctfs
+    corners = _corners_px(images)
+    find = _micrograph_finder(images) if corners is not None else None
+    names = particles.micrograph_names or ("",) * len(particles)
+    files = {name: find(name) if find else None for name in dict.fromkeys(names)}
+    return [
+        Source(
+            section=int(images.sections[row]),
+            row=row,
+            micrograph=files[names[row]],
+            corner_px=(0, 0) if corners is None else (int(corners[row, 0]), int(corners[row, 1])),
+            ctf=ctfs[row] if ctfs and needs_ctf else None,
+            sign=None if signs is None else float(signs[row]),
+        )
+        for row in range(len(particles))
+    ]
+
+
+def _corners_px(images: ParticleImages) -> Int[NDArray[np.int64], "n 2"] | None:
+    """The corners of the particles' windows, None where they are not known."""
+    coordinates = images.particles.coordinates_px
+    if coordinates is None or images.particles.micrograph_names is None:
+        return None
+    return corners_px(coordinates, _window_px(images))
+
+
+def _window_px(images: ParticleImages) -> int:
+    """The side of the window that was cut out of a micrograph for each image, which may have been
+    scaled down since; the image's own where the micrograph's pixel size is not known.
+    """
+    sizes_A = images.particles.micrograph_pixel_size_A
+    if sizes_A is None or not sizes_A[0] > 0:
+        return images.box_px
+    exact = images.box_px * images.pixel_size_A / float(sizes_A[0])
+    return max(2 * round(exact / 2), images.box_px)
+
+
+def _micrograph_finder(images: ParticleImages) -> Callable[[str], Path | None]:
+    source = Path(images.particles.source)
+    find = finder(source) if is_cryosparc(source) else Places.of_star(source).find_or_first
+
+    def there(name: str) -> Path | None:
+        path = find(name)
+        return path if path.is_file() else None
+
+    return there
+
+
+def _margin_px(
+    images: ParticleImages, model: Model, particles: ParticleSettings, window_px: int
+) -> int:
+    """The margin around a particle image, in its pixels."""
+    field_A = receptive_field_px(model.network.settings) * model.recipe.max_resolution_A / 2
+    wanted_px = min(particles.margin_A, field_A) / images.pixel_size_A
+    return margin_px(wanted_px, images.box_px, window_px)
+
+
+def _stack_name(images: ParticleImages, row: int) -> str:
+    """What the table calls the stack of a row."""
+    names = images.particles.image_names
+    assert names is not None  # they were opened by these names
+    return names[row].rpartition("@")[2]
+
+
+def _place(stack: Path, name: str, place: Path, output: OutputSettings) -> tuple[Path, str]:
+    """Where the denoised stack goes, and what the table calls it."""
+    new_name = f"{split_ending(place.name)[0]}{output.suffix}.mrcs"
+    if output.output_directory is None:
+        path = stack.with_name(new_name)
+        return path, str(path if Path(name).is_absolute() else Path(name).with_name(new_name))
+    path = mirrored(output.output_directory, place.with_name(new_name))
+    return path, str(path)
+
+
+def outside(source: Source, window_px: int, shape: tuple[int, int]) -> bool:
+    """Whether a particle's window lies wholly outside a micrograph of this shape (y, x)."""
+    return bool(wholly_outside(np.array([source.corner_px]), window_px, shape)[0])
+
+
+def stored_images(jobs: Sequence[Job[StackTarget]]) -> dict[int, StoredImage]:
+    """Where the new image of each row of the table lies, of these jobs."""
+    return {row: image for job in jobs for row, image in job.subject.stored().items()}

@@ -1,0 +1,245 @@
+"""Denoised particle images: each with its own CTF, amid its surroundings in the micrograph."""
+
+import logging
+from concurrent.futures import Future
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from restore.denoising.denoise import DenoisingSettings, denoiser_for, merge_band
+from restore.denoising.particle_stack import StackDenoiser
+from restore.denoising.particle_targets import (
+    ParticleSettings,
+    StackTarget,
+    plan_stacks,
+    stored_images,
+)
+from restore.denoising.targets import ELSEWHERE, OutputSettings, fingerprint_in
+from restore.errors import UserError
+from restore.io.atomic import require_writable
+from restore.io.lock import locked
+from restore.io.outputs import refuse_foreign, write_table
+from restore.io.particle_images import ParticleImages, open_particle_images, read_particle_images
+from restore.io.particle_listings import (
+    CryosparcParticles,
+    ParticleListing,
+    read_particle_listing,
+)
+from restore.model.checkpoint import Model, load_model
+from restore.provenance import provenance
+from restore.report.panels import Panel, save_picture, side_by_side
+from restore.runtime.distributed import join_processes
+from restore.runtime.jobs import (
+    Job,
+    JobResults,
+    SetResults,
+    Steps,
+    Write,
+    run_jobs,
+    stale_jobs,
+)
+from restore.runtime.progress import Bars, no_bars
+
+log = logging.getLogger(__name__)
+
+CAUTION = (
+    "denoised particles are for looking and for sorting, as in 2D classes: refine the raw ones, "
+    "because a network's bias does not average out, and both half sets share it"
+)
+_PICTURE_SIDE = 5
+
+
+def denoise_particles(
+    table: str | Path,
+    model: str | Path | Model,
+    *,
+    output: OutputSettings | None = None,
+    settings: DenoisingSettings | None = None,
+    particles: ParticleSettings | None = None,
+    device: str = "auto",
+    model_name: str | Path = "",
+    bars: Bars = no_bars,
+) -> SetResults:
+    """Denoise every stack of particle images that a table lists and that has no current denoised
+    one, and list the good ones in a table like the input's.
+
+    Each particle is denoised with its own CTF, amid its surroundings: those of its micrograph where
+    that is there (names and coordinates in the table), else its own reflection. Grey values keep
+    the scale that extraction gave them, and their sign. A few images are in memory at a time.
+
+    Parameters
+    ----------
+    table
+        RELION STAR file of particles, or cryoSPARC's ``.cs`` or ``.csg``.
+    model
+        The model, or its file; ``model_name`` is what labels and records call it.
+    output, settings, particles
+        Where stacks go; what is done with the network's output; how particles are given to it.
+        In cryoSPARC's tables, which cannot mark flipped phases, they are always flipped back.
+    device
+        "cpu", "cuda", "cuda:1" …; "auto" is a GPU where there is one.
+    bars
+        Makes the progress bar.
+
+    Raises
+    ------
+    UserError
+        An input is missing or wrong, was denoised already, or its phases are flipped already; an
+        output would replace what restore did not write; another process is writing the same table.
+
+    Examples
+    --------
+    >>> results = denoise_particles(
+    ...     "Extract/job010/particles.star", "Models/model.safetensors"
+    ... )  # doctest: +SKIP
+    """
+    output, settings = output or OutputSettings(), settings or DenoisingSettings()
+    particles = particles or ParticleSettings()
+    if not isinstance(model, Model):
+        model, model_name = load_model(Path(model)), model_name or model
+    listing = read_particle_listing(Path(table))
+    settings = _settings_for(listing, settings, model)
+    images = open_particle_images(Path(table), needs_poses=False)
+    _require_usable(images, model)
+    jobs = plan_stacks(images, model, output, settings, particles)
+    path = _table_path(Path(table), listing, output)
+    flipped = model.recipe.phase_flip and not settings.flip_phases_back
+    files = listing.stored(path, stored_images(jobs), flipped)
+    picture = path.with_suffix(".png") if output.picture else None
+    refuse_foreign([*files, *filter(None, [picture])], path, output.overwrite, ELSEWHERE)
+    for folder in {file.parent for file in (*files, *(job.outputs[0] for job in jobs))}:
+        require_writable(folder)
+    log.warning(CAUTION)
+    with (
+        join_processes(device) as place,
+        locked(path) if place.leads else nullcontext(),
+    ):
+        denoiser = denoiser_for(model, settings, place.device)
+        to_do = stale_jobs(jobs, fingerprint_in, overwrite=output.overwrite, place=place)
+        total = sum(len(job.subject.particles) for job in to_do)
+        shown = bars if place.leads and total else no_bars
+        with shown(total, "particles", "denoising") as bar:
+            work = StackDenoiser(images, denoiser, particles.protein, Path(model_name).name, bar)
+            steps = Steps[StackTarget, None](_nothing, partial(_denoised, work), "denoising")
+            results = run_jobs(to_do, steps, place=place)
+        stale = {id(job) for job in to_do}
+        results.current = [job for job in jobs if id(job) not in stale]
+        stored = stored_images(results.good)
+        if stored and place.leads:
+            inputs = {"particles": table, "model": model_name, "output": output}
+            made = provenance(settings, {**inputs, "of_particles": particles})
+            write_table(path, listing.stored(path, stored, flipped), made)
+            if picture:
+                _draw(results, images, picture)
+    return SetResults.of(results, {}, path if stored else None)
+
+
+def _nothing(_: Job[StackTarget]) -> None:
+    """Nothing is read ahead: a stack is read in parts, while it is denoised."""
+
+
+def _denoised(work: StackDenoiser, job: Job[StackTarget], _: Future[None]) -> Write:
+    return work.denoised(job)
+
+
+def _settings_for(
+    listing: ParticleListing, settings: DenoisingSettings, model: Model
+) -> DenoisingSettings:
+    """The settings, checked, and as the table can tell of what was done. Raises UserError."""
+    merge_band(settings, model.recipe.max_resolution_A)
+    if settings.average_halves:
+        raise UserError(
+            "particle images have no halves", field="average_halves", wanted="only micrographs do"
+        )
+    unmarked = isinstance(listing, CryosparcParticles) and model.recipe.phase_flip
+    if unmarked and not settings.flip_phases_back:
+        log.info("phases are flipped back: cryoSPARC's tables cannot say that they are flipped")
+        return replace(settings, flip_phases_back=True)
+    return settings
+
+
+def _require_usable(images: ParticleImages, model: Model) -> None:
+    """UserError where the images were multiplied by (the sign of) their CTF, have no CTF where one
+    is needed, or are sampled more coarsely than the model works.
+    """
+    particles = images.particles
+    for marks, what in (
+        (particles.phases_flipped, "phases are flipped"),
+        (particles.ctf_premultiplied, "images are multiplied by the CTF"),
+    ):
+        if marks is not None and marks.any():
+            raise UserError(
+                f"row {int(np.flatnonzero(marks)[0]) + 1} says that its {what} already",
+                where=particles.source,
+                wanted="The model has learned from uncorrected images, and flips them itself",
+                do="extract the particles again without that",
+            )
+    if model.recipe.phase_flip and particles.ctfs is None:
+        raise UserError(
+            "no CTF is known",
+            where=particles.source,
+            wanted="Phase flipping needs that of each particle",
+            do="give particles with their CTF, or a model made with `phase_flip=False`",
+        )
+    finest_A = 2 * images.pixel_size_A
+    if finest_A > model.recipe.max_resolution_A * (1 + 1e-6):
+        raise UserError(
+            f"the images have {images.pixel_size_A:.4g} Å per pixel and end at {finest_A:.4g} Å",
+            where=particles.source,
+            wanted=f"The model goes to {model.recipe.max_resolution_A:g} Å",
+            do="extract the particles with smaller pixels, or use a coarser model",
+        )
+
+
+def _table_path(source: Path, listing: ParticleListing, output: OutputSettings) -> Path:
+    """Where the output's table goes: beside the input's, or at the top of the output folder."""
+    folder = output.output_directory or source.parent
+    path = folder / f"{source.stem}{output.suffix}{listing.ending}"
+    if path.resolve() == source.resolve():
+        found = f"the output {listing.ending[1:].upper()} would replace the input's"
+        raise UserError(found, where=path, do="give another `output_suffix`")
+    return path
+
+
+def _draw(results: JobResults[StackTarget], images: ParticleImages, path: Path) -> None:
+    """A picture of the first particles, raw beside denoised, where anything is new or the picture
+    is gone. One that cannot be written is no reason to call the work undone.
+    """
+    if not results.done and path.exists():
+        return
+    target = results.good[0].subject
+    count = min(_PICTURE_SIDE**2, len(target.particles))
+    rows = [particle.row for particle in target.particles[:count]]
+    denoised = replace(
+        images,
+        paths=(target.path,) * len(images),
+        sections=np.array([*range(count), *[0] * (len(images) - count)]),
+    )
+    try:
+        pictures = {
+            f"raw: {target.stack.name}": read_particle_images(images, rows),
+            f"denoised: {target.path.name}": read_particle_images(denoised, range(count)),
+        }
+        panels = [
+            Panel(title, torch.from_numpy(_gallery(pixels)), images.pixel_size_A)
+            for title, pixels in pictures.items()
+        ]
+        save_picture(side_by_side(panels), path)
+    except UserError as error:
+        log.warning("%s", error)
+
+
+def _gallery(pixels: Float[np.ndarray, "n y x"]) -> Float[np.ndarray, "Y X"]:
+    """Images beside and above each other, row by row; places that are left over hold their mean."""
+    columns = min(_PICTURE_SIDE, len(pixels))
+    lines = -(-len(pixels) // columns)
+    side = pixels.shape[-1]
+    filled = np.full((lines * columns, side, side), pixels.mean(), np.float32)
+    filled[: len(pixels)] = pixels
+    grid = filled.reshape(lines, columns, side, side).swapaxes(1, 2)
+    return np.ascontiguousarray(grid.reshape(lines * side, columns * side))

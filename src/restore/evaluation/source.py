@@ -1,0 +1,140 @@
+"""What is evaluated: a model, or another program's denoised halves in its place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from restore.errors import UsageError
+from restore.evaluation.aggregate import EvaluationSettings
+from restore.evaluation.measure import (
+    fitted,
+    require_own_halves,
+    views_of_images,
+    views_of_model,
+)
+from restore.evaluation.records import ModelSummary
+from restore.evaluation.views import BinnedHalves, Halves, Views
+from restore.io.denoised_halves import DenoisedFiles, denoised_halves
+from restore.micrograph import Micrograph
+from restore.model.checkpoint import Model, load_model
+from restore.model.general import GENERAL_MODEL_PATH, load_general_model
+from restore.model.inference.selection import engine_for
+from restore.preprocessing import PREPARATION_VERSION, Recipe
+from restore.records import plain
+
+
+@dataclass(frozen=True)
+class DenoisedHalves:
+    """Another program's denoised halves, in the place of a model.
+
+    ``folders`` are one for both halves or one for each, ``suffix`` is what their names have after
+    the raw halves'. ``recipe`` says up to which resolution they are compared, and whether their
+    phases are flipped. ``fit_scale`` fits their grey scale, for programs that do not keep it.
+    """
+
+    folders: Sequence[str | PathLike[str]] = ()
+    suffix: str = ""
+    recipe: Recipe = Recipe(phase_flip=False)
+    fit_scale: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the denoised halves come from: ``model``, read from ``model_file`` where it is known,
+    or ``others``.
+    """
+
+    model: Model | None
+    model_file: Path | None = None
+    others: DenoisedHalves = DenoisedHalves()
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe by which images are compared."""
+        return self.model.recipe if self.model else self.others.recipe
+
+    def inputs(self) -> dict[str, object]:
+        """The files and the choices behind it, for the record of an evaluation."""
+        return {
+            "model": self.model_file,
+            "denoised": list(self.others.folders) or None,
+            "denoised_suffix": self.others.suffix,
+            "fit_scale": self.others.fit_scale,
+        }
+
+    def made_with(self) -> list[object]:
+        """All of it that decides the numbers of a micrograph, beside the images."""
+        digest = self.model and self.model.digest()
+        return [PREPARATION_VERSION, digest, self.recipe, self.others.fit_scale]
+
+    def files(self, micrographs: Sequence[Micrograph]) -> list[DenoisedFiles] | None:
+        """The denoised halves of each micrograph on the disk; None where a model makes them."""
+        if self.model is not None:
+            return None
+        folders = [Path(folder) for folder in self.others.folders]
+        return denoised_halves(micrographs, folders, self.others.suffix)
+
+    def comparison(
+        self, settings: EvaluationSettings, device: torch.device
+    ) -> Callable[[Halves, BinnedHalves | None, Micrograph], Views]:
+        """A function that makes comparable views of one micrograph's halves."""
+        if self.model is None:
+            return partial(_views_of_others, others=self.others)
+        engine = engine_for(self.model.network, device, settings.precision)
+        calibration, kind = self.model.calibration, settings.calibration
+        return lambda halves, _, micrograph: views_of_model(
+            halves,
+            micrograph,
+            self.recipe,
+            engine,
+            settings.tile_px,
+            calibration=calibration,
+            kind=kind,
+        )
+
+    def summary(self) -> ModelSummary | None:
+        """The model as an evaluation records it; None where there is none."""
+        if self.model is None:
+            return None
+        parameters = sum(parameter.numel() for parameter in self.model.network.parameters())
+        name = self.model_file.name if self.model_file is not None else "model"
+        training, provenance = plain(self.model.training), plain(self.model.provenance)
+        return ModelSummary(name, parameters, training, provenance)
+
+
+def source_of(
+    model: Model | str | PathLike[str] | DenoisedHalves | None,
+    name: str | PathLike[str] | None = None,
+) -> Source:
+    """The source of denoised halves that the caller of an evaluation gives: the general model with
+    its own recipe, where that is None. ``name`` is what a model is called, in its file's place.
+
+    Raises
+    ------
+    UserError
+        There are more than two folders of denoised halves, or the file is no model.
+    """
+    named = None if name is None else Path(name)
+    if isinstance(model, Model):
+        return Source(model, named)
+    if model is None:
+        return Source(load_general_model(), named or Path(GENERAL_MODEL_PATH.name))
+    if not isinstance(model, DenoisedHalves):
+        return Source(load_model(Path(model)), named or Path(model))
+    if len(model.folders) > 2:
+        found = f"{len(model.folders)} folders of denoised halves"
+        raise UsageError(found, field="denoised_halves", wanted="one for both, or one for each")
+    return Source(None, None, model)
+
+
+def _views_of_others(
+    halves: Halves, denoised: BinnedHalves | None, micrograph: Micrograph, others: DenoisedHalves
+) -> Views:
+    assert denoised is not None
+    views = views_of_images(halves, denoised, micrograph, others.recipe)
+    require_own_halves(views)
+    return fitted(views) if others.fit_scale else views

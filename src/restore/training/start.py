@@ -1,0 +1,90 @@
+"""What a training run starts from: the general model, another trained model, or nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from restore.errors import UserError
+from restore.model.checkpoint import Model, load_model
+from restore.model.general import GENERAL_MODEL_PATH, RecipeRange
+from restore.model.network import NetworkSettings
+from restore.preprocessing import Recipe
+from restore.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Start:
+    """The model that a run starts from, with its name; or None, and the reason."""
+
+    model: Model | None
+    name: str = ""
+    reason: str = ""
+
+    @property
+    def card(self) -> dict[str, Any] | None:
+        """Name, digest and steps of the model, as the trained model's card records them; None where
+        the run starts from nothing.
+        """
+        if self.model is None:
+            return None
+        steps = self.model.training.get("steps")
+        return {"model": self.name, "digest": self.model.digest(), "steps": steps}
+
+    @property
+    def words(self) -> str:
+        """What the run starts from, in a line."""
+        if self.model is None:
+            return f"training starts from nothing: {self.reason}"
+        steps: Any = self.model.training.get("steps")
+        known = f" ({self.name}, {steps:,} steps)" if isinstance(steps, int) else f" ({self.name})"
+        which = "general" if self.name == GENERAL_MODEL_PATH.name else "initial"
+        return f"training starts from the {which} model{known}"
+
+
+def named_start(settings: TrainingSettings, initial_model: str | Path | None) -> Start | None:
+    """The model that is named to start from; None where none is.
+
+    UserError where it cannot be read, or a start from nothing is asked for as well.
+    """
+    if initial_model is None:
+        return None
+    if settings.from_scratch:
+        raise UserError(
+            "both `initial_model` and `from_scratch` are given", do="leave one of them out"
+        )
+    return Start(load_model(Path(initial_model)), str(initial_model))
+
+
+def choose_start(settings: TrainingSettings, recipe: Recipe, named: Start | None = None) -> Start:
+    """The model that is named; else the general one, where its network is the one that is asked for
+    and the recipe is in its range; else nothing.
+
+    UserError where the model that is named was made with another recipe.
+    """
+    if named is not None:
+        _require_same_recipe(named, recipe)
+        return named
+    if settings.from_scratch:
+        return Start(None, reason="this was asked for")
+    general = load_model(GENERAL_MODEL_PATH)
+    if general.network.settings != settings.network:
+        asked, known = _words(settings.network), _words(general.network.settings)
+        return Start(None, reason=f"the network is {asked}, and the general model's is {known}")
+    try:
+        RecipeRange.of_model(general).check(recipe)
+    except UserError as outside:
+        return Start(None, reason=f"the general model has seen no such images: {outside.found}")
+    return Start(general, GENERAL_MODEL_PATH.name)
+
+
+def _require_same_recipe(start: Start, recipe: Recipe) -> None:
+    if start.model is not None and start.model.recipe != recipe:
+        raise UserError(
+            f"the initial model was made with {start.model.recipe}",
+            field="initial_model",
+            wanted=f"the patches were made with {recipe}",
+        )
+
+
+def _words(network: NetworkSettings) -> str:
+    return f"{network.name} of {network.filters} × {network.blocks}"

@@ -1,0 +1,105 @@
+"""Who follows a training run: shows it, logs it, saves its state."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from restore.training.preview import Preview
+from restore.training.run_files import Journal
+from restore.training.schedules import Budget
+from restore.training.state import TrainingState
+from restore.training.validation import epoch_words
+
+log = logging.getLogger(__name__)
+
+
+class Watcher(Protocol):
+    """Whoever follows a run: shows it, logs it, saves its state."""
+
+    def step(self, progress: float, state: TrainingState) -> None:
+        """A step has been made; ``progress`` runs from 0 to 1."""
+        ...
+
+    def epoch(self, state: TrainingState) -> None:
+        """An epoch has ended; its line of the log is the last of ``state.history``."""
+        ...
+
+    def interrupted(self, state: TrainingState) -> None:
+        """The run stops here, unfinished."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """How far a run is: ``fraction`` goes from 0 to 1, ``patches`` counts those that all processes
+    have seen, ``epoch`` holds the last epoch's losses.
+    """
+
+    fraction: float
+    step: int
+    patches: int
+    seconds: float
+    budget: Budget
+    epoch: Mapping[str, float]
+
+
+Progress = Callable[[TrainingProgress], None]
+"""Called after every step, in the main process only."""
+
+
+class SilentWatcher:
+    """A watcher that does nothing: the other processes'."""
+
+    def step(self, progress: float, state: TrainingState) -> None:
+        """Nothing."""
+
+    def epoch(self, state: TrainingState) -> None:
+        """Nothing."""
+
+    def interrupted(self, state: TrainingState) -> None:
+        """Nothing."""
+
+
+class RunWatcher:
+    """A watcher that keeps the journal, logs the losses, draws the preview and reports progress."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        preview: Preview,
+        budget: Budget,
+        batch_size: int,
+        progress: Progress | None,
+    ) -> None:
+        self._journal, self._preview = journal, preview
+        self._budget, self._progress = budget, progress
+        self._batch_size = batch_size
+
+    def step(self, progress: float, state: TrainingState) -> None:
+        """Report the progress."""
+        if self._progress is not None:
+            self._progress(
+                TrainingProgress(
+                    progress,
+                    state.step,
+                    state.step * self._batch_size,
+                    state.seconds,
+                    self._budget,
+                    state.history[-1] if state.history else {},
+                )
+            )
+
+    def epoch(self, state: TrainingState) -> None:
+        """Log the losses, save the state, and now and then draw the preview."""
+        self._journal.epoch(state)
+        self._preview.draw_if_due(state)
+        log.info(epoch_words(state.history[-1]))
+
+    def interrupted(self, state: TrainingState) -> None:
+        """Save the state and say how to go on."""
+        self._journal.save(state)
+        log.warning(
+            "stopped after step %d; the same command with `resume=True` continues from there",
+            state.step,
+        )
