@@ -37,7 +37,7 @@ from restore.model.inference.selection import engine_for
 from restore.model.inference.tiling import apply_network
 from restore.model.network import Network, architecture_of, convolutions
 from restore.preprocessing import Recipe, prepare
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 from restore.runtime.precision import has_fast_bf16, resolve_precision
 
 CPU = torch.device("cpu")
@@ -165,7 +165,7 @@ def network(star: Path, model: Path, precision: str) -> dict[str, float | str]:
     """What one micrograph costs in the network alone, as restore runs it: the first pass, which
     compiles, and the second.
     """
-    keep_heap()
+    tune_malloc()
     loaded = load_model(model)
     image = network_input(star, loaded.recipe)
     engine = engine_for(loaded.network, CPU, precision)

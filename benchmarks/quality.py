@@ -1,8 +1,8 @@
 """The product's own exam: restore beside what needs no network and beside other programs, with
 truth and without.
 
-    python benchmarks/quality.py [--minutes 2 8] [--peers all] [--unseen PDB ...] [--k2 STAR] [-o
-    quality.json]
+    python benchmarks/quality.py [--minutes 0 1 8] [--seeds 3] [--peers all] [--unseen PDB ...]
+        [--k2 STAR] [-o quality.json]
 
 Simulated micrographs under several doses and defoci, of the specimen that was trained on ("seen",
 but other micrographs) and of others; and, with --k2, a real field, trained on five eighths of it
@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 import machine
 from peers.environments import NotRunError
@@ -32,13 +32,13 @@ from quality_methods import (
     grid_of,
     lowpass,
     raw,
-    restore_for,
     topaz_for,
     triple_of,
     truth_of,
     wiener,
 )
 from quality_metrics import Score, band_name, score_by_halves, score_by_truth, with_whole
+from quality_restore import Variant, forget_models, restore_for
 
 PEERS = ("bm3d", "topaz", "careamics")
 
@@ -55,12 +55,20 @@ class Outcome:
     training_s: float = math.nan
     peak_GB: float = math.nan
     not_run: str = ""
+    seeds: int = 1
+
+    def of_shots(self, indices: Sequence[int]) -> list[list[Score]]:
+        """The scores of some shots, seed by seed."""
+        count = len(self.scores) // self.seeds
+        return [
+            [self.scores[seed * count + index] for index in indices] for seed in range(self.seeds)
+        ]
 
 
-def methods_for(chosen: argparse.Namespace, options: Sequence[str]) -> dict[str, Method]:
-    """Every method by its name in the table."""
+def methods_for(chosen: argparse.Namespace) -> dict[str, Method]:
+    """Every method but restore by its name in the table."""
     peers = PEERS if "all" in chosen.peers else tuple(chosen.peers)
-    minutes = chosen.care_minutes or max(chosen.minutes, default=2)
+    minutes = chosen.care_minutes or max([*chosen.minutes, 2.0])
     methods: dict[str, Method] = {"raw": raw, "best low-pass": lowpass, "Wiener": wiener}
     if "bm3d" in peers:
         methods["BM3D"] = bm3d_for(chosen.environments, len(os.sched_getaffinity(0)))
@@ -71,28 +79,66 @@ def methods_for(chosen: argparse.Namespace, options: Sequence[str]) -> dict[str,
         methods[f"CAREamics noise2noise, {minutes:g} min"] = careamics_for(
             chosen.environments, minutes
         )
-    return methods | {
-        f"restore, {each:g} min": restore_for(each, options) for each in chosen.minutes
-    }
+    return methods
 
 
-def examine(exam: Exam, methods: dict[str, Method], folder: Path) -> list[Outcome]:
-    """Every method in turn; each gets a fresh folder, gone afterwards."""
+def variants_for(chosen: argparse.Namespace, options: Sequence[str]) -> list[list[Variant]]:
+    """How restore is used: for each row of the table, a variant for each seed."""
+    rows = [
+        (minutes, start == "scratch", calibration)
+        for minutes in chosen.minutes
+        for start in (chosen.starts if minutes else ["general"])
+        for calibration in chosen.calibrations
+    ]
+    seeds = [range(chosen.seeds if minutes else 1) for minutes, _, _ in rows]
+    return [
+        [Variant(*row, seed, options) for seed in of_row]
+        for row, of_row in zip(rows, seeds, strict=True)
+    ]
+
+
+def examine(
+    exam: Exam, methods: dict[str, Method], variants: Sequence[Sequence[Variant]], folder: Path
+) -> list[Outcome]:
+    """Every method in turn, and every variant of restore with all its seeds."""
     reference = raw(exam, folder)
-    outcomes: list[Outcome] = []
-    for name, method in methods.items():
-        print(f"{exam.name}: {name}", file=sys.stderr, flush=True)
-        place = folder / "method"
-        place.mkdir()
-        try:
-            work = method(exam, place)
-            costs = (work.seconds, work.training_s, work.peak_GB)
-            outcomes.append(Outcome(name, scored(exam, reference, work), *costs))
-        except NotRunError as reason:
-            outcomes.append(Outcome(name, not_run=str(reason)))
-        finally:
-            shutil.rmtree(place)
+    outcomes = [one(exam, name, method, reference, folder) for name, method in methods.items()]
+    for row in variants:
+        name = row[0].name
+        found = [one(exam, name, restore_for(variant), reference, folder) for variant in row]
+        outcomes.append(together(found))
+    forget_models(exam, folder)
     return outcomes
+
+
+def one(exam: Exam, name: str, method: Method, reference: Work, folder: Path) -> Outcome:
+    """The outcome of one method, in a fresh folder, gone afterwards."""
+    print(f"{exam.name}: {name}", file=sys.stderr, flush=True)
+    place = folder / "method"
+    place.mkdir()
+    try:
+        work = method(exam, place)
+        costs = (work.seconds, work.training_s, work.peak_GB)
+        return Outcome(name, scored(exam, reference, work), *costs)
+    except NotRunError as reason:
+        return Outcome(name, not_run=str(reason))
+    finally:
+        shutil.rmtree(place)
+
+
+def together(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcomes of several seeds as one: all scores, mean times, the largest memory."""
+    failed = [outcome for outcome in outcomes if outcome.not_run]
+    if failed:
+        return failed[0]
+    return Outcome(
+        outcomes[0].method,
+        tuple(score for outcome in outcomes for score in outcome.scores),
+        fmean(outcome.seconds for outcome in outcomes),
+        fmean(outcome.training_s for outcome in outcomes),
+        max(outcome.peak_GB for outcome in outcomes),
+        seeds=len(outcomes),
+    )
 
 
 def scored(exam: Exam, reference: Work, work: Work) -> tuple[Score, ...]:
@@ -122,8 +168,12 @@ def table(exam: Exam, outcomes: Sequence[Outcome]) -> list[str]:
                     + " |" * (len(head) - 3)
                 )
                 continue
-            scores = [outcome.scores[index] for index in inside]
-            cells = [decibels([score.gain_dB[name] for score in scores]) for name in names]
+            by_seed = outcome.of_shots(inside)
+            scores = [score for of_seed in by_seed for score in of_seed]
+            cells = [
+                decibels(*([score.gain_dB[name] for score in of_seed] for of_seed in by_seed))
+                for name in names
+            ]
             cells += [
                 percent([score.bias for score in scores]),
                 percent([score.unexplained for score in scores]),
@@ -145,23 +195,28 @@ def conditions_table(exam: Exam, outcomes: Sequence[Outcome]) -> list[str]:
     lines.append("|---|" + "---:|" * len(columns))
     for outcome in (each for each in outcomes if not each.not_run):
         cells = [
-            decibels([
-                score.gain_dB[whole]
-                for score, shot in zip(outcome.scores, exam.shots, strict=True)
-                if (shot.group, shot.condition) == column
-            ])
+            decibels(*(
+                [score.gain_dB[whole] for score in of_seed]
+                for of_seed in outcome.of_shots([
+                    index for index, shot in enumerate(exam.shots)
+                    if (shot.group, shot.condition) == column
+                ])
+            ))
             for column in columns
         ]  # fmt: skip
         lines.append(f"| {outcome.method} | {' | '.join(cells)} |")
     return lines
 
 
-def decibels(values: Sequence[float]) -> str:
-    """The mean gain with its sign; −∞ where the truth is lost, a dash where a band is empty or
-    nothing can be said.
+def decibels(*by_seed: Sequence[float]) -> str:
+    """The mean gain with its sign, and where there are several seeds the deviation of their means;
+    −∞ where the truth is lost, a dash where a band is empty or nothing can be said.
     """
-    mean = fmean(values)
-    return "–" if math.isnan(mean) else "−∞" if mean == -math.inf else f"{mean:+.1f}"
+    means = [fmean(values) for values in by_seed]
+    mean = fmean(means)
+    if not math.isfinite(mean):
+        return "–" if math.isnan(mean) else "−∞"
+    return f"{mean:+.1f}" + (f" ± {stdev(means):.1f}" if len(means) > 1 else "")
 
 
 def percent(values: Sequence[float]) -> str:
@@ -212,8 +267,27 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--minutes", type=float, nargs="*", default=[2.0, 8.0], help="restore's training budgets"
+        "--minutes",
+        type=float,
+        nargs="*",
+        default=[0.0, 1.0, 8.0],
+        help="restore's training budgets; 0 is the general model",
     )
+    parser.add_argument(
+        "--starts",
+        nargs="+",
+        default=["general", "scratch"],
+        choices=("general", "scratch"),
+        help="restore's training starts from the general model, or from random weights",
+    )
+    parser.add_argument(
+        "--calibrations",
+        nargs="+",
+        default=["rings"],
+        choices=("rings", "model", "none"),
+        help="of restore's output",
+    )
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each kind")
     parser.add_argument(
         "--care-minutes", type=float, help="CAREamics' training budget (default: restore's longest)"
     )
@@ -258,13 +332,13 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
 def main() -> None:
     """Simulate, examine, print."""
     chosen, options = parsed(None)
-    methods = methods_for(chosen, options)
+    methods, variants = methods_for(chosen), variants_for(chosen, options)
     folder = Path(tempfile.mkdtemp(prefix="restore_quality_"))
     record: dict[str, object] = {"machine": machine.describe(), "exams": (done := [])}
     print(machine.describe())
     try:
         for exam in exams(chosen, folder):
-            outcomes = examine(exam, methods, folder)
+            outcomes = examine(exam, methods, variants, folder)
             print(f"\n{exam.name}\n\n" + "\n".join(table(exam, outcomes)), flush=True)
             if exam.shots[0].truth is not None:
                 print("\n" + "\n".join(conditions_table(exam, outcomes)), flush=True)

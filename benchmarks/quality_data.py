@@ -138,21 +138,20 @@ def field_exam(folder: Path, star: Path, resolution_A: float = 9.0) -> Exam:
     return Exam("real field", Recipe(resolution_A), bands, stars[0], (shot,))
 
 
-def star_of_all_images(exam: Exam, path: Path) -> list[tuple[str, str]]:
-    """Write a STAR file that names full sums and halves alike; returns (shot, part) of each row."""
-    rows: list[tuple[str, str]] = []
+def star_of_tests(exam: Exam, path: Path) -> None:
+    """Write a STAR file of the full sums to be denoised, each with its halves, in their order."""
     tables: list[Block] = []
     optics: StarFile | None = None
     for shot in exam.shots:
         source = read_star(shot.star)
         optics = optics or source
         row = _micrographs_of(source).keeping([shot.micrograph.row])
-        for part, image in parts_of(shot.micrograph):
-            tables.append(row.with_column("rlnMicrographName", [str(image)]))
-            rows.append((shot.key, part))
+        columns = ("rlnMicrographName", "rlnMicrographNameEven", "rlnMicrographNameOdd")
+        for column, (_, image) in zip(columns, parts_of(shot.micrograph), strict=True):
+            row = row.with_column(column, [str(image)])
+        tables.append(row)
     assert optics is not None
     write_star(path, optics.with_block(_joined(tables)))
-    return rows
 
 
 def parts_of(micrograph: Micrograph) -> Iterable[tuple[str, Path]]:

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 
 from peers.environments import BM3D, CAREAMICS, TOPAZ, NotRunError, python_of
-from quality_data import Exam, Shot, parts_of, star_of_all_images
+from quality_data import Exam, Shot, parts_of
 from quality_metrics import RING_PER_A, Image, Triple, lowpass_cutoff_per_A
 from restore import fourier
 from restore.evaluation.estimators.baselines import wiener_filter
@@ -69,7 +68,7 @@ def raw(exam: Exam, folder: Path) -> Work:  # noqa: ARG001
     """The images as they are."""
     start = time.monotonic()
     images = {
-        (shot.key, part): _seen(path, shot.micrograph, exam.recipe)
+        (shot.key, part): seen(path, shot.micrograph, exam.recipe)
         for shot, part, path in _all(exam)
     }
     return Work(images, (time.monotonic() - start) / len(images))
@@ -87,7 +86,7 @@ def lowpass(exam: Exam, folder: Path) -> Work:
         pixels = grid_of(shot, exam.recipe).pixel_size_yx_A
         even, odd = images[shot.key, "even"], images[shot.key, "odd"]
         pair = (
-            (_seen(shot.truth, shot.micrograph, exam.recipe), even + odd)
+            (seen(shot.truth, shot.micrograph, exam.recipe), even + odd)
             if shot.truth
             else (even, odd)
         )
@@ -116,30 +115,6 @@ def wiener(exam: Exam, folder: Path) -> Work:
             ]  # nothing beyond the last ring
             done[shot.key, part] = _filtered(images[shot.key, part], gains)
     return Work(done, (time.monotonic() - start) / len(done))
-
-
-def restore_for(minutes: float, options: Sequence[str]) -> Method:
-    """Restore itself, trained for so many minutes."""
-
-    def denoise(exam: Exam, folder: Path) -> Work:
-        star, rows = folder / "all.star", star_of_all_images(exam, folder / "all.star")
-        recipe = ["-r", str(exam.recipe.max_resolution_A), f"--minutes={minutes}"]
-        places = ["-d", str(folder), "-x", "model", "-f", str(folder / "patches.hdf")]
-        program = [sys.executable, "-m", "restore"]
-        training = call([*program, "train", "-m", str(exam.training), *recipe, *places, *options])
-        out = ["-p", str(folder / "model.safetensors"), "-o", str(folder / "out")]
-        cost = call([*program, "denoise", "-m", str(star), *out])
-        denoised = read_micrographs(str(folder / "out/all.star"), needs=Needs()).micrographs
-        flipped_already = Recipe(exam.recipe.max_resolution_A, phase_flip=False)
-        images = {
-            key: _seen(each.image, each, flipped_already)
-            for key, each in zip(rows, denoised, strict=True)
-        }
-        (folder / "patches.hdf").unlink()
-        peak_GB = max(training.peak_GB, cost.peak_GB)
-        return Work(images, cost.wall_s / len(images), training.wall_s, peak_GB)
-
-    return denoise
 
 
 def topaz_for(environments: Path, cropped: bool) -> Method:
@@ -269,7 +244,7 @@ def triple_of(images: dict[Key, Image], shot: Shot) -> Triple:
 def truth_of(shot: Shot, recipe: Recipe) -> Image:
     """The noise-free full sum as it is judged."""
     assert shot.truth is not None
-    return _seen(shot.truth, shot.micrograph, recipe)
+    return seen(shot.truth, shot.micrograph, recipe)
 
 
 def flat(path: Path, recipe: Recipe) -> Image:
@@ -316,7 +291,7 @@ def _grid(micrograph: Micrograph, recipe: Recipe) -> Grid:
     )
 
 
-def _seen(path: Path, micrograph: Micrograph, recipe: Recipe) -> Image:
+def seen(path: Path, micrograph: Micrograph, recipe: Recipe) -> Image:
     """An image as the network would see it, but in its own grey values."""
     seen: Prepared = prepare(read_tensor(path), micrograph.pixel_size_A, micrograph.ctf, recipe)
     return seen.image * seen.scale

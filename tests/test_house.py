@@ -337,3 +337,42 @@ def test_every_name_on_the_packages_face_is_there():
         assert getattr(restore, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = restore.nothing
+
+
+FORBIDDEN_NAMES = {
+    "keep_heap",
+    "greys",
+    "leads",
+    "agree",
+    "meeting",
+    "Share",
+    "Reach",
+    "falloff",
+    "gathering",
+    "growing",
+    "doubt",
+    "doubts",
+    "Cast",
+    "Yardsticks",
+    "road",
+    "door",
+    "told",
+    "said",
+}
+"""Names that the house has replaced by the field's own terms, and pronouns that name nothing."""
+
+
+@pytest.mark.parametrize("name", modules())
+def test_no_name_that_the_house_has_replaced_comes_back(name):
+    stored = {
+        node.id
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    defined = {
+        node.name
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    arguments = {node.arg for node in ast.walk(tree(name)) if isinstance(node, ast.arg)}
+    assert not FORBIDDEN_NAMES & (stored | defined | arguments)

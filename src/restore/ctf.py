@@ -9,7 +9,6 @@ where its code puts it along x; tests/test_ctf.py pins all three.
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch_ctf import apply_astigmatism_to_defocus, calculate_total_phase_shift
 
 from restore.errors import UserError
 from restore.fourier import Shape, frequency_yx_per_A
@@ -30,6 +29,12 @@ def ctf(
     """The contrast transfer function on the half spectrum of an image of ``shape`` (y, x) pixels,
     from −1 to 1.
     """
+    # Half a second, which an image without a CTF need not wait for.
+    from torch_ctf import (  # noqa: PLC0415
+        apply_astigmatism_to_defocus,
+        calculate_total_phase_shift,
+    )
+
     ky, kx = frequency_yx_per_A(shape, pixel_size_yx_A, device)
     grid = torch.stack(torch.broadcast_tensors(ky, kx), dim=-1)
     squared = ky * ky + kx * kx

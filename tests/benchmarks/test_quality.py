@@ -159,3 +159,30 @@ def test_a_method_that_did_not_run_stands_in_the_table_with_its_reason(benchmark
     assert len({line.count("|") for line in lines}) == 1
     assert "+0.0" in lines[2] and "not run: no such package" in lines[3]
     assert "NaN" not in json.dumps(quality.as_json(exam, outcomes))
+
+
+def test_seeds_share_a_row_with_their_mean_and_spread(benchmarks):
+    quality, _ = benchmarks
+    runs = [
+        quality.Outcome("restore, 1 min, seed 0", (), 0.1),
+        quality.Outcome("restore, 1 min, seed 1", not_run="no room"),
+        quality.Outcome("Wiener", ()),
+    ]
+    assert {name: len(of) for name, of in quality.by_method(runs).items()} == {
+        "restore, 1 min": 1,
+        "Wiener": 1,
+    }
+    assert quality.decibels([7.0, 8.0, 9.0]) == "+8.0 ± 1.0"
+    assert quality.decibels([7.04]) == "+7.0"
+
+
+def test_every_budget_start_and_seed_is_examined_and_the_general_model_untrained(benchmarks):
+    quality, _ = benchmarks
+    words = "--budgets 1 8 --seeds 0 1 --peers none --uncalibrated"
+    chosen, options = quality.parsed(words.split())
+    names = list(quality.methods_for(chosen, options))
+    assert names[:5] == ["raw", "best low-pass", "Wiener", "restore, general model, uncalibrated",
+                         "restore, general model"]  # fmt: skip
+    assert len(names) == 5 + 2 * 2 * 2 * 2
+    assert "restore, 8 min from scratch, uncalibrated, seed 1" in names
+    assert quality.method_of(names[-1]) == "restore, 8 min from scratch, uncalibrated"

@@ -219,8 +219,8 @@ def test_a_band_beyond_the_models_resolution_is_refused_with_both_numbers():
     with pytest.raises(UserError) as caught:
         merge_band(settings, 4.5)
     assert str(caught.value) == (
-        "the merge band is 4 to 2 Å. The model's images end at 4.5 Å, and the band must not reach "
-        "beyond them: "
+        "the merge band is 4 to 2 Å. The model's images end at 4.5 Å, and the merge band must not "
+        "reach beyond that resolution: "
         "give a coarser `merge_resolution` or a narrower `merge_width`."
     )
 

@@ -125,7 +125,7 @@ def test_restores_own_files_are_known(session):
     )
     model = inspect(session / "Models/model.safetensors", RECIPE)
     assert model.what == "a model" and facts(model)["network"] == "unet, 2 filters, 1 blocks"
-    assert facts(model)["trained"].startswith("1 steps in ") and "held-out loss" in facts(model)
+    assert facts(model)["trained"].startswith("1 steps in ") and "validation loss" in facts(model)
     state = inspect(session / "Models/model.state.safetensors", RECIPE)
     assert state.what == "the state of a training run" and state.commands[0].endswith(
         "-x model --resume"
@@ -151,9 +151,10 @@ def test_a_pickle_and_the_unknown_are_refused_in_words(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"PK\x03\x04rest")
     assert "could run any code" in inspect(tmp_path / "model.pt", RECIPE).problems[0]
     (tmp_path / "a.docx").write_text("")
-    assert '".docx" says nothing to restore' in inspect(tmp_path / "a.docx", RECIPE).problems[0]
+    (problem, *_) = inspect(tmp_path / "a.docx", RECIPE).problems
+    assert 'restore does not read files ending in ".docx"' in problem
     assert "there is no such file" in inspect(tmp_path / "gone.star", RECIPE).problems[0]
-    assert "Give a file in it" in inspect(tmp_path, RECIPE).problems[0]
+    assert "Give a file in the folder" in inspect(tmp_path, RECIPE).problems[0]
 
 
 def test_the_command_prints_and_its_status_says_whether_all_is_well(session, capsys):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import mrcfile
 import numpy as np
 import pytest
+from cryosparc_files import save, table
 from particle_world import particle_star, write_particles, write_stack
 
 from restore.errors import UserError
@@ -133,3 +134,22 @@ def test_a_file_without_images_is_refused(tmp_path):
     )
     with pytest.raises(UserError, match="no images are named"):
         open_particle_images(tmp_path / "angles.star")
+
+
+def test_an_exported_name_is_looked_for_beside_the_table_and_another_in_the_project(tmp_path):
+    (tmp_path / "cs.lock").touch()
+    pixels = np.ones((2, 8, 8), np.float32)
+    for folder, value in (("J5", 1.0), ("out/J5", 2.0)):
+        (tmp_path / folder).mkdir(parents=True)
+        write_stack(tmp_path / folder / "a.mrcs", value * pixels, 2.0)
+    for mark, value in (("", 1.0), (">", 2.0)):
+        columns = {
+            "uid": np.arange(2, dtype="<u8"),
+            "blob/path": np.array([f"{mark}J5/a.mrcs".encode()] * 2),
+            "blob/idx": np.arange(2, dtype="<u4"),
+            "blob/psize_A": np.full(2, 2.0, "<f4"),
+        }
+        path = save(tmp_path / "out/particles.cs", table(columns))
+        images = open_particle_images(path, needs_poses=False)
+        assert (read_particle_images(images, [0, 1]) == value).all()
+        assert images.particles.image_names == ("000001@J5/a.mrcs", "000002@J5/a.mrcs")

@@ -417,7 +417,7 @@ def no_micrograph():
     [
         (no_movie, "there is no movie Movies/b.mrcs"),
         (no_motion, "The motion that MotionCorr found is needed"),
-        (another_movie, "the sum of its frames is not like it"),
+        (another_movie, "the sum of its frames does not match it"),
         (fewer_frames, "it has 5 frames of 96 x 64 pixels"),
         (cut_short, "b.mrcs"),
         (no_micrograph, "b.mrc"),

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from restore.cli import job as cli_job
-from restore.cli.job import as_job, leads
+from restore.cli.job import as_job, is_main
 from restore.cli.main import main
 from restore.io.images.image import write_image
 from restore.io.star import read_star
@@ -309,7 +309,7 @@ def test_the_leading_process_is_the_one_that_leads_the_run_and_only_it_writes(
 ):
     launched = launch(environment)
     is_first = launched is None or launched.rank == 0
-    assert leads(environment) is is_first
+    assert is_main(environment) is is_first
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert as_job(FOLDER, lambda: 0) == 0

@@ -341,7 +341,9 @@ def test_average_halves_writes_the_mean_of_the_two_denoised_halves(here):
 
 
 def test_float16_output_that_would_be_too_coarse_is_written_as_float32(here, capsys):
-    """The micrographs' mean is so large beside their contrast that float16 would have few greys."""
+    """The micrographs' mean is so large beside their contrast that float16 would have few grey
+    levels.
+    """
     assert (
         restore(
             "denoise -m session/micrographs_ctf.star -p Models/model.safetensors -o half "
@@ -659,7 +661,12 @@ LINES = {
 }
 PAUSES = {"train": ("again.state", 3), "denoise": ("mic_0002", 1), "prepare": ("again.hdf", 1)}
 LEFT = {
-    "train": {"Models/again.state.safetensors", "Models/again.settings.json", "Models/again.csv"},
+    "train": {
+        "Models/again.state.safetensors",
+        "Models/again.settings.json",
+        "Models/again.csv",
+        "Models/again.preview.png",
+    },
     "denoise": {"out/Micrographs/mic_0001_DW.mrc"},
     "prepare": set(),
 }

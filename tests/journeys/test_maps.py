@@ -173,7 +173,7 @@ def test_a_model_outside_the_map_is_refused_with_where_both_lie(here, capsys):
     )
     assert (
         "the map from (0, 0, 0) to (94, 94, 94) Å" in said
-        and "Fit it into this very map" in said.replace(": f", ": F")
+        and "Fit the model into this map" in said.replace(": f", ": F")
     )
     assert not (here / "out.star").exists()
 

@@ -8,6 +8,7 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 import pytest
 from evaluation_world import write_model, write_session
@@ -247,3 +248,13 @@ def test_a_suffix_with_a_slash_is_refused_and_names_the_folders_option(capsys):
     said = capsys.readouterr().err
     assert '"/x" holds a slash' in said and "--output_directory" in said
     assert not Path("out").exists()
+
+
+def test_the_reasons_of_failures_name_options_and_hold_no_backticks(capsys):
+    with mrcfile.open("mics/b_DW.mrc", "r+") as file:
+        file.voxel_size = 9.0
+    names = [f"mics/{name}_DW.mrc" for name in "ab"]
+    assert main(["denoise", *names, "-p", "model.safetensors", "-o", "out"]) == 1
+    said = capsys.readouterr().err
+    assert "1 of 2 micrographs were not denoised:" in said and "Nyquist" in said
+    assert "`" not in said and "--max_resolution" in said

@@ -165,7 +165,7 @@ REFUSED = {
     "raw.mrc --mass_kDa 1e6": (1, "is no part of its"),
     "raw.mrc --mass_kDa 0": (2, "A mass above 0 kDa is needed"),
     "raw.mrc --dust 2": (2, "A share from 0 to 1"),
-    "raw.mrc --pixel_size -1": (2, "A voxel has a size above 0 Å"),
+    "raw.mrc --pixel_size -1": (2, "A voxel size is above 0 Å"),
     "raw.mrc -o view.png": (2, "The name must end in .html"),
 }
 

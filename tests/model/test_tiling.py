@@ -12,8 +12,8 @@ from restore.model.inference import tiling
 from restore.model.inference.pytorch_engine import PyTorchEngine
 from restore.model.inference.tiling import apply_network, spans
 from restore.model.network import (
+    Halo,
     NetworkSettings,
-    Reach,
     architecture_of,
     build_network,
     convolutions,
@@ -77,7 +77,7 @@ def test_tiles_divide_an_axis_and_read_a_whole_halo_or_up_to_the_edge(
     extent, tile_px, before, after, multiple
 ):
     extent *= multiple
-    parts = list(spans(extent, tile_px, Reach(before, after), multiple))
+    parts = list(spans(extent, tile_px, Halo(before, after), multiple))
     covered = np.concatenate([np.arange(part.start, part.stop) for part in parts])
     assert np.array_equal(covered, np.arange(extent))
     assert len({part.read_stop - part.read_start for part in parts}) == 1
@@ -132,8 +132,8 @@ def test_a_halo_of_less_would_not_do(monkeypatch, settings, name, side):
     def shorter(of_settings, of_name):
         stage = stage_named(of_settings, of_name)
         lost = stage.multiple if of_name == name else 0
-        before = stage.reach.before - lost * (side == "before")
-        return replace(stage, reach=Reach(before, stage.reach.after - lost * (side == "after")))
+        before = stage.halo.before - lost * (side == "before")
+        return replace(stage, halo=Halo(before, stage.halo.after - lost * (side == "after")))
 
     image = noise(64, 208)
     monkeypatch.setattr(tiling, "stage_named", shorter)

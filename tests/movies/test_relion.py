@@ -93,7 +93,7 @@ def test_our_full_sum_agrees_with_relions_image_to_4_A(project, run, monkeypatch
         )
         halves = from_movie(exposure, torch.device("cpu"))
         ours, theirs = halves.even + halves.odd, mrcfile.read(image)
-        assert halves.doubt == ""
+        assert halves.remark == ""
         assert ours.shape == theirs.shape
         assert ours.mean() == pytest.approx(
             theirs.mean(), rel=0.002 if run != "some_frames" else 0.02

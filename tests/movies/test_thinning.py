@@ -66,9 +66,9 @@ def weighted_by_dose():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (gain_corrected, r"gain reference, weighted by dose, interpolated or filtered"),
-        (interpolated, r"gain reference, weighted by dose, interpolated or filtered"),
-        (weighted_by_dose, r"gain reference, weighted by dose, interpolated or filtered"),
+        (gain_corrected, r"gain reference, dose-weighted, interpolated or filtered"),
+        (interpolated, r"gain reference, dose-weighted, interpolated or filtered"),
+        (weighted_by_dose, r"gain reference, dose-weighted, interpolated or filtered"),
         (shifted_to_zero_mean, r"its lowest value is -\d+\. Counts are never below zero"),
         (
             integers_of_an_integrating_detector,

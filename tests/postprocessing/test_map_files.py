@@ -41,7 +41,7 @@ def test_the_library_compares_halves_without_a_command(halves):
 
 @pytest.mark.parametrize("pixel_size_A", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_pixel_size_that_no_image_has_is_wrong_use(halves, pixel_size_A):
-    with pytest.raises(UsageError, match="size above 0 Å"):
+    with pytest.raises(UsageError, match="size is above 0 Å"):
         compare_half_maps(*halves, pixel_size_A=pixel_size_A)
 
 

@@ -19,9 +19,9 @@ BEATS, UNSURE, FAILS, UNKNOWN = (
     (0.8, 0.7, 0.9),
     (1.2, None, None),
 )
-NO_WIENER, NO_SCALE = "no better than a plain Wiener filter", "not in the scale of the data"
+NO_WIENER, NO_SCALE = "no better than a Wiener filter", "not on the scale of the data"
 TRAINED, ALIKE, FIXED, NO_SIGNAL = (
-    "was trained on every",
+    "was trained on all of",
     "agree even at the finest",
     "fixed pattern of the camera",
     "no signal in common",
@@ -135,7 +135,7 @@ def test_the_summary_has_the_shares_in_percent_and_the_noise_only_test_where_it_
 def test_remarks_are_made_of_the_micrograph_that_deserves_them():
     assert remarks(numbers(), Facts(900, refuted=0.1)) == []
     assert remarks(numbers(UNSURE), Facts()) == []
-    assert remarks(numbers(FAILS), Facts()) == ["Here the Wiener filter is closer to the signal."]
+    assert remarks(numbers(FAILS), Facts()) == ["The Wiener filter is closer to the signal here."]
     assert remarks(numbers(FAILS, frc_raw=-0.1), Facts()) == [
         "The halves have no signal in common."
     ]

@@ -174,7 +174,7 @@ def test_there_may_be_no_model(made):
 
 def test_there_may_be_no_pictures(made):
     text = made(example.evaluation(pictures=False))
-    assert "no pictures that could be shown" in text
+    assert "no pictures to show" in text
     assert 'data-view="' not in text
 
 

@@ -24,8 +24,8 @@ def test_a_process_that_torchrun_did_not_start_is_alone_and_leads(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with join_processes("cpu") as place:
         assert place == Place(0, 1, torch.device("cpu"))
-        assert place.leads
-        assert place.agree(2.5) == 2.5
+        assert place.is_main
+        assert place.broadcast(2.5) == 2.5
         place.wait()
     assert not torch.distributed.is_initialized()
 
@@ -37,7 +37,7 @@ def test_a_world_of_one_under_torchrun_is_alone_too(monkeypatch):
 
 
 def test_only_the_first_process_leads():
-    assert not Place(1, 2, torch.device("cpu")).leads
+    assert not Place(1, 2, torch.device("cpu")).is_main
 
 
 def test_auto_is_a_gpu_only_where_there_is_one(monkeypatch):
@@ -65,9 +65,9 @@ def test_torchruns_words_come_before_slurms():
 def test_srun_says_which_process_this_is_and_all_of_a_step_meet_at_its_first_node():
     found = launch(SLURM)
     assert found == Launch(3, 8, 1, "tcp://gpu03:22345")
-    assert launch(SLURM | {"SLURM_STEP_ID": "1"}).meeting != found.meeting
+    assert launch(SLURM | {"SLURM_STEP_ID": "1"}).init_method != found.init_method
     assert (
-        launch(SLURM | {"MASTER_ADDR": "10.0.0.7", "MASTER_PORT": "999"}).meeting
+        launch(SLURM | {"MASTER_ADDR": "10.0.0.7", "MASTER_PORT": "999"}).init_method
         == "tcp://10.0.0.7:999"
     )
 
@@ -98,7 +98,7 @@ TOGETHER = """
 import os
 from restore.runtime.distributed import join_processes
 with join_processes("cpu") as place:
-    print(place.rank, place.agree(10.0 + place.rank), place.gather([place.rank]))
+    print(place.rank, place.broadcast(10.0 + place.rank), place.gather([place.rank]))
     print(place.gather([[place.rank, "no \\udcff"]] * (1 + place.rank)) == [
         [0, "no \\udcff"], [1, "no \\udcff"], [1, "no \\udcff"]], place.gather([]))
 """

@@ -7,9 +7,9 @@ import pytest
 
 FAULTS = """
 import resource, torch
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 if {keep}:
-    keep_heap()
+    tune_malloc()
 for _ in range(3):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(5):

@@ -61,12 +61,12 @@ def test_images_of_another_size_are_refused(images):
 def test_denoised_images_in_the_place_of_raw_ones_are_doubted(images):
     raw, denoised = images
     assert not list(warnings_of_particles(comparison_set(raw, denoised, denoised.particles, 5.0)))
-    (doubt,) = warnings_of_particles(comparison_set(denoised, denoised, None, 5.0))
-    assert "were denoised by restore" in doubt
+    (remark,) = warnings_of_particles(comparison_set(denoised, denoised, None, 5.0))
+    assert "were denoised by restore" in remark
 
 
 def test_a_refinement_without_half_sets_is_doubted(images):
     raw, denoised = images
     bare = replace(raw, particles=replace(raw.particles, half_sets=None))
-    (doubt,) = warnings_of_particles(comparison_set(bare, denoised, None, 5.0))
-    assert "no half sets" in doubt
+    (remark,) = warnings_of_particles(comparison_set(bare, denoised, None, 5.0))
+    assert "no half sets" in remark

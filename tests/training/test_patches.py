@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader
 from restore.errors import UserError
 from restore.preprocessing import Grid, Prepared, Recipe
 from restore.training.patches import (
+    DistributedBatchSampler,
     PatchFile,
     PatchWriter,
     RandomWindows,
     Region,
-    Share,
     _augment,
     cover,
     covering_windows,
@@ -262,11 +262,13 @@ def test_covering_windows_of_regions_keep_their_pair_and_place():
 
 @given(st.integers(0, 50), st.integers(1, 5), st.integers(1, 4))
 def test_the_processes_shares_are_parts_of_what_one_process_would_take(first_step, batch, world):
-    shares = [iter(Share(first_step, batch, rank, world)) for rank in range(world)]
-    alone = iter(Share(first_step, batch * world, 0, 1))
+    shares = [
+        iter(DistributedBatchSampler(first_step, batch, rank, world)) for rank in range(world)
+    ]
+    alone = iter(DistributedBatchSampler(first_step, batch * world, 0, 1))
     for _ in range(3):
         together = [index for share in shares for index in next(share)]
         assert together == next(alone)
-    assert next(iter(Share(first_step + 3, batch * world, 0, 1))) == next(
+    assert next(iter(DistributedBatchSampler(first_step + 3, batch * world, 0, 1))) == next(
         alone
     )  # resumed, it goes on from there

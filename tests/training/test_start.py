@@ -100,3 +100,16 @@ def test_training_that_only_harms_gives_the_start_back(make_patches, tmp_path):
     losses = [row["held_out_loss"] for row in model.training["history"]]
     assert min(losses) == losses[0] and model.training["best"]["step"] == 0
     assert is_general(model)
+
+
+def test_a_run_from_the_general_model_learns_at_half_the_rate_unless_one_is_given(
+    make_patches, tmp_path
+):
+    def rate(name, more):
+        settings = {"steps": 1, "batch_size": 2, "patch_px": 32, "held_out": 0.25, **more}
+        model = trained(make_patches(), tmp_path, settings, model_prefix=name)
+        return model.training["settings"]["learning_rate"]
+
+    assert rate("general", {}) == CPU.learning_rate / 2
+    assert rate("scratch", {"from_scratch": True}) == CPU.learning_rate
+    assert rate("given", {"learning_rate": 3e-4}) == 3e-4

@@ -20,7 +20,7 @@ def half_pair(shape, noise, seed, power=4.0):
 
 
 def as_prepared(image, pixel_size_A=2.0):
-    """An image, as if the road of preprocessing had ended in it."""
+    """An image, as if preprocessing had made it."""
     shape = tuple(image.shape)
     grid = Grid(shape, pixel_size_A, shape, (pixel_size_A, pixel_size_A))
     return Prepared(image, grid, 1.0, 0.0, 0)

@@ -7,7 +7,7 @@ from restore.cli.maps import add_output_options, add_voxel_option, fit_words, gr
 from restore.cli.options import add_settings, settings_from
 from restore.maps.guinier import SCALE_BAND_A, GuinierSettings
 from restore.postprocessing.amplitudes import MapAmplitudes, measure_amplitudes
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     """Average, fit, write if asked to, print a summary; returns the exit status."""
     settings = settings_from(namespace, GuinierSettings)
-    keep_heap()
+    tune_malloc()
     amplitudes = measure_amplitudes(
         namespace.maps,
         settings,

@@ -25,7 +25,7 @@ from restore.micrograph import Micrograph
 from restore.preprocessing import common_blank_pixels, prepare_masked
 from restore.report.figures import ring_curves, save_png
 from restore.report.panels import Panel, save_picture, side_by_side
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 
 RECIPE = restore.Recipe(max_resolution_A=9)
 SESSION = restore.SimulationSettings(micrographs=8, size_px=(1536,), pixel_size_A=1.5)
@@ -62,7 +62,7 @@ def run(namespace: argparse.Namespace) -> int:
     """Simulate; denoise with the general model; train from it, denoise, and evaluate without the
     truth; then compare with it. The exit status comes back.
     """
-    keep_heap()
+    tune_malloc()
     folder: Path = namespace.folder
     with LateBar("micrographs", "simulating") as bar:
         star = restore.simulate(folder, SESSION, overwrite=namespace.overwrite, progress=bar.to)
@@ -196,7 +196,7 @@ def _print_scores(scores: Sequence[Mapping[str, TruthScore]]) -> dict[str, Truth
     """Print the mean correlations, and return them."""
     means = {name: _mean([of_shot[name] for of_shot in scores]) for name in scores[0]}
     first = next(iter(means.values()))
-    rows = {"raw": first.raw, f"best plain low-pass ({first.lowpass_A:3.0f} Å)": first.lowpass}
+    rows = {"raw": first.raw, f"best low-pass filter ({first.lowpass_A:3.0f} Å)": first.lowpass}
     rows |= {name: mean.denoised for name, mean in means.items()}
     for name, correlation in rows.items():
         print(f"  {name:<29} {correlation:.3f}")

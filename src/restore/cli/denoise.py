@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from restore.cli.ctf import add_ctf_options, typed_ctf
-from restore.cli.job import add_job_options, leads, settle
+from restore.cli.job import add_job_options, is_main, settle
 from restore.cli.model import NamedModel, chosen_model
 from restore.cli.options import (
     add_device_option,
@@ -27,7 +27,7 @@ from restore.io.micrographs import is_table
 from restore.io.particle_listings import lists_particles
 from restore.io.relion.job import MICROGRAPH_KINDS, PARTICLE_KINDS, write_output_node
 from restore.runtime.jobs import SetResults
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +77,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     """Denoise what is missing or stale, list it; the exit status comes back."""
     settle(namespace)
-    keep_heap()
+    tune_malloc()
     sources = _sources(namespace)
     ctf = typed_ctf(namespace)
     chosen = chosen_model(namespace, ctf is not None or is_table(sources))
@@ -98,7 +98,7 @@ def run(namespace: argparse.Namespace) -> int:
             bars=Bar,
         )
     )
-    if not leads(os.environ):
+    if not is_main(os.environ):
         return 0
     if results.table is not None:
         if namespace.job_folder is not None:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from restore.cli.job import leads
+from restore.cli.job import is_main
 from restore.cli.model import NamedModel, chosen_model
 from restore.cli.options import (
     add_device_option,
@@ -23,7 +23,7 @@ from restore.evaluation.aggregate import EvaluationSettings
 from restore.evaluation.source import DenoisedHalves
 from restore.face.evaluation import EvaluatedSet, evaluate
 from restore.preprocessing import Recipe
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +105,7 @@ def _add_options_of_others(parser: argparse.ArgumentParser) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     """Measure what is missing or stale, write the evaluation; the exit status comes back."""
-    keep_heap()
+    tune_malloc()
     subject = _subject(namespace)
     named = isinstance(subject, NamedModel)
     evaluated = evaluate(
@@ -119,7 +119,7 @@ def run(namespace: argparse.Namespace) -> int:
         device=namespace.device,
         bars=Bar,
     )
-    if not leads(os.environ):
+    if not is_main(os.environ):
         return 0
     print_evaluation(evaluated)
     return report_failures(evaluated.failed, evaluated.total, "evaluated")
@@ -137,19 +137,19 @@ def print_evaluation(evaluated: EvaluatedSet) -> None:
 
 def _subject(namespace: argparse.Namespace) -> NamedModel | DenoisedHalves:
     """What is evaluated: a model, or another program's images."""
-    others = namespace.denoised_halves is not None or bool(namespace.denoised_suffix)
-    if not others:
+    from_other_program = namespace.denoised_halves is not None or bool(namespace.denoised_suffix)
+    if not from_other_program:
         if namespace.fit_scale:
             raise UsageError(
                 "--fit_scale is given with a model",
-                wanted="a model keeps the scale",
+                wanted="a model keeps the grey scale",
                 do="leave it out",
             )
         return chosen_model(namespace)
     if namespace.model is not None:
         raise UsageError(
             "both a model and denoised halves are given",
-            do="give a model with --model, or another program's images with --denoised_halves",
+            do="give a model with --model, or the images of another program with --denoised_halves",
         )
     # Another program's phases are not flipped unless it is said.
     recipe = replace(typed_recipe(namespace), phase_flip=bool(namespace.phaseflip))

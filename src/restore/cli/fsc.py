@@ -19,7 +19,7 @@ from restore.errors import UsageError
 from restore.maps.fsc import FSCSettings
 from restore.postprocessing.half_map_fsc import HalfMapComparison, compare_half_maps
 from restore.postprocessing.model_fsc import ModelComparison, compare_with_model
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,10 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         type=Path,
         metavar="MODEL",
-        help=(
-            "atomic model fitted into the map (PDB or mmCIF), with whose density the map is "
-            "compared"
-        ),
+        help="atomic model fitted into the map (PDB or mmCIF), to compare the map with",
     )
     group.add_argument(
         "--model_bfactors",
@@ -67,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_output_options(
         parser,
         "STAR",
-        ("table of the curves, with RELION's names; a figure (.png) is written beside it"),
+        "table of the curves, with RELION's names; a figure (.png) is written beside it",
     )
     add_settings(parser, "settings", FSCSettings)
 
@@ -75,7 +72,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     """Compare the two, write the curves if asked to, print a summary; returns the exit status."""
     settings = settings_from(namespace, FSCSettings)
-    keep_heap()
+    tune_malloc()
     if namespace.model is not None:
         return _run_against_model(namespace)
     if namespace.half2 is None:

@@ -18,7 +18,7 @@ from restore.io.images.movies import EERSettings
 from restore.movies.exposures import MovieSettings
 from restore.movies.halving import HalvesOutput
 from restore.movies.making_halves import Thinning, make_halves
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     """Make the halves that are missing or stale, write the STAR file; returns the exit status."""
-    keep_heap()
+    tune_malloc()
     _refuse_mixtures(namespace)
     movies = settings_from(namespace, MovieSettings)
     results = make_halves(

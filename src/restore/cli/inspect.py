@@ -29,22 +29,22 @@ def run(namespace: argparse.Namespace) -> int:
     """Print what each file is; 1 comes back where any has a problem."""
     recipe, wrong = typed_recipe(namespace), 0
     for path in namespace.files:
-        found = inspect(path, recipe)
-        print(as_text(path, found))
-        wrong |= bool(found.problems)
+        findings = inspect(path, recipe)
+        print(as_text(path, findings))
+        wrong |= bool(findings.problems)
     return int(wrong)
 
 
-def as_text(path: Path, found: Findings) -> str:
+def as_text(path: Path, findings: Findings) -> str:
     """Findings as lines for a terminal."""
     rows = [
-        *found.facts,
-        *(("next", each) for each in found.commands),
-        *(("wrong", each) for each in found.problems),
+        *findings.facts,
+        *(("next", command) for command in findings.commands),
+        *(("wrong", problem) for problem in findings.problems),
     ]
     names = [
         name if index == 0 or rows[index - 1][0] != name else ""
         for index, (name, _) in enumerate(rows)
     ]
     lines = [f"  {name:<{_INDENT - 1}} {text}" for name, (_, text) in zip(names, rows, strict=True)]
-    return "\n".join([f"{path}: {found.what}", *lines])
+    return "\n".join([f"{path}: {findings.what}", *lines])

@@ -114,7 +114,7 @@ def as_job(folder: Path, run: Callable[[], int]) -> int:
     micrographs failed (RELION's own jobs leave such out, too). The file RELION_JOB_ABORT_NOW stops
     it as SIGTERM does. Of several processes only the leading one writes.
     """
-    writes = leads(os.environ)
+    writes = is_main(os.environ)
     if writes:
         begin(folder)
     ending = Ending.FAILURE
@@ -141,7 +141,7 @@ def _ending(status: int, folder: Path) -> Ending:
     )
 
 
-def leads(environment: Mapping[str, str]) -> bool:
+def is_main(environment: Mapping[str, str]) -> bool:
     """Whether this is the leading process of its run, as :func:`restore.runtime.distributed.launch`
     finds it, without torch.
     """

@@ -25,13 +25,15 @@ def chosen_model(namespace: argparse.Namespace, ctf_is_known: bool = True) -> Na
     """The model that was named, or the general one for the recipe that was typed; a line says
     which.
 
-    The general model serves images whose phases are flipped and others: where no CTF is known and
-    nothing was typed, it leaves them.
+    The general model serves images whose phases are flipped and others: where the CTF is not known
+    and nothing was typed, it leaves them.
     """
     if namespace.model is None:
         recipe = typed_recipe(namespace)
         if namespace.phaseflip is None and not ctf_is_known:
-            log.info("phases are not flipped: no CTF is known (a STAR file or --defocus gives it)")
+            log.info(
+                "phases are not flipped: the CTF is not known (a STAR file or --defocus gives it)"
+            )
             recipe = replace(recipe, phase_flip=False)
         chosen = NamedModel(load_general_model(recipe), _GENERAL_NAME)
     else:

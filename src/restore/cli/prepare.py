@@ -2,9 +2,10 @@
 
 import argparse
 
-from restore.cli.recipe import add_input_options, add_recipe_options, make_patch_file, typed_recipe
+from restore.cli.patches import make_patch_file
+from restore.cli.recipe import add_input_options, add_recipe_options, typed_recipe
 from restore.errors import UsageError
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +18,6 @@ def run(namespace: argparse.Namespace) -> int:
     """Make the patch file; the exit status comes back."""
     if namespace.training_mics is None:
         raise UsageError("no micrographs are given", do="name a STAR file with --training_mics")
-    keep_heap()
+    tune_malloc()
     print(make_patch_file(namespace, typed_recipe(namespace)))
     return 0

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from restore.cli.job import PATCHES
 from restore.cli.options import add_pixel_size_option, add_suffix_option
-from restore.cli.progress import LateBar
 from restore.errors import UserError
-from restore.face.patches import make_patches
 from restore.preprocessing import Recipe
 
 
@@ -80,10 +78,10 @@ def refuse_other_recipe(namespace: argparse.Namespace, recipe: Recipe, owner: st
     """UserError where ``-r`` or ``--[dont_]phaseflip`` was typed and is not what ``recipe``, the
     owner's, says.
     """
-    said = namespace.max_resolution
-    if said is not None and abs(said - recipe.max_resolution_A) > 1e-6:
+    wanted_A = namespace.max_resolution
+    if wanted_A is not None and abs(wanted_A - recipe.max_resolution_A) > 1e-6:
         raise UserError(
-            f"--max_resolution is {said:g} Å, "
+            f"--max_resolution is {wanted_A:g} Å, "
             f"and {owner} was made for {recipe.max_resolution_A:g} Å",
             do="leave the option out, or train for the other resolution",
         )
@@ -93,23 +91,4 @@ def refuse_other_recipe(namespace: argparse.Namespace, recipe: Recipe, owner: st
         raise UserError(
             f"{words[flip]} is given, and {owner} was made with {words[recipe.phase_flip]}",
             do="leave the option out, or train with the other",
-        )
-
-
-def make_patch_file(namespace: argparse.Namespace, recipe: Recipe, patch_px: int = 0) -> Path:
-    """Write the patch file that was asked for, or take the one that is there if it is the same.
-
-    Images that have not room for a patch of ``patch_px`` are rejected before anything is written.
-    """
-    with LateBar("micrographs", "preparing") as bar:
-        return make_patches(
-            namespace.training_mics,
-            namespace.training_filename,
-            recipe,
-            suffixes=namespace.even_odd_suffix,
-            pixel_size_A=namespace.pixel_size,
-            patch_dtype=namespace.patch_dtype,
-            patch_px=patch_px,
-            overwrite=namespace.overwrite,
-            progress=bar.to,
         )

@@ -10,7 +10,7 @@ from restore.cli.options import add_settings, settings_from
 from restore.cli.progress import Bar
 from restore.particles.reconstruction.half_map_files import Reconstruction, reconstruct_half_maps
 from restore.particles.reconstruction.halves import ReconstructionSettings
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     """Reconstruct and write the half maps, print a summary; returns the exit status."""
     settings = settings_from(namespace, ReconstructionSettings)
-    keep_heap()
+    tune_malloc()
     reconstruction = reconstruct_half_maps(
         namespace.particles,
         settings,

@@ -15,7 +15,7 @@ from restore.particles.reconstruction.reslog_files import (
     ReslogInputs,
     measure_reslog,
 )
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 
 _NEAR_NYQUIST = 0.85
 
@@ -96,7 +96,7 @@ def run(namespace: argparse.Namespace) -> int:
         namespace.tolerance_px,
     )
     settings = settings_from(namespace, ResLogSettings)
-    keep_heap()
+    tune_malloc()
     comparison = measure_reslog(
         inputs,
         settings,

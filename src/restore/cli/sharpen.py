@@ -17,7 +17,7 @@ from restore.maps.fsc import FSCSettings
 from restore.maps.guinier import GuinierSettings
 from restore.maps.sharpening import SharpenSettings
 from restore.postprocessing.sharpen import SharpenedMap, SharpenRecipe, sharpen_half_maps
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 
 _HOW = "sharpening (as in relion_postprocess, without an MTF)"
 
@@ -63,7 +63,7 @@ def run(namespace: argparse.Namespace) -> int:
         settings_from(namespace, GuinierSettings),
         settings_from(namespace, FSCSettings),
     )
-    keep_heap()
+    tune_malloc()
     sharpened = sharpen_half_maps(
         namespace.half1,
         namespace.half2,

@@ -12,7 +12,7 @@ from restore.cli.progress import Bar
 from restore.errors import UserError
 from restore.io.atomic import require_writable
 from restore.report.structure_words import CAUTION
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 from restore.structure.comparison import PAGE_NAME, compare_structures
 from restore.structure.records import FILE_NAME, Correlation, Structure
 from restore.structure.settings import StructureInputs, StructureSettings
@@ -97,7 +97,7 @@ def run(namespace: argparse.Namespace) -> int:
         **{name: getattr(namespace, name) for name in StructureInputs.__dataclass_fields__}
     )
     folder: Path = namespace.output_directory
-    keep_heap()
+    tune_malloc()
     _refuse_missing(inputs)
     require_writable(folder)
     log.warning("%s", CAUTION)
@@ -116,8 +116,8 @@ def _words(structure: Structure) -> str:
     """The table of maps and the summary, in plain lines."""
     rows: list[tuple[str, ...]] = [("map", "half maps 0.143", "truth 0.5", "model 0.5")]
     for name, result in structure.reconstructions.items():
-        others = (_at_half(result.truth), _at_half(result.model))
-        rows.append((name, result.fsc.crossings["0.143"].words, *others))
+        at_half = (_at_half(result.truth), _at_half(result.model))
+        rows.append((name, result.fsc.crossings["0.143"].words, *at_half))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

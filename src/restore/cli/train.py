@@ -6,18 +6,18 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from restore.cli.job import MODELS, add_job_options, leads, settle
+from restore.cli.job import MODELS, add_job_options, is_main, settle
 from restore.cli.options import add_device_option, add_settings, given
+from restore.cli.patches import make_patch_file
 from restore.cli.progress import LateBar
 from restore.cli.recipe import (
     add_input_options,
     add_recipe_options,
-    make_patch_file,
     refuse_other_recipe,
     typed_recipe,
 )
 from restore.errors import UsageError
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 from restore.training.run import train
 from restore.training.run_files import RunFiles
 from restore.training.settings import PRESETS, TrainingSettings
@@ -72,7 +72,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(namespace: argparse.Namespace) -> int:
     """Train and write the model; returns the exit status."""
     settle(namespace)
-    keep_heap()
+    tune_malloc()
     with LateBar("", "training") as bar:
         train(
             _patches(namespace),
@@ -87,7 +87,7 @@ def run(namespace: argparse.Namespace) -> int:
             check_recipe=lambda data: refuse_other_recipe(namespace, data.recipe, str(data.path)),
             progress=partial(show_training, bar),
         )
-    if leads(os.environ):
+    if is_main(os.environ):
         print(RunFiles(namespace.model_directory, namespace.model_prefix).model)
     return 0
 

@@ -9,7 +9,7 @@ from restore.errors import UsageError
 from restore.maps.contour import ContourSettings
 from restore.postprocessing.map_files import describe_shape
 from restore.postprocessing.view import DrawnMaps, DrawnResidues, MapView, draw_maps
-from restore.runtime.memory import keep_heap
+from restore.runtime.memory import tune_malloc
 
 _LEVEL = (
     "level (default: 35 % of the first map's peak; the other maps enclose the same volume as the "
@@ -73,7 +73,7 @@ def _add_residues(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[
 def run(namespace: argparse.Namespace) -> int:
     """Find the levels, write the page, print a summary; returns the exit status."""
     settings = settings_from(namespace, ContourSettings)
-    keep_heap()
+    tune_malloc()
     if namespace.region and namespace.model is None:
         raise UsageError("--region is given without a model", do="give --model")
     maps = DrawnMaps(

@@ -134,7 +134,7 @@ def denoise_set(
         require_writable(folder)
     with (
         join_processes(device) as place,
-        locked(table) if place.leads else nullcontext(),
+        locked(table) if place.is_main else nullcontext(),
     ):
         denoiser = denoiser_for(model, settings, place.device)
         rejected = rejected_rows(chosen, settings)
@@ -148,7 +148,7 @@ def denoise_set(
             place=place,
         )
         names = written_names(results)
-        if names and place.leads:
+        if names and place.is_main:
             inputs = {"micrographs": chosen.source, "model": model_name, "output": output}
             if not alone:
                 write_table(

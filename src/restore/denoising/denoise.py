@@ -82,7 +82,9 @@ class DenoisingSettings:
         choices=("rings", "model", "none"),
     )
     output_dtype: OutputType = setting(
-        "float32", "number format of the written images", choices=("float32", "float16")
+        "float32",
+        ("number format of the written images"),
+        choices=("float32", "float16"),
     )
     precision: str = setting(
         "auto",

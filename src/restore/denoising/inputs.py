@@ -13,6 +13,7 @@ from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
 from restore.io.cryosparc.listings import CryosparcListing
 from restore.io.endings import IMAGE_ENDINGS, ending_of
+from restore.io.images.maps import read_map_header
 from restore.io.labels import without_denoised
 from restore.io.micrographs import (
     HALVES,
@@ -49,6 +50,7 @@ def read_set(
     UserError
         As `restore.io.micrographs.read_micrographs`.
     """
+    _refuse_stacks(source)
     if isinstance(suffixes, str):
         suffixes = parse_suffixes(suffixes)
     if settings.flip_phases_back and not model.recipe.phase_flip:
@@ -89,7 +91,7 @@ def without_unusable_halves(chosen: MicrographSet) -> MicrographSet:
     ]
     good = {micrograph.row for micrograph in check_files(complete, HALVES)[0]}
     log.info(
-        "%d of %d micrographs have halves, by which their denoised images are calibrated",
+        "%d of %d micrographs have halves, with which their denoised images are calibrated",
         len(good),
         len(chosen.micrographs),
     )
@@ -98,6 +100,22 @@ def without_unusable_halves(chosen: MicrographSet) -> MicrographSet:
         for micrograph in chosen.micrographs
     ]
     return replace(chosen, micrographs=tuple(micrographs))
+
+
+def _refuse_stacks(source: str | Path | Sequence[str | Path]) -> None:
+    """UserError where an input is a stack of images, of which nothing is known but their pixels."""
+    for name in [source] if isinstance(source, str | Path) else source:
+        path = Path(name)
+        if ending_of(path.name) != ".mrcs" or not path.is_file():
+            continue
+        count = read_map_header(path, "stack").shape[0]
+        if count > 1:
+            raise UserError(
+                f"it is a stack of {count} images",
+                where=path,
+                wanted="Each particle image is denoised with its own CTF",
+                do="give the STAR or .cs file that lists them, such as particles.star",
+            )
 
 
 def listed_as(chosen: MicrographSet, output: OutputSettings) -> MicrographSet:

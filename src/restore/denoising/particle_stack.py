@@ -1,7 +1,7 @@
 """One stack of particle images, denoised a few images at a time."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,18 +20,17 @@ from restore.io.images.mrc_stack import StackFile, write_stack_parts
 from restore.io.particle_images import ParticleImages, read_particle_images
 from restore.micrograph import Micrograph
 from restore.runtime.jobs import FAILURES, Job, Write
-from restore.runtime.progress import Progress
 
 log = logging.getLogger(__name__)
 
-_BATCH = 64
+BATCH = 64
 """Images that are read, and written, at a time."""
 
 Windows = Float[NDArray[np.float32], "n y x"]
 
 
 class StackDenoiser:
-    """Denoises stacks of ``images`` and says on ``bar`` how many particles are done.
+    """Denoises stacks of ``images`` and reports how many particles are done.
 
     ``protein`` says how protein looks in them, where neither micrograph nor table tells; the
     network has learned micrographs, in which it is dark.
@@ -43,10 +42,10 @@ class StackDenoiser:
         denoiser: Denoiser,
         protein: ProteinKind,
         model_name: str,
-        bar: Progress,
+        report: Callable[[float], None],
     ) -> None:
         self._images, self._denoiser, self._protein = images, denoiser, protein
-        self._model_name, self._bar = model_name, bar
+        self._model_name, self._report = model_name, report
         self._count = 0
         self._micrograph = lru_cache(2)(_micrograph)
 
@@ -70,15 +69,15 @@ class StackDenoiser:
 
         def parts() -> Iterator[Windows]:
             nonlocal alone
-            for first in range(0, len(target.particles), _BATCH):
-                some = target.particles[first : first + _BATCH]
+            for first in range(0, len(target.particles), BATCH):
+                some = target.particles[first : first + BATCH]
                 raw = read_particle_images(self._images, [particle.row for particle in some])
                 done = np.empty_like(raw)
                 for index, particle in enumerate(some):
                     done[index], found = self._one(raw[index], particle, target)
                     alone += not found
                     self._count += 1
-                    self._bar.to(self._count)
+                    self._report(self._count)
                 yield done
 
         try:

@@ -129,7 +129,11 @@ def plan_stacks(
             {section: tuple(rows) for section, rows in own.items()},
         )  # fmt: skip
         micrographs = [particle.micrograph for particle in listed if particle.micrograph]
-        made_with = [*shared, images.pixel_size_A, [replace(each, row=0) for each in listed]]
+        made_with = [
+            *shared,
+            images.pixel_size_A,
+            [replace(particle, row=0) for particle in listed],
+        ]
         digest = fingerprint(made_with, [path, *micrographs], target_path.parent)
         jobs.append(Job(target, name, (target_path,), digest))
     refuse_clashes(jobs, by_stack, "output for", ELSEWHERE)

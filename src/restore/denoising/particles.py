@@ -114,26 +114,27 @@ def denoise_particles(
     refuse_foreign([*files, *filter(None, [picture])], path, output.overwrite, ELSEWHERE)
     for folder in {file.parent for file in (*files, *(job.outputs[0] for job in jobs))}:
         require_writable(folder)
-    log.warning(CAUTION)
     with (
         join_processes(device) as place,
-        locked(path) if place.leads else nullcontext(),
+        locked(path) if place.is_main else nullcontext(),
     ):
         denoiser = denoiser_for(model, settings, place.device)
         to_do = stale_jobs(jobs, fingerprint_in, overwrite=output.overwrite, place=place)
+        if to_do and place.leads:
+            log.warning(CAUTION)
         total = sum(len(job.subject.particles) for job in to_do)
-        shown = bars if place.leads and total else no_bars
+        shown = bars if place.is_main and total else no_bars
         with shown(total, "particles", "denoising") as bar:
-            work = StackDenoiser(images, denoiser, particles.protein, Path(model_name).name, bar)
+            work = StackDenoiser(images, denoiser, particles.protein, Path(model_name).name, bar.to)
             steps = Steps[StackTarget, None](_nothing, partial(_denoised, work), "denoising")
             results = run_jobs(to_do, steps, place=place)
         stale = {id(job) for job in to_do}
         results.current = [job for job in jobs if id(job) not in stale]
         stored = stored_images(results.good)
-        if stored and place.leads:
+        if stored and place.is_main:
             inputs = {"particles": table, "model": model_name, "output": output}
-            made = provenance(settings, {**inputs, "of_particles": particles})
-            write_table(path, listing.stored(path, stored, flipped), made)
+            record = provenance(settings, {**inputs, "of_particles": particles})
+            write_table(path, listing.stored(path, stored, flipped), record)
             if picture:
                 _draw(results, images, picture)
     return SetResults.of(results, {}, path if stored else None)
@@ -181,7 +182,7 @@ def _require_usable(images: ParticleImages, model: Model) -> None:
             )
     if model.recipe.phase_flip and particles.ctfs is None:
         raise UserError(
-            "no CTF is known",
+            "the CTF is not known",
             where=particles.source,
             wanted="Phase flipping needs that of each particle",
             do="give particles with their CTF, or a model made with `phase_flip=False`",

@@ -137,7 +137,7 @@ def labels(job: Job[Any], model_name: str) -> list[str]:
 
 def fingerprint_in(path: Path) -> str:
     """The fingerprint in an output. UserError where it is another program's file."""
-    if (found := fingerprint_of(path)) == "":
+    if (fingerprint := fingerprint_of(path)) == "":
         do = "give another `output_suffix`, or `overwrite=True`"
         raise UserError("there is a file here that restore did not write", where=path, do=do)
-    return found
+    return fingerprint

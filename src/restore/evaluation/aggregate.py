@@ -51,7 +51,9 @@ class EvaluationSettings:
         300.0, "window of the local agreement map, Å: one to two particle diameters"
     )
     confidence: float = setting(0.9, "confidence level of the intervals, between 0 and 1")
-    resamples: int = setting(1000, "number of bootstrap samples behind each interval, 20 to 20000")
+    resamples: int = setting(
+        1000, ("number of bootstrap samples behind each interval, 20 to 20000")
+    )
     seed: int = setting(0, "seed of the resampling")
     precision: str = setting(
         "auto",
@@ -232,21 +234,25 @@ def _curve(estimated: Estimate) -> Curve:
 
 
 def _results(measured: Sequence[_Measured]) -> Iterator[MicrographResult]:
-    scores = strangeness([one.numbers for one in measured])
-    for one, score in zip(measured, scores, strict=True):
-        micrograph, facts, ctf = one.subject.micrograph, one.facts, one.subject.micrograph.ctf
-        remarked = remarks(one.numbers, facts)
+    scores = strangeness([result.numbers for result in measured])
+    for result, score in zip(measured, scores, strict=True):
+        micrograph, facts, ctf = (
+            result.subject.micrograph,
+            result.facts,
+            result.subject.micrograph.ctf,
+        )
+        remarked = remarks(result.numbers, facts)
         if is_strange(score):
             remarked.append(unlike_the_others(score))
         yield MicrographResult(
             name=micrograph.name,
             row=micrograph.row,
-            role=one.role if one.role != "all" else "",
+            role=result.role if result.role != "all" else "",
             hot_pixels=facts.hot_pixels,
             confirmed=facts.confirmed,
             refuted=facts.refuted,
             defocus_A=round((ctf.defocus_u_A + ctf.defocus_v_A) / 2, 1) if ctf else None,
-            numbers=one.numbers,
+            numbers=result.numbers,
             outlier=round(score, 3),
             remarks=tuple(remarked),
             previews=facts.preview,

@@ -102,10 +102,10 @@ def plan(
     for index, subject in enumerate(chosen):
         both = [subject] if len(chosen) == 1 else [subject, chosen[index - 1]]
         facts = [
-            (each.micrograph.name, each.micrograph.pixel_size_A, each.micrograph.ctf)
-            for each in both
+            (half.micrograph.name, half.micrograph.pixel_size_A, half.micrograph.ctf)
+            for half in both
         ]
-        inputs = [path for each in both for path in each.inputs]
+        inputs = [path for half in both for path in half.inputs]
         digest = fingerprint([PAIRS, made_with, facts], inputs, folder)
         jobs.append(Job(subject, subject.micrograph.name, (subject.path,), digest))
     return jobs
@@ -156,12 +156,12 @@ class _Compared:
     def _neighbour(self, index: int) -> Views | None:
         """The views of the nearest one before that can be read; None where there is none."""
         for step in range(1, len(self._subjects)):
-            other = (index - step) % len(self._subjects)
-            if other not in self._unusable:
+            neighbour = (index - step) % len(self._subjects)
+            if neighbour not in self._unusable:
                 try:
-                    return self._views_of(other, partial(_read, self._subjects[other]))
+                    return self._views_of(neighbour, partial(_read, self._subjects[neighbour]))
                 except FAILURES as error:
-                    name = self._subjects[other].micrograph.name
+                    name = self._subjects[neighbour].micrograph.name
                     log.debug("%s cannot be used as a neighbour: %s", name, error)
         return None
 

@@ -90,8 +90,8 @@ def with_unpaired(
             return blocks
     first, second = (images["M1"], images["D1"]), (images["M2'"], images["D2'"])
     scales = [
-        float(valid_values(own, blank).std() / (valid_values(other, blank).std() + 1e-30))
-        for own, other in zip(first, second, strict=True)
+        float(valid_values(own, blank).std() / (valid_values(partner, blank).std() + 1e-30))
+        for own, partner in zip(first, second, strict=True)
     ]
     images |= {"M2'": second[0] * scales[0], "D2'": second[1] * scales[1]}
     unpaired = [("M1", "M2'"), ("D1", "D2'")]

@@ -132,7 +132,7 @@ def evaluate(
     require_writable(folder)
     file = folder / FILE_NAME
     _refuse_foreign(file)
-    with join_processes(device) as place, locked(file) if place.leads else nullcontext():
+    with join_processes(device) as place, locked(file) if place.is_main else nullcontext():
         method = _method(source, settings, good, place)
         made_with = [source.made_with(), method.sampling, settings.measuring]
         jobs = plan(good, folder, made_with, source.files(good))
@@ -142,7 +142,7 @@ def evaluate(
         )
         bad += [(job.name, reason) for job, reason in results.failed]
         evaluation = None
-        if measured and place.leads:
+        if measured and place.is_main:
             making = _making(source, settings, str(micrographs), method.sampling)
             training = source.model.training if source.model else None
             known = roles([subject.micrograph.name for subject in measured], training)

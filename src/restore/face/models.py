@@ -122,7 +122,8 @@ def prepare(
     Raises
     ------
     UserError
-        No pixel size or no CTF is known, or the image is too small or too coarse for the recipe.
+        The pixel size or the CTF is unknown, or the image is too small or too coarse for the
+        recipe.
 
     Examples
     --------
@@ -175,7 +176,7 @@ def denoise(
     Raises
     ------
     UserError
-        No pixel size or no CTF is known, or the image is too small or too coarse for the model.
+        The pixel size or the CTF is unknown, or the image is too small or too coarse for the model.
 
     Examples
     --------

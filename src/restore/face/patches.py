@@ -100,14 +100,14 @@ def make_patches(
         path.parent, sum(2 * pixel_bytes * pair.shape[0] * pair.shape[1] for pair in pairs)
     )
     count = len(chosen.micrographs)
-    made = provenance(recipe, {"micrographs": chosen.source, "count": count})
+    record = provenance(recipe, {"micrographs": chosen.source, "count": count})
     done = iter(range(1, count + 1))
 
     def report(_: Micrograph) -> None:
         if progress is not None:
             progress(next(done), count)
 
-    destination = Destination(path, patch_dtype, made)
+    destination = Destination(path, patch_dtype, record)
     prepare_patches(chosen.micrographs, recipe, destination, report)
     return path
 

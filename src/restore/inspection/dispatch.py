@@ -1,4 +1,4 @@
-"""The door: a path in, findings out."""
+"""The entry: a path in, findings out."""
 
 import shlex
 from collections import Counter
@@ -48,7 +48,7 @@ def _inspect_folder(path: Path) -> Findings:
     files = sorted(file for file in path.iterdir() if ending_of(file.name) in known)
     if not files:
         error = UserError(
-            "it is a folder without tables or images", where=path, do="give a file in it"
+            "it is a folder without tables or images", where=path, do="give a file in the folder"
         )
         return unusable("a folder", error)
     counts = Counter(ending_of(file.name) for file in files)
@@ -73,8 +73,6 @@ def _by_ending(path: Path, ending: str, recipe: Recipe) -> Findings:
     if ending in _OWN:
         with reading(path, "", "its record cannot be read"):
             return _OWN[ending](path)
-    wanted = (
-        "STAR, .cs and .csg tables, MRC, TIFF and EER images, and restore's own files are known"
-    )
-    found = f'"{ending}" says nothing to restore'
-    return unusable("a file of another kind", UserError(found, where=path, wanted=wanted))
+    wanted = "restore reads STAR, .cs and .csg tables, MRC, TIFF and EER images, and its own files"
+    found = f'restore does not read files ending in "{ending}"'
+    return unusable("a file of an unknown type", UserError(found, where=path, wanted=wanted))

@@ -64,8 +64,8 @@ def _inspect_one(path: Path, recipe: Recipe) -> Findings:
         facts.append(
             (
                 "counts",
-                f"electrons, {number(float(clean.mean()) / counts.unit)} a pixel, each is "
-                f"{number(counts.unit)}",
+                f"electrons, {number(float(clean.mean()) / counts.unit)} per pixel, "
+                f"{number(counts.unit)} each",
             )
         )
     if ending_of(path.name) in (*MRC_ENDINGS, *COMPRESSED_MRC_ENDINGS):
@@ -162,9 +162,9 @@ def inspect_movie(path: Path) -> Findings:
 def _movie_commands(path: Path, header: MovieHeader) -> Sequence[str]:
     unknown = "" if header.format != "EER" else " --fraction_frames N"
     return (
-        f"restore halves -m MotionCorr/jobNNN/corrected_micrographs.star{unknown}, where RELION "
-        "has aligned it",
-        f"restore halves -m {path} --pixel_size X{unknown}, where its frames are aligned already",
+        f"restore halves -m MotionCorr/jobNNN/corrected_micrographs.star{unknown}, if RELION has "
+        "aligned the movie",
+        f"restore halves -m {path} --pixel_size X{unknown}, if its frames are already aligned",
     )
 
 

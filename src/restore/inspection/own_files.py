@@ -45,10 +45,10 @@ def inspect_tensors(path: Path) -> Findings:
     ]
     if "held_out_loss" in best:
         losses = (
-            f"{best['held_out_loss']:.4f} in epoch {best['epoch']:.0f}; a perfect denoiser would "
-            f"have {best['perfect_loss']:.4f}"
+            f"{best['held_out_loss']:.4f} in epoch {best['epoch']:.0f}; noise floor "
+            f"{best['perfect_loss']:.4f}"
         )
-        facts.append(("held-out loss", losses))
+        facts.append(("validation loss", losses))
     facts += _made(model.provenance)
     return Findings(
         "a model",
@@ -93,7 +93,7 @@ def inspect_json(path: Path) -> Findings:
 
 
 def _recipe_words(card: Mapping[str, Any]) -> str:
-    flip = "phases flipped" if card["phase_flip"] else "phases as they are"
+    flip = "phases flipped" if card["phase_flip"] else "phases not flipped"
     return f"{card['max_resolution_A']:g} Å, {flip}, high-pass {card['highpass_A']:g} Å"
 
 

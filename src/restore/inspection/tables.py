@@ -31,7 +31,7 @@ _BLOCKS = {
 _OTHERS = {
     _SHIFTS: (
         "the motion of one movie, from RELION",
-        "restore halves reads it beside its micrograph",
+        "restore halves reads it together with its micrograph",
     ),
     "rlnMicrographMovieName": (
         "a list of movies",
@@ -60,7 +60,7 @@ def inspect_star(path: Path, recipe: Recipe) -> Findings:
     for column, (what, command) in _OTHERS.items():
         if column in columns:
             return Findings(what, (*_block_facts(star), ("note", command)))
-    return Findings("a STAR file of something else", _block_facts(star))
+    return Findings("a STAR file of another type", _block_facts(star))
 
 
 def _relion_kind(star: StarFile) -> str:
@@ -82,13 +82,13 @@ def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
     try:
         return _inspect_particles(path, True)
     except UserError as no_particles:
-        found = _inspect_micrographs(path, recipe, ())
-        if not found.facts:
+        findings = _inspect_micrographs(path, recipe, ())
+        if not findings.facts:
             problem = f"As particles: {no_particles}"
             return Findings(
-                "a table of cryoSPARC's that cannot be used", problems=(*found.problems, problem)
+                "a cryoSPARC table that cannot be used", problems=(*findings.problems, problem)
             )
-        return found
+        return findings
 
 
 def _block_facts(star: StarFile) -> tuple[tuple[str, str], ...]:
@@ -125,8 +125,8 @@ def _inspect_micrographs(
     try:
         chosen = read_micrographs(path, Suffixes(), needs=Needs(ctf=False))
     except UserError as error:
-        found = unusable(what, error)
-        return Findings(found.what, blocks, problems=found.problems)
+        findings = unusable(what, error)
+        return Findings(findings.what, blocks, problems=findings.problems)
     micrographs = chosen.micrographs
     good, problems = check_files(micrographs)
     paired, half_problems = check_files(good, ("image", *HALVES))

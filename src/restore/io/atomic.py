@@ -80,7 +80,7 @@ def require_writable(folder: Path, size_bytes: int = 0) -> None:
     """UserError where no file, or none of this size, could be written into ``folder``, which need
     not exist yet.
     """
-    there = next(each for each in (folder, *folder.parents, Path()) if each.exists())
+    there = next(parent for parent in (folder, *folder.parents, Path()) if parent.exists())
     if not there.is_dir():
         found, do = _MENDABLE[errno.ENOTDIR]
     elif not os.access(there, os.W_OK | os.X_OK):

@@ -48,9 +48,9 @@ def denoised_halves(
     owners: dict[Path, Path] = {}
     for micrograph, files in zip(micrographs, denoised, strict=True):
         for half, path in zip(_halves(micrograph), (files.even, files.odd), strict=True):
-            if (other := owners.setdefault(path.resolve(), half)) != half:
+            if (owner := owners.setdefault(path.resolve(), half)) != half:
                 raise UserError(
-                    f"this would be the denoised version of {other} and of {half}",
+                    f"this would be the denoised version of {owner} and of {half}",
                     where=path,
                     do=_OPTIONS,
                 )
@@ -59,7 +59,7 @@ def denoised_halves(
 
 def _halves(micrograph: Micrograph) -> tuple[Path, Path]:
     if micrograph.even is None or micrograph.odd is None:
-        raise UserError("it has no halves", where=micrograph.name)
+        raise UserError("the micrograph has no halves", where=micrograph.name)
     return micrograph.even, micrograph.odd
 
 

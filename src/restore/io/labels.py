@@ -1,11 +1,12 @@
 """The label by which a rerun knows an image that restore wrote, and what it was made with."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from restore.errors import UserError
+from restore.io.images.maps import read_map_header
 from restore.io.images.mrc import mrc_labels
 from restore.io.micrographs import MicrographSet
 
@@ -24,15 +25,23 @@ def fingerprint_label(fingerprint: str, kind: Kind = "denoised") -> str:
 
 
 def fingerprint_of(path: Path, kind: Kind = "denoised") -> str:
-    """The fingerprint in the labels of an image of this kind; nothing where restore did not write
-    it so, or not whole.
+    """The fingerprint in the labels of an image, or of a stack of images, of this kind; nothing
+    where restore did not write it so, or not whole.
     """
-    try:
-        found = mrc_labels(path)
-    except UserError:
-        return ""
+    labels = _labels(path)
     prefix = _PREFIXES[kind]
-    return next((label.removeprefix(prefix) for label in found if label.startswith(prefix)), "")
+    return next((label.removeprefix(prefix) for label in labels if label.startswith(prefix)), "")
+
+
+def _labels(path: Path) -> Sequence[str]:
+    try:
+        return mrc_labels(path)
+    except UserError:  # no image; perhaps several
+        pass
+    try:
+        return read_map_header(path, "stack").labels
+    except UserError:
+        return ()
 
 
 def refuse_denoised(paths: Iterable[Path]) -> None:
@@ -60,7 +69,9 @@ def without_denoised(chosen: MicrographSet) -> MicrographSet:
             images = (micrograph.image, micrograph.even, micrograph.odd)
             refuse_denoised(path for path in images if path)
         return chosen
-    raw = tuple(each for each in chosen.micrographs if not fingerprint_of(each.image))
+    raw = tuple(
+        micrograph for micrograph in chosen.micrographs if not fingerprint_of(micrograph.image)
+    )
     if not raw:
         raise UserError(
             "only images that are denoised already match it",

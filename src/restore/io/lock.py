@@ -51,11 +51,11 @@ def locked(result: Path, do: str = "wait until it ends, or choose another name")
     """
     path, mine = result.with_name(f".{result.name[:80]}.lock"), Holder.of(os.getpid())
     text = json.dumps(asdict(mine) | {"token": secrets.token_hex(8)})
-    made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+    missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
     try:
         _take(path, text, result, do)
     except BaseException:
-        _remove_empty(made)
+        _remove_empty(missing)
         raise
     over = threading.Event()
     beat = threading.Thread(target=_beat, args=(path, over), name="lock", daemon=True)
@@ -67,7 +67,7 @@ def locked(result: Path, do: str = "wait until it ends, or choose another name")
         beat.join()
         if _read(path) == text:
             path.unlink(missing_ok=True)
-        _remove_empty(made)
+        _remove_empty(missing)
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:
@@ -82,14 +82,14 @@ def _remove_empty(folders: Iterable[Path]) -> None:
 def _take(path: Path, text: str, result: Path, do: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     while not _create(path, text):
-        found = _read(path)
-        if found is None:
+        holder_found = _read(path)
+        if holder_found is None:
             continue  # it was released in between
-        holder = _holder(found)
-        if _lives(path, found, holder):
+        holder = _holder(holder_found)
+        if _lives(path, holder_found, holder):
             by = f"process {holder.pid} on {holder.host}" if holder else "another process"
             raise UserError(f"{by} is writing it", where=result, do=do)
-        _discard(path, found)
+        _discard(path, holder_found)
 
 
 def _create(path: Path, text: str) -> bool:

@@ -1,6 +1,4 @@
-"""The door for sets of micrographs: from a table, an image or a pattern, to records, and back to a
-table.
-"""
+"""Sets of micrographs: from a table, an image or a pattern, to records, and back to a table."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -162,7 +160,7 @@ def read_images(
 ) -> MicrographSet:
     """The images that names and patterns stand for, each once, as `read_micrographs` says."""
     source = " ".join(sources)
-    names = list(dict.fromkeys(n for each in sources for n in image_names(each, IMAGE_ENDINGS)))
+    names = list(dict.fromkeys(n for source in sources for n in image_names(source, IMAGE_ENDINGS)))
     if pixel_size_A is None and not needs.header_pixel_size:
         wanted, do = (
             "Images without a STAR file need a pixel size",
@@ -308,6 +306,6 @@ def _together(errors: Sequence[UserError], total: int) -> UserError:
     same_column = all(error.found == first.found for error in errors) and "missing" in first.found
     if len(errors) in (1, total) or same_column:
         return first
-    others = [f"{error.where}: {error.found}" for error in errors[1:5]]
+    further = [f"{error.where}: {error.found}" for error in errors[1:5]]
     more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-    return first.instead(found="; ".join([first.found, *others]) + more)
+    return first.instead(found="; ".join([first.found, *further]) + more)

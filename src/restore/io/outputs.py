@@ -32,7 +32,7 @@ def output_paths(
             f'"{result}" is not the name of {_KINDS.get(ending, "such a file")}',
             wanted=f"The name must end in {ending}",
         )
-    paths = [result, *(result.with_name(f"{result.stem}{other}") for other in beside)]
+    paths = [result, *(result.with_name(f"{result.stem}{other_ending}") for other_ending in beside)]
     require_writable(result.parent)
     refuse_existing(paths, overwrite)
     return paths

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from restore.errors import UserError
-from restore.io.cryosparc.paths import finder
+from restore.io.cryosparc.paths import MARK, finder
 from restore.io.images.byte_stream import open_bytes
 from restore.io.images.maps import MapHeader, read_map_header
 from restore.io.particles import Particles, is_cryosparc, read_particles
@@ -58,6 +58,11 @@ def open_particle_images(path: Path, needs_poses: bool = True) -> ParticleImages
             do="give another file",
         )
     places = [_place(name, row, particles.source) for row, name in enumerate(particles.image_names)]
+    marks = ("",) * len(particles)
+    if particles.exported is not None:
+        marks = tuple(MARK if exported else "" for exported in particles.exported)
+    # A name with its mark and one without it may be different files.
+    places = [(mark + name, section) for mark, (name, section) in zip(marks, places, strict=True)]
     find = finder(path) if is_cryosparc(path) else Places.of_star(path).find_or_first
     files = {name: find(name) for name in dict.fromkeys(name for name, _ in places)}
     headers = {name: read_map_header(file, "stack") for name, file in files.items()}
@@ -91,7 +96,7 @@ def read_particle_images(
     wanted = sorted(
         (str(images.paths[row]), int(images.sections[row]), place) for place, row in enumerate(rows)
     )
-    for name, group in groupby(wanted, key=lambda each: each[0]):
+    for name, group in groupby(wanted, key=lambda reference: reference[0]):
         _read_sections(Path(name), [(section, place) for _, section, place in group], read)
     bad = np.flatnonzero(~np.isfinite(read).all(axis=(1, 2)))
     if len(bad):
@@ -191,9 +196,9 @@ def _pixel_size_A(particles: Particles, header: MapHeader) -> float:
             )
         return header.voxel_size_zyx_A[-1]
     first_A = float(sizes_A[0])
-    other = np.flatnonzero(~(abs(sizes_A - first_A) <= 1e-3 * first_A))
-    if first_A <= 0 or len(other):
-        row = int(other[0]) if len(other) else 0
+    differing = np.flatnonzero(~(abs(sizes_A - first_A) <= 1e-3 * first_A))
+    if first_A <= 0 or len(differing):
+        row = int(differing[0]) if len(differing) else 0
         found = f"row {row + 1} has images of {sizes_A[row]:g} Å per pixel" + (
             f", row 1 of {first_A:g} Å" if row else ""
         )

@@ -212,10 +212,10 @@ def _common(first: Sequence[Hashable], second: Sequence[Hashable]) -> _Pairs:
     row_of = {key: row for row, key in enumerate(second)}
     shared = [row for row, key in enumerate(first) if key in row_of]
     clear = [row for row in shared if first[row] not in repeated]
-    others = [row_of[first[row]] for row in clear]
+    candidates = [row_of[first[row]] for row in clear]
     return _Pairs(
         np.array(clear, dtype=np.int64),
-        np.array(others, dtype=np.int64),
+        np.array(candidates, dtype=np.int64),
         len(shared) - len(clear),
     )
 

@@ -22,7 +22,8 @@ class Particles:
     image's negative is meant, cryoSPARC's ``blob/sign``: it leaves protein dark in its images and
     makes it bright in its maps. ``phases_flipped`` and ``ctf_premultiplied`` tell images to which
     the sign of the CTF, or the CTF itself, was applied. ``tomogram_names`` are RELION 5's names of
-    subtomograms, "TS_01/12", the same in every job.
+    subtomograms, "TS_01/12", the same in every job. ``exported`` tells image names that start at
+    the file's own folder, and not at the project's, as cryoSPARC marks them.
     """
 
     source: str
@@ -41,6 +42,7 @@ class Particles:
     phases_flipped: Bool[np.ndarray, "n"] | None = None
     ctf_premultiplied: Bool[np.ndarray, "n"] | None = None
     tomogram_names: tuple[str, ...] | None = None
+    exported: Bool[np.ndarray, "n"] | None = None
 
     def __len__(self) -> int:
         return len(self.rotations)

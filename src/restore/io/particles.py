@@ -1,5 +1,5 @@
-"""The door for particles: from a RELION STAR file or a cryoSPARC ``.cs`` or ``.csg`` file to
-records, and from two sets to pairs.
+"""Particles: from a RELION STAR file or a cryoSPARC ``.cs`` or ``.csg`` file to records, and from
+two sets to pairs.
 """
 
 from pathlib import Path

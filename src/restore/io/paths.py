@@ -71,9 +71,9 @@ def image_names(source: str, endings: tuple[str, ...]) -> list[str]:
             do=f'give "{source.rstrip("/")}/*.mrc"',
         )
     names = sorted(glob.glob(source, recursive=True)) if glob.has_magic(source) else []  # noqa: PTH207  names stay as typed
-    found = [name for name in names if ending_of(name) in endings and Path(name).is_file()]
-    if not found:
+    images = [name for name in names if ending_of(name) in endings and Path(name).is_file()]
+    if not images:
         found_text = "no image matches it" if glob.has_magic(source) else "there is no such file"
         wanted = "A STAR file, an image or a pattern is needed"
         raise UserError(found_text, where=source, wanted=wanted, do="check the name")
-    return found
+    return images

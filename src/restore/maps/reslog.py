@@ -29,7 +29,8 @@ class ResLogSettings:
         "once for each further size, but at least 32 where there are 128 particles or more)",
     )
     repeats: int = setting(
-        3, "number of independent draws of the subsets; the intervals come from their spread"
+        3,
+        ("number of independent draws of the subsets; the intervals come from their spread"),
     )
     seed: int = setting(0, "seed of the draws: the same seed and particles give the same subsets")
 

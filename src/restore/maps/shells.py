@@ -91,8 +91,8 @@ def shell_sums(
     if counting == "whole":
         weights[1 : (axis.shape[-1] + 1) // 2] = 2
     sums = torch.zeros(3, axis.count, dtype=torch.float64)
-    for shells, one, other in zip(axis.shells(), first, second, strict=True):
-        a, b = one.cpu(), other.cpu()
+    for shells, first_part, second_part in zip(axis.shells(), first, second, strict=True):
+        a, b = first_part.cpu(), second_part.cpu()
         (a_re, a_im), (b_re, b_im) = (
             (plane.real.double(), plane.imag.double()) for plane in (a, b)
         )

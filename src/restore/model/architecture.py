@@ -38,7 +38,7 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True)
-class Reach:
+class Halo:
     """How far beyond its valid pixels a stage must read, in pixels of its input."""
 
     before: int
@@ -58,7 +58,7 @@ class Stage:
     numerator: int
     denominator: int
     multiple: int
-    reach: Reach
+    halo: Halo
     features: tuple[int, ...]
 
 
@@ -69,22 +69,22 @@ def receptive_field_of(stages: Sequence[Stage], stride: int) -> int:
     last pixel that each reads, for every position of an output pixel in the coarsest cell, of
     ``stride`` pixels.
     """
-    reach = 0
+    halo = 0
     for pixel in range(stride):
         low = high = pixel
         for stage in reversed(stages):
             low, high = _first_read(stage, low), _last_read(stage, high)
-        reach = max(reach, pixel - low, high - pixel)
-    return reach
+        halo = max(halo, pixel - low, high - pixel)
+    return halo
 
 
 def _first_read(stage: Stage, pixel: int) -> int:
     """The first input pixel that an output pixel of a stage depends on."""
     cell = pixel * stage.denominator // stage.numerator
-    return cell // stage.multiple * stage.multiple - stage.reach.before
+    return cell // stage.multiple * stage.multiple - stage.halo.before
 
 
 def _last_read(stage: Stage, pixel: int) -> int:
     """The last input pixel that an output pixel of a stage depends on."""
     cell = pixel * stage.denominator // stage.numerator
-    return cell // stage.multiple * stage.multiple + stage.multiple - 1 + stage.reach.after
+    return cell // stage.multiple * stage.multiple + stage.multiple - 1 + stage.halo.after

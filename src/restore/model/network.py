@@ -9,8 +9,8 @@ from torch.nn.utils import parametrizations, parametrize
 
 from restore.model import unet, waunet
 from restore.model.architecture import (
+    Halo,
     NetworkSettings,
-    Reach,
     RunStage,
     Stage,
     receptive_field_of,
@@ -21,9 +21,9 @@ from restore.model.waunet import WAUNet
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
+    "Halo",
     "Network",
     "NetworkSettings",
-    "Reach",
     "Stage",
     "add_weight_norm",
     "architecture_of",

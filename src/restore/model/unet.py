@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle, relu
 from torch.utils.checkpoint import checkpoint
 
-from restore.model.architecture import NetworkSettings, Reach, RunStage, Stage
+from restore.model.architecture import Halo, NetworkSettings, RunStage, Stage
 
 WIDTHS = (1, 2, 3, 4)
 """The feature maps of each level, as multiples of ``filters``."""
@@ -130,8 +130,8 @@ def stages(settings: NetworkSettings) -> tuple[Stage, ...]:
     """
     maps, depths = _sizes(settings)
     wide = [2 * depth for depth in depths]  # what the blocks of a level read on each side
-    halved = [Reach(2 * side, 2 * side) for side in (wide[0] + 1, *wide[1:])]
-    same = [Reach(side, side) for side in (wide[0] + 1, *wide[1:])]
+    halved = [Halo(2 * side, 2 * side) for side in (wide[0] + 1, *wide[1:])]
+    same = [Halo(side, side) for side in (wide[0] + 1, *wide[1:])]
     return (
         Stage("down1", 1, 2, 2, halved[0], (1,)),
         Stage("down2", 1, 2, 2, halved[1], (maps[0],)),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, pad, pixel_shuffle, relu
 from torch.utils.checkpoint import checkpoint
 
-from restore.model.architecture import NetworkSettings, Reach, RunStage, Stage
+from restore.model.architecture import Halo, NetworkSettings, RunStage, Stage
 
 LEVELS = 3
 STRIDE = 2**LEVELS
@@ -166,9 +166,9 @@ def stages(settings: NetworkSettings) -> tuple[Stage, ...]:
     2p … 2p + 1, and its convolution of stride 2 reads 2p + 2 as well.
     """
     features, blocks = settings.filters, settings.blocks
-    first = Stage("down1", 1, 2, 2, Reach(blocks + 1, blocks + 2), (1,))
-    down = Stage("down2", 1, 2, 2, Reach(blocks, blocks + 1), (features,))
-    up = Stage("up3", 2, 1, 1, Reach(blocks, 2 * blocks), (features, features))
+    first = Stage("down1", 1, 2, 2, Halo(blocks + 1, blocks + 2), (1,))
+    down = Stage("down2", 1, 2, 2, Halo(blocks, blocks + 1), (features,))
+    up = Stage("up3", 2, 1, 1, Halo(blocks, 2 * blocks), (features, features))
     return (
         first,
         down,

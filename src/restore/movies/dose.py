@@ -27,7 +27,7 @@ def critical_exposure_e_per_A2(
     """
     factor = next((value for kV, value in _AT_VOLTAGE.items() if abs(voltage_kV - kV) < 1), None)
     if factor is None:
-        wanted = "Dose weighting is known for 300, 200 and 100 kV"
+        wanted = "Dose weighting is implemented for 300, 200 and 100 kV"
         raise UserError(
             f"the voltage is {voltage_kV:g} kV", wanted=wanted, do="give `dose_weighting=False`"
         )

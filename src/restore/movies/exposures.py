@@ -76,13 +76,13 @@ class MovieSettings:
         if self.bin is not None and self.output_pixel_size is not None:
             raise UserError(
                 "`bin` and `output_pixel_size` are both given",
-                wanted="One of them determines the other",
+                wanted="Each determines the other",
             )
         if self.bin is not None and self.bin < 1:
             raise UserError(
                 f"bin is {self.bin:g}",
                 field="bin",
-                wanted="Sums can only be coarser than the movie: 1 or more",
+                wanted="Sums cannot be finer than the movie: it must be 1 or more",
             )
 
     @property
@@ -181,7 +181,7 @@ def _eer(motion: Motion, typed: EERSettings, metadata: Path) -> EERSettings:
 def _found(name: str, what: str, metadata: Path, places: Places) -> Path:
     path = places.find(name)
     if path is None:
-        do = "run restore in the project's folder, and bring the file back if it was moved"
+        do = "run restore in the project's folder, and move the file back if it was moved"
         raise UserError(
             f"there is no {what} {name}", where=metadata, wanted=f"The {what} is needed", do=do
         )
@@ -212,7 +212,7 @@ def _new_shape(
             raise UserError(
                 f"the micrograph has {_size(own)} pixels",
                 wanted=wanted,
-                do="give the micrograph's movie",
+                do="give the movie of this micrograph",
             )
         return own
     if settings.bin is not None:
@@ -241,7 +241,10 @@ def _dosing(
         )
         do = f"give `{field}`, or `dose_weighting=False`"
         raise UserError(
-            f"the {missing} is not known", where=where, wanted="Dose weighting needs it", do=do
+            f"the {missing} is not known",
+            where=where,
+            wanted=("Dose weighting needs this value"),
+            do=do,
         )
     return Dosing(dose, voltage_kV, pixel_size_A)
 

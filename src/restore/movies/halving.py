@@ -80,7 +80,7 @@ class HalfImages:
     odd: NDArray[np.float32]
     pixel_size_A: float
     label: str
-    doubt: str = ""
+    remark: str = ""
 
 
 def plan(
@@ -130,15 +130,15 @@ def from_movie(exposure: Exposure, device: torch.device) -> HalfImages:
     """
     halves = sum_halves(_frames(exposure), exposure.summing, device)
     even, odd = halves.even.numpy(), halves.odd.numpy()
-    doubt = "" if exposure.like is None else _doubt(exposure.like, even + odd)
+    remark = "" if exposure.like is None else _remark(exposure.like, even + odd)
     weighting = exposure.summing.dosing
     how = (
         "plain sum"
         if weighting is None
-        else f"weighted by dose, {weighting.per_frame_e_per_A2:g} e/A2 a frame"
+        else f"dose-weighted, {weighting.per_frame_e_per_A2:g} e/A2 a frame"
     )
     label = f"{halves.frames[0]} even, {halves.frames[1]} odd frames, {how}"
-    return HalfImages(even, odd, exposure.pixel_size_A, label, doubt)
+    return HalfImages(even, odd, exposure.pixel_size_A, label, remark)
 
 
 def from_counts(micrograph: Micrograph, seed: int) -> HalfImages:
@@ -146,7 +146,7 @@ def from_counts(micrograph: Micrograph, seed: int) -> HalfImages:
     counts = counts_of(read_image(micrograph.image).data)
     if counts.outliers:
         log.info(
-            "%s: %d pixels are no whole counts and were rounded", micrograph.name, counts.outliers
+            "%s: %d pixels are not whole counts and were rounded", micrograph.name, counts.outliers
         )
     even, odd = thin(counts, seed, micrograph.name)
     return HalfImages(
@@ -160,7 +160,7 @@ def _frames(exposure: Exposure) -> Iterator[torch.Tensor]:
         yield torch.from_numpy(frame.result())
 
 
-def _doubt(path: Path, full: NDArray[np.float32]) -> str:
+def _remark(path: Path, full: NDArray[np.float32]) -> str:
     """What is odd about our full sum beside the micrograph that RELION made of the same frames.
 
     Raises UserError where the two are not alike, so that halves of another movie, or with the gain
@@ -173,9 +173,12 @@ def _doubt(path: Path, full: NDArray[np.float32]) -> str:
         np.vdot(ours, theirs) / np.sqrt(float(np.vdot(ours, ours)) * float(np.vdot(theirs, theirs)))
     )
     if correlation < _UNLIKE:
-        found = f"the sum of its frames is not like it (correlation {correlation:.2f})"
-        do = "check the movie, `gain` and its turns, or put the sum in its place: `full_sum=True`"
-        raise UserError(found, where=path, wanted="They must be one exposure", do=do)
+        found = f"the sum of its frames does not match it (correlation {correlation:.2f})"
+        do = (
+            "check the movie, `gain` and its rotation and flip, or replace the micrograph by the "
+            "sum: `full_sum=True`"
+        )
+        raise UserError(found, where=path, wanted="Both must be the same exposure", do=do)
     if correlation < _DOUBTFUL or not 0.8 < scale < 1.25:
         return f"{path} is {scale:.3g} times the sum of its frames, correlation {correlation:.3f}"
     return ""
@@ -190,19 +193,19 @@ def halve_jobs(
     bars: Bars = no_bars,
 ) -> JobResults[HalfFiles]:
     """Halve and write the jobs that are not current, as `restore.runtime.jobs.run_jobs` says;
-    doubts are its remarks.
+    remarks are those of the result.
     """
     stale = stale_jobs(jobs, fingerprint_in, "have their halves already", overwrite)
-    doubts: list[str] = []
+    remarks: list[str] = []
 
     def compute(job: Job[HalfFiles], _: object) -> Write:
         images = halve(job.subject.micrograph)
-        if images.doubt:
-            doubts.append(images.doubt)
+        if images.remark:
+            remarks.append(images.remark)
         return partial(_write, job, images, dtype)
 
     steps = Steps(lambda job: job.subject.micrograph, compute, "halving")  # frames are read ahead
-    return replace(run_jobs(jobs, steps, bars, stale=stale), remarks=doubts)
+    return replace(run_jobs(jobs, steps, bars, stale=stale), remarks=remarks)
 
 
 def _write(job: Job[HalfFiles], images: HalfImages, dtype: OutputType) -> None:

@@ -162,7 +162,7 @@ def _movies(
         raise UserError(
             "`gain_rotation` or `gain_flip` is given without `gain`",
             field="gain",
-            wanted="The STAR file's gain reference has been turned by RELION already",
+            wanted="RELION has already rotated the STAR file's gain reference",
         )
     device, own = pick_device(device_name), () if settings.gain is None else (settings.gain,)
     depends_on = {
@@ -197,8 +197,8 @@ def _aligned_movies(
     endings = tuple({Path(f"a{ending}").suffix for ending in MOVIE_ENDINGS})
     names = [name for name in image_names(source, endings) if ending_of(name) in MOVIE_ENDINGS]
     if not names:
-        wanted = f"A STAR file of RELION's, or movies ({', '.join(MOVIE_ENDINGS)}) are needed"
-        raise UserError("it is no movie", where=source, wanted=wanted)
+        wanted = f"A RELION STAR file or movies ({', '.join(MOVIE_ENDINGS)}) are needed"
+        raise UserError("it is not a movie", where=source, wanted=wanted)
     if not pixel_size_A or pixel_size_A < 0:
         wanted, do = (
             "Movies without a STAR file need a pixel size",

@@ -78,8 +78,8 @@ def local_shift_px(
     x = torch.arange(shape[1], dtype=torch.float32, device=device) / shape[1] - 0.5
 
     def field(factors: list[float]) -> Float[Tensor, "rows x"]:
-        one, x1, x2, y1, y2, xy = factors
-        of_x, of_y = one + x * (x1 + x * x2), y * (y1 + y * y2)
+        constant, x1, x2, y1, y2, xy = factors
+        of_x, of_y = constant + x * (x1 + x * x2), y * (y1 + y * y2)
         return torch.addcmul(of_y[:, None] + of_x, (xy * y)[:, None], x[None, :])
 
     along_y, along_x = (field(factors) for factors in along_both)

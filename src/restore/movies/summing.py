@@ -49,7 +49,8 @@ class Summing:
         if any(new > old for new, old in zip(self.new_shape, self.shape, strict=True)):
             found = f"the micrograph would have {self.new_shape[1]} x {self.new_shape[0]} pixels"
             wanted = (
-                f"The movie has {self.shape[1]} x {self.shape[0]}, and can only be made smaller"
+                f"The movie has {self.shape[1]} x {self.shape[0]} pixels, and can only be "
+                "made smaller"
             )
             raise UserError(found, wanted=wanted, do="give another `bin` or `output_pixel_size`")
 
@@ -105,7 +106,7 @@ def sum_halves(
         if tuple(frame.shape) != summing.shape:
             found, wanted = (
                 f"frame {number} has {frame.shape[1]} x {frame.shape[0]} pixels",
-                "All frames must be alike",
+                "All frames must have the same size",
             )
             raise UserError(found, wanted=wanted, do="write the movie again")
         image = frame.to(device)
@@ -115,7 +116,7 @@ def sum_halves(
     if not even.count or not odd.count:
         found = f"{even.count} even and {odd.count} odd frames are summed"
         raise UserError(
-            found, wanted="Two halves need two frames and more", do="give the whole movie"
+            found, wanted="Two halves need at least two frames", do="give the complete movie"
         )
     return Halves(even.image(), odd.image(), (even.count, odd.count))
 
@@ -160,7 +161,7 @@ class _Sum:
     def image(self) -> Float[Tensor, "y x"]:
         """The half."""
         if self._total is None:
-            raise ValueError("nothing has been added")
+            raise ValueError("no frame has been added")
         if not self._in_fourier:
             return self._total.cpu()
         spectrum = (

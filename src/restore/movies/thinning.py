@@ -47,7 +47,7 @@ def counts_of(image: NDArray[np.floating]) -> Counts:
         found = f"its lowest value is {values.min():g}"
         raise UserError(
             found,
-            wanted="Counts are never below zero, so something was taken off or added",
+            wanted="Counts are never below zero, so something was subtracted or added",
             do=_CURE,
         )
     unit = _unit(values)
@@ -108,12 +108,12 @@ def _unit(values: NDArray[np.float64]) -> float:
     sample = values.ravel()[:: max(values.size // _SAMPLE_PX, 1)]
     distinct, often = np.unique(sample, return_counts=True)
     if len(distinct) > min(_MOST_VALUES, sample.size / 4):
-        raise _not_counts(f"{len(distinct)} of {sample.size} pixels have values of their own")
+        raise _not_counts(f"{len(distinct)} of {sample.size} pixels have distinct values")
     usual = distinct[np.argsort(often)[::-1]][: _usual(often)]
     steps = np.diff(np.sort(np.append(usual, 0.0)))
     steps = steps[steps > 0]
     if not len(steps):
-        raise _not_counts("there is only one value in most of its pixels")
+        raise _not_counts("most of its pixels have the same value")
     near = usual / steps.min()
     multiples = np.rint(near)
     return float(usual @ multiples / (multiples @ multiples))
@@ -142,8 +142,7 @@ def _require_counting_noise(electrons: NDArray[np.float64]) -> None:
 
 def _not_counts(found: str) -> UserError:
     wanted = (
-        "Only counts of electrons can be thinned, and these were multiplied by a gain reference, "
-        ""
-        "weighted by dose, interpolated or filtered"
+        "Only electron counts can be thinned, and these values were multiplied by a gain "
+        "reference, dose-weighted, interpolated or filtered"
     )
     return UserError(found, wanted=wanted, do=_CURE)

@@ -84,13 +84,22 @@ def compare_angles(
     table = _free_path(overwrite) if output is None else _with_ending(output)
     figure, record = (table.with_suffix(ending) for ending in _BESIDE)
     _refuse_outputs((table, figure, record), (first, second), overwrite)
-    one, other = read_particles(first), read_particles(second)
-    matches = match(one, other, tolerance_px)
+    first_particles, second_particles = read_particles(first), read_particles(second)
+    matches = match(first_particles, second_particles, tolerance_px)
     distances = angular_distances(
-        one.rotations_of(matches.first), other.rotations_of(matches.second), group
+        first_particles.rotations_of(matches.first),
+        second_particles.rotations_of(matches.second),
+        group,
     )
     comparison = AngleComparison(
-        one, other, matches, symmetry, group, distances, summary(distances, group), (table, figure)
+        first_particles,
+        second_particles,
+        matches,
+        symmetry,
+        group,
+        distances,
+        summary(distances, group),
+        (table, figure),
     )
     for warning in _warnings(comparison, (first, second), tolerance_px):
         log.warning("%s", warning)
@@ -121,7 +130,9 @@ def _refuse_outputs(outputs: Sequence[Path], inputs: Sequence[Path], overwrite: 
     for path in outputs:
         if path.resolve() in resolved:
             raise UserError(
-                "the output would replace an input", where=path, do="choose another number `output`"
+                "the output would replace an input",
+                where=path,
+                do=("choose another number `output`"),
             )
     refuse_existing(outputs, overwrite)
 

@@ -103,16 +103,16 @@ def _labels(paths: Sequence[Path], names: Sequence[str] | None) -> list[str]:
     if names is not None:
         if len(names) != len(paths) or len(set(names)) != len(names):
             raise UsageError(
-                f"there are {len(paths)} maps and {len(set(names))} different names",
-                wanted="Each map needs a name of its own",
+                f"there are {len(paths)} maps but {len(set(names))} different names",
+                wanted="Each map needs its own name",
             )
         return list(names)
     labels = [path.name for path in paths]
     labels = labels if len(set(labels)) == len(labels) else [str(path) for path in paths]
     if len(set(labels)) < len(labels):
         raise UsageError(
-            "a map is given twice",
-            wanted="Each map needs a name of its own",
+            "one map is given twice",
+            wanted="Each map needs its own name",
             do="leave one out, or give `names`",
         )
     return labels
@@ -143,7 +143,7 @@ def _on_scale_of_first(spectra: Mapping[str, AmplitudeSpectrum]) -> dict[str, Am
         return {name: on_one_scale(spectrum, reference) for name, spectrum in spectra.items()}
     except TooFewShellsError as error:
         raise UserError(
-            str(error), wanted="`scale` compares the maps there", do="leave `scale` out"
+            str(error), wanted="`scale` compares the maps in this range", do="leave `scale` out"
         ) from error
 
 

@@ -56,7 +56,7 @@ def refuse_pixel_size(pixel_size_A: float | None) -> None:
         raise UsageError(
             f"pixel_size_A is {pixel_size_A:g}",
             field="pixel_size_A",
-            wanted="A voxel has a size above 0 Å",
+            wanted="A voxel size is above 0 Å",
         )
 
 
@@ -137,13 +137,15 @@ def _refuse_other_grid(mask: MapHeader, header: MapHeader, pixel_size_A: float |
             f"its voxels measure {describe_voxel(mask_A)} Å, and those of {header.path} "
             f"{describe_voxel(voxel_A)} Å",
             where=mask.path,
-            wanted="A mask must lie on the grid of what it masks",
-            do="resample it, or give `pixel_size_A` if the headers are wrong",
+            wanted="A mask must lie on the grid of the map",
+            do="resample the mask, or give `pixel_size_A` if the headers are wrong",
         )
     steps = zip(
         mask.origin_zyx_A, header.origin_zyx_A, voxel_A or mask_A or (1.0,) * 3, strict=True
     )
-    if all(abs(one - other) <= _SAME_PLACE_VOXELS * side for one, other, side in steps):
+    if all(
+        abs(first_A - second_A) <= _SAME_PLACE_VOXELS * side for first_A, second_A, side in steps
+    ):
         return
     places = [
         ", ".join(f"{place_A:g}" for place_A in reversed(origin_A))
@@ -154,8 +156,8 @@ def _refuse_other_grid(mask: MapHeader, header: MapHeader, pixel_size_A: float |
         raise UserError(
             problem,
             where=mask.path,
-            wanted="A mask must lie on the grid of what it masks",
-            do="resample it onto the map's grid",
+            wanted="A mask must lie on the grid of the map",
+            do="resample the mask onto the map's grid",
         )
     # Many programs leave the origin at zero, so zero beside another origin proves nothing.
     log.warning("%s: %s. The mask is applied voxel by voxel", mask.path, problem)
@@ -163,21 +165,22 @@ def _refuse_other_grid(mask: MapHeader, header: MapHeader, pixel_size_A: float |
 
 def _differ(first_A: Voxel, other_A: Voxel) -> bool:
     pairs = zip(first_A, other_A, strict=True)
-    return any(abs(one - other) > _SAME_SIZE * one for one, other in pairs)
+    return any(abs(first_A - second_A) > _SAME_SIZE * first_A for first_A, second_A in pairs)
 
 
 def warn_of_shared_content(headers: Sequence[MapHeader]) -> None:
     """Warn where the agreement of two half maps would prove nothing: one file, or denoised."""
     if headers[0].path.resolve() == headers[1].path.resolve():
         log.warning(
-            "both halves are the same file, %s: its agreement with itself says nothing",
+            "both halves are the same file, %s: its correlation with itself says nothing",
             headers[0].path,
         )
     for header in headers:
         if is_denoised(header.labels):
             log.warning(
-                "%s was denoised by restore. What the network adds can be common to both halves: "
-                "their correlation may be too high (see the bias in docs/evaluation.md)",
+                "%s was denoised by restore. What the network hallucinates can be common to both "
+                "halves, so that their correlation may be too high (see the bias in "
+                "docs/evaluation.md)",
                 header.path,
             )
             return
@@ -187,7 +190,7 @@ def warn_of_copies(fsc: FSC, headers: Sequence[MapHeader]) -> None:
     """Warn where two different files agree so well that they cannot be independent halves."""
     if headers[0].path.resolve() == headers[1].path.resolve():
         return
-    first, other = headers[0].path, headers[1].path
+    first, second = headers[0].path, headers[1].path
     lowest, highest = float(fsc.unmasked[1:].min()), float(fsc.unmasked[1:].max())
     if lowest > _ONE:
         words = "%s and %s are copies of the same map on different grey scales or offsets"
@@ -198,4 +201,4 @@ def warn_of_copies(fsc: FSC, headers: Sequence[MapHeader]) -> None:
         words += "independent halves"
     else:
         return
-    log.warning(f"{words}; their correlation says nothing about resolution", first, other)
+    log.warning(f"{words}; their correlation says nothing about resolution", first, second)

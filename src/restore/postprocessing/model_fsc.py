@@ -134,6 +134,8 @@ def refuse_atoms_outside(atoms: Atoms, model: Path, box: MapBox) -> None:
             f"({last}) Å",
             where=model,
             wanted="The model must lie in the map",
-            do="fit it into this very map and save it relative to the map (the origin in the "
-            "map's header counts)",
+            do=(
+                "fit the model into this map and save it relative to the map (the origin in the "
+                "map's header counts)"
+            ),
         )

@@ -123,9 +123,11 @@ def _sharpened(
         do = "check that both are halves of one reconstruction"
         raise UserError(str(error), wanted="There is nothing to sharpen", do=do) from error
     except TooFewShellsError as error:
-        do = "give a coarser `fit_from`, a finer `fit_to`, or the `bfactor` itself"
+        do = "give a coarser `fit_from`, a finer `fit_to`, or a value for `bfactor`"
         raise UserError(
-            f"there are {error}", wanted="The line that gives the B factor needs three", do=do
+            f"there are {error}",
+            wanted=("The line that gives the B factor needs three shells"),
+            do=do,
         ) from error
 
 

@@ -179,7 +179,7 @@ def _refuse_outside(
                 f"({spans[1]} Å)",
                 where=model,
                 wanted="The model must lie in the map",
-                do="fit it into the map",
+                do="fit the model into the map",
             )
 
 

@@ -227,8 +227,8 @@ def transfer(
         return band
     if ctf is None:
         raise UserError(
-            "no CTF is known",
-            wanted="phase flipping needs one",
+            "the CTF is not known",
+            wanted="phase flipping needs a CTF",
             do="run CTF estimation, or give --dont_phaseflip",
         )
     require_plausible_defocus(ctf)

@@ -24,7 +24,7 @@ _COARSEST_PIXEL_A = 20.0
 """No micrograph has larger pixels, in Å: a larger size is a mistake."""
 
 
-def _pixel_size_doubt(pixel_size_A: float) -> str:
+def _pixel_size_advice(pixel_size_A: float) -> str:
     if pixel_size_A <= _COARSEST_PIXEL_A:
         return ""
     return f"a pixel size of {pixel_size_A:.4g} Å is none of a micrograph"
@@ -46,7 +46,7 @@ def cropped_grid(full_shape: Shape, pixel_size_A: float, max_resolution_A: float
         raise UserError(
             f"max_resolution {max_resolution_A:g} Å is finer than the image's Nyquist limit, "
             f"{2 * pixel_size_A:.4g} Å",
-            wanted=_pixel_size_doubt(pixel_size_A),
+            wanted=_pixel_size_advice(pixel_size_A),
             do=_coarser_resolution(pixel_size_A),
         )
     factor = 2 * pixel_size_A / max_resolution_A

@@ -29,8 +29,8 @@ class Axis:
         0 where logarithmic.
         """
         low, high, value = (
-            (math.log10(each) if self.logarithmic else each)
-            for each in (self.low, self.high, value)
+            (math.log10(number) if self.logarithmic else number)
+            for number in (self.low, self.high, value)
         )
         return (value - low) / (high - low)
 
@@ -94,13 +94,13 @@ def _powers(low: float, high: float) -> list[float]:
     decades = math.log10(high / low)
     steps = (1, 2, 5) if decades < 2.2 else (1,)
     every = 2 if decades > 5 else 1
-    found = [
+    ticks = [
         step * 10.0**power
         for power in range(first, last + 1)
         for step in steps
         if power % every == 0
     ]
-    return [value for value in found if low <= value <= high]
+    return [value for value in ticks if low <= value <= high]
 
 
 def _power_name(value: float) -> str:

@@ -25,15 +25,19 @@ class _Plan:
 _PLANS = (
     _Plan(
         "Against the Wiener filter",
-        "The denoised image’s ratio of signal to all error, over that of the Wiener filter: the "
-        "fair comparison. Above 1 the network does more than any filter of frequencies can.",
+        "The denoised image’s ratio of signal to all error, relative to that of the Wiener "
+        "filter: the fair comparison. Above 1, the network does better than any frequency filter "
+        "can.",
         (("advantage_over_wiener", LABELS["advantage_over_wiener"], "denoised"),),
         limits=(0.0, 5.0),
         levels=(1.0,),
     ),
     _Plan(
         "Signal against all error",
-        "Variance of the signal over that of noise and bias together. An empty image has 1.",
+        (
+            "Variance of the signal over the variance of noise and bias together. An empty image "
+            "has a ratio of 1."
+        ),
         (
             ("signal_to_error_raw", LABELS["signal_to_error_raw"], "raw"),
             ("signal_to_error_wiener", LABELS["signal_to_error_wiener"], "wiener"),
@@ -43,8 +47,9 @@ _PLANS = (
     ),
     _Plan(
         "Signal against noise",
-        "The signal-to-noise ratio of one half. It counts only what differs between the halves; "
-        "a picture that is smooth and wrong scores well here, so read it beside the chart of bias.",
+        "The signal-to-noise ratio of one half. Only differences between the halves count as "
+        "noise, so that an image that is smooth but wrong scores well here: read this chart "
+        "together with that of the bias.",
         (("snr_raw", "raw", "raw"), ("snr_denoised", "denoised", "denoised")),
         logarithmic=True,
     ),
@@ -62,14 +67,14 @@ _PLANS = (
     ),
     _Plan(
         "Agreement of the two halves",
-        "Fourier ring correlation. High agreement after denoising is not resolution gained: "
-        "both halves went through one network, and share what it hallucinates.",
+        "Fourier ring correlation. High agreement after denoising does not mean higher "
+        "resolution: both halves passed through the same network, and share what it hallucinates.",
         (("frc_raw", "raw", "raw"), ("frc_denoised", "denoised", "denoised")),
         limits=(-0.3, 1.05),
     ),
     _Plan(
         "Power spectra",
-        "The variance that each ring adds; a raw half has about 1 in all. The dotted line is the "
+        "The variance in each ring; the total of a raw half is about 1. The dotted line is the "
         "network’s output for noise without any signal.",
         (
             ("power_raw", "raw", "raw"),
@@ -81,9 +86,9 @@ _PLANS = (
     ),
     _Plan(
         "Unrelated micrographs",
-        "Correlation between halves of different micrographs, which have nothing in common but "
-        "the camera and the "
-        "network. It should lie on zero; elsewhere there is a fixed pattern.",
+        "Correlation between halves of different micrographs, which share nothing but the camera "
+        "and the network. The correlation should be zero; where it is not, there is a fixed "
+        "pattern.",
         (("unpaired_raw", "raw", "raw"), ("unpaired_denoised", "denoised", "denoised")),
     ),
 )  # fmt: skip
@@ -91,8 +96,8 @@ _PLANS = (
 
 def charts_of(evaluation: Evaluation, group: Group) -> list[Chart]:
     """The charts that this group's curves allow, the fair comparison first."""
-    found = [_chart(plan, evaluation.frequency_per_A, group.curves) for plan in _PLANS]
-    return [chart for chart in found if chart.lines]
+    charts = [_chart(plan, evaluation.frequency_per_A, group.curves) for plan in _PLANS]
+    return [chart for chart in charts if chart.lines]
 
 
 def _chart(plan: _Plan, frequency_per_A: tuple[float, ...], curves: Mapping[str, Curve]) -> Chart:
@@ -129,10 +134,9 @@ def loss_chart(model: ModelSummary | None) -> Chart | None:
     if not lines:
         return None
     words = (
-        "Mean squared difference from the other half. Most of it is that half’s own noise, which "
-        "nobody can predict: "
-        "what counts is the distance to the noise floor. The axis does not begin at "
-        "zero."
+        "Mean squared difference from the other half. Most of this loss is the noise of the other "
+        "half, which cannot be predicted: what counts is the distance to the noise floor. The "
+        "axis does not begin at zero."
     )
     return Chart(
         "Training", words, tuple(float(row["step"]) for row in rows), lines, x_label="training step"

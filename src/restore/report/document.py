@@ -44,7 +44,7 @@ def warning_box(sentences: Sequence[str]) -> str:
     """What is to be known before anything else; nothing where there is nothing."""
     if not sentences:
         return ""
-    items = "".join(f"<li>{escape(each)}</li>" for each in sentences)
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
     return (
         '<section class="warnings" aria-label="Warnings"><h2>Before you read '
         f"on</h2><ul>{items}</ul></section>"
@@ -53,7 +53,7 @@ def warning_box(sentences: Sequence[str]) -> str:
 
 def paragraphs(sentences: Sequence[str]) -> str:
     """Each sentence as a paragraph."""
-    return "".join(f"<p>{escape(each)}</p>" for each in sentences)
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
 
 
 def chart_figure(key: str, chart: Chart) -> str:
@@ -103,8 +103,8 @@ def _reading(chart: Chart) -> dict[str, Any]:
         "x": _short(chart.x),
         "place": [round((LEFT + across.place(x) * PLOT_WIDTH) / WIDTH, 4) for x in chart.x],
         "lines": [
-            [_short(part) for part in (each.curve.value, each.curve.low, each.curve.high)]
-            for each in chart.lines
+            [_short(part) for part in (line.curve.value, line.curve.low, line.curve.high)]
+            for line in chart.lines
         ],
     }
 

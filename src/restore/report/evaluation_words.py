@@ -38,9 +38,9 @@ def summary(groups: Sequence[Group]) -> list[str]:
     ]
     if numbers["invented_share"].value is not None:
         sentences.append(
-            "Given noise only (EVN − ODD, in which the signal cancels), the model still "
-            f"hallucinates {share(numbers['invented_share'].value)} as much: the variance of its "
-            "output, as a share of that for a real half."
+            "Given noise alone (EVN − ODD, in which the signal cancels), the model still produces "
+            f"an output with {share(numbers['invented_share'].value)} of the variance of its "
+            "output for a real half."
         )
     return sentences
 
@@ -84,20 +84,23 @@ def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
     warned: list[str] = []
     if has_model and first.name != "held out":
         warned.append(
-            "The model was trained on every micrograph here, so the numbers may flatter it. Hold "
-            "some micrographs out of training, or evaluate others."
+            "The model was trained on all of these micrographs, so the numbers may flatter it. "
+            "Hold some micrographs out of training, or evaluate other micrographs."
         )
     if not _at(numbers["frc_raw"]) > 0:
-        lost = "The halves have no signal in common, so nothing can be said of what became of it."
+        lost = (
+            "The halves have no signal in common, so it cannot be measured how much signal was "
+            "kept."
+        )
         return [*warned, lost]
     if _at(numbers["signal_to_error_denoised"]) <= _at(numbers["signal_to_error_wiener"]):
         cure = " Train longer, or on more data." if has_model else ""
-        warned.append(f"The denoised images are no better than a plain Wiener filter.{cure}")
+        warned.append(f"The denoised images are no better than a Wiener filter.{cure}")
     if abs(_at(numbers["calibration"]) - 1) > 0.25:
         cure = "" if has_model else " Set fit_scale for programs that do not keep the scale."
         warned.append(
-            "The denoised images are not in the scale of the data: multiplying them by "
-            f"{_at(numbers['calibration']):.2f} would bring them closer to it.{cure}"
+            "The denoised images are not on the scale of the data: multiplying them by "
+            f"{_at(numbers['calibration']):.2f} would bring them closer to the data.{cure}"
         )
     return warned + _doubtful_halves(first)
 
@@ -116,8 +119,8 @@ def _doubtful_halves(group: Group) -> list[str]:
     fixed = group.numbers["unpaired_raw"]
     if fixed.low is not None and fixed.low > 0.1 * _at(group.numbers["frc_raw"]):
         warned.append(
-            "Unrelated micrographs have something in common: a fixed pattern of the camera counts "
-            "as signal here."
+            "Unrelated micrographs are correlated: a fixed pattern of the camera counts as signal "
+            "here."
         )
     return warned
 
@@ -128,11 +131,11 @@ def remarks(numbers: Numbers, facts: Facts) -> list[str]:
     if not _at(numbers["frc_raw"]) > 0:
         remarked.append("The halves have no signal in common.")
     elif _beats_wiener(numbers) < 0:
-        remarked.append("Here the Wiener filter is closer to the signal.")
+        remarked.append("The Wiener filter is closer to the signal here.")
     if (facts.refuted or 0.0) > _MUCH_REFUTED:
         remarked.append(
-            f"In {100 * (facts.refuted or 0.0):.0f} % of the area the other half does not confirm "
-            "what the denoised image shows."
+            f"In {100 * (facts.refuted or 0.0):.0f} % of the area, the other half does not "
+            "confirm what the denoised image shows."
         )
     if facts.hot_pixels > _MANY_HOT_PIXELS:
         remarked.append(f"{facts.hot_pixels} hot pixels were replaced.")

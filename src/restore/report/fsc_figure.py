@@ -89,8 +89,10 @@ def map_model_figure(curves: Mapping[str, FSC], title: str) -> Figure:
 
 def _said(crossing_A: float | None) -> str:
     if crossing_A is None:
-        return "never under 0.5"
-    return "under 0.5 at once" if math.isinf(crossing_A) else f"{crossing_A:.2f} Å at 0.5"
+        return "never below 0.5"
+    return (
+        ("below 0.5 in the first shell") if math.isinf(crossing_A) else f"{crossing_A:.2f} Å at 0.5"
+    )
 
 
 def _mark(axes: Axes, fsc: FSC, threshold: float) -> None:

@@ -37,7 +37,7 @@ def histogram(
         zorder=0,
         color=_BAND,
         linewidth=0,
-        label=f"middle half: {quartiles[0]:.2f} to {quartiles[1]:.2f}{unit}",
+        label=f"interquartile range: {quartiles[0]:.2f} to {quartiles[1]:.2f}{unit}",
     )
     axes.axvline(median, color=SERIES[1], linewidth=2, label=f"median: {median:.2f}{unit}")
     axes.plot([], [], " ", label=f"{beyond} of {len(values)} beyond {end:.2f}{unit}")

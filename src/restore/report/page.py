@@ -48,7 +48,7 @@ def page(evaluation: Evaluation, folder: Path, most_previews: int = 24) -> str:
             _curves(number, group, charts[number]) for number, group in enumerate(groups)
         ),
         "training": _training(evaluation, loss),
-        "table": table(evaluation.micrographs, {each.index for each in shown}),
+        "table": table(evaluation.micrographs, {view.index for view in shown}),
         "count": str(len(evaluation.micrographs)),
         "pictured": _pictured_words(shown),
         "method": method_list(evaluation),
@@ -60,8 +60,8 @@ def page(evaluation: Evaluation, folder: Path, most_previews: int = 24) -> str:
 
 def _source(evaluation: Evaluation) -> str:
     inputs = evaluation.provenance.get("inputs")
-    found = inputs.get("micrographs") if isinstance(inputs, Mapping) else None
-    return PurePath(str(found)).name if found else "these micrographs"
+    source = inputs.get("micrographs") if isinstance(inputs, Mapping) else None
+    return PurePath(str(source)).name if source else "these micrographs"
 
 
 def _distinct(groups: Sequence[Group]) -> list[Group]:
@@ -85,8 +85,8 @@ def _group_choice(groups: Sequence[Group]) -> str:
 
 def _of_group(number: int, group: Group, inner: str) -> str:
     many = f"{group.micrographs} micrograph{'s' if group.micrographs != 1 else ''}"
-    made = f", intervals from resampling {escape(group.resampled)}" if group.resampled else ""
-    words = f"{escape(group.name)}: {many}{made}"
+    intervals = f", intervals from resampling {escape(group.resampled)}" if group.resampled else ""
+    words = f"{escape(group.name)}: {many}{intervals}"
     return f'<div class="of-group" data-group="{number}"><p class="quiet">{words}</p>{inner}</div>'
 
 
@@ -94,10 +94,10 @@ def _verdict(number: int, group: Group) -> str:
     bars = ladder(group.numbers)
     if bars:
         bars = (
-            f"<figure><figcaption><h3>Estimated correlation with the noise-free image</h3>"
-            "<p>1 would be a picture free of noise and error. It is estimated from the two "
-            "halves; nobody has seen "
-            f"the noise-free image.</p></figcaption>{bars}</figure>"
+            "<figure><figcaption><h3>Estimated correlation with the noise-free image</h3><p>A "
+            "value of 1 would mean an image free of noise and error. The correlation is estimated "
+            "from the two halves, as the noise-free image is not "
+            f"known.</p></figcaption>{bars}</figure>"
         )
     return _of_group(number, group, bars + large_figures(group))
 
@@ -116,13 +116,13 @@ def _training(evaluation: Evaluation, loss: Chart | None) -> str:
 
 def _comparison(shown: Sequence[Shown], everything: int) -> str:
     if not shown:
-        return '<p class="quiet">This evaluation has no pictures that could be shown.</p>'
+        return '<p class="quiet">This evaluation has no pictures to show.</p>'
     parts = {
         "picker": picker(shown),
-        "views": "".join(view(each) for each in shown),
+        "views": "".join(view(micrograph) for micrograph in shown),
         "alone": " hidden" if len(shown) == 1 else "",
         "count": _count_words(len(shown), everything),
-        "overlay": "" if any(each.support for each in shown) else " hidden",
+        "overlay": "" if any(micrograph.support for micrograph in shown) else " hidden",
     }
     return Template(asset("comparison.html")).substitute(parts)
 
@@ -131,7 +131,7 @@ def _count_words(shown: int, everything: int) -> str:
     if shown < everything:
         return (
             f"{shown} of {everything} micrographs are shown: typical ones and the most unusual, "
-            "those held out first."
+            "with the validation micrographs first."
         )
     return f"All {everything} micrographs are shown." if everything > 1 else ""
 

@@ -35,9 +35,9 @@ def side_by_side(panels: Sequence[Panel]) -> Image.Image:
     scale bar.
     """
     drawn = [_drawn(panel) for panel in panels]
-    width = sum(each.width for each in drawn) + _MARGIN_PX * (len(drawn) + 1)
+    width = sum(panel.width for panel in drawn) + _MARGIN_PX * (len(drawn) + 1)
     picture = Image.new(
-        "L", (width, max(each.height for each in drawn) + _TITLE_PX + _MARGIN_PX), 255
+        "L", (width, max(panel.height for panel in drawn) + _TITLE_PX + _MARGIN_PX), 255
     )
     draw, left = ImageDraw.Draw(picture), _MARGIN_PX
     for panel, image in zip(panels, drawn, strict=True):

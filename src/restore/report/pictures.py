@@ -40,9 +40,9 @@ def choose(rows: Sequence[MicrographResult], folder: Path, most: int) -> list[Sh
     for index in _by_importance(rows):
         if len(chosen) == most:
             break
-        found = _load(index, rows[index], folder)
-        if found is not None and (size := _bytes(found)) <= room:
-            chosen.append(found)
+        loaded = _load(index, rows[index], folder)
+        if loaded is not None and (size := _bytes(loaded)) <= room:
+            chosen.append(loaded)
             room -= size
     return sorted(chosen, key=lambda shown: (_rank(shown.row), shown.row.outlier or 0.0))
 
@@ -167,7 +167,7 @@ def _facts(row: MicrographResult) -> str:
     )
     defocus = f"{row.defocus_A / 1e4:.2f} µm defocus" if row.defocus_A is not None else ""
     line = " · ".join(part for part in (row.role, defocus) if part)
-    remarks = "".join(f'<p class="remark">{escape(each)}</p>' for each in row.remarks)
+    remarks = "".join(f'<p class="remark">{escape(remark)}</p>' for remark in row.remarks)
     return (
         f'<div class="facts"><h3>{escape(row.name.rpartition("/")[2])}</h3><p '
         f'class="quiet">{escape(line)}</p>'

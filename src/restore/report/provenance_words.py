@@ -12,20 +12,20 @@ from restore.report.numerals import figure
 
 def one_line(evaluation: Evaluation) -> str:
     """What was evaluated, with which model, when."""
-    made, model = evaluation.provenance, evaluation.model
+    origin, model = evaluation.provenance, evaluation.model
     many = len(evaluation.micrographs)
     parts = [f"{many} micrograph{'s' if many != 1 else ''}"]
     if model is None:
         parts.append("denoised by another program")
     else:
-        file_name = _file_name(_of(made, "inputs").get("model"))
+        file_name = _file_name(_of(origin, "inputs").get("model"))
         parts.append(f"model {file_name or model.name or 'without a name'}")
     resolution_A = finite(evaluation.recipe.get("max_resolution_A"))
     if resolution_A is not None:
         parts.append(f"to {resolution_A:g} Å")
-    parts.append(f"{made.get('program', 'restore')} {made.get('version', '')}".strip())
-    if made.get("time"):
-        parts.append(str(made["time"])[:10])
+    parts.append(f"{origin.get('program', 'restore')} {origin.get('version', '')}".strip())
+    if origin.get("time"):
+        parts.append(str(origin["time"])[:10])
     return " · ".join(parts)
 
 
@@ -39,26 +39,29 @@ def method_list(evaluation: Evaluation) -> str:
     return facts_of(evaluation.provenance, more)
 
 
-def facts_of(made: Mapping[str, Any], more: Sequence[tuple[str, str]]) -> str:
+def facts_of(origin: Mapping[str, Any], more: Sequence[tuple[str, str]]) -> str:
     """Command, program, inputs, ``more`` (titles with their HTML) and settings, as a description
     list; nothing empty.
     """
     facts = [
-        ("Command", f"<code>{escape(str(made['command']))}</code>" if made.get("command") else ""),
+        (
+            "Command",
+            f"<code>{escape(str(origin['command']))}</code>" if origin.get("command") else "",
+        ),
         (
             "Made by",
             escape(
-                f"{made.get('program', 'restore')} {made.get('version', '')}, "
-                f"{made.get('time', '')}"
+                f"{origin.get('program', 'restore')} {origin.get('version', '')}, "
+                f"{origin.get('time', '')}"
             ),
         ),
         *(
             (f"Input: {escape(str(name))}", escape(str(value)))
-            for name, value in _of(made, "inputs").items()
+            for name, value in _of(origin, "inputs").items()
             if value
         ),
         *more,
-        ("Settings", _plainly(_of(made, "settings"))),
+        ("Settings", _plainly(_of(origin, "settings"))),
     ]
     return (
         "<dl>"
@@ -69,8 +72,8 @@ def facts_of(made: Mapping[str, Any], more: Sequence[tuple[str, str]]) -> str:
 
 def _of(card: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """The mapping under a key; an empty one where there is none."""
-    found = card.get(key)
-    return found if isinstance(found, Mapping) else {}
+    value = card.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _file_name(path: object) -> str:
@@ -129,13 +132,13 @@ def _method_words(method: MethodSummary) -> str:
     parts: list[str] = []
     if method.patch_px and method.rings:
         parts.append(
-            f"Covariances of the halves from overlapping {method.window} windows of "
+            f"Covariances of the halves, from overlapping {method.window} windows of "
             f"{method.patch_px} pixels, in {method.rings} rings."
         )
     if method.confidence is not None and method.resamples is not None:
         parts.append(
-            f"Intervals hold {100 * method.confidence:g} %: {method.resamples} bootstrap samples "
-            "of micrographs, or of patches where there are few micrographs."
+            f"Confidence intervals of {100 * method.confidence:g} %: {method.resamples} bootstrap "
+            "samples of micrographs, or of patches where there are few micrographs."
         )
     if method.support_window_A is not None:
         parts.append(

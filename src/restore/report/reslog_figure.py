@@ -63,7 +63,9 @@ def _draw_line(axes: Axes, curve: ResLogCurve, fit: ResLogFit, colour: str) -> N
 
 
 def _dress(axes: Axes, curves: list[ResLogCurve], title: str) -> None:
-    known = [np.minimum(each.frequency_per_A, each.nyquist_per_A)[~each.at_once] for each in curves]
+    known = [
+        np.minimum(curve.frequency_per_A, curve.nyquist_per_A)[~curve.at_once] for curve in curves
+    ]
     heights = np.concatenate(
         [*known, [curves[0].nyquist_per_A / 2]] if not sum(map(len, known)) else known
     )
@@ -75,7 +77,7 @@ def _dress(axes: Axes, curves: list[ResLogCurve], title: str) -> None:
     axes.set_ylabel("resolution at FSC 0.143, Å")
     inverse = axes.secondary_yaxis("right")
     inverse.set_ylabel("1/resolution, 1/Å")
-    _name_particles(axes, np.unique(np.concatenate([each.particles for each in curves])))
+    _name_particles(axes, np.unique(np.concatenate([curve.particles for curve in curves])))
     axes.set_title(title, fontsize=10)
     axes.spines["top"].set_visible(False)
 

@@ -191,8 +191,8 @@ def _cropped(contour: Contour) -> Contour:
     above = contour.density > contour.level
     slices: list[slice] = []
     for axis, side in enumerate(above.shape):
-        others = [other for other in range(3) if other != axis]
-        occupied = above.amax(dim=others).nonzero()[:, 0]
+        plane_axes = [axis_number for axis_number in range(3) if axis_number != axis]
+        occupied = above.amax(dim=plane_axes).nonzero()[:, 0]
         spare = min(int(occupied.min()), side - 1 - int(occupied.max()))
         margin = max(0, spare - _MARGIN_PX)
         slices.append(slice(margin, side - margin))

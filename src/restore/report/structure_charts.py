@@ -55,29 +55,28 @@ def _half_maps(structure: Structure) -> Row:
     charts: list[Chart] = []
     for _, letter, words, names in _HALF_MAPS:
         lines = [
-            _line(name, _SHORT[each.images], each.fsc.judged)
-            for name, each in _those(structure, names)
+            _line(name, _SHORT[reconstruction.images], reconstruction.fsc.judged)
+            for name, reconstruction in _those(structure, names)
         ]
         charts += _chart(
             structure, f"{letter} · {words}", _crossing_words(structure, names), lines, (0.143, 0.5)
         )
     words = (
         "Fourier shell correlation of half maps. The line of raw images can be compared between "
-        "the two charts: it tells"
-        " which orientations are better. The line of denoised images cannot be compared with it. "
-        "Under a mask, denoised maps"
-        " have the amplitudes of the raw ones: theirs fall so steeply that the mask would mix "
-        "their shells."
+        "the two charts, and shows which orientations are better. The line of denoised images "
+        "cannot be compared with that of raw images. Before masking, the denoised maps are given "
+        "the amplitudes of the raw maps: their own amplitudes fall so steeply that the mask would "
+        "mix their shells."
     )
     return Row("fsc", "A, B", "Half maps", words, tuple(charts), caution=True)
 
 
 def _crossing_words(structure: Structure, names: tuple[str, ...]) -> str:
-    found = [
-        f"{_SHORT[each.images]} {each.fsc.crossings['0.143'].words}"
-        for _, each in _those(structure, names)
+    crossings = [
+        f"{_SHORT[reconstruction.images]} {reconstruction.fsc.crossings['0.143'].words}"
+        for _, reconstruction in _those(structure, names)
     ]
-    return f"Falls below 0.143: {', '.join(found)}." if found else ""
+    return f"Falls below 0.143: {', '.join(crossings)}." if crossings else ""
 
 
 def _bias_row(structure: Structure) -> Row:
@@ -88,9 +87,9 @@ def _bias_row(structure: Structure) -> Row:
     words = (
         "Half 1 of the denoised map against half 2 of the raw one, and the other way round. The "
         "noise of one half is not in the other, and what the network hallucinated is not in the "
-        "raw one, so that these two and the raw halves’ FSC give the FSC that the denoised halves "
-        "would have if bias were noise. Between the lines lies what both denoised halves share and "
-        "the raw ones do not know."
+        "raw half. These two curves and the FSC of the raw halves therefore give the FSC that the "
+        "denoised halves would have if bias were noise. The gap between the lines is what both "
+        "denoised halves share and the raw halves do not contain."
     )
     return Row("bias", "", "What the raw halves support", words, tuple(charts), caution=True)
 
@@ -108,7 +107,11 @@ def _bias_chart(structure: Structure, title: str, bias: Bias) -> list[Chart]:
         Line("claimed by the denoised halves", "claimed", Curve(bias.claimed)),
         Line("supported by the raw halves", "supported", supported),
     ]
-    end = f" Beyond {bias.known_to_A:.3g} Å the raw halves say nothing." if bias.known_to_A else ""
+    end = (
+        (f" Beyond {bias.known_to_A:.3g} Å the raw halves give no information.")
+        if bias.known_to_A
+        else ""
+    )
     words = (
         f"Falls below 0.143: claimed {bias.claimed_crossing.words}, supported "
         f"{bias.supported_crossing.words}."
@@ -120,32 +123,34 @@ def _bias_chart(structure: Structure, title: str, bias: Bias) -> list[Chart]:
 def _truth_row(structure: Structure) -> Row:
     words = (
         "Correlation of each map with the noise-free one (solid), and C_ref = √(2 FSC / (1 + "
-        "FSC)), what its half maps’ FSC"
-        " says of it (dashed). Where the dashed line lies above the solid one, the half maps "
-        "agree on something that is not so."
+        "FSC)), which is what the FSC of its half maps predicts (dashed). Where the dashed line "
+        "lies above the solid one, the half maps agree on something that is not real."
     )
     charts = _against(
-        structure, {name: each.truth for name, each in structure.reconstructions.items()}, "truth"
+        structure,
+        {name: reconstruction.truth for name, reconstruction in structure.reconstructions.items()},
+        "truth",
     )
     return Row("truth", "", "Against the truth", words, charts)
 
 
 def _model_row(structure: Structure) -> Row:
     words = (
-        "Correlation of each map with the density of the atomic model (solid), and C_ref, what "
-        "its half maps’ FSC says of"
-        " the correlation with the truth (dashed). It is evidence if neither the network nor the "
-        "refinement has seen the model; a"
-        " model that was built into one of the maps favours that one."
+        "Correlation of each map with the density of the atomic model (solid), and C_ref, which "
+        "is what the FSC of its half maps predicts for the correlation with the truth (dashed). "
+        "This is evidence only if neither the network nor the refinement has seen the model; a "
+        "model that was built into one of the maps favours that map."
     )
     charts = _against(
-        structure, {name: each.model for name, each in structure.reconstructions.items()}, "model"
+        structure,
+        {name: reconstruction.model for name, reconstruction in structure.reconstructions.items()},
+        "model",
     )
     return Row("model", "F", "Against the model", words, charts)
 
 
 def _against(
-    structure: Structure, found: Mapping[str, Correlation | None], what: str
+    structure: Structure, correlations: Mapping[str, Correlation | None], what: str
 ) -> tuple[Chart, ...]:
     """The measured correlation and the predicted one of each map, a chart for each set of
     orientations.
@@ -153,32 +158,42 @@ def _against(
     charts: list[Chart] = []
     for _, _, title, names in _HALF_MAPS:
         lines: list[Line] = []
-        said: list[str] = []
-        for name, each in _those(structure, names):
-            correlation = found.get(name)
+        crossings: list[str] = []
+        for name, reconstruction in _those(structure, names):
+            correlation = correlations.get(name)
             if correlation is not None:
                 lines.append(
-                    _line(name, f"{_SHORT[each.images]}, with the {what}", correlation.judged)
+                    _line(
+                        name,
+                        f"{_SHORT[reconstruction.images]}, with the {what}",
+                        correlation.judged,
+                    )
                 )
                 lines.append(
-                    _line(f"{name} predicted", f"{_SHORT[each.images]}, C_ref", each.reference)
+                    _line(
+                        f"{name} predicted",
+                        f"{_SHORT[reconstruction.images]}, C_ref",
+                        reconstruction.reference,
+                    )
                 )
-                said.append(f"{_SHORT[each.images]} {correlation.crossings['0.5'].words}")
-        words = f"Falls below 0.5: {', '.join(said)}."
+                crossings.append(
+                    f"{_SHORT[reconstruction.images]} {correlation.crossings['0.5'].words}"
+                )
+        words = f"Falls below 0.5: {', '.join(crossings)}."
         charts += _chart(structure, title, words, lines, (0.5,))
     return tuple(charts)
 
 
 def _amplitudes(structure: Structure) -> Row:
     lines = [
-        _line(name, LABELS[name], each.amplitude)
-        for name, each in structure.reconstructions.items()
+        _line(name, LABELS[name], reconstruction.amplitude)
+        for name, reconstruction in structure.reconstructions.items()
     ]
-    title = "Mean amplitude in each shell, of the raw map 1 in the first"
+    title = "Mean amplitude in each shell, relative to the first shell of the raw map"
     words = (
-        "How fast the Fourier amplitudes of the maps fall. A denoised map falls faster where the "
-        "network took signal"
-        " away with the noise, and a raw one levels off where noise is all that is left."
+        "How fast the Fourier amplitudes of the maps fall. Those of a denoised map fall faster "
+        "where the network removed signal with the noise, and those of a raw map level off where "
+        "only noise is left."
     )
     chart = Chart(title, "", structure.frequency_per_A, _there(lines), logarithmic=True)
     return Row("amplitudes", "E", "Fourier amplitudes", words, (chart,) if chart.lines else ())
@@ -186,24 +201,24 @@ def _amplitudes(structure: Structure) -> Row:
 
 def _reslog_row(structure: Structure) -> Row:
     words = (
-        "The resolution of maps from random subsets against their size (Stagg et al. 2014). A "
-        "line that is higher or"
-        " steeper needs fewer particles. The FSC is that of half maps without a mask."
+        "Resolution of maps from random subsets of the particles, against the number of particles "
+        "(Stagg et al. 2014). A line that is higher or steeper needs fewer particles. The FSC is "
+        "that of half maps without a mask."
     )
-    known = {name: each for name, each in structure.reslog.items() if name in LABELS}
+    known = {name: curve for name, curve in structure.reslog.items() if name in LABELS}
     if not known:
         return Row("reslog", "G", "ResLog", words, ())
     lines: list[Line] = []
-    for name, each in known.items():
-        lines.append(Line(LABELS[name], name, each.points, dots=True))
-        lines.append(Line(f"fit, {LABELS[name].partition(',')[0]}", name, each.line))
-    said = " ".join(
-        f"{_SHORT[name.partition('_')[0]].capitalize()}: {each.words}"
-        for name, each in known.items()
+    for name, curve in known.items():
+        lines.append(Line(LABELS[name], name, curve.points, dots=True))
+        lines.append(Line(f"fit, {LABELS[name].partition(',')[0]}", name, curve.line))
+    sentences = " ".join(
+        f"{_SHORT[name.partition('_')[0]].capitalize()}: {curve.words}"
+        for name, curve in known.items()
     )
     first: ResLog = next(iter(known.values()))
     chart = Chart(
-        "1 / resolution, 1/Å", said, first.sizes, tuple(lines),
+        "1 / resolution, 1/Å", sentences, first.sizes, tuple(lines),
         x_label="particles", x_logarithmic=True, x_reading="# particles",
     )  # fmt: skip
     return Row("reslog", "G", "ResLog", words, (chart,), caution=True)

@@ -78,46 +78,56 @@ def structure_page(structure: Structure, folder: Path) -> str:
 
 
 def _one_line(structure: Structure) -> str:
-    made = structure.provenance
+    origin = structure.provenance
     parts = [
         f"{MISSING if structure.particles.count is None else structure.particles.count} particles",
         f"symmetry {structure.symmetry}",
         f"box {structure.box_px} px of {structure.pixel_size_A:.4g} Å",
-        f"{made.get('program', 'restore')} {made.get('version', '')}".strip(),
+        f"{origin.get('program', 'restore')} {origin.get('version', '')}".strip(),
     ]
-    return " · ".join([*parts, str(made["time"])[:10]] if made.get("time") else parts)
+    return " · ".join([*parts, str(origin["time"])[:10]] if origin.get("time") else parts)
 
 
-def _supported(structure: Structure, name: str, each: Reconstruction) -> str:
+def _supported(structure: Structure, name: str, reconstruction: Reconstruction) -> str:
     """What the raw halves support of a denoised map; of a raw one, all."""
-    if each.images == "raw":
-        return each.fsc.crossings["0.143"].words
-    bias = structure.bias.get(each.orientations)
+    if reconstruction.images == "raw":
+        return reconstruction.fsc.crossings["0.143"].words
+    bias = structure.bias.get(reconstruction.orientations)
     return bias.supported_crossing.words if bias and name.startswith("denoised") else MISSING
 
 
 _Cell = Callable[[Structure, str, Reconstruction], str]
 _HEADS: tuple[tuple[str, _Cell], ...] = (
-    ("half maps, 0.143", lambda _, __, each: each.fsc.crossings["0.143"].words),
+    ("half maps, 0.143", lambda _, __, reconstruction: reconstruction.fsc.crossings["0.143"].words),
     ("supported, 0.143", _supported),
-    ("half maps, 0.5", lambda _, __, each: each.fsc.crossings["0.5"].words),
+    ("half maps, 0.5", lambda _, __, reconstruction: reconstruction.fsc.crossings["0.5"].words),
     (
         "truth, 0.5",
-        lambda _, __, each: each.truth.crossings["0.5"].words if each.truth else MISSING,
+        lambda _, __, reconstruction: (
+            reconstruction.truth.crossings["0.5"].words if reconstruction.truth else MISSING
+        ),
     ),
     (
         "model, 0.5",
-        lambda _, __, each: each.model.crossings["0.5"].words if each.model else MISSING,
+        lambda _, __, reconstruction: (
+            reconstruction.model.crossings["0.5"].words if reconstruction.model else MISSING
+        ),
     ),
-    ("B-factor, Å²", lambda _, __, each: figure(each.bfactor_A2.value)),
+    ("B-factor, Å²", lambda _, __, reconstruction: figure(reconstruction.bfactor_A2.value)),
 )
 
 
 def _table(structure: Structure) -> str:
     """The reconstructions, one a row, with where their curves end."""
-    found = structure.reconstructions
+    reconstructions = structure.reconstructions
     columns = [
-        (head, [cell(structure, name, each) for name, each in found.items()])
+        (
+            head,
+            [
+                cell(structure, name, reconstruction)
+                for name, reconstruction in reconstructions.items()
+            ],
+        )
         for head, cell in _HEADS
     ]
     columns = [(head, cells) for head, cells in columns if any(cell != MISSING for cell in cells)]
@@ -126,7 +136,7 @@ def _table(structure: Structure) -> str:
         f'<tr><th scope="row"><i class="mark {name}"></i>{LABELS[name]}</th>'
         + "".join(f"<td>{escape(_short(cells[number]))}</td>" for _, cells in columns)
         + "</tr>"
-        for number, name in enumerate(found)
+        for number, name in enumerate(reconstructions)
     )
     return (
         '<table class="maps"><thead><tr><th '
@@ -140,7 +150,7 @@ def _short(words: str) -> str:
 
 
 def _caution(structure: Structure) -> str:
-    return "".join(f"<p>{escape(each)}</p>" for each in structure.cautions)
+    return "".join(f"<p>{escape(caution)}</p>" for caution in structure.cautions)
 
 
 def _row(structure: Structure, row: Row, charts: dict[str, Chart]) -> str:
@@ -161,9 +171,8 @@ def _section(structure: Structure, key: str, title: str, inner: str) -> str:
 
 def _views(structure: Structure, folder: Path, rows: Sequence[SceneRow]) -> str:
     words = (
-        "The maps from the side and from the top, before and after sharpening. All are drawn at "
-        "the level that encloses"
-        " the same volume, so that their own grey scales play no part."
+        "The maps from the side and from the top, before and after sharpening. Each is drawn at "
+        "the level that encloses the same volume, so that differences in grey scale do not matter."
     )
     inner = _scene_figures(rows, 0) + _pictures(structure.views, folder)
     return (
@@ -176,8 +185,8 @@ def _views(structure: Structure, folder: Path, rows: Sequence[SceneRow]) -> str:
 def _regions(structure: Structure, folder: Path, rows: Sequence[SceneRow], first: int) -> str:
     """The section of residues; ``first`` is the place of its first row in the page's data."""
     words = (
-        "The density about some residues, with the model in it. The model is drawn where it is, "
-        "not fitted again."
+        "The density around some residues, with the model in it. The model is drawn in its "
+        "original position, without refitting."
     )
     inner = _scene_figures(rows, first) + _pictures(structure.regions, folder)
     return (
@@ -189,13 +198,12 @@ def _regions(structure: Structure, folder: Path, rows: Sequence[SceneRow], first
 
 def _angles(structure: Structure, folder: Path) -> str:
     words = (
-        "How far apart two sets of orientations put the same particles, under the symmetry of the "
-        "particle"
-        " (Palovcak et al. 2020, S2.5). Shifts play no part."
+        "Angular distances between two sets of orientations of the same particles, given the "
+        "symmetry of the particle (Palovcak et al. 2020, S2.5). Shifts are ignored."
     )
     pictures = [
-        Picture(title=each.title, words=_angle_words(each), path=each.picture)
-        for each in structure.angles
+        Picture(title=angles.title, words=_angle_words(angles), path=angles.picture)
+        for angles in structure.angles
     ]
     inner = _pictures(pictures, folder)
     return (
@@ -205,12 +213,12 @@ def _angles(structure: Structure, folder: Path) -> str:
     )
 
 
-def _angle_words(each: Angles) -> str:
-    low, high = each.quartiles_deg
+def _angle_words(angles: Angles) -> str:
+    low, high = angles.quartiles_deg
     return (
-        f"{each.count} particles: median {each.median_deg:.2f}°, middle half {low:.2f}° to "
-        f"{high:.2f}°;"
-        f" orientations by chance would have {each.chance_median_deg:.0f}°."
+        f"{angles.count} particles: median {angles.median_deg:.2f}°, interquartile range "
+        f"{low:.2f}° to {high:.2f}°; random orientations would have "
+        f"{angles.chance_median_deg:.0f}°."
     )
 
 
@@ -236,7 +244,7 @@ def _scene_figures(rows: Sequence[SceneRow], first: int) -> str:
 
 
 def _pictures(pictures: Sequence[Picture], folder: Path) -> str:
-    drawn = "".join(_one_picture(each, folder) for each in pictures)
+    drawn = "".join(_one_picture(picture, folder) for picture in pictures)
     return f'<div class="plates">{drawn}</div>' if drawn else ""
 
 

@@ -8,10 +8,10 @@ from restore.quantities import Number
 from restore.structure.records import Angles, Comparison, Correlation, Reconstruction, Structure
 
 CAUTION = (
-    "The half maps of denoised images can agree on what the network hallucinated: the same network "
-    "produced both, so that their FSC can be too high. It is no evidence of resolution. Evidence "
-    "is the FSC of raw images, with either set of orientations, and agreement with a truth or a "
-    "model that the network has not seen."
+    "The half maps of denoised images can agree on what the network hallucinated: the same "
+    "network produced both, so that their FSC can be too high. This FSC is no evidence of "
+    "resolution. The FSC of raw images is evidence, with either set of orientations, and so is "
+    "agreement with a truth or a model that the network has not seen."
 )
 
 _SUSPICIOUS = 0.5  # of the median distance of orientations by chance
@@ -72,8 +72,8 @@ def _orientations(structure: Structure) -> str:
     apart = structure.differences.get("raw_images")
     if "raw_by_denoised" not in maps or apart is None:
         return (
-            "There is only one refinement, so nothing can be said of what denoising does to "
-            "orientations: for that, refine the denoised images too."
+            "There is only one refinement, so the effect of denoising on the orientations is not "
+            "known. To measure it, refine the denoised images too."
         )
     ends = [_at(maps[name].fsc, "0.143") for name in ("raw_by_denoised", "raw_by_raw")]
     resolutions = f"both {ends[0]}" if ends[0] == ends[1] else f"{ends[0]} against {ends[1]}"
@@ -137,7 +137,7 @@ def _half_maps(structure: Structure) -> list[str]:
             f"agree to {bias.claimed_crossing.words}, those of raw images to {_at(raw, '0.143')}."
         )
         if bias.known_to_A is None and bias.mean_excess.value is None:
-            rest = "The raw half maps agree too little to tell how much of this is real."
+            rest = "The raw half maps agree too poorly to tell how much of this is real."
         elif bias.is_found and bias.band is not None:
             rest = (
                 "Part of this is bias that both denoised halves share: from "

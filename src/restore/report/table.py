@@ -27,7 +27,7 @@ def _number(key: str, say: Callable[[float | None], str]) -> Callable[[Micrograp
 _COLUMNS = (
     _Column(
         "unusual",
-        "How far from the others (robust z-score of its strangest number)",
+        "Distance from the other micrographs (robust z-score of its most unusual value)",
         lambda row: _tenths(row.outlier),
     ),
     _Column(
@@ -36,9 +36,15 @@ _COLUMNS = (
         _number("correlation_raw", figure),
     ),
     _Column(
-        "corr. Wiener", "The same after the Wiener filter", _number("correlation_wiener", figure)
+        "corr. Wiener",
+        ("Estimated correlation after the Wiener filter"),
+        _number("correlation_wiener", figure),
     ),
-    _Column("corr. denoised", "The same after denoising", _number("correlation_denoised", figure)),
+    _Column(
+        "corr. denoised",
+        ("Estimated correlation after denoising"),
+        _number("correlation_denoised", figure),
+    ),
     _Column(
         "SNR raw", "Signal-to-noise ratio of the full sum, raw", _number("snr_raw_full", figure)
     ),
@@ -66,8 +72,10 @@ _COLUMNS = (
     ),
 )
 
-_ROLE = _Column("role", "Whether the model was trained on it", lambda row: row.role, "word")
-_REMARKS = _Column("remarks", "What stands out", lambda row: " ".join(row.remarks), "word")
+_ROLE = _Column(
+    "role", ("Whether the model was trained on this micrograph"), lambda row: row.role, "word"
+)
+_REMARKS = _Column("remarks", "Remarks", lambda row: " ".join(row.remarks), "word")
 
 
 def table(rows: Sequence[MicrographResult], pictured: Container[int]) -> str:
@@ -85,7 +93,10 @@ def table(rows: Sequence[MicrographResult], pictured: Container[int]) -> str:
     )
     heads = _head(
         _Column(
-            "micrograph", f"All in {prefix}" if prefix else "Its name", lambda row: row.name, "word"
+            "micrograph",
+            f"All in {prefix}" if prefix else ("Name of the micrograph"),
+            lambda row: row.name,
+            "word",
         )
     )
     heads += "".join(_head(column) for column in columns)

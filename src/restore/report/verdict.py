@@ -74,7 +74,7 @@ def large_figures(group: Group) -> str:
             numbers,
             "gain",
             "signal kept",
-            "of the signal’s amplitude is still there. The rest went with the noise.",
+            "of the signal’s amplitude is kept. The rest was removed with the noise.",
             _reference(None, 1.0),
         ),
         _figure(
@@ -89,7 +89,7 @@ def large_figures(group: Group) -> str:
             "invented_share",
             "hallucinated",
             "of the output’s variance remains when the network is given noise alone: noise that "
-            "passed through, or was made into shapes.",
+            "passed through, or was turned into hallucinated features.",
             _reference(None, 0.0),
         ),
         _ratio(numbers),
@@ -132,8 +132,8 @@ def _noise_removed(numbers: Mapping[str, Number]) -> str:
     if raw is None or denoised is None or raw <= 0:
         return ""
     words = (
-        f"of the noise’s variance is gone: {figure(raw)} before and {figure(denoised)} after, of "
-        "a raw half’s variance."
+        f"of the noise variance was removed: from {figure(raw)} to {figure(denoised)} of a raw "
+        "half’s variance."
     )
     reference = _reference(None if wiener is None else 1 - wiener / raw, 1.0)
     return _card("noise removed", share(1 - denoised / raw), "", words, reference)

@@ -26,17 +26,17 @@ class Place:
     device: torch.device
 
     @property
-    def leads(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes files and prints."""
         return self.rank == 0
 
     def wait(self) -> None:
-        """Return when every process has come here."""
+        """Wait until all processes have arrived here."""
         if self.world_size > 1:
             distributed.barrier()
 
-    def agree(self, value: float) -> float:
-        """The leading process's value, in every process."""
+    def broadcast(self, value: float) -> float:
+        """The main process's value, in every process."""
         if self.world_size == 1:
             return value
         shared = torch.tensor(
@@ -82,14 +82,14 @@ def pick_device(name: str) -> torch.device:
 
 @dataclass(frozen=True)
 class Launch:
-    """What a launcher says of one of the processes that it started; ``meeting`` is where they find
+    """What a launcher says of one of its processes; ``init_method`` is where the processes find
     each other.
     """
 
     rank: int
     world_size: int
     local_rank: int
-    meeting: str
+    init_method: str
 
 
 def launch(environment: Mapping[str, str]) -> Launch | None:
@@ -147,7 +147,7 @@ def join_processes(device_name: str) -> Generator[Place]:
         device = torch.device("cuda", torch.cuda.current_device())
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
-        init_method=launched.meeting,
+        init_method=launched.init_method,
         rank=launched.rank,
         world_size=launched.world_size,
         timeout=timedelta(hours=24),

@@ -129,7 +129,7 @@ def stale_jobs(
         index for index, job in enumerate(jobs) if overwrite or not is_current(job, fingerprint_in)
     ]
     to_do = [jobs[index] for index in sorted(set(place.gather(stale)))]
-    if len(to_do) < len(jobs) and place.leads:
+    if len(to_do) < len(jobs) and place.is_main:
         log.info("%d of %d micrographs %s", len(jobs) - len(to_do), len(jobs), already)
     return to_do
 
@@ -174,7 +174,7 @@ def run_jobs(
     mine = to_do[first:last]
     results = JobResults[Subject]()
     if mine:
-        with (bars if place.leads else no_bars)(len(mine), steps.unit, steps.words) as bar:
+        with (bars if place.is_main else no_bars)(len(mine), steps.unit, steps.words) as bar:
             _run(mine, steps, results, bar.to)
     numbers = {id(job): index for index, job in enumerate(to_do)}
     done = place.gather([numbers[id(job)] for job in results.done])

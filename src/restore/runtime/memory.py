@@ -7,7 +7,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MMAP_THRESHOLD_BYTES, _TRIM_THRESHOLD_BYTES = 1 << 30, (1 << 31) - 1
 
 
-def keep_heap() -> None:
+def tune_malloc() -> None:
     """Have freed tensors reused instead of handed back to the kernel, where the C library is glibc;
     else do nothing.
 

@@ -133,7 +133,7 @@ def _filaments(
     particles: Sequence[Particle], crowding: float, extent_A: _Canvas, chance: np.random.Generator
 ) -> list[Scatterers]:
     """One to many helices of one subunit, each bent a little, lying nearly in the plane."""
-    chains = [c for one in particles for c in one.chains if 60 < len(c) <= _LARGEST_SUBUNIT]
+    chains = [c for polymer in particles for c in polymer.chains if 60 < len(c) <= _LARGEST_SUBUNIT]
     subunit = chains[int(chance.integers(len(chains)))]
     subunit = subunit.moved(random_rotation(chance), np.zeros(3))
     width_A = float(np.percentile(np.abs(subunit.position_A[:, 0]), 95))
@@ -145,14 +145,14 @@ def _filaments(
     bend_A = float(np.exp(chance.uniform(np.log(1.5e3), np.log(1e6))))
     points = len(subunit) * length_A / rise_A
     rise_A *= max(points / (MOST_POINTS / 2), 1.0)
-    one = filament(subunit, Helix(rise_A, 360.0 / per_turn, radius_A, length_A, bend_A))
-    most = max(int(MOST_POINTS / len(one)), 1)
+    polymer = filament(subunit, Helix(rise_A, 360.0 / per_turn, radius_A, length_A, bend_A))
+    most = max(int(MOST_POINTS / len(polymer)), 1)
     clouds: list[Scatterers] = []
     for _ in range(min(int(1 + 12 * crowding * chance.random()), most)):
         place_A = chance.uniform(0, 1, 2) * np.array(extent_A[::-1])
         flip = np.diag([1.0, -1.0, -1.0]) if chance.random() < 0.5 else np.eye(3)
         turn = about_z(float(chance.uniform(0, 360))) @ flip
-        clouds.append(one.moved(turn, np.array([*place_A, 0.0])))
+        clouds.append(polymer.moved(turn, np.array([*place_A, 0.0])))
     return clouds
 
 
@@ -184,7 +184,12 @@ def _lattice(
     particles: Sequence[Particle], extent_A: _Canvas, chance: np.random.Generator
 ) -> list[Scatterers]:
     """A crystalline patch of one particle, or of a chain, in one orientation."""
-    chains = [c for one in particles for c in (one.whole, *one.chains) if 400 < len(c) < 25_000]
+    chains = [
+        c
+        for particle in particles
+        for c in (particle.whole, *particle.chains)
+        if 400 < len(c) < 25_000
+    ]
     motif = chains[int(chance.integers(len(chains)))]
     motif = motif.moved(random_rotation(chance), np.zeros(3))
     width_A = 2 * np.percentile(np.abs(motif.position_A[:, :2]), 97, axis=0)

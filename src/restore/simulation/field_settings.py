@@ -165,7 +165,7 @@ def _with_obstacles(
 
 
 def _detector(ranges: FieldRanges, chance: np.random.Generator) -> Detector:
-    known = [one for one in DETECTORS if one.name not in ranges.without_detectors]
+    known = [detector for detector in DETECTORS if detector.name not in ranges.without_detectors]
     return varied_detector(known[chance.integers(len(known))], chance)
 
 

@@ -43,8 +43,8 @@ def water_power_A2(
     )
     ring = torch.exp(-(((k_per_A - WATER_RING_PER_A) / WATER_RING_WIDTH_PER_A) ** 2) / 2)
     structure = WATER_LONG_RANGE + WATER_RING_HEIGHT * ring
-    falloff = torch.exp(-12.4 * k_per_A * k_per_A)
-    return amplitude**2 * WATERS_PER_A3 * settings.ice_thickness_A * falloff * structure
+    b_factor_decay = torch.exp(-12.4 * k_per_A * k_per_A)
+    return amplitude**2 * WATERS_PER_A3 * settings.ice_thickness_A * b_factor_decay * structure
 
 
 def interaction_per_V_A(voltage_kV: float) -> float:

@@ -220,7 +220,7 @@ def placed_projections(
     rotations = relion_rotations(particles.euler_deg)
     for start in range(0, len(rotations), 64):
         for n, projection in enumerate(project(specimen, rotations[start : start + 64]), start):
-            y, x = (int(each) for each in particles.position_yx_px[n])
+            y, x = (int(coordinate) for coordinate in particles.position_yx_px[n])
             rows, columns = (offsets + y) % canvas[0], (offsets + x) % canvas[1]
             field[rows[:, None], columns] += projection[window, window]
     return field

@@ -80,7 +80,9 @@ def local_polynomials(frames: int, chance: np.random.Generator) -> Float[np.ndar
     local = weights[..., None] * course
     local[:, 0] = -_MEAN_SQUARE * (local[:, 2] + local[:, 4])
     edge = np.linspace(-0.5, 0.5, 33)
-    largest = np.hypot(*(_in_space(each.sum(axis=-1), edge, edge) for each in local)).max()
+    largest = np.hypot(
+        *(_in_space(component.sum(axis=-1), edge, edge) for component in local)
+    ).max()
     return local / largest / (frames - 1.0) ** np.array(TIME_POWERS)
 
 
@@ -92,7 +94,7 @@ def local_displacement_yx_px(
     """
     y, x = (np.arange(n) / n - 0.5 for n in shape)
     in_time = motion.local_yx_px @ float(frame) ** np.array(TIME_POWERS)
-    along_y, along_x = (_in_space(each, y[rows], x) for each in in_time)
+    along_y, along_x = (_in_space(component, y[rows], x) for component in in_time)
     return along_y, along_x
 
 

@@ -70,7 +70,7 @@ def barrel_atoms() -> Atoms:
     asymmetric = _joined(half)
     flipped = Atoms(asymmetric.elements, asymmetric.position_A * np.array([1.0, -1.0, -1.0]))
     turned = [
-        _turned(each, 360.0 * k / _FOLD) for each in (asymmetric, flipped) for k in range(_FOLD)
+        _turned(copy, 360.0 * k / _FOLD) for copy in (asymmetric, flipped) for k in range(_FOLD)
     ]
     return _joined(turned)
 

@@ -132,7 +132,7 @@ def _batches(clouds: Sequence[Scatterers]) -> Iterator[Scatterers]:
     waiting: list[Scatterers] = []
     for cloud in clouds:
         waiting.append(cloud)
-        if sum(len(one) for one in waiting) >= _AT_A_TIME:
+        if sum(len(batch) for batch in waiting) >= _AT_A_TIME:
             yield joined(waiting)
             waiting = []
     if waiting:

@@ -78,7 +78,7 @@ def load_specimen(name: str, pixel_size_A: float) -> Specimen:
     if name == "barrel":
         return barrel_phantom(pixel_size_A)
     path = Path(name)
-    endings = [each.lower() for each in path.suffixes if each.lower() != ".gz"]
+    endings = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     ending = endings[-1] if endings else ""
     if ending in {".mrc", ".map", ".ccp4"}:
         return from_map(path, pixel_size_A)

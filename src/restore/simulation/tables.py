@@ -101,7 +101,7 @@ def particle_rows(name: str, particles: Particles) -> list[Row]:
 
 
 def _local_model(motion: Motion) -> Block:
-    along_y, along_x = (0.0 - each.ravel() for each in motion.local_yx_px)
+    along_y, along_x = (0.0 - component.ravel() for component in motion.local_yx_px)
     rows = [
         {"rlnMotionModelCoeffsIdx": str(index), "rlnMotionModelCoeff": f"{value:.9g}"}
         for index, value in enumerate(np.concatenate([along_x, along_y]))

@@ -72,7 +72,7 @@ def compare_structures(
     group = point_group(settings.sym)  # an unknown one is rejected before any work
     stages = Stages(folder, overwrite)
     particles = read_comparison_set(inputs, settings, folder, stages, bars)
-    doubts = list(warnings_of_particles(particles))
+    messages = list(warnings_of_particles(particles))
     against = _references(inputs, particles)
     residues = residues_of(inputs, settings)
     files = {
@@ -86,9 +86,9 @@ def compare_structures(
     axis = _axis(particles)
     maps = _on_one_scale(maps, axis, cut_alike=inputs.denoised_micrographs is not None)
     angles = orientations(particles, inputs, settings, folder, stages)
-    doubts += warnings(angles, maps["raw_by_raw"])
-    for doubt in doubts:
-        log.warning("%s", doubt)
+    messages += warnings(angles, maps["raw_by_raw"])
+    for message in messages:
+        log.warning("%s", message)
     pictures = draw(files, against, residues, settings, (stages, folder))
     kept = 1.0 if against.mask is None else float(against.mask.double().mean())
     samples = independent_samples(axis.shape[0], against.voxel_A, len(group), kept)
@@ -107,7 +107,7 @@ def compare_structures(
         regions=pictures.regions,
         commands=_commands(files, inputs, settings),
         cautions=(CAUTION,),
-        warnings=tuple(doubts),
+        warnings=tuple(messages),
         differences=differences(maps, samples),
     )
     structure = replace(structure, summary=tuple(summary(structure)))
@@ -208,7 +208,7 @@ def _commands(
     commands: dict[str, list[object]] = {
         "fsc": ["fsc", *first.halves, *mask],
         "views": ["view", first.mean, other.mean, *mask, "-o", "view.html"],
-        "amplitudes": ["amplitudes", *(each.mean for each in files.values())],
+        "amplitudes": ["amplitudes", *(file.mean for file in files.values())],
     }
     if settings.reslog_sizes:
         commands["reslog"] = ["reslog", first.particles, other.particles, *sym]

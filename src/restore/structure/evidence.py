@@ -90,9 +90,9 @@ def differences(
     for key in ("truth", "model"):
         reference: Correlation | None = getattr(first, key)
         for name in COMBINATIONS[1:]:
-            other = getattr(reconstructions[name], key) if name in reconstructions else None
-            if reference is not None and other is not None:
-                compared[f"{key}_{name}"] = _compared(reference, other, samples, 0.5)
+            counterpart = getattr(reconstructions[name], key) if name in reconstructions else None
+            if reference is not None and counterpart is not None:
+                compared[f"{key}_{name}"] = _compared(reference, counterpart, samples, 0.5)
     return compared
 
 

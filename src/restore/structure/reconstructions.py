@@ -248,9 +248,9 @@ def measure_bias(
 def _correlations(mean: Float[Tensor, "z y x"], against: References) -> dict[str, Correlation]:
     """The map's correlations with the model and with the truth, where there are any."""
     correlations: dict[str, Correlation] = {}
-    for name, other in (("model", against.model), ("truth", against.truth)):
-        if other is not None:
-            fsc = map_model_fsc(mean, other.to(mean), against.voxel_zyx_A, against.mask)
+    for name, reference in (("model", against.model), ("truth", against.truth)):
+        if reference is not None:
+            fsc = map_model_fsc(mean, reference.to(mean), against.voxel_zyx_A, against.mask)
             correlations[name] = truth_correlation(fsc, looks_unfitted(fsc))
     return correlations
 

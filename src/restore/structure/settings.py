@@ -93,7 +93,7 @@ class StructureSettings:
     reslog_sizes: int = setting(
         6, "number of subset sizes in the ResLog plot, 0 for no plot", group="ResLog"
     )
-    reslog_repeats: int = setting(3, "number of independent draws of the subsets", group="ResLog")
+    reslog_repeats: int = setting(3, ("number of independent draws of the subsets"), group="ResLog")
     mass_kDa: float | None = setting(
         None, "mass of the particle, which sets the views' level (default: from the raw map)"
     )

@@ -56,12 +56,12 @@ class Stages:
             log.info("%s: kept, because nothing that it depends on has changed", stage.name)
             return _record(path)["found"]
         path.unlink(missing_ok=True)
-        found = plain(work())
-        outputs = [self.name_of(output) for output in stage.outputs] + list(found.get("files", ()))
+        result = plain(work())
+        outputs = [self.name_of(output) for output in stage.outputs] + list(result.get("files", ()))
         states = {name: file_state(self.folder / name) for name in outputs}
-        record = {"fingerprint": digest, "outputs": states, "found": found}
+        record = {"fingerprint": digest, "outputs": states, "found": result}
         write_text(path, as_json(record) + "\n")
-        return json.loads(json.dumps(found))
+        return json.loads(json.dumps(result))
 
     def path_of(self, stage: Stage) -> Path:
         """Where a stage's record lies."""

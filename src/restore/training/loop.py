@@ -25,7 +25,7 @@ from restore.runtime.distributed import Place
 from restore.runtime.precision import autocast, resolve_precision
 from restore.runtime.signals import stop_signals
 from restore.training.calibration import measure_calibration
-from restore.training.patches import PatchFile, RandomWindows, Region, Share
+from restore.training.patches import DistributedBatchSampler, PatchFile, RandomWindows, Region
 from restore.training.schedules import MIN_STEPS, SCHEDULES
 from restore.training.settings import LOSSES, TrainingSettings
 from restore.training.split import Split
@@ -103,9 +103,9 @@ def train(
         while progress < 1:
             _set_rate(state, settings, progress)
             diverged = _step(stepper, state, next(batches), settings, place)
-            state.seconds = place.agree(time.monotonic() - started)
+            state.seconds = place.broadcast(time.monotonic() - started)
             progress = progress_of(state, run, settings)
-            if state.step % CHECK_STEPS == 0 and place.agree(diverged()):
+            if state.step % CHECK_STEPS == 0 and place.broadcast(diverged()):
                 fall_back(state)
             watcher.step(progress, state)
             ends = run.ends_epoch(progress, state.epoch, state.loss_steps)
@@ -114,7 +114,7 @@ def train(
             looks = ends or _is_first_look(state, run.epochs * progress, parts)
             if looks and _end_epoch(state, validation, settings, place):
                 watcher.epoch(state)
-            if progress < 1 and place.agree(stop_asked()):
+            if progress < 1 and place.broadcast(stop_asked()):
                 watcher.interrupted(state)
                 raise KeyboardInterrupt
     return _finished(state, data, parts, settings, place)
@@ -168,7 +168,9 @@ def _loader(
     workers = settings.workers if settings.workers >= 0 else 4 * (place.device.type == "cuda")
     return DataLoader(
         RandomWindows(data.path, regions, settings.patch_px, settings.seed),
-        batch_sampler=Share(first_step, settings.batch_size, place.rank, place.world_size),
+        batch_sampler=DistributedBatchSampler(
+            first_step, settings.batch_size, place.rank, place.world_size
+        ),
         num_workers=workers,
         pin_memory=place.device.type == "cuda",
         worker_init_fn=_leave_signals_to_parent,
@@ -224,7 +226,7 @@ def _end_epoch(
         "train_loss": train_loss,
         "learning_rate": state.optimizer.param_groups[0]["lr"],
     }
-    unusable = place.agree(not math.isfinite(train_loss))
+    unusable = place.broadcast(not math.isfinite(train_loss))
     if unusable or not _validate(state, row, validation, settings, place):
         fall_back(state)
         return False
@@ -250,9 +252,9 @@ def _validate(
             row |= held_out_losses(
                 state.network, validation.data, validation.held_out, settings, place.device
             )
-        loss = row["held_out_loss"] = place.agree(row["held_out_loss"])
+        loss = row["held_out_loss"] = place.broadcast(row["held_out_loss"])
         row |= validation.references
-    if place.agree(not math.isfinite(loss)):
+    if place.broadcast(not math.isfinite(loss)):
         return False
     state.history.append(row)
     if loss < state.best_loss:

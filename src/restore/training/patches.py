@@ -274,7 +274,7 @@ def _augment(
     return np.ascontiguousarray(turned)
 
 
-class Share(torch.utils.data.Sampler[list[int]]):
+class DistributedBatchSampler(torch.utils.data.Sampler[list[int]]):
     """The sample numbers of each batch of one process: step s of all processes together takes
     consecutive ones.
     """

@@ -22,7 +22,7 @@ from restore.training.preview import Preview
 from restore.training.run_files import Journal, RunFiles
 from restore.training.settings import TrainingSettings, resolve_settings
 from restore.training.split import split
-from restore.training.start import Start, choose_start, named_start
+from restore.training.start import GENERAL_START_RATE, Start, choose_start, named_start
 from restore.training.state import TrainingState, load_run, restore_state
 from restore.training.watchers import Progress, RunWatcher, SilentWatcher
 
@@ -89,12 +89,13 @@ def train(
     files = RunFiles(Path(model_directory), model_prefix)
     files.refuse_to_replace(resume, overwrite)
     require_writable(files.directory)
-    with join_processes(device) as place, locked(files.model) if place.leads else nullcontext():
-        if place.leads:
+    with join_processes(device) as place, locked(files.model) if place.is_main else nullcontext():
+        if place.is_main:
             files.refuse_to_replace(resume, overwrite)  # again: nobody else can make one now
-        (resume,) = place.gather([resume and files.can_resume()] if place.leads else [])
+        (resume,) = place.gather([resume and files.can_resume()] if place.is_main else [])
         resumed = load_run(files.state) if resume else None
         before = TrainingSettings(**resumed["settings"]) if resumed else None
+        rate_is_given = settings is not None and _gives_rate(settings)
         settings = resolve_settings(settings, preset, place.device, before)
         named = None if resume else named_start(settings, initial_model)
         data = PatchFile(_patch_file(patches, resumed, place, settings.patch_px))
@@ -103,6 +104,9 @@ def train(
         if check_recipe is not None:
             check_recipe(data)
         start = None if resume else choose_start(settings, data.recipe, named)
+        if start is not None and start.is_general and not rate_is_given:
+            rate = GENERAL_START_RATE * settings.learning_rate
+            settings = replace(settings, learning_rate=rate)
         if not resume:
             check_halves(data)
         initial = start.model.network if start and start.model else None
@@ -112,7 +116,7 @@ def train(
         record = _record(data, settings, _beginning(start, initial_model, resumed))
         model = _followed(state, data, settings, place, _Run(files, record, start, progress))
         model = _finished(model, record)
-        if place.leads:
+        if place.is_main:
             save_model(files.model, model)
             save_png(losses(model.training["history"]), files.picture)
             _log_best(model)
@@ -132,8 +136,8 @@ def _patch_file(
         raise UserError("there is nothing to train on", do="give micrographs, or a patch file")
     if not callable(patches):
         return Path(patches)
-    made = patches(patch_px) if place.leads else None
-    (path,) = place.gather([] if made is None else [str(made)])
+    patch_data = patches(patch_px) if place.is_main else None
+    (path,) = place.gather([] if patch_data is None else [str(patch_data)])
     return Path(path)
 
 
@@ -146,6 +150,11 @@ def _refuse_other_data(data: PatchFile, resumed: Mapping[str, Any]) -> None:
             wanted=f"the run was trained on {before['patches']}",
             do="leave the patches out, or start a run with another name",
         )
+
+
+def _gives_rate(settings: TrainingSettings | Mapping[str, Any]) -> bool:
+    """Whether the caller chose the learning rate: a whole record of settings chooses all."""
+    return isinstance(settings, TrainingSettings) or "learning_rate" in settings
 
 
 def _beginning(
@@ -208,7 +217,7 @@ def _followed(
 ) -> Model:
     """Train on; the leading process keeps the run's files and reports its progress."""
     trained = run.start is not None and run.start.model is not None
-    if not place.leads:
+    if not place.is_main:
         return loop.train(state, data, settings, place, SilentWatcher(), trained_start=trained)
     parts = split(data.pairs, settings)
     held_out = {data.pairs[region.pair].name for region in parts.held_out}

@@ -11,6 +11,9 @@ from restore.model.network import NetworkSettings
 from restore.preprocessing import Recipe
 from restore.training.settings import TrainingSettings
 
+GENERAL_START_RATE = 0.5
+"""The share of the usual learning rate at which a run from the general model learns."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -31,13 +34,18 @@ class Start:
         return {"model": self.name, "digest": self.model.digest(), "steps": steps}
 
     @property
+    def is_general(self) -> bool:
+        """Whether it is the general model."""
+        return self.model is not None and self.name == GENERAL_MODEL_PATH.name
+
+    @property
     def words(self) -> str:
         """What the run starts from, in a line."""
         if self.model is None:
             return f"training starts from nothing: {self.reason}"
         steps: Any = self.model.training.get("steps")
         known = f" ({self.name}, {steps:,} steps)" if isinstance(steps, int) else f" ({self.name})"
-        which = "general" if self.name == GENERAL_MODEL_PATH.name else "initial"
+        which = "general" if self.is_general else "initial"
         return f"training starts from the {which} model{known}"
 
 

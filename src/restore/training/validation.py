@@ -96,8 +96,10 @@ def wiener_loss(data: PatchFile, parts: Split, settings: TrainingSettings) -> fl
         halves = torch.from_numpy(data.halves(index))
         filtered = wiener.applied(halves, data.pairs[index].pixel_size_yx_A)
         for window in (window for window in windows if window.pair == index):
-            one, other = (_cut(images, window, settings.patch_px) for images in (filtered, halves))
-            losses.append(float(LOSSES[settings.loss](one, other.flip(0))))
+            filtered_window, half_window = (
+                _cut(images, window, settings.patch_px) for images in (filtered, halves)
+            )
+            losses.append(float(LOSSES[settings.loss](filtered_window, half_window.flip(0))))
     return float(np.mean(losses))
 
 

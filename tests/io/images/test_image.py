@@ -1,4 +1,4 @@
-"""The door for images refuses, in words, what cannot be worked with."""
+"""Images that cannot be used are rejected with a message."""
 
 import errno
 from pathlib import Path

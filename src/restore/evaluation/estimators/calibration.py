@@ -120,8 +120,8 @@ def with_prior(
     weight = scale * worth / pixels
     return HalfCovariances(
         *(
-            mine[:count] + weight * others[:count]
-            for mine, others in zip(own.curves(), prior.curves(), strict=True)
+            own_curve[:count] + weight * prior_curve[:count]
+            for own_curve, prior_curve in zip(own.curves(), prior.curves(), strict=True)
         )
     )
 

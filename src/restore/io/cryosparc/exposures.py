@@ -107,10 +107,10 @@ def ctf_parameters(data: Dataset) -> list[CTFParameters]:
 def _require_ctf_columns(data: Dataset) -> None:
     missing = [f"ctf/{name}" for name in CTF_COLUMNS if data.column(f"ctf/{name}") is None]
     if missing:
-        them = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        finding = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         wanted = _FOR_CTF if len(missing) == 1 else "Phase flipping needs them"
         do = data.where_to_find() or "give the .csg of a CTF estimation job, or `phase_flip=False`"
-        raise UserError(them, where=data.source, wanted=wanted, do=do)
+        raise UserError(finding, where=data.source, wanted=wanted, do=do)
 
 
 def _ctf_errors(data: Dataset) -> dict[int, UserError]:
@@ -134,7 +134,8 @@ def _ctf_if_any(data: Dataset) -> Sequence[CTFParameters | None]:
     values, bad = ctf_values(data)
     wrong = set(np.nonzero(bad)[0].tolist())
     return [
-        None if row in wrong else parameters_of(each) for row, each in enumerate(values.tolist())
+        None if row in wrong else parameters_of(row_values)
+        for row, row_values in enumerate(values.tolist())
     ]
 
 

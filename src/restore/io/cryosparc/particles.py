@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
 
 from restore.errors import UserError
 from restore.io.cryosparc.ctf import CTF_COLUMNS, PHASE_SHIFT, ctf_values, needed_ctf, parameters_of
 from restore.io.cryosparc.datasets import Dataset, read_dataset
-from restore.io.cryosparc.paths import without_mark
+from restore.io.cryosparc.paths import MARK, without_mark
 from restore.io.cryosparc.tables import UID, texts
 from restore.io.particle_records import Particles
 from restore.micrograph import CTFParameters
@@ -57,6 +57,7 @@ def read_cryosparc_particles(path: Path, needs_poses: bool = True) -> Particles:
         uids=data.column(UID),
         ctfs=_ctfs(data),
         contrast_signs=_numbers(data, SIGN),
+        exported=_exported(data),
     )
 
 
@@ -101,6 +102,11 @@ def _image_names(data: Dataset) -> tuple[str, ...] | None:
     return tuple(
         f"{index + 1:06d}@{path}" for index, path in zip(indices.tolist(), paths, strict=True)
     )
+
+
+def _exported(data: Dataset) -> Bool[np.ndarray, "n"] | None:
+    paths = data.column("blob/path")
+    return None if paths is None else np.array([text.startswith(MARK) for text in texts(paths)])
 
 
 def _coordinates_px(data: Dataset) -> Float[np.ndarray, "n 2"] | None:

@@ -38,7 +38,9 @@ class EERSettings:
     """How the electrons of an EER movie become frames."""
 
     fraction_frames: int = setting(
-        40, "number of hardware frames of an EER movie that are summed into one frame", metavar="N"
+        40,
+        ("number of hardware frames of an EER movie that are summed into one frame"),
+        metavar="N",
     )
     upsampling: int = setting(
         1,

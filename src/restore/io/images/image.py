@@ -1,4 +1,4 @@
-"""The door for one image: whatever the format, what comes back is an :class:`Image`.
+"""One image of any supported format, read as an :class:`Image`.
 
 MRC, packed by gzip or bzip2 or not, and TIFF are read; MRC is written. Rows are RELION's: as stored
 in MRC, upside down in TIFF (:mod:`restore.io.images.tiff` says why).

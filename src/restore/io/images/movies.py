@@ -1,4 +1,4 @@
-"""The door for movies: MRC, TIFF or EER, what comes back is one frame after the other, all the same
+"""Movies of any supported format (MRC, TIFF or EER), read one frame after the other, all the same
 way up.
 
 Rows are RELION's: as stored in MRC and EER, upside down in TIFF (:mod:`restore.io.images.tiff` says

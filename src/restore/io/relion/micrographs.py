@@ -180,9 +180,9 @@ def ctf_parameters(row: StarRow) -> CTFParameters:
     """
     missing = [column for column in CTF_COLUMNS if not row.has(column)]
     if missing:
-        them = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        finding = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         wanted = _FOR_CTF if len(missing) == 1 else "Phase flipping needs them"
-        raise UserError(them, where=row.row_place, wanted=wanted, do=_CTF_CURE)
+        raise UserError(finding, where=row.row_place, wanted=wanted, do=_CTF_CURE)
     any_number = (-math.inf, math.inf)
     values = [row.number(column, any_number, _FOR_CTF, _CTF_CURE) for column in CTF_COLUMNS]
     for column, value in zip(CTF_COLUMNS, values, strict=True):

@@ -171,14 +171,14 @@ def read_tilt_series(star: StarFile, table: Block, path: Path, places: Places) -
     where = f"{path}, data_{table.name}"
     refuse_repeats(table.column(SERIES), where, "series", "have the series")
     refuse_repeats(table.column(SERIES_FILE), where, "file", "have the file")
-    found: list[TiltSeries] = []
+    read: list[TiltSeries] = []
     first = 0
     for index, values in enumerate(table.rows, 1):
         row = dict(zip(table.columns, values, strict=True))
         series = _read_one(row, f"{where}, row {index}", places, first)
-        found.append(series)
+        read.append(series)
         first += len(series.block.rows)
-    listing = TiltSeriesListing(star, table.name, tuple(found))
+    listing = TiltSeriesListing(star, table.name, tuple(read))
     if not first:
         raise UserError(
             "no series in it has an image", where=where, wanted="At least one tilt image is needed"

@@ -1,4 +1,4 @@
-"""STAR files, read and written without loss (the door to the ``star_`` modules)."""
+"""STAR files, read and written without loss (the face of the ``star_`` modules)."""
 
 from pathlib import Path
 

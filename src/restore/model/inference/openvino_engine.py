@@ -51,7 +51,7 @@ class OpenVINOEngine:
     def run(self, name: str, *maps: Tensor) -> Tensor:
         """The output of one stage."""
         request = self._request_for((name, *maps[0].shape))
-        request.infer([each.contiguous().numpy() for each in maps], share_inputs=True)
+        request.infer([plane.contiguous().numpy() for plane in maps], share_inputs=True)
         return torch.from_numpy(np.array(request.get_output_tensor().data))
 
     def _request_for(self, key: tuple[str | int, ...]) -> openvino.InferRequest:

@@ -80,8 +80,8 @@ def _convolution(module: nn.Module, x: Node, border: tuple[int, int] = (0, 0)) -
     begin, end = ([side, side] for side in border)
     weight = operations.constant(module.weight.detach().numpy(force=True))
     bias = operations.constant(module.bias.detach().numpy(force=True)[None, :, None, None])
-    found = operations.convolution(x, weight, list(module.stride), begin, end, [1, 1])
-    return operations.add(found, bias)
+    convolved = operations.convolution(x, weight, list(module.stride), begin, end, [1, 1])
+    return operations.add(convolved, bias)
 
 
 def _wide(module: WideActivation, x: Node) -> Node:
@@ -92,9 +92,9 @@ def _wide(module: WideActivation, x: Node) -> Node:
 def _down(module: Down, x: Node) -> Node:
     pooled = operations.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
     wide = x
-    for each in module.wide:
-        assert isinstance(each, WideActivation)
-        wide = _wide(each, wide)
+    for convolution in module.wide:
+        assert isinstance(convolution, WideActivation)
+        wide = _wide(convolution, wide)
     return operations.add(operations.relu(_convolution(module.shrink, wide, (0, 1))), pooled)
 
 
@@ -105,7 +105,7 @@ def _upsample(module: Upsample, x: Node) -> Node:
 
 def _up(module: Up, x: Node, skip: Node) -> Node:
     joined = operations.relu(_convolution(module.join, operations.concat([x, skip], 1)))
-    for each in module.wide:
-        assert isinstance(each, WideActivation)
-        joined = _wide(each, joined)
+    for convolution in module.wide:
+        assert isinstance(convolution, WideActivation)
+        joined = _wide(convolution, joined)
     return operations.add(_upsample(module.long, joined), _upsample(module.short, x))

@@ -26,7 +26,7 @@ class PyTorchEngine:
     def run(self, name: str, *maps: Tensor) -> Tensor:
         """The output of one stage."""
         with torch.inference_mode(), autocast(self.device, self._dtype):
-            laid_out = (each.contiguous(memory_format=torch.channels_last) for each in maps)
+            laid_out = (plane.contiguous(memory_format=torch.channels_last) for plane in maps)
             return self._network.stage(name, *laid_out)
 
     def tile_px(self, longest_px: int) -> int:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from restore.model.inference.engine import Engine
-from restore.model.network import Reach, architecture_of, receptive_field_px, stage_named
+from restore.model.network import Halo, architecture_of, receptive_field_px, stage_named
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Span:
         return slice(first * numerator // denominator, last * numerator // denominator)
 
 
-def spans(extent: int, tile_px: int, reach: Reach, multiple: int) -> Iterator[Span]:
+def spans(extent: int, tile_px: int, halo: Halo, multiple: int) -> Iterator[Span]:
     """Tiles of at most ``tile_px`` along an axis, each read with its halo; all of them read the
     same number of pixels.
 
@@ -63,7 +63,7 @@ def spans(extent: int, tile_px: int, reach: Reach, multiple: int) -> Iterator[Sp
     """
     count = -(-extent // max(tile_px, multiple))
     step = _up(-(-extent // count), multiple)
-    before, after = _up(reach.before, multiple), _up(reach.after, multiple)
+    before, after = _up(halo.before, multiple), _up(halo.after, multiple)
     size = min(extent, step + before + after)
     for start in range(0, extent, step):
         read_start = max(0, min(start - before, extent - size))
@@ -90,7 +90,7 @@ def apply_network(
     if whole.numel() <= WHOLE_PX**2:
         return _network_of(engine, whole, tile_px)[0, 0, :height, :width]
     halo_px = receptive_field_px(engine.settings)
-    halo, output = Reach(halo_px, halo_px), torch.empty_like(whole)
+    halo, output = Halo(halo_px, halo_px), torch.empty_like(whole)
     for rows in spans(whole.shape[2], WHOLE_PX - 2 * halo_px, halo, stride):
         for columns in spans(whole.shape[3], WHOLE_PX - 2 * halo_px, halo, stride):
             done = _network_of(engine, whole[..., rows.read, columns.read], tile_px)
@@ -127,9 +127,9 @@ def _stage_of(engine: Engine, tile_px: int, name: str, *maps: Tensor) -> Tensor:
     side = tile_px // stage.numerator
     height, width = maps[0].shape[-2:]
     output: Tensor | None = None
-    for rows in spans(height, side, stage.reach, stage.multiple):
-        for columns in spans(width, side, stage.reach, stage.multiple):
-            done = engine.run(name, *(each[..., rows.read, columns.read] for each in maps))
+    for rows in spans(height, side, stage.halo, stage.multiple):
+        for columns in spans(width, side, stage.halo, stage.multiple):
+            done = engine.run(name, *(plane[..., rows.read, columns.read] for plane in maps))
             if rows.read == slice(0, height) and columns.read == slice(0, width):
                 return done
             if output is None:

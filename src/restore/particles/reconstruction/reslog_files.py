@@ -202,14 +202,14 @@ def _common_rows(
     """The rows, in each file, of the particles that all files hold, in the order of the first."""
     first = files[0].particles
     rows = [np.arange(len(first))]
-    for other in files[1:]:
-        matches = match(first, other.particles, tolerance_px)
+    for file in files[1:]:
+        matches = match(first, file.particles, tolerance_px)
         partners = np.full(len(first), -1)
         partners[matches.first] = matches.second
         rows.append(partners)
         log.info(
             "%s: %d of %d particles, matched by %s",
-            other.particles.source,
+            file.particles.source,
             len(matches.first),
             len(first),
             matches.way,
