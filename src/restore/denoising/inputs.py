@@ -89,7 +89,7 @@ def without_unusable_halves(chosen: MicrographSet) -> MicrographSet:
         if micrograph.even and micrograph.odd
         if micrograph.even.is_file() and micrograph.odd.is_file()
     ]
-    good = {micrograph.row for micrograph in check_files(complete, HALVES)[0]}
+    good = {micrograph.row for micrograph in check_files(complete, ("image", *HALVES))[0]}
     log.info(
         "%d of %d micrographs have halves, with which their denoised images are calibrated",
         len(good),

@@ -183,7 +183,8 @@ def _name_errors(data: Dataset, names: Sequence[str]) -> dict[int, UserError]:
 def _stack_errors(data: Dataset) -> dict[int, UserError]:
     """The rows that are images of a stack."""
     index = data.column(INDEX)
-    rows = [] if index is None else np.flatnonzero(index).tolist()
+    if index is None:
+        return {}
     return {
         row: UserError(
             f"{INDEX} is {index[row]}",
@@ -191,7 +192,7 @@ def _stack_errors(data: Dataset) -> dict[int, UserError]:
             wanted="Each micrograph must be a file of its own",
             do="convert stacks to single images",
         )
-        for row in rows
+        for row in np.flatnonzero(index).tolist()
     }
 
 
