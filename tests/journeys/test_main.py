@@ -565,7 +565,7 @@ def test_an_interrupted_training_says_how_to_go_on_and_ends_with_the_same_weight
     assert restore(line) == 130
     said = capsys.readouterr().err
     assert (
-        "stopped after step 3; the same command with --resume goes on from there" in said
+        "stopped after step 3; the same command with --resume continues from there" in said
         and "Interrupted" in said
     )
     assert not Path("Models/again.safetensors").exists()
