@@ -513,8 +513,8 @@ def test_a_training_state_that_is_a_model_is_not_resumed(refused):
     shutil.copy("Models/model.safetensors", "Models/model.state.safetensors")
     refused(
         ("train", "-m", "mics.star", "-r", "9", "--resume"),
-        "a safetensors file that holds model",
-        "A training state written by restore",
+        "It must be a training state written by restore train",
+        "A training state from restore",
     )
 
 
@@ -561,7 +561,7 @@ def test_a_corrupt_or_half_written_patch_file_is_refused(refused, how):
         how, "not a readable HDF5 file"
     )
     refused(("train", "-t", path, "-d", "NewModels", *SMALL), "training_data.hdf: ", words)
-    refused(("prepare", "-m", "mics.star", "-r", "9"), words, "Make the patch file again")
+    refused(("prepare", "-m", "mics.star", "-r", "9"), words, "he patch file again")
     assert restore("prepare", "-m", "mics.star", "-r", "9", "--overwrite") == 0
 
 

@@ -127,8 +127,9 @@ def source_of(
         return Source(load_model(Path(model)), named or Path(model))
     if len(model.folders) > 2:
         found = f"{len(model.folders)} folders of denoised halves"
-        wanted = "give one folder for both halves, or one for each"
-        raise UsageError(found, field="denoised_halves", wanted=wanted)
+        raise UsageError(
+            found, field="denoised_halves", do="give one folder for both halves, or one for each"
+        )
     return Source(None, None, model)
 
 
