@@ -557,7 +557,7 @@ def test_a_corrupt_or_half_written_patch_file_is_refused(refused, how):
         path.write_bytes(
             {"cut": path.read_bytes()[:20000], "text": b"not HDF5 at all", "empty": b""}[how]
         )
-    words = {"other HDF5": "not a patch file", "unfinished": "half-written"}.get(
+    words = {"other HDF5": "not a patch file", "unfinished": "the patch file is incomplete"}.get(
         how, "not a readable HDF5 file"
     )
     refused(("train", "-t", path, "-d", "NewModels", *SMALL), "training_data.hdf: ", words)
