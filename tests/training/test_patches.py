@@ -109,7 +109,7 @@ def test_a_file_whose_writing_failed_is_refused(tmp_path):
     path = tmp_path / "half.hdf"
     with pytest.raises(ZeroDivisionError), PatchWriter(path, RECIPE):
         _ = 1 / 0
-    with pytest.raises(UserError, match="incomplete"):
+    with pytest.raises(UserError, match="the patch file is incomplete"):
         PatchFile(path)
 
 

@@ -58,6 +58,26 @@ def check_files(
     return good, problems
 
 
+def header_pixel_size_A(path: Path) -> float:
+    """The pixel size in an image's header, in Å.
+
+    One of exactly 1 Å is often a program's way to say nothing: it is taken, and the log says so.
+    Raises UserError where the header has none that can be used.
+    """
+    size_A = read_image_header(path).pixel_size_A
+    if size_A is None or not 0 < size_A < float("inf"):
+        raise UserError(
+            "there is no pixel size in its header", where=path, do="give `pixel_size_A` in Å"
+        )
+    if size_A == 1.0:
+        _log.warning(
+            "%s: the header says 1 Å a pixel, which may mean that nobody set it; it is taken. "
+            "Give `pixel_size_A` if it is wrong.",
+            path,
+        )
+    return size_A
+
+
 def require_files(micrographs: Sequence[Micrograph], needed: Sequence[Part] = HALVES) -> None:
     """Check as :func:`check_files` does, where one bad micrograph is one too many.
 

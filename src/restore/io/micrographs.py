@@ -10,9 +10,15 @@ from restore.io.cryosparc.datasets import ENDINGS as CRYOSPARC_ENDINGS
 from restore.io.cryosparc.exposures import read_exposures
 from restore.io.cryosparc.listings import CryosparcListing
 from restore.io.endings import IMAGE_ENDINGS
-from restore.io.file_checks import HALVES, Part, Problem, check_files, require_files
+from restore.io.file_checks import (
+    HALVES,
+    Part,
+    Problem,
+    check_files,
+    header_pixel_size_A,
+    require_files,
+)
 from restore.io.half_names import Suffixes, is_half, parse_suffixes
-from restore.io.images.image import read_image_header
 from restore.io.listings import ImageListing, Listing, StarListing
 from restore.io.paths import Places, image_names
 from restore.io.relion.micrographs import (
@@ -193,26 +199,6 @@ def read_images(
             micrographs.append(Micrograph(name, Path(name), size_A, index, ctf, even, odd))
     problems = _bad_rows(errors, full, needs)
     return MicrographSet(source, tuple(micrographs), ImageListing(micrographs), problems)
-
-
-def header_pixel_size_A(path: Path) -> float:
-    """The pixel size in an image's header, in Å.
-
-    One of exactly 1 Å is often a program's way to say nothing: it is taken, and the log says so.
-    Raises UserError where the header has none that can be used.
-    """
-    size_A = read_image_header(path).pixel_size_A
-    if size_A is None or not 0 < size_A < float("inf"):
-        raise UserError(
-            "there is no pixel size in its header", where=path, do="give `pixel_size_A` in Å"
-        )
-    if size_A == 1.0:
-        log.warning(
-            "%s: the header says 1 Å a pixel, which may mean that nobody set it; it is taken. "
-            "Give `pixel_size_A` if it is wrong.",
-            path,
-        )
-    return size_A
 
 
 def _only_table(
