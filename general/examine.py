@@ -20,7 +20,6 @@ from statistics import fmean
 
 import numpy as np
 import torch
-from torch.nn.functional import avg_pool1d
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -51,6 +50,9 @@ from restore.evaluation.estimators.baselines import wiener_filter  # noqa: E402
 from restore.evaluation.estimators.spectra import ring_covariances  # noqa: E402
 from restore.image_tensors import read_tensor  # noqa: E402
 from restore.micrograph import CTFParameters  # noqa: E402
+from restore.model.calibration import calibrated as calibrate  # noqa: E402
+from restore.model.calibration import cross_calibrated, own_weights, without_lattice  # noqa: E402
+from restore.model.network import ARCHITECTURES  # noqa: E402
 from restore.preprocessing import Recipe, prepare_alike  # noqa: E402
 from restore.simulation.assemblies import Particle, read_particle  # noqa: E402
 from restore.simulation.detectors import DETECTORS  # noqa: E402
@@ -62,8 +64,7 @@ from restore.simulation.specimen import SpecimenTransform, load_specimen, transf
 
 EXAM_BANDS = ((200.0, 20.0), (20.0, 9.0), (9.0, 4.5))
 
-SMOOTHED_OVER = 5
-"""Rings over which a calibration slope is averaged."""
+STRIDE_PX = ARCHITECTURES["unet"].stride
 
 Network = Callable[[Image], Image]
 
@@ -209,28 +210,25 @@ def general(network: Network) -> Method:
 
 
 def calibrated(network: Network) -> Method:
-    """Each ring of the output times the slope that this micrograph's own halves give."""
+    """The output calibrated by the micrograph's own halves, as restore's commands do it."""
 
     def denoise(question: Question) -> Triple:
-        output = general(network)(question)
-        images = torch.stack([question.raw.even, question.raw.odd, output.even, output.odd])
-        rings = ring_covariances(images, question.pixel_size_yx_A, RING_PER_A)
-        slope = calibration_slope(rings.covariance)
-        return Triple(*(filtered(image, slope, question) for image in vars(output).values()))
+        pixels, raw = question.pixel_size_yx_A, question.raw
+        output = Triple(
+            *(
+                without_lattice(image, STRIDE_PX)
+                for image in vars(general(network)(question)).values()
+            )
+        )
+        halves, own = [output.even, output.odd], [raw.even, raw.odd]
+        weights = own_weights(torch.stack([*own, output.even]), None, pixels)
+        crossed = cross_calibrated(halves, own, None, pixels)
+        if weights is None or crossed is None:
+            return output
+        full = calibrate(weights.full, weights.width_per_A, output.full, raw.full, pixels)
+        return Triple(full, *crossed)
 
     return denoise
-
-
-def calibration_slope(covariance: torch.Tensor) -> torch.Tensor:
-    """(cov(M1, D2) + cov(M2, D1)) / (var D1 + var D2) in each ring, smooth, from 0 to 1.2; order
-    M1, M2, D1, D2.
-    """
-    parts = [covariance[0, 3] + covariance[1, 2], covariance[2, 2] + covariance[3, 3]]
-    smooth = [
-        avg_pool1d(part[None], SMOOTHED_OVER, 1, SMOOTHED_OVER // 2, count_include_pad=False)[0]
-        for part in parts
-    ]
-    return (smooth[0] / smooth[1]).clamp(0, 1.2).nan_to_num(0).float()
 
 
 def scaled(network: Network, image: Image) -> Image:

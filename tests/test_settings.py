@@ -56,7 +56,7 @@ def test_every_setting_has_a_sentence(record):
 )
 def test_an_impossible_training_setting_is_refused_by_name(wrong):
     ((name, value),) = wrong.items()
-    with pytest.raises(UserError, match=rf"^{name} is {value:g}\. .* needed\.$") as refused:
+    with pytest.raises(UserError, match=rf"^{name} is {value:g}\. It must be .*\.$") as refused:
         replace(TrainingSettings(), **wrong)
     assert refused.value.field == name
 

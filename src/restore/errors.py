@@ -21,8 +21,8 @@ class UserError(Exception):
         ... ))
         beads.star, row 17: rlnDefocusU is "nan". Phase flipping needs a number: estimate the CTF.
 
-        >>> print(UserError("minutes is 0", field="minutes", wanted="more than 0 is needed"))
-        minutes is 0. More than 0 is needed.
+        >>> print(UserError("minutes is 0", field="minutes", wanted="it must be above 0"))
+        minutes is 0. It must be above 0.
         >>> print(UserError("1.5 is no share", field="held_out"))
         `held_out`: 1.5 is no share.
     """

@@ -23,5 +23,5 @@ def read_halves(
     has none.
     """
     if micrograph.even is None or micrograph.odd is None:
-        raise UserError("it has no halves", where=micrograph.name, wanted=wanted, do=do)
+        raise UserError("the micrograph has no halves", where=micrograph.name, wanted=wanted, do=do)
     return read_tensor(micrograph.even), read_tensor(micrograph.odd)

@@ -161,28 +161,28 @@ def test_a_method_that_did_not_run_stands_in_the_table_with_its_reason(benchmark
     assert "NaN" not in json.dumps(quality.as_json(exam, outcomes))
 
 
-def test_seeds_share_a_row_with_their_mean_and_spread(benchmarks):
-    quality, _ = benchmarks
-    runs = [
-        quality.Outcome("restore, 1 min, seed 0", (), 0.1),
-        quality.Outcome("restore, 1 min, seed 1", not_run="no room"),
-        quality.Outcome("Wiener", ()),
-    ]
-    assert {name: len(of) for name, of in quality.by_method(runs).items()} == {
-        "restore, 1 min": 1,
-        "Wiener": 1,
-    }
-    assert quality.decibels([7.0, 8.0, 9.0]) == "+8.0 ± 1.0"
+def test_seeds_share_a_row_with_their_mean_and_spread(benchmarks, truth, raw):
+    quality, metrics = benchmarks
+    good = metrics.score_by_truth(truth, raw, raw, PIXELS, BANDS)
+    runs = [quality.Outcome("restore, 1 min", (good, good), seconds) for seconds in (1.0, 3.0)]
+    row = quality.together(runs)
+    assert row.seconds == 2.0 and [len(of_seed) for of_seed in row.of_shots([1])] == [1, 1]
+    failed = quality.Outcome("restore, 1 min", not_run="no room")
+    assert quality.together([runs[0], failed]).not_run == "no room"
+    assert quality.decibels([7.0, 7.0], [8.0], [9.0]) == "+8.0 ± 1.0"
     assert quality.decibels([7.04]) == "+7.0"
 
 
-def test_every_budget_start_and_seed_is_examined_and_the_general_model_untrained(benchmarks):
+def test_every_budget_start_calibration_and_seed_is_examined(benchmarks):
     quality, _ = benchmarks
-    words = "--budgets 1 8 --seeds 0 1 --peers none --uncalibrated"
+    words = "--minutes 0 1 8 --seeds 2 --peers none --calibrations rings none"
     chosen, options = quality.parsed(words.split())
-    names = list(quality.methods_for(chosen, options))
-    assert names[:5] == ["raw", "best low-pass", "Wiener", "restore, general model, uncalibrated",
-                         "restore, general model"]  # fmt: skip
-    assert len(names) == 5 + 2 * 2 * 2 * 2
-    assert "restore, 8 min from scratch, uncalibrated, seed 1" in names
-    assert quality.method_of(names[-1]) == "restore, 8 min from scratch, uncalibrated"
+    rows = quality.variants_for(chosen, options)
+    assert [row[0].name for row in rows[:3]] == [
+        "restore, general model",
+        "restore, general model, calibration none",
+        "restore, 1 min",
+    ]
+    assert len(rows) == 2 + 2 * 2 * 2 and [len(row) for row in rows] == [1, 1] + [2] * 8
+    assert rows[-1][1].name == "restore, 8 min from scratch, calibration none"
+    assert len({row[0].training for row in rows}) == 5  # one training serves both calibrations

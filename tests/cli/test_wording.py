@@ -47,7 +47,7 @@ def test_an_error_names_the_option_of_its_field_and_of_every_other_that_it_menti
     error = UserError("minutes is 0", field="minutes", do="give more `minutes`, or `steps`")
     assert train.error(error) == "--minutes is 0. Give more --minutes, or --steps."
     error = UserError("minutes is 0", field="minutes", wanted="it must be greater than 0")
-    assert train.error(error) == "--minutes is 0. More than 0 is needed."
+    assert train.error(error) == "--minutes is 0. It must be greater than 0."
     error = UserError("0 is too short", field="minutes")
     assert train.error(error) == "--minutes: 0 is too short."
 

@@ -1,6 +1,5 @@
 """restore inspect: what a file is, what would be done with it, what is wrong with it."""
 
-import shlex
 import shutil
 
 import mrcfile
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from restore.cli.main import command_parser, main
+from restore.cli.main import main
 from restore.inspection.dispatch import inspect
 from restore.io.images.image import write_image
 from restore.model.checkpoint import Model, save_model
@@ -139,7 +138,7 @@ def test_restores_own_files_are_known(session):
 def test_particles_are_counted(session):
     found = inspect(session / "particles.star", RECIPE)
     assert found.what == "particles with orientations" and found.problems == ()
-    assert int(facts(found)["particles"]) > 0 and found.commands[0].startswith("restore angles")
+    assert int(facts(found)["particles"]) > 0 and "restore angles" in found.needs[0]
     text = (session / "particles.star").read_text().replace("rlnAngleRot", "rlnSomethingElse")
     (session / "picked.star").write_text(text)
     assert (
@@ -219,14 +218,6 @@ def test_particles_and_class_averages_are_no_movies(tmp_path):
             file.set_image_stack()
         found = inspect(tmp_path / name, RECIPE)
         assert found.what == what and found.commands == ()
-
-
-def test_every_command_that_is_proposed_parses(session):
-    for name in ("", "micrographs_ctf.star", "Micrographs/mic_0001_DW.mrc", "training_data.hdf"):
-        for command in inspect(session / name, RECIPE).commands:
-            words = shlex.split(command.replace(" X", " 1"))
-            assert words[0] == "restore"
-            command_parser(words[1]).parse_args(words[2:])
 
 
 def test_a_model_whose_training_record_lacks_what_is_told_of_it_is_no_traceback(tmp_path):

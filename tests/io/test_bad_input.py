@@ -513,7 +513,7 @@ def test_a_training_state_that_is_a_model_is_not_resumed(refused):
     shutil.copy("Models/model.safetensors", "Models/model.state.safetensors")
     refused(
         ("train", "-m", "mics.star", "-r", "9", "--resume"),
-        "with model in it",
+        "It must be a training state written by restore train",
         "A training state from restore",
     )
 
@@ -557,11 +557,11 @@ def test_a_corrupt_or_half_written_patch_file_is_refused(refused, how):
         path.write_bytes(
             {"cut": path.read_bytes()[:20000], "text": b"not HDF5 at all", "empty": b""}[how]
         )
-    words = {"other HDF5": "not a patch file", "unfinished": "half-written"}.get(
+    words = {"other HDF5": "not a patch file", "unfinished": "the patch file is incomplete"}.get(
         how, "not a readable HDF5 file"
     )
     refused(("train", "-t", path, "-d", "NewModels", *SMALL), "training_data.hdf: ", words)
-    refused(("prepare", "-m", "mics.star", "-r", "9"), words, "ake it again")
+    refused(("prepare", "-m", "mics.star", "-r", "9"), words, "he patch file again")
     assert restore("prepare", "-m", "mics.star", "-r", "9", "--overwrite") == 0
 
 
@@ -601,7 +601,7 @@ def test_a_patch_file_of_anything_else_is_neither_taken_nor_replaced(refused, wh
         os.utime("mics/b_ODD.mrc", (4e9, 4e9))
     refused(
         command,
-        "new.hdf: the patch file that is there was made of other micrographs",
+        "new.hdf: the existing patch file was made from other micrographs",
         "--training_filename",
     )
 

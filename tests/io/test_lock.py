@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,34 @@ def test_a_planted_link_is_not_written_through(result):
         with locked(result):
             pass
     assert victim.read_text() == "mine"
+
+
+AT_ONCE = """
+import sys, time
+from pathlib import Path
+from restore.cli.main import main
+while time.time() < float(sys.argv[1]):
+    time.sleep(0.001)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_of_two_processes_that_start_at_once_with_one_prefix_one_wins(tmp_path, make_patches):
+    command = ["train", "-t", str(make_patches()), "-d", str(tmp_path / "Models"), "--steps=40",
+               "--filters=4", "--blocks=1", "--batch_size=2", "--patch_px=32"]  # fmt: skip
+    start = str(time.time() + 12)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE, start, *command],
+            stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    said = [process.communicate(timeout=150)[1] for process in processes]
+    winner = [process.returncode for process in processes].index(0)
+    assert processes[1 - winner].returncode == 1, said[1 - winner]
+    message = said[1 - winner]
+    assert "is writing it" in message or "a run called model is already there" in message
+    assert "Traceback" not in "".join(said)
+    assert (tmp_path / "Models/model.safetensors").is_file()
+    assert not list((tmp_path / "Models").glob(".*"))

@@ -143,7 +143,7 @@ def test_columns_that_only_help_may_be_missing(tmp_path):
     )
     assert [
         value for name, value in vars(found).items() if name not in ("source", "rotations")
-    ] == [None] * 14
+    ] == [None] * 15
 
 
 @pytest.mark.parametrize(
@@ -364,6 +364,7 @@ def test_cryosparc_files_are_matched_by_uid(tmp_path):
         micrograph_pixel_size_A=None,
         image_pixel_size_A=None,
         half_sets=None,
+        exported=None,
         uids=found.uids[[3, 1]],
     )
     assert pairs(found, part) == ("unique identifier", [(1, 1), (3, 0)])

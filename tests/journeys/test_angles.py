@@ -170,7 +170,7 @@ def test_an_input_is_never_replaced(two, here, capsys):
             2,
             '"D" is not a point group of rotations; those known are C1',
         ),
-        ("a.star b.star --tolerance_px -1", 2, "it must be 0 or more pixels"),
+        ("a.star b.star --tolerance_px -1", 2, "It must be 0 or more pixels"),
         ("a.star", 2, "the following arguments are required"),
         ("a.star none.star", 1, "none.star: there is no such file"),
         ("a.star none.cs", 1, "none.cs: there is no such file"),

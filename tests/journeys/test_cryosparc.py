@@ -144,6 +144,44 @@ def test_a_bad_micrograph_is_left_out_of_table_and_group(project, capsys):
     assert text.count("num_items: 2") == 2 and text.count("num_items: [2]") == 2
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("ctf/df1_A", np.nan, "row 2: ctf/df1_A is nan"),
+        ("micrograph_blob/psize_A", np.nan, "row 2: micrograph_blob/psize_A is nan"),
+        ("micrograph_blob/psize_A", -3.0, "row 2: micrograph_blob/psize_A is -3"),
+        ("micrograph_blob/idx", 4, "row 2: micrograph_blob/idx is 4"),
+        ("micrograph_blob/path", b"J2/gone.mrc", ": there is no such file"),
+    ],
+)
+def test_one_bad_row_is_skipped_and_named_and_the_rest_are_done(
+    project, capsys, column, value, words
+):
+    rows = of_star("J2/micrographs_ctf.star", project)
+    rows[column][1] = value
+    save(project / "J2/e.cs", rows)
+    assert restore("denoise -m J2/e.cs -p Models/model.safetensors -o denoised") == 1
+    said = capsys.readouterr().err
+    assert "1 of 3 micrographs were not denoised" in said and words in said
+    good = ["mic_0001", "mic_0003"]
+    named = texts(np.load("denoised/e.cs")["micrograph_blob/path"])
+    assert [name.rpartition("/")[2][:8] for name in named] == good
+    assert sorted(path.name[:8] for path in (project / "denoised").rglob("*.mrc")) == good
+    line = "evaluate -m J2/e.cs -p Models/model.safetensors -o evaluation --resamples=20"
+    assert restore(line) == 1
+    said = capsys.readouterr().err
+    assert "1 of 3 micrographs were not evaluated" in said and words in said
+
+
+def test_all_bad_rows_are_named_where_none_may_be_skipped(project, capsys):
+    rows = of_star("J2/micrographs_ctf.star", project)
+    rows["ctf/df1_A"][1], rows["micrograph_blob/psize_A"][2] = np.nan, 0
+    save(project / "J2/e.cs", rows)
+    assert restore("prepare -m J2/e.cs -r 9 -f new.hdf") == 1
+    said = capsys.readouterr().err
+    assert "row 2: ctf/df1_A is nan" in said and "row 3: micrograph_blob/psize_A is 0" in said
+
+
 def test_exposures_are_evaluated(project, capsys):
     assert restore("evaluate -m J12/exposures.csg -p Models/model.safetensors -o evaluation") == 0
     assert "On 1 micrograph never trained on" in capsys.readouterr().out

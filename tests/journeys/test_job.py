@@ -198,7 +198,7 @@ def test_a_program_that_breaks_has_failed_and_shows_where(here, monkeypatch):
     def break_down(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("restore.cli.denoise.load_model", break_down)
+    monkeypatch.setattr("restore.cli.model.load_model", break_down)
     with pytest.raises(ZeroDivisionError):
         restore(DENOISE)
     assert markers() == {"EXIT_FAILURE"}

@@ -13,6 +13,8 @@ from evaluation_world import model, write_session
 
 from restore.cli.main import main
 from restore.io.images.image import read_image, write_image
+from restore.io.micrographs import Needs, read_micrographs
+from restore.io.star import read_star
 from restore.model.checkpoint import save_model
 
 CTF = ("--voltage", "300", "--spherical_aberration", "2.7", "--amplitude_contrast", "0.1")
@@ -63,6 +65,45 @@ def test_several_images_as_the_shell_expands_a_pattern_are_listed():
     assert main(line) == 0
     assert Path("mics/b_DW_denoised.mrc").is_file()
     assert Path("mics/micrographs_denoised.star").is_file()
+
+
+@pytest.mark.parametrize("given", [(), ("--pixel_size", "4")])
+@pytest.mark.parametrize("fault", ["cut", "no pixel size"])
+def test_one_bad_header_among_several_images_is_skipped_and_named(capsys, given, fault):
+    for name in "xyz":
+        shutil.copy("mics/a_DW.mrc", f"mics/{name}.mrc")
+    if fault == "cut":
+        Path("mics/y.mrc").write_bytes(Path("mics/a_DW.mrc").read_bytes()[:700])
+    else:
+        with mrcfile.open("mics/y.mrc", "r+") as file:
+            file.voxel_size = 0.0
+    names = [f"mics/{name}.mrc" for name in "xyz"]
+    bad = fault == "cut" or not given
+    assert main(["denoise", *names, "-p", "plain.safetensors", "-o", "out", *given]) == bad
+    said = capsys.readouterr().err
+    assert ("1 of 3 micrographs were not denoised:\n  mics/y.mrc" in said) == bad
+    listed = (
+        read_star(Path("out/micrographs.star")).block("micrographs").column("rlnMicrographName")
+    )
+    assert list(listed) == [f"out/{name}" for name in names if not (bad and "y" in name)]
+
+
+def test_images_of_other_pixel_sizes_get_optics_groups_of_their_own():
+    with mrcfile.open("mics/b_DW.mrc", "r+") as file:
+        file.voxel_size = 4.4
+    line = ["denoise", "mics/a_DW.mrc", "mics/b_DW.mrc", "-p", "plain.safetensors", "-o", "out"]
+    assert main(line) == 0
+    listed = read_micrographs("out/micrographs.star", needs=Needs(ctf=False)).micrographs
+    assert [micrograph.pixel_size_A for micrograph in listed] == [4.0, pytest.approx(4.4)]
+
+
+def test_a_pattern_that_also_matches_the_output_names_the_bad_image(capsys):
+    shutil.copy("mics/a_DW.mrc", "mics/z.mrc")
+    line = ["denoise", "mics/*.mrc", "-p", "plain.safetensors", "-s", "_denoised"]
+    assert main(line) == 0
+    Path("mics/z.mrc").write_bytes(Path("mics/z.mrc").read_bytes()[:5000])
+    assert main(line) == 1
+    assert "micrographs were not denoised:\n  mics/z.mrc" in capsys.readouterr().err
 
 
 def test_a_typed_ctf_gives_what_the_table_gives(capsys):

@@ -169,7 +169,7 @@ def test_what_cannot_be_denoised_is_said_at_once(here, capsys):
         (f"{LINE} --average_halves", "particle images have no halves"),
         ("denoise -m Extract/flipped.star -r 6", "phases are flipped already"),
         ("denoise -m Extract/coarse.star -r 6", "end at 8 Å"),
-        ("denoise -m Extract/noctf.star -r 6", "no CTF is known"),
+        ("denoise -m Extract/noctf.star -r 6", "Phase flipping needs that of each particle"),
     ):
         optics = read_star(star).block("optics")
         flipped = optics.with_column("rlnCtfDataArePhaseFlipped", ["1"])

@@ -351,7 +351,7 @@ def test_particles_without_a_ctf_need_the_table_of_micrographs_that_has_it(
         (["--sym", "Q3"], "is not a point group"),
         (["--raw_particles", "nowhere.star"], "nowhere.star: there is no such file"),
         (["--truth_map", "{maps}/raw_by_raw_half1.star"], "there is no such file"),
-        (["--reslog_sizes", "1"], "it must be 0, or at least 2"),
+        (["--reslog_sizes", "1"], "It must be 0, or at least 2"),
         (["--raw_micrographs", "Micrographs"], "give --denoised_micrographs too"),
         (["--denoised_micrographs", "Denoised"], "give --box_px"),
         (["--mask", "{small}"], "each of the maps has 32 x 32 x 32 voxels"),

@@ -107,7 +107,7 @@ def test_the_streams_are_put_back(capsys):
         ("report --o page.html x", "restore report has no option --o. It is called --output here."),
         ("evaluate --o x -m a", "restore evaluate has no option --o. It is called "
                                 "--output_directory here."),
-        ("train -m a.star --minutes 0", "--minutes is 0. More than 0 is needed."),
+        ("train -m a.star --minutes 0", "--minutes is 0. It must be above 0."),
         ("train --steps many", "restore train: --steps: invalid int value: 'many'. See restore "
                                "train --help."),
         ("train -m no.star", "no.star: there is no such file"),

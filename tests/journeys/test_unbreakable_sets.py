@@ -8,6 +8,7 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 import pytest
 from evaluation_world import write_model, write_session
@@ -198,3 +199,62 @@ def test_the_library_denoises_a_set_and_says_what_became_of_it():
     assert again.done == () and again.current == results.done
     with pytest.raises(UserError, match="Raw images are needed"):
         denoise_set("out/mics.star", "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["b_\0", "circle"])
+@pytest.mark.parametrize("command, verb", [(DENOISE, "denoised"), (EVALUATE, "evaluated")])
+def test_a_name_with_a_nul_or_a_circle_of_links_is_skipped_and_named(capsys, command, verb, name):
+    for half in ("", "_EVN", "_ODD", "_DW"):
+        Path(f"mics/circle{half}.mrc").symlink_to(f"other{half}.mrc")
+        Path(f"mics/other{half}.mrc").symlink_to(f"circle{half}.mrc")
+    text = Path("mics.star").read_text()
+    Path("mics.star").write_text(text.replace("mics/b_", f"mics/{name}_"))
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert f"1 of 3 micrographs were not {verb}:" in said
+    words = {"b_\0": "row 2: rlnMicrographName holds a NUL character", "circle": "mics/circle_"}
+    assert words[name] in said
+
+
+@pytest.mark.parametrize("command", [PREPARE, (*TRAIN[:1], "-m", "mics.star", "-f", "new.hdf")])
+def test_nothing_is_prepared_of_a_set_with_a_circle_of_links(capsys, command):
+    for half in ("EVN", "ODD", "DW"):
+        Path(f"mics/b_{half}.mrc").unlink()
+        Path(f"mics/b_{half}.mrc").symlink_to(f"b_{half}.mrc")
+    assert main(command) == 1
+    assert "mics/b_" in capsys.readouterr().err and not Path("new.hdf").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["denoise -m mics.star -o", "denoise -m", "denoise",
+     "evaluate -m mics.star -p model.safetensors -o", "prepare -m mics.star -f",
+     "train -t", "train -m mics.star -d", "halves -m", "report",
+     "angles", "fsc", "amplitudes", "view", "structure --raw_particles", "inspect", "simulate",
+     "demo"],
+)  # fmt: skip
+def test_an_empty_name_one_with_a_nul_and_a_circle_of_links_end_in_one_message(capsys, line):
+    Path("circle").symlink_to("circle")
+    before = files(".")
+    for name in ("", "a\0b", "circle"):
+        assert main([*line.split(), name]) in (1, 2)
+        said = "".join(capsys.readouterr()).strip()
+        assert said and "Traceback" not in said and "\0" not in said
+    assert files(".") == before
+
+
+def test_a_suffix_with_a_slash_is_refused_and_names_the_folders_option(capsys):
+    assert main([*DENOISE, "-s", "/x"]) == 1
+    said = capsys.readouterr().err
+    assert '"/x" holds a slash' in said and "--output_directory" in said
+    assert not Path("out").exists()
+
+
+def test_the_reasons_of_failures_name_options_and_hold_no_backticks(capsys):
+    with mrcfile.open("mics/b_DW.mrc", "r+") as file:
+        file.voxel_size = 9.0
+    names = [f"mics/{name}_DW.mrc" for name in "ab"]
+    assert main(["denoise", *names, "-p", "model.safetensors", "-o", "out"]) == 1
+    said = capsys.readouterr().err
+    assert "1 of 2 micrographs were not denoised:" in said and "Nyquist" in said
+    assert "`" not in said and "--max_resolution" in said

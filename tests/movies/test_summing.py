@@ -76,7 +76,8 @@ def _padded(image):
 
 def test_sums_cannot_be_finer_than_the_movie():
     with pytest.raises(
-        UserError, match=r"62 x 48 pixels\. The movie has 61 x 48, and can only be made smaller"
+        UserError,
+        match=r"62 x 48 pixels\. The movie has 61 x 48 pixels, and can only be made smaller",
     ):
         Summing(SHAPE, (48, 62))
 

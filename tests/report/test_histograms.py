@@ -21,7 +21,7 @@ def test_the_median_and_the_quartiles_stand_where_they_are():
     axes = draw(np.linspace(0, 10, 101)).axes[0]
     assert list(axes.lines[0].get_xdata()) == [2, 2]
     assert words(axes.figure) == [
-        "middle half: 1.00 to 3.00°",
+        "interquartile range: 1.00 to 3.00°",
         "median: 2.00°",
         "2 of 101 beyond 9.80°",
     ]

@@ -62,7 +62,7 @@ def test_denoised_images_in_the_place_of_raw_ones_are_doubted(images):
     raw, denoised = images
     assert not list(warnings_of_particles(comparison_set(raw, denoised, denoised.particles, 5.0)))
     (remark,) = warnings_of_particles(comparison_set(denoised, denoised, None, 5.0))
-    assert "were denoised by restore" in remark
+    assert "are not raw: their labels say that restore denoised them" in remark
 
 
 def test_a_refinement_without_half_sets_is_doubted(images):

@@ -223,7 +223,7 @@ def test_a_run_that_diverges_goes_on_from_its_best_weights_at_half_the_rate(make
         state.network.first.bias.fill_(float("nan"))
     watcher = Watching()
     model = run(make_patches(), TINY, watcher, state=state)
-    assert "out of bounds at step 10" in caplog.text and "0.5 of the learning rate" in caplog.text
+    assert "diverged at step 10" in caplog.text and "0.5 of the learning rate" in caplog.text
     assert [row["epoch"] for row in model.training["history"]] == [2]
     assert np.isfinite(model.training["best"]["held_out_loss"])
     assert watcher.rates[10] < 0.5 * TINY.learning_rate
@@ -238,12 +238,12 @@ def test_a_loss_that_is_far_above_that_of_an_empty_image_is_noticed_within_twent
     with torch.no_grad():
         state.network.up1.leave.bias.fill_(1e4)
     run(make_patches(), settings, state=state)
-    assert "out of bounds at step 20" in caplog.text
+    assert "diverged at step 20" in caplog.text
 
 
 def test_a_run_that_diverges_whatever_its_rate_is_given_up_with_advice(make_patches, monkeypatch):
     monkeypatch.setattr(training, "held_out_losses", lambda *given: {"held_out_loss": np.nan})
-    with pytest.raises(UserError, match=r"diverges again and again.*lower `learning_rate`"):
+    with pytest.raises(UserError, match=r"keeps diverging.*lower `learning_rate`"):
         run(make_patches(), replace(TINY, number_of_epochs=9, batches_per_epoch=1))
 
 

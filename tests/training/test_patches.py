@@ -109,7 +109,7 @@ def test_a_file_whose_writing_failed_is_refused(tmp_path):
     path = tmp_path / "half.hdf"
     with pytest.raises(ZeroDivisionError), PatchWriter(path, RECIPE):
         _ = 1 / 0
-    with pytest.raises(UserError, match="half-written"):
+    with pytest.raises(UserError, match="the patch file is incomplete"):
         PatchFile(path)
 
 
@@ -154,7 +154,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
     ],
 )
 def test_a_file_with_damaged_contents_is_refused(numbered_file, damage):
-    with pytest.raises(UserError, match=r"the patch file is damaged.*Make it again"):
+    with pytest.raises(UserError, match=r"the patch file is damaged.*Make the patch file again"):
         PatchFile(spoiled(numbered_file, **damage))
 
 

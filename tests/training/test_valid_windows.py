@@ -81,7 +81,7 @@ def test_a_border_only_makes_the_region_smaller(tmp_path):
 def test_a_micrograph_without_room_for_a_window_is_named_and_left_out(tmp_path, caplog):
     data = write(tmp_path / "p.hdf", ["", "stripes"])
     assert valid_regions(data, WHOLE[:2], PATCH_PX) == WHOLE[:1]
-    assert "mic1.mrc has too little area with data" in caplog.text
+    assert "mic1.mrc is left out, because its area with data is too small" in caplog.text
     with pytest.raises(UserError, match="no micrograph has a window of 16 pixels"):
         valid_regions(data, WHOLE[1:2], PATCH_PX)
 

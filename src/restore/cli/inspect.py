@@ -3,7 +3,9 @@
 import argparse
 from pathlib import Path
 
+from restore.cli.main import command_parser
 from restore.cli.recipe import add_recipe_options, typed_recipe
+from restore.cli.wording import Wording
 from restore.inspection.dispatch import inspect
 from restore.inspection.findings import Findings
 
@@ -36,11 +38,15 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def as_text(path: Path, findings: Findings) -> str:
-    """Findings as lines for a terminal."""
+    """Findings as lines for a terminal, options in place of fields: as ``restore denoise`` calls
+    them, which is what most files are for.
+    """
+    wording = Wording(command_parser("denoise"))
     rows = [
         *findings.facts,
+        *(("needs", wish) for wish in findings.needs),
         *(("next", command) for command in findings.commands),
-        *(("wrong", problem) for problem in findings.problems),
+        *(("wrong", wording.text(problem)) for problem in findings.problems),
     ]
     names = [
         name if index == 0 or rows[index - 1][0] != name else ""

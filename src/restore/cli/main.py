@@ -90,6 +90,12 @@ def _handled(run: Callable[[], int], arguments: Sequence[str], debug: bool) -> i
         return _say(_wording(arguments).error(error), status, debug)
     except OSError as error:
         return _say(f"{error.filename or 'the system'}: {error.strerror or error}.", 1, debug)
+    except RuntimeError as error:
+        # Path.resolve() raises this before Python 3.13; the system calls it ELOOP.
+        if not str(error).startswith("Symlink loop from "):
+            raise
+        path = str(error).removeprefix("Symlink loop from ").strip("'")
+        return _say(f"{path}: its symbolic links lead in a circle. Correct them.", 1, debug)
     except KeyboardInterrupt:
         return _say("Interrupted. Finished results are kept.", 130, debug)
 

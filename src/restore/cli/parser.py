@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NoReturn
 
 from restore.cli.wording import Wording
@@ -61,6 +62,8 @@ class Parser(argparse.ArgumentParser):
     ) -> argparse.Namespace:
         """As argparse does; an option that is not known gets a suggestion."""
         for word in args or ():
+            if "\0" in word:
+                raise UsageError(f'"{word}" holds a NUL character', do="correct the name")
             name = word.partition("=")[0]
             if name == "--":
                 break
@@ -70,6 +73,14 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self._refuse("option" if unknown[0].startswith("-") else "argument", unknown[0])
         return parsed
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """As argparse does; an empty name of a file, which would be the working folder, is
+        refused.
+        """
+        if arg_string == "" and action.type is Path:
+            raise argparse.ArgumentError(action, "the name is empty")
+        return super()._get_value(action, arg_string)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportAttributeAccessIssue]
 
     def _refuse(self, kind: str, name: str) -> NoReturn:
         raise UsageError(f"{self.prog} has no {kind} {name}", do=self._advice(name))

@@ -1,9 +1,9 @@
 """What a command says of the micrographs of a set that failed."""
 
-import sys
+import logging
 from collections.abc import Collection
 
-from restore.cli.terminal import printable
+log = logging.getLogger(__name__)
 
 
 def report_failures(
@@ -14,7 +14,8 @@ def report_failures(
     """
     if not failed:
         return 0
-    print(f"{len(failed)} of {total} {unit} were not {verb}:", file=sys.stderr)
+    # Logged, since the log's formatter says `field` as the command's option.
+    log.error("%d of %d %s were not %s:", len(failed), total, unit, verb)
     for name, reason in failed:
-        print(printable(f"  {name}: {reason}"), file=sys.stderr)
+        log.error("  %s: %s", name, reason)
     return 1

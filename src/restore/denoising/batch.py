@@ -156,7 +156,7 @@ def denoise_set(
                 )
             if picture:
                 _draw(results, picture)
-    named = {chosen.micrographs[row].name: reason for row, reason in rejected.items()}
+    named = {row.name: row.reason for row in rejected.values()}
     return SetResults.of(results, named, table if names and not alone else None)
 
 

@@ -17,6 +17,7 @@ from restore.io.images.maps import read_map_header
 from restore.io.labels import without_denoised
 from restore.io.micrographs import (
     HALVES,
+    BadRow,
     MicrographSet,
     Needs,
     Part,
@@ -88,7 +89,7 @@ def without_unusable_halves(chosen: MicrographSet) -> MicrographSet:
         if micrograph.even and micrograph.odd
         if micrograph.even.is_file() and micrograph.odd.is_file()
     ]
-    good = {micrograph.row for micrograph in check_files(complete, HALVES)[0]}
+    good = {micrograph.row for micrograph in check_files(complete, ("image", *HALVES))[0]}
     log.info(
         "%d of %d micrographs have halves, with which their denoised images are calibrated",
         len(good),
@@ -153,7 +154,7 @@ def table_path(chosen: MicrographSet, output: OutputSettings) -> Path:
     return path
 
 
-def rejected_rows(chosen: MicrographSet, settings: DenoisingSettings) -> Mapping[int, str]:
-    """Why micrographs cannot be denoised, by their rows: their CTF, or their files."""
+def rejected_rows(chosen: MicrographSet, settings: DenoisingSettings) -> Mapping[int, BadRow]:
+    """The rows that cannot be denoised: for their CTF or pixel size, or their files."""
     needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
     return chosen.unusable(needed)

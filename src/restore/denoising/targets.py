@@ -77,6 +77,13 @@ def plan(
 
     Raises UserError if an output would replace an input or another output.
     """
+    if "/" in output.suffix:
+        raise UserError(
+            f'"{output.suffix}" holds a slash',
+            field="output_suffix",
+            wanted="it is put after each file's name",
+            do="give the folder as `output_directory`",
+        )
     names = [micrograph.name for micrograph in micrographs]
     places = names_within_job(names) if output.within_job else names
     jobs: list[Job[Target]] = []

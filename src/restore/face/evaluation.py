@@ -150,7 +150,7 @@ def evaluate(
             with bars(len(measured), "micrographs", "comparing") as bar:
                 evaluation = aggregate(measured, known, axis, settings, making, progress=bar.to)
             _write(folder, evaluation)
-    return EvaluatedSet(evaluation, file, tuple(bad), len(chosen.micrographs))
+    return EvaluatedSet(evaluation, file, tuple(bad), chosen.row_count)
 
 
 def _usable(chosen: MicrographSet) -> tuple[list[Micrograph], list[tuple[str, str]]]:
@@ -158,16 +158,12 @@ def _usable(chosen: MicrographSet) -> tuple[list[Micrograph], list[tuple[str, st
     reasons.
     """
     micrographs = chosen.micrographs
-    reasons = chosen.unusable(HALVES)
-    good = [micrograph for micrograph in micrographs if micrograph.row not in reasons]
-    bad = [
-        (micrograph.name, reasons[micrograph.row])
-        for micrograph in micrographs
-        if micrograph.row in reasons
-    ]
+    rejected = chosen.unusable(HALVES)
+    good = [micrograph for micrograph in micrographs if micrograph.row not in rejected]
+    bad = [(row.name, row.reason) for row in rejected.values()]
     if not good:
         raise UserError(
-            f"none of the {len(micrographs)} micrographs could be evaluated", wanted=bad[0][1]
+            f"none of the {chosen.row_count} micrographs could be evaluated", wanted=bad[0][1]
         )
     return good, bad
 

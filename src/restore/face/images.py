@@ -154,5 +154,5 @@ def pixel_size_of(
         raise UserError("the pixel size is not known", do="give `pixel_size_A`")
     if not 0 < size_A < float("inf"):
         found = f"pixel_size_A is {size_A:g}"
-        raise UserError(found, field="pixel_size_A", wanted="it must be greater than 0")
+        raise UserError(found, field="pixel_size_A", wanted="it must be above 0")
     return float(size_A)

@@ -1,5 +1,6 @@
 """The patch file that training reads, from the micrographs of a table."""
 
+import os
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -135,7 +136,8 @@ def _refuse_to_replace_input(path: Path, chosen: MicrographSet) -> None:
         for image in (micrograph.image, micrograph.even, micrograph.odd)
         if image
     )
-    if path.resolve() in {Path(chosen.source).resolve(), *(image.resolve() for image in images)}:
+    inputs = {os.path.realpath(chosen.source), *(os.path.realpath(image) for image in images)}
+    if os.path.realpath(path) in inputs:
         raise UserError(
             "the patch file would replace an input", where=path, do="give another `patch_file`"
         )

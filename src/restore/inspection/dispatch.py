@@ -1,20 +1,22 @@
 """The entry: a path in, findings out."""
 
-import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from restore.errors import UserError
-from restore.inspection.findings import Findings, unusable
-from restore.inspection.images import inspect_image, inspect_movie
+from restore.inspection.commands import inspect_file
+from restore.inspection.findings import Findings, counted, unusable
+from restore.inspection.images import inspect_image
+from restore.inspection.movies import inspect_movie
 from restore.inspection.own_files import inspect_json, inspect_patches, inspect_tensors
 from restore.inspection.tables import inspect_cryosparc, inspect_star
-from restore.io.endings import EER_ENDINGS, IMAGE_ENDINGS, ending_of
+from restore.io.endings import EER_ENDINGS, IMAGE_ENDINGS, MOVIE_ENDINGS, ending_of
 from restore.io.reading import reading
 from restore.preprocessing import Recipe
 
 _TABLES = (".star", ".cs", ".csg")
+_POWER_SPECTRA = (".ctf",)
 _PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".sav")
 _OWN: dict[str, Callable[[Path], Findings]] = {
     ".hdf": inspect_patches,
@@ -44,23 +46,26 @@ def inspect(path: Path, recipe: Recipe) -> Findings:
 
 def _inspect_folder(path: Path) -> Findings:
     """What files a folder holds, and what to look at next."""
-    known = (*_TABLES, *IMAGE_ENDINGS, *EER_ENDINGS)
-    files = sorted(file for file in path.iterdir() if ending_of(file.name) in known)
+    known = (*_TABLES, *MOVIE_ENDINGS)
+    files = sorted(file for file in _files_in(path) if ending_of(file.name) in known)
     if not files:
         error = UserError(
             "it is a folder without tables or images", where=path, do="give a file in the folder"
         )
         return unusable("a folder", error)
     counts = Counter(ending_of(file.name) for file in files)
-    facts = tuple(
-        (ending, f"{count} {'file' if count == 1 else 'files'}")
-        for ending, count in sorted(counts.items())
-    )
+    facts = tuple((ending, counted(count, "file")) for ending, count in sorted(counts.items()))
     tables = [file for file in files if ending_of(file.name) in _TABLES]
     shown = (tables or files)[:5]
-    return Findings(
-        "a folder", facts, tuple(f"restore inspect {shlex.quote(str(file))}" for file in shown)
-    )
+    return Findings("a folder", facts, tuple(inspect_file(file) for file in shown))
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The files of a folder, or where it has none of them itself, of the folders in it."""
+    own = [file for file in folder.iterdir() if file.is_file()]
+    if any(ending_of(file.name) in (*_TABLES, *MOVIE_ENDINGS) for file in own):
+        return own
+    return [*own, *(file for file in folder.glob("*/*") if file.is_file())]
 
 
 def _by_ending(path: Path, ending: str, recipe: Recipe) -> Findings:
@@ -70,6 +75,8 @@ def _by_ending(path: Path, ending: str, recipe: Recipe) -> Findings:
         return inspect_movie(path)
     if ending in IMAGE_ENDINGS:
         return inspect_image(path, recipe)
+    if ending in _POWER_SPECTRA or path.name.endswith(".ctf:mrc"):
+        return Findings("a power spectrum with its fit, from CTFFIND")
     if ending in _OWN:
         with reading(path, "", "its record cannot be read"):
             return _OWN[ending](path)

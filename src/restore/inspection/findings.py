@@ -8,19 +8,30 @@ from restore.errors import UserError
 
 @dataclass(frozen=True)
 class Findings:
-    """What a file is, in one phrase; facts by name; what may be typed next; and what is wrong, each
-    in a sentence or two.
+    """What a file is, in one phrase; facts by name; command lines that may be typed next as they
+    stand; what is wrong, each in a sentence or two; and what only its user knows that more would
+    need.
     """
 
     what: str
     facts: tuple[tuple[str, str], ...] = ()
     commands: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 def unusable(what: str, error: UserError) -> Findings:
     """A file that cannot be used, and why."""
     return Findings(what, problems=(str(error),))
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A number of things.
+
+    >>> counted(1, "row"), counted(3, "tilt series", "tilt series")
+    ('1 row', '3 tilt series')
+    """
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
 def number(value: float) -> str:

@@ -1,11 +1,14 @@
 """Files that restore itself writes: patches, models, training states, evaluations, settings."""
 
 import json
+import shlex
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from restore.errors import UserError
+from restore.inspection import commands
 from restore.inspection.findings import Findings, number, some, span
 from restore.model.checkpoint import load_model, load_tensors
 from restore.training.patches import PatchFile
@@ -28,7 +31,7 @@ def inspect_patches(path: Path) -> Findings:
         ("recipe", _recipe_words(data.recipe.card())),
         *_made(data.provenance),
     ]
-    return Findings("a patch file", tuple(facts), (f"restore train -t {path}",))
+    return Findings("a patch file", tuple(facts), (commands.train_on_patches(path),))
 
 
 def inspect_tensors(path: Path) -> Findings:
@@ -50,11 +53,26 @@ def inspect_tensors(path: Path) -> Findings:
         )
         facts.append(("validation loss", losses))
     facts += _made(model.provenance)
-    return Findings(
-        "a model",
-        tuple(facts),
-        (f"restore denoise -m STAR -p {path}", f"restore evaluate -m STAR -p {path}"),
-    )
+    source = _images_of_command(str(model.provenance.get("command", "")))
+    if source is None:
+        return Findings("a model", tuple(facts), needs=(commands.IMAGES_FOR_MODEL,))
+    flip = model.recipe.phase_flip
+    steps = commands.denoise(source, flip, path), commands.evaluate(source, path)
+    return Findings("a model", tuple(facts), steps)
+
+
+def _images_of_command(command: str) -> str | None:
+    """What the command that trained a model named as its images, where that is still there."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return None
+    named = [
+        following
+        for word, following in pairwise(words)
+        if word in ("-m", "--training_mics", "--in_mics")
+    ]
+    return named[0] if named and Path(named[0]).is_file() else None
 
 
 def _inspect_state(path: Path) -> Findings:
@@ -69,12 +87,7 @@ def _inspect_state(path: Path) -> Findings:
         ("step", f"{place['step']}, epoch {place['epoch']}"),
         ("time", f"{number(place['seconds'] / 60)} minutes"),
     ]
-    folder, prefix = path.parent, path.name.removesuffix(".state.safetensors")
-    return Findings(
-        "the state of a training run",
-        tuple(facts),
-        (f"restore train -d {folder} -x {prefix} --resume",),
-    )
+    return Findings("the state of a training run", tuple(facts), (commands.resume(path),))
 
 
 def inspect_json(path: Path) -> Findings:
@@ -87,7 +100,9 @@ def inspect_json(path: Path) -> Findings:
         return Findings("a JSON file of another program")
     if "groups" in content:
         return Findings(
-            "an evaluation", tuple(_made(content["provenance"])), (f"restore report {path.parent}",)
+            "an evaluation",
+            tuple(_made(content["provenance"])),
+            (commands.command("report", path.parent),),
         )
     return Findings("the settings of a run", tuple(_made(content)))
 

@@ -2,87 +2,61 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from restore.errors import UserError
-from restore.inspection.findings import Findings, number, some, span, unusable
+from restore.inspection import commands
+from restore.inspection.cryosparc_files import inspect_cryosparc_file
+from restore.inspection.findings import Findings, counted, number, some, span, unusable
 from restore.inspection.images import crop_words
+from restore.inspection.relion_files import block_facts, inspect_relion_file
+from restore.io.cryosparc.datasets import read_dataset
 from restore.io.file_checks import HALVES, check_files
-from restore.io.images.image import image_shape
-from restore.io.micrographs import MicrographSet, Needs, Suffixes, read_micrographs
+from restore.io.images.image import image_shape, read_image
+from restore.io.micrographs import Needs, Suffixes, read_micrographs
 from restore.io.particles import read_particles
+from restore.io.paths import Places
 from restore.io.star import StarFile, read_star
 from restore.micrograph import Micrograph
+from restore.movies.thinning import counts_of
 from restore.preprocessing import Recipe
 
-_PARTICLES, _POSES, _SHIFTS = (
-    ("rlnImageName", "rlnCoordinateX"),
-    "rlnAngleRot",
-    "rlnMicrographShiftX",
-)
-_MICROGRAPHS = ("rlnMicrographName", "rlnTomoTiltSeriesStarFile")
-_BLOCKS = {
-    "job": "the settings of a RELION job",
-    "pipeline_general": "a RELION pipeline",
-    "optimiser_general": "the optimiser of a RELION refinement",
-    "model_general": "the model of a RELION refinement",
-    "sampling_general": "the sampling of a RELION refinement",
-}
-_OTHERS = {
-    _SHIFTS: (
-        "the motion of one movie, from RELION",
-        "restore halves reads it together with its micrograph",
-    ),
-    "rlnMicrographMovieName": (
-        "a list of movies",
-        "align them first: restore halves takes MotionCorr's STAR file",
-    ),
-    "rlnFourierShellCorrelationCorrected": (
-        "a RELION postprocess result",
-        "restore fsc draws its own",
-    ),
-}
+_PARTICLES = ("rlnImageName", "rlnCoordinateX")
+_POSE, _TOMOGRAM, _METADATA = "rlnAngleRot", "rlnTomoName", "rlnMicrographMetadata"
+_SERIES = "rlnTomoTiltSeriesStarFile"
+_MICROGRAPHS = ("rlnMicrographName", _SERIES)
+_COORDINATE_FOLDER = "coords_suffix_"
+"""How the names of the files begin in which RELION 3's picking names the micrographs, as text."""
 
 
 def inspect_star(path: Path, recipe: Recipe) -> Findings:
     """A STAR file: micrographs, tilt series, particles, or what else RELION keeps in them. Raises
     UserError.
     """
+    if path.name.startswith(_COORDINATE_FOLDER):
+        return Findings("the mark of a folder with coordinates, from RELION 3's picking")
     star = read_star(path)
-    what = _relion_kind(star)
-    if what:
-        return Findings(what, _block_facts(star))
+    findings = inspect_relion_file(path, star)
+    if findings is not None:
+        return findings
     columns = {column for block in star.blocks for column in block.columns}
-    if columns & set(_PARTICLES) and _SHIFTS not in columns:
-        return _inspect_particles(path, _POSES in columns)
-    if columns & set(_MICROGRAPHS) and _SHIFTS not in columns:
-        return _inspect_micrographs(path, recipe, _block_facts(star))
-    for column, (what, command) in _OTHERS.items():
-        if column in columns:
-            return Findings(what, (*_block_facts(star), ("note", command)))
-    return Findings("a STAR file of another type", _block_facts(star))
-
-
-def _relion_kind(star: StarFile) -> str:
-    """What a file of RELION's that lists no images is, empty where it is none of those."""
-    names = {block.name for block in star.blocks}
-    for block, what in _BLOCKS.items():
-        if block in names:
-            return what
-    columns = {column for block in star.blocks for column in block.columns}
-    if "rlnMicrographCoordinates" in columns:
-        return "a list of coordinate files, from RELION's picking"
-    if "rlnCoordinateX" in columns and not columns & {"rlnImageName", "rlnMicrographName"}:
-        return "particle coordinates of one micrograph"
-    return ""
+    if columns & set(_PARTICLES):
+        return _inspect_star_particles(path, star, columns)
+    if columns & set(_MICROGRAPHS):
+        return _inspect_micrographs(path, recipe, star)
+    return Findings("a STAR file of another type", block_facts(star))
 
 
 def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
-    """A table of cryoSPARC's: exposures or particles. Raises UserError."""
+    """A table of cryoSPARC's: exposures, particles, volumes … Raises UserError."""
+    findings = inspect_cryosparc_file(read_dataset(path))
+    if findings is not None:
+        return findings
     try:
-        return _inspect_particles(path, True)
+        return _inspect_refined(path, ())
     except UserError as no_particles:
-        findings = _inspect_micrographs(path, recipe, ())
+        findings = _inspect_micrographs(path, recipe)
         if not findings.facts:
             problem = f"As particles: {no_particles}"
             return Findings(
@@ -91,19 +65,30 @@ def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
         return findings
 
 
-def _block_facts(star: StarFile) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (f"data_{block.name}", f"{len(block.rows)} rows, {len(block.columns)} columns")
-        for block in star.blocks
+def _inspect_star_particles(path: Path, star: StarFile, columns: set[str]) -> Findings:
+    """Particles: refined ones, those without orientations, those in tomograms, or coordinates."""
+    block = next(block for block in star.blocks if set(block.columns) & set(_PARTICLES))
+    facts = (("particles", str(len(block.rows))), *block_facts(star))
+    if _TOMOGRAM in columns:
+        tomograms = len(set(block.column(_TOMOGRAM))) if _TOMOGRAM in block.columns else 0
+        return Findings("particles in tomograms", (*facts, ("tomograms", str(tomograms))))
+    if _POSE in columns:
+        optics = tuple(fact for fact in block_facts(star) if fact[0] == "optics groups")
+        return _inspect_refined(path, optics, "rlnImageName" in columns)
+    note = (
+        "restore angles needs a refinement's particles"
+        if "rlnImageName" in columns
+        else "their images have not been extracted"
     )
+    return Findings("a list of particles without orientations", (*facts, ("note", note)))
 
 
-def _inspect_particles(path: Path, have_poses: bool) -> Findings:
-    if not have_poses:
-        note = ("note", "restore angles needs a refinement's particles")
-        return Findings("a list of particles without orientations", (note,))
+def _inspect_refined(
+    path: Path, optics: tuple[tuple[str, str], ...], have_images: bool = True
+) -> Findings:
+    """Particles with orientations. Raises UserError."""
     particles = read_particles(path)
-    facts = [("particles", str(len(particles)))]
+    facts = [("particles", str(len(particles))), *optics]
     if particles.micrograph_names is not None:
         facts.append(("micrographs", str(len(set(particles.micrograph_names)))))
     if particles.image_pixel_size_A is not None:
@@ -113,42 +98,55 @@ def _inspect_particles(path: Path, have_poses: bool) -> Findings:
         facts.append(
             ("half sets", " and ".join(str(sizes[half_set]) for half_set in sorted(sizes)))
         )
+    next_steps = (commands.command("reconstruct", path),) if _images_are_there(path) else ()
     return Findings(
-        "particles with orientations", tuple(facts), (f"restore angles {path} OTHER_REFINEMENT",)
+        "particles with orientations",
+        tuple(facts),
+        next_steps if have_images else (),
+        needs=(commands.ANOTHER_REFINEMENT,),
     )
 
 
-def _inspect_micrographs(
-    path: Path, recipe: Recipe, blocks: tuple[tuple[str, str], ...]
-) -> Findings:
-    what = "a list of micrographs"
+def _images_are_there(path: Path) -> bool:
+    """Whether the first particle's image is where its STAR file says, and so probably the rest."""
+    if path.suffix.lower() != ".star":
+        return False
+    places = Places.of_star(path)
+    for block in read_star(path).blocks:
+        if "rlnImageName" in block.columns and block.rows:
+            return places.find(block.column("rlnImageName")[0].partition("@")[2]) is not None
+    return False
+
+
+def _inspect_micrographs(path: Path, recipe: Recipe, star: StarFile | None = None) -> Findings:
+    """A list of micrographs, of which the tilt images of several series are one."""
+    blocks = block_facts(star) if star else ()
+    series = [block for block in star.blocks if _SERIES in block.columns] if star else []
+    what = "a list of tilt series" if series else "a list of micrographs"
     try:
-        chosen = read_micrographs(path, Suffixes(), needs=Needs(ctf=False))
+        micrographs = read_micrographs(path, Suffixes(), needs=Needs(ctf=False)).micrographs
     except UserError as error:
-        findings = unusable(what, error)
-        return Findings(findings.what, blocks, problems=findings.problems)
-    micrographs = chosen.micrographs
+        return replace(unusable(what, error), facts=blocks)
     good, problems = check_files(micrographs)
     paired, half_problems = check_files(good, ("image", *HALVES))
-    pixels = span((micrograph.pixel_size_A for micrograph in micrographs), "Å")
     facts = [
         *blocks,
         ("images", f"{len(good)} of {len(micrographs)} are there and readable"),
         ("halves", f"{len(paired)} of {len(micrographs)} have both"),
-        ("pixel size", pixels),
+        ("pixel size", span((micrograph.pixel_size_A for micrograph in micrographs), "Å")),
         ("CTF", _ctf_words(micrographs)),
     ]
+    if series:
+        tables = counted(sum(len(block.rows) for block in series), "tilt series", "tilt series")
+        facts.insert(0, ("tilt series", f"{tables}, {counted(len(micrographs), 'image')}"))
     wrong = [problem.message for problem in problems]
     if paired and half_problems:
         wrong += [problem.message for problem in half_problems]
     size_facts, size_problems = _sizes(good, recipe)
-    commands = _commands(path, chosen, bool(good), bool(paired), recipe)
-    return Findings(
-        what,
-        tuple(facts + size_facts),
-        commands,
-        some([*wrong, *size_problems, *_ctf_problems(path, micrographs, recipe)]),
-    )
+    wrong += [*size_problems, *_ctf_problems(path, micrographs, recipe)]
+    flip = recipe.phase_flip and any(micrograph.ctf for micrograph in micrographs)
+    steps = _next_steps(path, star, good, bool(paired), flip)
+    return Findings(what, tuple(facts + size_facts), steps.commands, some(wrong), needs=steps.needs)
 
 
 def _ctf_words(micrographs: Sequence[Micrograph]) -> str:
@@ -198,17 +196,31 @@ def _sizes(
     return facts, problems
 
 
-def _commands(
-    path: Path, chosen: MicrographSet, good: bool, paired: bool, recipe: Recipe
-) -> tuple[str, ...]:
-    flip = (
-        ""
-        if any(micrograph.ctf for micrograph in chosen.micrographs) or not recipe.phase_flip
-        else " --dont_phaseflip"
-    )
+def _next_steps(
+    path: Path,
+    star: StarFile | None,
+    good: Sequence[Micrograph],
+    paired: bool,
+    flip: bool,
+) -> Findings:
+    """The commands that work with these micrographs, and what others would need."""
     if not good:
-        return ()
-    denoise = f"restore denoise -m {path} -p MODEL"
+        return Findings("", needs=("the images themselves, where the table says they are",))
+    denoise = commands.denoise(path, flip)
     if paired:
-        return (f"restore train -m {path}{flip}", denoise, f"restore evaluate -m {path} -p MODEL")
-    return (denoise, f"restore halves -m {path}")
+        evaluate = commands.evaluate(path)
+        return Findings("", commands=(commands.train(path, flip), denoise, evaluate))
+    if star and any(_METADATA in block.columns for block in star.blocks):
+        return Findings("", commands=(denoise, commands.halves_of_movies(path)))
+    if _is_counted(good[0]):
+        return Findings("", commands=(denoise, commands.thin(path)))
+    return Findings("", commands=(denoise,), needs=(commands.HALVES_ARE_MISSING,))
+
+
+def _is_counted(micrograph: Micrograph) -> bool:
+    """Whether the image holds whole electrons, so that they can be dealt to two halves."""
+    try:
+        counts_of(read_image(micrograph.image).data)
+    except UserError:
+        return False
+    return True

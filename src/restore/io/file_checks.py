@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from restore.errors import UserError
@@ -58,6 +59,26 @@ def check_files(
     return good, problems
 
 
+def header_pixel_size_A(path: Path) -> float:
+    """The pixel size in an image's header, in Å.
+
+    One of exactly 1 Å is often a program's way to say nothing: it is taken, and the log says so.
+    Raises UserError where the header has none that can be used.
+    """
+    size_A = read_image_header(path).pixel_size_A
+    if size_A is None or not 0 < size_A < float("inf"):
+        raise UserError(
+            "there is no pixel size in its header", where=path, do="give `pixel_size_A` in Å"
+        )
+    if size_A == 1.0:
+        _log.warning(
+            "%s: the header says 1 Å a pixel, which may mean that nobody set it; it is taken. "
+            "Give `pixel_size_A` if it is wrong.",
+            path,
+        )
+    return size_A
+
+
 def require_files(micrographs: Sequence[Micrograph], needed: Sequence[Part] = HALVES) -> None:
     """Check as :func:`check_files` does, where one bad micrograph is one too many.
 
@@ -78,7 +99,10 @@ def _advice(needed: Sequence[Part]) -> str:
     """The last line of what :func:`require_files` says."""
     halves = "even" in needed or "odd" in needed
     return "Fix them or leave them out" + (
-        "; the halves' names follow from `suffixes`" if halves else ""
+        "; the halves' names follow from `suffixes`. If there are no halves, make them with "
+        "restore halves, or denoise without training: restore denoise"
+        if halves
+        else ""
     )
 
 

@@ -51,7 +51,7 @@ class StarListing:
 @dataclass(frozen=True)
 class ImageListing:
     """Images that no table lists: their denoised ones get a minimal STAR file, of RELION 3.1, with
-    the pixel size.
+    an optics group for each pixel size.
     """
 
     micrographs: Sequence[Micrograph]
@@ -59,15 +59,22 @@ class ImageListing:
 
     def denoised(self, path: Path, outputs: Mapping[int, str]) -> dict[Path, bytes]:
         """One STAR file, as `Listing` says."""
-        size = f"{self.micrographs[0].pixel_size_A:.6f}"
+        size_of_row = {
+            micrograph.row: f"{micrograph.pixel_size_A:.6f}" for micrograph in self.micrographs
+        }
+        sizes = list(dict.fromkeys(size_of_row[row] for row in sorted(outputs)))
+        group_of_size = {size: str(number) for number, size in enumerate(sizes, 1)}
         columns = (
             "rlnOpticsGroupName",
             "rlnOpticsGroup",
             "rlnMicrographOriginalPixelSize",
             "rlnMicrographPixelSize",
         )
-        optics = Block("optics", columns, (("opticsGroup1", "1", size, size),))
-        rows = tuple((outputs[row], "1") for row in sorted(outputs))
+        groups = tuple(
+            (f"opticsGroup{number}", number, size, size) for size, number in group_of_size.items()
+        )
+        optics = Block("optics", columns, groups)
+        rows = tuple((outputs[row], group_of_size[size_of_row[row]]) for row in sorted(outputs))
         return {
             path: star_bytes(
                 StarFile((optics, Block("micrographs", (NAME, "rlnOpticsGroup"), rows)))

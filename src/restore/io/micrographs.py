@@ -1,7 +1,7 @@
 """Sets of micrographs: from a table, an image or a pattern, to records, and back to a table."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,9 +10,15 @@ from restore.io.cryosparc.datasets import ENDINGS as CRYOSPARC_ENDINGS
 from restore.io.cryosparc.exposures import read_exposures
 from restore.io.cryosparc.listings import CryosparcListing
 from restore.io.endings import IMAGE_ENDINGS
-from restore.io.file_checks import HALVES, Part, Problem, check_files, require_files
+from restore.io.file_checks import (
+    HALVES,
+    Part,
+    Problem,
+    check_files,
+    header_pixel_size_A,
+    require_files,
+)
 from restore.io.half_names import Suffixes, is_half, parse_suffixes
-from restore.io.images.image import read_image_header
 from restore.io.listings import ImageListing, Listing, StarListing
 from restore.io.paths import Places, image_names
 from restore.io.relion.micrographs import (
@@ -52,9 +58,9 @@ __all__ = [
 class Needs:
     """What the work ahead needs of every micrograph: its CTF, its two halves.
 
-    With ``skip_bad`` a row whose CTF cannot be used is no reason to stop: the micrograph has none,
-    and the set's ``problems`` say why. With ``header_pixel_size`` images that no table lists may
-    have the pixel size of their headers.
+    With ``skip_bad`` a row whose CTF or pixel size cannot be used is no reason to stop: the
+    micrograph has no CTF, or is left out, and the set's ``problems`` say why. With
+    ``header_pixel_size`` images that no table lists may have the pixel size of their headers.
     """
 
     ctf: bool = True
@@ -64,28 +70,44 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class MicrographSet:
-    """The micrographs of one source, in its order, row by row, and the table that lists them.
+class BadRow:
+    """A row that cannot be used: the micrograph's name, and the reason."""
 
-    ``problems`` are the reasons for which micrographs cannot be used, by their rows; they are there
-    only where :class:`Needs` allows them. ``is_listed`` is False where the source is an image or a
-    pattern, and the table one that is yet to be made.
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MicrographSet:
+    """The micrographs of one source, in its order, and the table that lists them.
+
+    ``problems`` are the rows that cannot be used, by their numbers from zero; they are there only
+    where :class:`Needs` allows them, and may have no micrograph. ``is_listed`` is
+    False where the source is an image or a pattern, and the table one that is yet to be made.
     """
 
     source: str
     micrographs: tuple[Micrograph, ...]
     listing: Listing
-    problems: Mapping[int, str] = field(default_factory=dict[int, str])
+    problems: Mapping[int, BadRow] = field(default_factory=dict[int, BadRow])
 
     @property
     def is_listed(self) -> bool:
         """Whether the source is a table."""
         return not isinstance(self.listing, ImageListing)
 
-    def unusable(self, needed: Sequence[Part]) -> dict[int, str]:
-        """Why micrographs cannot be used, by their rows: their ``needed`` images, or their CTF."""
+    @property
+    def row_count(self) -> int:
+        """How many rows there are, also of those that cannot be used."""
+        return len({*self.problems, *(micrograph.row for micrograph in self.micrographs)})
+
+    def unusable(self, needed: Sequence[Part]) -> dict[int, BadRow]:
+        """The rows that cannot be used, for their ``needed`` images, their CTF or pixel size."""
         _, problems = check_files(self.micrographs, needed)
-        files = {problem.micrograph.row: problem.message for problem in problems}
+        files = {
+            problem.micrograph.row: BadRow(problem.micrograph.name, problem.message)
+            for problem in problems
+        }
         return dict(sorted({**files, **self.problems}.items()))
 
 
@@ -123,8 +145,10 @@ def read_micrographs(
     source = _only_table(sources, tables, ctf)
     if Path(source).suffix.lower() == ".star":
         return _from_star(Path(source), suffixes, pixel_size_A, needs)
-    micrographs, data = read_exposures(Path(source), suffixes, pixel_size_A, needs.ctf)
-    return MicrographSet(str(source), micrographs, CryosparcListing(data, micrographs))
+    found = read_exposures(Path(source), suffixes, pixel_size_A, needs.ctf)
+    problems = _bad_rows(found.errors, found.names, needs)
+    listing = CryosparcListing(found.data, found.micrographs)
+    return MicrographSet(str(source), found.micrographs, listing, problems)
 
 
 def is_table(source: str | Path | Sequence[str | Path]) -> bool:
@@ -164,31 +188,17 @@ def read_images(
         )
     places = Places()
     micrographs: list[Micrograph] = []
+    errors: dict[int, UserError] = {}
     for index, name in enumerate(full):
         even, odd = halves_by_suffix(name, suffixes, places) if suffixes else (None, None)
-        size_A = header_pixel_size_A(Path(name)) if pixel_size_A is None else pixel_size_A
-        micrographs.append(Micrograph(name, Path(name), size_A, index, ctf, even, odd))
-    return MicrographSet(source, tuple(micrographs), ImageListing(micrographs))
-
-
-def header_pixel_size_A(path: Path) -> float:
-    """The pixel size in an image's header, in Å.
-
-    One of exactly 1 Å is often a program's way to say nothing: it is taken, and the log says so.
-    Raises UserError where the header has none that can be used.
-    """
-    size_A = read_image_header(path).pixel_size_A
-    if size_A is None or not 0 < size_A < float("inf"):
-        raise UserError(
-            "there is no pixel size in its header", where=path, do="give `pixel_size_A` in Å"
-        )
-    if size_A == 1.0:
-        log.warning(
-            "%s: the header says 1 Å a pixel, which may mean that nobody set it; it is taken. "
-            "Give `pixel_size_A` if it is wrong.",
-            path,
-        )
-    return size_A
+        try:
+            size_A = header_pixel_size_A(Path(name)) if pixel_size_A is None else pixel_size_A
+        except UserError as error:
+            errors[index] = error
+        else:
+            micrographs.append(Micrograph(name, Path(name), size_A, index, ctf, even, odd))
+    problems = _bad_rows(errors, full, needs)
+    return MicrographSet(source, tuple(micrographs), ImageListing(micrographs), problems)
 
 
 def _only_table(
@@ -228,9 +238,10 @@ def _from_star(
         rows = list(listing.rows())
     require_optics(rows, given_A, needs.ctf)
 
-    errors = _ctf_errors(rows) if needs.ctf else {}
-    if errors and (not needs.skip_bad or len(errors) == len(rows)):
-        raise _together(list(errors.values()), len(rows))
+    unusable = {**_errors(rows, lambda row: pixel_size_A(row, given_A)), **_errors(rows, _named)}
+    errors = {**(_errors(rows, ctf_parameters) if needs.ctf else {}), **unusable}
+    names = [row.row[NAME] for row in rows]
+    problems = _bad_rows(dict(sorted(errors.items())), names, needs)
 
     def micrograph(index: int, row: StarRow) -> Micrograph:
         ctf = ctf_if_any(row)
@@ -239,17 +250,35 @@ def _from_star(
         size_A = pixel_size_A(row, given_A)
         return Micrograph(name, places.find_or_first(name), size_A, index, ctf, even, odd, series)
 
-    micrographs = tuple(micrograph(index, row) for index, row in enumerate(rows))
-    problems = {index: str(error) for index, error in errors.items()}
+    micrographs = tuple(
+        micrograph(index, row) for index, row in enumerate(rows) if index not in unusable
+    )
     return MicrographSet(str(path), micrographs, listing, problems)
 
 
-def _ctf_errors(rows: Sequence[StarRow]) -> dict[int, UserError]:
-    """What is wrong with the CTF of rows, by their numbers from zero."""
+def _bad_rows(
+    errors: Mapping[int, UserError], names: Sequence[str], needs: Needs
+) -> dict[int, BadRow]:
+    """The rows that are skipped. UserError where none may be, or nothing would be left."""
+    if errors and (not needs.skip_bad or len(errors) == len(names)):
+        raise _together(list(errors.values()), len(names))
+    return {row: BadRow(names[row], str(error)) for row, error in errors.items()}
+
+
+def _named(row: StarRow) -> None:
+    """UserError where the micrograph's name cannot be one of a file."""
+    if "\0" in row.row[NAME]:
+        raise UserError(
+            f"{NAME} holds a NUL character", where=row.row_place, do="correct the file's name"
+        )
+
+
+def _errors(rows: Sequence[StarRow], needed: Callable[[StarRow], object]) -> dict[int, UserError]:
+    """What is wrong with what is needed of rows, by their numbers from zero."""
     errors: dict[int, UserError] = {}
     for index, row in enumerate(rows):
         try:
-            ctf_parameters(row)
+            needed(row)
         except UserError as error:
             errors[index] = error
     return errors

@@ -57,6 +57,10 @@ def image_names(source: str, endings: tuple[str, ...]) -> list[str]:
     UserError
         There is no such file, or no file matches.
     """
+    if source == "" or "\0" in source:
+        raise UserError(
+            f'"{source}" is no name of a file', wanted="Images are needed", do="correct it"
+        )
     if Path(source).is_file():
         return [source]
     if Path(source).is_dir():

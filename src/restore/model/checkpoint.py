@@ -165,7 +165,7 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     if card.get("kind") != kind:
         found = card.get("kind", "the file has no card written by restore")
         raise UserError(
-            f"a safetensors file that holds {found}",
+            f"it is a safetensors file that holds {found}",
             where=path,
             wanted=f"a {kind} written by restore train",
         )

@@ -242,11 +242,12 @@ def refuse_clashes(jobs: Iterable[Job[Any]], inputs: Iterable[Path], what: str, 
     """UserError where an output of a job, called ``what``, would replace an input or another job's
     output.
     """
-    raw = {path.resolve() for path in inputs}
-    taken: dict[Path, Job[Any]] = {}
+    # Not Path.resolve(), which raises where links lead in a circle: that is reported later.
+    raw = {os.path.realpath(path) for path in inputs}
+    taken: dict[str, Job[Any]] = {}
     for job in jobs:
         for path in job.outputs:
-            resolved = path.resolve()
+            resolved = os.path.realpath(path)
             if resolved in raw:
                 found = f"the {what} {job.name} would replace an input image"
                 raise UserError(found, where=path, do=do)

@@ -12,7 +12,7 @@ def warnings_of_particles(particles: ComparisonSet) -> Iterator[str]:
     """What is doubtful in the particles, before anything is reconstructed."""
     if shows_denoised(particles.images["raw"]):
         source = particles.images["raw"].particles.source
-        yield (f"The images of {source} are not raw: their labels say that restore denoised them.")
+        yield f"The images of {source} are not raw: their labels say that restore denoised them."
     for which, refinement in particles.refinements.items():
         if refinement.half_sets is None:
             yield (

@@ -65,11 +65,6 @@ class TrainingSettings:
     blocks: int | None = setting(
         None, "number of blocks or layers of the network (1 for unet, 4 for waunet)"
     )
-    from_scratch: bool = setting(
-        False,
-        "start from nothing, and not from the general model that comes with restore (which is the "
-        "start where network and resolution are among those that it knows)",
-    )
     workers: int = setting(
         -1, "number of processes that read patches; −1 stands for 0 on a CPU and 4 per GPU"
     )

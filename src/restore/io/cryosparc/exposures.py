@@ -2,8 +2,8 @@
 units of the records.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +33,22 @@ _CTF_CURE = "estimate the CTF again, or give `phase_flip=False`"
 _CORRECTED = "give the exposures of a motion correction job, or of one after it"
 
 
+@dataclass(frozen=True)
+class Exposures:
+    """The exposures of a file as it was read: a micrograph of each row that has a pixel size, and
+    what is wrong with rows, by their numbers from zero.
+    """
+
+    data: Dataset
+    names: tuple[str, ...]
+    micrographs: tuple[Micrograph, ...]
+    errors: Mapping[int, UserError]
+
+
 def read_exposures(
     path: Path, suffixes: Suffixes | None, given_A: float | None, needs_ctf: bool
-) -> tuple[tuple[Micrograph, ...], Dataset]:
-    """The micrographs of a ``.cs`` or ``.csg`` file of exposures, in its order, and the file as it
-    was read.
+) -> Exposures:
+    """The micrographs of a ``.cs`` or ``.csg`` file of exposures, in its order.
 
     Files are found by :func:`finder`. Halves are found by ``suffixes``, beside the full sum, or
     where it is a link, as those of imported micrographs are, beside what it leads to. A CTF that is
@@ -46,21 +57,31 @@ def read_exposures(
     Raises
     ------
     UserError
-        As :func:`read_dataset`; no micrographs, one named twice, a pixel size that cannot be or is
-        not the one that was given, no CTF or one that cannot be where it is needed.
+        As :func:`read_dataset`; no micrographs, one named twice, a pixel size that is not the one
+        that was given, no columns of the CTF where it is needed.
     """
     data = read_dataset(path)
     names = _names(data)
     sizes_A = _pixel_sizes_A(data, given_A)
-    ctfs = ctf_parameters(data) if needs_ctf else _ctf_if_any(data)
+    if needs_ctf:
+        _require_ctf_columns(data)
+    ctfs = _ctf_if_any(data)
+    unusable = {
+        **_name_errors(data, names),
+        **_stack_errors(data),
+        **_pixel_size_errors(data, sizes_A),
+    }
+    errors = {**(_ctf_errors(data) if needs_ctf else {}), **unusable}
     find = finder(path)
     micrographs = [
         Micrograph(without_mark(name), find(name), size_A, row, ctf)
         for row, (name, size_A, ctf) in enumerate(zip(names, sizes_A, ctfs, strict=True))
+        if row not in unusable
     ]
     if suffixes:
         micrographs = [_with_halves(micrograph, suffixes) for micrograph in micrographs]
-    return tuple(micrographs), data
+    found = tuple(without_mark(name) for name in names)
+    return Exposures(data, found, tuple(micrographs), dict(sorted(errors.items())))
 
 
 def ctf_parameters(data: Dataset) -> list[CTFParameters]:
@@ -76,21 +97,34 @@ def ctf_parameters(data: Dataset) -> list[CTFParameters]:
     UserError
         Columns are missing, or hold a number that cannot be, with file and row.
     """
+    _require_ctf_columns(data)
+    for error in _ctf_errors(data).values():
+        raise error
+    values, _ = ctf_values(data)
+    return [parameters_of(row) for row in values.tolist()]
+
+
+def _require_ctf_columns(data: Dataset) -> None:
     missing = [f"ctf/{name}" for name in CTF_COLUMNS if data.column(f"ctf/{name}") is None]
     if missing:
         finding = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         wanted = _FOR_CTF if len(missing) == 1 else "Phase flipping needs them"
         do = data.where_to_find() or "give the .csg of a CTF estimation job, or `phase_flip=False`"
         raise UserError(finding, where=data.source, wanted=wanted, do=do)
+
+
+def _ctf_errors(data: Dataset) -> dict[int, UserError]:
+    """The first value of the CTF that cannot be, of each row that has one."""
     values, bad = ctf_values(data)
-    if bad.any():
-        row, number = np.argwhere(bad)[0].tolist()
+    errors: dict[int, UserError] = {}
+    for row, number in np.argwhere(bad).tolist():
         name = f"ctf/{(*CTF_COLUMNS, PHASE_SHIFT)[number]}"
         found = f"{name} is {values[row, number]:g}"
         finite = np.isfinite(values[row, number])
         wanted = _FOR_CTF + (needed_ctf(name) if finite else "")
-        raise UserError(found, where=data.place(name, row), wanted=wanted, do=_CTF_CURE)
-    return [parameters_of(row) for row in values.tolist()]
+        error = UserError(found, where=data.place(name, row), wanted=wanted, do=_CTF_CURE)
+        errors.setdefault(row, error)
+    return errors
 
 
 def _ctf_if_any(data: Dataset) -> Sequence[CTFParameters | None]:
@@ -130,14 +164,36 @@ def _names(data: Dataset) -> list[str]:
             raise UserError(
                 found, where=data.place(PATH, row), wanted=wanted, do="remove one of the rows"
             )
-    index = data.column(INDEX)
-    if index is not None and index.any():
-        row = int(np.flatnonzero(index)[0])
-        found, wanted = f"{INDEX} is {index[row]}", "Each micrograph must be a file of its own"
-        raise UserError(
-            found, where=data.place(INDEX, row), wanted=wanted, do="convert stacks to single images"
-        )
     return names
+
+
+def _name_errors(data: Dataset, names: Sequence[str]) -> dict[int, UserError]:
+    """The rows whose names cannot be those of files."""
+    return {
+        row: UserError(
+            f"{PATH} holds a NUL character",
+            where=data.place(PATH, row),
+            do="correct the file's name",
+        )
+        for row, name in enumerate(names)
+        if "\0" in name
+    }
+
+
+def _stack_errors(data: Dataset) -> dict[int, UserError]:
+    """The rows that are images of a stack."""
+    index = data.column(INDEX)
+    if index is None:
+        return {}
+    return {
+        row: UserError(
+            f"{INDEX} is {index[row]}",
+            where=data.place(INDEX, row),
+            wanted="Each micrograph must be a file of its own",
+            do="convert stacks to single images",
+        )
+        for row in np.flatnonzero(index).tolist()
+    }
 
 
 def _pixel_sizes_A(data: Dataset, given_A: float | None) -> list[float]:
@@ -153,15 +209,6 @@ def _pixel_sizes_A(data: Dataset, given_A: float | None) -> list[float]:
             do=do,
         )
     sizes_A = decimals(column)
-    bad = np.flatnonzero(~(np.isfinite(sizes_A) & (sizes_A > 0)))
-    if len(bad):
-        found, wanted = (
-            f"{PIXEL_SIZE} is {sizes_A[bad[0]]:g}",
-            "A positive pixel size in Å is needed",
-        )
-        raise UserError(
-            found, where=data.place(PIXEL_SIZE, int(bad[0])), wanted=wanted, do="correct it"
-        )
     if (
         given_A is not None
         and (off := np.flatnonzero(abs(given_A - sizes_A) > 0.01 * sizes_A)).size
@@ -174,6 +221,20 @@ def _pixel_sizes_A(data: Dataset, given_A: float | None) -> list[float]:
             do="leave `pixel_size_A` out",
         )
     return sizes_A.tolist()
+
+
+def _pixel_size_errors(data: Dataset, sizes_A: Sequence[float]) -> dict[int, UserError]:
+    """The rows whose pixel sizes cannot be."""
+    return {
+        row: UserError(
+            f"{PIXEL_SIZE} is {size_A:g}",
+            where=data.place(PIXEL_SIZE, row),
+            wanted="A positive pixel size in Å is needed",
+            do="correct it",
+        )
+        for row, size_A in enumerate(sizes_A)
+        if not 1e-6 <= size_A <= 1e6
+    }
 
 
 def _with_halves(micrograph: Micrograph, suffixes: Suffixes) -> Micrograph:

@@ -84,11 +84,12 @@ class CryosparcListing:
         """The columns of some rows, in the order of the tables, as they are to be in a table in
         ``folder``.
         """
-        images = [_image(self.micrographs[row], outputs[row]) for row in rows]
+        of_row = {micrograph.row: micrograph for micrograph in self.micrographs}
+        images = [_image(of_row[row], outputs[row]) for row in rows]
         project = project_folder(self.data.source)
         columns = moved_columns(self.data, rows, folder)
         names = [reference(image, folder, project) for image in images]
-        sizes_A = [self.micrographs[row].pixel_size_A for row in rows]
+        sizes_A = [of_row[row].pixel_size_A for row in rows]
         slot = blob_columns(self._slot, columns, names, images, sizes_A)
         return _with_slot(columns, self._slot, slot)
 
