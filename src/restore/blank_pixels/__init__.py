@@ -38,6 +38,7 @@ _FLAT_SLOPE, _BACK_AT = 0.04, 0.02  # of the depth of the area without data
 _LEAST_STEP, _LEAST_SCATTER = 0.5, 4.0  # standard deviations of pixels, and of block means
 _AS_DEEP, _DEEP = 0.9, 3.0
 
+_FLAT_SHARE = 0.9  # of pixels that equal both neighbours
 _WIDEST_BORDER_PX = 100
 _FAR_OFF = 5.0
 
@@ -49,9 +50,28 @@ def find_blank_pixels(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None
     The image must be a raw one: without noise (a simulated truth, a denoised image), areas without
     contrast would be taken for areas without data.
     """
-    blank = union([equal_neighbours(image), _far_off_lines(image)])
-    blank = union([blank, _without_noise(image, blank)])
+    blank = _search(image)
     return None if blank is None or blank.all() else blank
+
+
+def is_without_data(image: Float[Tensor, "y x"]) -> bool:
+    """Whether an image consists of flat areas of several values, and of nothing else."""
+    # Stripes and gradients along one axis are flat along the other one alone, so both are asked;
+    # one pixel in 64 is enough to dismiss nearly every image.
+    inside = image[:-1:_GLANCED_ROWS, :-1:_GLANCED_ROWS]
+    right = image[:-1:_GLANCED_ROWS, 1::_GLANCED_ROWS]
+    below = image[1::_GLANCED_ROWS, :-1:_GLANCED_ROWS]
+    flat = (inside == right) & (inside == below)
+    if int(flat.count_nonzero()) < _FLAT_SHARE * flat.numel() or bool((image == image[0, 0]).all()):
+        return False
+    blank = _search(image)
+    return blank is not None and bool(blank.all())
+
+
+def _search(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
+    """All pixels that look blank, be it every one of them; None where none does."""
+    blank = union([equal_neighbours(image), _far_off_lines(image)])
+    return union([blank, _without_noise(image, blank)])
 
 
 def union(masks: list[Bool[Tensor, "y x"] | None]) -> Bool[Tensor, "y x"] | None:

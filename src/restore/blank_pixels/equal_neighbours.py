@@ -18,13 +18,39 @@ def equal_neighbours(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
     groups_right, groups_below = _equal_groups(image), _equal_groups(image.T)
     if groups_right is None and groups_below is None:
         return None
+    whole = _constant_lines(image, groups_right, groups_below)
     shortest_px = max(_SHORTEST_RUN_PX, _chance_length(image))
     blank = torch.zeros(image.shape, dtype=torch.bool, device=image.device)
     if groups_right is not None:
         _mark_runs(blank, image, groups_right, shortest_px)
     if groups_below is not None:
         _mark_runs(blank.T, image.T, groups_below, shortest_px)
+    if whole is not None:
+        blank |= whole
     return blank if blank.any() else None
+
+
+def _constant_lines(
+    image: Float[Tensor, "y x"],
+    groups_right: Bool[Tensor, "y groups"] | None,
+    groups_below: Bool[Tensor, "x groups"] | None,
+) -> Bool[Tensor, "y x"] | None:
+    """The rows (or columns) that have one value throughout, where more than half of them do; None
+    elsewhere. Of an image of which so little is left, nothing can be said about chance.
+    """
+    marked = torch.zeros(image.shape, dtype=torch.bool, device=image.device)
+    for lines, groups, target in (
+        (image, groups_right, marked),
+        (image.T, groups_below, marked.T),
+    ):
+        if groups is None:
+            continue
+        constant = groups.all(dim=1)
+        if int(constant.count_nonzero()) > lines.shape[0] / 2:
+            constant &= (lines == lines[:, :1]).all(dim=1)
+            if int(constant.count_nonzero()) > lines.shape[0] / 2:
+                target[constant] = True
+    return marked if marked.any() else None
 
 
 def _equal_groups(lines: Float[Tensor, "lines n"]) -> Bool[Tensor, "lines groups"] | None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from restore import fourier
 from restore.background import without_background
 from restore.blank_filling import fill_blank_pixels
-from restore.blank_pixels import find_blank_pixels, union
+from restore.blank_pixels import find_blank_pixels, is_without_data, union
 from restore.ctf import ctf_sign, require_plausible_defocus
 from restore.errors import UserError
 from restore.fourier import Shape
@@ -84,7 +84,11 @@ def common_blank_pixels(
 
     Raises UserError where nearly nothing is left.
     """
-    blank = union([find_blank_pixels(image) for image in images])
+    masks = [find_blank_pixels(image) for image in images]
+    blank = union(masks)
+    for image, mask in zip(images, masks, strict=True):
+        if mask is None and is_without_data(image):
+            blank = torch.ones(image.shape, dtype=torch.bool, device=image.device)
     if blank is not None:
         share = 1 - int(blank.count_nonzero()) / blank.numel()
         if share < _FEWEST_VALID:
