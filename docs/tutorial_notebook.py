@@ -37,8 +37,8 @@ losses = []
 
 
 def keep(progress):
-    """Keep the losses of each epoch."""
-    if progress.epoch and progress.epoch not in losses:
+    """Keep the losses of each epoch; those before the first step have no training loss."""
+    if "train_loss" in progress.epoch and progress.epoch not in losses:
         losses.append(progress.epoch)
 
 

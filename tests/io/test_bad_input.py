@@ -514,7 +514,7 @@ def test_a_training_state_that_is_a_model_is_not_resumed(refused):
     refused(
         ("train", "-m", "mics.star", "-r", "9", "--resume"),
         "it is a safetensors file that holds a model",
-        "It must be a training state written by restore train",
+        "training state written by restore train",
     )
 
 

@@ -572,7 +572,7 @@ def test_an_interrupted_training_says_how_to_go_on_and_ends_with_the_same_weight
     monkeypatch.undo()
     monkeypatch.chdir(here)
     assert restore(line) == 1  # not over what can be resumed
-    assert "--resume to go on from it" in capsys.readouterr().err
+    assert "--resume to continue it" in capsys.readouterr().err
     assert restore(f"{line} --resume") == 0
     assert same_weights("Models/again.safetensors", "Models/model.safetensors")
     assert len(Path("Models/again.csv").read_text().splitlines()) == 7

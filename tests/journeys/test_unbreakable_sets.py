@@ -254,7 +254,7 @@ def test_the_reasons_of_failures_name_options_and_hold_no_backticks(capsys):
     with mrcfile.open("mics/b_DW.mrc", "r+") as file:
         file.voxel_size = 9.0
     names = [f"mics/{name}_DW.mrc" for name in "ab"]
-    assert main(["denoise", *names, "-p", "model.safetensors", "-o", "out"]) == 1
+    assert main(["denoise", *names, "-r", "9", "-o", "out"]) == 1
     said = capsys.readouterr().err
     assert "1 of 2 micrographs were not denoised:" in said and "Nyquist" in said
     assert "`" not in said and "--max_resolution" in said

@@ -73,7 +73,7 @@ def patches(tmp_path):
 
 @pytest.mark.parametrize("problem", WRONG)
 def test_a_set_of_such_halves_is_rejected_with_a_name_and_a_cure(patches, problem):
-    words = {"flipped": "upside down", "unrelated": "nothing in common"}.get(problem, problem)
+    words = {"flipped": "upside down", "unrelated": "no signal in common"}.get(problem, problem)
     with pytest.raises(UserError, match=rf"mic0\.mrc.*{words}|{words}.*") as caught:
         check_halves(patches([WRONG[problem](pair(seed)) for seed in range(2)]))
     assert "mic0.mrc" in str(caught.value) and "2 of the 2" in str(caught.value)

@@ -67,7 +67,7 @@ def test_a_micrograph_that_cannot_be_prepared_is_named(tmp_path, micrographs):
 
 
 def test_a_micrograph_without_halves_is_named(tmp_path, micrographs):
-    with pytest.raises(UserError, match=r"m0_DW\.mrc: it has no halves"):
+    with pytest.raises(UserError, match=r"m0_DW\.mrc: the micrograph has no halves"):
         made_at(tmp_path / "p.hdf", [replace(micrographs[0], odd=None)])
 
 
