@@ -262,7 +262,9 @@ def test_halves_are_read_only_where_they_are_wanted(tmp_path):
     halves = read_exposure(given, with_halves=True).halves
     assert halves is not None
     assert np.array_equal(halves[1].numpy(), mrcfile.read(odd))
-    with pytest.raises(UserError, match=r"full\.mrc: the micrograph has no halves.*`average_halves`"):
+    with pytest.raises(
+        UserError, match=r"full\.mrc: the micrograph has no halves.*`average_halves`"
+    ):
         read_exposure(replace(given, odd=None), with_halves=True)
 
 
