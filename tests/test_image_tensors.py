@@ -31,5 +31,7 @@ def test_halves_come_in_the_order_even_odd_or_the_micrograph_is_named(tmp_path):
     for tensor, pixels in zip(read_halves(both), (even, odd), strict=True):
         assert np.array_equal(tensor.numpy(), pixels)
     for lacking in (replace(both, odd=None), replace(both, even=None), bare):
-        with pytest.raises(UserError, match=r"a\.mrc: it has no halves.*Both are needed"):
+        with pytest.raises(
+            UserError, match=r"a\.mrc: the micrograph has no halves.*Both are needed"
+        ):
             read_halves(lacking, "Both are needed")

@@ -498,7 +498,7 @@ def test_a_pickle_offered_as_a_model_is_refused_by_name_and_never_loaded(refused
         ("Models", "there is no such model file"),
         ("mics.star", "a STAR file, not a model"),
         ("training_data.hdf", "an HDF5 file (of patches, or from Keras)"),
-        ("Models/model.state.safetensors", "a safetensors file that holds training state"),
+        ("Models/model.state.safetensors", "it is a safetensors file that holds a training state"),
         ("cut.safetensors", "not a readable safetensors file"),
         ("empty.safetensors", "not a readable safetensors file"),
     ],
@@ -513,8 +513,8 @@ def test_a_training_state_that_is_a_model_is_not_resumed(refused):
     shutil.copy("Models/model.safetensors", "Models/model.state.safetensors")
     refused(
         ("train", "-m", "mics.star", "-r", "9", "--resume"),
+        "it is a safetensors file that holds a model",
         "It must be a training state written by restore train",
-        "A training state from restore",
     )
 
 

@@ -143,7 +143,7 @@ def test_anothers_safetensors_and_a_training_state_are_no_models(tmp_path):
     with pytest.raises(UserError, match="the file has no card written by restore"):
         load_model(tmp_path / "other.safetensors")
     save_tensors(tmp_path / "state.safetensors", {}, {"kind": "training state"})
-    with pytest.raises(UserError, match="holds training state"):
+    with pytest.raises(UserError, match="holds a training state"):
         load_model(tmp_path / "state.safetensors")
 
 

@@ -163,12 +163,11 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         if not isinstance(card, dict) or not isinstance(card.get("format_version", 1), int):
             raise ValueError("its card is not a record")
     if card.get("kind") != kind:
-        found = card.get("kind", "the file has no card written by restore")
-        raise UserError(
-            f"it is a safetensors file that holds {found}",
-            where=path,
-            wanted=f"a {kind} written by restore train",
-        )
+        found = "the file has no card written by restore"
+        if "kind" in card:
+            found = f"it is a safetensors file that holds a {card['kind']}"
+        wanted = f"it must be a {kind} written by restore train"
+        raise UserError(found, where=path, wanted=wanted)
     if card.get("format_version", 1) > FORMAT_VERSION:
         raise UserError(
             f"a {kind} of format {card['format_version']}",
