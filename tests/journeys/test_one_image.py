@@ -9,10 +9,10 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
-from evaluation_world import model, write_session
+from evaluation_world import model, write_full_sums, write_session
 
 from restore.cli.main import main
-from restore.io.images.image import read_image, write_image
+from restore.io.images.image import read_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.io.star import read_star
 from restore.model.checkpoint import save_model
@@ -24,10 +24,8 @@ CTF = ("--voltage", "300", "--spherical_aberration", "2.7", "--amplitude_contras
 def world(tmp_path_factory):
     """Two images in a folder, a model that flips phases, and one that does not."""
     folder = write_session(tmp_path_factory.mktemp("world"), names="ab", power=100.0)
+    write_full_sums(folder, "ab")
     with chdir(folder):
-        for name in "ab":
-            halves = [read_image(Path(f"mics/{name}_{half}.mrc")).data for half in ("EVN", "ODD")]
-            write_image(Path(f"mics/{name}_DW.mrc"), halves[0] + halves[1], 4.0)
         recipe = model().recipe
         for name, flip in (("flipping", True), ("plain", False)):
             save_model(

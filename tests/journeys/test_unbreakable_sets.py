@@ -5,19 +5,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import chdir
 from pathlib import Path
 
 import mrcfile
 import numpy as np
 import pytest
-from evaluation_world import write_model, write_session
+from evaluation_world import write_full_sums, write_model, write_session
 
 from restore.cli.main import main
 from restore.denoising.batch import denoise_set
 from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
-from restore.io.images.image import read_image, write_image
+from restore.io.images.image import read_image
 from restore.io.lock import locked
 
 DENOISE = ("denoise", "-m", "mics.star", "-p", "model.safetensors", "-o", "out")
@@ -31,11 +30,8 @@ TRAIN = ("train", "-t", "new.hdf", "--steps=1", "--filters=4", "--blocks=1", "--
 def world(tmp_path_factory):
     """Three micrographs with halves and full sums, and a model."""
     folder = write_session(tmp_path_factory.mktemp("world"), names="abc", power=100.0)
-    with chdir(folder):
-        for name in "abc":
-            halves = [read_image(Path(f"mics/{name}_{half}.mrc")).data for half in ("EVN", "ODD")]
-            write_image(Path(f"mics/{name}_DW.mrc"), halves[0] + halves[1], 4.0)
-        write_model(Path("model.safetensors"))
+    write_full_sums(folder, "abc")
+    write_model(folder / "model.safetensors")
     return folder
 
 
@@ -241,6 +237,15 @@ def test_an_empty_name_one_with_a_nul_and_a_circle_of_links_end_in_one_message(c
         said = "".join(capsys.readouterr()).strip()
         assert said and "Traceback" not in said and "\0" not in said
     assert files(".") == before
+
+
+def test_a_pixel_size_that_the_header_contradicts_is_warned_of_once(capsys):
+    with mrcfile.open("mics/a_DW.mrc", "r+") as file:
+        file.voxel_size = 5.0
+    assert main([*DENOISE]) == 0
+    said = capsys.readouterr().err
+    assert said.count("the header's pixel size is not used for 1 of the micrographs") == 1
+    assert "3 of 3 micrographs have halves" in said
 
 
 def test_a_suffix_with_a_slash_is_refused_and_names_the_folders_option(capsys):

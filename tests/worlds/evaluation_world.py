@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from half_pairs import half_pair
 
-from restore.io.images.image import write_image
+from restore.io.images.image import read_image, write_image
 from restore.micrograph import CTFParameters, Micrograph
 from restore.model.checkpoint import Model, save_model
 from restore.model.network import NetworkSettings, build_network
@@ -48,6 +48,14 @@ def write_session(folder, names="abcd", shape=SHAPE, noise=1.0, power=4.0):
             write_image(folder / f"mics/{name}_{suffix}.mrc", (20 + half).numpy(), PIXEL_A)
     (folder / "mics.star").write_text(_STAR + "".join(rows))
     return folder
+
+
+def write_full_sums(folder, names):
+    """Write mics/NAME_DW.mrc, the sum of the halves that `write_session` wrote."""
+    for name in names:
+        mics = folder / "mics"
+        even, odd = (read_image(mics / f"{name}_{half}.mrc").data for half in ("EVN", "ODD"))
+        write_image(mics / f"{name}_DW.mrc", even + odd, PIXEL_A)
 
 
 def micrographs(folder, names="abcd"):

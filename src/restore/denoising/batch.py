@@ -1,6 +1,5 @@
 """A whole set denoised: what goes where, what is already there, what failed."""
 
-import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
@@ -23,8 +22,8 @@ from restore.denoising.inputs import (
     table_path,
     uses_halves,
 )
+from restore.denoising.outputs import draw_raw_beside_denoised, require_outputs
 from restore.denoising.targets import (
-    ELSEWHERE,
     OutputSettings,
     Target,
     fingerprint_in,
@@ -33,19 +32,15 @@ from restore.denoising.targets import (
     plan,
     written_names,
 )
-from restore.errors import UserError
 from restore.image_tensors import read_halves, read_tensor
-from restore.io.atomic import require_writable
 from restore.io.images.image import write_image
 from restore.io.lock import locked
-from restore.io.micrographs import (
-    Suffixes,
-)
-from restore.io.outputs import refuse_foreign, write_table
+from restore.io.micrographs import Suffixes
+from restore.io.outputs import write_table
 from restore.micrograph import CTFParameters, Micrograph
 from restore.model.checkpoint import Model, load_model
 from restore.provenance import provenance
-from restore.report.panels import Panel, save_picture, side_by_side
+from restore.report.panels import Panel
 from restore.runtime.distributed import Place, join_processes
 from restore.runtime.jobs import (
     ALONE,
@@ -58,8 +53,6 @@ from restore.runtime.jobs import (
     stale_jobs,
 )
 from restore.runtime.progress import Bars, no_bars
-
-log = logging.getLogger(__name__)
 
 
 def denoise_set(
@@ -129,9 +122,7 @@ def denoise_set(
     planned = {job.subject.micrograph.row: job.subject.written_name for job in jobs}
     files = {} if alone else chosen.listing.denoised(table, planned)
     picture = table.with_suffix(".png") if output.picture or not alone else None
-    refuse_foreign([*files, *filter(None, [picture])], table, output.overwrite, ELSEWHERE)
-    for folder in {path.parent for path in (*files, *(job.outputs[0] for job in jobs))}:
-        require_writable(folder)
+    require_outputs(files, table, picture, jobs, output)
     with (
         join_processes(device) as place,
         locked(table) if place.is_main else nullcontext(),
@@ -155,7 +146,7 @@ def denoise_set(
                     table, chosen.listing.denoised(table, names), provenance(settings, inputs)
                 )
             if picture:
-                _draw(results, picture)
+                draw_raw_beside_denoised(results, partial(_panels, results), picture)
     named = {row.name: row.reason for row in rejected.values()}
     return SetResults.of(results, named, table if names and not alone else None)
 
@@ -204,21 +195,11 @@ def _denoised(exposure: Exposure, job: Job[Target], denoiser: Denoiser, model_na
     )
 
 
-def _draw(results: JobResults[Target], path: Path) -> None:
-    """A picture of the first good micrograph, raw beside denoised, where anything is new or the
-    picture is gone.
-
-    One that cannot be written is no reason to call the work undone.
-    """
-    if not results.done and path.exists():
-        return
+def _panels(results: JobResults[Target]) -> list[Panel]:
+    """The first good micrograph, raw and denoised."""
     target = min((job.subject for job in results.good), key=lambda target: target.micrograph.row)
     images = {"raw": target.micrograph.image, "denoised": target.path}
-    try:
-        panels = [
-            Panel(f"{title}: {image.name}", read_tensor(image), target.micrograph.pixel_size_A)
-            for title, image in images.items()
-        ]
-        save_picture(side_by_side(panels), path)
-    except UserError as error:
-        log.warning("%s", error)
+    return [
+        Panel(f"{title}: {image.name}", read_tensor(image), target.micrograph.pixel_size_A)
+        for title, image in images.items()
+    ]

@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.outputs import output_table
 from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
 from restore.io.cryosparc.listings import CryosparcListing
 from restore.io.endings import IMAGE_ENDINGS, ending_of
+from restore.io.file_checks import fit_together
 from restore.io.images.maps import read_map_header
 from restore.io.labels import without_denoised
 from restore.io.micrographs import (
@@ -22,7 +24,6 @@ from restore.io.micrographs import (
     Needs,
     Part,
     Suffixes,
-    check_files,
     is_table,
     parse_suffixes,
     read_micrographs,
@@ -83,13 +84,11 @@ def without_unusable_halves(chosen: MicrographSet) -> MicrographSet:
     """The set without halves that are not there or not whole. For the calibration halves are
     welcome, not needed: nothing is raised.
     """
-    complete = [
-        micrograph
+    good = {
+        micrograph.row
         for micrograph in chosen.micrographs
-        if micrograph.even and micrograph.odd
-        if micrograph.even.is_file() and micrograph.odd.is_file()
-    ]
-    good = {micrograph.row for micrograph in check_files(complete, ("image", *HALVES))[0]}
+        if fit_together(micrograph, (*HALVES, "image"))
+    }
     log.info(
         "%d of %d micrographs have halves, with which their denoised images are calibrated",
         len(good),
@@ -143,15 +142,10 @@ def table_path(chosen: MicrographSet, output: OutputSettings) -> Path:
     over the input.
     """
     source = Path(chosen.source)
-    stem = source.stem if chosen.is_listed else "micrographs"
-    folder = output.output_directory or (
-        source.parent if chosen.is_listed else chosen.micrographs[0].image.parent
-    )
-    path = folder / f"{stem}{output.suffix}{chosen.listing.ending}"
-    if path.resolve() == source.resolve():
-        found = f"the output {chosen.listing.ending[1:].upper()} would replace the input's"
-        raise UserError(found, where=path, do="give another `output_suffix`")
-    return path
+    if chosen.is_listed:
+        return output_table(source, source.parent, source.stem, chosen.listing.ending, output)
+    folder = chosen.micrographs[0].image.parent
+    return output_table(source, folder, "micrographs", chosen.listing.ending, output)
 
 
 def rejected_rows(chosen: MicrographSet, settings: DenoisingSettings) -> Mapping[int, BadRow]:

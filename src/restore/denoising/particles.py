@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 
 from restore.denoising.denoise import DenoisingSettings, denoiser_for, merge_band
+from restore.denoising.outputs import draw_raw_beside_denoised, output_table, require_outputs
 from restore.denoising.particle_stack import StackDenoiser
 from restore.denoising.particle_targets import (
     ParticleSettings,
@@ -19,11 +20,10 @@ from restore.denoising.particle_targets import (
     plan_stacks,
     stored_images,
 )
-from restore.denoising.targets import ELSEWHERE, OutputSettings, fingerprint_in
+from restore.denoising.targets import OutputSettings, fingerprint_in
 from restore.errors import UserError
-from restore.io.atomic import require_writable
 from restore.io.lock import locked
-from restore.io.outputs import refuse_foreign, write_table
+from restore.io.outputs import write_table
 from restore.io.particle_images import ParticleImages, open_particle_images, read_particle_images
 from restore.io.particle_listings import (
     CryosparcParticles,
@@ -32,7 +32,7 @@ from restore.io.particle_listings import (
 )
 from restore.model.checkpoint import Model, load_model
 from restore.provenance import provenance
-from restore.report.panels import Panel, save_picture, side_by_side
+from restore.report.panels import Panel
 from restore.runtime.distributed import join_processes
 from restore.runtime.jobs import (
     Job,
@@ -107,13 +107,12 @@ def denoise_particles(
     images = open_particle_images(Path(table), needs_poses=False)
     _require_usable(images, model)
     jobs = plan_stacks(images, model, output, settings, particles)
-    path = _table_path(Path(table), listing, output)
+    source = Path(table)
+    path = output_table(source, source.parent, source.stem, listing.ending, output)
     flipped = model.recipe.phase_flip and not settings.flip_phases_back
     files = listing.stored(path, stored_images(jobs), flipped)
     picture = path.with_suffix(".png") if output.picture else None
-    refuse_foreign([*files, *filter(None, [picture])], path, output.overwrite, ELSEWHERE)
-    for folder in {file.parent for file in (*files, *(job.outputs[0] for job in jobs))}:
-        require_writable(folder)
+    require_outputs(files, path, picture, jobs, output)
     with (
         join_processes(device) as place,
         locked(path) if place.is_main else nullcontext(),
@@ -127,16 +126,15 @@ def denoise_particles(
         with shown(total, "particles", "denoising") as bar:
             work = StackDenoiser(images, denoiser, particles.protein, Path(model_name).name, bar.to)
             steps = Steps[StackTarget, None](_nothing, partial(_denoised, work), "denoising")
-            results = run_jobs(to_do, steps, place=place)
-        stale = {id(job) for job in to_do}
-        results.current = [job for job in jobs if id(job) not in stale]
+            results = run_jobs(jobs, steps, place=place, stale=to_do)
         stored = stored_images(results.good)
         if stored and place.is_main:
             inputs = {"particles": table, "model": model_name, "output": output}
             record = provenance(settings, {**inputs, "of_particles": particles})
             write_table(path, listing.stored(path, stored, flipped), record)
             if picture:
-                _draw(results, images, picture)
+                panels = partial(_panels, results, images)
+                draw_raw_beside_denoised(results, panels, picture)
     return SetResults.of(results, {}, path if stored else None)
 
 
@@ -197,22 +195,8 @@ def _require_usable(images: ParticleImages, model: Model) -> None:
         )
 
 
-def _table_path(source: Path, listing: ParticleListing, output: OutputSettings) -> Path:
-    """Where the output's table goes: beside the input's, or at the top of the output folder."""
-    folder = output.output_directory or source.parent
-    path = folder / f"{source.stem}{output.suffix}{listing.ending}"
-    if path.resolve() == source.resolve():
-        found = f"the output {listing.ending[1:].upper()} would replace the input's"
-        raise UserError(found, where=path, do="give another `output_suffix`")
-    return path
-
-
-def _draw(results: JobResults[StackTarget], images: ParticleImages, path: Path) -> None:
-    """A picture of the first particles, raw beside denoised, where anything is new or the picture
-    is gone. One that cannot be written is no reason to call the work undone.
-    """
-    if not results.done and path.exists():
-        return
+def _panels(results: JobResults[StackTarget], images: ParticleImages) -> list[Panel]:
+    """The first particles, raw and denoised."""
     target = results.good[0].subject
     count = min(_PICTURE_SIDE**2, len(target.particles))
     rows = [particle.row for particle in target.particles[:count]]
@@ -221,18 +205,14 @@ def _draw(results: JobResults[StackTarget], images: ParticleImages, path: Path) 
         paths=(target.path,) * len(images),
         sections=np.array([*range(count), *[0] * (len(images) - count)]),
     )
-    try:
-        pictures = {
-            f"raw: {target.stack.name}": read_particle_images(images, rows),
-            f"denoised: {target.path.name}": read_particle_images(denoised, range(count)),
-        }
-        panels = [
-            Panel(title, torch.from_numpy(_gallery(pixels)), images.pixel_size_A)
-            for title, pixels in pictures.items()
-        ]
-        save_picture(side_by_side(panels), path)
-    except UserError as error:
-        log.warning("%s", error)
+    pictures = {
+        f"raw: {target.stack.name}": read_particle_images(images, rows),
+        f"denoised: {target.path.name}": read_particle_images(denoised, range(count)),
+    }
+    return [
+        Panel(title, torch.from_numpy(_gallery(pixels)), images.pixel_size_A)
+        for title, pixels in pictures.items()
+    ]
 
 
 def _gallery(pixels: Float[np.ndarray, "n y x"]) -> Float[np.ndarray, "Y X"]:

@@ -59,6 +59,15 @@ def check_files(
     return good, problems
 
 
+def fit_together(micrograph: Micrograph, needed: Sequence[Part]) -> bool:
+    """Whether a micrograph's ``needed`` images are there, readable and of one shape."""
+    try:
+        _refuse_shapes(micrograph, _headers(micrograph, needed))
+    except UserError:
+        return False
+    return True
+
+
 def header_pixel_size_A(path: Path) -> float:
     """The pixel size in an image's header, in Å.
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from restore import fourier
@@ -175,26 +175,30 @@ def calibrated(
     share: the Wiener filter.
     """
     shape = (denoised.shape[0], denoised.shape[1])
-    return fourier.image_of(
-        calibrated_spectrum(weights, width_per_A, denoised, raw, pixel_size_yx_A), shape
+    return _weighted(
+        _on_grid(weights, width_per_A, shape, pixel_size_yx_A, raw.device), denoised, raw
     )
 
 
-def calibrated_spectrum(
+def _on_grid(
     weights: Weights,
     width_per_A: float,
-    denoised: Float[Tensor, "y x"],
-    raw: Float[Tensor, "y x"],
+    shape: fourier.Shape,
     pixel_size_yx_A: tuple[float, float],
-) -> Complex[Tensor, "y kx"]:
-    """The half spectrum of `calibrated`."""
-    shape = (denoised.shape[0], denoised.shape[1])
-    frequency = fourier.frequency_per_A(shape, pixel_size_yx_A, denoised.device)
-    slope, share = (
-        fourier.along_rings(curve.float(), width_per_A, frequency)
-        for curve in (weights.slope, weights.share)
-    )
-    return slope * fourier.spectrum_of(denoised) + share * fourier.spectrum_of(raw)
+    device: torch.device,
+) -> Float[Tensor, "2 y kx"]:
+    """Slope and share of each component of a half spectrum."""
+    frequency = fourier.frequency_per_A(shape, pixel_size_yx_A, device)
+    curves = (weights.slope.float(), weights.share.float())
+    return torch.stack([fourier.along_rings(curve, width_per_A, frequency) for curve in curves])
+
+
+def _weighted(
+    on_grid: Float[Tensor, "2 y kx"], denoised: Float[Tensor, "y x"], raw: Float[Tensor, "y x"]
+) -> Float[Tensor, "y x"]:
+    """The sum of the denoised and the raw image with the weights of `_on_grid`."""
+    spectrum = on_grid[0] * fourier.spectrum_of(denoised) + on_grid[1] * fourier.spectrum_of(raw)
+    return fourier.image_of(spectrum, (raw.shape[0], raw.shape[1]))
 
 
 def cross_calibrated(
@@ -224,20 +228,17 @@ def cross_calibrated(
     if not _plausible(HalfCovariances.of(of_white + of_black)):
         return None
     for_white, for_black = (
-        _own(HalfCovariances.of(table), images[0].numel() / 2, calibration, width_per_A).half
+        _on_grid(
+            _own(HalfCovariances.of(table), images[0].numel() / 2, calibration, width_per_A).half,
+            width_per_A,
+            shape,
+            pixel_size_yx_A,
+            images.device,
+        )
         for table in (of_black, of_white)
     )
-    return [
-        fourier.image_of(
-            torch.where(
-                white,
-                calibrated_spectrum(for_white, width_per_A, image, half, pixel_size_yx_A),
-                calibrated_spectrum(for_black, width_per_A, image, half, pixel_size_yx_A),
-            ),
-            shape,
-        )
-        for image, half in zip(denoised, raw, strict=True)
-    ]
+    on_grid = torch.where(white, for_white, for_black)
+    return [_weighted(on_grid, image, half) for image, half in zip(denoised, raw, strict=True)]
 
 
 def _checkerboard(shape: tuple[int, int], device: torch.device) -> Bool[Tensor, "y kx"]:

@@ -1,0 +1,59 @@
+"""The table and the picture of a denoised set: where they go, and whether they may be written."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from restore.denoising.targets import ELSEWHERE, OutputSettings
+from restore.errors import UserError
+from restore.io.atomic import require_writable
+from restore.io.outputs import refuse_foreign
+from restore.report.panels import Panel, save_picture, side_by_side
+from restore.runtime.jobs import Job, JobResults
+
+log = logging.getLogger(__name__)
+
+
+def output_table(
+    source: Path, folder: Path, stem: str, ending: str, output: OutputSettings
+) -> Path:
+    """The path of the table that lists the denoised images: at the top of the output folder, else
+    in ``folder``. UserError where it would replace ``source``, the input's.
+    """
+    path = (output.output_directory or folder) / f"{stem}{output.suffix}{ending}"
+    if path.resolve() == source.resolve():
+        found = f"the output {ending[1:].upper()} would replace the input's"
+        raise UserError(found, where=path, do="give another `output_suffix`")
+    return path
+
+
+def require_outputs(
+    files: Iterable[Path],
+    table: Path,
+    picture: Path | None,
+    jobs: Iterable[Job[Any]],
+    output: OutputSettings,
+) -> None:
+    """UserError where the ``table``'s files or the picture would replace what restore did not
+    write, or a folder cannot be written to.
+    """
+    files = list(files)
+    refuse_foreign([*files, *filter(None, [picture])], table, output.overwrite, ELSEWHERE)
+    for folder in {path.parent for path in (*files, *(job.outputs[0] for job in jobs))}:
+        require_writable(folder)
+
+
+def draw_raw_beside_denoised(
+    results: JobResults[Any], panels: Callable[[], Sequence[Panel]], path: Path
+) -> None:
+    """Draw a picture, where anything is new or the picture is gone.
+
+    One that cannot be written is no reason to call the work undone.
+    """
+    if not results.done and path.exists():
+        return
+    try:
+        save_picture(side_by_side(list(panels())), path)
+    except UserError as error:
+        log.warning("%s", error)
