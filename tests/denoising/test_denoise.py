@@ -285,8 +285,6 @@ def test_a_border_does_not_reach_the_merge_band():
     ("name", "value"),
     [
         ("self_ensemble", 3),
-        ("calibration", "ring"),
-        ("output_dtype", "int8"),
         ("precision", "fp8"),
         ("tile_px", -1),
     ],
