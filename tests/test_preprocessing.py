@@ -64,9 +64,9 @@ def test_the_cropped_grid_has_even_sides_and_spans_the_same_field(
 
 
 def test_a_pixel_size_that_no_micrograph_has_is_to_be_checked_and_no_resolution_is_proposed():
-    with pytest.raises(UserError, match=r"66\.7 Å is none of a micrograph: check the pixel") as no:
+    with pytest.raises(UserError, match=r"66\.7 Å is too large for a micrograph: check") as no:
         cropped_grid((400, 400), 66.7, 4.5)
-    assert "--max_resolution" not in str(no.value)
+    assert "`max_resolution_A`" not in str(no.value)
 
 
 def test_a_resolution_finer_than_nyquist_is_refused_with_both_numbers_and_a_value_that_works():
@@ -74,7 +74,7 @@ def test_a_resolution_finer_than_nyquist_is_refused_with_both_numbers_and_a_valu
         cropped_grid((400, 400), 1.53, 3.0)
     assert str(caught.value) == (
         "max_resolution 3 Å is finer than the image's Nyquist limit, 3.06 Å. Give "
-        "--max_resolution 3.1 or more."
+        "`max_resolution_A` 3.1 or more."
     )
     cropped_grid((400, 400), 1.53, 3.1)
     cropped_grid((400, 400), 1.53, 3.06)
@@ -175,7 +175,7 @@ def test_the_flip_changes_signs_alone():
 
 
 def test_flipping_phases_without_a_ctf_says_what_to_do():
-    with pytest.raises(UserError, match=r"the CTF is not known.*--dont_phaseflip"):
+    with pytest.raises(UserError, match=r"the CTF is not known.*`phase_flip=False`"):
         prepare(noise((96, 96)), 2.0, None, FLIPPED)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from restore.cli.main import main
+from restore.cli.main import as_typed, main
 from restore.inspection.dispatch import inspect
 from restore.io.images.image import write_image
 from restore.model.checkpoint import Model, save_model
@@ -55,7 +55,7 @@ def test_a_session_star_says_what_would_be_done(session):
         told["size"]
         == "2 of 512 × 512 pixels of 1 Å, cropped to 228 × 228 pixels of 2.246 Å at -r 4.5"
     )
-    assert [each.split()[1] for each in found.commands] == ["train", "denoise", "evaluate"]
+    assert [line.command for line in found.commands] == ["train", "denoise", "evaluate"]
 
 
 def test_what_is_missing_is_named(session, tmp_path):
@@ -70,7 +70,7 @@ def test_what_is_missing_is_named(session, tmp_path):
     assert (
         len(found.problems) == 1 and "mic_0001_DW.mrc: there is no such file" in found.problems[0]
     )
-    assert found.commands[-1].startswith("restore halves")
+    assert found.commands[-1].command == "halves"
 
 
 def test_a_resolution_beyond_nyquist_is_a_problem(session):
@@ -85,7 +85,9 @@ def test_a_resolution_beyond_nyquist_is_a_problem(session):
 def test_counts_are_known_and_a_filtered_image_is_none(session, tmp_path):
     found = inspect(session / "Micrographs/mic_0001_DW.mrc", RECIPE)
     assert found.what == "an image" and facts(found)["counts"].startswith("electrons, 50")
-    assert facts(found)["hot pixels"] == "3 would be replaced" and "--thin" in found.commands[1]
+    assert facts(found)["hot pixels"] == "3 would be replaced" and "--thin" in as_typed(
+        found.commands[1]
+    )
     with mrcfile.new(tmp_path / "float.mrc") as file:
         file.set_data(np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32))
     found = inspect(tmp_path / "float.mrc", RECIPE)
@@ -126,7 +128,7 @@ def test_restores_own_files_are_known(session):
     assert model.what == "a model" and facts(model)["network"] == "unet, 2 filters, 1 blocks"
     assert facts(model)["trained"].startswith("1 steps in ") and "validation loss" in facts(model)
     state = inspect(session / "Models/model.state.safetensors", RECIPE)
-    assert state.what == "the state of a training run" and state.commands[0].endswith(
+    assert state.what == "the state of a training run" and as_typed(state.commands[0]).endswith(
         "-x model --resume"
     )
     settings = inspect(session / "Models/model.settings.json", RECIPE)
@@ -207,7 +209,7 @@ def test_relions_own_files_are_no_micrographs(tmp_path, text, what):
 def test_a_folder_is_looked_into(session):
     found = inspect(session, RECIPE)
     assert found.what == "a folder" and found.problems == ()
-    assert f"restore inspect {session / 'micrographs_ctf.star'}" in found.commands
+    assert f"restore inspect {session / 'micrographs_ctf.star'}" in map(as_typed, found.commands)
 
 
 def test_particles_and_class_averages_are_no_movies(tmp_path):

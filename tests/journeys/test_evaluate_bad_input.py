@@ -90,7 +90,7 @@ def test_three_folders_are_wrong_use(refused):
 ])  # fmt: skip
 def test_settings_out_of_range_are_refused_by_name(refused, option):
     name, _, number = option.removeprefix("--").partition("=")
-    refused((*MODEL, option), f"{name} is {number}", "restore evaluate --help")
+    refused((*MODEL, option), f"--{name} is {number}", "It must be ")
 
 
 @pytest.mark.parametrize("patch_px", [16, 128])

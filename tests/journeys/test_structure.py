@@ -3,6 +3,7 @@ page.
 """
 
 import json
+import shlex
 import shutil
 
 import mrcfile
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from structure_world import write_project
 
-from restore.cli.main import main
+from restore.cli.main import command_parser, main
 from restore.io.images.image import write_image
 from restore.io.images.maps import read_map, read_map_header, write_map
 from restore.io.star import Block, StarFile, read_star, write_star
@@ -83,6 +84,16 @@ def test_everything_of_the_figure_is_left_in_the_folder(biased):
         "Against the truth",
     ):
         assert words in html
+
+
+def test_the_commands_of_the_page_are_typed_with_options(biased):
+    commands = read_structure(biased[1]).commands
+    assert {"fsc", "views", "amplitudes", "reslog"} <= set(commands)
+    for line in commands.values():
+        words = shlex.split(line)
+        assert words[0] == "restore" and "`" not in line
+        command_parser(words[1]).parse_args(words[2:])
+    assert " --symmetry C1" in commands["reslog"]
 
 
 def test_denoised_half_maps_agree_more_than_raw_ones_and_are_less_like_the_truth(biased):

@@ -184,6 +184,7 @@ def _record(
         {
             "patches": data.path,
             "made_of": data.provenance.get("made_of"),
+            "source": data.provenance.get("inputs", {}).get("micrographs"),
             "micrographs": len(data.pairs),
             **beginning,
         },
