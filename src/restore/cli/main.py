@@ -146,8 +146,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         command = "--version"
     if command not in COMMANDS:
         if not command.startswith("-"):
-            found = f'there is no command "{command}"'
-            raise UsageError(found, do=closest(command, COMMANDS) or "see restore --help")
+            problem = f'there is no command "{command}"'
+            raise UsageError(problem, do=closest(command, COMMANDS) or "see restore --help")
         raise SystemExit(front_page().parse_args([command, *rest]))
     parser = command_parser(command)
     namespace = parser.parse_args(rest, argparse.Namespace(command=command))

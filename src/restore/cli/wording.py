@@ -67,10 +67,10 @@ class Wording:
 
     def error(self, error: UserError) -> str:
         """An error of the library's as the command line says it."""
-        found, field = error.found, error.field
-        if field and re.match(rf"{field}\b", found):
-            found = f"`{field}`{found.removeprefix(field)}"
-        return self.text(str(error.instead(found=found)))
+        problem, field = error.problem, error.field
+        if field and re.match(rf"{field}\b", problem):
+            problem = f"`{field}`{problem.removeprefix(field)}"
+        return self.text(str(error.instead(problem=problem)))
 
 
 def _key(name: str) -> str:
