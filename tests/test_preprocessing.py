@@ -142,9 +142,9 @@ def test_the_background_is_the_polynomial_itself_where_there_is_nothing_else():
     surface = (
         ramp((160, 128), 10.0) + 5
     )  # whole blocks: their means of squares differ from the middle by a constant
-    found = surface - without_background(surface, 2)
-    assert (found - surface).abs().max() < 0.05
-    assert (found - surface).std() < 0.01
+    background = surface - without_background(surface, 2)
+    assert (background - surface).abs().max() < 0.05
+    assert (background - surface).std() < 0.01
     assert (surface - without_background(surface, 0)).std() < 1e-5
 
 
@@ -167,8 +167,8 @@ def test_the_flip_changes_signs_alone():
     rows = torch.arange(flipped.grid.shape[0]) != flipped.grid.shape[0] // 2
     inside = (rows, slice(0, -1))  # the sign at Nyquist is that of two different components at once
     back, expected = (
-        fourier.spectrum_of(each.image * each.scale)[inside] * turn
-        for each, turn in ((flipped, sign[inside]), (plain, 1.0))
+        fourier.spectrum_of(prepared.image * prepared.scale)[inside] * turn
+        for prepared, turn in ((flipped, sign[inside]), (plain, 1.0))
     )
     torch.testing.assert_close(back, expected, atol=1e-6, rtol=1e-3)
     assert not torch.allclose(flipped.image, plain.image, atol=0.3)
