@@ -72,7 +72,7 @@ def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sa
                 f"a patch has at least {_SMALLEST_PATCH_PX} pixels a side, and no more than the "
                 "image"
             ),
-            do="give another --patch_px, or leave it out",
+            do="give another `patch_px`, or leave it out",
         )
     rings = patch_px // 4
     return Sampling(patch_px, RingAxis(rings, 1 / recipe.max_resolution_A / rings))
