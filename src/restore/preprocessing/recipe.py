@@ -37,14 +37,15 @@ class Recipe:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise UserError(f"{name} is {value!r}", wanted="it must be a number")
-            if name != "background_order":  # 6 and 6.0 are one recipe, with one digest
+            if name == "background_order":
+                order = value
+            else:  # 6 and 6.0 are one recipe, with one digest
                 object.__setattr__(self, name, float(value))
         if not self.hot_pixel_sigma > 0:
             raise UserError(
                 f"hot_pixel_sigma is {self.hot_pixel_sigma:g}", wanted="it must be more than 0"
             )
-        order: object = self.background_order
-        if not isinstance(order, int) or order not in range(_HIGHEST_ORDER + 1):
+        if type(order) is not int or order not in range(_HIGHEST_ORDER + 1):
             raise UserError(
                 f"background_order is {self.background_order:g}",
                 wanted=f"it must be a whole number from 0 to {_HIGHEST_ORDER}",
