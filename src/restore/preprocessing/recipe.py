@@ -33,21 +33,17 @@ class Recipe:
     def __post_init__(self) -> None:
         if type(self.phase_flip) is not bool:
             raise UserError(f"phase_flip is {self.phase_flip!r}", wanted="it must be true or false")
-        for name in ("max_resolution_A", "highpass_A", "hot_pixel_sigma", "background_order"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise UserError(f"{name} is {value!r}", wanted="it must be a number")
-            if name == "background_order":
-                order = value
-            else:  # 6 and 6.0 are one recipe, with one digest
-                object.__setattr__(self, name, float(value))
+        for name in ("max_resolution_A", "highpass_A", "hot_pixel_sigma"):
+            # 6 and 6.0 are one recipe, with one digest
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
+        order = _number("background_order", self.background_order)
         if not self.hot_pixel_sigma > 0:
             raise UserError(
                 f"hot_pixel_sigma is {self.hot_pixel_sigma:g}", wanted="it must be more than 0"
             )
-        if type(order) is not int or order not in range(_HIGHEST_ORDER + 1):
+        if order not in range(_HIGHEST_ORDER + 1):
             raise UserError(
-                f"background_order is {self.background_order:g}",
+                f"background_order is {order:g}",
                 wanted=f"it must be a whole number from 0 to {_HIGHEST_ORDER}",
             )
         if not (0 < self.max_resolution_A < self.highpass_A < math.inf):
@@ -56,6 +52,15 @@ class Recipe:
                 wanted=f"it must be between 0 and {self.highpass_A:g} Å",
             )
 
+        object.__setattr__(self, "background_order", int(order))
+
     def card(self) -> dict[str, Any]:
         """The recipe as plain values, for a file."""
         return asdict(self)
+
+
+def _number(name: str, value: object) -> float:
+    """The value of a field; UserError where it is not a number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(f"{name} is {value!r}", wanted="it must be a number")
+    return float(value)
