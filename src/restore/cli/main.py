@@ -23,6 +23,7 @@ from restore.version import __version__
 COMMANDS = {
     "train": "train a network on the halves of your micrographs",
     "denoise": "denoise every micrograph with a trained model",
+    "watch": "denoise a session while it is collected",
     "evaluate": (
         "measure how much noise was removed, how much signal was kept and how much was hallucinated"
     ),
