@@ -5,12 +5,13 @@ import shutil
 import threading
 import time
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 
 import mrcfile
 import numpy as np
 import pytest
-from arriving import copy_slowly, meanwhile, wait_for
+from arriving import assert_same_images, copy_slowly, meanwhile, pixels, wait_for
 
 import restore
 from restore.errors import UserError
@@ -18,62 +19,15 @@ from restore.io.images.image import write_image
 from restore.io.star import read_star, write_star
 from restore.live.session import watch
 from restore.live.settings import WatchSettings
-from restore.model.general import load_general_model
-from restore.preprocessing import Recipe
 
-QUICK = WatchSettings(until_idle=1.5, poll=0.1, settle=0.4)
+QUICK = WatchSettings(until_idle=1.5, poll=0.1, settle=0.4, train_after=0, evaluate=False)
 STAR = "micrographs_ctf.star"
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
-    """A session that was recorded: three micrographs with halves, and their table."""
-    folder = tmp_path_factory.mktemp("recorded")
-    settings = restore.SimulationSettings(
-        micrographs=3, size_px=(128, 128), pixel_size_A=3.0, frames=4
-    )
-    restore.simulate(folder, settings)
-    for path in (folder / "Micrographs").glob("*_TRUTH.mrc"):
-        path.unlink()
-    return folder
-
-
-@pytest.fixture(scope="module")
-def flipping():
-    return load_general_model(Recipe(9.0))
-
-
-@pytest.fixture(scope="module")
-def plain():
-    return load_general_model(Recipe(9.0, phase_flip=False))
-
-
-@pytest.fixture
-def live(tmp_path, monkeypatch):
-    """An empty folder, which is the working folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def rows_only(star, rows, path):
     """A table with some of another's rows."""
     table = read_star(star)
     write_star(path, table.with_block(table.block("micrographs").keeping(rows)))
-
-
-def pixels(path):
-    return mrcfile.read(path)
-
-
-def images_in(folder):
-    return {str(path.relative_to(folder)): pixels(path) for path in folder.rglob("*.mrc")}
-
-
-def assert_same_images(folder, other):
-    first, second = images_in(folder), images_in(other)
-    assert first.keys() == second.keys() and first
-    for name, image in first.items():
-        assert np.array_equal(image, second[name]), name
 
 
 def test_a_table_that_grows_ends_as_denoise_leaves_it(recorded, live, flipping):
@@ -160,7 +114,7 @@ def test_a_folder_ends_as_denoise_leaves_it(recorded, live, plain):
 def test_output_inside_the_folder_is_not_taken_for_input(recorded, live, plain):
     shutil.copytree(recorded / "Micrographs", "Raw")
     for _ in range(2):
-        settings = WatchSettings(pattern="**/*", until_idle=0.5, poll=0.1, settle=0.1)
+        settings = replace(QUICK, pattern="**/*", until_idle=0.5)
         session = watch("Raw", "Raw/Out", plain, settings=settings)
         assert len(session.denoised) == 3 == session.total
 
@@ -182,11 +136,11 @@ def test_an_image_that_changes_is_denoised_again(recorded, live, plain):
     target, output = live / "Raw/a.mrc", live / "Out/Raw/a.mrc"
     shutil.copy(first, target)
 
-    def replace():
+    def exchange():
         wait_for(output.exists)
         target.write_bytes(other.read_bytes())
 
-    with meanwhile(replace):
+    with meanwhile(exchange):
         watch("Raw", "Out", plain, settings=QUICK)
     changed = pixels(output)
     (live / "Raw2").mkdir()

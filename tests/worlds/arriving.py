@@ -4,6 +4,9 @@ import threading
 import time
 from contextlib import contextmanager
 
+import mrcfile
+import numpy as np
+
 
 def copy_slowly(source, target, pause_s):
     """Copy a file as a network does that stands still half-way."""
@@ -42,3 +45,21 @@ def meanwhile(work):
     assert not thread.is_alive()
     if errors:
         raise errors[0]
+
+
+def pixels(path):
+    """The pixels of an MRC file."""
+    return mrcfile.read(path)
+
+
+def images_in(folder):
+    """The images in a folder and those below, by their names."""
+    return {str(path.relative_to(folder)): pixels(path) for path in folder.rglob("*.mrc")}
+
+
+def assert_same_images(folder, other):
+    """Two folders hold images of the same names and pixels."""
+    first, second = images_in(folder), images_in(other)
+    assert first.keys() == second.keys() and first
+    for name, image in first.items():
+        assert np.array_equal(image, second[name]), name

@@ -1,7 +1,7 @@
 """The denoised images of a session: which are there, which are to be made, and their table."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -84,7 +84,7 @@ class SessionImages:
         self._entries.clear()
 
     @property
-    def written(self) -> Mapping[str, Target]:
+    def written(self) -> dict[str, Target]:
         """The denoised images that are there, by the names of their micrographs, the last the
         newest; some may be those of an earlier model.
         """
@@ -126,7 +126,7 @@ class SessionImages:
         """
         if self._denoiser is None:
             self._denoiser = denoiser_for(self.model.model, self._settings, self._device)
-        results = denoise_jobs(jobs, self._denoiser, self.model.name, bars=bars)
+        results = denoise_jobs(jobs, self._denoiser, Path(self.model.name).name, bars=bars)
         for job in results.good:
             self._entries[job.name].is_done = True
             self._written.pop(job.name, None)

@@ -16,6 +16,17 @@ class WatchSettings:
         "those in its folders too",
         metavar="PATTERN",
     )
+    train_after: int = setting(
+        8,
+        "number of micrographs with halves after which a model is trained on them, which takes the "
+        "place of the general one; 0: never",
+    )
+    minutes: float = setting(30.0, "length of that training, minutes")
+    evaluate: bool = setting(
+        True,
+        "measure the micrographs with halves, for the curves and outliers of the page (default)",
+        off="--dont_evaluate",
+    )
     until_idle: float | None = setting(
         None,
         "end when nothing has changed for so many seconds (default: go on until ^C)",
@@ -35,6 +46,8 @@ class WatchSettings:
     def __post_init__(self) -> None:
         checks = {
             "pattern": (self.pattern != "" and "\0" not in self.pattern, "a pattern is needed"),
+            "train_after": (self.train_after >= 0, "it must be 0 or more"),
+            "minutes": (self.minutes > 0, "it must be above 0"),
             "until_idle": (self.until_idle is None or self.until_idle >= 0, "it must be 0 or more"),
             "poll": (self.poll > 0, "it must be above 0"),
             "settle": (self.settle >= 0, "it must be 0 or more"),
@@ -42,5 +55,5 @@ class WatchSettings:
         for name, (is_right, wanted) in checks.items():
             if not is_right:
                 value = getattr(self, name)
-                shown = f"{value:g}" if isinstance(value, float) else f'"{value}"'
+                shown = f'"{value}"' if isinstance(value, str) else f"{value:g}"
                 raise UserError(f"{name} is {shown}", field=name, wanted=wanted)
