@@ -95,6 +95,7 @@ def test_a_session_is_interrupted_as_other_commands_are(recorded, start, tmp_pat
     assert watching.wait(20) == 130
     log = (tmp_path / "log.txt").read_text()
     assert log.endswith("Interrupted. Finished results are kept.\n") and "Traceback" not in log
+    assert "Now: stopped at " in (tmp_path / "Out/session.html").read_text()
 
 
 def test_a_micrograph_that_fails_is_named_and_the_exit_status_says_so(

@@ -46,6 +46,7 @@ COMMANDS = {
     "inspect": "describe a file, what restore would do with it, and any problems that it has",
     "simulate": "simulate micrographs whose truth is known",
     "demo": "simulate, train, denoise and compare, from scratch, in minutes",
+    "completion": "print a script that completes commands and options in a shell",
 }
 
 EPILOG = """\
@@ -165,7 +166,11 @@ def _set_logging_up(wording: Wording, verbose: bool) -> None:
 def command_parser(command: str) -> argparse.ArgumentParser:
     """The parser of one subcommand."""
     description = f"{COMMANDS[command][0].upper()}{COMMANDS[command][1:]}."
-    parser = Parser(f"restore {command}", description)
+    return add_command(Parser(f"restore {command}", description), command)
+
+
+def add_command(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
+    """Give a parser the options of a subcommand; it comes back."""
     parser.add_argument(
         "--verbose", "-v", action="store_true", help=("print more details of the progress")
     )

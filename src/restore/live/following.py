@@ -76,7 +76,17 @@ class Session:
         self._may_train = settings.train_after > 0 and not training.files.model.exists()
 
     def follow(self) -> None:
-        """Go on until nothing has changed for as long as the settings say."""
+        """Go on until nothing has changed for as long as the settings say.
+
+        Raises KeyboardInterrupt after ^C or SIGTERM; the page says so.
+        """
+        try:
+            self._follow()
+        except KeyboardInterrupt:
+            self._write_page(f"stopped at {time.strftime('%H:%M')}", is_followed=False)
+            raise
+
+    def _follow(self) -> None:
         is_quiet = False
         while True:
             self._look()
@@ -86,7 +96,9 @@ class Session:
             ends = self._is_idle()
             if ends or not is_quiet:
                 is_quiet = True
-                self._write_page("ended" if ends else "waiting for micrographs")
+                self._write_page(
+                    "ended" if ends else "waiting for micrographs", is_followed=not ends
+                )
             if ends:
                 return
             time.sleep(self._pause_s)
@@ -212,12 +224,12 @@ class Session:
         assert self._listed is not None
         return replace(self._listed, micrographs=tuple(micrographs), problems={})
 
-    def _write_page(self, doing: str, waiting: int = 0) -> None:
+    def _write_page(self, doing: str, waiting: int = 0, is_followed: bool = True) -> None:
         written = self._images.written
         latest = written[next(reversed(written))] if written else None
         model = self._images.model.name
         failed = self._failed(with_absent=False)
-        state = SessionState(model, doing, len(written), latest, waiting, failed)
+        state = SessionState(model, doing, len(written), latest, waiting, failed, is_followed)
         self._page.write(state, self._evaluation.latest, self._evaluation.folder)
 
     def _is_idle(self) -> bool:

@@ -21,6 +21,7 @@ from restore.report.document import data_uri, page_style, policy
 from restore.report.panels import Panel, side_by_side
 
 REFRESH_S = 20
+_REFRESHED = f"This page loads itself again every {REFRESH_S} s."
 _JPEG_QUALITY = 85
 _MOST_NAMED = 20
 _STYLE = "section { margin-top: 40px; } img { max-width: 100%; height: auto; background: #fff; }"
@@ -33,7 +34,8 @@ _CURVES = (
 @dataclass(frozen=True)
 class SessionState:
     """What a session's page shows: by which model it is denoised, what is being done; how many
-    micrographs are denoised, and the latest of them; how many wait; and what failed, and why.
+    micrographs are denoised, and the latest of them; how many wait; what failed, and why; and
+    whether the session is still followed.
     """
 
     model: str
@@ -42,6 +44,7 @@ class SessionState:
     latest: Target | None
     waiting: int
     failed: Mapping[str, str]
+    is_followed: bool = True
 
 
 class SessionPage:
@@ -67,7 +70,7 @@ class SessionPage:
         parts = [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{policy(style, [])}">',
-            f'<meta http-equiv="refresh" content="{REFRESH_S}">',
+            f'<meta http-equiv="refresh" content="{REFRESH_S}">' if state.is_followed else "",
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{title} – restore</title><style>{style}</style></head><body>",
             f'<header><p class="eyebrow">restore watch</p><h1>{title}</h1>',
@@ -75,8 +78,8 @@ class SessionPage:
             self._latest,
             _failed(state.failed),
             _evaluated(evaluation, folder, self._path.parent),
-            f"</main><footer>Written {time.strftime('%Y-%m-%d %H:%M:%S')}. This page loads itself "
-            f"again every {REFRESH_S} s.</footer></body></html>\n",
+            f"</main><footer>Written {time.strftime('%Y-%m-%d %H:%M:%S')}. "
+            f"{_REFRESHED if state.is_followed else ''}</footer></body></html>\n",
         ]
         write_text(self._path, "".join(parts))
 

@@ -67,9 +67,9 @@ class TableSource:
         """The rows of the table, as of when it could last be read."""
         self.files.look([self.path])
         state = self.files.state(self.path)
-        if state is None:
+        if state is None and self._read is None:
             self._note(UserError("it is not there yet", where=self.path))
-        elif state != self._state and self.files.has_settled(self.path):
+        elif state not in (None, self._state) and self.files.has_settled(self.path):
             self._state = state
             try:
                 self._read = read_micrographs(
