@@ -128,7 +128,7 @@ def test_the_summary_has_the_shares_in_percent_and_the_noise_only_test_where_it_
     )
     assert "2.5 % of the noise variance remains" in said[2]
     assert "62 % of the signal's amplitude" in said[2]
-    assert "the model still produces an output with 4.3 % of the variance" in said[3]
+    assert "the model still draws 4.3 % as much, in variance" in said[3]
     assert len(summary([group(invented_share=None)])) == 3
 
 

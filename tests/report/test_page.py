@@ -169,7 +169,7 @@ def test_there_may_be_no_model(made):
     text = made(card)
     assert "denoised by another program" in text
     assert 'name="group"' not in text and 'data-chart="loss"' not in text
-    assert ">role<" not in text and ">from pure noise<" not in text
+    assert ">role<" not in text and ">output for noise alone</button>" not in text
 
 
 def test_there_may_be_no_pictures(made):

@@ -54,9 +54,10 @@ _PLANS = (
         logarithmic=True,
     ),
     _Plan(
-        "Kept, biased and hallucinated",
+        "Signal kept, bias, and output for noise alone",
         "How much of the signal’s amplitude is kept (1 is all of it); the bias as a share of the "
-        "signal; and the output for pure noise, as a share of the output for a real half.",
+        "signal’s variance; and the variance of the output for noise alone, as a share of that of "
+        "the output for a real half.",
         (
             ("gain", LABELS["gain"], "denoised"),
             ("wiener_filter", LABELS["wiener_filter"], "wiener"),

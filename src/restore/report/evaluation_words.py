@@ -38,9 +38,8 @@ def summary(groups: Sequence[Group]) -> list[str]:
     ]
     if numbers["invented_share"].value is not None:
         sentences.append(
-            "Given noise alone (EVN − ODD, in which the signal cancels), the model still produces "
-            f"an output with {share(numbers['invented_share'].value)} of the variance of its "
-            "output for a real half."
+            "Given noise alone (EVN − ODD, in which the signal cancels), the model still draws "
+            f"{share(numbers['invented_share'].value)} as much, in variance, as for a real half."
         )
     return sentences
 

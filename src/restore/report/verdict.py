@@ -87,9 +87,10 @@ def large_figures(group: Group) -> str:
         _figure(
             numbers,
             "invented_share",
-            "hallucinated",
-            "of the output’s variance remains when the network is given noise alone: noise that "
-            "passed through, or was turned into hallucinated features.",
+            "output for noise alone",
+            "of the output’s variance is still there when the network is given noise only (EVN − "
+            "ODD, in which the signal cancels): noise that passes through, or that it takes for "
+            "particles.",
             _reference(None, 0.0),
         ),
         _ratio(numbers),
@@ -119,10 +120,10 @@ def _bias_words(numbers: Mapping[str, Number]) -> str:
     invented.
     """
     invented, signal = (numbers.get(key, _NOTHING).value for key in ("var_invented", "var_signal"))
-    words = "of the signal’s variance is error that both halves share: signal lost, or hallucinated"
+    words = "of the signal’s variance is error that both halves share: lost or hallucinated signal"
     if invented is None or signal is None or signal <= 0:
         return f"{words}."
-    return f"{words}. The latter is {share(invented / signal)}."
+    return f"{words}. {share(invented / signal)} is hallucinated, and the rest is lost signal."
 
 
 def _noise_removed(numbers: Mapping[str, Number]) -> str:
