@@ -239,3 +239,9 @@ def test_micrographs_with_spaces_in_their_names_survive_the_star_table(measured,
 @pytest.mark.parametrize("name", [Path("trained_on"), Path("nothing")])
 def test_a_model_without_a_record_has_trained_on_nothing_that_is_known(name):
     assert roles(["a.mrc"], {} if name.name == "nothing" else {"trained_on": []}) == ["held out"]
+
+
+def test_the_only_micrograph_of_a_group_has_the_intervals_of_its_group(measured):
+    settings = EvaluationSettings(resamples=400)  # more than a micrograph of many gets
+    found = evaluated(measured(6), held_out=1, settings=settings)
+    assert found.micrographs[0].numbers == found.groups[0].numbers

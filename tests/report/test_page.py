@@ -80,9 +80,11 @@ def test_a_group_of_all_is_left_out_where_it_is_the_same_as_another(made):
 
 def test_noise_removed_is_what_the_variances_say(made):
     card = example.evaluation()
-    card["groups"][0]["numbers"]["var_noise_raw"] = example.number(0.8)
-    card["groups"][0]["numbers"]["var_noise_denoised"] = example.number(0.2)
-    assert "<dt>noise removed</dt><dd><strong>75 %</strong>" in made(card)
+    card["groups"][0]["numbers"]["noise_share"] = {"value": 0.25, "low": 0.2, "high": 0.31}
+    assert (
+        "<dt>noise removed</dt><dd><strong>75 %</strong> "
+        '<span class="interval">69 to 80 %</span>' in made(card)
+    )
 
 
 def test_the_table_has_the_strangest_micrograph_first(made):
@@ -405,17 +407,26 @@ def test_an_evaluation_of_a_newer_program_says_what_this_one_reads(tmp_path):
 
 def test_each_share_stands_beside_its_ideal_and_the_wiener_filter_where_it_is_known():
     numbers = {
-        "var_noise_raw": Number(0.8), "var_noise_denoised": Number(0.02),
-        "var_noise_wiener": Number(0.2), "bias_share": Number(0.24),
-        "bias_share_wiener": Number(0.4), "gain": Number(0.62), "invented_share": Number(0.08),
+        "noise_share": Number(0.025), "noise_share_wiener": Number(0.25),
+        "bias_share": Number(0.24), "bias_share_wiener": Number(0.4),
+        "gain": Number(0.62), "gain_wiener": Number(0.5), "hallucinated_share": Number(0.03),
+        "hallucinated_share_wiener": Number(1e-9), "invented_share": Number(0.08),
         "signal_to_error_denoised": Number(3.1), "signal_to_error_wiener": Number(2.2),
         "advantage_over_wiener": Number(1.41, 1.33, 1.49),
     }  # fmt: skip
     html = large_figures(Group(name="held out", micrographs=2, numbers=numbers))
     assert re.findall('<p class="reference">(.*?)</p>', html) == [
         "Wiener filter 75 % · ideal 100 %",
-        "ideal 100 %",
+        "Wiener filter 50 % · ideal 100 %",
         "Wiener filter 40 % · ideal 0 %",
+        "Wiener filter 0.0 % · ideal 0 %",
         "ideal 0 %",
-        "Wiener filter 2.20 · ratio 1.41 (1.33 to 1.49)",
+        "Wiener filter 2.20 · 1.41 times as much (1.33 to 1.49)",
     ]
+
+
+def test_whether_denoising_was_of_use_is_the_first_thing_on_the_page(made):
+    html = made(example.evaluation())
+    first = html.index("<p>The denoised halves beat the Wiener filter")
+    assert html.index("</h1>") < first < html.index('class="warnings"')
+    assert html.count("The denoised halves beat the Wiener filter") == 1

@@ -4,7 +4,7 @@ tables.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -144,9 +144,10 @@ def aggregate(
     for count, (subject, role) in enumerate(zip(subjects, micrograph_roles, strict=True), 1):
         measurement = load_measurement(subject.path)
         stack = _stack(measurement)
-        measured.append(
-            _Measured(subject, role, measurement.facts, _numbers_of_one(stack, axis, settings))
-        )
+        alone = micrograph_roles.count(role) == 1  # then its numbers are those of its group
+        resamples = settings.resamples if alone else min(settings.resamples, _RESAMPLES_OF_ONE)
+        numbers = _numbers_of_one(stack, axis, replace(settings, resamples=resamples))
+        measured.append(_Measured(subject, role, measurement.facts, numbers))
         summed = stack.sum(dim=0, keepdim=True)
         for name in {role, "all"}:
             stacks.setdefault(name, []).append(stack if few[name] else summed)
@@ -207,9 +208,7 @@ def _groups(
 def _numbers_of_one(
     stack: Tensor, axis: RingAxis, settings: EvaluationSettings
 ) -> dict[str, Number]:
-    weights = resampling_weights(
-        len(stack), min(settings.resamples, _RESAMPLES_OF_ONE), settings.seed
-    )
+    weights = resampling_weights(len(stack), settings.resamples, settings.seed)
     estimates = estimate(
         stack,
         lambda tables: whole_numbers(tables, axis.frequency_per_A),
