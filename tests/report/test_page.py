@@ -18,7 +18,8 @@ from restore.errors import UserError
 from restore.evaluation.records import Group, evaluation_from, read_evaluation
 from restore.quantities import Curve, Number
 from restore.report.axes import Axis, linear_axis, logarithmic_axis, resolution_ticks
-from restore.report.charts import Chart, Line, svg
+from restore.report.charts import Chart, Line, svg, y_axis
+from restore.report.curves import charts_of
 from restore.report.page import page
 from restore.report.pictures import LARGEST_BYTES, choose
 from restore.report.verdict import large_figures
@@ -430,3 +431,60 @@ def test_whether_denoising_was_of_use_is_the_first_thing_on_the_page(made):
     first = html.index("<p>The denoised halves beat the Wiener filter")
     assert html.index("</h1>") < first < html.index('class="warnings"')
     assert html.count("The denoised halves beat the Wiener filter") == 1
+
+
+def masked(card, without):
+    """The evaluation with no signal in some rings, where ratios with it go astray."""
+    has_signal = [index not in without for index in range(example.RINGS)]
+    for group in card["groups"]:
+        group["has_signal"] = has_signal
+        for key in ("advantage_over_wiener", "signal_to_error_denoised", "snr_raw", "gain"):
+            for index in without:
+                group["curves"][key]["value"][index] = 1e5
+                group["curves"][key]["high"][index] = 1e6
+    return evaluation_from(card)
+
+
+def test_rings_without_signal_are_shaded_and_explained_and_do_not_stretch_an_axis():
+    evaluation = masked(example.evaluation(), {*range(20, 26), *range(50, example.RINGS)})
+    charts = {chart.title: chart for chart in charts_of(evaluation, evaluation.groups[0])}
+    for title in (
+        "Gain over the Wiener filter",
+        "Signal against all error",
+        "Signal against noise",
+    ):
+        drawn = svg(charts[title])
+        assert drawn.count('class="blank"') == 2
+        assert "Shaded: the halves have no measurable signal in common" in charts[title].words
+        assert y_axis(charts[title]).high < 1e4
+    assert svg(charts["Agreement of the two halves"]).count('class="blank"') == 0
+    kept = {line.label: line.curve for line in charts[KEPT].lines}
+    assert kept["signal kept"].value[22] is None
+    assert kept["output for noise alone"].value[22] is not None
+
+
+KEPT = "Signal kept, bias, and output for noise alone"
+
+
+def test_an_evaluation_that_does_not_know_its_signal_is_drawn_whole():
+    evaluation = evaluation_from(example.evaluation())
+    for chart in charts_of(evaluation, evaluation.groups[0]):
+        assert 'class="blank"' not in svg(chart) and "Shaded" not in chart.words
+
+
+def test_a_difference_from_the_wiener_filter_can_be_seen_and_a_tiny_one_is_not_blown_up():
+    for advantage, low, high in ((1.06, 0.9, 1.2), (1.001, 0.85, 1.15), (3.0, 0.5, 3.6)):
+        card = example.evaluation()
+        card["groups"][0]["curves"]["advantage_over_wiener"] = example.curve(
+            [advantage] * example.RINGS, 0.01
+        )
+        evaluation = evaluation_from(card)
+        axis = y_axis(charts_of(evaluation, evaluation.groups[0])[0])
+        assert low < axis.low < 1 < axis.high < high and axis.high - axis.low > 0.199
+
+
+def test_lines_are_named_at_the_lines():
+    evaluation = evaluation_from(example.evaluation())
+    for chart in charts_of(evaluation, evaluation.groups[0])[1:6]:
+        names = re.findall('<text class="label"[^>]*>(.*?)</text>', svg(chart))
+        assert {"raw", "denoised"} & set(names) or "signal kept" in names, chart.title

@@ -202,7 +202,18 @@ def _groups(
             resampled="patches" if few[name] else "micrographs",
             numbers={key: _number(number) for key, number in _with_sbr(image_numbers).items()},
             curves={key: _curve(curve) for key, curve in _with_sbr(rings).items()},
+            has_signal=rings_with_signal(rings["frc_raw"]),
         )
+
+
+def rings_with_signal(frc: Estimate) -> tuple[bool, ...]:
+    """In which rings the raw halves share a signal: where the interval of their correlation lies
+    above zero, as it does in a ring beside it. (Of rings without signal, one in twenty lies above
+    zero by chance, but rarely two side by side.) Shapes: (rings,).
+    """
+    above = (frc.low > 0).tolist()
+    beside = zip([False, *above[:-1]], [*above[1:], False], strict=True)
+    return tuple(ring and any(pair) for ring, pair in zip(above, beside, strict=True))
 
 
 def _numbers_of_one(

@@ -68,7 +68,8 @@ class MicrographResult:
 @dataclass(frozen=True, kw_only=True)
 class Group:
     """The numbers and curves of several micrographs together; ``resampled`` names what the
-    intervals were made from.
+    intervals were made from, ``has_signal`` the rings in which the raw halves share a signal beyond
+    the error (empty: not known).
     """
 
     name: str
@@ -76,6 +77,7 @@ class Group:
     resampled: str = ""
     numbers: Mapping[str, Number] = field(default_factory=dict[str, Number])
     curves: Mapping[str, Curve] = field(default_factory=dict[str, Curve])
+    has_signal: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,8 @@ class Evaluation:
     def __post_init__(self) -> None:
         rings = len(self.frequency_per_A)
         for group in self.groups:
+            if len(group.has_signal) not in (0, rings):
+                raise ValueError(f"{len(group.has_signal)} values of has_signal for {rings} rings")
             for name, curve in group.curves.items():
                 if len(curve.value) != rings:
                     raise ValueError(

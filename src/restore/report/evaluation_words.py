@@ -110,7 +110,7 @@ def _against_wiener(numbers: Numbers) -> str:
         "The ratio of signal to error (noise and bias together) is "
         f"{figure(numbers['signal_to_error_denoised'].value)} for the denoised halves and "
         f"{figure(numbers['signal_to_error_wiener'].value)} for the Wiener-filtered halves: "
-        f"{_with_interval(numbers['advantage_over_wiener'])} times as much."
+        f"{_times(numbers['advantage_over_wiener'])}."
     )
 
 
@@ -195,6 +195,11 @@ def _at(number: Number) -> float:
 def _with_interval(number: Number) -> str:
     ends = interval(number)
     return f"{figure(number.value)} ({ends})" if ends else figure(number.value)
+
+
+def _times(number: Number) -> str:
+    ends = interval(number)
+    return f"{figure(number.value)} times as much" + (f" ({ends})" if ends else "")
 
 
 def _ratio(numbers: Numbers, above: str, below: str) -> float:
