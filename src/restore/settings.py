@@ -18,7 +18,7 @@ class Option:
     words: str
     flags: tuple[str, ...] = ()
     off: str = ""
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] | tuple[int, ...] = ()
     group: str = ""
     metavar: str = ""
 
@@ -28,7 +28,7 @@ def setting(
     words: str,
     *flags: str,
     off: str = "",
-    choices: tuple[str, ...] = (),
+    choices: tuple[str, ...] | tuple[int, ...] = (),
     group: str = "",
     metavar: str = "",
 ) -> Any:

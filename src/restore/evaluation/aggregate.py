@@ -26,6 +26,7 @@ from restore.evaluation.measure import Measurement, load_measurement
 from restore.evaluation.outliers import is_strange, strangeness
 from restore.evaluation.records import Evaluation, Facts, Group, Making, MicrographResult
 from restore.model.calibration import CalibrationKind
+from restore.model.inference.ensemble import ORIENTATIONS
 from restore.quantities import Curve, Number, rounded, rounded_values
 from restore.report.evaluation_words import remarks, summary, unlike_the_others, warnings
 from restore.settings import setting
@@ -67,6 +68,12 @@ class EvaluationSettings:
         "validation micrographs of the training), or none",
         choices=("rings", "model", "none"),
     )
+    self_ensemble: int = setting(
+        1,
+        "number of orientations of each image that the network denoises and that are averaged, as "
+        "in restore denoise",
+        choices=ORIENTATIONS,
+    )
     tile_px: int = setting(
         0,
         (
@@ -82,15 +89,16 @@ class EvaluationSettings:
             "confidence": not 0 < self.confidence < 1,
             "resamples": not _FEWEST_RESAMPLES <= self.resamples <= _MOST_RESAMPLES,
             "calibration": self.calibration not in ("rings", "model", "none"),
+            "self_ensemble": self.self_ensemble not in ORIENTATIONS,
             "tile_px": self.tile_px < 0,
         }
         for name in (name for name, is_wrong in wrong.items() if is_wrong):
             raise UserError(f"{name} is {getattr(self, name)}", do="see restore evaluate --help")
 
     @property
-    def measuring(self) -> tuple[float, str, CalibrationKind]:
+    def measuring(self) -> tuple[float, str, CalibrationKind, int]:
         """The settings that decide what is measured; the others decide only what is made of it."""
-        return self.support_window, self.precision, self.calibration
+        return self.support_window, self.precision, self.calibration, self.self_ensemble
 
 
 def roles(names: Sequence[str], training: Mapping[str, Any] | None) -> list[str]:
