@@ -15,6 +15,7 @@ from torch import Tensor
 from restore.errors import UserError
 from restore.evaluation.batch import Subject
 from restore.evaluation.estimators.comparison import ring_numbers, whole_numbers, with_baselines
+from restore.evaluation.estimators.patterns import spikes
 from restore.evaluation.estimators.resampling import (
     Estimate,
     estimate,
@@ -24,7 +25,8 @@ from restore.evaluation.estimators.resampling import (
 from restore.evaluation.estimators.spectra import RingAxis
 from restore.evaluation.measure import Measurement, load_measurement
 from restore.evaluation.outliers import is_strange, strangeness
-from restore.evaluation.records import Evaluation, Facts, Group, Making, MicrographResult
+from restore.evaluation.patterns import common_lattices, is_same
+from restore.evaluation.records import Evaluation, Facts, Group, Lattice, Making, MicrographResult
 from restore.model.calibration import CalibrationKind
 from restore.model.inference.ensemble import ORIENTATIONS
 from restore.quantities import Curve, Number, rounded, rounded_values
@@ -160,7 +162,9 @@ def aggregate(
         for name in {role, "all"}:
             stacks.setdefault(name, []).append(stack if few[name] else summed)
         progress(count)
-    groups = tuple(_groups(stacks, few, axis, settings))
+    groups = tuple(
+        _with_patterns(group, measured, axis) for group in _groups(stacks, few, axis, settings)
+    )
     return Evaluation(
         provenance=making.provenance,
         recipe=making.recipe,
@@ -168,10 +172,22 @@ def aggregate(
         method=making.method,
         frequency_per_A=tuple(axis.frequency_per_A.tolist()),
         groups=groups,
-        micrographs=tuple(_results(measured)),
+        micrographs=tuple(_results(measured, groups[-1].lattices)),
         warnings=tuple(warnings(groups, has_model="all" not in micrograph_roles)),
         summary=tuple(summary(groups)),
     )
+
+
+def _with_patterns(group: Group, measured: Sequence[_Measured], axis: RingAxis) -> Group:
+    """The group with the lattices that its micrographs share and the spikes of its FRC."""
+    members = [result.facts.lattices for result in measured if group.name in (result.role, "all")]
+    frequency_per_A = axis.frequency_per_A.tolist()
+    found = [
+        spike
+        for halves in ("raw", "denoised")
+        for spike in spikes(halves, group.curves[f"frc_{halves}"], frequency_per_A)
+    ]
+    return replace(group, lattices=common_lattices(members), spikes=tuple(found))
 
 
 def _stack(measurement: Measurement) -> Float[Tensor, "blocks stack rings"]:
@@ -251,7 +267,9 @@ def _curve(estimated: Estimate) -> Curve:
     return Curve(*(rounded_values(end.tolist()) for end in ends))
 
 
-def _results(measured: Sequence[_Measured]) -> Iterator[MicrographResult]:
+def _results(
+    measured: Sequence[_Measured], common: Sequence[Lattice]
+) -> Iterator[MicrographResult]:
     scores = strangeness([result.numbers for result in measured])
     for result, score in zip(measured, scores, strict=True):
         micrograph, facts, ctf = (
@@ -259,7 +277,8 @@ def _results(measured: Sequence[_Measured]) -> Iterator[MicrographResult]:
             result.facts,
             result.subject.micrograph.ctf,
         )
-        remarked = remarks(result.numbers, facts)
+        own = [found for found in facts.lattices if not any(is_same(found, of) for of in common)]
+        remarked = remarks(result.numbers, replace(facts, lattices=tuple(own)))
         if is_strange(score):
             remarked.append(unlike_the_others(score))
         yield MicrographResult(

@@ -8,6 +8,7 @@ from restore.evaluation.records import Evaluation, Group, ModelSummary
 from restore.quantities import Curve, finite
 from restore.report.charts import Chart, Level, Line, is_cut_off
 from restore.report.palette import LABELS
+from restore.report.pattern_words import spike_words
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ def _chart(plan: _Plan, frequency_per_A: tuple[float, ...], group: Group) -> Cha
     )
     blank = tuple(not there for there in group.has_signal) if plan.of_signal else ()
     words = plan.words + (_BLANK_WORDS if any(blank) else "")
+    if any(key.startswith("frc") for key in curves):
+        words += spike_words(group.spikes)
     chart = Chart(
         plan.title, words, frequency_per_A, lines, plan.logarithmic, plan.limits,
         levels=plan.levels, least_span=plan.least_span, blank=blank,

@@ -10,6 +10,7 @@ from statistics import median
 from restore.evaluation.records import Facts, Group
 from restore.quantities import Number
 from restore.report.numerals import figure, interval, share
+from restore.report.pattern_words import lattice_remark, pattern_warnings
 
 Numbers = Mapping[str, Number]
 
@@ -141,7 +142,7 @@ def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
             "The denoised images are not on the scale of the data: multiplying them by "
             f"{_at(numbers['calibration']):.2f} would bring them closer to the data.{cure}"
         )
-    return warned + _doubtful_halves(first)
+    return warned + _doubtful_halves(first) + pattern_warnings(first)
 
 
 def _doubtful_halves(group: Group) -> list[str]:
@@ -176,6 +177,8 @@ def remarks(numbers: Numbers, facts: Facts) -> list[str]:
             f"In {100 * (facts.refuted or 0.0):.0f} % of the area, the other half does not "
             "confirm what the denoised image shows."
         )
+    if facts.lattices:
+        remarked.append(lattice_remark(facts.lattices))
     if facts.hot_pixels > _MANY_HOT_PIXELS:
         remarked.append(f"{facts.hot_pixels} hot pixels were replaced.")
     if facts.blank_share > _MUCH_BLANK:
