@@ -41,7 +41,8 @@ def page(evaluation: Evaluation, folder: Path, most_previews: int = 24) -> str:
         "one_line": escape(one_line(evaluation)),
         "warnings": warning_box(evaluation.warnings),
         "groups": _group_choice(groups),
-        "summary": paragraphs(evaluation.summary),
+        "headline": paragraphs(evaluation.summary[:1]),
+        "summary": paragraphs(evaluation.summary[1:]),
         "verdict": "".join(_verdict(number, group) for number, group in enumerate(groups)),
         "comparison": _comparison(shown, len(evaluation.micrographs)),
         "curves": "".join(
