@@ -85,12 +85,13 @@ def methods_for(chosen: argparse.Namespace) -> dict[str, Method]:
 def variants_for(chosen: argparse.Namespace, options: Sequence[str]) -> list[list[Variant]]:
     """How restore is used: for each row of the table, a variant for each seed."""
     rows = [
-        (minutes, start == "scratch", calibration)
+        (minutes, start == "scratch", calibration, orientations)
         for minutes in chosen.minutes
         for start in (chosen.starts if minutes else ["general"])
         for calibration in chosen.calibrations
+        for orientations in chosen.self_ensembles
     ]
-    seeds = [range(chosen.seeds if minutes else 1) for minutes, _, _ in rows]
+    seeds = [range(chosen.seeds if minutes else 1) for minutes, *_ in rows]
     return [
         [Variant(*row, seed, options) for seed in of_row]
         for row, of_row in zip(rows, seeds, strict=True)
@@ -288,6 +289,14 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
         default=["rings"],
         choices=("rings", "model", "none"),
         help="of restore's output",
+    )
+    parser.add_argument(
+        "--self_ensembles",
+        type=int,
+        nargs="+",
+        default=[1],
+        choices=(1, 2, 4, 8),
+        help="orientations of each image that restore averages",
     )
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each kind")
     parser.add_argument(

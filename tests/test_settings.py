@@ -4,7 +4,7 @@ from dataclasses import MISSING, dataclass, fields, replace
 
 import pytest
 
-from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.settings import DenoisingSettings
 from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
 from restore.settings import Option, setting

@@ -20,7 +20,7 @@ class Option:
     words: str
     flags: tuple[str, ...] = ()
     off: str = ""
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] | tuple[int, ...] = ()
     group: str = ""
     metavar: str = ""
 
@@ -30,7 +30,7 @@ def setting(
     words: str,
     *flags: str,
     off: str = "",
-    choices: tuple[str, ...] = (),
+    choices: tuple[str, ...] | tuple[int, ...] = (),
     group: str = "",
     metavar: str = "",
 ) -> Any:

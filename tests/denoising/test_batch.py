@@ -11,7 +11,8 @@ import torch
 from seen_bars import SeenBars
 
 from restore.denoising.batch import denoise_jobs, read_exposure
-from restore.denoising.denoise import DenoisingSettings, denoiser_for
+from restore.denoising.denoise import denoiser_for
+from restore.denoising.settings import DenoisingSettings
 from restore.denoising.targets import (
     OutputSettings,
     Target,

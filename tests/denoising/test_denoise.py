@@ -10,13 +10,12 @@ from restore import fourier
 from restore.ctf import ctf_sign
 from restore.denoising import denoise as denoising
 from restore.denoising.denoise import (
-    DenoisingSettings,
     Exposure,
-    MergeBand,
     denoise,
     merge,
-    merge_band,
 )
+from restore.denoising.merge import MergeBand
+from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.errors import UserError
 from restore.micrograph import CTFParameters, Micrograph
 from restore.model.checkpoint import Model
@@ -280,3 +279,22 @@ def test_a_border_does_not_reach_the_merge_band():
     interior = (slice(48, -48), slice(48, -48))
     whole, around = (run(image, PLAIN, settings)[interior] for image in (field, bordered))
     assert float((whole - around).std() / whole.std()) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("self_ensemble", 3),
+        ("calibration", "ring"),
+        ("output_dtype", "int8"),
+        ("precision", "fp8"),
+        ("tile_px", -1),
+    ],
+)
+def test_a_setting_that_cannot_be_is_rejected_with_its_name(name, value):
+    settings = DenoisingSettings()
+    object.__setattr__(settings, name, value)  # past the type checks, which only the tests have on
+    with pytest.raises(UserError) as caught:
+        settings.__post_init__()
+    assert caught.value.field == name
+    assert str(value) in str(caught.value)

@@ -19,7 +19,8 @@ import pytest
 import torch
 
 from restore.cli.main import COMMANDS, main
-from restore.denoising.denoise import DenoisingSettings, Exposure, denoise
+from restore.denoising.denoise import Exposure, denoise
+from restore.denoising.settings import DenoisingSettings
 from restore.io.images.image import read_image, write_image
 from restore.io.micrographs import HALVES, Needs, check_files, read_micrographs
 from restore.io.star import read_star

@@ -3,13 +3,12 @@ cannot be.
 """
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from restore.denoising.denoise import DenoisingSettings
 from restore.denoising.outputs import output_table
+from restore.denoising.settings import DenoisingSettings
 from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
 from restore.io.cryosparc.listings import CryosparcListing
@@ -64,7 +63,7 @@ def read_set(
     try:
         chosen = without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs, ctf))
     except UserError as error:
-        do = re.sub(r"(?=(`phase_flip=False`|-{2}dont_phaseflip))", "a model made with ", error.do)
+        do = error.do.replace("`phase_flip=False`", "a model made with `phase_flip=False`")
         raise error.instead(do=do) from None
     if settings.average_halves or settings.calibration != "rings":
         return chosen

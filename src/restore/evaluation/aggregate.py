@@ -25,6 +25,7 @@ from restore.evaluation.measure import Measurement, load_measurement
 from restore.evaluation.outliers import is_strange, strangeness
 from restore.evaluation.records import Evaluation, Facts, Group, Making, MicrographResult
 from restore.model.calibration import CalibrationKind
+from restore.model.inference.ensemble import ORIENTATIONS
 from restore.quantities import Curve, Number, rounded, rounded_values
 from restore.report.evaluation_words import remarks, summary, unlike_the_others, warnings
 from restore.settings import require, setting
@@ -66,6 +67,12 @@ class EvaluationSettings:
         "validation micrographs of the training), or none",
         choices=("rings", "model", "none"),
     )
+    self_ensemble: int = setting(
+        1,
+        "number of orientations of each image that the network denoises and that are averaged, as "
+        "in restore denoise",
+        choices=ORIENTATIONS,
+    )
     tile_px: int = setting(
         0,
         (
@@ -82,12 +89,14 @@ class EvaluationSettings:
         require(self, "resamples", is_enough, f"{_FEWEST_RESAMPLES} to {_MOST_RESAMPLES}")
         is_known = self.calibration in ("rings", "model", "none")
         require(self, "calibration", is_known, "rings, model or none")
+        orientations = f"one of {', '.join(map(str, ORIENTATIONS))}"
+        require(self, "self_ensemble", self.self_ensemble in ORIENTATIONS, orientations)
         require(self, "tile_px", self.tile_px >= 0, "0 or more")
 
     @property
-    def measuring(self) -> tuple[float, str, CalibrationKind]:
+    def measuring(self) -> tuple[float, str, CalibrationKind, int]:
         """The settings that decide what is measured; the others decide only what is made of it."""
-        return self.support_window, self.precision, self.calibration
+        return self.support_window, self.precision, self.calibration, self.self_ensemble
 
 
 def roles(names: Sequence[str], training: Mapping[str, Any] | None) -> list[str]:

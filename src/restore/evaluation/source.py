@@ -94,6 +94,7 @@ class Source:
             settings.tile_px,
             calibration=calibration,
             kind=kind,
+            self_ensemble=settings.self_ensemble,
         )
 
     def summary(self) -> ModelSummary | None:
