@@ -13,7 +13,8 @@ from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
 from restore.io.cryosparc.listings import CryosparcListing
 from restore.io.endings import IMAGE_ENDINGS, ending_of
-from restore.io.file_checks import fit_together
+from restore.io.file_checks import ReadHeader, fit_together
+from restore.io.images.image import read_image_header
 from restore.io.images.maps import read_map_header
 from restore.io.labels import without_denoised
 from restore.io.micrographs import (
@@ -41,9 +42,10 @@ def read_set(
     *,
     pixel_size_A: float | None,
     ctf: CTFParameters | None,
+    read: ReadHeader = read_image_header,
 ) -> MicrographSet:
     """The micrographs to denoise, as `restore.denoising.batch.denoise_set` takes them, without
-    those that are denoised images themselves.
+    those that are denoised images themselves; headers are read by ``read``.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def read_set(
         raise error.instead(do=do) from None
     if settings.average_halves or settings.calibration != "rings":
         return chosen
-    return without_unusable_halves(chosen)
+    return without_unusable_halves(chosen, read)
 
 
 def uses_halves(micrograph: Micrograph, settings: DenoisingSettings) -> bool:
@@ -79,14 +81,14 @@ def uses_halves(micrograph: Micrograph, settings: DenoisingSettings) -> bool:
     )
 
 
-def without_unusable_halves(chosen: MicrographSet) -> MicrographSet:
+def without_unusable_halves(chosen: MicrographSet, read: ReadHeader) -> MicrographSet:
     """The set without halves that are not there or not whole. For the calibration halves are
     welcome, not needed: nothing is raised.
     """
     good = {
         micrograph.row
         for micrograph in chosen.micrographs
-        if fit_together(micrograph, (*HALVES, "image"))
+        if fit_together(micrograph, (*HALVES, "image"), read)
     }
     log.info(
         "%d of %d micrographs have halves, with which their denoised images are calibrated",
@@ -147,7 +149,9 @@ def table_path(chosen: MicrographSet, output: OutputSettings) -> Path:
     return output_table(source, folder, "micrographs", chosen.listing.ending, output)
 
 
-def rejected_rows(chosen: MicrographSet, settings: DenoisingSettings) -> Mapping[int, BadRow]:
+def rejected_rows(
+    chosen: MicrographSet, settings: DenoisingSettings, read: ReadHeader
+) -> Mapping[int, BadRow]:
     """The rows that cannot be denoised: for their CTF or pixel size, or their files."""
     needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
-    return chosen.unusable(needed)
+    return chosen.unusable(needed, read)

@@ -67,13 +67,6 @@ def read_image_header(path: Path) -> ImageHeader:
     return ImageHeader(header.shape, header.pixel_size_A)
 
 
-def image_shape(path: Path) -> tuple[int, int]:
-    """Rows and columns of one image, without reading its pixels. Raises UserError as
-    :func:`read_image`.
-    """
-    return read_image_header(path).shape
-
-
 def write_image(
     path: Path,
     data: NDArray[np.floating],
@@ -142,6 +135,6 @@ def _refuse_useless(data: NDArray[np.float32], path: Path) -> None:
         raise UserError(
             problem,
             where=path,
-            wanted="There is nothing in a constant image",
+            wanted="An image whose pixels are all equal holds no signal",
             do="make it again or leave it out",
         )
