@@ -92,7 +92,9 @@ def _refuse_other_formats(path: Path, endings: Sequence[str], verb: str) -> None
         formats = "MRC" if endings == MRC_ENDINGS else "MRC and TIFF"
         wanted = f"{formats} images ({', '.join(endings)}) are {verb}"
         do = "convert it to MRC" if verb == "read" else "choose a name with one of these endings"
-        raise UserError(f'"{ending}" is no ending of an image', where=path, wanted=wanted, do=do)
+        raise UserError(
+            f'"{ending}" is not the ending of an image', where=path, wanted=wanted, do=do
+        )
 
 
 def _is_tiff(path: Path) -> bool:
