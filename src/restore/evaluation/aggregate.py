@@ -91,8 +91,8 @@ class EvaluationSettings:
         require(self, "resamples", is_enough, f"{_FEWEST_RESAMPLES} to {_MOST_RESAMPLES}")
         is_known = self.calibration in ("rings", "model", "none")
         require(self, "calibration", is_known, "rings, model or none")
-        is_known = self.self_ensemble in ORIENTATIONS
-        require(self, "self_ensemble", is_known, "1, 2, 4 or 8")
+        orientations = f"one of {', '.join(map(str, ORIENTATIONS))}"
+        require(self, "self_ensemble", self.self_ensemble in ORIENTATIONS, orientations)
         require(self, "tile_px", self.tile_px >= 0, "0 or more")
 
     @property

@@ -1,8 +1,9 @@
 """Whether the images of a set are there and fit together, before anything is computed."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,15 @@ HALVES: tuple[Part, ...] = ("even", "odd")
 """What training needs."""
 
 
+ReadHeader = Callable[[Path], ImageHeader]
+"""A function that reads the header of an image."""
+
+
+def reading_once() -> ReadHeader:
+    """A function that reads the header of each image once, for checks that follow each other."""
+    return cache(read_image_header)
+
+
 @dataclass(frozen=True)
 class Problem:
     """A micrograph that cannot be used, and why, in words for a person."""
@@ -28,20 +38,22 @@ class Problem:
 
 
 def check_files(
-    micrographs: Iterable[Micrograph], needed: Sequence[Part] = ("image",)
+    micrographs: Iterable[Micrograph],
+    needed: Sequence[Part] = ("image",),
+    read: ReadHeader = read_image_header,
 ) -> tuple[list[Micrograph], list[Problem]]:
     """The micrographs whose ``needed`` images are there, readable and of one shape, and the
     problems of the others.
 
-    Only headers are read. Pixel sizes in headers that are more than 1 % off are summed up in one
-    warning in the log.
+    Only headers are read, by ``read``. Pixel sizes in headers that are more than 1 % off are summed
+    up in one warning in the log.
     """
     good: list[Micrograph] = []
     problems: list[Problem] = []
     differing: list[str] = []
     for micrograph in micrographs:
         try:
-            headers = _headers(micrograph, needed)
+            headers = _headers(micrograph, needed, read)
             _refuse_shapes(micrograph, headers)
         except UserError as error:
             problems.append(Problem(micrograph, str(error)))
@@ -59,10 +71,12 @@ def check_files(
     return good, problems
 
 
-def fit_together(micrograph: Micrograph, needed: Sequence[Part]) -> bool:
+def fit_together(
+    micrograph: Micrograph, needed: Sequence[Part], read: ReadHeader = read_image_header
+) -> bool:
     """Whether a micrograph's ``needed`` images are there, readable and of one shape."""
     try:
-        _refuse_shapes(micrograph, _headers(micrograph, needed))
+        _refuse_shapes(micrograph, _headers(micrograph, needed, read))
     except UserError:
         return False
     return True
@@ -88,7 +102,11 @@ def header_pixel_size_A(path: Path) -> float:
     return size_A
 
 
-def require_files(micrographs: Sequence[Micrograph], needed: Sequence[Part] = HALVES) -> None:
+def require_files(
+    micrographs: Sequence[Micrograph],
+    needed: Sequence[Part] = HALVES,
+    read: ReadHeader = read_image_header,
+) -> None:
     """Check as :func:`check_files` does, where one bad micrograph is one too many.
 
     Raises
@@ -96,7 +114,7 @@ def require_files(micrographs: Sequence[Micrograph], needed: Sequence[Part] = HA
     UserError
         There is any problem; the first five are listed, and how many there are.
     """
-    _, problems = check_files(micrographs, needed)
+    _, problems = check_files(micrographs, needed, read)
     if problems:
         lines = "\n".join(f"  {problem.message}" for problem in problems[:5])
         more = f"\n  and {len(problems) - 5} more" if len(problems) > 5 else ""
@@ -115,7 +133,9 @@ def _advice(needed: Sequence[Part]) -> str:
     )
 
 
-def _headers(micrograph: Micrograph, needed: Sequence[Part]) -> dict[Part, ImageHeader]:
+def _headers(
+    micrograph: Micrograph, needed: Sequence[Part], read: ReadHeader
+) -> dict[Part, ImageHeader]:
     headers: dict[Part, ImageHeader] = {}
     for part in needed:
         path = getattr(micrograph, part)
@@ -128,7 +148,7 @@ def _headers(micrograph: Micrograph, needed: Sequence[Part]) -> dict[Part, Image
                 wanted="Both halves are needed",
                 do=do,
             )
-        headers[part] = read_image_header(path)
+        headers[part] = read(path)
     return headers
 
 

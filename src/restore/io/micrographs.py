@@ -10,15 +10,9 @@ from restore.io.cryosparc.datasets import ENDINGS as CRYOSPARC_ENDINGS
 from restore.io.cryosparc.exposures import read_exposures
 from restore.io.cryosparc.listings import CryosparcListing
 from restore.io.endings import IMAGE_ENDINGS
-from restore.io.file_checks import (
-    HALVES,
-    Part,
-    Problem,
-    check_files,
-    header_pixel_size_A,
-    require_files,
-)
+from restore.io.file_checks import HALVES, Part, ReadHeader, check_files, header_pixel_size_A
 from restore.io.half_names import Suffixes, is_half, parse_suffixes
+from restore.io.images.image import read_image_header
 from restore.io.listings import ImageListing, Listing, StarListing
 from restore.io.paths import Places, image_names
 from restore.io.relion.micrographs import (
@@ -45,12 +39,10 @@ __all__ = [
     "MicrographSet",
     "Needs",
     "Part",
-    "Problem",
     "Suffixes",
     "check_files",
     "parse_suffixes",
     "read_micrographs",
-    "require_files",
 ]
 
 
@@ -101,9 +93,11 @@ class MicrographSet:
         """How many rows there are, also of those that cannot be used."""
         return len({*self.problems, *(micrograph.row for micrograph in self.micrographs)})
 
-    def unusable(self, needed: Sequence[Part]) -> dict[int, BadRow]:
+    def unusable(
+        self, needed: Sequence[Part], read: ReadHeader = read_image_header
+    ) -> dict[int, BadRow]:
         """The rows that cannot be used, for their ``needed`` images, their CTF or pixel size."""
-        _, problems = check_files(self.micrographs, needed)
+        _, problems = check_files(self.micrographs, needed, read)
         files = {
             problem.micrograph.row: BadRow(problem.micrograph.name, problem.message)
             for problem in problems
@@ -128,7 +122,7 @@ def read_micrographs(
     and none are given), and are not looked for otherwise. Tables have their own pixel sizes; for
     images such as ``folder/*.mrc`` ``pixel_size_A`` must be given (but see `Needs`), the CTF is
     ``ctf``, which no table takes, and files that are halves by ``suffixes`` are left out. No image
-    is opened here: :func:`check_files`, :func:`require_files`.
+    is opened here: `restore.io.file_checks` does that.
 
     Raises
     ------
