@@ -15,13 +15,13 @@ from restore import fourier
 from restore.ctf import ctf_sign
 from restore.errors import UserError
 from restore.evaluation.estimators.decomposition import PAIRS, covariance, overall
+from restore.evaluation.half_checks import require_own_halves
 from restore.evaluation.measure import (
     Measurement,
     Sampling,
     fitted,
     load_measurement,
     measure,
-    require_own_halves,
     sampling_for,
     save_measurement,
     support_of,

@@ -10,9 +10,9 @@ import torch
 
 from restore.errors import UsageError
 from restore.evaluation.aggregate import EvaluationSettings
+from restore.evaluation.half_checks import require_own_halves
 from restore.evaluation.measure import (
     fitted,
-    require_own_halves,
     views_of_images,
     views_of_model,
 )

@@ -1,0 +1,43 @@
+"""Whether the halves of a micrograph are those of its full sum."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from restore.preprocessing import Prepared
+
+LEAST_CORRELATION = 0.1
+"""A full sum and the sum of its own halves have most of their noise in common, and correlate far
+more than this; images of two exposures do not.
+"""
+
+_SAME_IMAGE, _UNLIKE = 0.995, 0.01
+
+
+def doubt_of_halves(prepared: Sequence[Prepared]) -> str:
+    """What speaks against the halves being those of the full sum, the first of three prepared
+    images: another exposure's, turned, inverted, or one of them the full sum itself. Empty where
+    nothing does.
+    """
+    full, first, second = (_flat(image) for image in prepared)
+    together = first * prepared[1].scale + second * prepared[2].scale
+    correlation = _correlation(full, together)
+    if correlation < LEAST_CORRELATION:
+        return f"its halves do not show what the full sum shows (correlation {correlation:.2f})"
+    least, most = sorted(_correlation(full, half) for half in (first, second))
+    if most > _SAME_IMAGE and most - least > _UNLIKE:
+        return "one of its halves is the full sum"
+    return ""
+
+
+def _flat(prepared: Prepared) -> Float[Tensor, "n"]:
+    """The pixels that hold data."""
+    image, blank = prepared.image, prepared.blank
+    return image.flatten() if blank is None else image[~blank]
+
+
+def _correlation(first: Float[Tensor, "n"], second: Float[Tensor, "n"]) -> float:
+    scale = torch.linalg.vector_norm(first) * torch.linalg.vector_norm(second)
+    return float((first @ second) / scale) if scale > 0 else 0.0

@@ -1,0 +1,59 @@
+"""Halves that no evaluation can be made of, named before anything is measured."""
+
+import logging
+
+import torch
+
+from restore.errors import UserError
+from restore.evaluation.estimators.half_identity import half_identity
+from restore.evaluation.estimators.half_pairs import WHAT_IS_WRONG, finding_of
+from restore.evaluation.views import Views
+
+log = logging.getLogger(__name__)
+
+
+def require_pair(views: Views, name: str) -> None:
+    """Raise UserError where the raw halves are identical, inverted, shifted or flipped: what they
+    have in common is not the signal, and no number would mean what it says.
+
+    Halves without any common signal, as an empty micrograph can have, are a warning in the log.
+    """
+    finding = finding_of(torch.stack(list(views.raw)))
+    if finding not in WHAT_IS_WRONG:
+        return
+    found, do = WHAT_IS_WRONG[finding]
+    if finding != "unrelated":
+        raise UserError(found.format(name=name), do=do)
+    log.warning("%s; %s", found.format(name=name), do)
+
+
+_WRONG_HALVES = {
+    "exchanged": (
+        "each denoised half has the noise of the other raw half: are the even and the odd half "
+        "exchanged"
+    ),
+    "made from one image": (
+        "the noise in which the raw halves differ is not in them: were both made from the same "
+        "image"
+    ),
+    "inverted": "their contrast is opposite to that of the raw halves",
+}
+
+
+def require_own_halves(views: Views) -> None:
+    """Raise UserError where the denoised halves were not made from these raw ones, one from each:
+    no number would mean what it says.
+
+    Call this before `fitted`, which turns inverted halves around.
+    """
+    identity = half_identity(views.raw, views.denoised, views.blank)
+    reason = _WRONG_HALVES.get(identity.verdict)
+    if reason is not None:
+        raise UserError(
+            f"the denoised halves look {identity.verdict}: {reason} (correlation of the halves' "
+            f"differences {identity.difference:.2g}, of their sums {identity.total:.2g})",
+            wanted=(
+                "an evaluation needs each half denoised separately, with the contrast of the raw "
+                "half"
+            ),
+        )
