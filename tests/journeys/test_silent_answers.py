@@ -130,8 +130,8 @@ def test_halves_that_are_not_the_full_sums_calibrate_nothing_and_are_not_average
     words = "mics/a_DW.mrc: its halves do not show what the full sum shows (correlation "
     assert words in messages(capsys, DENOISE, 0)
     averaged = (*DENOISE[:-1], "averaged", "--average_halves")
-    said = messages(capsys, averaged, 1)
-    assert words in said and "1 of 3 micrographs were not denoised" in said
+    shown = messages(capsys, averaged, 1)
+    assert words in shown and "1 of 3 micrographs were not denoised" in shown
 
 
 def test_a_half_with_the_full_sums_content_is_named(capsys):
@@ -140,17 +140,17 @@ def test_a_half_with_the_full_sums_content_is_named(capsys):
 
 
 def test_good_halves_raise_no_doubt(capsys):
-    said = messages(capsys, DENOISE, 0)
-    assert "do not" not in said and "halves is" not in said
+    shown = messages(capsys, DENOISE, 0)
+    assert "do not" not in shown and "halves is" not in shown
 
 
 @pytest.mark.parametrize("command", [PREPARE, EVALUATE], ids=lambda command: command[0])
 def test_halves_of_another_shape_than_the_full_sum_are_refused(capsys, command):
     for name in "abc":
         put(f"{name}_DW", image(f"{name}_DW").T)
-    said = messages(capsys, command, 1)
-    assert f"{SHAPE[0]} x {SHAPE[1]}" in said and f"{SHAPE[1]} x {SHAPE[0]}" in said
-    assert "the shapes differ" in said
+    shown = messages(capsys, command, 1)
+    assert f"{SHAPE[0]} x {SHAPE[1]}" in shown and f"{SHAPE[1]} x {SHAPE[0]}" in shown
+    assert "the shapes differ" in shown
 
 
 def test_a_half_whose_header_has_another_pixel_size_is_named_itself(capsys):
@@ -189,14 +189,14 @@ def flipped():
 )
 def test_halves_that_are_no_pair_are_not_evaluated(capsys, spoil, words):
     spoil()
-    said = messages(capsys, EVALUATE, 1)
-    assert words in said and "1 of 3 micrographs were not evaluated" in said
+    shown = messages(capsys, EVALUATE, 1)
+    assert words in shown and "1 of 3 micrographs were not evaluated" in shown
 
 
 def test_inverted_halves_are_not_evaluated(capsys):
     put("a_ODD", -image("a_ODD"))
-    said = messages(capsys, EVALUATE, 1)
-    assert "one half of mics/a_DW.mrc has the contrast of the other inverted" in said
+    shown = messages(capsys, EVALUATE, 1)
+    assert "one half of mics/a_DW.mrc has the contrast of the other inverted" in shown
 
 
 # numbers in another unit
@@ -213,8 +213,8 @@ def test_inverted_halves_are_not_evaluated(capsys):
 )  # fmt: skip
 def test_numbers_that_look_like_another_unit_are_named(capsys, old, new, words):
     in_table(old, new)
-    said = messages(capsys, DENOISE, 0)
-    assert said.count(words) == 1 and "The numbers are used as they are" in said
+    shown = messages(capsys, DENOISE, 0)
+    assert shown.count(words) == 1 and "The numbers are used as they are" in shown
 
 
 def test_phase_shifts_that_look_like_radians_are_named(capsys):
@@ -228,6 +228,6 @@ def test_phase_shifts_that_look_like_radians_are_named(capsys):
 @pytest.mark.parametrize("defocus", ["12000.0 111800.0", "2e7 2e7"])
 def test_a_defocus_that_no_microscope_has_skips_the_micrograph(capsys, defocus):
     in_table("mics/a_DW.mrc 1 12000.0 11800.0", f"mics/a_DW.mrc 1 {defocus}")
-    said = messages(capsys, DENOISE, 1)
-    assert "mics/a_DW.mrc is skipped: the defocus is " in said
-    assert "nearly the same along both axes" in said
+    shown = messages(capsys, DENOISE, 1)
+    assert "mics/a_DW.mrc is skipped: the defocus is " in shown
+    assert "nearly the same along both axes" in shown

@@ -150,8 +150,8 @@ def test_what_is_measured_after_cross_calibration_is_so(monkeypatch):
 def test_a_lattice_is_taken_off_and_the_rest_stays(shape):
     image = noise(*shape) * 0.1 + torch.cos(2 * torch.pi * torch.arange(shape[1]) / 90)
     lattice = noise(8, 8, seed=3).repeat(40, 40)[: shape[0], : shape[1]]
-    found = without_lattice(image + lattice - lattice[:8, :8].mean(), 8)
-    assert (found - image).std() < 0.05 * image.std()
+    cleaned = without_lattice(image + lattice - lattice[:8, :8].mean(), 8)
+    assert (cleaned - image).std() < 0.05 * image.std()
     assert (without_lattice(lattice, 8) - lattice.mean()).abs().max() < 0.2
 
 

@@ -186,13 +186,13 @@ def test_a_model_whose_writing_fails_leaves_the_old_one_and_nothing_beside(model
 
 def stepped_state(seed, steps=2):
     torch.manual_seed(seed)
-    made = network(seed).train()
-    add_weight_norm(made)
-    optimizer = torch.optim.Adam(made.parameters(), lr=1e-3, betas=(0.9, 0.99), fused=True)
-    state = TrainingState(made, optimizer)
+    trained = network(seed).train()
+    add_weight_norm(trained)
+    optimizer = torch.optim.Adam(trained.parameters(), lr=1e-3, betas=(0.9, 0.99), fused=True)
+    state = TrainingState(trained, optimizer)
     for _ in range(steps):
         optimizer.zero_grad()
-        made(torch.randn(1, 1, 16, 16)).square().mean().backward()
+        trained(torch.randn(1, 1, 16, 16)).square().mean().backward()
         optimizer.step()
     return state
 
@@ -221,9 +221,9 @@ def test_a_training_state_comes_back_bit_for_bit(tmp_path):
         assert all(torch.equal(one[name], two[name]) for name in one)
     moments, theirs = state.optimizer.state_dict()["state"], other.optimizer.state_dict()["state"]
     assert moments.keys() == theirs.keys() and len(moments) > 0
-    for index, each in moments.items():
-        assert each.keys() == theirs[index].keys() == {"step", "exp_avg", "exp_avg_sq"}
-        assert all(torch.equal(value, theirs[index][name]) for name, value in each.items())
+    for index, moment in moments.items():
+        assert moment.keys() == theirs[index].keys() == {"step", "exp_avg", "exp_avg_sq"}
+        assert all(torch.equal(value, theirs[index][name]) for name, value in moment.items())
 
 
 def test_a_state_before_any_epoch_has_an_infinite_best_loss_and_comes_back(tmp_path):
@@ -235,8 +235,8 @@ def test_a_state_before_any_epoch_has_an_infinite_best_loss_and_comes_back(tmp_p
 
 def test_a_state_of_another_network_is_refused(tmp_path):
     save_state(tmp_path / "s", stepped_state(0), RUN)
-    made = network(0, NetworkSettings(filters=5, blocks=1))
-    add_weight_norm(made)
-    other = TrainingState(made, torch.optim.Adam(made.parameters()))
+    other_network = network(0, NetworkSettings(filters=5, blocks=1))
+    add_weight_norm(other_network)
+    other = TrainingState(other_network, torch.optim.Adam(other_network.parameters()))
     with pytest.raises(UserError, match="does not fit this run"):
         restore_state(tmp_path / "s", other)

@@ -67,8 +67,8 @@ def test_a_good_result_has_no_warnings():
     ({"name": "all"}, TRAINED),
 ])  # fmt: skip
 def test_each_warning_comes_alone_and_for_its_reason(changed, word):
-    (said,) = warnings([group(**changed)], has_model=True)
-    assert word in said
+    (warning,) = warnings([group(**changed)], has_model=True)
+    assert word in warning
 
 
 @pytest.mark.parametrize("changed", [
@@ -84,12 +84,12 @@ def test_what_is_within_bounds_or_unknown_is_no_reason_to_warn(changed):
 
 
 def test_fit_scale_is_advised_for_another_program_and_not_for_a_model():
-    said = [
+    texts = [
         warnings([group("all", calibration=2.0)], has_model=has_model)[-1]
         for has_model in (True, False)
     ]
-    assert ["fit_scale" in each for each in said] == [False, True]
-    assert all("multiplying them by 2.00" in each for each in said)
+    assert ["fit_scale" in text for text in texts] == [False, True]
+    assert all("multiplying them by 2.00" in text for text in texts)
 
 
 def test_without_any_signal_nothing_is_said_of_the_wiener_filter():
@@ -97,7 +97,7 @@ def test_without_any_signal_nothing_is_said_of_the_wiener_filter():
         ("signal_to_error_denoised", "signal_to_error_wiener", "correlation_denoised")
     )
     lost = group("all", advantage=(None, None, None), frc_raw=None, **unknown)
-    assert [NO_SIGNAL in each for each in warnings([lost], has_model=False)] == [True]
+    assert [NO_SIGNAL in warning for warning in warnings([lost], has_model=False)] == [True]
     assert "within error" in summary([lost])[1] and "is –;" in summary([lost])[0]
 
 
@@ -108,9 +108,11 @@ def test_without_any_signal_nothing_is_said_of_the_wiener_filter():
     (UNKNOWN, "equally close to the signal, within error"),
 ])  # fmt: skip
 def test_the_summary_says_whether_the_wiener_filter_is_beaten(advantage, words):
-    said = summary([group(advantage=advantage)])
-    assert words in said[1] and f"signal-to-error {2 * advantage[0]:.2f} against 2.00, a" in said[1]
-    assert sum("signal-to-error" in sentence for sentence in said) == 1
+    lines = summary([group(advantage=advantage)])
+    assert (
+        words in lines[1] and f"signal-to-error {2 * advantage[0]:.2f} against 2.00, a" in lines[1]
+    )
+    assert sum("signal-to-error" in sentence for sentence in lines) == 1
 
 
 @pytest.mark.parametrize("name, count, words", [
@@ -123,12 +125,12 @@ def test_the_summary_says_what_it_is_about(name, count, words):
 
 
 def test_the_summary_has_the_shares_in_percent_and_the_noise_only_test_where_it_was_made():
-    said = summary(
+    lines = summary(
         [group(var_noise_denoised=0.02, var_noise_raw=0.8, gain=0.625, invented_share=0.043)]
     )
-    assert "2.5 % of the noise variance remains" in said[2]
-    assert "62 % of the signal's amplitude" in said[2]
-    assert "the model still produces an output with 4.3 % of the variance" in said[3]
+    assert "2.5 % of the noise variance remains" in lines[2]
+    assert "62 % of the signal's amplitude" in lines[2]
+    assert "the model still produces an output with 4.3 % of the variance" in lines[3]
     assert len(summary([group(invented_share=None)])) == 3
 
 

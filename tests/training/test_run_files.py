@@ -56,7 +56,7 @@ def test_every_epoch_leaves_a_row_a_curve_and_a_state_to_go_on_from(files):
     with files.table.open(newline="") as table:
         rows = list(csv.DictReader(table))
     assert list(rows[0]) == list(COLUMNS)
-    assert [(each["epoch"], each["held_out_loss"]) for each in rows] == [("1", "2.0"), ("2", "1.0")]
+    assert [(row["epoch"], row["held_out_loss"]) for row in rows] == [("1", "2.0"), ("2", "1.0")]
     again = state(1)
     restore_state(files.state, again)
     assert again.epoch == 2 and again.history == kept.history
@@ -68,7 +68,7 @@ def test_every_epoch_leaves_a_row_a_curve_and_a_state_to_go_on_from(files):
         "held_out_loss",
         "perfect_loss",
     }
-    assert [(each.step, each.value) for each in curves.Scalars("held_out_loss")] == [
+    assert [(scalar.step, scalar.value) for scalar in curves.Scalars("held_out_loss")] == [
         (10, 2.0),
         (20, 1.0),
     ]

@@ -14,6 +14,7 @@ from restore.cli.options import with_underscores
 from restore.cli.parser import Parser, closest
 from restore.cli.terminal import Stream, printable, safe_streams
 from restore.cli.wording import LineFormatter, Wording
+from restore.commands import CommandLine
 from restore.errors import UsageError, UserError
 from restore.runtime.signals import interruptible
 from restore.version import __version__
@@ -124,8 +125,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         command = "--version"
     if command not in COMMANDS:
         if not command.startswith("-"):
-            found = f'there is no command "{command}"'
-            raise UsageError(found, do=closest(command, COMMANDS) or "see restore --help")
+            problem = f'there is no command "{command}"'
+            raise UsageError(problem, do=closest(command, COMMANDS) or "see restore --help")
         raise SystemExit(front_page().parse_args([command, *rest]))
     parser = command_parser(command)
     namespace = parser.parse_args(rest, argparse.Namespace(command=command))
@@ -150,6 +151,16 @@ def command_parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
     import_module(f"restore.cli.{command}").add_options(parser)
     return parser
+
+
+def as_typed(line: CommandLine) -> str:
+    """A command line that the library proposes, with options in place of its fields.
+
+    >>> from restore.commands import Field
+    >>> as_typed(CommandLine("denoise", Field("micrographs"), "a b.star", Field("pixel_size_A"), 2))
+    "restore denoise -m 'a b.star' --pixel_size 2"
+    """
+    return Wording(command_parser(line.command)).command_line(line)
 
 
 def front_page() -> argparse.ArgumentParser:

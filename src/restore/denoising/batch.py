@@ -8,11 +8,9 @@ from pathlib import Path
 
 from restore.denoising.denoise import (
     Denoiser,
-    DenoisingSettings,
     Exposure,
     denoise_with,
     denoiser_for,
-    merge_band,
 )
 from restore.denoising.inputs import (
     is_one_image,
@@ -23,6 +21,7 @@ from restore.denoising.inputs import (
     uses_halves,
 )
 from restore.denoising.outputs import draw_raw_beside_denoised, require_outputs
+from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.denoising.targets import (
     OutputSettings,
     Target,

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from restore.denoising.denoise import DenoisingSettings
 from restore.denoising.outputs import output_table
+from restore.denoising.settings import DenoisingSettings
 from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
 from restore.io.cryosparc.listings import CryosparcListing

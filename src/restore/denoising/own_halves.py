@@ -16,7 +16,7 @@ more than this; images of two exposures do not.
 _SAME_IMAGE, _UNLIKE = 0.995, 0.01
 
 
-def doubt_of_halves(prepared: Sequence[Prepared]) -> str:
+def objection_to_halves(prepared: Sequence[Prepared]) -> str:
     """What speaks against the halves being those of the full sum, the first of three prepared
     images: another exposure's, turned, inverted, or one of them the full sum itself. Empty where
     nothing does.

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Int
 from numpy.typing import NDArray
 
-from restore.denoising.denoise import DenoisingSettings
 from restore.denoising.particle_windows import margin_px
+from restore.denoising.settings import DenoisingSettings
 from restore.denoising.targets import ELSEWHERE, OutputSettings
 from restore.errors import UserError
 from restore.io.cryosparc.paths import finder

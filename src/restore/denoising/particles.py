@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from restore.denoising.denoise import DenoisingSettings, denoiser_for, merge_band
+from restore.denoising.denoise import denoiser_for
 from restore.denoising.outputs import draw_raw_beside_denoised, output_table, require_outputs
 from restore.denoising.particle_stack import StackDenoiser
 from restore.denoising.particle_targets import (
@@ -20,6 +20,7 @@ from restore.denoising.particle_targets import (
     plan_stacks,
     stored_images,
 )
+from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.denoising.targets import OutputSettings, fingerprint_in
 from restore.errors import UserError
 from restore.io.lock import locked

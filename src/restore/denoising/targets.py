@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.settings import DenoisingSettings
 from restore.errors import UserError
 from restore.io.endings import split_ending
 from restore.io.labels import fingerprint_label, fingerprint_of

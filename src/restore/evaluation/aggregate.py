@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.errors import UserError
 from restore.evaluation.batch import Subject
 from restore.evaluation.estimators.comparison import ring_numbers, whole_numbers, with_baselines
 from restore.evaluation.estimators.resampling import (
@@ -26,9 +25,10 @@ from restore.evaluation.measure import Measurement, load_measurement
 from restore.evaluation.outliers import is_strange, strangeness
 from restore.evaluation.records import Evaluation, Facts, Group, Making, MicrographResult
 from restore.model.calibration import CalibrationKind
+from restore.model.inference.ensemble import ORIENTATIONS
 from restore.quantities import Curve, Number, rounded, rounded_values
 from restore.report.evaluation_words import remarks, summary, unlike_the_others, warnings
-from restore.settings import setting
+from restore.settings import require, setting
 
 HELD_OUT, TRAINED_ON = "held out", "trained on"
 _FEW = 5  # micrographs, fewer than which patches are resampled in their place
@@ -67,6 +67,12 @@ class EvaluationSettings:
         "validation micrographs of the training), or none",
         choices=("rings", "model", "none"),
     )
+    self_ensemble: int = setting(
+        1,
+        "number of orientations of each image that the network denoises and that are averaged, as "
+        "in restore denoise",
+        choices=ORIENTATIONS,
+    )
     tile_px: int = setting(
         0,
         (
@@ -76,21 +82,21 @@ class EvaluationSettings:
     )
 
     def __post_init__(self) -> None:
-        wrong = {
-            "patch_px": self.patch_px < 0,
-            "support_window": not 0 < self.support_window < math.inf,
-            "confidence": not 0 < self.confidence < 1,
-            "resamples": not _FEWEST_RESAMPLES <= self.resamples <= _MOST_RESAMPLES,
-            "calibration": self.calibration not in ("rings", "model", "none"),
-            "tile_px": self.tile_px < 0,
-        }
-        for name in (name for name, is_wrong in wrong.items() if is_wrong):
-            raise UserError(f"{name} is {getattr(self, name)}", do="see restore evaluate --help")
+        require(self, "patch_px", self.patch_px >= 0, "0 or more")
+        require(self, "support_window", 0 < self.support_window < math.inf, "above 0")
+        require(self, "confidence", 0 < self.confidence < 1, "above 0 and below 1")
+        is_enough = _FEWEST_RESAMPLES <= self.resamples <= _MOST_RESAMPLES
+        require(self, "resamples", is_enough, f"{_FEWEST_RESAMPLES} to {_MOST_RESAMPLES}")
+        is_known = self.calibration in ("rings", "model", "none")
+        require(self, "calibration", is_known, "rings, model or none")
+        is_known = self.self_ensemble in ORIENTATIONS
+        require(self, "self_ensemble", is_known, "1, 2, 4 or 8")
+        require(self, "tile_px", self.tile_px >= 0, "0 or more")
 
     @property
-    def measuring(self) -> tuple[float, str, CalibrationKind]:
+    def measuring(self) -> tuple[float, str, CalibrationKind, int]:
         """The settings that decide what is measured; the others decide only what is made of it."""
-        return self.support_window, self.precision, self.calibration
+        return self.support_window, self.precision, self.calibration, self.self_ensemble
 
 
 def roles(names: Sequence[str], training: Mapping[str, Any] | None) -> list[str]:

@@ -21,10 +21,10 @@ def require_pair(views: Views, name: str) -> None:
     finding = finding_of(torch.stack(list(views.raw)))
     if finding not in WHAT_IS_WRONG:
         return
-    found, do = WHAT_IS_WRONG[finding]
+    words, do = WHAT_IS_WRONG[finding]
     if finding != "unrelated":
-        raise UserError(found.format(name=name), do=do)
-    log.warning("%s; %s", found.format(name=name), do)
+        raise UserError(words.format(name=name), do=do)
+    log.warning("%s; %s", words.format(name=name), do)
 
 
 _WRONG_HALVES = {

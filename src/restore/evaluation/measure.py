@@ -32,7 +32,7 @@ from restore.model.calibration import (
     without_lattice,
 )
 from restore.model.inference.engine import Engine
-from restore.model.inference.tiling import apply_network
+from restore.model.inference.ensemble import apply_self_ensemble
 from restore.model.network import architecture_of
 from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
 from restore.records import as_json, decoded, parse_json
@@ -70,7 +70,7 @@ def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sa
                 f"a patch has at least {_SMALLEST_PATCH_PX} pixels a side, and no more than the "
                 "image"
             ),
-            do="give another --patch_px, or leave it out",
+            do="give another `patch_px`, or leave it out",
         )
     rings = patch_px // 4
     return Sampling(patch_px, RingAxis(rings, 1 / recipe.max_resolution_A / rings))
@@ -85,6 +85,7 @@ def views_of_model(
     *,
     calibration: RingCalibration | None = None,
     kind: CalibrationKind = "none",
+    self_ensemble: int = 1,
 ) -> Views:
     """The halves and what a model makes of each, and of their difference, on the network's grid and
     scale: its network's output, calibrated as ``kind`` says, with the model's ``calibration`` where
@@ -93,7 +94,8 @@ def views_of_model(
     first, second = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
     nothing = (first.image - second.image) / 2**0.5
     denoised = [
-        apply_network(engine, image, tile_px) for image in (first.image, second.image, nothing)
+        apply_self_ensemble(engine, image, tile_px, self_ensemble)
+        for image in (first.image, second.image, nothing)
     ]
     if kind != "none":
         raw = (first.image, second.image, nothing)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from restore import preprocessing
 from restore.denoising import denoise as denoising
-from restore.denoising.denoise import DenoisingSettings, Exposure
+from restore.denoising.denoise import Exposure
+from restore.denoising.settings import DenoisingSettings
 from restore.errors import UserError
 from restore.face.images import pixel_size_of, pixels_of
 from restore.io.images.image import Image

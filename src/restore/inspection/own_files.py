@@ -1,17 +1,16 @@
 """Files that restore itself writes: patches, models, training states, evaluations, settings."""
 
-import shlex
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from restore.commands import CommandLine
 from restore.errors import UserError
 from restore.evaluation.records import Making
 from restore.inspection import commands
 from restore.inspection.findings import Findings, number, some, span
 from restore.io.reading import reading
-from restore.model.checkpoint import TrainingFacts, load_model, load_tensors
+from restore.model.checkpoint import Model, TrainingFacts, load_model, load_tensors
 from restore.preprocessing import Recipe
 from restore.records import decoded, parse_json
 from restore.training.patches import PatchFile
@@ -53,7 +52,7 @@ def inspect_tensors(path: Path) -> Findings:
         words = "{:.4f} in epoch {:.0f}; noise floor {:.4f}".format(*losses)
         facts.append(("validation loss", words))
     facts += _made(model.provenance)
-    source = _images_of_command(str(model.provenance.get("command", "")))
+    source = _images_of(model)
     if source is None:
         return Findings("a model", tuple(facts), needs=(commands.IMAGES_FOR_MODEL,))
     flip = model.recipe.phase_flip
@@ -61,18 +60,13 @@ def inspect_tensors(path: Path) -> Findings:
     return Findings("a model", tuple(facts), steps)
 
 
-def _images_of_command(command: str) -> str | None:
-    """What the command that trained a model named as its images, where that is still there."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return None
-    named = [
-        following
-        for word, following in pairwise(words)
-        if word in ("-m", "--training_mics", "--in_mics")
-    ]
-    return named[0] if named and Path(named[0]).is_file() else None
+def _images_of(model: Model) -> str | None:
+    """The table, or the pattern, of the micrographs that a model was trained on, where it is still
+    there.
+    """
+    inputs = model.provenance.get("inputs")
+    source = inputs.get("source") if isinstance(inputs, Mapping) else None
+    return source if isinstance(source, str) and Path(source).is_file() else None
 
 
 def _inspect_state(path: Path) -> Findings:
@@ -99,7 +93,7 @@ def inspect_json(path: Path) -> Findings:
     if "groups" in content:
         making = decoded(Making, content, path, "evaluation").provenance
         return Findings(
-            "an evaluation", tuple(_made(making)), (commands.command("report", path.parent),)
+            "an evaluation", tuple(_made(making)), (CommandLine("report", path.parent),)
         )
     settings = decoded(dict[str, Any], content, path, "record of a run's settings")
     return Findings("the settings of a run", tuple(_made(settings)))

@@ -40,9 +40,11 @@ def _together(errors: Sequence[UserError], total: int) -> UserError:
     or where they are all of one missing column, as in a tilt series without CTF.
     """
     first = errors[0]
-    same_column = all(error.found == first.found for error in errors) and "missing" in first.found
+    same_column = (
+        all(error.problem == first.problem for error in errors) and "missing" in first.problem
+    )
     if len(errors) in (1, total) or same_column:
         return first
-    further = [f"{error.where}: {error.found}" for error in errors[1:5]]
+    further = [f"{error.where}: {error.problem}" for error in errors[1:5]]
     more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-    return first.instead(found="; ".join([first.found, *further]) + more)
+    return first.instead(problem="; ".join([first.problem, *further]) + more)

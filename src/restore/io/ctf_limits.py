@@ -57,27 +57,27 @@ def warn_of_units(ctfs: Iterable[CTFParameters | None], where: object) -> None:
     radians in a column of degrees or the other way round, nm in one of Å, m in one of mm.
     """
     known = [ctf for ctf in ctfs if ctf is not None]
-    for words in _doubts(known) if known else ():
+    for words in _suspicions(known) if known else ():
         log.warning("%s: %s", where, words)
 
 
-def _doubts(ctfs: Sequence[CTFParameters]) -> list[str]:
+def _suspicions(ctfs: Sequence[CTFParameters]) -> list[str]:
     angles = {ctf.defocus_angle_deg for ctf in ctfs if ctf.defocus_u_A != ctf.defocus_v_A} - {0.0}
     shifts = {ctf.phase_shift_deg for ctf in ctfs} - {0.0}
     defocus_A = median((ctf.defocus_u_A + ctf.defocus_v_A) / 2 for ctf in ctfs)
     lens_mm = median(ctf.spherical_aberration_mm for ctf in ctfs)
-    doubts: list[str] = []
+    suspicions: list[str] = []
     if len(angles) >= _FEWEST_ANGLES and _within_pi(angles):
-        doubts.append("no angle of the astigmatism is above 3.15°. Are they in radians?")
+        suspicions.append("no angle of the astigmatism is above 3.15°. Are they in radians?")
     if shifts and _within_pi(shifts):
-        doubts.append("no phase shift is above 3.15°. Are they in radians?")
+        suspicions.append("no phase shift is above 3.15°. Are they in radians?")
     if any(abs(angle) > _LARGEST_ANGLE_DEG for angle in angles | shifts):
-        doubts.append("an angle or a phase shift is above 400°. Is it in a column of radians?")
+        suspicions.append("an angle or a phase shift is above 400°. Is it in a column of radians?")
     if not shifts and defocus_A < _NEAR_FOCUS_A:
-        doubts.append(f"the median defocus is only {defocus_A:.0f} Å. Is it in nm?")
+        suspicions.append(f"the median defocus is only {defocus_A:.0f} Å. Is it in nm?")
     if _LENS_IN_METRES[0] <= lens_mm <= _LENS_IN_METRES[1]:
-        doubts.append(f"the spherical aberration is only {lens_mm:g} mm. Is it in m?")
-    return [f"{doubt} The numbers are used as they are" for doubt in doubts]
+        suspicions.append(f"the spherical aberration is only {lens_mm:g} mm. Is it in m?")
+    return [f"{suspicion} The numbers are used as they are" for suspicion in suspicions]
 
 
 def _within_pi(angles_deg: Iterable[float]) -> bool:

@@ -118,8 +118,8 @@ def require_files(micrographs: Sequence[Micrograph], needed: Sequence[Part] = HA
     if problems:
         lines = "\n".join(f"  {problem.message}" for problem in problems[:5])
         more = f"\n  and {len(problems) - 5} more" if len(problems) > 5 else ""
-        found = f"{len(problems)} of the {len(micrographs)} micrographs cannot be used"
-        raise UserError(f"{found}:\n{lines}{more}\n{_advice(needed)}")
+        summary = f"{len(problems)} of the {len(micrographs)} micrographs cannot be used"
+        raise UserError(f"{summary}:\n{lines}{more}\n{_advice(needed)}")
 
 
 def _advice(needed: Sequence[Part]) -> str:
@@ -166,7 +166,7 @@ def _files(micrograph: Micrograph) -> dict[Part, tuple[int, int]]:
             continue
         identity = (status.st_dev, status.st_ino)
         if identity in files.values():
-            other = next(name for name, known in files.items() if known == identity)
+            other: Part = next(name for name, known in files.items() if known == identity)
             raise UserError(
                 f"{_WORDS[part]} and {_WORDS[other]} are one file, {path}",
                 where=micrograph.name,
@@ -198,7 +198,7 @@ def _with_full_sum(
 ) -> dict[Part, ImageHeader]:
     """The headers, and that of the full sum where it can be read."""
     try:
-        return headers | {"image": headers.get("image") or read_image_header(micrograph.image)}
+        return {"image": read_image_header(micrograph.image), **headers}
     except (UserError, OSError, ValueError):
         return headers
 

@@ -172,8 +172,8 @@ def read_images(
             "give a STAR file, or `phase_flip=False`, or for one image `defocus_A`, `voltage_kV`, "
             "`spherical_aberration_mm` and `amplitude_contrast`"
         )
-        found, wanted = "images without a STAR file have no CTF", "Phase flipping needs the CTF"
-        raise UserError(found, where=source, wanted=wanted, do=do)
+        problem, wanted = "images without a STAR file have no CTF", "Phase flipping needs the CTF"
+        raise UserError(problem, where=source, wanted=wanted, do=do)
     full = [name for name in names if suffixes is None or not is_half(name, suffixes)]
     if not full:
         do = "give the full sums, or other suffixes with -s"
@@ -256,10 +256,10 @@ def _from_star(
 def _from_cryosparc(
     path: Path, suffixes: Suffixes | None, given_A: float | None, needs: Needs
 ) -> MicrographSet:
-    found = read_exposures(path, suffixes, given_A, needs.ctf)
-    problems = bad_rows(found.errors, found.names, needs.skip_bad)
-    listing = CryosparcListing(found.data, found.micrographs)
-    return MicrographSet(str(path), found.micrographs, listing, problems)
+    exposures = read_exposures(path, suffixes, given_A, needs.ctf)
+    problems = bad_rows(exposures.errors, exposures.names, needs.skip_bad)
+    listing = CryosparcListing(exposures.data, exposures.micrographs)
+    return MicrographSet(str(path), exposures.micrographs, listing, problems)
 
 
 def _named(row: StarRow) -> None:

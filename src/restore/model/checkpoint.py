@@ -178,11 +178,11 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     card = parse_json(text, path, kind)
     head = decoded(_CardHead, card, path, kind)
     if head.kind != kind:
-        found = "the file has no card written by restore"
+        problem = "the file has no card written by restore"
         if head.kind is not None:
-            found = f"it is a safetensors file that holds a {head.kind[:LONGEST_QUOTE]}"
+            problem = f"it is a safetensors file that holds a {head.kind[:LONGEST_QUOTE]}"
         wanted = f"it must be a {kind} written by restore train"
-        raise UserError(found, where=path, wanted=wanted)
+        raise UserError(problem, where=path, wanted=wanted)
     if head.format_version > FORMAT_VERSION:
         raise UserError(
             f"a {kind} of format {head.format_version}",
@@ -200,14 +200,14 @@ def _refuse_other_formats(path: Path) -> None:
         start = file.read(4)
     wanted = "restore reads only the .safetensors that restore train writes"
     if start.startswith(_PICKLE_STARTS):
-        found = (
+        problem = (
             "a pickle or a PyTorch archive: reading it could run any code that its author put "
             "into it"
         )
-        raise UserError(found, where=path, wanted=wanted)
+        raise UserError(problem, where=path, wanted=wanted)
     if path.suffix.lower() == ".star":
-        found = "a STAR file, not a model"
-        raise UserError(found, where=path, wanted=wanted, do="give the table as `micrographs`")
+        problem = "a STAR file, not a model"
+        raise UserError(problem, where=path, wanted=wanted, do="give the table as `micrographs`")
     if start == b"\x89HDF":
         raise UserError(
             "an HDF5 file (of patches, or from Keras), not a model", where=path, wanted=wanted

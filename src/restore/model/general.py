@@ -54,9 +54,9 @@ class RecipeRange:
         """Raise UserError, with both values, where the model has not learned this recipe."""
         difference = self._difference(recipe)
         if difference:
-            field, found = difference
+            field, problem = difference
             raise UserError(
-                found,
+                problem,
                 field=field,
                 wanted="the general model was not trained on such images",
                 do="train a model on the halves of these micrographs",
@@ -67,8 +67,8 @@ class RecipeRange:
         finest_A, coarsest_A = self.max_resolution_A
         resolution_A = recipe.max_resolution_A
         if not finest_A * (1 - 1e-6) <= resolution_A <= coarsest_A * (1 + 1e-6):
-            found = f"max_resolution is {resolution_A:g} Å, not {finest_A:g} to {coarsest_A:g} Å"
-            return "max_resolution", found
+            problem = f"max_resolution is {resolution_A:g} Å, not {finest_A:g} to {coarsest_A:g} Å"
+            return "max_resolution", problem
         if recipe.phase_flip not in self.phase_flip:
             return "phase_flip", f"phase_flip is {recipe.phase_flip}, not {not recipe.phase_flip}"
         known = replace(self.others, max_resolution_A=resolution_A, phase_flip=recipe.phase_flip)

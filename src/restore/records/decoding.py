@@ -29,15 +29,15 @@ Decoder = Callable[[Any], Any]
 class MisfitError(Exception):
     """A value that does not fit its type; the path to it grows while the error passes upwards."""
 
-    def __init__(self, found: str) -> None:
-        super().__init__(found)
-        self.found = found
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
         self.path: list[str] = []
 
     def words(self) -> str:
         """The place and what stands there, as in ``groups[0].name is 3, not a text``."""
         place = "".join(reversed(self.path)).removeprefix(".")
-        return f"{place} {self.found}" if place else f"it {self.found}"
+        return f"{place} {self.problem}" if place else f"it {self.problem}"
 
 
 @cache

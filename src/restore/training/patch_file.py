@@ -64,9 +64,9 @@ def open_patch_file(path: Path) -> tuple[h5py.File, Content]:
         ) from None
     try:
         with reading(path, "", "the patch file is damaged", _AGAIN):
-            found, do = _fault(file)
-            if found:
-                raise UserError(found, where=path, do=do)
+            problem, do = _fault(file)
+            if problem:
+                raise UserError(problem, where=path, do=do)
             return file, _content(file, path)
     except UserError:
         file.close()

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from restore.training.preview import Preview
 from restore.training.run_files import Journal, RunFiles
 from restore.training.schedules import words_of_open_end
 from restore.training.settings import TrainingSettings, resolve_settings
-from restore.training.split import split, words_of_split
+from restore.training.split import words_of_split
 from restore.training.start import GENERAL_START_RATE, Start, choose_start, named_start
 from restore.training.state import RunRecord, TrainingState, load_run, restore_state
+from restore.training.valid_windows import split_with_data
 from restore.training.watchers import Progress, RunWatcher, SilentWatcher
 
 log = logging.getLogger(__name__)
@@ -185,6 +187,7 @@ def _record(
         {
             "patches": data.path,
             "made_of": data.provenance.get("made_of"),
+            "source": data.provenance.get("inputs", {}).get("micrographs"),
             "micrographs": len(data.pairs),
             **beginning,
         },
@@ -219,9 +222,10 @@ def _followed(
 ) -> Model:
     """Train on; the leading process keeps the run's files and reports its progress."""
     trained = run.start is not None and run.start.model is not None
+    parts = split_with_data(data, settings)
+    train = partial(loop.train, state, data, settings, place, parts=parts, trained_start=trained)
     if not place.is_main:
-        return loop.train(state, data, settings, place, SilentWatcher(), trained_start=trained)
-    parts = split(data.pairs, settings)
+        return train(SilentWatcher())
     if run.start is not None:
         log.info("%s", run.start.words)
     log.info("%s", words_of_split(parts, [pair.name for pair in data.pairs]))
@@ -231,9 +235,8 @@ def _followed(
     journal = Journal(run.files, run.record)
     try:
         batch = settings.batch_size * place.world_size
-        preview = Preview(run.files.preview, data, settings)
-        watcher = RunWatcher(journal, preview, settings.budget, batch, run.progress)
-        return loop.train(state, data, settings, place, watcher, trained_start=trained)
+        preview = Preview(run.files.preview, data, parts, settings)
+        return train(RunWatcher(journal, preview, settings.budget, batch, run.progress))
     finally:
         journal.close()
 

@@ -155,13 +155,15 @@ def restore_state(path: Path, state: TrainingState) -> None:
     with reading(path, "", "the training state does not fit this run", _RUN_AGAIN):
         state.network.load_state_dict(tensors_under(tensors, "network"))
         groups = state.optimizer.state_dict()["param_groups"]
-        found = {
+        adam_states = {
             index: _laid_out_like(parameter, tensors_under(tensors, f"adam.{index}"))
             for index, parameter in zip(
                 groups[0]["params"], state.optimizer.param_groups[0]["params"], strict=True
             )
         }
-        moments = {index: of_parameter for index, of_parameter in found.items() if of_parameter}
+        moments = {
+            index: of_parameter for index, of_parameter in adam_states.items() if of_parameter
+        }
         state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         state.best_weights = tensors_under(tensors, "best")
         parameters = dict(state.network.named_parameters())
