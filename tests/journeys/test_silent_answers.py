@@ -231,3 +231,22 @@ def test_a_defocus_that_no_microscope_has_skips_the_micrograph(capsys, defocus):
     shown = messages(capsys, DENOISE, 1)
     assert "mics/a_DW.mrc is skipped: the defocus is " in shown
     assert "nearly the same along both axes" in shown
+
+
+# images that are not raw
+
+
+def low_passed(image, end):
+    """An image without the frequencies above ``end`` of its Nyquist frequency."""
+    rows, columns = np.fft.fftfreq(image.shape[0]), np.fft.rfftfreq(image.shape[1])
+    inside = np.hypot(rows[:, None], columns[None]) < end / 2
+    return np.fft.irfft2(np.fft.rfft2(image) * inside, s=image.shape)
+
+
+WITHOUT_NOISE = "mics/a_DW.mrc: there is almost no noise near 9 Å"
+
+
+def test_an_image_that_was_filtered_already_is_named(capsys):
+    put("a_DW", low_passed(image("a_DW"), 0.5))
+    shown = messages(capsys, DENOISE, 0)
+    assert WITHOUT_NOISE in shown and shown.count("almost no noise") == 1

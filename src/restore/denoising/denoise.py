@@ -12,8 +12,8 @@ from torch import Tensor
 
 from restore import fourier
 from restore.ctf import ctf_sign
+from restore.denoising.input_checks import has_fine_noise, objection_to_halves
 from restore.denoising.merge import merge
-from restore.denoising.own_halves import objection_to_halves
 from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.errors import UserError
 from restore.micrograph import Micrograph
@@ -92,6 +92,13 @@ def denoise_with(
     prepared = prepare_masked(
         images, micrograph.pixel_size_A, micrograph.ctf, denoiser.model.recipe, blank
     )
+    if not has_fine_noise(prepared[0]):
+        log.warning(
+            "%s: there is almost no noise near %.3g Å. Was the image filtered, or denoised "
+            "already? The network has been trained on raw images",
+            micrograph.name,
+            denoiser.model.recipe.max_resolution_A,
+        )
     denoised = _denoised(denoiser, exposure.full, prepared, micrograph, blank)
     if blank is None:
         return denoised

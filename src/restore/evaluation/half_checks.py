@@ -34,19 +34,26 @@ _WRONG_HALVES = {
     ),
     "made from one image": (
         "the noise in which the raw halves differ is not in them: were both made from the same "
-        "image"
+        "image, or from another micrograph"
     ),
     "inverted": "their contrast is opposite to that of the raw halves",
 }
 
 
-def require_own_halves(views: Views) -> None:
+def require_own_halves(views: Views, name: str = "the micrograph") -> None:
     """Raise UserError where the denoised halves were not made from these raw ones, one from each:
-    no number would mean what it says.
+    no number would mean what it says. Where so little noise is left in them that this cannot be
+    told, the log says so.
 
     Call this before `fitted`, which turns inverted halves around.
     """
     identity = half_identity(views.raw, views.denoised, views.blank)
+    if identity.verdict == "unknown":
+        log.warning(
+            "%s: too little is left of the noise to tell whether the denoised halves were made "
+            "from these raw halves, one from each; check their names",
+            name,
+        )
     reason = _WRONG_HALVES.get(identity.verdict)
     if reason is not None:
         raise UserError(

@@ -139,5 +139,5 @@ def _views_of_others(
 ) -> Views:
     assert denoised is not None
     views = views_of_images(halves, denoised, micrograph, others.recipe)
-    require_own_halves(views)
+    require_own_halves(views, micrograph.name)
     return fitted(views) if others.fit_scale else views

@@ -1,4 +1,4 @@
-"""Whether the halves of a micrograph are those of its full sum."""
+"""Whether an image is a raw one, and whether its halves are those of the full sum."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from restore import fourier
 from restore.preprocessing import Prepared
 
 LEAST_CORRELATION = 0.1
@@ -41,3 +42,25 @@ def _flat(prepared: Prepared) -> Float[Tensor, "n"]:
 def _correlation(first: Float[Tensor, "n"], second: Float[Tensor, "n"]) -> float:
     scale = torch.linalg.vector_norm(first) * torch.linalg.vector_norm(second)
     return float((first @ second) / scale) if scale > 0 else 0.0
+
+
+LEAST_FINE_POWER = 1e-3
+"""Noise of a raw image has more than this share of its power per component at the middle of the
+band left near its end, whatever the detector and the dose weighting.
+"""
+
+_MIDDLE, _END = (0.3, 0.5), (0.75, 0.9)  # of the Nyquist frequency of the recipe
+
+
+def has_fine_noise(prepared: Prepared) -> bool:
+    """Whether a prepared image has noise up to the recipe's resolution, as every raw image does;
+    one that was low-pass filtered, binned and enlarged, or denoised has not.
+    """
+    grid = prepared.grid
+    power = fourier.spectrum_of(prepared.image).abs().square()
+    frequency = fourier.frequency_per_A(grid.shape, grid.pixel_size_yx_A, power.device)
+    share = frequency * 2 * max(grid.pixel_size_yx_A)
+    middle, end = (
+        power[(share > first) & (share < last)].mean() for first, last in (_MIDDLE, _END)
+    )
+    return bool(end > LEAST_FINE_POWER * middle)
