@@ -246,7 +246,8 @@ def low_passed(image, end):
 WITHOUT_NOISE = "mics/a_DW.mrc: there is almost no noise near 9 Å"
 
 
-def test_an_image_that_was_filtered_already_is_named(capsys):
-    put("a_DW", low_passed(image("a_DW"), 0.5))
+@pytest.mark.parametrize("end", [0.2, 0.5])
+def test_an_image_that_was_filtered_already_is_named(capsys, end):
+    put("a_DW", low_passed(image("a_DW"), end))
     shown = messages(capsys, DENOISE, 0)
     assert WITHOUT_NOISE in shown and shown.count("almost no noise") == 1

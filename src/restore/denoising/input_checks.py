@@ -44,12 +44,12 @@ def _correlation(first: Float[Tensor, "n"], second: Float[Tensor, "n"]) -> float
     return float((first @ second) / scale) if scale > 0 else 0.0
 
 
-LEAST_FINE_POWER = 1e-3
-"""Noise of a raw image has more than this share of its power per component at the middle of the
-band left near its end, whatever the detector and the dose weighting.
+LEAST_FINE_POWER = 0.02
+"""A component near the end of the band of a raw image has more than this share of the mean power of
+those in the coarser half: usually more than half of it, and an integrating detector leaves a tenth.
 """
 
-_MIDDLE, _END = (0.3, 0.5), (0.75, 0.9)  # of the Nyquist frequency of the recipe
+_COARSE, _END = (0.0, 0.5), (0.75, 0.9)  # of the Nyquist frequency of the recipe
 
 
 def has_fine_noise(prepared: Prepared) -> bool:
@@ -60,7 +60,7 @@ def has_fine_noise(prepared: Prepared) -> bool:
     power = fourier.spectrum_of(prepared.image).abs().square()
     frequency = fourier.frequency_per_A(grid.shape, grid.pixel_size_yx_A, power.device)
     share = frequency * 2 * max(grid.pixel_size_yx_A)
-    middle, end = (
-        power[(share > first) & (share < last)].mean() for first, last in (_MIDDLE, _END)
+    coarse, end = (
+        power[(share > first) & (share < last)].mean() for first, last in (_COARSE, _END)
     )
-    return bool(end > LEAST_FINE_POWER * middle)
+    return bool(end > LEAST_FINE_POWER * coarse)
