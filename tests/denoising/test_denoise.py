@@ -234,7 +234,8 @@ def test_a_flipping_model_needs_a_ctf():
 
 
 def test_the_images_are_left_alone():
-    image, halves = noise((96, 96)), (noise((96, 96), 1), noise((96, 96), 2))
+    halves = noise((96, 96), 1), noise((96, 96), 2)
+    image = halves[0] + halves[1]
     before = [tensor.clone() for tensor in (image, *halves)]
     settings = replace(
         SETTINGS,
