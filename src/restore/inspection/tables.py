@@ -129,7 +129,7 @@ def _inspect_micrographs(path: Path, recipe: Recipe, star: StarFile | None = Non
     except UserError as error:
         return replace(unusable(what, error), facts=blocks)
     good, problems = check_files(micrographs)
-    paired, half_problems = check_files(good, ("image", *HALVES))
+    paired, half_problems = check_files(good, ("image", *HALVES), warns=False)
     facts = [
         *blocks,
         ("images", f"{len(good)} of {len(micrographs)} are there and readable"),

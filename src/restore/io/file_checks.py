@@ -28,13 +28,16 @@ class Problem:
 
 
 def check_files(
-    micrographs: Iterable[Micrograph], needed: Sequence[Part] = ("image",)
+    micrographs: Iterable[Micrograph],
+    needed: Sequence[Part] = ("image",),
+    *,
+    warns: bool = True,
 ) -> tuple[list[Micrograph], list[Problem]]:
     """The micrographs whose ``needed`` images are there, readable and of one shape, and the
     problems of the others.
 
     Only headers are read. Pixel sizes in headers that are more than 1 % off are summed up in one
-    warning in the log.
+    warning in the log, where it ``warns``.
     """
     good: list[Micrograph] = []
     problems: list[Problem] = []
@@ -50,7 +53,7 @@ def check_files(
         differing += [
             text for header in headers.values() if (text := _difference(micrograph, header))
         ][:1]
-    if differing:
+    if differing and warns:
         _log.warning(
             "the header's pixel size is not used for %d of the micrographs: %s",
             len(differing),
