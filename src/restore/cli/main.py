@@ -4,11 +4,8 @@ import argparse
 import errno
 import logging
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 
@@ -19,6 +16,7 @@ from restore.cli.terminal import Stream, printable, safe_streams
 from restore.cli.wording import LineFormatter, Wording
 from restore.commands import CommandLine
 from restore.errors import UsageError, UserError
+from restore.runtime.signals import interruptible
 from restore.version import __version__
 
 COMMANDS = {
@@ -77,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    with _terminated_as_interrupted():
+    with interruptible():
         namespace = _parse(arguments)
         return import_module(f"restore.cli.{namespace.command}").run(namespace)
 
@@ -119,25 +117,6 @@ def _status_of_output(output: Stream, status: int) -> int:
     reason = getattr(output.lost, "strerror", None) or output.lost
     print(f"standard output: {reason}. The work itself is finished.", file=sys.stderr)
     return status or 1
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Generator[None]:
-    """Inside it SIGTERM, which a cluster sends before it kills, ends a command as ^C does: cleaned
-    up.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -2,7 +2,6 @@
 map of local support.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +36,7 @@ from restore.model.inference.engine import Engine
 from restore.model.inference.ensemble import apply_self_ensemble
 from restore.model.network import architecture_of
 from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
-from restore.records import as_json, decoded
+from restore.records import as_json, decoded, parse_json
 
 _LARGEST_PATCH_PX, _SMALLEST_PATCH_PX = 256, 32
 _PATCHES_ALONG = 4
@@ -283,7 +282,7 @@ def load_measurement(path: Path) -> Measurement:
     with reading(path, "", "not a readable measurement", do):
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                facts = json.loads(file["facts"].tobytes())
+                facts = parse_json(file["facts"].tobytes(), path, "measurement", do)
                 blocks = torch.from_numpy(file["blocks"].astype(np.float64))
         except BadZipFile as error:
             raise ValueError(str(error)) from None
