@@ -168,7 +168,9 @@ def _usable(
     bad = [(row.name, row.reason) for row in rejected.values()]
     if not good:
         raise UserError(
-            f"none of the {chosen.row_count} micrographs could be evaluated", wanted=bad[0][1]
+            f"none of the {chosen.row_count} micrographs could be evaluated. {bad[0][1]}",
+            wanted="an evaluation needs halves",
+            do="if there are none, make them with restore halves",
         )
     return good, bad
 

@@ -49,6 +49,8 @@ def check_files(
     micrographs: Iterable[Micrograph],
     needed: Sequence[Part] = ("image",),
     read: ReadHeader = read_image_header,
+    *,
+    warns: bool = True,
 ) -> tuple[list[Micrograph], list[Problem]]:
     """The micrographs whose ``needed`` images are there, readable, of one shape and each a file of
     its own, and the problems of the others.
@@ -56,7 +58,7 @@ def check_files(
     A full sum that is not needed may be missing, but not of another shape. A file that belongs to
     two micrographs, whatever names lead to it, is the first one's. Only headers are read, by
     ``read``. Pixel sizes in headers that are more than 1 % off are summed up in one warning in the
-    log.
+    log, where it ``warns``.
     """
     good: list[Micrograph] = []
     problems: list[Problem] = []
@@ -78,7 +80,7 @@ def check_files(
             for part, header in headers.items()
             if (text := _difference(micrograph, part, header))
         ][:1]
-    if differing:
+    if differing and warns:
         _log.warning(
             "the header's pixel size is not used for %d of the micrographs: %s",
             len(differing),

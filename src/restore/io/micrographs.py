@@ -162,10 +162,10 @@ def read_images(
         )
         raise UserError("there is no pixel size", where=source, wanted=wanted, do=do)
     if needs.ctf and ctf is None:
-        do = (
-            "give a STAR file, or `phase_flip=False`, or for one image `defocus_A`, `voltage_kV`, "
-            "`spherical_aberration_mm` and `amplitude_contrast`"
-        )
+        do = "give a STAR file, or `phase_flip=False`"
+        if not needs.halves:
+            do += ", or for one image `defocus_A`, `voltage_kV`, "
+            do += "`spherical_aberration_mm` and `amplitude_contrast`"
         problem, wanted = "images without a STAR file have no CTF", "Phase flipping needs the CTF"
         raise UserError(problem, where=source, wanted=wanted, do=do)
     full = [name for name in names if suffixes is None or not is_half(name, suffixes)]

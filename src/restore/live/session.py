@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from restore.denoising.denoise import DenoisingSettings, merge_band
+from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
 from restore.io.atomic import require_writable

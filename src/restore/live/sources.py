@@ -161,10 +161,11 @@ class FolderSource:
         restore wrote.
         """
         inside = os.path.realpath(self.not_in) + os.sep
-        paths = glob.glob(str(Path(glob.escape(str(self.folder))) / self.pattern), recursive=True)  # noqa: PTH207  names stay as typed
+        pattern = str(Path(glob.escape(str(self.folder))) / self.pattern)
+        names = glob.glob(pattern, recursive=True)  # noqa: PTH207  names stay as typed
         return [
             name
-            for name in sorted(paths)
+            for name in sorted(names)
             if ending_of(name) in IMAGE_ENDINGS
             and not is_half(name, self.suffixes)
             and not _POWER_SPECTRUM.search(split_ending(name)[0])
