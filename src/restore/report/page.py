@@ -131,8 +131,8 @@ def _comparison(shown: Sequence[Shown], everything: int) -> str:
 def _count_words(shown: int, everything: int) -> str:
     if shown < everything:
         return (
-            f"{shown} of {everything} micrographs are shown: typical ones and the most unusual, "
-            "with the validation micrographs first."
+            f"{shown} of {everything} micrographs are shown: typical ones and the most unusual. "
+            "Those that the model was not trained on come first."
         )
     return f"All {everything} micrographs are shown." if everything > 1 else ""
 

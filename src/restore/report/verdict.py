@@ -83,15 +83,15 @@ _SHARES = (
     (
         "bias_share",
         "bias",
-        "as much variance as the signal: error that both denoised halves share, which is lost "
-        "and hallucinated signal together.",
+        "as much variance as the signal has: the error that both denoised halves share, made of "
+        "lost and hallucinated signal.",
         0.0,
     ),
     (
         "hallucinated_share",
         "hallucinated",
-        "as much variance as the signal: the part of the bias that is not lost signal, but was "
-        "added.",
+        "as much variance as the signal has: the part of the bias that is not lost signal, but "
+        "was added.",
         0.0,
     ),
     (
@@ -153,8 +153,8 @@ def _ratio(numbers: Mapping[str, Number]) -> str:
         between = f" ({interval(ratio)})" if interval(ratio) else ""
         reference += f" · {figure(ratio.value)} times as much{between}"
     words = (
-        "times the variance of all error, noise and bias together, is that of the signal. An empty "
-        "image has 1."
+        "is the ratio of the signal’s variance to that of all error, noise and bias together. An "
+        "empty image has 1."
     )
     ends = interval(numbers[key])
     return _card("signal to error", figure(numbers[key].value), ends, words, reference)
