@@ -13,7 +13,7 @@ import torch
 from peers.environments import TOPAZ, python_of
 from picking_metrics import Truth
 from quality_data import Condition
-from quality_methods import PEERS, call
+from quality_methods import PEERS, call, flat
 from quality_metrics import RING_PER_A, Image
 from quality_restore import PROGRAM
 from restore import fourier
@@ -24,7 +24,7 @@ from restore.io.images.image import write_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.io.star import Block, StarFile, read_star, write_star
 from restore.micrograph import Micrograph
-from restore.preprocessing import Prepared, Recipe, prepare, prepare_alike, restored_spectrum
+from restore.preprocessing import Prepared, Recipe, prepare_alike, restored_spectrum
 from restore.simulation.session import PARTICLE_STAR_NAME, simulate
 from restore.simulation.settings import SimulationSettings
 from restore.simulation.specimen import load_specimen
@@ -33,8 +33,21 @@ PIXEL_SIZE_A = 1.5
 PARTICLES_PER_UM2 = 600.0
 TOLERANCE = 0.5
 """How far from the true centre a pick may be, in radii of the particle."""
-LOWPASS_A = (15.0, 25.0, 40.0)
+LOWPASS_A = (15.0, 30.0, 60.0)
 RECIPE = Recipe(4.5)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What is simulated: so many micrographs, each of ``size_px`` squared, of every specimen under
+    every condition.
+    """
+
+    specimens: Sequence[str]
+    conditions: Sequence[Condition]
+    micrographs: int
+    size_px: int
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,52 +73,42 @@ NotRunError with the reason.
 """
 
 
-def simulated(
-    folder: Path,
-    specimens: Sequence[str],
-    conditions: Sequence[Condition],
-    micrographs: int,
-    size_px: int,
-    seed: int = 0,
-) -> list[Shot]:
-    """The micrographs of every specimen under every condition."""
+def simulated(folder: Path, session: Session) -> list[Shot]:
+    """The micrographs of a session."""
     shots: list[Shot] = []
-    for specimen in specimens:
+    for specimen in session.specimens:
         name, diameter_A = Path(specimen).stem, load_specimen(specimen, 4.0).diameter_A
-        for condition in conditions:
+        for condition in session.conditions:
             print(f"simulating {name}, {condition.name}", file=sys.stderr, flush=True)
             settings = SimulationSettings(
                 specimen=specimen,
-                micrographs=micrographs,
+                micrographs=session.micrographs,
                 particles_per_um2=PARTICLES_PER_UM2,
-                size_px=(size_px,),
+                size_px=(session.size_px,),
                 pixel_size_A=PIXEL_SIZE_A,
                 dose_e_per_A2=condition.dose_e_per_A2,
                 defocus_um=condition.defocus_um,
-                seed=1000 * seed + len(shots),
+                seed=1000 * session.seed + len(shots),
             )
             star = simulate(settings, folder / f"session{len(shots)}")
-            shots += _shots_of(star, name, condition, size_px, diameter_A, len(shots))
+            for micrograph in read_micrographs(str(star), needs=Needs(halves=True)).micrographs:
+                truth = _truth_of(micrograph, star, session.size_px, diameter_A)
+                key = f"m{len(shots):03d}"
+                shots.append(Shot(key, name, condition.name, star, micrograph, truth, diameter_A))
     return shots
 
 
-def _shots_of(
-    star: Path, specimen: str, condition: Condition, size_px: int, diameter_A: float, first: int
-) -> list[Shot]:
+def _truth_of(micrograph: Micrograph, star: Path, size_px: int, diameter_A: float) -> Truth:
+    """Where the simulator has put the particles of one micrograph."""
     particles = read_star(star.with_name(PARTICLE_STAR_NAME)).block("particles")
     assert particles is not None
     names = particles.column("rlnMicrographName")
     centres = np.array([
         [float(value) for value in particles.column(f"rlnCoordinate{axis}")] for axis in "XY"
     ]).T.reshape(-1, 2)  # fmt: skip
+    mine = centres[[name == micrograph.name for name in names]]
     radius_px = diameter_A / 2 / PIXEL_SIZE_A
-    shots: list[Shot] = []
-    for micrograph in read_micrographs(str(star), needs=Needs(halves=True)).micrographs:
-        mine = centres[[name == micrograph.name for name in names]]
-        truth = Truth(mine, (size_px, size_px), TOLERANCE * radius_px, radius_px)
-        key = f"m{first + len(shots):03d}"
-        shots.append(Shot(key, specimen, condition.name, star, micrograph, truth, diameter_A))
-    return shots
+    return Truth(mine, (size_px, size_px), TOLERANCE * radius_px, radius_px)
 
 
 def raw(shots: Sequence[Shot], folder: Path) -> Files:  # noqa: ARG001
@@ -114,26 +117,27 @@ def raw(shots: Sequence[Shot], folder: Path) -> Files:  # noqa: ARG001
 
 
 def lowpass_for(cutoff_A: float) -> ImageKind:
-    """Full sums prepared as for the network (background and hot pixels off, phases flipped,
-    band-passed), under a soft low-pass.
-    """
+    """Full sums without hot pixels and smooth background, under a soft low-pass."""
 
     def filter_all(shots: Sequence[Shot], folder: Path) -> Files:
         files: dict[str, Path] = {}
         for shot in shots:
-            image = read_tensor(shot.micrograph.image)
-            prepared = prepare(image, PIXEL_SIZE_A, shot.micrograph.ctf, RECIPE)
-            grid = prepared.grid
-            frequency = fourier.frequency_per_A(grid.shape, grid.pixel_size_yx_A)
+            image = flat(shot.micrograph.image, RECIPE)
+            shape = image.shape[0], image.shape[1]
+            frequency = fourier.frequency_per_A(shape, (PIXEL_SIZE_A, PIXEL_SIZE_A))
             gains = fourier.soft_lowpass(frequency, 0.9 / cutoff_A, 1.1 / cutoff_A)
-            files[shot.key] = _written(prepared, gains, folder / f"{shot.key}.mrc")
+            image = fourier.image_of(fourier.spectrum_of(image) * gains, shape)
+            files[shot.key] = folder / f"{shot.key}.mrc"
+            write_image(files[shot.key], image.numpy(), PIXEL_SIZE_A)
         return files
 
     return filter_all
 
 
 def wiener(shots: Sequence[Shot], folder: Path) -> Files:
-    """Full sums prepared as for the network, under the Wiener filter that the halves imply."""
+    """Full sums prepared as for the network (background and hot pixels off, phases flipped, nothing
+    coarser than 200 Å), under the Wiener filter that the halves imply.
+    """
     files: dict[str, Path] = {}
     for shot in shots:
         micrograph = shot.micrograph
@@ -177,21 +181,24 @@ def topaz_denoise_for(environments: Path) -> ImageKind:
 @dataclass(frozen=True)
 class RestoreUse:
     """How restore is used: minutes of training on the micrographs that are then picked (0: the
-    general model), with their halves at hand or not.
+    general model), with their halves at hand or not; whether what the raw image holds beyond 200 Å
+    is then added, where the network's output holds nothing (an experiment: no command does it).
     """
 
     minutes: float = 0
     halves: bool = True
+    with_coarse: bool = False
 
     @property
     def name(self) -> str:
         """As it stands in a table."""
         words = f"restore, trained {self.minutes:g} min" if self.minutes else "restore, general"
-        return words if self.halves else f"{words}, no halves"
+        words += "" if self.halves else ", no halves"
+        return f"{words}, + raw beyond 200 Å" if self.with_coarse else words
 
 
 def restore_for(use: RestoreUse) -> ImageKind:
-    """restore as its commands run it, one specimen's micrographs (a data set) at a time."""
+    """The program as its commands run it, one specimen's micrographs (a data set) at a time."""
 
     def denoise(shots: Sequence[Shot], folder: Path) -> Files:
         files: dict[str, Path] = {}
@@ -219,7 +226,22 @@ def _denoised(shots: Sequence[Shot], use: RestoreUse, place: Path) -> Files:
     options = [f"--calibration={calibration}", "-o", str(place / "out")]
     call([*PROGRAM, "denoise", "-m", str(star), *model, *options])
     denoised = read_micrographs(str(place / "out" / star.name), needs=Needs()).micrographs
-    return {shot.key: image.image for shot, image in zip(shots, denoised, strict=True)}
+    files = {shot.key: image.image for shot, image in zip(shots, denoised, strict=True)}
+    return _with_coarse(shots, files, place) if use.with_coarse else files
+
+
+def _with_coarse(shots: Sequence[Shot], files: Files, place: Path) -> Files:
+    """Denoised images plus what the recipe's high-pass takes off the flat raw ones."""
+    summed: dict[str, Path] = {}
+    for shot in shots:
+        image, denoised = flat(shot.micrograph.image, RECIPE), read_tensor(files[shot.key])
+        shape = image.shape[0], image.shape[1]
+        frequency = fourier.frequency_per_A(shape, (PIXEL_SIZE_A, PIXEL_SIZE_A))
+        passed = 1 - fourier.bandpass(frequency, RECIPE.highpass_A, 0.0)
+        coarse = fourier.image_of(fourier.spectrum_of(image - image.mean()) * passed, shape)
+        summed[shot.key] = place / f"{shot.key}.mrc"
+        write_image(summed[shot.key], (denoised + coarse).numpy(), PIXEL_SIZE_A)
+    return summed
 
 
 def _write_set(shots: Sequence[Shot], path: Path) -> None:
@@ -237,14 +259,17 @@ def _write_set(shots: Sequence[Shot], path: Path) -> None:
     write_star(path, sources[0].with_block(Block("micrographs", tables[0].columns, rows)))
 
 
-def kinds_for(minutes: Sequence[float], topaz: bool, environments: Path) -> dict[str, ImageKind]:
+def kinds_for(minutes: Sequence[float], environments: Path) -> dict[str, ImageKind]:
     """Every kind of image by its name in the table, in its order."""
     kinds: dict[str, ImageKind] = {"raw": raw}
     kinds |= {lowpass_name(cutoff): lowpass_for(cutoff) for cutoff in LOWPASS_A}
     kinds["Wiener"] = wiener
-    if topaz:
-        kinds["Topaz-Denoise"] = topaz_denoise_for(environments)
-    uses = [RestoreUse(halves=False), RestoreUse(), *(RestoreUse(some) for some in minutes if some)]
+    kinds["Topaz-Denoise"] = topaz_denoise_for(environments)
+    uses = [
+        RestoreUse(minutes=some, halves=halves, with_coarse=coarse)
+        for some, halves in ((0, False), (0, True), *((one, True) for one in minutes if one))
+        for coarse in (False, True)
+    ]
     return kinds | {use.name: restore_for(use) for use in uses}
 
 
