@@ -24,7 +24,7 @@ from peers.environments import NotRunError
 from picking_figure import draw
 from picking_images import PIXEL_SIZE_A, Files, ImageKind, Session, Shot, kinds_for, simulated
 from picking_metrics import Verdict, judge
-from picking_pickers import Picker, relion_log, topaz_for
+from picking_pickers import LOG_DIAMETERS, Picker, relion_log_for, topaz_for
 from picking_tables import Group, Result, as_json, from_json, line_of, table, with_best_lowpass
 from quality_data import Condition
 
@@ -91,7 +91,10 @@ def examined(
 
 def measured(chosen: argparse.Namespace) -> list[Result]:
     """Simulate, denoise and pick as it was asked for."""
-    every: dict[str, Picker] = {"relion": relion_log, "topaz": topaz_for(chosen.environments)}
+    every: dict[str, Picker] = {
+        "relion": relion_log_for(tuple(chosen.log_diameters)),
+        "topaz": topaz_for(chosen.environments),
+    }
     pickers = {name: every[name] for name in chosen.pickers}
     kinds = {
         name: kind
@@ -138,6 +141,14 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--micrographs", type=int, default=2, help="for each specimen and condition")
     add("--size", type=int, default=1152, help="side of a micrograph, pixels of 1.5 Å")
     add("--pickers", nargs="+", default=["relion", "topaz"], choices=("relion", "topaz"))
+    add(
+        "--log-diameters",
+        type=float,
+        nargs=2,
+        default=LOG_DIAMETERS,
+        metavar=("MIN", "MAX"),
+        help="of RELION's Laplacian of Gaussian, in diameters of the particle",
+    )
     add("--images", nargs="+", default=IMAGES, choices=IMAGES, help="which to pick on")
     add("--seed", type=int, default=0, help="of the simulation")
     add("--quick", action="store_true", help="small: one condition, no training, RELION alone")

@@ -14,7 +14,9 @@ from quality_methods import PEERS, call
 from restore.io.star import read_star
 
 LOG_DIAMETERS = (0.75, 1.1)
-"""Smallest and largest diameter for the Laplacian of Gaussian, in diameters of the particle."""
+"""Smallest and largest diameter for the Laplacian of Gaussian, in diameters of the sphere that
+holds the particle.
+"""
 LOG_THRESHOLD = -5
 """RELION's adjustment of the threshold: so low that every local maximum is picked, and the curve
 shows what each threshold would give.
@@ -30,28 +32,31 @@ work in, to the picks of each. Raises NotRunError with the reason.
 """
 
 
-def relion_log(
-    files: Mapping[str, Path], pixel_size_A: float, diameter_A: float, folder: Path
-) -> dict[str, Picks]:
+def relion_log_for(diameters: tuple[float, float] = LOG_DIAMETERS) -> Picker:
     """`relion_autopick --LoG`, which sees dark particles on a bright ground."""
-    program = shutil.which("relion_autopick")
-    if program is None:
-        raise NotRunError("relion_autopick is not installed")
-    places = {key: _linked(path, folder / "in" / f"{key}.mrc") for key, path in files.items()}
-    least, most = (round(share * diameter_A) for share in LOG_DIAMETERS)
-    call([
-        program, "--i", f"{folder}/in/*.mrc", "--angpix", f"{pixel_size_A:g}",
-        "--odir", f"{folder}/out/", "--pickname", "log", "--LoG", "--LoG_diam_min", str(least),
-        "--LoG_diam_max", str(most), "--LoG_adjust_threshold", str(LOG_THRESHOLD),
-    ])  # fmt: skip
-    written = {path.name: path for path in (folder / "out").rglob("*_log.star")}
-    if not written:
-        raise NotRunError("relion_autopick wrote no coordinates")
-    nothing = Picks(np.empty((0, 2)), np.empty(0))
-    return {
-        key: read_relion_picks(path) if (path := written.get(f"{key}_log.star")) else nothing
-        for key in places
-    }
+
+    def pick(
+        files: Mapping[str, Path], pixel_size_A: float, diameter_A: float, folder: Path
+    ) -> dict[str, Picks]:
+        program = shutil.which("relion_autopick")
+        if program is None:
+            raise NotRunError("relion_autopick is not installed")
+        for key, path in files.items():
+            _linked(path, folder / "in" / f"{key}.mrc")
+        least, most = (round(share * diameter_A) for share in diameters)
+        call([
+            program, "--i", f"{folder}/in/*.mrc", "--angpix", f"{pixel_size_A:g}",
+            "--odir", f"{folder}/out/", "--pickname", "log", "--LoG", "--LoG_diam_min", str(least),
+            "--LoG_diam_max", str(most), "--LoG_adjust_threshold", str(LOG_THRESHOLD),
+        ])  # fmt: skip
+        written = {path.name: path for path in (folder / "out").rglob("*_log.star")}
+        if not written:
+            raise NotRunError("relion_autopick wrote no coordinates")
+        nothing = Picks(np.empty((0, 2)), np.empty(0))
+        paths = {key: written.get(f"{key}_log.star") for key in files}
+        return {key: read_relion_picks(path) if path else nothing for key, path in paths.items()}
+
+    return pick
 
 
 def read_relion_picks(path: Path) -> Picks:

@@ -278,7 +278,8 @@ def test_relion_finds_the_particles_in_an_image_without_noise(benchmark, metrics
     (shot,) = shots
     truth_image = shot.micrograph.image.with_name("mic_0001_TRUTH.mrc")
     pixel_A, files = benchmark["picking_images"].PIXEL_SIZE_A, {shot.key: truth_image}
-    picks = benchmark["picking_pickers"].relion_log(files, pixel_A, shot.diameter_A, tmp_path)
+    pick = benchmark["picking_pickers"].relion_log_for()
+    picks = pick(files, pixel_A, shot.diameter_A, tmp_path)
     verdict = metrics.judge(picks[shot.key], shot.truth)
     assert verdict.particles >= 2
     assert metrics.recall_at(metrics.curve_of(verdict), 0.9) >= 0.7
