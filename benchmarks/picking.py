@@ -15,7 +15,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,22 +71,19 @@ def examined(
     kinds: Mapping[str, ImageKind],
     pickers: Mapping[str, Picker],
     folder: Path,
-) -> list[Result]:
-    """Every picker on every kind of image; the images are gone afterwards."""
-    results: list[Result] = []
-    for kind, make in kinds.items():
+) -> Iterator[Result]:
+    """Every picker on every kind of image."""
+    for number, (kind, make) in enumerate(kinds.items()):
         print(kind, file=sys.stderr, flush=True)
-        place = folder / "images"
-        place.mkdir()
+        place = folder / "images" / str(number)
+        place.mkdir(parents=True)
         try:
             files = make(shots, place)
-            tasks = [Task(name, picker, kind, files) for name, picker in pickers.items()]
-            results += [picked(task, shots, folder / "picks") for task in tasks]
         except NotRunError as reason:
-            results += [Result(name, kind, {}, str(reason)) for name in pickers]
-        finally:
-            shutil.rmtree(place)
-    return results
+            yield from (Result(name, kind, {}, str(reason)) for name in pickers)
+            continue
+        for name, picker in pickers.items():
+            yield picked(Task(name, picker, kind, files), shots, folder / "picks")
 
 
 def measured(chosen: argparse.Namespace) -> list[Result]:
@@ -105,10 +102,21 @@ def measured(chosen: argparse.Namespace) -> list[Result]:
     size = chosen.micrographs, chosen.size, chosen.seed
     session = Session(chosen.specimens, conditions, *size)
     folder = Path(tempfile.mkdtemp(prefix="restore_picking_"))
+    results: list[Result] = []
     try:
-        return examined(simulated(folder, session), kinds, pickers, folder)
+        for result in examined(simulated(folder, session), kinds, pickers, folder):
+            results.append(result)
+            if chosen.output:
+                write(results, chosen.output)
     finally:
         shutil.rmtree(folder)
+    return results
+
+
+def write(results: Sequence[Result], path: Path) -> None:
+    """Everything that was measured so far, with the machine, as JSON."""
+    record = {"machine": machine.describe(), "results": [as_json(one) for one in results]}
+    path.write_text(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def report(results: Sequence[Result], figure: Path | None) -> None:
@@ -182,9 +190,6 @@ def main() -> None:
     else:
         print(machine.describe(), flush=True)
         results = measured(chosen)
-    if chosen.output:
-        record = {"machine": machine.describe(), "results": [as_json(one) for one in results]}
-        chosen.output.write_text(json.dumps(record, ensure_ascii=False) + "\n")
     report(results, chosen.figure)
 
 

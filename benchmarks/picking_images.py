@@ -2,9 +2,10 @@
 makes of them, as files of their shape and pixel size.
 """
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,8 @@ class Shot:
 
 Files = Mapping[str, Path]
 ImageKind = Callable[[Sequence[Shot], Path], Files]
-"""From the shots and a folder to work in to an MRC file for each shot's key, full size. Raises
-NotRunError with the reason.
+"""From the shots and a folder to work in, beside those of the other kinds, to an MRC file for each
+shot's key, full size. Raises NotRunError with the reason.
 """
 
 
@@ -201,12 +202,18 @@ def restore_for(use: RestoreUse) -> ImageKind:
     """The program as its commands run it, one specimen's micrographs (a data set) at a time."""
 
     def denoise(shots: Sequence[Shot], folder: Path) -> Files:
+        if use.with_coarse:
+            return _with_coarse(shots, restore_for(replace(use, with_coarse=False)), folder)
+        done = folder.parent / f"{use.name}.json"
+        if done.is_file():
+            return {key: Path(path) for key, path in json.loads(done.read_text()).items()}
         files: dict[str, Path] = {}
         for specimen in dict.fromkeys(shot.specimen for shot in shots):
             mine = [shot for shot in shots if shot.specimen == specimen]
             place = folder / specimen
             place.mkdir()
             files |= _denoised(mine, use, place)
+        done.write_text(json.dumps({key: str(path) for key, path in files.items()}))
         return files
 
     return denoise
@@ -226,12 +233,12 @@ def _denoised(shots: Sequence[Shot], use: RestoreUse, place: Path) -> Files:
     options = [f"--calibration={calibration}", "-o", str(place / "out")]
     call([*PROGRAM, "denoise", "-m", str(star), *model, *options])
     denoised = read_micrographs(str(place / "out" / star.name), needs=Needs()).micrographs
-    files = {shot.key: image.image for shot, image in zip(shots, denoised, strict=True)}
-    return _with_coarse(shots, files, place) if use.with_coarse else files
+    return {shot.key: image.image for shot, image in zip(shots, denoised, strict=True)}
 
 
-def _with_coarse(shots: Sequence[Shot], files: Files, place: Path) -> Files:
+def _with_coarse(shots: Sequence[Shot], denoise: ImageKind, place: Path) -> Files:
     """Denoised images plus what the recipe's high-pass takes off the flat raw ones."""
+    files = denoise(shots, place)
     summed: dict[str, Path] = {}
     for shot in shots:
         image, denoised = flat(shot.micrograph.image, RECIPE), read_tensor(files[shot.key])
