@@ -23,7 +23,7 @@ def _at_least(number: int | None, least: int) -> bool:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a network is trained."""
+    """How a network is trained. Each field is an option of ``restore train``."""
 
     batch_size: int = setting(10, "patches per step, in each process; 4 on a CPU", "-b")
     learning_rate: float = setting(2e-3, "highest learning rate of Adam (1e-4 in the paper)", "-lr")
