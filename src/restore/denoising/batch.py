@@ -66,37 +66,48 @@ def denoise_set(
     model_name: str | Path = "",
     bars: Bars = no_bars,
 ) -> SetResults:
-    """Denoise every micrograph of a table or a pattern that has no current denoised image, and list
-    the good ones in a table like the input's.
+    """Denoise a set of micrographs, and list the denoised images in a table like the input's.
 
-    Under torchrun or srun the processes share the work; all learn what became of it, and the
-    leading one writes the table. A picture of the first good micrograph stands beside the table.
+    Images of an earlier run that are still valid are not denoised again. Processes started by
+    torchrun or srun share the work: each returns the results of all, and the leading one writes the
+    table. A picture of the first micrograph, raw and denoised, is written beside the table.
 
     Parameters
     ----------
     micrographs
-        RELION STAR file, cryoSPARC ``.cs`` or ``.csg`` file, image, or pattern such as ``*.mrc``;
-        or several images and patterns. One image alone gets no table, and a picture on request.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, an image, a pattern such as
+        ``"*.mrc"``, or several images and patterns. For a single image no table is written, and a
+        picture only on request.
     model
-        The model, or its file; ``model_name`` is what labels and records call it.
-    output, settings
-        Where images go; what is done with the network's output.
+        A model, or the path of a model file.
+    output
+        Where the denoised images are written.
+    settings
+        What is done with the network's output.
     suffixes
-        How names of the full sum and the halves differ ("DW,EVN,ODD"), for ``average_halves``.
+        What distinguishes the names of the full sum, the even and the odd half, as
+        ``"DW,EVN,ODD"``; halves are used to calibrate the output, or are averaged.
     pixel_size_A
-        Pixel size in Å of images that no table lists (the headers', where it is None).
+        Pixel size in Å, for images that no table lists. None stands for that in their headers.
     ctf
-        Contrast transfer function of images that no table lists.
+        Parameters of the CTF, for images that no table lists.
     device
-        "cpu", "cuda", "cuda:1" …; "auto" is a GPU where there is one.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; ``"auto"`` is a GPU if there is one.
+    model_name
+        Name of the model in labels and records. It is needed only if ``model`` is no path.
     bars
         Makes the progress bar.
+
+    Returns
+    -------
+    SetResults
+        What has become of each micrograph, and the table.
 
     Raises
     ------
     UserError
-        An input is missing, wrong, or denoised already; an output would replace what restore did
-        not write; another process is writing the same table; the disk is full.
+        An input is missing, is wrong, or has been denoised already; an output would replace a file
+        of another program; another process is writing the same table; or the disk is full.
 
     Examples
     --------

@@ -63,32 +63,45 @@ def denoise_particles(
     model_name: str | Path = "",
     bars: Bars = no_bars,
 ) -> SetResults:
-    """Denoise every stack of particle images that a table lists and that has no current denoised
-    one, and list the good ones in a table like the input's.
+    """Denoise the stacks of particle images that a table lists, and list the denoised ones in a
+    table like the input's.
 
-    Each particle is denoised with its own CTF, amid its surroundings: those of its micrograph where
-    that is there (names and coordinates in the table), else its own reflection. Grey values keep
-    the scale that extraction gave them, and their sign. A few images are in memory at a time.
+    Each particle is denoised with its own CTF, together with its surroundings: those in its
+    micrograph if the table has the particle's coordinates and the micrograph is there, otherwise a
+    reflection of the particle image itself. The grey scale and the sign of the contrast are kept.
+    Stacks of an earlier run that are still valid are not denoised again, and only a few images
+    are in memory at a time.
 
     Parameters
     ----------
     table
-        RELION STAR file of particles, or cryoSPARC's ``.cs`` or ``.csg``.
+        A RELION STAR file of particles, or cryoSPARC's ``.cs`` or ``.csg`` file.
     model
-        The model, or its file; ``model_name`` is what labels and records call it.
-    output, settings, particles
-        Where stacks go; what is done with the network's output; how particles are given to it.
-        In cryoSPARC's tables, which cannot mark flipped phases, they are always flipped back.
+        A model, or the path of a model file.
+    output
+        Where the denoised stacks are written.
+    settings
+        What is done with the network's output. In cryoSPARC's tables, which cannot record flipped
+        phases, phases are always flipped back.
+    particles
+        How particle images are given to the network.
     device
-        "cpu", "cuda", "cuda:1" …; "auto" is a GPU where there is one.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; ``"auto"`` is a GPU if there is one.
+    model_name
+        Name of the model in labels and records. It is needed only if ``model`` is no path.
     bars
         Makes the progress bar.
+
+    Returns
+    -------
+    SetResults
+        What has become of each stack, and the table.
 
     Raises
     ------
     UserError
-        An input is missing or wrong, was denoised already, or its phases are flipped already; an
-        output would replace what restore did not write; another process is writing the same table.
+        An input is missing, is wrong, has been denoised already, or has flipped phases; an output
+        would replace a file of another program; or another process is writing the same table.
 
     Examples
     --------

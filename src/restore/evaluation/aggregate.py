@@ -40,7 +40,9 @@ _FEWEST_RESAMPLES, _MOST_RESAMPLES = 20, 20_000  # fewer have no tails; more nee
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How micrographs are measured, and how sure the numbers are."""
+    """How micrographs are measured, and with which confidence intervals. Each field is an option of
+    ``restore evaluate``.
+    """
 
     patch_px: int = setting(
         0,

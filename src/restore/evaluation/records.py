@@ -142,12 +142,32 @@ class Making:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """All that an evaluation found, and how it was made.
+    """Everything that an evaluation has measured, and how.
+
+    Attributes
+    ----------
+    provenance
+        Program, version, command, settings, inputs and time.
+    recipe
+        How the images were prepared, as `Recipe.card` gives it.
+    model
+        The model that was evaluated; None for another program's images.
+    method
+        How the measurements were made.
+    frequency_per_A
+        Spatial frequency of each ring, in 1/Å.
+    groups
+        Numbers and curves for each group of micrographs: those held out from training, those
+        trained on, and all.
+    micrographs
+        Numbers for each micrograph.
+    warnings, summary
+        The findings in sentences.
 
     Raises
     ------
     ValueError
-        A curve has not one value for each ring.
+        A curve does not have one value for each ring.
     """
 
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])

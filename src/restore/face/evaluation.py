@@ -51,8 +51,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EvaluatedSet:
-    """What `evaluate` found: ``evaluation`` is None where no micrograph could be measured, or in
-    another than the main process; ``failed`` holds the micrographs that could not be, and why.
+    """The result of `evaluate`.
+
+    Attributes
+    ----------
+    evaluation
+        What was measured. None if no micrograph could be measured, and in all processes but the
+        main one.
+    file
+        The ``evaluation.json`` that holds it.
+    failed
+        Name and reason of each micrograph that could not be measured.
+    total
+        Number of micrographs in the set.
     """
 
     evaluation: Evaluation | None
@@ -76,47 +87,49 @@ def evaluate(
     """Measure how much noise a model removes, how much signal it keeps, and how much false signal
     it adds.
 
-    A rerun measures only what is missing or stale.
+    Measurements of an earlier run that are still valid are not repeated.
 
     Parameters
     ----------
     micrographs
-        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, with
-        halves; or what `read_micrographs` returned.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, or what
+        `read_micrographs` returned. Every micrograph needs its two halves.
     model
-        The model, or its file; or another program's denoised halves. None is the general model
-        that comes with the package, with its own recipe.
+        A model or the path of its file; or halves that another program has denoised. None stands
+        for the general model that comes with the package, with its own recipe.
     model_name
-        What the evaluation calls the model; its file's name, where it is None.
+        Name of the model in the results. None stands for the name of its file.
     output_directory
-        Where ``evaluation.json``, tables and figures are written, for `write_report` to show.
+        Folder for ``evaluation.json``, tables and figures, from which `write_report` makes a page.
     settings
-        How micrographs are measured, and how sure the numbers are.
+        How the micrographs are measured, and with which confidence.
     suffixes
-        How the names of a full sum and its halves differ, as ``"DW,EVN,ODD"``.
+        What distinguishes the names of the full sum, the even and the odd half, as
+        ``"DW,EVN,ODD"``.
     pixel_size_A
-        Pixel size in Å, where no table says it.
+        Pixel size in Å, for images that no table lists.
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; ``"auto"`` is a GPU if there is one.
     bars
-        Shows how far each step has come.
+        Makes the progress bars.
 
     Returns
     -------
     EvaluatedSet
-        ``evaluation`` holds groups, micrographs, curves, warnings and a summary in sentences.
+        Its ``evaluation`` holds the numbers and curves of groups and micrographs, warnings, and a
+        summary in sentences.
 
     Raises
     ------
     UserError
-        No micrograph can be evaluated, or the folder cannot be written.
+        No micrograph can be evaluated, or the folder cannot be written to.
 
     Examples
     --------
-    >>> found = restore.evaluate("session/micrographs_ctf.star", "Models/model.safetensors")
-    >>> [group.name for group in found.evaluation.groups]
+    >>> evaluated = restore.evaluate("session/micrographs_ctf.star", "Models/model.safetensors")
+    >>> [group.name for group in evaluated.evaluation.groups]
     ['held out', 'trained on', 'all']
-    >>> len(found.evaluation.micrographs), found.failed
+    >>> len(evaluated.evaluation.micrographs), evaluated.failed
     (2, ())
     """
     settings, folder = settings or EvaluationSettings(), Path(output_directory)

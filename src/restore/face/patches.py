@@ -31,31 +31,33 @@ def make_patches(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Prepare the halves of micrographs and store them as a patch file; one that is there and was
-    made of the same is left as it is.
+    """Prepare the halves of micrographs for training and store them as a patch file.
+
+    A patch file that was already made of the same halves in the same way is left as it is.
 
     Parameters
     ----------
     micrographs
-        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images; or what
-        `read_micrographs` returned.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, or what
+        `read_micrographs` returned. Every micrograph needs its two halves.
     patch_file
         The file to write.
     recipe
         How the halves are prepared.
     suffixes
-        How the names of a full sum and its halves differ, as ``"DW,EVN,ODD"``.
+        What distinguishes the names of the full sum, the even and the odd half, as
+        ``"DW,EVN,ODD"``.
     pixel_size_A
-        Pixel size in Å, where no table says it.
+        Pixel size in Å, for images that no table lists.
     patch_dtype
         Type of the stored numbers, ``"float16"`` or ``"float32"``.
     patch_px
-        Side of the training windows in pixels of the prepared images, for which every image must
-        have room.
+        Side of the training windows in pixels of the prepared images. An image that is smaller is
+        an error.
     overwrite
         Replace a patch file that was made of other micrographs.
     progress
-        Called after each micrograph, with how many are done and how many there are.
+        Called after each micrograph with the number of those that are finished, and of all.
 
     Returns
     -------
@@ -65,8 +67,8 @@ def make_patches(
     Raises
     ------
     UserError
-        A half is missing or does not suit the recipe; the file would replace an input, or was made
-        of other micrographs. Nothing has been written then.
+        A half is missing or does not suit the recipe; or the file would replace an input, or was
+        made of other micrographs. In these cases nothing has been written.
 
     Examples
     --------

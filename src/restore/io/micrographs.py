@@ -66,11 +66,18 @@ class Needs:
 
 @dataclass(frozen=True)
 class MicrographSet:
-    """The micrographs of one source, in its order, and the table that lists them.
+    """The micrographs of a table or a pattern, in its order.
 
-    ``problems`` are the rows that cannot be used, by their numbers from zero; they are there only
-    where :class:`Needs` allows them, and may have no micrograph. ``is_listed`` is
-    False where the source is an image or a pattern, and the table one that is yet to be made.
+    Attributes
+    ----------
+    source
+        The table, image or pattern.
+    micrographs
+        The micrographs that can be used.
+    listing
+        The table that lists them; for images and patterns, the one that is yet to be written.
+    problems
+        Rows that cannot be used, counted from 0; there are none unless :class:`Needs` allows them.
     """
 
     source: str

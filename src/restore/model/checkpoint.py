@@ -30,10 +30,20 @@ _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network with what it takes to use it, and the record of its training.
+    """A trained network, everything that is needed to use it, and the record of its training.
 
-    ``calibration`` is what its output is multiplied by, ring by ring; None where it was not
-    measured.
+    Attributes
+    ----------
+    network
+        The network, in evaluation mode.
+    recipe
+        How images must be prepared for it.
+    training
+        Steps, losses and the names of the micrographs that it was trained on.
+    provenance
+        Program, version, command, settings and inputs of the run that made it.
+    calibration
+        Factors for the network's output, ring by ring; None if they were not measured.
     """
 
     network: Network

@@ -20,8 +20,16 @@ from restore.io.images.tiff import read_pages, read_tiff_header
 
 @dataclass(frozen=True)
 class Image:
-    """One image as float32 (y, x), its header's pixel size in Å (None where there is none), and its
-    file.
+    """One image, as `read_image` returns it.
+
+    Attributes
+    ----------
+    data
+        Grey values as float32, (y, x): rows and columns in RELION's order.
+    pixel_size_A
+        Pixel size in the file's header, in Å; None if the header has none.
+    path
+        The file.
     """
 
     data: NDArray[np.float32]

@@ -124,12 +124,8 @@ class _General:
 
     def text(self, name: str) -> str:
         if not self.values.row.get(name):
-            raise UserError(
-                f"{name} is missing",
-                where=self.values.row_place,
-                wanted="Halves of a movie cannot be summed without it",
-                do=_CURE,
-            )
+            where, wanted = self.values.row_place, "Frames cannot be summed without it"
+            raise UserError(f"{name} is missing", where=where, wanted=wanted, do=_CURE)
         return self.values.row[name]
 
     def positive(self, name: str, otherwise: float | None = None) -> float:
@@ -161,12 +157,8 @@ class _General:
 def _general(star: StarFile, path: Path) -> _General:
     block = _block(star, "general", path)
     if len(block.rows) != 1:
-        raise UserError(
-            f"the block has {len(block.rows)} rows",
-            where=f"{path}, data_general",
-            wanted="The motion of one movie has exactly one row there",
-            do=_CURE,
-        )
+        where, wanted = f"{path}, data_general", "The motion of a movie has exactly one there"
+        raise UserError(f"it has {len(block.rows)} rows", where=where, wanted=wanted, do=_CURE)
     return _General(
         StarRow(
             dict(zip(block.columns, block.rows[0], strict=True)), f"{path}, data_general", {}, ""
@@ -189,12 +181,9 @@ def _numbers(block: Block, columns: tuple[str, ...], where: str) -> NDArray[np.f
     """The columns of a table as numbers, (rows, columns)."""
     missing = [column for column in columns if column not in block.columns]
     if missing:
-        raise UserError(
-            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing",
-            where=where,
-            wanted="Halves of a movie cannot be summed without the motion of each frame",
-            do=_CURE,
-        )
+        problem = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        wanted = "Frames cannot be summed without their motion"
+        raise UserError(problem, where=where, wanted=wanted, do=_CURE)
     table = np.empty((len(block.rows), len(columns)))
     for at, column in enumerate(columns):
         for index, text in enumerate(block.column(column)):
