@@ -22,6 +22,7 @@ from restore.version import __version__
 COMMANDS = {
     "train": "train a network on the halves of your micrographs",
     "denoise": "denoise every micrograph with a trained model",
+    "watch": "denoise a session while it is collected",
     "evaluate": (
         "measure how much noise was removed, how much signal was kept and how much was hallucinated"
     ),
@@ -44,6 +45,7 @@ COMMANDS = {
     "inspect": "describe a file, what restore would do with it, and any problems that it has",
     "simulate": "simulate micrographs whose truth is known",
     "demo": "simulate, train, denoise and compare, from scratch, in minutes",
+    "completion": "print a script that completes commands and options in a shell",
 }
 
 EPILOG = """\
@@ -144,7 +146,11 @@ def _set_logging_up(wording: Wording, verbose: bool) -> None:
 def command_parser(command: str) -> argparse.ArgumentParser:
     """The parser of one subcommand."""
     description = f"{COMMANDS[command][0].upper()}{COMMANDS[command][1:]}."
-    parser = Parser(f"restore {command}", description)
+    return add_command(Parser(f"restore {command}", description), command)
+
+
+def add_command(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
+    """Give a parser the options of a subcommand; it comes back."""
     parser.add_argument(
         "--verbose", "-v", action="store_true", help=("print more details of the progress")
     )
