@@ -1,10 +1,12 @@
 """Sets of micrographs under bad rows, replaced inputs, kills, removed folders and a second run."""
 
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import mrcfile
@@ -277,3 +279,27 @@ def test_the_header_of_each_image_is_checked_once(monkeypatch):
     assert main([*DENOISE]) == 0
     expected = [f"mics/{name}_{part}.mrc" for name in "abc" for part in ("DW", "EVN", "ODD")]
     assert sorted(paths) == expected
+
+
+def test_names_that_are_not_utf8_go_through_every_command():
+    """The byte 0xE9 alone is no UTF-8; a table holds it as it is."""
+    name = b"caf\xe9"
+    for part in ("DW", "EVN", "ODD"):
+        Path(f"mics/a_{part}.mrc").rename(os.fsdecode(b"mics/" + name) + f"_{part}.mrc")
+    table = Path("mics.star").read_bytes().replace(b"mics/a_DW", b"mics/" + name + b"_DW")
+    Path("mics.star").write_bytes(table)
+    trained = ("-p", "Models/run.safetensors")
+    commands = (
+        PREPARE,
+        (*TRAIN, "-x", "run"),
+        ("inspect", trained[1]),
+        ("train", "-x", "run", "--resume", "--steps=2"),
+        (*DENOISE[:3], *trained, "-o", "out"),
+        (*EVALUATE[:3], *trained, "--resamples=20"),
+        ("report", "evaluation"),
+        ("inspect", "evaluation/evaluation.json"),
+    )
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as errors:
+        assert [main([*command]) for command in commands] == [0] * len(commands), errors.getvalue()
+    assert b"out/mics/" + name + b"_DW.mrc" in Path("out/mics.star").read_bytes()
+    assert "skipped" not in errors.getvalue()

@@ -122,3 +122,10 @@ def test_a_run_that_left_nothing_to_resume_starts_from_the_beginning_and_says_so
     assert "mine.state.safetensors: nothing to resume, so training starts" in caplog.text
     touched(files.state)
     assert files.can_resume()
+
+
+@pytest.mark.parametrize("prefix", ["../esc", "/tmp/esc", "a/b", "", "..", ".", "a\0b", "a/"])
+def test_a_prefix_that_would_leave_the_folder_is_refused(tmp_path, prefix):
+    with pytest.raises(UserError, match="is not the name of a file") as error:
+        RunFiles(tmp_path / "Models", prefix)
+    assert error.value.field == "model_prefix"

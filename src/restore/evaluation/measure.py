@@ -244,7 +244,9 @@ def support_of(views: Views, window_A: float) -> Support:
 
 def save_measurement(path: Path, measurement: Measurement) -> None:
     """Write a measurement (numpy's .npz), beside and renamed."""
-    facts = np.frombuffer(as_json(measurement.facts).encode(), dtype=np.uint8)
+    facts = np.frombuffer(
+        as_json(measurement.facts).encode("utf-8", "surrogateescape"), dtype=np.uint8
+    )
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez(file, blocks=measurement.blocks.numpy().astype(np.float32), facts=facts)
 

@@ -125,3 +125,9 @@ def _pair(dataset: h5py.Dataset) -> Pair:
     if len(dataset.shape) != 3 or dataset.shape[0] != 2 or min(dataset.shape) < 1:
         raise ValueError(f"{name} is of shape {dataset.shape}: two halves are needed")
     return Pair(name, (dataset.shape[1], dataset.shape[2]), (y_A, x_A), series)
+
+
+def write_text_attribute(dataset: h5py.Dataset, attribute: str, text: str) -> None:
+    """Write a text attribute; bytes of a file's name that are not UTF-8 come back as they were."""
+    content = text.encode("utf-8", "surrogateescape")
+    dataset.attrs.create(attribute, content, dtype=h5py.string_dtype("utf-8"))

@@ -95,8 +95,8 @@ class TrainingSettings:
         networks = ", ".join(NETWORKS)
         require(self, "architecture", self.architecture in ARCHITECTURES, f"one of {networks}")
         choices = {"schedule": SCHEDULES, "loss": LOSSES, "precision": PRECISIONS}
-        for name, known in choices.items():
-            require(self, name, getattr(self, name) in known, f"one of {', '.join(known)}")
+        for name, allowed in choices.items():
+            require(self, name, getattr(self, name) in allowed, f"one of {', '.join(allowed)}")
         stride = ARCHITECTURES[self.architecture].stride
         fits = self.patch_px >= 16 and self.patch_px % stride == 0
         require(self, "patch_px", fits, f"16 or more, and a multiple of {stride}")
