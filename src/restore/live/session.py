@@ -142,7 +142,7 @@ def _followed(source: str | Path, folder: Path) -> Generator[None]:
     except UserError as error:
         if error.where != str(folder / "session"):
             raise
-        words = error.problem.replace("is writing it", "is following this session")
+        problem = error.problem.replace("is writing it", "is following this session")
         raise error.instead(
-            problem=words, where=source, do="give another `output_directory`"
+            problem=problem, where=source, do="give another `output_directory`"
         ) from None

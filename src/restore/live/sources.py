@@ -233,9 +233,9 @@ def source_of(
             )
         return FolderSource(path, pattern, not_in, files, suffixes, pixel_size_A, needs)
     if not is_table(path):
-        finding = "it is a file" if path.exists() else "there is no such folder"
+        problem = "it is a file" if path.exists() else "there is no such folder"
         wanted = "A folder, or a table (STAR, .cs, .csg) is needed"
-        raise UserError(finding, where=path, wanted=wanted, do="check the name")
+        raise UserError(problem, where=path, wanted=wanted, do="check the name")
     if not path.parent.is_dir():
         raise UserError("there is no such folder", where=path.parent, do="check the name")
     needs = Needs(ctf=phase_flip, skip_bad=True)
