@@ -106,8 +106,8 @@ def examine(
     outcomes = [one(exam, name, method, reference, folder) for name, method in methods.items()]
     for row in variants:
         name = row[0].name
-        found = [one(exam, name, restore_for(variant), reference, folder) for variant in row]
-        outcomes.append(together(found))
+        of_seeds = [one(exam, name, restore_for(variant), reference, folder) for variant in row]
+        outcomes.append(together(of_seeds))
     forget_models(exam, folder)
     return outcomes
 
@@ -192,9 +192,11 @@ def conditions_table(exam: Exam, outcomes: Sequence[Outcome]) -> list[str]:
     """A Markdown table: the gain over the whole band under each condition."""
     whole = band_name(with_whole(exam.bands)[-1])
     columns = list(dict.fromkeys((shot.group, shot.condition) for shot in exam.shots))
-    lines = ["| method | " + " | ".join(f"{group}: {each}" for group, each in columns) + " |"]
+    lines = [
+        "| method | " + " | ".join(f"{group}: {condition}" for group, condition in columns) + " |"
+    ]
     lines.append("|---|" + "---:|" * len(columns))
-    for outcome in (each for each in outcomes if not each.not_run):
+    for outcome in (outcome for outcome in outcomes if not outcome.not_run):
         cells = [
             decibels(*(
                 [score.gain_dB[whole] for score in of_seed]
@@ -246,8 +248,8 @@ def _plain(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def exams(chosen: argparse.Namespace, folder: Path) -> list[Exam]:
@@ -255,11 +257,11 @@ def exams(chosen: argparse.Namespace, folder: Path) -> list[Exam]:
     sizes = Sizes(2, 2304, chosen.test_micrographs, chosen.size)
     if chosen.quick:
         sizes = Sizes(1, 768, 1, 576, CONDITIONS[:1])
-    found = [simulated_exam(folder / "simulated", sizes, chosen.unseen)]
+    chosen_exams = [simulated_exam(folder / "simulated", sizes, chosen.unseen)]
     if chosen.k2 is not None:
         (folder / "field").mkdir()
-        found.append(field_exam(folder / "field", chosen.k2))
-    return found
+        chosen_exams.append(field_exam(folder / "field", chosen.k2))
+    return chosen_exams
 
 
 def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:

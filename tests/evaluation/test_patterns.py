@@ -23,9 +23,9 @@ NET = Lattice("denoised", 16.0, 4.0, 0.02)
 def test_what_at_least_half_of_the_micrographs_have_is_common_with_its_mean_share():
     other = Lattice("denoised", 16.1, 4.03, 0.04)
     raw = Lattice("raw", 16.0, 4.0, 0.01)
-    (found,) = common_lattices([[NET], [other], [raw], []])
-    assert (found.image, found.period_A) == ("denoised", 16.0)
-    assert math.isclose(found.share, 0.03)
+    (result,) = common_lattices([[NET], [other], [raw], []])
+    assert (result.image, result.period_A) == ("denoised", 16.0)
+    assert math.isclose(result.share, 0.03)
     assert common_lattices([[NET], [], []]) == ()
     assert common_lattices([]) == ()
 
@@ -49,26 +49,26 @@ def evaluation(tmp_path, lattice):
     jobs = plan(micrographs(tmp_path, "abcdef"), tmp_path / "evaluation", "", None)
     chosen = [job.subject for job in jobs]
     for index, subject in enumerate(chosen):
-        found = measure(views(index, lattice), None, Sampling(64, AXIS))
-        save_measurement(subject.path, found)
-        assert load_measurement(subject.path).facts == found.facts
+        result = measure(views(index, lattice), None, Sampling(64, AXIS))
+        save_measurement(subject.path, result)
+        assert load_measurement(subject.path).facts == result.facts
     settings = EvaluationSettings(resamples=50)
     return aggregate(chosen, ["held out"] * 6, AXIS, settings, Making())
 
 
 def test_a_lattice_in_the_denoised_images_is_found_and_named(tmp_path):
-    found = evaluation(tmp_path, 0.3)
-    (lattice,) = found.groups[0].lattices
+    result = evaluation(tmp_path, 0.3)
+    (lattice,) = result.groups[0].lattices
     assert (lattice.image, lattice.period_px) == ("denoised", 2.67)
-    (said,) = [words for words in found.warnings if "lattice" in words]
-    assert "a period of 10.7 Å (2.7 pixels)" in said and "comes from the denoising" in said
-    (spike,) = found.groups[0].spikes
+    (sentence,) = [words for words in result.warnings if "lattice" in words]
+    assert "a period of 10.7 Å (2.7 pixels)" in sentence and "comes from the denoising" in sentence
+    (spike,) = result.groups[0].spikes
     assert spike.halves == "denoised" and abs(spike.resolution_A - 10.67) < 0.5
-    assert any("correlation of the denoised halves has a spike at 1" in w for w in found.warnings)
-    assert not any("lattice" in remark for row in found.micrographs for remark in row.remarks)
+    assert any("correlation of the denoised halves has a spike at 1" in w for w in result.warnings)
+    assert not any("lattice" in remark for row in result.micrographs for remark in row.remarks)
 
 
 def test_images_without_a_lattice_have_none_named(tmp_path):
-    found = evaluation(tmp_path, 0.0)
-    assert found.groups[0].lattices == () and found.groups[0].spikes == ()
-    assert not any("lattice" in words or "spike" in words for words in found.warnings)
+    result = evaluation(tmp_path, 0.0)
+    assert result.groups[0].lattices == () and result.groups[0].spikes == ()
+    assert not any("lattice" in words or "spike" in words for words in result.warnings)

@@ -72,9 +72,9 @@ def test_names_that_are_not_utf8_work_and_are_printed_as_they_are(patches):
 
 def test_escape_sequences_in_names_are_shown_escaped(capsys):
     assert main(["denoise", "-m", "\x1b]0;owned\x07.star", "-p", "\x1b[2J.safetensors"]) == 1
-    said = capsys.readouterr().err
-    assert "\x1b" not in said and "\x07" not in said
-    assert r"\x1b[2J.safetensors" in said
+    messages = capsys.readouterr().err
+    assert "\x1b" not in messages and "\x07" not in messages
+    assert r"\x1b[2J.safetensors" in messages
 
 
 def test_a_stream_that_fails_once_is_silent_from_then_on(tmp_path):
@@ -116,9 +116,9 @@ def test_the_streams_are_put_back(capsys):
 def test_a_mistake_is_answered_once_and_with_advice(line, words, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(line.split()) in (1, 2)
-    said = capsys.readouterr().err
-    assert said.startswith(words) and said.count(words) == 1
-    assert ".." not in said and "usage:" not in said
+    messages = capsys.readouterr().err
+    assert messages.startswith(words) and messages.count(words) == 1
+    assert ".." not in messages and "usage:" not in messages
 
 
 def test_help_and_version_have_their_usual_names(capsys):

@@ -19,7 +19,7 @@ def restore(line):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("view")
     model = write_model(folder / "model.pdb")
     write_density(folder / "raw.mrc", model, 20.0)
@@ -37,9 +37,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def here(made, tmp_path, monkeypatch):
+def here(project, tmp_path, monkeypatch):
     """A copy of the maps and the model as working directory."""
-    shutil.copytree(made, tmp_path / "here")
+    shutil.copytree(project, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     yield tmp_path / "here"
 

@@ -21,13 +21,14 @@ def lines(figure):
 def test_signal_over_error_is_drawn_for_raw_wiener_and_denoised():
     card = evaluation_example.evaluation()
     figure = error_curves(evaluation_from(card))
-    found = lines(figure)
+    drawn_lines = lines(figure)
     assert (
-        set(found) == {"raw", "Wiener filter", "denoised"} and figure.axes[0].get_yscale() == "log"
+        set(drawn_lines) == {"raw", "Wiener filter", "denoised"}
+        and figure.axes[0].get_yscale() == "log"
     )
     curves = card["groups"][0]["curves"]
     for label, key in (("raw", "raw"), ("Wiener filter", "wiener"), ("denoised", "denoised")):
-        x, y = found[label].get_data()
+        x, y = drawn_lines[label].get_data()
         seen = np.array(card["frequency_per_A"]) >= 1 / 200
         assert np.array_equal(x, np.array(card["frequency_per_A"])[seen])
         assert np.array_equal(y, np.array(curves[f"signal_to_error_{key}"]["value"])[seen])
@@ -36,8 +37,8 @@ def test_signal_over_error_is_drawn_for_raw_wiener_and_denoised():
 
 
 def test_shares_are_drawn_in_different_colours():
-    found = lines(shares(evaluation_from(evaluation_example.evaluation())))
-    assert len(found) == 4 and len({to_hex(each.get_color()) for each in found.values()}) == 4
+    curves = lines(shares(evaluation_from(evaluation_example.evaluation())))
+    assert len(curves) == 4 and len({to_hex(curve.get_color()) for curve in curves.values()}) == 4
 
 
 def test_a_curve_that_was_not_measured_is_left_out():

@@ -23,8 +23,8 @@ def output_table(
     """
     path = (output.output_directory or folder) / f"{stem}{output.suffix}{ending}"
     if path.resolve() == source.resolve():
-        found = f"the output {ending[1:].upper()} would replace the input's"
-        raise UserError(found, where=path, do="give another `output_suffix`")
+        problem = f"the output {ending[1:].upper()} would replace the input's"
+        raise UserError(problem, where=path, do="give another `output_suffix`")
     return path
 
 

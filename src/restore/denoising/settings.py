@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from restore.denoising.merge import MergeBand, band_between
-from restore.errors import UserError
 from restore.model.calibration import CalibrationKind
 from restore.model.inference.ensemble import ORIENTATIONS
-from restore.settings import setting
+from restore.settings import require, setting
 
 OutputType = Literal["float32", "float16"]
 
@@ -83,13 +82,9 @@ class DenoisingSettings:
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                choices = ", ".join(str(choice) for choice in allowed)
-                raise UserError(
-                    f"{name} is {getattr(self, name)}", field=name, wanted=f"one of {choices}"
-                )
-        if self.tile_px < 0:
-            raise UserError(f"tile_px is {self.tile_px}", field="tile_px", wanted="0 or more")
+            choices = ", ".join(str(choice) for choice in allowed)
+            require(self, name, getattr(self, name) in allowed, f"one of {choices}")
+        require(self, "tile_px", self.tile_px >= 0, "0 or more")
 
 
 def merge_band(settings: DenoisingSettings, max_resolution_A: float) -> MergeBand | None:

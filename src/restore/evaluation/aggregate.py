@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.errors import UserError
 from restore.evaluation.batch import Subject
 from restore.evaluation.estimators.comparison import ring_numbers, whole_numbers, with_baselines
 from restore.evaluation.estimators.patterns import spikes
@@ -31,7 +30,7 @@ from restore.model.calibration import CalibrationKind
 from restore.model.inference.ensemble import ORIENTATIONS
 from restore.quantities import Curve, Number, rounded, rounded_values
 from restore.report.evaluation_words import remarks, summary, unlike_the_others, warnings
-from restore.settings import setting
+from restore.settings import require, setting
 
 HELD_OUT, TRAINED_ON = "held out", "trained on"
 _FEW = 5  # micrographs, fewer than which patches are resampled in their place
@@ -85,17 +84,16 @@ class EvaluationSettings:
     )
 
     def __post_init__(self) -> None:
-        wrong = {
-            "patch_px": self.patch_px < 0,
-            "support_window": not 0 < self.support_window < math.inf,
-            "confidence": not 0 < self.confidence < 1,
-            "resamples": not _FEWEST_RESAMPLES <= self.resamples <= _MOST_RESAMPLES,
-            "calibration": self.calibration not in ("rings", "model", "none"),
-            "self_ensemble": self.self_ensemble not in ORIENTATIONS,
-            "tile_px": self.tile_px < 0,
-        }
-        for name in (name for name, is_wrong in wrong.items() if is_wrong):
-            raise UserError(f"{name} is {getattr(self, name)}", do="see restore evaluate --help")
+        require(self, "patch_px", self.patch_px >= 0, "0 or more")
+        require(self, "support_window", 0 < self.support_window < math.inf, "above 0")
+        require(self, "confidence", 0 < self.confidence < 1, "above 0 and below 1")
+        is_enough = _FEWEST_RESAMPLES <= self.resamples <= _MOST_RESAMPLES
+        require(self, "resamples", is_enough, f"{_FEWEST_RESAMPLES} to {_MOST_RESAMPLES}")
+        is_known = self.calibration in ("rings", "model", "none")
+        require(self, "calibration", is_known, "rings, model or none")
+        is_known = self.self_ensemble in ORIENTATIONS
+        require(self, "self_ensemble", is_known, "1, 2, 4 or 8")
+        require(self, "tile_px", self.tile_px >= 0, "0 or more")
 
     @property
     def measuring(self) -> tuple[float, str, CalibrationKind, int]:
@@ -182,12 +180,12 @@ def _with_patterns(group: Group, measured: Sequence[_Measured], axis: RingAxis) 
     """The group with the lattices that its micrographs share and the spikes of its FRC."""
     members = [result.facts.lattices for result in measured if group.name in (result.role, "all")]
     frequency_per_A = axis.frequency_per_A.tolist()
-    found = [
+    outstanding = [
         spike
         for halves in ("raw", "denoised")
         for spike in spikes(halves, group.curves[f"frc_{halves}"], frequency_per_A)
     ]
-    return replace(group, lattices=common_lattices(members), spikes=tuple(found))
+    return replace(group, lattices=common_lattices(members), spikes=tuple(outstanding))
 
 
 def _stack(measurement: Measurement) -> Float[Tensor, "blocks stack rings"]:
@@ -277,7 +275,11 @@ def _results(
             result.facts,
             result.subject.micrograph.ctf,
         )
-        own = [found for found in facts.lattices if not any(is_same(found, of) for of in common)]
+        own = [
+            lattice
+            for lattice in facts.lattices
+            if not any(is_same(lattice, shared) for shared in common)
+        ]
         remarked = remarks(result.numbers, replace(facts, lattices=tuple(own)))
         if is_strange(score):
             remarked.append(unlike_the_others(score))

@@ -2,7 +2,6 @@
 map of local support.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -38,7 +37,7 @@ from restore.model.inference.engine import Engine
 from restore.model.inference.ensemble import apply_self_ensemble
 from restore.model.network import architecture_of
 from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
-from restore.records import as_json, decoded
+from restore.records import as_json, decoded, parse_json
 
 _LARGEST_PATCH_PX, _SMALLEST_PATCH_PX = 256, 32
 _PATCHES_ALONG = 4
@@ -73,7 +72,7 @@ def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sa
                 f"a patch has at least {_SMALLEST_PATCH_PX} pixels a side, and no more than the "
                 "image"
             ),
-            do="give another --patch_px, or leave it out",
+            do="give another `patch_px`, or leave it out",
         )
     rings = patch_px // 4
     return Sampling(patch_px, RingAxis(rings, 1 / recipe.max_resolution_A / rings))
@@ -289,7 +288,7 @@ def load_measurement(path: Path) -> Measurement:
     with reading(path, "", "not a readable measurement", do):
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                facts = json.loads(file["facts"].tobytes())
+                facts = parse_json(file["facts"].tobytes(), path, "measurement", do)
                 blocks = torch.from_numpy(file["blocks"].astype(np.float64))
         except BadZipFile as error:
             raise ValueError(str(error)) from None

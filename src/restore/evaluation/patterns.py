@@ -34,10 +34,10 @@ def common_lattices(micrographs: Sequence[Sequence[Lattice]]) -> tuple[Lattice, 
 
 
 def _common(micrographs: Sequence[Sequence[Lattice]]) -> Iterator[Lattice]:
-    remaining = [lattice for found in micrographs for lattice in found]
+    remaining = [lattice for own in micrographs for lattice in own]
     while remaining:
         first = remaining[0]
-        owners = [found for found in micrographs if any(is_same(first, other) for other in found)]
+        owners = [own for own in micrographs if any(is_same(first, other) for other in own)]
         alike = [lattice for lattice in remaining if is_same(first, lattice)]
         remaining = [lattice for lattice in remaining if not is_same(first, lattice)]
         if 2 * len(owners) >= len(micrographs):

@@ -127,9 +127,9 @@ def source_of(
     if not isinstance(model, DenoisedHalves):
         return Source(load_model(Path(model)), named or Path(model))
     if len(model.folders) > 2:
-        found = f"{len(model.folders)} folders of denoised halves"
+        problem = f"{len(model.folders)} folders of denoised halves"
         raise UsageError(
-            found, field="denoised_halves", do="give one folder for both halves, or one for each"
+            problem, field="denoised_halves", do="give one folder for both halves, or one for each"
         )
     return Source(None, None, model)
 

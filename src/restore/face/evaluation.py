@@ -61,7 +61,7 @@ class EvaluatedSet:
 
 
 def evaluate(
-    micrographs: str | PathLike[str],
+    micrographs: str | PathLike[str] | MicrographSet,
     model: Model | str | PathLike[str] | DenoisedHalves | None = None,
     *,
     model_name: str | PathLike[str] | None = None,
@@ -81,7 +81,7 @@ def evaluate(
     ----------
     micrographs
         A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, with
-        halves.
+        halves; or what `read_micrographs` returned.
     model
         The model, or its file; or another program's denoised halves. None is the general model
         that comes with the package, with its own recipe.
@@ -120,14 +120,14 @@ def evaluate(
     """
     settings, folder = settings or EvaluationSettings(), Path(output_directory)
     source = source_of(model, model_name)
-    chosen = without_denoised(
-        read_micrographs(
+    if not isinstance(micrographs, MicrographSet):
+        micrographs = read_micrographs(
             str(micrographs),
             parse_suffixes(suffixes) if suffixes else None,
             pixel_size_A,
             Needs(ctf=source.recipe.phase_flip, halves=True, skip_bad=True),
         )
-    )
+    chosen = without_denoised(micrographs)
     good, bad = _usable(chosen)
     require_writable(folder)
     file = folder / FILE_NAME
@@ -143,7 +143,7 @@ def evaluate(
         bad += [(job.name, reason) for job, reason in results.failed]
         evaluation = None
         if measured and place.is_main:
-            making = _making(source, settings, str(micrographs), method.sampling)
+            making = _making(source, settings, chosen.source, method.sampling)
             training = source.model.training if source.model else None
             known = roles([subject.micrograph.name for subject in measured], training)
             axis = method.sampling.axis

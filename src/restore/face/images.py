@@ -136,9 +136,9 @@ def pixels_of(image: "NDArray[Any] | torch.Tensor | Image") -> "NDArray[Any] | t
     data: Any = image.data if isinstance(image, Image) else image
     if not hasattr(data, "shape") or len(data.shape) != 2:
         shape = getattr(data, "shape", None)
-        found = f"an array of shape {tuple(shape)}" if shape is not None else f"{type(image)}"
+        problem = f"an array of shape {tuple(shape)}" if shape is not None else f"{type(image)}"
         raise UserError(
-            found, field="image", wanted="an image has two dimensions, rows and columns"
+            problem, field="image", wanted="an image has two dimensions, rows and columns"
         )
     return data
 
@@ -153,6 +153,6 @@ def pixel_size_of(
     if size_A is None:
         raise UserError("the pixel size is not known", do="give `pixel_size_A`")
     if not 0 < size_A < float("inf"):
-        found = f"pixel_size_A is {size_A:g}"
-        raise UserError(found, field="pixel_size_A", wanted="it must be above 0")
+        problem = f"pixel_size_A is {size_A:g}"
+        raise UserError(problem, field="pixel_size_A", wanted="it must be above 0")
     return float(size_A)

@@ -19,7 +19,7 @@ from restore.training.preparation import Destination, is_made_of, prepare_patche
 
 
 def make_patches(
-    micrographs: str | PathLike[str],
+    micrographs: str | PathLike[str] | MicrographSet,
     patch_file: str | PathLike[str] = "training_data.hdf",
     recipe: Recipe | None = None,
     *,
@@ -36,7 +36,8 @@ def make_patches(
     Parameters
     ----------
     micrographs
-        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images; or what
+        `read_micrographs` returned.
     patch_file
         The file to write.
     recipe
@@ -73,15 +74,15 @@ def make_patches(
     PosixPath('patches.hdf')
     """
     path, recipe = Path(patch_file), recipe or Recipe()
-    chosen = without_denoised(
-        read_micrographs(
+    if not isinstance(micrographs, MicrographSet):
+        micrographs = read_micrographs(
             micrographs,
             suffixes=suffixes,
             pixel_size_A=pixel_size_A,
             ctf=recipe.phase_flip,
             halves=True,
         )
-    )
+    chosen = without_denoised(micrographs)
     require_files(chosen.micrographs)
     pairs = [_pair(micrograph, recipe) for micrograph in chosen.micrographs]
     refuse_smaller(pairs, patch_px)

@@ -7,6 +7,7 @@ from typing import Any
 
 from restore.errors import UserError
 from restore.face.patches import make_patches
+from restore.io.micrographs import MicrographSet
 from restore.model.checkpoint import Model
 from restore.preprocessing import Recipe
 from restore.training import run
@@ -16,7 +17,7 @@ from restore.training.watchers import TrainingProgress
 
 
 def train(
-    micrographs: str | PathLike[str] | None = None,
+    micrographs: str | PathLike[str] | MicrographSet | None = None,
     settings: TrainingSettings | Mapping[str, Any] | None = None,
     *,
     recipe: Recipe | None = None,
@@ -42,7 +43,8 @@ def train(
     ----------
     micrographs
         A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, with
-        halves. None where ``patch_file`` holds them already, or a run is resumed.
+        halves; or what `read_micrographs` returned. None where ``patch_file`` holds them already,
+        or a run is resumed.
     settings
         The settings; or only those that are not to be the preset's, as ``{"batch_size": 8}``.
     recipe

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from restore.commands import CommandLine
 from restore.inspection.commands import compare_halves, inspect_file
 from restore.inspection.findings import Findings, counted
 from restore.io.paths import Places
@@ -90,7 +91,7 @@ def _job_type(star: StarFile) -> list[tuple[str, str]]:
     return [("job type", job.column(name)[0]) for name in _JOB_TYPES if name in job.columns][:1]
 
 
-def _files_named(path: Path, star: StarFile) -> tuple[str, ...]:
+def _files_named(path: Path, star: StarFile) -> tuple[CommandLine, ...]:
     """Commands that look at the STAR files which this one names, those that are there."""
     places = Places.of_star(path)
     names = (

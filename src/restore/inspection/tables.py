@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from restore.commands import CommandLine
 from restore.errors import UserError
 from restore.inspection import commands
 from restore.inspection.cryosparc_files import inspect_cryosparc_file
@@ -98,7 +99,7 @@ def _inspect_refined(
         facts.append(
             ("half sets", " and ".join(str(sizes[half_set]) for half_set in sorted(sizes)))
         )
-    next_steps = (commands.command("reconstruct", path),) if _images_are_there(path) else ()
+    next_steps = (CommandLine("reconstruct", path),) if _images_are_there(path) else ()
     return Findings(
         "particles with orientations",
         tuple(facts),

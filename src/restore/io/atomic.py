@@ -68,8 +68,8 @@ def replacing(path: Path) -> Generator[Path]:
     except OSError as error:
         if error.errno not in _MENDABLE or not _is_about(error, path, partial):
             raise
-        found, do = _MENDABLE[error.errno]
-        raise UserError(found, where=path, wanted="The file was not written", do=do) from error
+        problem, do = _MENDABLE[error.errno]
+        raise UserError(problem, where=path, wanted="The file was not written", do=do) from error
     finally:
         if descriptor is not None:
             _remove(partial)
@@ -82,17 +82,17 @@ def require_writable(folder: Path, size_bytes: int = 0) -> None:
     """
     there = next(parent for parent in (folder, *folder.parents, Path()) if parent.exists())
     if not there.is_dir():
-        found, do = _MENDABLE[errno.ENOTDIR]
+        problem, do = _MENDABLE[errno.ENOTDIR]
     elif not os.access(there, os.W_OK | os.X_OK):
-        found, do = _MENDABLE[errno.EACCES]
+        problem, do = _MENDABLE[errno.EACCES]
     elif (free_bytes := shutil.disk_usage(there).free) < size_bytes:
-        found, do = (
+        problem, do = (
             f"{free_bytes / 1e9:.3g} GB are free, {size_bytes / 1e9:.3g} are needed",
             _MENDABLE[errno.ENOSPC][1],
         )
     else:
         return
-    raise UserError(found, where=there, wanted="Nothing was done", do=do)
+    raise UserError(problem, where=there, wanted="Nothing was done", do=do)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -100,8 +100,8 @@ def require_files(micrographs: Sequence[Micrograph], needed: Sequence[Part] = HA
     if problems:
         lines = "\n".join(f"  {problem.message}" for problem in problems[:5])
         more = f"\n  and {len(problems) - 5} more" if len(problems) > 5 else ""
-        found = f"{len(problems)} of the {len(micrographs)} micrographs cannot be used"
-        raise UserError(f"{found}:\n{lines}{more}\n{_advice(needed)}")
+        summary = f"{len(problems)} of the {len(micrographs)} micrographs cannot be used"
+        raise UserError(f"{summary}:\n{lines}{more}\n{_advice(needed)}")
 
 
 def _advice(needed: Sequence[Part]) -> str:

@@ -145,10 +145,10 @@ def read_micrographs(
     source = _only_table(sources, tables, ctf)
     if Path(source).suffix.lower() == ".star":
         return _from_star(Path(source), suffixes, pixel_size_A, needs)
-    found = read_exposures(Path(source), suffixes, pixel_size_A, needs.ctf)
-    problems = _bad_rows(found.errors, found.names, needs)
-    listing = CryosparcListing(found.data, found.micrographs)
-    return MicrographSet(str(source), found.micrographs, listing, problems)
+    exposures = read_exposures(Path(source), suffixes, pixel_size_A, needs.ctf)
+    problems = _bad_rows(exposures.errors, exposures.names, needs)
+    listing = CryosparcListing(exposures.data, exposures.micrographs)
+    return MicrographSet(str(source), exposures.micrographs, listing, problems)
 
 
 def is_table(source: str | Path | Sequence[str | Path]) -> bool:
@@ -178,8 +178,8 @@ def read_images(
             "give a STAR file, or `phase_flip=False`, or for one image `defocus_A`, `voltage_kV`, "
             "`spherical_aberration_mm` and `amplitude_contrast`"
         )
-        found, wanted = "images without a STAR file have no CTF", "Phase flipping needs the CTF"
-        raise UserError(found, where=source, wanted=wanted, do=do)
+        problem, wanted = "images without a STAR file have no CTF", "Phase flipping needs the CTF"
+        raise UserError(problem, where=source, wanted=wanted, do=do)
     full = [name for name in names if suffixes is None or not is_half(name, suffixes)]
     if not full:
         do = "give the full sums, or other suffixes with -s"
@@ -289,9 +289,11 @@ def _together(errors: Sequence[UserError], total: int) -> UserError:
     or where they are all of one missing column, as in a tilt series without CTF.
     """
     first = errors[0]
-    same_column = all(error.found == first.found for error in errors) and "missing" in first.found
+    same_column = (
+        all(error.problem == first.problem for error in errors) and "missing" in first.problem
+    )
     if len(errors) in (1, total) or same_column:
         return first
-    further = [f"{error.where}: {error.found}" for error in errors[1:5]]
+    further = [f"{error.where}: {error.problem}" for error in errors[1:5]]
     more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-    return first.instead(found="; ".join([first.found, *further]) + more)
+    return first.instead(problem="; ".join([first.problem, *further]) + more)

@@ -257,10 +257,10 @@ def _refuse_repeats(particles: Particles, keys: Sequence[Hashable], words: Seque
     for row, key in enumerate(keys):
         before = first_row.setdefault(key, row)
         if before != row:
-            found = f"rows {before + 1} and {row + 1} both hold {words[row]}"
+            problem = f"rows {before + 1} and {row + 1} both hold {words[row]}"
             do = "remove one of them (a file made by symmetry expansion cannot be compared)"
             raise UserError(
-                found, where=particles.source, wanted="Each particle may be there once", do=do
+                problem, where=particles.source, wanted="Each particle may be there once", do=do
             )
 
 

@@ -240,7 +240,7 @@ def transfer(
         raise UserError(
             "the CTF is not known",
             wanted="phase flipping needs a CTF",
-            do="run CTF estimation, or give --dont_phaseflip",
+            do="run CTF estimation, or give `phase_flip=False`",
         )
     require_plausible_defocus(ctf)
     return band * ctf_sign(ctf, grid.shape, grid.pixel_size_yx_A, device)

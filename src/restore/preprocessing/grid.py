@@ -27,13 +27,13 @@ _COARSEST_PIXEL_A = 20.0
 def _pixel_size_advice(pixel_size_A: float) -> str:
     if pixel_size_A <= _COARSEST_PIXEL_A:
         return ""
-    return f"a pixel size of {pixel_size_A:.4g} Å is none of a micrograph"
+    return f"a pixel size of {pixel_size_A:.4g} Å is too large for a micrograph"
 
 
 def _coarser_resolution(pixel_size_A: float) -> str:
     if pixel_size_A > _COARSEST_PIXEL_A:
         return "check the pixel size where it comes from (the STAR file, or `pixel_size_A`)"
-    return f"give --max_resolution {math.ceil(20 * pixel_size_A) / 10:g} or more"
+    return f"give `max_resolution_A` {math.ceil(20 * pixel_size_A) / 10:g} or more"
 
 
 def cropped_grid(full_shape: Shape, pixel_size_A: float, max_resolution_A: float) -> Grid:
@@ -56,7 +56,7 @@ def cropped_grid(full_shape: Shape, pixel_size_A: float, max_resolution_A: float
             f"an image of {full_shape[0]}×{full_shape[1]} pixels has only {height}×{width} "
             f"left at {max_resolution_A:g} Å",
             wanted=f"at least {2 * BLOCK_PX} pixels a side",
-            do="check the pixel size, or use a finer --max_resolution",
+            do="check the pixel size, or use a finer `max_resolution_A`",
         )
     pixel_size_yx_A = (pixel_size_A * full_shape[0] / height, pixel_size_A * full_shape[1] / width)
     return Grid(full_shape, pixel_size_A, (height, width), pixel_size_yx_A)

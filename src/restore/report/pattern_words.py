@@ -13,27 +13,27 @@ def pattern_warnings(group: Group) -> list[str]:
     return [*_lattice_warnings(group.lattices), *_spike_warnings(group.spikes)]
 
 
-def spike_words(found: Sequence[Spike]) -> str:
+def spike_words(spikes: Sequence[Spike]) -> str:
     """A sentence for the chart of the halves' correlation; empty where there are no spikes."""
     sentences = [
         f" Spike{'s' if len(places) > 1 else ''} at {_listed(places)} ({halves})."
         for halves in ("raw", "denoised")
-        if (places := [f"{spike.resolution_A:.1f}" for spike in found if spike.halves == halves])
+        if (places := [f"{spike.resolution_A:.1f}" for spike in spikes if spike.halves == halves])
     ]
     return "".join(sentences)
 
 
-def lattice_remark(found: Sequence[Lattice]) -> str:
+def lattice_remark(lattices: Sequence[Lattice]) -> str:
     """A sentence on the lattices of one micrograph that the others do not have."""
-    images = " and ".join(dict.fromkeys(lattice.image for lattice in found))
-    return f"There is a lattice in the {images} image: {_periods(found)}."
+    images = " and ".join(dict.fromkeys(lattice.image for lattice in lattices))
+    return f"There is a lattice in the {images} image: {_periods(lattices)}."
 
 
-def _lattice_warnings(found: Sequence[Lattice]) -> list[str]:
-    raw = [lattice for lattice in found if lattice.image == "raw"]
+def _lattice_warnings(lattices: Sequence[Lattice]) -> list[str]:
+    raw = [lattice for lattice in lattices if lattice.image == "raw"]
     own = [
         lattice
-        for lattice in found
+        for lattice in lattices
         if lattice.image == "denoised"
         and not any(abs(lattice.period_A / other.period_A - 1) < 0.02 for other in raw)
     ]
@@ -51,25 +51,25 @@ def _lattice_warnings(found: Sequence[Lattice]) -> list[str]:
     return warned
 
 
-def _periods(found: Sequence[Lattice]) -> str:
+def _periods(lattices: Sequence[Lattice]) -> str:
     """The periods of the strongest lattices, and their share of the variance together."""
-    strongest = sorted(found, key=lambda lattice: -lattice.share)[:_NAMED]
+    strongest = sorted(lattices, key=lambda lattice: -lattice.share)[:_NAMED]
     words = [
         f"{lattice.period_A:.1f} Å ({lattice.period_px:.1f} pixels)"
         for lattice in dict.fromkeys(strongest)
     ]
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    more = f" and {len(lattices) - _NAMED} more" if len(lattices) > _NAMED else ""
     period = "periods" if len(words) > 1 else "a period"
-    total = share(sum(lattice.share for lattice in found))
+    total = share(sum(lattice.share for lattice in lattices))
     return f"{period} of {_joined(words)}{more}, with {total} of the variance"
 
 
-def _spike_warnings(found: Sequence[Spike]) -> list[str]:
+def _spike_warnings(spikes: Sequence[Spike]) -> list[str]:
     warned: list[str] = []
-    raw = [spike for spike in found if spike.halves == "raw"]
+    raw = [spike for spike in spikes if spike.halves == "raw"]
     own = [
         spike
-        for spike in found
+        for spike in spikes
         if spike.halves == "denoised"
         and spike.resolution_A not in [other.resolution_A for other in raw]
     ]
@@ -86,9 +86,9 @@ def _spike_warnings(found: Sequence[Spike]) -> list[str]:
     return warned
 
 
-def _spikes(found: Sequence[Spike]) -> str:
-    strongest = max(found, key=lambda spike: spike.value - spike.around)
-    places = [f"{spike.resolution_A:.1f}" for spike in found]
+def _spikes(spikes: Sequence[Spike]) -> str:
+    strongest = max(spikes, key=lambda spike: spike.value - spike.around)
+    places = [f"{spike.resolution_A:.1f}" for spike in spikes]
     noun = "spikes" if len(places) > 1 else "a spike"
     height = f"{figure(strongest.value)}, above {figure(strongest.around)} in the rings around it"
     return f"{noun} at {_listed(places)} ({height})"

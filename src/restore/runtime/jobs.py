@@ -249,8 +249,8 @@ def refuse_clashes(jobs: Iterable[Job[Any]], inputs: Iterable[Path], what: str, 
         for path in job.outputs:
             resolved = os.path.realpath(path)
             if resolved in raw:
-                found = f"the {what} {job.name} would replace an input image"
-                raise UserError(found, where=path, do=do)
+                problem = f"the {what} {job.name} would replace an input image"
+                raise UserError(problem, where=path, do=do)
             if resolved in taken:
                 names = f"{taken[resolved].name} and {job.name}"
                 raise UserError(f"{names} would both be written to this file", where=path)

@@ -81,11 +81,11 @@ def check_halves(data: PatchFile) -> None:
         wrong = [index for index, finding in findings.items() if finding == problem]
         if not wrong or problem not in _FOUND:
             continue
-        found, do = _FOUND[problem]
-        found = found.format(name=data.pairs[wrong[0]].name)
+        words, do = _FOUND[problem]
+        words = words.format(name=data.pairs[wrong[0]].name)
         if 2 * len(wrong) >= len(findings):
-            raise UserError(found, where=data.path, wanted=_how_many(wrong, len(findings)), do=do)
-        log.warning("%s. %s", found[0].upper() + found[1:], _how_many(wrong, len(findings)))
+            raise UserError(words, where=data.path, wanted=_how_many(wrong, len(findings)), do=do)
+        log.warning("%s. %s", words[0].upper() + words[1:], _how_many(wrong, len(findings)))
 
 
 def _how_many(wrong: list[int], count: int) -> str:

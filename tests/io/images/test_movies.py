@@ -57,8 +57,8 @@ def test_the_frames_of_an_mrc_movie_come_in_order_as_stored(tmp_path):
     assert header.pixel_size_A == pytest.approx(0.7)
     assert np.array_equal(frames, FRAMES)
     assert all(
-        each.dtype == np.float32 and each.flags.c_contiguous and each.flags.writeable
-        for each in frames
+        frame.dtype == np.float32 and frame.flags.c_contiguous and frame.flags.writeable
+        for frame in frames
     )
 
 
@@ -86,7 +86,7 @@ def test_an_extended_header_and_bytes_at_the_end_are_left_alone(tmp_path, caplog
     path.write_bytes(path.read_bytes() + b"extra!")
     with caplog.at_level(logging.WARNING):
         assert np.array_equal(list(read_frames(path)), FRAMES)
-    assert [each.getMessage() for each in caplog.records] == [
+    assert [record.getMessage() for record in caplog.records] == [
         f"{path}: there are 6 bytes after the last frame; they are not used"
     ]
 
@@ -104,7 +104,7 @@ def test_the_pages_of_a_tiff_movie_come_in_order_upside_down(tmp_path, kind, com
     )
     assert header.pixel_size_A is None
     assert np.array_equal(frames, FRAMES[:, ::-1])
-    assert all(each.dtype == np.float32 and each.flags.c_contiguous for each in frames)
+    assert all(frame.dtype == np.float32 and frame.flags.c_contiguous for frame in frames)
 
 
 @pytest.mark.parametrize(

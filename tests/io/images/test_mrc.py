@@ -154,7 +154,7 @@ def test_an_image_that_cannot_be_written_leaves_the_old_file(tmp_path):
         write_mrc(path, DATA * np.float32("nan"), 1.0)
     with pytest.raises(ValueError, match="11 labels"):
         write_mrc(path, DATA, 1.0, ["l"] * 11)
-    assert path.read_bytes() == before and [each.name for each in tmp_path.iterdir()] == ["a.mrc"]
+    assert path.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["a.mrc"]
 
 
 def test_the_real_halves_sum_to_the_whole():

@@ -248,10 +248,12 @@ def test_a_pattern_finds_all_images_and_tells_halves_from_full_sums(tmp_path):
     assert [name for name in names if is_half(name, Suffixes())] == [
         name for name in names if "DW" not in name
     ]
-    found = read_micrographs(
+    listed = read_micrographs(
         f"{tmp_path}/*", Suffixes(), 1.0, Needs(ctf=False, halves=True)
     ).micrographs
-    assert [(each.image.name, each.even.name, each.odd.name) for each in found] == [
+    assert [
+        (micrograph.image.name, micrograph.even.name, micrograph.odd.name) for micrograph in listed
+    ] == [
         ("a b_DW.mrc.gz", "a b_EVN.mrc.gz", "a b_ODD.mrc.gz"),
         ("c_DW.mrc.bz2", "c_EVN.mrc.bz2", "c_ODD.mrc.bz2"),
         ("µ_DW.tif", "µ_EVN.tif", "µ_ODD.tif"),
@@ -262,7 +264,7 @@ def test_a_pattern_finds_all_images_and_tells_halves_from_full_sums(tmp_path):
 def test_what_is_denoised_is_mrc_whatever_it_was(ending):
     given = [Micrograph(f"job/a b.v2_DW{ending}", Path(f"/data/a b.v2_DW{ending}"), 1.0, 0)]
     beside, below = (
-        plan(given, output, lambda each: "f")[0]
+        plan(given, output, lambda micrograph: "f")[0]
         for output in (OutputSettings(), OutputSettings(output_directory=Path("out")))
     )
     assert (
@@ -280,7 +282,7 @@ def test_one_image_twice_packed_and_not_is_no_two_outputs(tmp_path):
     with pytest.raises(
         UserError, match=r"a\.mrc and a\.mrc\.gz would both be written to this file"
     ):
-        plan(given, OutputSettings(), lambda each: "f")
+        plan(given, OutputSettings(), lambda micrograph: "f")
 
 
 def test_denoised_halves_of_packed_ones_are_found_packed_or_not(tmp_path):
@@ -317,5 +319,5 @@ def test_odd_images_are_denoised_as_the_plain_one_is(tmp_path, monkeypatch):
         if path.suffix == ".mrc"
     }
     assert set(outputs) == {"plain.mrc", "a b.mrc", "été.mrc", "µ.mrc"}
-    assert all(np.array_equal(each, outputs["plain.mrc"]) for each in outputs.values())
+    assert all(np.array_equal(output, outputs["plain.mrc"]) for output in outputs.values())
     assert np.ptp(outputs["plain.mrc"]) > 0

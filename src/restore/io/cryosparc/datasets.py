@@ -137,13 +137,13 @@ def _order(
     missing, extra = ~np.isin(wanted, uids), ~np.isin(uids, wanted)
     for lacks, other, which in ((table, first, wanted[missing]), (first, table, uids[extra])):
         if len(which):
-            found = (
+            problem = (
                 f"{len(which)} of the {len(other.rows)} {UID}s of {other.path} are missing, the "
                 f"first {which[0]}"
             )
             do = "export the result group again, or give one .cs file"
             raise UserError(
-                found,
+                problem,
                 where=lacks.path,
                 wanted="The tables of a group must have the same ones",
                 do=do,

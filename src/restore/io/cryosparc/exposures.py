@@ -80,8 +80,8 @@ def read_exposures(
     ]
     if suffixes:
         micrographs = [_with_halves(micrograph, suffixes) for micrograph in micrographs]
-    found = tuple(without_mark(name) for name in names)
-    return Exposures(data, found, tuple(micrographs), dict(sorted(errors.items())))
+    names_without_mark = tuple(without_mark(name) for name in names)
+    return Exposures(data, names_without_mark, tuple(micrographs), dict(sorted(errors.items())))
 
 
 def ctf_parameters(data: Dataset) -> list[CTFParameters]:
@@ -119,10 +119,10 @@ def _ctf_errors(data: Dataset) -> dict[int, UserError]:
     errors: dict[int, UserError] = {}
     for row, number in np.argwhere(bad).tolist():
         name = f"ctf/{(*CTF_COLUMNS, PHASE_SHIFT)[number]}"
-        found = f"{name} is {values[row, number]:g}"
+        problem = f"{name} is {values[row, number]:g}"
         finite = np.isfinite(values[row, number])
         wanted = _FOR_CTF + (needed_ctf(name) if finite else "")
-        error = UserError(found, where=data.place(name, row), wanted=wanted, do=_CTF_CURE)
+        error = UserError(problem, where=data.place(name, row), wanted=wanted, do=_CTF_CURE)
         errors.setdefault(row, error)
     return errors
 
@@ -146,9 +146,9 @@ def _names(data: Dataset) -> list[str]:
             data.column("blob/path") is not None
             or data.column("location/micrograph_path") is not None
         )
-        found = "it lists particles" if of_particles else f"{PATH} is missing"
+        problem = "it lists particles" if of_particles else f"{PATH} is missing"
         do = _CORRECTED if of_particles else data.where_to_find() or _CORRECTED
-        raise UserError(found, where=data.source, wanted="Each micrograph needs its file", do=do)
+        raise UserError(problem, where=data.source, wanted="Each micrograph needs its file", do=do)
     names = texts(column)
     first_row: dict[str, int] = {}
     for row, name in enumerate(names):
@@ -160,9 +160,9 @@ def _names(data: Dataset) -> list[str]:
                 do=_CORRECTED,
             )
         if first_row.setdefault(name, row) != row:
-            found, wanted = f"{name} is named again", "Each micrograph may be there once"
+            problem, wanted = f"{name} is named again", "Each micrograph may be there once"
             raise UserError(
-                found, where=data.place(PATH, row), wanted=wanted, do="remove one of the rows"
+                problem, where=data.place(PATH, row), wanted=wanted, do="remove one of the rows"
             )
     return names
 
@@ -213,9 +213,9 @@ def _pixel_sizes_A(data: Dataset, given_A: float | None) -> list[float]:
         given_A is not None
         and (off := np.flatnonzero(abs(given_A - sizes_A) > 0.01 * sizes_A)).size
     ):
-        found = f"the pixel size is {sizes_A[off[0]]:g} Å, and {given_A:g} Å was given"
+        problem = f"the pixel size is {sizes_A[off[0]]:g} Å, and {given_A:g} Å was given"
         raise UserError(
-            found,
+            problem,
             where=data.place(PIXEL_SIZE, int(off[0])),
             wanted="They must agree",
             do="leave `pixel_size_A` out",

@@ -168,9 +168,9 @@ def _parsed(path: Path, text_lines: Sequence[str]) -> ResultGroup:
         raise UserError("it names no metafile", where=path, wanted=_IS_GROUP, do=_EXPORT)
     for slot, files in named.items():
         if len(files) != 1:
-            found = f"{len(files)} metafiles are named"
+            problem = f"{len(files)} metafiles are named"
             raise UserError(
-                found,
+                problem,
                 where=f"{path}, results, {slot}",
                 wanted="Each slot is in one file",
                 do=_EXPORT,
@@ -200,9 +200,9 @@ def _entries(lines: tuple[str, ...], where: object) -> dict[tuple[str, ...], Ent
         key = _plain(match[2]) if match else ""
         keys = (*(key for _, key in above), key)
         if match is None or keys in entries:
-            found = f'"{words[:40]}" is {"there twice" if match else "not understood"}'
+            problem = f'"{words[:40]}" is {"there twice" if match else "not understood"}'
             raise UserError(
-                found, where=f"{where}, line {number + 1}", wanted=_IS_GROUP, do=_EXPORT
+                problem, where=f"{where}, line {number + 1}", wanted=_IS_GROUP, do=_EXPORT
             )
         above.append((indent, key))
         text = (match[3] or "").strip()

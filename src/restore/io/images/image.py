@@ -110,9 +110,9 @@ def _one_image(path: Path) -> tuple[int, int]:
     """Rows and columns of the only page of a TIFF file. UserError where there are more."""
     header = read_tiff_header(path)
     if header.pages != 1:
-        found = f"it is a stack of {header.pages} images"
+        problem = f"it is a stack of {header.pages} images"
         raise UserError(
-            found,
+            problem,
             where=path,
             wanted="One micrograph in a file is needed",
             do="sum or split the stack",
@@ -130,17 +130,17 @@ def _refuse_useless(data: NDArray[np.float32], path: Path) -> None:
     if not np.isfinite(highest - lowest):
         bad = ~np.isfinite(data)
         row, column = np.unravel_index(int(bad.argmax()), data.shape)
-        found = (
+        problem = (
             f"{np.count_nonzero(bad)} of its {data.size} pixels are NaN or infinite, first at row "
             f"{row}, column {column}"
         )
         raise UserError(
-            found, where=path, wanted="Every pixel must be a number", do="make the image again"
+            problem, where=path, wanted="Every pixel must be a number", do="make the image again"
         )
     if lowest == highest:
-        found = f"all of its pixels are {lowest:g}"
+        problem = f"all of its pixels are {lowest:g}"
         raise UserError(
-            found,
+            problem,
             where=path,
             wanted="There is nothing in a constant image",
             do="make it again or leave it out",

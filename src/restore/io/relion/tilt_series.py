@@ -259,9 +259,9 @@ def require_optics(rows: Sequence[StarRow], given_A: float | None, ctf: bool) ->
             else "give the table of series that names this file"
         )
         if given_A is None and not any(row.has(column) for column in PIXEL_SIZES):
-            found = f"there is no pixel size ({PIXEL_SIZES[1]} or {PIXEL_SIZES[2]})"
+            problem = f"there is no pixel size ({PIXEL_SIZES[1]} or {PIXEL_SIZES[2]})"
             wanted = "A positive pixel size in Å is needed"
-            raise UserError(found, where=where, wanted=wanted, do=f"{do}, or `pixel_size_A`")
+            raise UserError(problem, where=where, wanted=wanted, do=f"{do}, or `pixel_size_A`")
         if ctf and not row.has("rlnVoltage"):
             wanted = "Phase flipping needs it"
             raise UserError(

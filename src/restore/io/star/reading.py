@@ -24,10 +24,10 @@ class _Section:
     lines: Sequence[str]
 
     def refusal(
-        self, found: str, line: int, wanted: str = "", do: str = "look at the file there"
+        self, problem: str, line: int, wanted: str = "", do: str = "look at the file there"
     ) -> UserError:
         where = f"{self.path}, data_{self.name}, line {line}"
-        return UserError(found, where=where, wanted=wanted, do=do if wanted else "")
+        return UserError(problem, where=where, wanted=wanted, do=do if wanted else "")
 
     def words(self, comments: list[str]) -> Iterator[tuple[int, list[str], str]]:
         """Line number, values and stripped text of each line that has values; the comments are
@@ -153,11 +153,11 @@ def _loop(
         if line[0] in "_;l":
             _refuse_if_no_row(section, values, line, number)
         if len(values) != len(columns):
-            found = (
+            problem = (
                 f"row {len(rows) + 1} has {len(values)} values, and there are {len(columns)} "
                 "columns"
             )
-            raise section.refusal(found, number, _WHOLE_ROWS)
+            raise section.refusal(problem, number, _WHOLE_ROWS)
         rows.append(tuple(values))
     if not columns:
         raise section.refusal(
