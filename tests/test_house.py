@@ -41,6 +41,7 @@ FLOORS = (
     (
         "preprocessing",
         "image_tensors",
+        "joint_work",
         "movies",
         "simulation",
         "evaluation.records",

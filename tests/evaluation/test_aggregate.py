@@ -251,8 +251,8 @@ def test_a_model_without_a_record_has_trained_on_nothing_that_is_known(name):
 
 def test_the_only_micrograph_of_a_group_has_the_intervals_of_its_group(measured):
     settings = EvaluationSettings(resamples=400)  # more than a micrograph of many gets
-    evaluation = evaluated(measured(6), held_out=1, settings=settings)
-    assert evaluation.micrographs[0].numbers == evaluation.groups[0].numbers
+    result = evaluated(measured(6), held_out=1, settings=settings)
+    assert result.micrographs[0].numbers == result.groups[0].numbers
 
 
 def test_a_ring_has_signal_where_it_and_a_neighbour_correlate_beyond_the_error():

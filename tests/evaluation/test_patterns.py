@@ -60,8 +60,8 @@ def test_a_lattice_in_the_denoised_images_is_found_and_named(tmp_path):
     result = evaluation(tmp_path, 0.3)
     (lattice,) = result.groups[0].lattices
     assert (lattice.image, lattice.period_px) == ("denoised", 2.67)
-    (sentence,) = [words for words in result.warnings if "lattice" in words]
-    assert "a period of 10.7 Å (2.7 pixels)" in sentence and "comes from the denoising" in sentence
+    (warning,) = [words for words in result.warnings if "lattice" in words]
+    assert "a period of 10.7 Å (2.7 pixels)" in warning and "comes from the denoising" in warning
     (spike,) = result.groups[0].spikes
     assert spike.halves == "denoised" and abs(spike.resolution_A - 10.67) < 0.5
     assert any("correlation of the denoised halves has a spike at 1" in w for w in result.warnings)

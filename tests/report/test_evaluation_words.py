@@ -138,8 +138,8 @@ def test_a_gain_in_the_correlation_counts_where_the_error_is_mostly_lost_signal(
 
 
 def test_a_model_that_is_nearly_useless_comes_with_a_warning():
-    (lines,) = warnings([group(advantage=(1.01, 1.002, 1.02))], has_model=True)
-    assert "hardly better than a Wiener filter. Train longer, or on more data." in lines
+    (warning,) = warnings([group(advantage=(1.01, 1.002, 1.02))], has_model=True)
+    assert "hardly better than a Wiener filter. Train longer, or on more data." in warning
 
 
 @pytest.mark.parametrize("name, count, words", [

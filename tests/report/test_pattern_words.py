@@ -31,15 +31,15 @@ def test_a_lattice_that_the_denoised_images_have_from_the_raw_ones_is_named_once
 
 def test_many_periods_are_named_by_the_strongest_three():
     many = tuple(Lattice("denoised", 10.0 + n, 5.0, 0.001 * (n + 1)) for n in range(5))
-    (sentence,) = pattern_warnings(group(many))
-    assert "periods of 14.0 Å (5.0 pixels), 13.0 Å (5.0 pixels) and 12.0 Å (5.0" in sentence
-    assert "and 2 more, with 1.5 % of the variance" in sentence
+    (warning,) = pattern_warnings(group(many))
+    assert "periods of 14.0 Å (5.0 pixels), 13.0 Å (5.0 pixels) and 12.0 Å (5.0" in warning
+    assert "and 2 more, with 1.5 % of the variance" in warning
 
 
 def test_a_spike_is_named_with_its_place_and_height_and_its_origin():
-    (sentence,) = pattern_warnings(group(spikes=(SPIKE,)))
-    assert "a spike at 9.0 Å (0.620, above 0.200 in the rings around it)" in sentence
-    assert "comes from the denoising" in sentence
+    (warning,) = pattern_warnings(group(spikes=(SPIKE,)))
+    assert "a spike at 9.0 Å (0.620, above 0.200 in the rings around it)" in warning
+    assert "comes from the denoising" in warning
     (raw,) = pattern_warnings(group(spikes=(SPIKE, Spike("raw", 9.0, 0.5, 0.1))))
     assert "correlation of the raw halves has a spike" in raw and "counts as signal" in raw
     assert spike_words((SPIKE, Spike("denoised", 4.5, 0.3, 0.1))) == (

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from restore.denoising.inputs import (
     table_path,
     uses_halves,
 )
-from restore.denoising.outputs import draw_raw_beside_denoised, require_outputs
+from restore.denoising.outputs import SetFiles, require_outputs, write_outputs
 from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.denoising.targets import (
     OutputSettings,
@@ -32,15 +31,15 @@ from restore.denoising.targets import (
     written_names,
 )
 from restore.image_tensors import read_halves, read_tensor
+from restore.io.file_checks import reading_once
 from restore.io.images.image import write_image
-from restore.io.lock import locked
 from restore.io.micrographs import Suffixes
-from restore.io.outputs import write_table
+from restore.joint_work import joined_to_write
 from restore.micrograph import CTFParameters, Micrograph
 from restore.model.checkpoint import Model, load_model
 from restore.provenance import provenance
 from restore.report.panels import Panel
-from restore.runtime.distributed import Place, join_processes
+from restore.runtime.distributed import Place
 from restore.runtime.jobs import (
     ALONE,
     Job,
@@ -112,8 +111,13 @@ def denoise_set(
     if not isinstance(model, Model):
         model, model_name = load_model(Path(model)), model_name or model
     merge_band(settings, model.recipe.max_resolution_A)
-    chosen = read_set(micrographs, model, settings, suffixes, pixel_size_A=pixel_size_A, ctf=ctf)
-    chosen = listed_as(chosen, output)
+    read = reading_once()
+    chosen = listed_as(
+        read_set(
+            micrographs, model, settings, suffixes, pixel_size_A=pixel_size_A, ctf=ctf, read=read
+        ),
+        output,
+    )
     with_halves = partial(uses_halves, settings=settings)
     jobs = plan(chosen.micrographs, output, made_with(model, settings), with_halves)
     alone = is_one_image(micrographs) and not output.within_job
@@ -122,12 +126,9 @@ def denoise_set(
     files = {} if alone else chosen.listing.denoised(table, planned)
     picture = table.with_suffix(".png") if output.picture or not alone else None
     require_outputs(files, table, picture, jobs, output)
-    with (
-        join_processes(device) as place,
-        locked(table) if place.is_main else nullcontext(),
-    ):
+    with joined_to_write(table, device) as place:
         denoiser = denoiser_for(model, settings, place.device)
-        rejected = rejected_rows(chosen, settings)
+        rejected = rejected_rows(chosen, settings, read)
         usable = [job for job in jobs if job.subject.micrograph.row not in rejected]
         results = denoise_jobs(
             usable,
@@ -140,12 +141,9 @@ def denoise_set(
         names = written_names(results)
         if names and place.is_main:
             inputs = {"micrographs": chosen.source, "model": model_name, "output": output}
-            if not alone:
-                write_table(
-                    table, chosen.listing.denoised(table, names), provenance(settings, inputs)
-                )
-            if picture:
-                draw_raw_beside_denoised(results, partial(_panels, results), picture)
+            files = {} if alone else chosen.listing.denoised(table, names)
+            record, panels = provenance(settings, inputs), partial(_panels, results)
+            write_outputs(results, SetFiles(table, files, record), panels, picture)
     named = {row.name: row.reason for row in rejected.values()}
     return SetResults.of(results, named, table if names and not alone else None)
 

@@ -2,7 +2,6 @@
 
 import logging
 from concurrent.futures import Future
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from jaxtyping import Float
 
 from restore.denoising.denoise import denoiser_for
-from restore.denoising.outputs import draw_raw_beside_denoised, output_table, require_outputs
+from restore.denoising.outputs import SetFiles, output_table, require_outputs, write_outputs
 from restore.denoising.particle_stack import StackDenoiser
 from restore.denoising.particle_targets import (
     ParticleSettings,
@@ -23,18 +22,16 @@ from restore.denoising.particle_targets import (
 from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.denoising.targets import OutputSettings, fingerprint_in
 from restore.errors import UserError
-from restore.io.lock import locked
-from restore.io.outputs import write_table
 from restore.io.particle_images import ParticleImages, open_particle_images, read_particle_images
 from restore.io.particle_listings import (
     CryosparcParticles,
     ParticleListing,
     read_particle_listing,
 )
+from restore.joint_work import joined_to_write
 from restore.model.checkpoint import Model, load_model
 from restore.provenance import provenance
 from restore.report.panels import Panel
-from restore.runtime.distributed import join_processes
 from restore.runtime.jobs import (
     Job,
     JobResults,
@@ -114,10 +111,7 @@ def denoise_particles(
     files = listing.stored(path, stored_images(jobs), flipped)
     picture = path.with_suffix(".png") if output.picture else None
     require_outputs(files, path, picture, jobs, output)
-    with (
-        join_processes(device) as place,
-        locked(path) if place.is_main else nullcontext(),
-    ):
+    with joined_to_write(path, device) as place:
         denoiser = denoiser_for(model, settings, place.device)
         to_do = stale_jobs(jobs, fingerprint_in, overwrite=output.overwrite, place=place)
         if to_do and place.is_main:
@@ -132,10 +126,8 @@ def denoise_particles(
         if stored and place.is_main:
             inputs = {"particles": table, "model": model_name, "output": output}
             record = provenance(settings, {**inputs, "of_particles": particles})
-            write_table(path, listing.stored(path, stored, flipped), record)
-            if picture:
-                panels = partial(_panels, results, images)
-                draw_raw_beside_denoised(results, panels, picture)
+            written = SetFiles(path, listing.stored(path, stored, flipped), record)
+            write_outputs(results, written, partial(_panels, results, images), picture)
     return SetResults.of(results, {}, path if stored else None)
 
 

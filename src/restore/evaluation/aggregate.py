@@ -91,8 +91,8 @@ class EvaluationSettings:
         require(self, "resamples", is_enough, f"{_FEWEST_RESAMPLES} to {_MOST_RESAMPLES}")
         is_known = self.calibration in ("rings", "model", "none")
         require(self, "calibration", is_known, "rings, model or none")
-        is_known = self.self_ensemble in ORIENTATIONS
-        require(self, "self_ensemble", is_known, "1, 2, 4 or 8")
+        orientations = f"one of {', '.join(map(str, ORIENTATIONS))}"
+        require(self, "self_ensemble", self.self_ensemble in ORIENTATIONS, orientations)
         require(self, "tile_px", self.tile_px >= 0, "0 or more")
 
     @property
@@ -180,12 +180,12 @@ def _with_patterns(group: Group, measured: Sequence[_Measured], axis: RingAxis) 
     """The group with the lattices that its micrographs share and the spikes of its FRC."""
     members = [result.facts.lattices for result in measured if group.name in (result.role, "all")]
     frequency_per_A = axis.frequency_per_A.tolist()
-    outstanding = [
+    in_frc = [
         spike
         for halves in ("raw", "denoised")
         for spike in spikes(halves, group.curves[f"frc_{halves}"], frequency_per_A)
     ]
-    return replace(group, lattices=common_lattices(members), spikes=tuple(outstanding))
+    return replace(group, lattices=common_lattices(members), spikes=tuple(in_frc))
 
 
 def _stack(measurement: Measurement) -> Float[Tensor, "blocks stack rings"]:
@@ -276,9 +276,7 @@ def _results(
             result.subject.micrograph.ctf,
         )
         own = [
-            lattice
-            for lattice in facts.lattices
-            if not any(is_same(lattice, shared) for shared in common)
+            lattice for lattice in facts.lattices if not any(is_same(lattice, of) for of in common)
         ]
         remarked = remarks(result.numbers, replace(facts, lattices=tuple(own)))
         if is_strange(score):

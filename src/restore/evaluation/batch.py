@@ -14,6 +14,7 @@ from torch import Tensor
 
 from restore.errors import UserError
 from restore.evaluation.estimators.decomposition import PAIRS
+from restore.evaluation.half_checks import require_pair
 from restore.evaluation.measure import (
     BinnedHalves,
     Halves,
@@ -171,11 +172,12 @@ class _Compared:
             device = self._method.device
             try:
                 raw, denoised = read()
-                self._views[index] = self._method.views(
-                    _on(device, raw),
-                    _on(device, denoised) if denoised else None,
-                    self._subjects[index].micrograph,
+                micrograph = self._subjects[index].micrograph
+                views = self._method.views(
+                    _on(device, raw), _on(device, denoised) if denoised else None, micrograph
                 )
+                require_pair(views, micrograph.name)
+                self._views[index] = views
             except FAILURES:
                 self._unusable.add(index)
                 raise

@@ -16,7 +16,6 @@ from torch import Tensor
 from restore.errors import UserError
 from restore.evaluation.covariances import Sampling, blocks_of, covariance_table, with_unpaired
 from restore.evaluation.estimators.decomposition import PAIRS
-from restore.evaluation.estimators.half_identity import half_identity
 from restore.evaluation.estimators.spectra import RingAxis, valid_patches
 from restore.evaluation.estimators.support import Support, local_support
 from restore.evaluation.patterns import lattices_of
@@ -172,38 +171,6 @@ def _blank_of(
         for new, old in zip(shape, blank.shape, strict=True)
     )
     return blank[rows.long()][:, columns.long()]
-
-
-_WRONG_HALVES = {
-    "exchanged": (
-        "each denoised half has the noise of the other raw half: are the even and the odd half "
-        "exchanged"
-    ),
-    "made from one image": (
-        "the noise in which the raw halves differ is not in them: were both made from the same "
-        "image"
-    ),
-    "inverted": "their contrast is opposite to that of the raw halves",
-}
-
-
-def require_own_halves(views: Views) -> None:
-    """Raise UserError where the denoised halves were not made from these raw ones, one from each:
-    no number would mean what it says.
-
-    Call this before `fitted`, which turns inverted halves around.
-    """
-    identity = half_identity(views.raw, views.denoised, views.blank)
-    reason = _WRONG_HALVES.get(identity.verdict)
-    if reason is not None:
-        raise UserError(
-            f"the denoised halves look {identity.verdict}: {reason} (correlation of the halves' "
-            f"differences {identity.difference:.2g}, of their sums {identity.total:.2g})",
-            wanted=(
-                "an evaluation needs each half denoised separately, with the contrast of the raw "
-                "half"
-            ),
-        )
 
 
 def _require_same_grid(denoised: Prepared, raw: Prepared) -> None:

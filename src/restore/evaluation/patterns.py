@@ -34,10 +34,12 @@ def common_lattices(micrographs: Sequence[Sequence[Lattice]]) -> tuple[Lattice, 
 
 
 def _common(micrographs: Sequence[Sequence[Lattice]]) -> Iterator[Lattice]:
-    remaining = [lattice for own in micrographs for lattice in own]
+    remaining = [lattice for of_one in micrographs for lattice in of_one]
     while remaining:
         first = remaining[0]
-        owners = [own for own in micrographs if any(is_same(first, other) for other in own)]
+        owners = [
+            of_one for of_one in micrographs if any(is_same(first, other) for other in of_one)
+        ]
         alike = [lattice for lattice in remaining if is_same(first, lattice)]
         remaining = [lattice for lattice in remaining if not is_same(first, lattice)]
         if 2 * len(owners) >= len(micrographs):

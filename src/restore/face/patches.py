@@ -8,9 +8,10 @@ from pathlib import Path
 from restore.errors import UserError
 from restore.face.images import read_micrographs
 from restore.io.atomic import require_writable
-from restore.io.images.image import image_shape
+from restore.io.file_checks import ReadHeader, reading_once, require_files
+from restore.io.images.image import read_image_header
 from restore.io.labels import without_denoised
-from restore.io.micrographs import MicrographSet, require_files
+from restore.io.micrographs import MicrographSet
 from restore.micrograph import Micrograph
 from restore.preprocessing import Grid, Recipe, cropped_grid
 from restore.provenance import provenance
@@ -83,8 +84,9 @@ def make_patches(
             halves=True,
         )
     chosen = without_denoised(micrographs)
-    require_files(chosen.micrographs)
-    pairs = [_pair(micrograph, recipe) for micrograph in chosen.micrographs]
+    read = reading_once()
+    require_files(chosen.micrographs, read=read)
+    pairs = [_pair(micrograph, recipe, read) for micrograph in chosen.micrographs]
     refuse_smaller(pairs, patch_px)
     _refuse_to_replace_input(path, chosen)
     if path.exists() and not overwrite:
@@ -113,17 +115,17 @@ def make_patches(
     return path
 
 
-def _pair(micrograph: Micrograph, recipe: Recipe) -> Pair:
+def _pair(micrograph: Micrograph, recipe: Recipe, read: ReadHeader) -> Pair:
     """What the patch file will hold of a micrograph, from its header."""
-    grid = grid_of(micrograph, recipe)
+    grid = grid_of(micrograph, recipe, read)
     return Pair(micrograph.name, grid.shape, grid.pixel_size_yx_A)
 
 
-def grid_of(micrograph: Micrograph, recipe: Recipe) -> Grid:
+def grid_of(micrograph: Micrograph, recipe: Recipe, read: ReadHeader = read_image_header) -> Grid:
     """The sampling of a micrograph's halves, from a header. UserError naming it where it does not
     suit the recipe.
     """
-    shape = image_shape(micrograph.even or micrograph.image)
+    shape = read(micrograph.even or micrograph.image).shape
     try:
         return cropped_grid(shape, micrograph.pixel_size_A, recipe.max_resolution_A)
     except UserError as error:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from restore.errors import UserError
 from restore.io.atomic import replacing
+from restore.io.endings import IMAGE_ENDINGS, ending_of
 from restore.io.reading import reading
 from restore.model.calibration import RingCalibration
 from restore.model.network import Network, NetworkSettings, network_of
@@ -194,11 +195,15 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
 
 
 def _refuse_other_formats(path: Path) -> None:
+    wanted = "restore reads only the .safetensors that restore train writes"
+    if path.is_dir():
+        inside = next((file for file in sorted(path.glob("*.safetensors")) if _is_model(file)), "")
+        do = f"give {inside}" if inside else ""
+        raise UserError("a folder, not a model", where=path, wanted=wanted, do=do)
     if not path.is_file():
         raise UserError("there is no such model file", where=path)
     with reading(path), path.open("rb") as file:
         start = file.read(4)
-    wanted = "restore reads only the .safetensors that restore train writes"
     if start.startswith(_PICKLE_STARTS):
         problem = (
             "a pickle or a PyTorch archive: reading it could run any code that its author put "
@@ -208,10 +213,19 @@ def _refuse_other_formats(path: Path) -> None:
     if path.suffix.lower() == ".star":
         problem = "a STAR file, not a model"
         raise UserError(problem, where=path, wanted=wanted, do="give the table as `micrographs`")
+    if ending_of(path.name) in IMAGE_ENDINGS:
+        raise UserError(
+            "an image, not a model", where=path, wanted=wanted, do="give it as `micrographs`"
+        )
     if start == b"\x89HDF":
         raise UserError(
             "an HDF5 file (of patches, or from Keras), not a model", where=path, wanted=wanted
         )
+
+
+def _is_model(file: Path) -> bool:
+    """Whether a file is called like a model, and not like the state of a training."""
+    return not file.name.endswith(".state.safetensors")
 
 
 def tensors_under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -82,7 +82,7 @@ def _merit(
 def _candidates(line: DrawnLine, size: tuple[float, float]) -> list[tuple[LineLabel, _Box]]:
     """Places just above and just below a line, inside the plot."""
     width, height = len(line.name) * _CHARACTER_PX, _HEIGHT_PX
-    places: list[tuple[LineLabel, _Box]] = []
+    placed: list[tuple[LineLabel, _Box]] = []
     for step in range(int((size[0] - width - 2 * _EDGE_PX) / _STEP_PX) + 1):
         left = size[0] - _EDGE_PX - width - step * _STEP_PX
         heights = [y for run in line.runs for y in _heights(run, left, left + width)]
@@ -91,8 +91,8 @@ def _candidates(line: DrawnLine, size: tuple[float, float]) -> list[tuple[LineLa
         for bottom in (min(heights) - _AWAY_PX, max(heights) + _AWAY_PX + height):
             box = _Box(left, bottom - height, left + width, bottom)
             if box.top >= 0 and box.bottom <= size[1]:
-                places.append((LineLabel(line.name, left + width / 2, bottom - 3.5), box))
-    return places
+                placed.append((LineLabel(line.name, left + width / 2, bottom - 3.5), box))
+    return placed
 
 
 def _beside(line: DrawnLine, left: float, right: float) -> float:

@@ -21,14 +21,13 @@ def interruptible() -> Generator[None]:
         yield
         return
 
-    waiting: list[int] = []
+    asked: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
         if _is_importing(frame):
-            waiting.append(number)
             signal.setitimer(signal.ITIMER_REAL, _IMPORT_WAIT_S)
             return
-        waiting.clear()
         raise KeyboardInterrupt
 
     numbers = [signal.SIGTERM, signal.SIGALRM]
@@ -41,7 +40,7 @@ def interruptible() -> Generator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
-        if waiting:
+        if asked:  # also where an exception got lost, as in a destructor
             raise KeyboardInterrupt
 
 

@@ -40,7 +40,7 @@ class _StageRecord:
 
     fingerprint: str
     outputs: Mapping[str, Any]
-    found: dict[str, Any]
+    result: dict[str, Any]
 
 
 class Stages:
@@ -64,14 +64,14 @@ class Stages:
         job = Job(stage, stage.name, (path,), digest)
         if not self._overwrite and is_current(job, self._fingerprint_in):
             log.info("%s: kept, because nothing that it depends on has changed", stage.name)
-            return _record(path).found
+            return _record(path).result
         path.unlink(missing_ok=True)
         result = plain(work())
         outputs = [self.name_of(output) for output in stage.outputs] + list(result.get("files", ()))
         states = {name: file_state(self.folder / name) for name in outputs}
-        record = {"fingerprint": digest, "outputs": states, "found": result}
+        record = {"fingerprint": digest, "outputs": states, "result": result}
         write_text(path, as_json(record) + "\n")
-        return _record(path).found
+        return _record(path).result
 
     def path_of(self, stage: Stage) -> Path:
         """Where a stage's record lies."""

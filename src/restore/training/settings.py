@@ -92,14 +92,14 @@ class TrainingSettings:
         require(self, "gradient_clip", self.gradient_clip >= 0, "0 or more")
         for name in ("held_out", "weight_average"):
             require(self, name, 0 <= getattr(self, name) < 1, "0 or more and below 1")
-        known = ", ".join(NETWORKS)
-        require(self, "architecture", self.architecture in ARCHITECTURES, f"one of {known}")
+        networks = ", ".join(NETWORKS)
+        require(self, "architecture", self.architecture in ARCHITECTURES, f"one of {networks}")
+        choices = {"schedule": SCHEDULES, "loss": LOSSES, "precision": PRECISIONS}
+        for name, known in choices.items():
+            require(self, name, getattr(self, name) in known, f"one of {', '.join(known)}")
         stride = ARCHITECTURES[self.architecture].stride
         fits = self.patch_px >= 16 and self.patch_px % stride == 0
         require(self, "patch_px", fits, f"16 or more, and a multiple of {stride}")
-        choices = {"schedule": SCHEDULES, "loss": LOSSES, "precision": PRECISIONS}
-        for name, allowed in choices.items():
-            require(self, name, getattr(self, name) in allowed, f"one of {', '.join(allowed)}")
 
     @property
     def network(self) -> NetworkSettings:

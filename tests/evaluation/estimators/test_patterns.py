@@ -42,10 +42,10 @@ def test_noise_has_no_lattice(seed, thon, patch_px):
 @pytest.mark.parametrize("period_px", [4, 8])
 def test_a_lattice_along_both_axes_is_found_with_its_period_and_share(thon, period_px):
     lattice = wave(1 / period_px, 0, 0.04) + wave(0, 1 / period_px, 0.06)
-    (only,) = lattices(noise(1, thon) + lattice, PIXEL_A, 128, name="raw")
-    assert only.image == "raw" and only.period_px == pytest.approx(period_px)
-    assert only.period_A == pytest.approx(2 * period_px)
-    assert only.share == pytest.approx(0.1 / 1.1, rel=0.2)
+    (line,) = lattices(noise(1, thon) + lattice, PIXEL_A, 128, name="raw")
+    assert line.image == "raw" and line.period_px == pytest.approx(period_px)
+    assert line.period_A == pytest.approx(2 * period_px)
+    assert line.share == pytest.approx(0.1 / 1.1, rel=0.2)
 
 
 def test_an_oblique_wave_and_one_at_the_nyquist_frequency_are_found():
@@ -70,7 +70,7 @@ FREQUENCY_PER_A = [(index + 1) / 64 / 4.5 for index in range(64)]
 
 
 def correlation(thon=0.0, error=0.03):
-    """A correlation that falls, with Thon rings (π λ defocus), place ring the mean over its width,
+    """A correlation that falls, with Thon rings (π λ defocus), each ring the mean over its width,
     and its interval.
     """
 
@@ -80,7 +80,7 @@ def correlation(thon=0.0, error=0.03):
         inside = [frequency_per_A + FREQUENCY_PER_A[0] * (n - 4.5) / 10 for n in range(10)]
         return sum(math.sin(thon * place**2) ** 2 for place in inside) / 10
 
-    return [math.exp(-place / 0.05) * swing(place) for place in FREQUENCY_PER_A], error
+    return [math.exp(-f / 0.05) * swing(f) for f in FREQUENCY_PER_A], error
 
 
 def curve(values, error):
@@ -101,10 +101,10 @@ def test_a_spike_is_found_in_its_ring(index):
     values, error = correlation()
     values[index] += 0.6
     values[index + 1] += 0.2
-    (only,) = spikes("denoised", curve(values, error), FREQUENCY_PER_A)
-    assert only.halves == "denoised"
-    assert only.resolution_A == pytest.approx(1 / FREQUENCY_PER_A[index], abs=1e-3)
-    assert only.value == values[index] and only.around < only.value - 0.1
+    (spike,) = spikes("denoised", curve(values, error), FREQUENCY_PER_A)
+    assert spike.halves == "denoised"
+    assert spike.resolution_A == pytest.approx(1 / FREQUENCY_PER_A[index], abs=1e-3)
+    assert spike.value == values[index] and spike.around < spike.value - 0.1
 
 
 def test_what_is_within_the_error_is_no_spike():

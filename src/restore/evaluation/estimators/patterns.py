@@ -57,11 +57,11 @@ def lattices(
             own = (1 if alone else 2) * float(share[row, column])
             shares[period_A] = shares.get(period_A, 0.0) + own
     pixel_A = math.sqrt(math.prod(pixel_size_yx_A))
-    lines = [
+    candidates = [
         Lattice(name, period_A, round(period_A / pixel_A, 2), round(share, 7))
         for period_A, share in shares.items()
     ]
-    return tuple(sorted(lines, key=lambda lattice: -lattice.share)[:_MOST_LINES])
+    return tuple(sorted(candidates, key=lambda lattice: -lattice.share)[:_MOST_LINES])
 
 
 def _mean_power(
@@ -120,7 +120,7 @@ def spikes(name: str, frc: Curve, frequency_per_A: Sequence[float]) -> tuple[Spi
     swings with the Thon rings, whose next maximum is as high. ``name`` says of which halves the
     correlation is.
     """
-    standing_out: list[Spike] = []
+    spikes_seen: list[Spike] = []
     for index, value in enumerate(frc.value):
         low = frc.low[index]
         sides = [_neighbours(frc, index, sign) for sign in (-1, 1)]
@@ -131,8 +131,8 @@ def spikes(name: str, frc: Curve, frequency_per_A: Sequence[float]) -> tuple[Spi
         needed = _SPIKE if len(sides[1]) > 1 else _SPIKE_AT_END
         stands_out = value - around > needed and value > _TIMES * around
         if certain and stands_out and value >= _beside(frc, index):
-            standing_out.append(Spike(name, round(1 / frequency_per_A[index], 3), value, around))
-    return tuple(standing_out)
+            spikes_seen.append(Spike(name, round(1 / frequency_per_A[index], 3), value, around))
+    return tuple(spikes_seen)
 
 
 def _beside(frc: Curve, index: int) -> float:

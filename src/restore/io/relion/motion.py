@@ -125,7 +125,10 @@ class _General:
     def text(self, name: str) -> str:
         if not self.values.row.get(name):
             raise UserError(
-                f"{name} is missing", where=self.values.row_place, wanted="It is needed", do=_CURE
+                f"{name} is missing",
+                where=self.values.row_place,
+                wanted="Halves of a movie cannot be summed without it",
+                do=_CURE,
             )
         return self.values.row[name]
 
@@ -159,7 +162,10 @@ def _general(star: StarFile, path: Path) -> _General:
     block = _block(star, "general", path)
     if len(block.rows) != 1:
         raise UserError(
-            f"it has {len(block.rows)} rows", where=f"{path}, data_general", wanted="One is needed"
+            f"the block has {len(block.rows)} rows",
+            where=f"{path}, data_general",
+            wanted="The motion of one movie has exactly one row there",
+            do=_CURE,
         )
     return _General(
         StarRow(
@@ -184,7 +190,10 @@ def _numbers(block: Block, columns: tuple[str, ...], where: str) -> NDArray[np.f
     missing = [column for column in columns if column not in block.columns]
     if missing:
         raise UserError(
-            f"{', '.join(missing)} is missing", where=where, wanted="It is needed", do=_CURE
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing",
+            where=where,
+            wanted="Halves of a movie cannot be summed without the motion of each frame",
+            do=_CURE,
         )
     table = np.empty((len(block.rows), len(columns)))
     for at, column in enumerate(columns):
@@ -206,7 +215,7 @@ def _shifts(block: Block, frames: int, where: str) -> dict[int, tuple[float, flo
         if number != int(number) or not 1 <= number <= frames or int(number) in shifts:
             problem, wanted = (
                 f"its frame number is {number:g}",
-                f"Each of 1 to {frames} may be there once",
+                f"The frames are numbered from 1 to {frames}, and each number occurs once",
             )
             raise UserError(problem, where=f"{where}, row {index}", wanted=wanted, do=_CURE)
         if min(y, x) > _NOT_USED_PX:
