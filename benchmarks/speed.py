@@ -249,8 +249,8 @@ def set_up(session: Session, sections: Sequence[str]) -> Runs:
 
 
 def rewrite(star: Path, name: str, count: int, prefixes: Sequence[str] = ("",)) -> None:
-    """Write beside a STAR file one of its first micrographs, once under each prefix; links stand
-    for the images.
+    """Write beside a STAR file one of its first micrographs, once under each prefix, with copies
+    of the images.
     """
     whole = read_star(star)
     block = whole.block("micrographs")
@@ -263,7 +263,7 @@ def rewrite(star: Path, name: str, count: int, prefixes: Sequence[str] = ("",)) 
     )
     for image in sorted((star.parent / old[0]).parent.glob("mic_*.mrc")):
         for prefix in filter(None, prefixes):
-            image.with_name(prefix + image.name).symlink_to(image.name)
+            shutil.copyfile(image, image.with_name(prefix + image.name))
 
 
 def contenders_of(

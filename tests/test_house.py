@@ -54,6 +54,7 @@ FLOORS = (
     ("evaluation", "particles"),
     ("training", "denoising"),
     ("inspection", "structure", "face"),
+    ("live",),
     ("cli",),
 )
 """A module imports only from floors under its own; inside a folder (io, cli …) what matters is that

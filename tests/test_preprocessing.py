@@ -24,6 +24,7 @@ from restore.preprocessing import (
     transfer,
     without_background,
 )
+from restore.records import decoded
 
 CTF = CTFParameters(12000.0, 10000.0, 30.0, 300.0, 2.7, 0.07)
 PLAIN = Recipe(max_resolution_A=5.0, phase_flip=False)
@@ -93,9 +94,9 @@ def test_a_recipe_with_an_impossible_resolution_is_refused(resolution_A):
 
 def test_a_recipe_survives_its_card_and_a_card_with_other_fields_is_refused():
     recipe = Recipe(max_resolution_A=6.5, phase_flip=False, hot_pixel_sigma=8.0)
-    assert Recipe.from_card(recipe.card()) == recipe
-    with pytest.raises(ValueError, match="not a recipe"):
-        Recipe.from_card(recipe.card() | {"colour": "red"})
+    assert decoded(Recipe, recipe.card(), "card") == recipe
+    with pytest.raises(UserError, match=r'it has "colour", which is none of its fields'):
+        decoded(Recipe, recipe.card() | {"colour": "red"}, "card")
 
 
 @pytest.mark.parametrize("shape", [(100, 120), (101, 120), (100, 131), (111, 97)])

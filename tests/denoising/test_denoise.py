@@ -9,12 +9,8 @@ import torch
 from restore import fourier
 from restore.ctf import ctf_sign
 from restore.denoising import denoise as denoising
-from restore.denoising.denoise import (
-    Exposure,
-    denoise,
-    merge,
-)
-from restore.denoising.merge import MergeBand
+from restore.denoising.denoise import Exposure, denoise
+from restore.denoising.merge import MergeBand, merge
 from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.errors import UserError
 from restore.micrograph import CTFParameters, Micrograph
@@ -44,7 +40,9 @@ def model(recipe):
 @pytest.fixture
 def nothing_is_changed(monkeypatch):
     """A network that returns its input."""
-    monkeypatch.setattr(denoising, "apply_network", lambda engine, image, tile_px: image)
+    monkeypatch.setattr(
+        denoising, "apply_self_ensemble", lambda engine, image, tile_px, orientations: image
+    )
 
 
 def micrograph(ctf=CTF):
@@ -125,7 +123,9 @@ def test_averaged_halves_have_the_grey_values_of_the_full_sum(share):
 def test_the_two_halves_are_denoised_apart(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        denoising, "apply_network", lambda engine, image, tile_px: seen.append(image) or image
+        denoising,
+        "apply_self_ensemble",
+        lambda engine, image, tile_px, orientations: seen.append(image) or image,
     )
     halves = (noise((96, 96), 1), noise((96, 96), 2))
     run(halves[0] + halves[1], PLAIN, replace(SETTINGS, average_halves=True), halves=halves)
@@ -234,7 +234,8 @@ def test_a_flipping_model_needs_a_ctf():
 
 
 def test_the_images_are_left_alone():
-    image, halves = noise((96, 96)), (noise((96, 96), 1), noise((96, 96), 2))
+    halves = noise((96, 96), 1), noise((96, 96), 2)
+    image = halves[0] + halves[1]
     before = [tensor.clone() for tensor in (image, *halves)]
     settings = replace(
         SETTINGS,
@@ -285,8 +286,6 @@ def test_a_border_does_not_reach_the_merge_band():
     ("name", "value"),
     [
         ("self_ensemble", 3),
-        ("calibration", "ring"),
-        ("output_dtype", "int8"),
         ("precision", "fp8"),
         ("tile_px", -1),
     ],

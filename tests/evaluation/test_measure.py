@@ -15,13 +15,14 @@ from restore import fourier
 from restore.ctf import ctf_sign
 from restore.errors import UserError
 from restore.evaluation.estimators.decomposition import PAIRS, covariance, overall
+from restore.evaluation.estimators.half_identity import HalfIdentity
+from restore.evaluation.half_checks import require_own_halves
 from restore.evaluation.measure import (
     Measurement,
     Sampling,
     fitted,
     load_measurement,
     measure,
-    require_own_halves,
     sampling_for,
     save_measurement,
     support_of,
@@ -335,3 +336,14 @@ def test_denoised_halves_of_other_images_are_told_and_not_measured(wrong, word):
     seen = views_of_images(raw, wrong(*denoised), micrograph(), UNFLIPPED)
     with pytest.raises(UserError, match=f"the denoised halves look {word}"):
         require_own_halves(seen)
+
+
+def test_denoised_halves_whose_origin_cannot_be_told_are_named(caplog, monkeypatch):
+    raw = tuple(field(FIELD, seed) for seed in (1, 2))
+    views = views_of_images(raw, tuple(map(smoothed_image, raw)), micrograph(), UNFLIPPED)
+    require_own_halves(views, "a.mrc")
+    assert caplog.text == ""
+    unknown = HalfIdentity(0.0, 0.1, 0.5, 0.01)
+    monkeypatch.setattr("restore.evaluation.half_checks.half_identity", lambda *_: unknown)
+    require_own_halves(views, "a.mrc")
+    assert "a.mrc: too little is left of the noise to tell" in caplog.text

@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import struct
+from dataclasses import asdict
 
 import h5py
 import pytest
@@ -15,9 +16,18 @@ from restore.errors import UserError
 from restore.model.checkpoint import Model, load_model, load_tensors, save_model, save_tensors
 from restore.model.network import NetworkSettings, add_weight_norm, build_network
 from restore.preprocessing import Recipe
-from restore.training.state import TrainingState, load_run, restore_state, save_state
+from restore.training.settings import TrainingSettings
+from restore.training.state import (
+    RunInputs,
+    RunRecord,
+    TrainingState,
+    load_run,
+    restore_state,
+    save_state,
+)
 
 SMALL = NetworkSettings(filters=4, blocks=1)
+RUN = {"settings": asdict(TrainingSettings(steps=9)), "inputs": {"patches": "a.hdf"}}
 
 
 def network(seed=0, settings=SMALL):
@@ -127,7 +137,7 @@ def test_a_truncated_model_is_refused(model_file, kept):
 def test_a_missing_model_is_refused(tmp_path):
     with pytest.raises(UserError, match="there is no such model file"):
         load_model(tmp_path / "absent.safetensors")
-    with pytest.raises(UserError, match="there is no such model file"):
+    with pytest.raises(UserError, match="a folder, not a model"):
         load_model(tmp_path)
 
 
@@ -155,7 +165,7 @@ def test_a_model_with_damaged_contents_is_refused(model_file, spoil):
     else:
         del card[spoil]
     save_tensors(model_file, tensors, card)
-    with pytest.raises(UserError, match="the model file is damaged"):
+    with pytest.raises(UserError, match="a damaged model"):
         load_model(model_file)
 
 
@@ -195,14 +205,14 @@ def test_a_training_state_comes_back_bit_for_bit(tmp_path):
     state.best_weights = {
         name: value.clone() + 1 for name, value in state.network.state_dict().items()
     }
-    state.history = [{"epoch": 1, "train_loss": 1 / 7}]
-    save_state(tmp_path / "s", state, {"settings": {"steps": 9}})
+    state.history = [{"epoch": 1, "step": 5, "train_loss": 1 / 7}]
+    save_state(tmp_path / "s", state, RUN)
     other = stepped_state(1, steps=0)
     restore_state(tmp_path / "s", other)
     for name in ("step", "epoch", "seconds", "loss_steps", "best_loss", "history"):
         assert getattr(other, name) == getattr(state, name)
     assert other.loss_sum == 1 / 3
-    assert load_run(tmp_path / "s") == {"settings": {"steps": 9}}
+    assert load_run(tmp_path / "s") == RunRecord(TrainingSettings(steps=9), RunInputs("a.hdf"))
     for one, two in (
         (state.network.state_dict(), other.network.state_dict()),
         (state.best_weights, other.best_weights),
@@ -217,14 +227,14 @@ def test_a_training_state_comes_back_bit_for_bit(tmp_path):
 
 
 def test_a_state_before_any_epoch_has_an_infinite_best_loss_and_comes_back(tmp_path):
-    save_state(tmp_path / "s", stepped_state(0, steps=1), {})
+    save_state(tmp_path / "s", stepped_state(0, steps=1), RUN)
     other = stepped_state(1, steps=0)
     restore_state(tmp_path / "s", other)
     assert other.best_loss == math.inf and other.best_weights == {}
 
 
 def test_a_state_of_another_network_is_refused(tmp_path):
-    save_state(tmp_path / "s", stepped_state(0), {})
+    save_state(tmp_path / "s", stepped_state(0), RUN)
     other_network = network(0, NetworkSettings(filters=5, blocks=1))
     add_weight_norm(other_network)
     other = TrainingState(other_network, torch.optim.Adam(other_network.parameters()))

@@ -7,8 +7,9 @@ import torch
 from half_pairs import as_prepared, half_pair
 
 from restore.errors import UserError
+from restore.evaluation.estimators.half_pairs import correlation_map, finding_of
 from restore.preprocessing import Recipe
-from restore.training.halves import check_halves, correlation_map, finding_of
+from restore.training.halves import check_halves
 from restore.training.patches import PatchFile, PatchWriter
 
 SHAPE = (192, 224)

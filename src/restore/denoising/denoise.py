@@ -12,6 +12,7 @@ from torch import Tensor
 
 from restore import fourier
 from restore.ctf import ctf_sign
+from restore.denoising.input_checks import has_fine_noise, objection_to_halves
 from restore.denoising.merge import merge
 from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.errors import UserError
@@ -91,6 +92,13 @@ def denoise_with(
     prepared = prepare_masked(
         images, micrograph.pixel_size_A, micrograph.ctf, denoiser.model.recipe, blank
     )
+    if not has_fine_noise(prepared[0]):
+        log.warning(
+            "%s: there is almost no noise near %.3g Å. Was the image filtered, or denoised "
+            "already? The network has been trained on raw images",
+            micrograph.name,
+            denoiser.model.recipe.max_resolution_A,
+        )
     denoised = _denoised(denoiser, exposure.full, prepared, micrograph, blank)
     if blank is None:
         return denoised
@@ -116,6 +124,8 @@ def _denoised(
     model, settings = denoiser.model, denoiser.settings
     band = merge_band(settings, model.recipe.max_resolution_A)
     full = prepared[0]
+    if settings.average_halves and (objection := objection_to_halves(prepared)):
+        raise UserError(objection, where=micrograph.name, do="check the names of the halves")
     sources = prepared[1:] if settings.average_halves else prepared[:1]
     outputs = [_network_output(denoiser, source) for source in sources]
     denoised = _mean_of_halves(outputs, prepared) if settings.average_halves else outputs[0]
@@ -160,19 +170,25 @@ def _weights(
     """
     kind, calibration = denoiser.settings.calibration, denoiser.model.calibration
     if kind == "rings" and len(prepared) == 3:
-        full, first, second = prepared
-        denoised = outputs[0] if len(outputs) == 2 else _network_output(denoiser, first)
-        denoised = without_lattice(denoised, _stride(denoiser))
-        images = torch.stack([first.image, second.image, denoised])
-        weights = own_weights(images, calibration, full.grid.pixel_size_yx_A, full.blank)
+        objection = objection_to_halves(prepared)
+        weights = None if objection else _own_weights(denoiser, prepared, outputs)
         if weights is not None:
             return weights
-        log.warning(
-            "%s: its halves do not look like two halves of one exposure; the image is calibrated "
-            "without them",
-            name,
-        )
+        objection = objection or "its halves do not look like two halves of one exposure"
+        log.warning("%s: %s; the image is calibrated without them", name, objection)
     return None if calibration is None or kind == "none" else model_weights(calibration)
+
+
+def _own_weights(
+    denoiser: Denoiser, prepared: Sequence[Prepared], outputs: Sequence[Float[Tensor, "y x"]]
+) -> RingWeights | None:
+    """The weights that a micrograph's own halves give; None where these cannot be halves."""
+    full, first, second = prepared
+    denoised = outputs[0] if len(outputs) == 2 else _network_output(denoiser, first)
+    denoised = without_lattice(denoised, _stride(denoiser))
+    images = torch.stack([first.image, second.image, denoised])
+    calibration = denoiser.model.calibration
+    return own_weights(images, calibration, full.grid.pixel_size_yx_A, full.blank)
 
 
 def _stride(denoiser: Denoiser) -> int:

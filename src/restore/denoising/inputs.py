@@ -85,21 +85,22 @@ def without_unusable_halves(chosen: MicrographSet, read: ReadHeader) -> Microgra
     """The set without halves that are not there or not whole. For the calibration halves are
     welcome, not needed: nothing is raised.
     """
-    good = {
-        micrograph.row
-        for micrograph in chosen.micrographs
-        if fit_together(micrograph, (*HALVES, "image"), read)
-    }
+    micrographs = [with_usable_halves(micrograph, read) for micrograph in chosen.micrographs]
     log.info(
         "%d of %d micrographs have halves, with which their denoised images are calibrated",
-        len(good),
-        len(chosen.micrographs),
+        sum(micrograph.even is not None for micrograph in micrographs),
+        len(micrographs),
     )
-    micrographs = [
-        micrograph if micrograph.row in good else replace(micrograph, even=None, odd=None)
-        for micrograph in chosen.micrographs
-    ]
     return replace(chosen, micrographs=tuple(micrographs))
+
+
+def with_usable_halves(micrograph: Micrograph, read: ReadHeader = read_image_header) -> Micrograph:
+    """The micrograph, without its halves where they are not there, not whole, or of another
+    shape.
+    """
+    if fit_together(micrograph, (*HALVES, "image"), read):
+        return micrograph
+    return replace(micrograph, even=None, odd=None)
 
 
 def _refuse_stacks(source: str | Path | Sequence[str | Path]) -> None:

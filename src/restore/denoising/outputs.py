@@ -10,6 +10,7 @@ from restore.denoising.targets import ELSEWHERE, OutputSettings
 from restore.errors import UserError
 from restore.io.atomic import require_writable
 from restore.io.outputs import refuse_foreign, write_table
+from restore.io.paths import resolved
 from restore.report.panels import Panel, save_picture, side_by_side
 from restore.runtime.jobs import Job, JobResults
 
@@ -23,7 +24,7 @@ def output_table(
     in ``folder``. UserError where it would replace ``source``, the input's.
     """
     path = (output.output_directory or folder) / f"{stem}{output.suffix}{ending}"
-    if path.resolve() == source.resolve():
+    if resolved(path) == resolved(source):
         problem = f"the output {ending[1:].upper()} would replace the input's"
         raise UserError(problem, where=path, do="give another `output_suffix`")
     return path

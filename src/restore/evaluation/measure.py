@@ -2,7 +2,6 @@
 map of local support.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +16,9 @@ from torch import Tensor
 from restore.errors import UserError
 from restore.evaluation.covariances import Sampling, blocks_of, covariance_table, with_unpaired
 from restore.evaluation.estimators.decomposition import PAIRS
-from restore.evaluation.estimators.half_identity import half_identity
 from restore.evaluation.estimators.spectra import RingAxis, valid_patches
 from restore.evaluation.estimators.support import Support, local_support
+from restore.evaluation.patterns import lattices_of
 from restore.evaluation.records import Facts
 from restore.evaluation.views import BinnedHalves, Halves, Image, Views, valid_values
 from restore.io.atomic import replacing
@@ -37,7 +36,7 @@ from restore.model.inference.engine import Engine
 from restore.model.inference.ensemble import apply_self_ensemble
 from restore.model.network import architecture_of
 from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
-from restore.records import as_json, decoded
+from restore.records import as_json, decoded, parse_json
 
 _LARGEST_PATCH_PX, _SMALLEST_PATCH_PX = 256, 32
 _PATCHES_ALONG = 4
@@ -174,38 +173,6 @@ def _blank_of(
     return blank[rows.long()][:, columns.long()]
 
 
-_WRONG_HALVES = {
-    "exchanged": (
-        "each denoised half has the noise of the other raw half: are the even and the odd half "
-        "exchanged"
-    ),
-    "made from one image": (
-        "the noise in which the raw halves differ is not in them: were both made from the same "
-        "image"
-    ),
-    "inverted": "their contrast is opposite to that of the raw halves",
-}
-
-
-def require_own_halves(views: Views) -> None:
-    """Raise UserError where the denoised halves were not made from these raw ones, one from each:
-    no number would mean what it says.
-
-    Call this before `fitted`, which turns inverted halves around.
-    """
-    identity = half_identity(views.raw, views.denoised, views.blank)
-    reason = _WRONG_HALVES.get(identity.verdict)
-    if reason is not None:
-        raise UserError(
-            f"the denoised halves look {identity.verdict}: {reason} (correlation of the halves' "
-            f"differences {identity.difference:.2g}, of their sums {identity.total:.2g})",
-            wanted=(
-                "an evaluation needs each half denoised separately, with the contrast of the raw "
-                "half"
-            ),
-        )
-
-
 def _require_same_grid(denoised: Prepared, raw: Prepared) -> None:
     if denoised.grid.shape != raw.grid.shape:
         raise UserError(
@@ -245,7 +212,12 @@ def measure(views: Views, neighbour: Views | None, sampling: Sampling) -> Measur
     table = blocks_of(covariance_table(images, pairs, views.grid, sampling), valid)
     if neighbour is not None:
         table = with_unpaired(table, views, neighbour, sampling)
-    return Measurement(table, Facts(hot_pixels=views.hot_pixels, blank_share=views.blank_share))
+    facts = Facts(
+        hot_pixels=views.hot_pixels,
+        blank_share=views.blank_share,
+        lattices=lattices_of(views, sampling),
+    )
+    return Measurement(table, facts)
 
 
 def _valid_patches(
@@ -283,7 +255,7 @@ def load_measurement(path: Path) -> Measurement:
     with reading(path, "", "not a readable measurement", do):
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                facts = json.loads(file["facts"].tobytes())
+                facts = parse_json(file["facts"].tobytes(), path, "measurement", do)
                 blocks = torch.from_numpy(file["blocks"].astype(np.float64))
         except BadZipFile as error:
             raise ValueError(str(error)) from None

@@ -10,9 +10,9 @@ import torch
 
 from restore.errors import UsageError
 from restore.evaluation.aggregate import EvaluationSettings
+from restore.evaluation.half_checks import require_own_halves
 from restore.evaluation.measure import (
     fitted,
-    require_own_halves,
     views_of_images,
     views_of_model,
 )
@@ -148,5 +148,5 @@ def _views_of_others(
 ) -> Views:
     assert denoised is not None
     views = views_of_images(halves, denoised, micrograph, others.recipe)
-    require_own_halves(views)
+    require_own_halves(views, micrograph.name)
     return fitted(views) if others.fit_scale else views

@@ -73,7 +73,7 @@ class EvaluatedSet:
 
 
 def evaluate(
-    micrographs: str | PathLike[str],
+    micrographs: str | PathLike[str] | MicrographSet,
     model: Model | str | PathLike[str] | DenoisedHalves | None = None,
     *,
     model_name: str | PathLike[str] | None = None,
@@ -92,8 +92,8 @@ def evaluate(
     Parameters
     ----------
     micrographs
-        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images. Every
-        micrograph needs its two halves.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images; or a
+        `MicrographSet` from `read_micrographs`. Every micrograph needs its two halves.
     model
         A model or the path of its file; or halves that another program has denoised. None stands
         for the general model that comes with the package, with its own recipe.
@@ -134,14 +134,14 @@ def evaluate(
     """
     settings, folder = settings or EvaluationSettings(), Path(output_directory)
     source = source_of(model, model_name)
-    chosen = without_denoised(
-        read_micrographs(
+    if not isinstance(micrographs, MicrographSet):
+        micrographs = read_micrographs(
             str(micrographs),
             parse_suffixes(suffixes) if suffixes else None,
             pixel_size_A,
             Needs(ctf=source.recipe.phase_flip, halves=True, skip_bad=True),
         )
-    )
+    chosen = without_denoised(micrographs)
     read = reading_once()
     good, bad = _usable(chosen, read)
     require_writable(folder)
@@ -159,7 +159,7 @@ def evaluate(
         bad += [(job.name, reason) for job, reason in results.failed]
         evaluation = None
         if measured and place.is_main:
-            making = _making(source, settings, str(micrographs), method.sampling)
+            making = _making(source, settings, chosen.source, method.sampling)
             training = source.model.training if source.model else None
             known = roles([subject.micrograph.name for subject in measured], training)
             axis = method.sampling.axis
@@ -181,7 +181,9 @@ def _usable(
     bad = [(row.name, row.reason) for row in rejected.values()]
     if not good:
         raise UserError(
-            f"none of the {chosen.row_count} micrographs could be evaluated", wanted=bad[0][1]
+            f"none of the {chosen.row_count} micrographs could be evaluated. {bad[0][1]}",
+            wanted="an evaluation needs halves",
+            do="if there are none, make them with restore halves",
         )
     return good, bad
 

@@ -20,7 +20,7 @@ from restore.training.preparation import Destination, is_made_of, prepare_patche
 
 
 def make_patches(
-    micrographs: str | PathLike[str],
+    micrographs: str | PathLike[str] | MicrographSet,
     patch_file: str | PathLike[str] = "training_data.hdf",
     recipe: Recipe | None = None,
     *,
@@ -38,8 +38,8 @@ def make_patches(
     Parameters
     ----------
     micrographs
-        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images; every
-        micrograph needs its two halves.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images; or a
+        `MicrographSet` from `read_micrographs`. Every micrograph needs its two halves.
     patch_file
         The file to write.
     recipe
@@ -77,15 +77,15 @@ def make_patches(
     PosixPath('patches.hdf')
     """
     path, recipe = Path(patch_file), recipe or Recipe()
-    chosen = without_denoised(
-        read_micrographs(
+    if not isinstance(micrographs, MicrographSet):
+        micrographs = read_micrographs(
             micrographs,
             suffixes=suffixes,
             pixel_size_A=pixel_size_A,
             ctf=recipe.phase_flip,
             halves=True,
         )
-    )
+    chosen = without_denoised(micrographs)
     read = reading_once()
     require_files(chosen.micrographs, read=read)
     pairs = [_pair(micrograph, recipe, read) for micrograph in chosen.micrographs]

@@ -7,6 +7,7 @@ from typing import Any
 
 from restore.errors import UserError
 from restore.face.patches import make_patches
+from restore.io.micrographs import MicrographSet
 from restore.model.checkpoint import Model
 from restore.preprocessing import Recipe
 from restore.training import run
@@ -16,7 +17,7 @@ from restore.training.watchers import TrainingProgress
 
 
 def train(
-    micrographs: str | PathLike[str] | None = None,
+    micrographs: str | PathLike[str] | MicrographSet | None = None,
     settings: TrainingSettings | Mapping[str, Any] | None = None,
     *,
     recipe: Recipe | None = None,
@@ -42,9 +43,9 @@ def train(
     Parameters
     ----------
     micrographs
-        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images; every
-        micrograph needs its two halves. None if ``patch_file`` holds them already, or if a run is
-        resumed.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images; or a
+        `MicrographSet` from `read_micrographs`. Every micrograph needs its two halves. None if
+        ``patch_file`` holds them already, or if a run is resumed.
     settings
         The settings, or a mapping of those that differ from the preset's, such as
         ``{"batch_size": 8}``.

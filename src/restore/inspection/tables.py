@@ -130,7 +130,7 @@ def _inspect_micrographs(path: Path, recipe: Recipe, star: StarFile | None = Non
         return replace(unusable(what, error), facts=blocks)
     read = reading_once()
     good, problems = check_files(micrographs, read=read)
-    paired, half_problems = check_files(good, ("image", *HALVES), read)
+    paired, half_problems = check_files(good, ("image", *HALVES), read, warns=False)
     facts = [
         *blocks,
         ("images", f"{len(good)} of {len(micrographs)} are there and readable"),

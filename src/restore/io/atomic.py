@@ -80,6 +80,14 @@ def require_writable(folder: Path, size_bytes: int = 0) -> None:
     """UserError where no file, or none of this size, could be written into ``folder``, which need
     not exist yet.
     """
+    nowhere = next((path for path in (folder, *folder.parents) if leads_nowhere(path)), None)
+    if nowhere is not None:
+        raise UserError(
+            "it is a symbolic link that leads to nothing, or in a circle",
+            where=nowhere,
+            wanted="Nothing was done",
+            do="correct the link, or choose another folder",
+        )
     there = next(parent for parent in (folder, *folder.parents, Path()) if parent.exists())
     if not there.is_dir():
         problem, do = _MENDABLE[errno.ENOTDIR]
@@ -93,6 +101,11 @@ def require_writable(folder: Path, size_bytes: int = 0) -> None:
     else:
         return
     raise UserError(problem, where=there, wanted="Nothing has been written", do=do)
+
+
+def leads_nowhere(path: Path) -> bool:
+    """Whether a path is a symbolic link to nothing, or one of several that lead in a circle."""
+    return path.is_symlink() and not path.exists()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -19,6 +19,14 @@ Part = Literal["image", "even", "odd"]
 HALVES: tuple[Part, ...] = ("even", "odd")
 """What training needs."""
 
+ALL_PARTS: tuple[Part, ...] = ("image", *HALVES)
+
+_WORDS: dict[Part, str] = {
+    "image": "the full sum",
+    "even": "the even half",
+    "odd": "the odd half",
+}
+
 
 ReadHeader = Callable[[Path], ImageHeader]
 """A function that reads the header of an image."""
@@ -41,28 +49,38 @@ def check_files(
     micrographs: Iterable[Micrograph],
     needed: Sequence[Part] = ("image",),
     read: ReadHeader = read_image_header,
+    *,
+    warns: bool = True,
 ) -> tuple[list[Micrograph], list[Problem]]:
-    """The micrographs whose ``needed`` images are there, readable and of one shape, and the
-    problems of the others.
+    """The micrographs whose ``needed`` images are there, readable, of one shape and each a file of
+    its own, and the problems of the others.
 
-    Only headers are read, by ``read``. Pixel sizes in headers that are more than 1 % off are summed
-    up in one warning in the log.
+    A full sum that is not needed may be missing, but not of another shape. A file that belongs to
+    two micrographs, whatever names lead to it, is the first one's. Only headers are read, by
+    ``read``. Pixel sizes in headers that are more than 1 % off are summed up in one warning in the
+    log, where it ``warns``.
     """
     good: list[Micrograph] = []
     problems: list[Problem] = []
     differing: list[str] = []
+    owners: dict[tuple[int, int], str] = {}
     for micrograph in micrographs:
         try:
             headers = _headers(micrograph, needed, read)
             _refuse_shapes(micrograph, headers)
+            files = _files(micrograph)
+            _refuse_owned(micrograph, files, owners)
         except UserError as error:
             problems.append(Problem(micrograph, str(error)))
             continue
         good.append(micrograph)
+        owners |= dict.fromkeys(files.values(), micrograph.name)
         differing += [
-            text for header in headers.values() if (text := _difference(micrograph, header))
+            text
+            for part, header in headers.items()
+            if (text := _difference(micrograph, part, header))
         ][:1]
-    if differing:
+    if differing and warns:
         _log.warning(
             "the header's pixel size is not used for %d of the micrographs: %s",
             len(differing),
@@ -74,9 +92,12 @@ def check_files(
 def fit_together(
     micrograph: Micrograph, needed: Sequence[Part], read: ReadHeader = read_image_header
 ) -> bool:
-    """Whether a micrograph's ``needed`` images are there, readable and of one shape."""
+    """Whether a micrograph's ``needed`` images are there, readable, of one shape and each a file of
+    its own.
+    """
     try:
         _refuse_shapes(micrograph, _headers(micrograph, needed, read))
+        _files(micrograph)
     except UserError:
         return False
     return True
@@ -152,7 +173,61 @@ def _headers(
     return headers
 
 
-def _refuse_shapes(micrograph: Micrograph, headers: dict[Part, ImageHeader]) -> None:
+def _files(micrograph: Micrograph) -> dict[Part, tuple[int, int]]:
+    """What tells the files of a micrograph's images from all others, of those that are there.
+
+    UserError where two of its images are one file.
+    """
+    files: dict[Part, tuple[int, int]] = {}
+    for part in ALL_PARTS:
+        path = getattr(micrograph, part)
+        try:
+            status = path.stat() if path is not None else None
+        except (OSError, ValueError):
+            continue
+        if status is None:
+            continue
+        identity = (status.st_dev, status.st_ino)
+        if identity in files.values():
+            other: Part = next(name for name, known in files.items() if known == identity)
+            raise UserError(
+                f"{_WORDS[part]} and {_WORDS[other]} are one file, {path}",
+                where=micrograph.name,
+                wanted="Each must be an image of its own",
+                do="check the names of the halves",
+            )
+        files[part] = identity
+    return files
+
+
+def _refuse_owned(
+    micrograph: Micrograph,
+    files: dict[Part, tuple[int, int]],
+    owners: dict[tuple[int, int], str],
+) -> None:
+    for part, identity in files.items():
+        if identity in owners:
+            raise UserError(
+                f"{_WORDS[part]}, {getattr(micrograph, part)}, is a file that belongs to "
+                f"{owners[identity]} as well",
+                where=micrograph.name,
+                wanted="Each micrograph may be there once",
+                do="remove one of the two rows, or correct the names",
+            )
+
+
+def _with_full_sum(
+    micrograph: Micrograph, headers: dict[Part, ImageHeader]
+) -> dict[Part, ImageHeader]:
+    """The headers, and that of the full sum where it can be read."""
+    try:
+        return {"image": read_image_header(micrograph.image), **headers}
+    except (UserError, OSError, ValueError):
+        return headers
+
+
+def _refuse_shapes(micrograph: Micrograph, needed_headers: dict[Part, ImageHeader]) -> None:
+    headers = _with_full_sum(micrograph, needed_headers)
     if len({header.shape for header in headers.values()}) > 1:
         sizes = ", ".join(
             f"{getattr(micrograph, part)} has {header.shape[1]} x {header.shape[0]}"
@@ -167,8 +242,9 @@ def _refuse_shapes(micrograph: Micrograph, headers: dict[Part, ImageHeader]) -> 
         )
 
 
-def _difference(micrograph: Micrograph, header: ImageHeader) -> str:
+def _difference(micrograph: Micrograph, part: Part, header: ImageHeader) -> str:
     ours_A, theirs_A = micrograph.pixel_size_A, header.pixel_size_A
     if theirs_A is None or abs(theirs_A - ours_A) <= 0.01 * ours_A:
         return ""
-    return f"{micrograph.name} has {theirs_A:g} Å in its header, and {ours_A:g} Å is taken"
+    name = micrograph.name if part == "image" else getattr(micrograph, part)
+    return f"{name} has {theirs_A:g} Å in its header, and {ours_A:g} Å is taken"

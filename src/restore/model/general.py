@@ -6,14 +6,22 @@ It is a prior: what it makes of a micrograph owes something to what it has seen 
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from restore.errors import UserError
 from restore.model.checkpoint import Model, load_model
 from restore.preprocessing import Recipe
+from restore.records import decoded
 
 GENERAL_MODEL_PATH = Path(__file__).with_name("general.safetensors")
 """The file of the general model."""
+
+
+@dataclass(frozen=True)
+class _LearnedRecipes:
+    """What the record of a general model's training says of the recipes that it has learned."""
+
+    max_resolution_A: tuple[float, float]
+    phase_flip: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -29,15 +37,14 @@ class RecipeRange:
     @classmethod
     def of_model(cls, model: Model) -> "RecipeRange":
         """What the card of a general model says. Raises UserError where it says nothing."""
-        ranges: Any = model.training.get("recipes")
         try:
-            coarsest, finest = (float(value) for value in ranges["max_resolution_A"])
-            flips = tuple(bool(value) for value in ranges["phase_flip"])
-        except (KeyError, TypeError, ValueError):
+            ranges = decoded(_LearnedRecipes, model.training.get("recipes"), "")
+        except UserError:
             raise UserError(
                 "the model's card gives no range of recipes", wanted="a general model"
             ) from None
-        return cls((min(coarsest, finest), max(coarsest, finest)), flips, model.recipe)
+        finest_A, coarsest_A = sorted(ranges.max_resolution_A)
+        return cls((finest_A, coarsest_A), ranges.phase_flip, model.recipe)
 
     def holds(self, recipe: Recipe) -> bool:
         """Whether the model has learned images that were prepared by this recipe."""

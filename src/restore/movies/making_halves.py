@@ -16,7 +16,7 @@ from restore.io.listings import ImageListing, star_bytes
 from restore.io.lock import locked
 from restore.io.micrographs import MicrographSet, Needs, Suffixes, read_micrographs
 from restore.io.outputs import refuse_foreign, write_table
-from restore.io.paths import Places, image_names
+from restore.io.paths import Places, image_names, resolved
 from restore.io.relion.halves_star import HalfNames, halves_star, star_listing
 from restore.io.relion.motion import motion_files
 from restore.micrograph import Micrograph
@@ -241,7 +241,7 @@ def _table_path(chosen: MicrographSet, output: HalvesOutput) -> Path:
     """Where the output STAR goes: at the top of the output folder. Never over the input."""
     source = Path(chosen.source)
     path = output.output_directory / f"{source.stem if chosen.is_listed else 'micrographs'}.star"
-    if chosen.is_listed and path.resolve() == source.resolve():
+    if chosen.is_listed and resolved(path) == resolved(source):
         raise UserError("the output STAR would replace the input's", where=path, do=_ELSEWHERE)
     refuse_foreign([path], path, output.overwrite, _ELSEWHERE)
     return path

@@ -24,7 +24,7 @@ from restore.training.schedules import words_of_open_end
 from restore.training.settings import TrainingSettings, resolve_settings
 from restore.training.split import words_of_split
 from restore.training.start import GENERAL_START_RATE, Start, choose_start, named_start
-from restore.training.state import TrainingState, load_run, restore_state
+from restore.training.state import RunRecord, TrainingState, load_run, restore_state
 from restore.training.valid_windows import split_with_data
 from restore.training.watchers import Progress, RunWatcher, SilentWatcher
 
@@ -96,7 +96,7 @@ def train(
             files.refuse_to_replace(resume, overwrite)  # again: nobody else can make one now
         (resume,) = place.gather([resume and files.can_resume()] if place.is_main else [])
         resumed = load_run(files.state) if resume else None
-        before = TrainingSettings(**resumed["settings"]) if resumed else None
+        before = resumed.settings if resumed else None
         rate_is_given = settings is not None and _gives_rate(settings)
         settings = resolve_settings(settings, preset, place.device, before)
         named = None if resume else named_start(settings, initial_model)
@@ -127,14 +127,14 @@ def train(
 
 def _patch_file(
     patches: str | Path | Callable[[int], Path] | None,
-    resumed: Mapping[str, Any] | None,
+    resumed: RunRecord | None,
     place: Place,
     patch_px: int,
 ) -> Path:
     """The patch file to train on: given, the resumed run's, or made now by the leading process."""
     if patches is None:
         if resumed is not None:
-            return Path(resumed["inputs"]["patches"])
+            return Path(resumed.inputs.patches)
         raise UserError("there is nothing to train on", do="give micrographs, or a patch file")
     if not callable(patches):
         return Path(patches)
@@ -143,13 +143,13 @@ def _patch_file(
     return Path(path)
 
 
-def _refuse_other_data(data: PatchFile, resumed: Mapping[str, Any]) -> None:
-    before = resumed["inputs"]
-    if data.provenance.get("made_of") != before.get("made_of"):
+def _refuse_other_data(data: PatchFile, resumed: RunRecord) -> None:
+    before = resumed.inputs
+    if data.provenance.get("made_of") != before.made_of:
         raise UserError(
             "these are not the patches that the run to resume was trained on",
             where=data.path,
-            wanted=f"the run was trained on {before['patches']}",
+            wanted=f"the run was trained on {before.patches}",
             do="leave the patches out, or start a run with another name",
         )
 
@@ -160,15 +160,16 @@ def _gives_rate(settings: TrainingSettings | Mapping[str, Any]) -> bool:
 
 
 def _beginning(
-    start: Start | None, initial_model: str | Path | None, resumed: Mapping[str, Any] | None
+    start: Start | None, initial_model: str | Path | None, resumed: RunRecord | None
 ) -> dict[str, Any]:
     """What the run started from, and the micrographs that this has seen; of a resumed run, too."""
     if start is None:
-        before = resumed["inputs"] if resumed else {}
+        assert resumed is not None
+        before = resumed.inputs
         return {
-            "initial": before.get("initial"),
-            "start": before.get("start"),
-            "trained_on_before": before.get("trained_on_before", []),
+            "initial": before.initial,
+            "start": before.start,
+            "trained_on_before": list(before.trained_on_before),
         }
     seen = start.model.training.get("trained_on", []) if start.model else []
     return {"initial": initial_model, "start": start.card, "trained_on_before": list(seen)}

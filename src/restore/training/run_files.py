@@ -9,23 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from restore.errors import UserError
 from restore.io.atomic import write_text
-from restore.training.state import TrainingState, save_state
+from restore.training.state import COLUMNS, TrainingState, save_state
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 log = logging.getLogger(__name__)
-
-COLUMNS: tuple[str, ...] = (
-    "epoch",
-    "step",
-    "seconds",
-    "learning_rate",
-    "train_loss",
-    "held_out_loss",
-    "perfect_loss",
-    "wiener_loss",
-)
 
 
 @dataclass(frozen=True)

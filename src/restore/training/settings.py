@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.nn.functional import l1_loss, mse_loss
@@ -16,6 +16,9 @@ from restore.training.schedules import SCHEDULES, Budget, budget
 LOSSES = {"l2": mse_loss, "l1": l1_loss}
 
 
+PRECISIONS = ("auto", "float32", "bf16")
+
+
 def _at_least(number: int | None, least: int) -> bool:
     """Whether a number that may be left out is large enough."""
     return number is None or number >= least
@@ -24,6 +27,9 @@ def _at_least(number: int | None, least: int) -> bool:
 @dataclass(frozen=True)
 class TrainingSettings:
     """How a network is trained. Each field is an option of ``restore train``."""
+
+    exact: ClassVar[bool] = True
+    """A training state must have all of these, and no other: a resumed run must be the same one."""
 
     batch_size: int = setting(10, "patches per step, in each process; 4 on a CPU", "-b")
     learning_rate: float = setting(2e-3, "highest learning rate of Adam (1e-4 in the paper)", "-lr")
@@ -47,7 +53,7 @@ class TrainingSettings:
     precision: str = setting(
         "auto",
         "precision of the arithmetic; auto is bf16 where it is fast",
-        choices=("auto", "float32", "bf16"),
+        choices=PRECISIONS,
     )
     gradient_checkpointing: bool = setting(
         False, "recompute activations instead of keeping them: less memory, more time"
@@ -86,8 +92,11 @@ class TrainingSettings:
         require(self, "gradient_clip", self.gradient_clip >= 0, "0 or more")
         for name in ("held_out", "weight_average"):
             require(self, name, 0 <= getattr(self, name) < 1, "0 or more and below 1")
-        known = ", ".join(NETWORKS)
-        require(self, "architecture", self.architecture in ARCHITECTURES, f"one of {known}")
+        networks = ", ".join(NETWORKS)
+        require(self, "architecture", self.architecture in ARCHITECTURES, f"one of {networks}")
+        choices = {"schedule": SCHEDULES, "loss": LOSSES, "precision": PRECISIONS}
+        for name, known in choices.items():
+            require(self, name, getattr(self, name) in known, f"one of {', '.join(known)}")
         stride = ARCHITECTURES[self.architecture].stride
         fits = self.patch_px >= 16 and self.patch_px % stride == 0
         require(self, "patch_px", fits, f"16 or more, and a multiple of {stride}")

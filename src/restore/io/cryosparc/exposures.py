@@ -21,7 +21,7 @@ from restore.io.cryosparc.datasets import Dataset, read_dataset
 from restore.io.cryosparc.paths import finder, without_mark
 from restore.io.cryosparc.tables import texts
 from restore.io.half_names import Suffixes
-from restore.io.paths import Places
+from restore.io.paths import Places, resolved
 from restore.io.relion.micrographs import halves_by_suffix
 from restore.micrograph import CTFParameters, Micrograph
 
@@ -247,7 +247,7 @@ def _with_halves(micrograph: Micrograph, suffixes: Suffixes) -> Micrograph:
     """
     even, odd = halves_by_suffix(str(micrograph.image), suffixes, Places())
     if not (even.is_file() and odd.is_file()) and micrograph.image.is_symlink():
-        linked = halves_by_suffix(str(micrograph.image.resolve()), suffixes, Places())
+        linked = halves_by_suffix(str(resolved(micrograph.image)), suffixes, Places())
         if linked[0].is_file() and linked[1].is_file():
             even, odd = linked
     return replace(micrograph, even=even, odd=odd)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from restore.errors import UserError
 from restore.io.cryosparc.paths import MARK, finder
+from restore.io.paths import resolved
 from restore.io.reading import reading
 
 _LINE = re.compile(r"""( *)('[^']*'|"[^"]*"|[^\s'"#\-:\[{][^:]*):(?:[ ]+(.*))?""")
@@ -145,7 +146,7 @@ def groups_with(table: Path) -> list[ResultGroup]:
             group = read_group(path)
         except UserError:
             continue
-        if any(file.resolve() == table.resolve() for file in group.files):
+        if any(resolved(file) == resolved(table) for file in group.files):
             groups.append(group)
     return groups
 

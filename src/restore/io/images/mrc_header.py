@@ -15,6 +15,8 @@ from restore.io.images.byte_stream import open_bytes, require_plausible
 
 HEADER_BYTES = HEADER_DTYPE.itemsize
 _READABLE = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+_UNSIGNED = {0: 127, 1: 32767}
+"""The modes that some programs write unsigned numbers in, and the largest signed one."""
 _IMOD_STAMP = 1146047817
 
 
@@ -150,9 +152,20 @@ def pixel_type(header: np.void, path: Path) -> np.dtype[np.generic]:
             do="convert it to mode 2 (float32)",
         )
     order = mrcfile.utils.normalise_byte_order(header.dtype["mode"].byteorder)
-    return np.dtype(
-        "u1" if mode == 0 and _has_unsigned_bytes(header) else _READABLE[mode]
-    ).newbyteorder(order)
+    kind = _READABLE[mode]
+    if mode in _UNSIGNED and (
+        (mode == 0 and _has_unsigned_bytes(header)) or _exceeds(header, _UNSIGNED[mode])
+    ):
+        kind = f"u{kind[1]}"
+    return np.dtype(kind).newbyteorder(order)
+
+
+def _exceeds(header: np.void, largest: int) -> bool:
+    """Whether the header's least and largest value are ones that only an unsigned type can hold:
+    some programs write unsigned numbers under a signed mode.
+    """
+    least, most = float(header["dmin"]), float(header["dmax"])
+    return 0 <= least <= most and largest < most <= 2 * largest + 1
 
 
 def _has_unsigned_bytes(header: np.void) -> bool:

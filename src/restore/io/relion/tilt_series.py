@@ -13,7 +13,7 @@ from pathlib import Path
 
 from restore.errors import UserError
 from restore.io.listings import star_bytes
-from restore.io.paths import Places
+from restore.io.paths import Places, resolved
 from restore.io.relion.micrographs import NAME, PIXEL_SIZES, StarRow, refuse_repeats
 from restore.io.star import Block, StarFile, read_star
 
@@ -85,7 +85,7 @@ class TiltSeriesListing:
         table = self.star.block(self.block)
         if table is None:
             raise ValueError(f"the STAR file has no block {self.block!r}")
-        inputs = {series.path.resolve() for series in self.series}
+        inputs = {resolved(series.path) for series in self.series}
         files: dict[Path, bytes] = {}
         names: dict[int, str] = {}
         for index, series in enumerate(self.series):
@@ -93,7 +93,7 @@ class TiltSeriesListing:
             if not rows:
                 continue
             target = path.parent / f"{path.stem}_tilts" / f"{series.name}.star"
-            if target.resolve() in inputs:
+            if resolved(target) in inputs:
                 do = "give another `output_suffix` or `output_directory`"
                 raise UserError(
                     "the output STAR would replace a series' of the input", where=target, do=do
