@@ -96,7 +96,7 @@ def read_topaz_picks(path: Path, keys: Sequence[str]) -> dict[str, Picks]:
         for row in csv.DictReader(file, delimiter="\t"):
             place = float(row["x_coord"]), float(row["y_coord"])
             rows[row["image_name"]].append((*place, float(row["score"])))
-    tables = {key: np.array(found, dtype=float).reshape(-1, 3) for key, found in rows.items()}
+    tables = {key: np.array(picks, dtype=float).reshape(-1, 3) for key, picks in rows.items()}
     return {key: Picks(table[:, :2], table[:, 2]) for key, table in tables.items()}
 
 

@@ -68,8 +68,8 @@ class DenoisingSettings:
     )
     self_ensemble: int = setting(
         1,
-        "number of orientations of each image that the network denoises and that are averaged: a "
-        "better image for as many times the time",
+        "number of orientations of each image that are denoised and averaged: a better image for "
+        "as many times the time",
         choices=_CHOICES["self_ensemble"],
     )
     tile_px: int = setting(

@@ -92,8 +92,8 @@ def evaluate(
     Parameters
     ----------
     micrographs
-        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, or what
-        `read_micrographs` returned. Every micrograph needs its two halves.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images; or a
+        `MicrographSet` from `read_micrographs`. Every micrograph needs its two halves.
     model
         A model or the path of its file; or halves that another program has denoised. None stands
         for the general model that comes with the package, with its own recipe.

@@ -55,10 +55,10 @@ def load_model(path: str | PathLike[str] | None = None, recipe: Recipe | None = 
     --------
     >>> general = restore.load_model(recipe=restore.Recipe(max_resolution_A=6))
     >>> general.recipe.max_resolution_A
-    6
+    6.0
     >>> model = restore.load_model("Models/model.safetensors")
     >>> model.recipe.max_resolution_A, model.recipe.phase_flip
-    (9, True)
+    (9.0, True)
     >>> model.training["steps"]
     2
     """

@@ -38,8 +38,8 @@ def make_patches(
     Parameters
     ----------
     micrographs
-        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, or what
-        `read_micrographs` returned. Every micrograph needs its two halves.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images; or a
+        `MicrographSet` from `read_micrographs`. Every micrograph needs its two halves.
     patch_file
         The file to write.
     recipe

@@ -43,8 +43,8 @@ def train(
     Parameters
     ----------
     micrographs
-        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, or what
-        `read_micrographs` returned. Every micrograph needs its two halves. None if
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images; or a
+        `MicrographSet` from `read_micrographs`. Every micrograph needs its two halves. None if
         ``patch_file`` holds them already, or if a run is resumed.
     settings
         The settings, or a mapping of those that differ from the preset's, such as

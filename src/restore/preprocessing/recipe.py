@@ -36,7 +36,7 @@ class Recipe:
     Examples
     --------
     >>> Recipe(max_resolution_A=6).card()["max_resolution_A"]
-    6
+    6.0
     """
 
     exact: ClassVar[bool] = True
