@@ -1,9 +1,11 @@
 """The house itself: floors, nevers, sizes and words, as docs and STYLE have them."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
+from dataclasses import fields, is_dataclass
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -41,6 +43,7 @@ FLOORS = (
     (
         "preprocessing",
         "image_tensors",
+        "joint_work",
         "movies",
         "simulation",
         "evaluation.records",
@@ -324,6 +327,35 @@ def test_every_name_on_the_packages_face_is_there():
         assert getattr(restore, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = restore.nothing
+
+
+FACE = [getattr(restore, name) for name in restore.__all__ if not name.startswith("__")]
+
+
+def sections(thing):
+    """The headings of a docstring in numpydoc's form."""
+    return set(re.findall(r"^(\w+)\n-+$", inspect.cleandoc(thing.__doc__), re.MULTILINE))
+
+
+@pytest.mark.parametrize("function", [thing for thing in FACE if inspect.isfunction(thing)])
+def test_a_function_of_the_face_says_what_it_takes_gives_and_raises_with_an_example(function):
+    wanted = {"Parameters", "Raises", "Examples"}
+    if inspect.signature(function).return_annotation not in (None, "None"):
+        wanted.add("Returns")
+    assert wanted <= sections(function)
+    described = inspect.cleandoc(function.__doc__)
+    for name in inspect.signature(function).parameters:
+        assert re.search(rf"^(\w+, )*{name}(, \w+)*$", described, re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    "record", [thing for thing in FACE if is_dataclass(thing) and "Settings" not in thing.__name__]
+)
+def test_a_record_of_the_face_says_what_its_fields_are(record):
+    assert "Attributes" in sections(record)
+    described = inspect.cleandoc(record.__doc__)
+    for field in fields(record):
+        assert re.search(rf"^(\w+, )*{field.name}(, \w+)*$", described, re.MULTILINE), field.name
 
 
 FORBIDDEN_NAMES = {

@@ -294,7 +294,7 @@ def test_a_bad_micrograph_is_skipped_with_its_reason_and_the_rest_are_done(four_
     assert [job.subject.micrograph.row for job, _ in outcome.failed] == [1, 2]
     assert "m1.mrc" in outcome.failed[0][1]
     assert "finer than the image's Nyquist limit" in outcome.failed[1][1]
-    assert seen.made == [(4, "micrographs", "denoising")]
+    assert seen.calls == [(4, "micrographs", "denoising")]
     assert len(seen.counts) >= 4 and seen.counts[-1] == 4
     assert [job.outputs[0].exists() for job in four_jobs] == [True, False, False, True]
     assert sorted(path.name for path in four_jobs[0].outputs[0].parent.rglob("*.*")) == [

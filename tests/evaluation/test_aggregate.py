@@ -15,9 +15,15 @@ import torch
 from evaluation_world import micrographs
 from simulated_halves import NYQUIST_PER_A, blocks_of, coloured, white
 
-from restore.evaluation.aggregate import EvaluationSettings, aggregate, roles
+from restore.evaluation.aggregate import (
+    EvaluationSettings,
+    aggregate,
+    rings_with_signal,
+    roles,
+)
 from restore.evaluation.batch import plan
 from restore.evaluation.estimators.decomposition import PAIRS
+from restore.evaluation.estimators.resampling import Estimate
 from restore.evaluation.estimators.spectra import RingAxis
 from restore.evaluation.measure import Measurement, save_measurement
 from restore.evaluation.records import FILE, Facts, Making, evaluation_from
@@ -241,3 +247,22 @@ def test_micrographs_with_spaces_in_their_names_survive_the_star_table(measured,
 @pytest.mark.parametrize("name", [Path("trained_on"), Path("nothing")])
 def test_a_model_without_a_record_has_trained_on_nothing_that_is_known(name):
     assert roles(["a.mrc"], {} if name.name == "nothing" else {"trained_on": []}) == ["held out"]
+
+
+def test_the_only_micrograph_of_a_group_has_the_intervals_of_its_group(measured):
+    settings = EvaluationSettings(resamples=400)  # more than a micrograph of many gets
+    result = evaluated(measured(6), held_out=1, settings=settings)
+    assert result.micrographs[0].numbers == result.groups[0].numbers
+
+
+def test_a_ring_has_signal_where_it_and_a_neighbour_correlate_beyond_the_error():
+    low = torch.tensor([0.2, 0.1, -0.1, 0.05, -0.2, 0.01, 0.02, torch.nan])
+    frc = Estimate(low + 0.05, low, low + 0.1)
+    assert rings_with_signal(frc) == (True, True, False, False, False, True, True, False)
+
+
+def test_signal_is_found_where_it_is_and_not_in_noise(measured):
+    (group,) = evaluated(measured(6, signal=1.0), of_model=False).groups
+    assert group.has_signal[0] and group.has_signal[1]
+    (group,) = evaluated(measured(6, signal=0.0), of_model=False).groups
+    assert sum(group.has_signal) == 0

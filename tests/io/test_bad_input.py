@@ -495,7 +495,7 @@ def test_a_pickle_offered_as_a_model_is_refused_by_name_and_never_loaded(refused
     ("name", "words"),
     [
         ("gone.safetensors", "there is no such model file"),
-        ("Models", "there is no such model file"),
+        ("Models", "a folder, not a model"),
         ("mics.star", "a STAR file, not a model"),
         ("training_data.hdf", "an HDF5 file (of patches, or from Keras)"),
         ("Models/model.state.safetensors", "it is a safetensors file that holds a training state"),

@@ -10,6 +10,7 @@ import pytest
 from folders import SHARED
 
 from restore.errors import UserError
+from restore.io.file_checks import require_files
 from restore.io.images.image import write_image
 from restore.io.micrographs import (
     HALVES,
@@ -17,7 +18,6 @@ from restore.io.micrographs import (
     Suffixes,
     check_files,
     read_micrographs,
-    require_files,
 )
 from restore.io.star import parse_star, read_star, write_star
 

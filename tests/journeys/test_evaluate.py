@@ -167,7 +167,7 @@ def test_a_rerun_measures_nothing_and_says_the_same(here, capsys):
     capsys.readouterr()
     assert restore(*MODEL) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("On 3 micrographs never trained on, ") and out.endswith(
+    assert "\nOn 3 micrographs never trained on, " in out and out.endswith(
         "evaluation/evaluation.json\n"
     )
     assert measured() == before and "4 of 4 micrographs are already measured" in err

@@ -18,7 +18,8 @@ from restore.cli.main import main
 from restore.denoising.batch import denoise_set
 from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
-from restore.io.images.image import read_image
+from restore.io import file_checks
+from restore.io.images.image import read_image, read_image_header
 from restore.io.lock import locked
 
 DENOISE = ("denoise", "-m", "mics.star", "-p", "model.safetensors", "-o", "out")
@@ -265,6 +266,19 @@ def test_the_reasons_of_failures_name_options_and_hold_no_backticks(capsys):
     messages = capsys.readouterr().err
     assert "1 of 2 micrographs were not denoised:" in messages and "Nyquist" in messages
     assert "`" not in messages and "--max_resolution" in messages
+
+
+def test_the_header_of_each_image_is_checked_once(monkeypatch):
+    paths = []
+
+    def noted(path):
+        paths.append(str(path))
+        return read_image_header(path)
+
+    monkeypatch.setattr(file_checks, "read_image_header", noted)
+    assert main([*DENOISE]) == 0
+    expected = [f"mics/{name}_{part}.mrc" for name in "abc" for part in ("DW", "EVN", "ODD")]
+    assert sorted(paths) == expected
 
 
 def test_names_that_are_not_utf8_go_through_every_command():

@@ -12,6 +12,7 @@ import mrcfile
 import numpy as np
 import pytest
 from arriving import assert_same_images, copy_slowly, meanwhile, pixels, wait_for
+from cryosparc_files import job, of_star
 
 import restore
 from restore.errors import UserError
@@ -109,6 +110,19 @@ def test_a_folder_ends_as_denoise_leaves_it(recorded, live, plain):
     assert sorted(table.column("rlnMicrographName")) == [
         f"Out/Raw/mic_000{number}_DW.mrc" for number in (1, 2, 3)
     ]
+
+
+def test_a_group_of_cryosparc_ends_as_denoise_leaves_it(recorded, live, flipping):
+    shutil.copytree(recorded / "Micrographs", "Micrographs")
+    shutil.copy(recorded / STAR, STAR)
+    Path("cs.lock").touch()
+    job(live / "J12", of_star(STAR, live))
+    session = watch("J12/exposures.csg", "Out", flipping, settings=QUICK)
+    assert len(session.denoised) == 3 and session.table == Path("Out/exposures.csg")
+    once = restore.OutputSettings(output_directory=Path("Once"))
+    restore.denoise_set("J12/exposures.csg", flipping, output=once)
+    assert_same_images(live / "Out", live / "Once")
+    assert len(restore.read_micrographs("Out/exposures.csg", ctf=False).micrographs) == 3
 
 
 def test_output_inside_the_folder_is_not_taken_for_input(recorded, live, plain):

@@ -137,7 +137,7 @@ def test_a_truncated_model_is_refused(model_file, kept):
 def test_a_missing_model_is_refused(tmp_path):
     with pytest.raises(UserError, match="there is no such model file"):
         load_model(tmp_path / "absent.safetensors")
-    with pytest.raises(UserError, match="there is no such model file"):
+    with pytest.raises(UserError, match="a folder, not a model"):
         load_model(tmp_path)
 
 

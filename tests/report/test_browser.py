@@ -286,9 +286,9 @@ def test_a_chart_reads_its_values_to_the_pointer_and_to_arrow_keys(visit):
     page.mouse.move(box["x"] + box["width"] * 0.99, box["y"] + box["height"] / 2)
     assert chart.locator(".at").text_content() == "4.5 Å"
     value = example.curves()["signal_to_error_wiener"]["value"][-1]
-    assert chart.locator(".reading").nth(1).inner_text().startswith(f"{value:.3g} (")
+    assert chart.locator(".reading").nth(0).inner_text().startswith(f"{value:#.3g} (")
     page.mouse.move(5, 5)
-    assert chart.locator(".reading").nth(1).inner_text() == ""
+    assert chart.locator(".reading").nth(0).inner_text() == ""
     plot.focus()
     for _ in range(2):
         page.keyboard.press("ArrowRight")

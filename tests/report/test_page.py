@@ -18,7 +18,8 @@ from restore.errors import UserError
 from restore.evaluation.records import Group, evaluation_from, read_evaluation
 from restore.quantities import Curve, Number
 from restore.report.axes import Axis, linear_axis, logarithmic_axis, resolution_ticks
-from restore.report.charts import Chart, Line, svg
+from restore.report.charts import Chart, Line, svg, y_axis
+from restore.report.curves import charts_of
 from restore.report.page import page
 from restore.report.pictures import LARGEST_BYTES, choose
 from restore.report.verdict import large_figures
@@ -80,9 +81,11 @@ def test_a_group_of_all_is_left_out_where_it_is_the_same_as_another(make_page):
 
 def test_noise_removed_is_what_the_variances_say(make_page):
     card = example.evaluation()
-    card["groups"][0]["numbers"]["var_noise_raw"] = example.number(0.8)
-    card["groups"][0]["numbers"]["var_noise_denoised"] = example.number(0.2)
-    assert "<dt>noise removed</dt><dd><strong>75 %</strong>" in make_page(card)
+    card["groups"][0]["numbers"]["noise_share"] = {"value": 0.25, "low": 0.2, "high": 0.31}
+    assert (
+        "<dt>noise removed</dt><dd><strong>75 %</strong> "
+        '<span class="interval">69 to 80 %</span>' in make_page(card)
+    )
 
 
 def test_the_table_has_the_strangest_micrograph_first(make_page):
@@ -171,7 +174,7 @@ def test_there_may_be_no_model(make_page):
     text = make_page(card)
     assert "denoised by another program" in text
     assert 'name="group"' not in text and 'data-chart="loss"' not in text
-    assert ">role<" not in text and ">from pure noise<" not in text
+    assert ">role<" not in text and ">output for noise alone</button>" not in text
 
 
 def test_there_may_be_no_pictures(make_page):
@@ -407,17 +410,83 @@ def test_an_evaluation_of_a_newer_program_says_what_this_one_reads(tmp_path):
 
 def test_each_share_stands_beside_its_ideal_and_the_wiener_filter_where_it_is_known():
     numbers = {
-        "var_noise_raw": Number(0.8), "var_noise_denoised": Number(0.02),
-        "var_noise_wiener": Number(0.2), "bias_share": Number(0.24),
-        "bias_share_wiener": Number(0.4), "gain": Number(0.62), "invented_share": Number(0.08),
+        "noise_share": Number(0.025), "noise_share_wiener": Number(0.25),
+        "bias_share": Number(0.24), "bias_share_wiener": Number(0.4),
+        "gain": Number(0.62), "gain_wiener": Number(0.5), "hallucinated_share": Number(0.03),
+        "hallucinated_share_wiener": Number(1e-9), "invented_share": Number(0.08),
         "signal_to_error_denoised": Number(3.1), "signal_to_error_wiener": Number(2.2),
         "advantage_over_wiener": Number(1.41, 1.33, 1.49),
     }  # fmt: skip
     html = large_figures(Group(name="held out", micrographs=2, numbers=numbers))
     assert re.findall('<p class="reference">(.*?)</p>', html) == [
         "Wiener filter 75 % · ideal 100 %",
-        "ideal 100 %",
+        "Wiener filter 50 % · ideal 100 %",
         "Wiener filter 40 % · ideal 0 %",
+        "Wiener filter 0.0 % · ideal 0 %",
         "ideal 0 %",
-        "Wiener filter 2.20 · ratio 1.41 (1.33 to 1.49)",
+        "Wiener filter 2.20 · 1.41 times as much (1.33 to 1.49)",
     ]
+
+
+def test_whether_denoising_was_of_use_is_the_first_thing_on_the_page(make_page):
+    html = make_page(example.evaluation())
+    first = html.index("<p>The denoised halves beat the Wiener filter")
+    assert html.index("</h1>") < first < html.index('class="warnings"')
+    assert html.count("The denoised halves beat the Wiener filter") == 1
+
+
+def masked(card, without):
+    """The evaluation with no signal in some rings, where ratios with it go astray."""
+    has_signal = [index not in without for index in range(example.RINGS)]
+    for group in card["groups"]:
+        group["has_signal"] = has_signal
+        for key in ("advantage_over_wiener", "signal_to_error_denoised", "snr_raw", "gain"):
+            for index in without:
+                group["curves"][key]["value"][index] = 1e5
+                group["curves"][key]["high"][index] = 1e6
+    return evaluation_from(card)
+
+
+def test_rings_without_signal_are_shaded_and_explained_and_do_not_stretch_an_axis():
+    evaluation = masked(example.evaluation(), {*range(20, 26), *range(50, example.RINGS)})
+    charts = {chart.title: chart for chart in charts_of(evaluation, evaluation.groups[0])}
+    for title in (
+        "Gain over the Wiener filter",
+        "Signal against all error",
+        "Signal against noise",
+    ):
+        drawn = svg(charts[title])
+        assert drawn.count('class="blank"') == 2
+        assert "Shaded: the halves have no measurable signal in common" in charts[title].words
+        assert y_axis(charts[title]).high < 1e4
+    assert svg(charts["Agreement of the two halves"]).count('class="blank"') == 0
+    kept = {line.label: line.curve for line in charts[KEPT].lines}
+    assert kept["signal kept"].value[22] is None
+    assert kept["output for noise alone"].value[22] is not None
+
+
+KEPT = "Signal kept, bias, and output for noise alone"
+
+
+def test_an_evaluation_that_does_not_know_its_signal_is_drawn_whole():
+    evaluation = evaluation_from(example.evaluation())
+    for chart in charts_of(evaluation, evaluation.groups[0]):
+        assert 'class="blank"' not in svg(chart) and "Shaded" not in chart.words
+
+
+def test_a_difference_from_the_wiener_filter_can_be_seen_and_a_tiny_one_is_not_blown_up():
+    for advantage, low, high in ((1.06, 0.9, 1.2), (1.001, 0.85, 1.15), (3.0, 0.5, 3.6)):
+        card = example.evaluation()
+        card["groups"][0]["curves"]["advantage_over_wiener"] = example.curve(
+            [advantage] * example.RINGS, 0.01
+        )
+        evaluation = evaluation_from(card)
+        axis = y_axis(charts_of(evaluation, evaluation.groups[0])[0])
+        assert low < axis.low < 1 < axis.high < high and axis.high - axis.low > 0.199
+
+
+def test_lines_are_named_at_the_lines():
+    evaluation = evaluation_from(example.evaluation())
+    for chart in charts_of(evaluation, evaluation.groups[0])[1:6]:
+        names = re.findall('<text class="label"[^>]*>(.*?)</text>', svg(chart))
+        assert {"raw", "denoised"} & set(names) or "signal kept" in names, chart.title

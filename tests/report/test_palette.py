@@ -40,7 +40,7 @@ def test_a_curve_has_one_colour_and_one_name_in_the_page_and_in_the_picture():
     }
     common = set(drawn) & set(labels)
     assert common == {
-        "raw", "Wiener filter", "denoised", "signal kept", "bias", "hallucinated from pure noise",
+        "raw", "Wiener filter", "denoised", "signal kept", "bias", "output for noise alone",
     }  # fmt: skip
     assert {label: drawn[label] for label in common} == {
         label: VARIABLES[labels[label]].light for label in common

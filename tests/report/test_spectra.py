@@ -71,3 +71,23 @@ def test_a_result_without_any_signal_can_be_drawn(draw, tmp_path):
         for end in curve:
             curve[end] = [None] * len(curve[end])
     save_png(draw(evaluation_from(card)), tmp_path / "empty.png")
+
+
+def test_the_ratio_to_the_wiener_filter_stands_below_on_an_axis_that_holds_one():
+    card = evaluation_example.evaluation()
+    below = error_curves(evaluation_from(card)).axes[1]
+    assert below.get_yscale() == "linear" and below.get_ylabel() == "denoised / Wiener filter"
+    low, high = below.get_ylim()
+    assert low <= 0.9 and 1.1 <= high < 2.5
+    assert np.allclose(below.lines[0].get_ydata(), 1.4)
+
+
+def test_rings_without_signal_are_left_out_and_shaded():
+    card = evaluation_example.evaluation()
+    card["groups"][0]["has_signal"] = [index < 40 for index in range(evaluation_example.RINGS)]
+    figure = error_curves(evaluation_from(card))
+    x, y = lines(figure)["denoised"].get_data()
+    assert np.isnan(y[x > card["frequency_per_A"][39]]).all() and not np.isnan(y).all()
+    assert len(figure.axes[0].patches) == evaluation_example.RINGS - 40
+    noise_alone = lines(shares(evaluation_from(card)))["output for noise alone"]
+    assert not np.isnan(noise_alone.get_ydata()).any()

@@ -109,7 +109,7 @@ def test_what_the_result_says_cannot_become_html(make_page):
         '<b onclick="x">'
     )
     page = Reader(make_page(card))
-    assert len(page.of("script")) == 6 and not page.of("b")
+    assert len(page.of("script")) == 7 and not page.of("b")
 
 
 def scene_rows_of(html):

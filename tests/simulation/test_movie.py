@@ -204,7 +204,7 @@ def test_tiff_without_its_programs_is_refused_with_the_cure_before_anything_is_w
     for name in ("tifffile", "imagecodecs"):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, name, None)
-            with pytest.raises(UserError, match=rf"{name} is not installed.*restore-em\[movies\]"):
+            with pytest.raises(UserError, match=rf"{name} is not installed.*pip install tifffile"):
                 simulate(replace(SETTINGS, movies="tiff"), tmp_path / "never")
     assert not (tmp_path / "never").exists()
 

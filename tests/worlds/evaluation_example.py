@@ -11,7 +11,9 @@ FREQUENCY_PER_A = [(index + 1) / RINGS / 4.5 for index in range(RINGS)]
 
 _NUMBERS = {
     "var_signal": 0.05, "var_noise_raw": 0.95, "var_noise_denoised": 0.004, "var_bias": 0.012,
-    "var_invented": 0.001,
+    "var_invented": 0.001, "noise_share": 0.004, "noise_share_wiener": 0.02,
+    "hallucinated_share": 0.02, "hallucinated_share_wiener": 0.0, "gain_wiener": 0.4,
+    "bias_share_wiener": 0.4, "invented_share_wiener": 0.3,
     "snr_raw_full": 0.105, "snr_denoised_full": 25.0, "gain": 0.62, "bias_share": 0.24,
     "invented_share": 0.08,
     "signal_to_error_raw": 0.053, "signal_to_error_lowpass": 1.4, "signal_to_error_wiener": 2.2,

@@ -19,7 +19,7 @@ from restore.cli.progress import Bar, LateBar
 from restore.cli.recipe import add_recipe_options
 from restore.cli.results import report_failures
 from restore.cli.train import show_training
-from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.settings import DenoisingSettings
 from restore.io.micrographs import is_table
 from restore.live.session import watch
 from restore.live.settings import WatchSettings

@@ -14,7 +14,7 @@ from restore.commands import CommandLine, Field
 from restore.errors import UserError
 
 _ALIASES = {
-    "micrographs": ("input_micrographs", "training_mics"),
+    "micrographs": ("input_micrographs", "training_mics", "source"),
     "suffixes": ("even_odd_suffix",),
     "source": ("input_micrographs", "training_mics"),
     "patch_file": ("training_filename",),

@@ -21,7 +21,7 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class DenoisingSettings:
-    """What is done with the network's output."""
+    """What is done with the network's output. Each field is an option of ``restore denoise``."""
 
     merge_noisy: bool = setting(
         False,

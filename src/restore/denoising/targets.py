@@ -23,7 +23,7 @@ ELSEWHERE = "give another `output_suffix` or `output_directory`"
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """Where denoised micrographs go."""
+    """Where denoised images are written. Each field is an option of ``restore denoise``."""
 
     output_suffix: str | None = setting(
         None,

@@ -47,6 +47,7 @@ from restore.runtime.progress import Bars, no_bars
 
 log = logging.getLogger(__name__)
 
+_MEASURED = "covariances, lattices"  # beside PAIRS: what a measurement of an older version lacks
 _Images = tuple[Halves, BinnedHalves | None]
 
 
@@ -107,7 +108,7 @@ def plan(
             for half in both
         ]
         inputs = [path for half in both for path in half.inputs]
-        digest = fingerprint([PAIRS, made_with, facts], inputs, folder)
+        digest = fingerprint([PAIRS, _MEASURED, made_with, facts], inputs, folder)
         jobs.append(Job(subject, subject.micrograph.name, (subject.path,), digest))
     return jobs
 

@@ -18,6 +18,7 @@ from restore.evaluation.covariances import Sampling, blocks_of, covariance_table
 from restore.evaluation.estimators.decomposition import PAIRS
 from restore.evaluation.estimators.spectra import RingAxis, valid_patches
 from restore.evaluation.estimators.support import Support, local_support
+from restore.evaluation.patterns import lattices_of
 from restore.evaluation.records import Facts
 from restore.evaluation.views import BinnedHalves, Halves, Image, Views, valid_values
 from restore.io.atomic import replacing
@@ -211,7 +212,12 @@ def measure(views: Views, neighbour: Views | None, sampling: Sampling) -> Measur
     table = blocks_of(covariance_table(images, pairs, views.grid, sampling), valid)
     if neighbour is not None:
         table = with_unpaired(table, views, neighbour, sampling)
-    return Measurement(table, Facts(hot_pixels=views.hot_pixels, blank_share=views.blank_share))
+    facts = Facts(
+        hot_pixels=views.hot_pixels,
+        blank_share=views.blank_share,
+        lattices=lattices_of(views, sampling),
+    )
+    return Measurement(table, facts)
 
 
 def _valid_patches(

@@ -29,11 +29,20 @@ from restore.records import plain
 
 @dataclass(frozen=True)
 class DenoisedHalves:
-    """Another program's denoised halves, in the place of a model.
+    """Halves that another program has denoised, to be evaluated in place of a model.
 
-    ``folders`` are one for both halves or one for each, ``suffix`` is what their names have after
-    the raw halves'. ``recipe`` says up to which resolution they are compared, and whether their
-    phases are flipped. ``fit_scale`` fits their grey scale, for programs that do not keep it.
+    Attributes
+    ----------
+    folders
+        One folder with all denoised halves, or one for the even and one for the odd ones.
+    suffix
+        What is appended to the raw halves' names in the names of the denoised ones.
+    recipe
+        The resolution in Å up to which they are compared, and whether the raw halves' phases must
+        be flipped because the denoised ones' are.
+    fit_scale
+        Fit the grey scale of the denoised halves to that of the raw ones, for programs that change
+        it.
     """
 
     folders: Sequence[str | PathLike[str]] = ()

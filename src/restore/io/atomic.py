@@ -100,7 +100,7 @@ def require_writable(folder: Path, size_bytes: int = 0) -> None:
         )
     else:
         return
-    raise UserError(problem, where=there, wanted="Nothing was done", do=do)
+    raise UserError(problem, where=there, wanted="Nothing has been written", do=do)
 
 
 def leads_nowhere(path: Path) -> bool:

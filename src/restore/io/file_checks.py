@@ -1,8 +1,9 @@
 """Whether the images of a set are there and fit together, before anything is computed."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,15 @@ _WORDS: dict[Part, str] = {
 }
 
 
+ReadHeader = Callable[[Path], ImageHeader]
+"""A function that reads the header of an image."""
+
+
+def reading_once() -> ReadHeader:
+    """A function that reads the header of each image once, for checks that follow each other."""
+    return cache(read_image_header)
+
+
 @dataclass(frozen=True)
 class Problem:
     """A micrograph that cannot be used, and why, in words for a person."""
@@ -36,14 +46,19 @@ class Problem:
 
 
 def check_files(
-    micrographs: Iterable[Micrograph], needed: Sequence[Part] = ("image",)
+    micrographs: Iterable[Micrograph],
+    needed: Sequence[Part] = ("image",),
+    read: ReadHeader = read_image_header,
+    *,
+    warns: bool = True,
 ) -> tuple[list[Micrograph], list[Problem]]:
     """The micrographs whose ``needed`` images are there, readable, of one shape and each a file of
     its own, and the problems of the others.
 
     A full sum that is not needed may be missing, but not of another shape. A file that belongs to
-    two micrographs, whatever names lead to it, is the first one's. Only headers are read. Pixel
-    sizes in headers that are more than 1 % off are summed up in one warning in the log.
+    two micrographs, whatever names lead to it, is the first one's. Only headers are read, by
+    ``read``. Pixel sizes in headers that are more than 1 % off are summed up in one warning in the
+    log, where it ``warns``.
     """
     good: list[Micrograph] = []
     problems: list[Problem] = []
@@ -51,7 +66,7 @@ def check_files(
     owners: dict[tuple[int, int], str] = {}
     for micrograph in micrographs:
         try:
-            headers = _headers(micrograph, needed)
+            headers = _headers(micrograph, needed, read)
             _refuse_shapes(micrograph, headers)
             files = _files(micrograph)
             _refuse_owned(micrograph, files, owners)
@@ -65,7 +80,7 @@ def check_files(
             for part, header in headers.items()
             if (text := _difference(micrograph, part, header))
         ][:1]
-    if differing:
+    if differing and warns:
         _log.warning(
             "the header's pixel size is not used for %d of the micrographs: %s",
             len(differing),
@@ -74,12 +89,14 @@ def check_files(
     return good, problems
 
 
-def fit_together(micrograph: Micrograph, needed: Sequence[Part]) -> bool:
+def fit_together(
+    micrograph: Micrograph, needed: Sequence[Part], read: ReadHeader = read_image_header
+) -> bool:
     """Whether a micrograph's ``needed`` images are there, readable, of one shape and each a file of
     its own.
     """
     try:
-        _refuse_shapes(micrograph, _headers(micrograph, needed))
+        _refuse_shapes(micrograph, _headers(micrograph, needed, read))
         _files(micrograph)
     except UserError:
         return False
@@ -106,7 +123,11 @@ def header_pixel_size_A(path: Path) -> float:
     return size_A
 
 
-def require_files(micrographs: Sequence[Micrograph], needed: Sequence[Part] = HALVES) -> None:
+def require_files(
+    micrographs: Sequence[Micrograph],
+    needed: Sequence[Part] = HALVES,
+    read: ReadHeader = read_image_header,
+) -> None:
     """Check as :func:`check_files` does, where one bad micrograph is one too many.
 
     Raises
@@ -114,7 +135,7 @@ def require_files(micrographs: Sequence[Micrograph], needed: Sequence[Part] = HA
     UserError
         There is any problem; the first five are listed, and how many there are.
     """
-    _, problems = check_files(micrographs, needed)
+    _, problems = check_files(micrographs, needed, read)
     if problems:
         lines = "\n".join(f"  {problem.message}" for problem in problems[:5])
         more = f"\n  and {len(problems) - 5} more" if len(problems) > 5 else ""
@@ -133,7 +154,9 @@ def _advice(needed: Sequence[Part]) -> str:
     )
 
 
-def _headers(micrograph: Micrograph, needed: Sequence[Part]) -> dict[Part, ImageHeader]:
+def _headers(
+    micrograph: Micrograph, needed: Sequence[Part], read: ReadHeader
+) -> dict[Part, ImageHeader]:
     headers: dict[Part, ImageHeader] = {}
     for part in needed:
         path = getattr(micrograph, part)
@@ -146,7 +169,7 @@ def _headers(micrograph: Micrograph, needed: Sequence[Part]) -> dict[Part, Image
                 wanted="Both halves are needed",
                 do=do,
             )
-        headers[part] = read_image_header(path)
+        headers[part] = read(path)
     return headers
 
 

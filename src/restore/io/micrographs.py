@@ -12,15 +12,9 @@ from restore.io.cryosparc.exposures import read_exposures
 from restore.io.cryosparc.listings import CryosparcListing
 from restore.io.ctf_limits import warn_of_units
 from restore.io.endings import IMAGE_ENDINGS
-from restore.io.file_checks import (
-    HALVES,
-    Part,
-    Problem,
-    check_files,
-    header_pixel_size_A,
-    require_files,
-)
+from restore.io.file_checks import HALVES, Part, ReadHeader, check_files, header_pixel_size_A
 from restore.io.half_names import Suffixes, is_half, parse_suffixes
+from restore.io.images.image import read_image_header
 from restore.io.listings import ImageListing, Listing, StarListing
 from restore.io.paths import Places, image_names
 from restore.io.relion.micrographs import (
@@ -48,12 +42,10 @@ __all__ = [
     "MicrographSet",
     "Needs",
     "Part",
-    "Problem",
     "Suffixes",
     "check_files",
     "parse_suffixes",
     "read_micrographs",
-    "require_files",
 ]
 
 
@@ -74,11 +66,18 @@ class Needs:
 
 @dataclass(frozen=True)
 class MicrographSet:
-    """The micrographs of one source, in its order, and the table that lists them.
+    """The micrographs of a table or a pattern, in its order.
 
-    ``problems`` are the rows that cannot be used, by their numbers from zero; they are there only
-    where :class:`Needs` allows them, and may have no micrograph. ``is_listed`` is
-    False where the source is an image or a pattern, and the table one that is yet to be made.
+    Attributes
+    ----------
+    source
+        The table, image or pattern.
+    micrographs
+        The micrographs that can be used.
+    listing
+        The table that lists them; for images and patterns, the one that is yet to be written.
+    problems
+        Rows that cannot be used, counted from 0; there are none unless :class:`Needs` allows them.
     """
 
     source: str
@@ -96,9 +95,11 @@ class MicrographSet:
         """How many rows there are, also of those that cannot be used."""
         return len({*self.problems, *(micrograph.row for micrograph in self.micrographs)})
 
-    def unusable(self, needed: Sequence[Part]) -> dict[int, BadRow]:
+    def unusable(
+        self, needed: Sequence[Part], read: ReadHeader = read_image_header
+    ) -> dict[int, BadRow]:
         """The rows that cannot be used, for their ``needed`` images, their CTF or pixel size."""
-        _, problems = check_files(self.micrographs, needed)
+        _, problems = check_files(self.micrographs, needed, read)
         files = {
             problem.micrograph.row: BadRow(problem.micrograph.name, problem.message)
             for problem in problems
@@ -123,7 +124,7 @@ def read_micrographs(
     and none are given), and are not looked for otherwise. Tables have their own pixel sizes; for
     images such as ``folder/*.mrc`` ``pixel_size_A`` must be given (but see `Needs`), the CTF is
     ``ctf``, which no table takes, and files that are halves by ``suffixes`` are left out. No image
-    is opened here: :func:`check_files`, :func:`require_files`.
+    is opened here: `restore.io.file_checks` does that.
 
     Raises
     ------
@@ -168,10 +169,10 @@ def read_images(
         )
         raise UserError("there is no pixel size", where=source, wanted=wanted, do=do)
     if needs.ctf and ctf is None:
-        do = (
-            "give a STAR file, or `phase_flip=False`, or for one image `defocus_A`, `voltage_kV`, "
-            "`spherical_aberration_mm` and `amplitude_contrast`"
-        )
+        do = "give a STAR file, or `phase_flip=False`"
+        if not needs.halves:
+            do += ", or for one image `defocus_A`, `voltage_kV`, "
+            do += "`spherical_aberration_mm` and `amplitude_contrast`"
         problem, wanted = "images without a STAR file have no CTF", "Phase flipping needs the CTF"
         raise UserError(problem, where=source, wanted=wanted, do=do)
     full = [name for name in names if suffixes is None or not is_half(name, suffixes)]

@@ -171,7 +171,7 @@ def _refuse_section(header: MapHeader, section: int | None, row: str) -> None:
     if section is None and count > 1:
         problem, wanted = (
             f"it has {count} sections, and {row} does not say which",
-            "Images are needed, not volumes",
+            "Each particle is one section of a stack",
         )
     elif section is not None and not 0 <= section < count:
         problem, wanted = (
@@ -193,7 +193,7 @@ def _pixel_size_A(particles: Particles, header: MapHeader) -> float:
             raise UserError(
                 problem,
                 where=particles.source,
-                wanted="It is needed in Å",
+                wanted="The pixel size of the images, in Å, is needed",
                 do="add rlnImagePixelSize",
             )
         return header.voxel_size_zyx_A[-1]

@@ -66,7 +66,7 @@ def image_names(source: str, endings: tuple[str, ...]) -> list[str]:
     """
     if source == "" or "\0" in source:
         raise UserError(
-            f'"{source}" is no name of a file', wanted="Images are needed", do="correct it"
+            f'"{source}" cannot be the name of a file', wanted="Images are needed", do="correct it"
         )
     if Path(source).is_file():
         return [source]

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 
 from restore.denoising.batch import denoise_jobs
-from restore.denoising.denoise import Denoiser, DenoisingSettings, denoiser_for
+from restore.denoising.denoise import Denoiser, denoiser_for
 from restore.denoising.inputs import table_path, uses_halves, with_usable_halves
 from restore.denoising.outputs import require_outputs
+from restore.denoising.settings import DenoisingSettings
 from restore.denoising.targets import (
     OutputSettings,
     Target,

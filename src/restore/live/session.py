@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from restore.denoising.denoise import DenoisingSettings, merge_band
+from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
 from restore.io.atomic import require_writable
@@ -142,7 +142,7 @@ def _followed(source: str | Path, folder: Path) -> Generator[None]:
     except UserError as error:
         if error.where != str(folder / "session"):
             raise
-        found = error.found.replace("is writing it", "is following this session")
+        problem = error.problem.replace("is writing it", "is following this session")
         raise error.instead(
-            found=found, where=source, do="give another `output_directory`"
+            problem=problem, where=source, do="give another `output_directory`"
         ) from None

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from restore.errors import UserError
-from restore.settings import setting
+from restore.settings import require, setting
 
 
 @dataclass(frozen=True)
@@ -44,16 +43,9 @@ class WatchSettings:
     )
 
     def __post_init__(self) -> None:
-        checks = {
-            "pattern": (self.pattern != "" and "\0" not in self.pattern, "a pattern is needed"),
-            "train_after": (self.train_after >= 0, "it must be 0 or more"),
-            "minutes": (self.minutes > 0, "it must be above 0"),
-            "until_idle": (self.until_idle is None or self.until_idle >= 0, "it must be 0 or more"),
-            "poll": (self.poll > 0, "it must be above 0"),
-            "settle": (self.settle >= 0, "it must be 0 or more"),
-        }
-        for name, (is_right, wanted) in checks.items():
-            if not is_right:
-                value = getattr(self, name)
-                shown = f'"{value}"' if isinstance(value, str) else f"{value:g}"
-                raise UserError(f"{name} is {shown}", field=name, wanted=wanted)
+        require(self, "pattern", bool(self.pattern.strip("\0")), "a pattern of names")
+        require(self, "until_idle", self.until_idle is None or self.until_idle >= 0, "0 or more")
+        for name in ("train_after", "settle"):
+            require(self, name, getattr(self, name) >= 0, "0 or more")
+        for name in ("minutes", "poll"):
+            require(self, name, getattr(self, name) > 0, "above 0")

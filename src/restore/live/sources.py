@@ -161,10 +161,11 @@ class FolderSource:
         restore wrote.
         """
         inside = os.path.realpath(self.not_in) + os.sep
-        found = glob.glob(str(Path(glob.escape(str(self.folder))) / self.pattern), recursive=True)  # noqa: PTH207  names stay as typed
+        pattern = str(Path(glob.escape(str(self.folder))) / self.pattern)
+        names = glob.glob(pattern, recursive=True)  # noqa: PTH207  names stay as typed
         return [
             name
-            for name in sorted(found)
+            for name in sorted(names)
             if ending_of(name) in IMAGE_ENDINGS
             and not is_half(name, self.suffixes)
             and not _POWER_SPECTRUM.search(split_ending(name)[0])
@@ -232,9 +233,9 @@ def source_of(
             )
         return FolderSource(path, pattern, not_in, files, suffixes, pixel_size_A, needs)
     if not is_table(path):
-        found = "it is a file" if path.exists() else "there is no such folder"
+        problem = "it is a file" if path.exists() else "there is no such folder"
         wanted = "A folder, or a table (STAR, .cs, .csg) is needed"
-        raise UserError(found, where=path, wanted=wanted, do="check the name")
+        raise UserError(problem, where=path, wanted=wanted, do="check the name")
     if not path.parent.is_dir():
         raise UserError("there is no such folder", where=path.parent, do="check the name")
     needs = Needs(ctf=phase_flip, skip_bad=True)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from restore.errors import UserError
 from restore.io.atomic import replacing
+from restore.io.endings import IMAGE_ENDINGS, ending_of
 from restore.io.reading import reading
 from restore.model.calibration import RingCalibration
 from restore.model.network import Network, NetworkSettings, network_of
@@ -29,10 +30,20 @@ _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network with what it takes to use it, and the record of its training.
+    """A trained network, everything that is needed to use it, and the record of its training.
 
-    ``calibration`` is what its output is multiplied by, ring by ring; None where it was not
-    measured.
+    Attributes
+    ----------
+    network
+        The network, in evaluation mode.
+    recipe
+        How images must be prepared for it.
+    training
+        Steps, losses and the names of the micrographs that it was trained on.
+    provenance
+        Program, version, command, settings and inputs of the run that made it.
+    calibration
+        Factors for the network's output, ring by ring; None if they were not measured.
     """
 
     network: Network
@@ -194,11 +205,15 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
 
 
 def _refuse_other_formats(path: Path) -> None:
+    wanted = "restore reads only the .safetensors that restore train writes"
+    if path.is_dir():
+        inside = next((file for file in sorted(path.glob("*.safetensors")) if _is_model(file)), "")
+        do = f"give {inside}" if inside else ""
+        raise UserError("a folder, not a model", where=path, wanted=wanted, do=do)
     if not path.is_file():
         raise UserError("there is no such model file", where=path)
     with reading(path), path.open("rb") as file:
         start = file.read(4)
-    wanted = "restore reads only the .safetensors that restore train writes"
     if start.startswith(_PICKLE_STARTS):
         problem = (
             "a pickle or a PyTorch archive: reading it could run any code that its author put "
@@ -208,10 +223,19 @@ def _refuse_other_formats(path: Path) -> None:
     if path.suffix.lower() == ".star":
         problem = "a STAR file, not a model"
         raise UserError(problem, where=path, wanted=wanted, do="give the table as `micrographs`")
+    if ending_of(path.name) in IMAGE_ENDINGS:
+        raise UserError(
+            "an image, not a model", where=path, wanted=wanted, do="give it as `micrographs`"
+        )
     if start == b"\x89HDF":
         raise UserError(
             "an HDF5 file (of patches, or from Keras), not a model", where=path, wanted=wanted
         )
+
+
+def _is_model(file: Path) -> bool:
+    """Whether a file is called like a model, and not like the state of a training."""
+    return not file.name.endswith(".state.safetensors")
 
 
 def tensors_under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -45,7 +45,17 @@ _UNLIKE, _DOUBTFUL = 0.5, 0.9
 
 @dataclass(frozen=True)
 class HalvesOutput:
-    """Where halves go."""
+    """Where halves are written, and how.
+
+    Attributes
+    ----------
+    output_directory
+        Folder of the halves, in which the folders of the input are repeated.
+    output_dtype
+        ``"float32"`` or ``"float16"``, the type of the written numbers.
+    overwrite
+        Make all halves again, also those that are up to date, and replace other programs' files.
+    """
 
     output_directory: Path = setting(
         Path("Halves"), "folder for the output, which mirrors the folders of the input", "-o"

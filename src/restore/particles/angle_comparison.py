@@ -127,13 +127,13 @@ def _with_ending(path: Path) -> Path:
 
 def _refuse_outputs(outputs: Sequence[Path], inputs: Sequence[Path], overwrite: bool) -> None:
     require_writable(outputs[0].parent)
-    resolved = {resolved(path) for path in inputs}
+    sources = {resolved(path) for path in inputs}
     for path in outputs:
-        if resolved(path) in resolved:
+        if resolved(path) in sources:
             raise UserError(
                 "the output would replace an input",
                 where=path,
-                do=("choose another number `output`"),
+                do="choose another `output`",
             )
     refuse_existing(outputs, overwrite)
 

@@ -12,12 +12,31 @@ _HIGHEST_ORDER = 6
 
 @dataclass(frozen=True)
 class Recipe:
-    """How images were prepared for the network.
+    """How images are prepared for the network: what training and denoising must have in common.
 
-    ``max_resolution_A`` is the Nyquist limit of the cropped image, ``highpass_A`` the band-pass's
-    other edge. ``background_order`` is the degree of the surface that is taken off,
-    ``hot_pixel_sigma`` how many local standard deviations away a pixel is replaced (infinity: none
-    is). Raises UserError where a value is impossible or of another type.
+    Attributes
+    ----------
+    max_resolution_A
+        Finest resolution in Å; it becomes the Nyquist limit of the cropped image.
+    phase_flip
+        Correct the CTF by flipping phases.
+    highpass_A
+        Length in Å beyond which the band-pass filter removes slow changes of the grey value.
+    background_order
+        Degree of the polynomial surface that is subtracted as background.
+    hot_pixel_sigma
+        Number of local standard deviations from which on a pixel counts as hot and is replaced;
+        infinity replaces none.
+
+    Raises
+    ------
+    UserError
+        A value is impossible, or of another type.
+
+    Examples
+    --------
+    >>> Recipe(max_resolution_A=6).card()["max_resolution_A"]
+    6
     """
 
     exact: ClassVar[bool] = True

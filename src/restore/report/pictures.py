@@ -172,5 +172,6 @@ def _facts(row: MicrographResult) -> str:
     return (
         f'<div class="facts"><h3>{escape(row.name.rpartition("/")[2])}</h3><p '
         f'class="quiet">{escape(line)}</p>'
-        f'<dl>{items}</dl>{remarks}<p class="note">* estimated, with the noise-free image</p></div>'
+        f'<dl>{items}</dl>{remarks}<p class="note">* estimated correlation with the noise-free '
+        "image</p></div>"
     )

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Any
 
 from restore.errors import UserError
 from restore.io.atomic import require_writable, write_text
-from restore.io.lock import locked
+from restore.joint_work import joined_to_write
 from restore.model.checkpoint import Model, save_model
 from restore.provenance import as_json, provenance
 from restore.report.figures import losses, save_png
-from restore.runtime.distributed import Place, join_processes
+from restore.runtime.distributed import Place
 from restore.training import loop
 from restore.training.halves import check_halves
 from restore.training.loop import fresh_state
@@ -92,7 +91,7 @@ def train(
     files = RunFiles(Path(model_directory), model_prefix)
     files.refuse_to_replace(resume, overwrite)
     require_writable(files.directory)
-    with join_processes(device) as place, locked(files.model) if place.is_main else nullcontext():
+    with joined_to_write(files.model, device) as place:
         if place.is_main:
             files.refuse_to_replace(resume, overwrite)  # again: nobody else can make one now
         (resume,) = place.gather([resume and files.can_resume()] if place.is_main else [])

@@ -26,7 +26,7 @@ def _at_least(number: int | None, least: int) -> bool:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a network is trained."""
+    """How a network is trained. Each field is an option of ``restore train``."""
 
     exact: ClassVar[bool] = True
     """A training state must have all of these, and no other: a resumed run must be the same one."""

@@ -74,6 +74,8 @@ def test_a_grey_scale_changes_only_what_it_must(seed, scale):
         "calibration": -1,
         "var_noise_denoised": 2,
         "var_invented": 2,
+        "hallucinated_share": 2,
+        "noise_share": 2,
         "power_denoised": 2,
         "power_noise_only_denoised": 2,
         "snr_denoised": -2,
@@ -208,3 +210,11 @@ def test_each_ring_is_compared_with_the_wiener_filter_of_that_ring():
     expected = decompose(filtered(table, own))["signal_to_error_denoised"]
     assert torch.allclose(wiener, expected, equal_nan=True)
     assert rings["advantage_over_wiener"].isfinite().any()
+
+
+def test_a_filter_of_one_half_hallucinates_nothing_and_keeps_a_quarter_of_the_noise():
+    table = table_of(made_up(3))
+    numbers = overall(filtered(table, torch.full((table.shape[-1],), 0.5)))
+    assert float(numbers["hallucinated_share"]) == pytest.approx(0, abs=1e-6)
+    assert float(numbers["noise_share"]) == pytest.approx(0.25)
+    assert float(numbers["gain"]) == pytest.approx(0.5)

@@ -220,7 +220,7 @@ def test_a_group_is_written_with_all_else_as_it_was(tmp_path):
             "results:\n  ctf:\n    metafile:\n    - '>a.cs'\n    - '>b.cs'\n",
             "results, ctf: 2 metafiles are named",
         ),
-        ("results:\n  ctf:\n    type: x\n  ctf:\n    type: y\n", 'line 4: "ctf:" is there twice'),
+        ("results:\n  ctf:\n    type: x\n  ctf:\n    type: y\n", 'line 4: "ctf:" occurs twice'),
     ],
 )
 def test_what_is_no_group_is_refused(tmp_path, text, words):
@@ -230,7 +230,7 @@ def test_what_is_no_group_is_refused(tmp_path, text, words):
 def test_a_group_that_is_missing_or_no_text_is_refused(tmp_path):
     assert "there is no such file" in refused(read_group, tmp_path / "none.csg")
     (tmp_path / "b.csg").write_bytes(b"\xff\xfe\x00")
-    assert "it is no text" in refused(read_group, tmp_path / "b.csg")
+    assert "the file is not text" in refused(read_group, tmp_path / "b.csg")
 
 
 # Groups of tables
@@ -338,6 +338,6 @@ def test_a_passthrough_file_without_poses_names_the_group_that_has_them(tmp_path
     path, _ = particles(tmp_path)
     message = refused(read_particles, tmp_path / "J30_passthrough_particles.cs")
     assert (
-        f"alignments3D/pose is missing. Each particle needs its pose: give {path}, which joins it"
-        in message
+        "alignments3D/pose is missing. Every particle must have a pose: "
+        f"give {path}, which joins it" in message
     )

@@ -264,7 +264,7 @@ def test_thousands_of_exposures_are_read_at_once(project):
         ("micrograph_blob/psize_A", np.nan, "row 2: micrograph_blob/psize_A is nan"),
         ("micrograph_blob/idx", 3, "row 2: micrograph_blob/idx is 3"),
         ("micrograph_blob/path", b"", "row 2: micrograph_blob/path is empty"),
-        ("micrograph_blob/path", NAMES[0].encode(), f"row 2: {NAMES[0]} is named again"),
+        ("micrograph_blob/path", NAMES[0].encode(), f"row 2: {NAMES[0]} is listed a second time"),
         (
             "ctf/df1_A",
             np.nan,
@@ -311,15 +311,15 @@ def test_particles_and_movies_are_no_exposures_to_denoise(project):
         table({"uid": np.arange(2), "blob/path": np.array([b"J30/a.mrc"] * 2)}),
     )
     assert (
-        "it lists particles. Each micrograph needs its file: give the exposures of a motion "
-        "correction job"
+        "it lists particles. Every micrograph must name its image file: give the exposures of a "
+        "motion correction job"
     ) in refused(path)
     save(
         path, table({"uid": np.arange(2), "movie_blob/path": np.array([b"J1/imported/a.tif"] * 2)})
     )
     assert (
-        "micrograph_blob/path is missing. Each micrograph needs its file: give the exposures"
-        in refused(path)
+        "micrograph_blob/path is missing. Every micrograph must name its image file: give the "
+        "exposures" in refused(path)
     )
 
 
@@ -331,7 +331,8 @@ def test_a_table_that_lacks_the_ctf_names_the_group_that_joins_it(project):
     assert read_micrographs(project / "J12/exposures.cs", needs=NO_CTF).micrographs[0].ctf is None
     message = refused(project / "J12/J12_passthrough_exposures.cs")
     assert (
-        f"micrograph_blob/path is missing. Each micrograph needs its file: give {group}" in message
+        f"micrograph_blob/path is missing. Every micrograph must name its image file: give {group}"
+        in message
     )
     group.unlink()
     assert "give the .csg of a CTF estimation job, or `phase_flip=False`" in refused(

@@ -132,18 +132,18 @@ def test_damaged_codes_are_refused(tmp_path):
 
 def test_settings_that_cannot_be_are_refused():
     for fraction, upsampling in (0, 1), (40, 0), (40, 3), (40, 4):
-        with pytest.raises(UserError, match="1 or 2 times, can be had"):
+        with pytest.raises(UserError, match="upsampling is by 1 or 2"):
             EERSettings(fraction, upsampling)
 
 
 def test_without_imagecodecs_or_with_an_old_one_the_cure_is_named(tmp_path, monkeypatch):
     path = write_eer(tmp_path / "a.eer", electrons(4), SHAPE)
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
-    refused(path, r'imagecodecs is not installed.*pip install "restore-em\[movies\]"')
+    refused(path, r"imagecodecs is not installed.*pip install tifffile imagecodecs")
     monkeypatch.setitem(sys.modules, "imagecodecs", SimpleNamespace(__version__="2024.6.1"))
     refused(
         path,
-        r"imagecodecs 2024\.6\.1 is too old.*2025\.11 or newer: pip install --upgrade imagecodecs",
+        r"imagecodecs 2024\.6\.1 is too old.*2025\.11 or newer: run: pip install --upgrade",
     )
     monkeypatch.setitem(sys.modules, "tifffile", None)
     refused(Path(path), "tifffile is not installed")

@@ -190,7 +190,7 @@ def test_a_single_image_is_no_movie(tmp_path):
 def test_another_format_and_a_missing_movie_are_refused(tmp_path):
     refused(
         tmp_path / "a.dm4",
-        r'"\.dm4" is no ending of a movie\. MRC, TIFF and EER movies \(\.mrc, .*\.eer\) are read',
+        r'"\.dm4" is not the ending of a movie\. MRC, TIFF and EER movies \(\.mrc, .*\.eer\)',
     )
     for name in "a.mrcs", "a.tif", "a.eer", "a.mrc.gz":
         refused(tmp_path / name, f"{name}: there is no such file")
@@ -270,5 +270,5 @@ def test_a_frame_that_holds_no_numbers_is_named(tmp_path, ending):
 def test_without_tifffile_the_cure_is_named_and_mrc_is_read(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tifffile", None)
     (tmp_path / "a.tif").write_bytes(struct.pack("<2sHIHIIHI", b"II", 42, 8, 0, 0, 0, 0, 0))
-    refused(tmp_path / "a.tif", r'tifffile is not installed.*pip install "restore-em\[movies\]"')
+    refused(tmp_path / "a.tif", r"tifffile is not installed.*pip install tifffile imagecodecs")
     assert len(list(read_frames(mrcs(tmp_path / "a.mrcs", FRAMES.astype("i2"))))) == 5

@@ -99,7 +99,11 @@ def test_no_model_is_no_local_motion(tmp_path):
             r"data_global_shift: rlnMicrographShiftY is missing",
         ),
         ("-0.25000", "nan", r'data_global_shift, row 3: rlnMicrographShiftY is "nan"'),
-        ("           3 ", "           9 ", r"row 3: its frame number is 9\. Each of 1 to 4"),
+        (
+            "           3 ",
+            "           9 ",
+            r"row 3: its frame number is 9\. The frames are numbered from",
+        ),
         ("           3 ", "           2 ", r"row 3: its frame number is 2"),
         (
             "rlnMotionModelVersion                                1",

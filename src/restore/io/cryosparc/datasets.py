@@ -125,7 +125,10 @@ def _uids(table: Table) -> NDArray[np.uint64]:
         uid = uids[first[counts > 1][0]]
         rows = " and ".join(str(row + 1) for row in np.flatnonzero(uids == uid)[:2])
         raise UserError(
-            f"rows {rows} both have {UID} {uid}", where=table.path, wanted="Each may be there once"
+            f"rows {rows} both have {UID} {uid}",
+            where=table.path,
+            wanted="Every row must have an identifier of its own",
+            do="export the table from cryoSPARC again",
         )
     return uids
 

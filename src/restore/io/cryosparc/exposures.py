@@ -30,6 +30,7 @@ PATH, PIXEL_SIZE, INDEX = f"{BLOB}/path", f"{BLOB}/psize_A", f"{BLOB}/idx"
 
 _FOR_CTF = "Phase flipping needs it"
 _CTF_CURE = "estimate the CTF again, or give `phase_flip=False`"
+_NEEDS_FILE = "Every micrograph must name its image file"
 _CORRECTED = "give the exposures of a motion correction job, or of one after it"
 
 
@@ -148,7 +149,7 @@ def _names(data: Dataset) -> list[str]:
         )
         problem = "it lists particles" if of_particles else f"{PATH} is missing"
         do = _CORRECTED if of_particles else data.where_to_find() or _CORRECTED
-        raise UserError(problem, where=data.source, wanted="Each micrograph needs its file", do=do)
+        raise UserError(problem, where=data.source, wanted=_NEEDS_FILE, do=do)
     names = texts(column)
     first_row: dict[str, int] = {}
     for row, name in enumerate(names):
@@ -156,11 +157,14 @@ def _names(data: Dataset) -> list[str]:
             raise UserError(
                 f"{PATH} is empty",
                 where=data.place(PATH, row),
-                wanted="Each micrograph needs its file",
+                wanted=_NEEDS_FILE,
                 do=_CORRECTED,
             )
         if first_row.setdefault(name, row) != row:
-            problem, wanted = f"{name} is named again", "Each micrograph may be there once"
+            problem, wanted = (
+                f"{name} is listed a second time",
+                "A micrograph may be listed only once",
+            )
             raise UserError(
                 problem, where=data.place(PATH, row), wanted=wanted, do="remove one of the rows"
             )
@@ -217,7 +221,7 @@ def _pixel_sizes_A(data: Dataset, given_A: float | None) -> list[float]:
         raise UserError(
             problem,
             where=data.place(PIXEL_SIZE, int(off[0])),
-            wanted="They must agree",
+            wanted="The two pixel sizes must agree to within 1 %",
             do="leave `pixel_size_A` out",
         )
     return sizes_A.tolist()

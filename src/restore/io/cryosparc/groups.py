@@ -132,7 +132,7 @@ def read_group(path: Path) -> ResultGroup:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError("it is no text", where=path, wanted=_IS_GROUP, do=_EXPORT) from error
+        raise UserError("the file is not text", where=path, wanted=_IS_GROUP, do=_EXPORT) from error
     return _parsed(path, text.splitlines())
 
 
@@ -173,7 +173,7 @@ def _parsed(path: Path, text_lines: Sequence[str]) -> ResultGroup:
             raise UserError(
                 problem,
                 where=f"{path}, results, {slot}",
-                wanted="Each slot is in one file",
+                wanted="cryoSPARC keeps each slot in exactly one metafile",
                 do=_EXPORT,
             )
     return ResultGroup(path, lines, entries, {slot: files[0] for slot, files in named.items()})
@@ -201,7 +201,7 @@ def _entries(lines: tuple[str, ...], where: object) -> dict[tuple[str, ...], Ent
         key = _plain(match[2]) if match else ""
         keys = (*(key for _, key in above), key)
         if match is None or keys in entries:
-            problem = f'"{words[:40]}" is {"there twice" if match else "not understood"}'
+            problem = f'"{words[:40]}" {"occurs twice" if match else "is not understood"}'
             raise UserError(
                 problem, where=f"{where}, line {number + 1}", wanted=_IS_GROUP, do=_EXPORT
             )

@@ -72,7 +72,7 @@ def _rotations(data: Dataset, needed: bool) -> Rotation:
             or "give the particles file of a refinement, not its passthrough file"
         )
         raise UserError(
-            f"{POSE} is missing", where=data.source, wanted="Each particle needs its pose", do=do
+            f"{POSE} is missing", where=data.source, wanted="Every particle must have a pose", do=do
         )
     pose = np.asarray(pose, dtype=np.float64).reshape(len(data), -1)
     bad = np.flatnonzero(~np.isfinite(pose).all(axis=1))

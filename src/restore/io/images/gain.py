@@ -72,7 +72,10 @@ def read_gain_file(path: Path) -> Gain:
     else:
         wanted = "Gain references are read as MRC (.mrc), TIFF (.tif, .tiff) and .gain"
         raise UserError(
-            f'"{ending}" is no ending of one', where=path, wanted=wanted, do="convert it to MRC"
+            f'"{ending}" is not the ending of a gain reference',
+            where=path,
+            wanted=wanted,
+            do="convert it to MRC",
         )
     bad = np.count_nonzero(~np.isfinite(factors))
     if bad or not factors.any():

@@ -123,7 +123,7 @@ def read_map(header: MapHeader) -> NDArray[np.float32]:
         raise UserError(
             problem,
             where=path,
-            wanted="There is nothing in a constant map",
+            wanted="A map whose voxels are all equal holds no density",
             do="check that it is the right file",
         )
     return voxels
@@ -234,7 +234,7 @@ def _refuse_turned_axes(header: np.void, path: Path) -> None:
         raise UserError(
             f"its columns, rows and sections run along {names}",
             where=path,
-            wanted="They must run along x, y, z",
+            wanted="Maps are read only if these run along x, y, z",
             do="write it again in that order, for example with ChimeraX or gemmi",
         )
 

@@ -154,7 +154,7 @@ def _header(path: Path, eer: EERSettings) -> MovieHeader:
     if ending not in MOVIE_ENDINGS:
         wanted = f"MRC, TIFF and EER movies ({', '.join(MOVIE_ENDINGS)}) are read"
         raise UserError(
-            f'"{ending}" is no ending of a movie',
+            f'"{ending}" is not the ending of a movie',
             where=path,
             wanted=wanted,
             do="convert it to TIFF or MRC",

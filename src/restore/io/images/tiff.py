@@ -118,7 +118,7 @@ def page_offsets(path: Path) -> list[int]:
         raise UserError(
             "there is no page in it",
             where=path,
-            wanted="An image is needed",
+            wanted="A TIFF file must hold at least one image",
             do="write the file again",
         )
     return list(offsets)
@@ -140,7 +140,7 @@ def require_module(name: str, path: Path) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         wanted = f"{name} reads TIFF and EER files"
-        do = 'pip install "restore-em[movies]"'
+        do = "run: pip install tifffile imagecodecs"
         raise UserError(f"{name} is not installed", where=path, wanted=wanted, do=do) from error
 
 
@@ -169,7 +169,7 @@ def require_whole(page: Any, path: Path, where: object) -> None:
         raise UserError(
             "the file ends before its pixels do",
             where=where,
-            wanted="It is cut short",
+            wanted="The file has been cut short",
             do="copy it again",
         )
 

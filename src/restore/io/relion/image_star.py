@@ -26,7 +26,10 @@ def image_star(images: ParticleImages) -> StarFile:
     if particles.contrast_signs is not None and (particles.contrast_signs < 0).any():
         problem = "some of its images have their contrast inverted (blob/sign is -1)"
         raise UserError(
-            problem, where=particles.source, wanted="RELION cannot say so", do="extract them again"
+            problem,
+            where=particles.source,
+            wanted="RELION's STAR files cannot record that",
+            do="extract the particles again",
         )
     absolute = {path: Path(path).absolute() for path in dict.fromkeys(images.paths)}
     places = zip(images.sections.tolist(), images.paths, strict=True)

@@ -165,7 +165,10 @@ def pixel_size_A(row: StarRow, given_A: float | None) -> float:
     if given_A is not None and abs(given_A - size_A) > 0.01 * size_A:
         problem = f"the pixel size is {size_A:g} Å, and {given_A:g} Å was given"
         raise UserError(
-            problem, where=row.row_place, wanted="They must agree", do="leave `pixel_size_A` out"
+            problem,
+            where=row.row_place,
+            wanted="The two pixel sizes must agree to within 1 %",
+            do="leave `pixel_size_A` out",
         )
     return size_A
 
@@ -234,7 +237,7 @@ def _optics_groups(star: StarFile, where: object) -> dict[str, tuple[Mapping[str
     if optics is None:
         return groups
     if "rlnOpticsGroup" not in optics.columns:
-        problem, wanted = "rlnOpticsGroup is missing", "Each optics group needs its number"
+        problem, wanted = "rlnOpticsGroup is missing", "Every optics group must have a number"
         raise UserError(problem, where=f"{where}, data_optics", wanted=wanted, do="add the column")
     for index, values in enumerate(optics.rows, 1):
         row, place = (
@@ -246,7 +249,7 @@ def _optics_groups(star: StarFile, where: object) -> dict[str, tuple[Mapping[str
             raise UserError(
                 f"optics group {group} is defined twice",
                 where=place,
-                wanted="Each needs its own number",
+                wanted="Every optics group must have a number of its own",
             )
         groups[group] = row, place
     return groups
@@ -270,7 +273,7 @@ def _group_of(
 def refuse_repeats(
     values: Sequence[str], where: str, what: str = "micrograph", having: str = "name"
 ) -> None:
-    """UserError where two rows both ``having`` one value: each ``what`` may be there once."""
+    """UserError where two rows both ``having`` one value: a ``what`` may be listed only once."""
     first_row: dict[str, int] = {}
     for index, value in enumerate(values, 1):
         if first_row.setdefault(value, index) != index:
@@ -278,6 +281,6 @@ def refuse_repeats(
             raise UserError(
                 problem,
                 where=where,
-                wanted=f"Each {what} may be there once",
+                wanted=f"A {what} may be listed only once",
                 do="remove one of the rows",
             )

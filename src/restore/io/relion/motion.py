@@ -124,9 +124,8 @@ class _General:
 
     def text(self, name: str) -> str:
         if not self.values.row.get(name):
-            raise UserError(
-                f"{name} is missing", where=self.values.row_place, wanted="It is needed", do=_CURE
-            )
+            where, wanted = self.values.row_place, "Frames cannot be summed without it"
+            raise UserError(f"{name} is missing", where=where, wanted=wanted, do=_CURE)
         return self.values.row[name]
 
     def positive(self, name: str, otherwise: float | None = None) -> float:
@@ -158,9 +157,8 @@ class _General:
 def _general(star: StarFile, path: Path) -> _General:
     block = _block(star, "general", path)
     if len(block.rows) != 1:
-        raise UserError(
-            f"it has {len(block.rows)} rows", where=f"{path}, data_general", wanted="One is needed"
-        )
+        where, wanted = f"{path}, data_general", "The motion of a movie has exactly one there"
+        raise UserError(f"it has {len(block.rows)} rows", where=where, wanted=wanted, do=_CURE)
     return _General(
         StarRow(
             dict(zip(block.columns, block.rows[0], strict=True)), f"{path}, data_general", {}, ""
@@ -183,9 +181,9 @@ def _numbers(block: Block, columns: tuple[str, ...], where: str) -> NDArray[np.f
     """The columns of a table as numbers, (rows, columns)."""
     missing = [column for column in columns if column not in block.columns]
     if missing:
-        raise UserError(
-            f"{', '.join(missing)} is missing", where=where, wanted="It is needed", do=_CURE
-        )
+        problem = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        wanted = "Frames cannot be summed without their motion"
+        raise UserError(problem, where=where, wanted=wanted, do=_CURE)
     table = np.empty((len(block.rows), len(columns)))
     for at, column in enumerate(columns):
         for index, text in enumerate(block.column(column)):
@@ -206,7 +204,7 @@ def _shifts(block: Block, frames: int, where: str) -> dict[int, tuple[float, flo
         if number != int(number) or not 1 <= number <= frames or int(number) in shifts:
             problem, wanted = (
                 f"its frame number is {number:g}",
-                f"Each of 1 to {frames} may be there once",
+                f"The frames are numbered from 1 to {frames}, and each number occurs once",
             )
             raise UserError(problem, where=f"{where}, row {index}", wanted=wanted, do=_CURE)
         if min(y, x) > _NOT_USED_PX:

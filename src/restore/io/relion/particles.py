@@ -83,7 +83,7 @@ def read_relion_particles(path: Path, needs_poses: bool = True) -> Particles:
         raise UserError(
             problem,
             where=table.where,
-            wanted="Each particle needs its three Euler angles",
+            wanted="Every particle must have three Euler angles",
             do=_REFINED,
         )
     image_A = _image_pixel_size_A(table)

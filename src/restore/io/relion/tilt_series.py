@@ -153,7 +153,7 @@ def series_table(star: StarFile, where: object) -> Block | None:
         raise UserError(
             f"{SERIES} is missing",
             where=place,
-            wanted="Each series needs its name",
+            wanted="Every tilt series must have a name",
             do="add the column",
         )
     return table
@@ -166,7 +166,7 @@ def read_tilt_series(star: StarFile, table: Block, path: Path, places: Places) -
     ------
     UserError
         A series is named twice, or its file is missing, broken, another's, or names no image or an
-        image of a stack; an image is there twice, or there is none.
+        image of a stack; an image is listed twice, or there is none.
     """
     where = f"{path}, data_{table.name}"
     refuse_repeats(table.column(SERIES), where, "series", "have the series")
@@ -220,7 +220,7 @@ def _refuse_bad_images(listing: TiltSeriesListing) -> None:
     for row in listing.rows():
         name = row.row[NAME]
         if not name:
-            wanted, do = "Each row needs the name of its image", "remove the row"
+            wanted, do = "Every row must name its image", "remove the row"
             raise UserError(f"{NAME} is empty", where=row.row_place, wanted=wanted, do=do)
         if "@" in name.partition("/")[0]:
             wanted = "An image file for each tilt is needed"
@@ -231,7 +231,7 @@ def _refuse_bad_images(listing: TiltSeriesListing) -> None:
                 do=_GIVE_CORRECTED,
             )
         if places.setdefault(name, row.row_place) != row.row_place:
-            wanted, do = "Each tilt image may be there once", "remove one of the rows"
+            wanted, do = "A tilt image may be listed only once", "remove one of the rows"
             raise UserError(
                 f"{name} is also in {places[name]}", where=row.row_place, wanted=wanted, do=do
             )
