@@ -154,7 +154,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
     ],
 )
 def test_a_file_with_damaged_contents_is_refused(numbered_file, damage):
-    with pytest.raises(UserError, match=r"the patch file is damaged.*Make the patch file again"):
+    with pytest.raises(UserError, match=r"a damaged patch file.*Make the patch file again"):
         PatchFile(spoiled(numbered_file, **damage))
 
 

@@ -63,7 +63,7 @@ def open_patch_file(path: Path) -> tuple[h5py.File, Content]:
             "not a readable HDF5 file", where=path, wanted=str(error), do=_AGAIN
         ) from None
     try:
-        with reading(path, "", "the patch file is damaged", _AGAIN):
+        with reading(path, "", "a damaged patch file", _AGAIN):
             problem, do = _fault(file)
             if problem:
                 raise UserError(problem, where=path, do=do)
