@@ -213,7 +213,7 @@ def test_the_surface_encloses_the_volume_above_the_level_of_small_maps_too():
             contour = ellipsoid(axes, (32, 32, 40))
             volume = surface_scene(ShownMap("map", (contour,)), contour).volume
             values = steps_of(volume).flatten().tolist()
-            found = tab.evaluate(VOLUME, [values, volume.size_xyz, volume.voxel_xyz_A])
-            enclosed[axes] = found / (4 / 3 * np.pi * np.prod(axes) * 2.0**3)
+            volume_A3 = tab.evaluate(VOLUME, [values, volume.size_xyz, volume.voxel_xyz_A])
+            enclosed[axes] = volume_A3 / (4 / 3 * np.pi * np.prod(axes) * 2.0**3)
         browser.close()
     assert 0.88 < enclosed[3, 4, 5] < 1.02 and 0.96 < enclosed[6, 9, 12] < 1.02
