@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 
-.PHONY: help demo test check docs benchmark clean
+.PHONY: help demo test coverage check docs benchmark clean
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ demo: $(VENV)/.installed  ## simulate, train, denoise and compare, in about five
 
 test: $(VENV)/.installed  ## set up and run the tests
 	$(BIN)/python -m pytest --numprocesses auto
+
+coverage: $(VENV)/.installed  ## the tests again, with the share of src that they run, which must not fall
+	$(BIN)/python -m pytest --numprocesses auto --cov --cov-report=term
 
 check: $(VENV)/.installed  ## ruff and the type check
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ import gzip
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,6 +30,7 @@ from restore.model.network import NetworkSettings, build_network
 from restore.preprocessing import Recipe, prepare
 from restore.simulation.movie_files import write_mrc_movie
 from restore.training.patches import PatchFile, PatchWriter, Region
+from restore.training.settings import TrainingSettings
 from restore.training.state import TrainingState, load_run, restore_state, save_state
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "worlds"))
@@ -40,6 +41,7 @@ from eer_example import random_electrons, write_eer
 
 SHAPE = (40, 48)
 NETWORK = NetworkSettings(filters=2, blocks=1)
+RUN = {"settings": asdict(TrainingSettings()), "inputs": {"patches": "patches.hdf"}}
 ATOM = "ATOM  {n:5d}  {name:<3} ALA A{r:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00 20.00           {e}\n"
 STAR = """
 data_optics
@@ -150,12 +152,12 @@ def _tables(folder: Path) -> Iterable[Sample]:
     yield Sample("STAR", folder / "micrographs.star", _micrographs)
     yield Sample("STAR", folder / "particles.star", read_particles)
     yield Sample("STAR", folder / "motion.star", read_motion)
-    made = cryosparc_files.exposures([f"J1/{number}.mrc" for number in range(3)])
-    cryosparc_files.save(folder / "exposures.cs", made)
+    exposures = cryosparc_files.exposures([f"J1/{number}.mrc" for number in range(3)])
+    cryosparc_files.save(folder / "exposures.cs", exposures)
     particles_cs = np.zeros(3, [("uid", "<u8"), ("alignments3D/pose", "<f4", (3,))])
     particles_cs["uid"] = range(3)
     cryosparc_files.save(folder / "particles.cs", particles_cs)
-    cryosparc_files.job(folder / "J12", made)
+    cryosparc_files.job(folder / "J12", exposures)
     yield Sample("cs", folder / "exposures.cs", _micrographs)
     yield Sample("cs", folder / "particles.cs", read_particles)
     yield Sample("csg", folder / "J12" / "exposures.csg", _micrographs)
@@ -174,7 +176,7 @@ def _own_files(folder: Path, image: torch.Tensor) -> Iterable[Sample]:
         writer.finish({"program": "restore"})
     model, state = folder / "model.safetensors", folder / "run.state.safetensors"
     save_model(model, Model(_network(), recipe, {"steps": 3}, {"program": "restore"}))
-    save_state(state, _state(), {"seed": 0})
+    save_state(state, _state(), RUN)
     evaluation_example.write(folder / "evaluation", evaluation_example.evaluation(2, 1, False))
     facts = np.frombuffer(json.dumps({"name": "a.mrc", "weights": [1.0]}).encode(), np.uint8)
     np.savez(folder / "measurement.npz", blocks=np.ones((2, 3, 4), np.float32), facts=facts)

@@ -69,7 +69,7 @@ class Experiment:
 
     def run(self, *command: str | Path, log: str = "") -> None:
         """Run a program in the folder; what it says goes to the screen or to a log there."""
-        words = [str(each) for each in command]
+        words = [str(word) for word in command]
         with (self.folder / log).open("w") if log else open(os.devnull, "w") as file:  # noqa: PTH123
             streams = {"stdout": file, "stderr": subprocess.STDOUT} if log else {}
             done = subprocess.run(words, cwd=self.folder, check=False, **streams)
@@ -154,12 +154,12 @@ def in_asymmetric_unit_deg(rotations: Rotation) -> np.ndarray:
     Its local searches go astray from any other: a third of the particles jump by 50° to 90° in the
     first iteration.
     """
-    found = np.full((len(rotations), 3), np.nan)
-    for each in point_group(SYMMETRY):
-        euler_deg = (each * rotations).as_euler("ZYZ", degrees=True)
+    inside_deg = np.full((len(rotations), 3), np.nan)
+    for operation in point_group(SYMMETRY):
+        euler_deg = (operation * rotations).as_euler("ZYZ", degrees=True)
         inside = (euler_deg[:, 1] <= 90) & (np.abs(euler_deg[:, 0] - 90) <= 180 / FOLD)
-        found[inside] = euler_deg[inside]
-    return found
+        inside_deg[inside] = euler_deg[inside]
+    return inside_deg
 
 
 def extract(experiment: Experiment, kind: str) -> None:
@@ -214,10 +214,10 @@ def move_model(source: Path, moved: Path) -> None:
     """
     structure = gemmi.read_structure(str(source))
     structure.remove_waters()
-    places = np.array([each.atom.pos.tolist() for each in structure[0].all()])
+    places = np.array([site.atom.pos.tolist() for site in structure[0].all()])
     moved_A = places + BOX_PX // 2 * IMAGE_PIXEL_SIZE_A - (places.min(0) + places.max(0)) / 2
-    for each, place_A in zip(structure[0].all(), moved_A, strict=True):
-        each.atom.pos = gemmi.Position(*place_A)
+    for site, place_A in zip(structure[0].all(), moved_A, strict=True):
+        site.atom.pos = gemmi.Position(*place_A)
     structure.write_pdb(str(moved))
 
 

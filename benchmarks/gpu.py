@@ -144,21 +144,21 @@ def work_of(network: nn.Module, shape: Sequence[int]) -> tuple[int, int]:
     """Operations of a forward pass's convolutions, and numbers of maps that they read and write.
     Empties the network.
     """
-    found: list[tuple[int, int]] = []
+    layers: list[tuple[int, int]] = []
 
     def note(conv: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        found.append(
+        layers.append(
             (2 * conv.weight[0].numel() * output.numel(), inputs[0].numel() + output.numel())
         )
 
     for conv in convolutions(network.to("meta")):
         conv.register_forward_hook(note)
     network(torch.empty(*shape, device="meta"))
-    return sum(operations for operations, _ in found), sum(numbers for _, numbers in found)
+    return sum(operations for operations, _ in layers), sum(numbers for _, numbers in layers)
 
 
 def over_floors(
-    bench: Bench, found: Figures, arithmetic: str, shape: Sequence[int], passes: int
+    bench: Bench, figures: Figures, arithmetic: str, shape: Sequence[int], passes: int
 ) -> Figures:
     """The figures, and how many times both floors of so many passes their time is; not a number for
     an unknown limit.
@@ -169,8 +169,10 @@ def over_floors(
     per_s = 1e12 * bench.record["limits"][f"{arithmetic} GEMM"].get("TFLOP_per_s", math.nan)
     bytes_per_s = 1e9 * bench.record["limits"]["copy"].get("GB_per_s", math.nan)
     floors_s = operations / per_s, numbers * ARITHMETIC[arithmetic][0].itemsize / bytes_per_s
-    times = (found["ms"] / 1e3 / (passes * floor_s) for floor_s in floors_s)
-    return found | dict(zip(("times_arithmetic_floor", "times_traffic_floor"), times, strict=True))
+    times = (figures["ms"] / 1e3 / (passes * floor_s) for floor_s in floors_s)
+    return figures | dict(
+        zip(("times_arithmetic_floor", "times_traffic_floor"), times, strict=True)
+    )
 
 
 def gemm(bench: Bench, arithmetic: str) -> Figures:
@@ -192,7 +194,7 @@ def convolution(bench: Bench) -> Figures:
         noise(bench, wide, wide * 4 // 5, 4, 4),
     )
     maps, weight = (
-        each.bfloat16().contiguous(memory_format=torch.channels_last) for each in arrays
+        array.bfloat16().contiguous(memory_format=torch.channels_last) for array in arrays
     )
     return rate(
         bench,
@@ -255,8 +257,8 @@ def captured(
     batch, side = torch.empty_like(batches[0]), torch.cuda.Stream()
     side.wait_stream(current_stream())
     with torch.cuda.stream(side):
-        for each in batches:
-            step(batch.copy_(each))
+        for values in batches:
+            step(batch.copy_(values))
     current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
@@ -282,9 +284,9 @@ def training(bench: Bench, arithmetic: str, layout: str, mode: str) -> Figures:
     )  # a graph works in plain's memory, which must stay
     losses = [float(step(batch)) for batch in first if mode != "CUDA graph"]
     start_s = time.monotonic() - start
-    found = rate(bench, lambda: losses.append(step(next(batches))), "patches_per_s", bench.batch)
-    found |= {"start_s": start_s, "loss": float(losses[-1])}
-    return over_floors(bench, found, arithmetic, (bench.batch, 1, px, px), 3)
+    figures = rate(bench, lambda: losses.append(step(next(batches))), "patches_per_s", bench.batch)
+    figures |= {"start_s": start_s, "loss": float(losses[-1])}
+    return over_floors(bench, figures, arithmetic, (bench.batch, 1, px, px), 3)
 
 
 def denoising(
@@ -307,27 +309,28 @@ def denoising(
         PyTorchEngine(network, bench.device, use(arithmetic)),
         replace(bench, repeats=(2, 7)),
     )
-    found = rate(few, lambda: apply_network(engine, image), "Mpx_per_s", image.numel() / 1e6)
-    return over_floors(bench, found, arithmetic, (1, 1, *shape), 1)
+    figures = rate(few, lambda: apply_network(engine, image), "Mpx_per_s", image.numel() / 1e6)
+    return over_floors(bench, figures, arithmetic, (1, 1, *shape), 1)
 
 
 def plan(bench: Bench) -> Iterator[tuple[str, str, Callable[[], Figures], float]]:
     """Every measurement: its section, its name, what takes it, and how many seconds must be left to
     begin it.
     """
-    for each in ARITHMETIC:
-        yield "limits", f"{each} GEMM", partial(gemm, bench, each), 5
+    for arithmetic in ARITHMETIC:
+        yield "limits", f"{arithmetic} GEMM", partial(gemm, bench, arithmetic), 5
     yield "limits", "copy", partial(copy, bench), 5
     yield "limits", "bf16 convolution, 4×4", partial(convolution, bench), 5
-    for each in VARIANTS:
-        yield "training", ", ".join(each), partial(training, bench, *each), LONG_S.get(each[-1], 5)
+    for variant in VARIANTS:
+        take = partial(training, bench, *variant)
+        yield "training", ", ".join(variant), take, LONG_S.get(variant[-1], 5)
     tasks = [
         *product(bench.images, ARITHMETIC),
         *product(bench.images[-1:], ("bf16", "TF32"), (8,)),
     ]
-    for (y, x), each, *limit in tasks:
-        name = f"{x}×{y}, {each}" + "".join(f", within {limit_GB} GB" for limit_GB in limit)
-        yield "denoising", name, partial(denoising, bench, (y, x), each, *limit), 5
+    for (y, x), arithmetic, *limit in tasks:
+        name = f"{x}×{y}, {arithmetic}" + "".join(f", within {limit_GB} GB" for limit_GB in limit)
+        yield "denoising", name, partial(denoising, bench, (y, x), arithmetic, *limit), 5
     for y, x in bench.fields:
         yield "fourier", f"rfft2 and irfft2, {x}×{y}", partial(transforms, bench, (y, x)), 5
 
@@ -343,14 +346,14 @@ def outcome(device: torch.device, take: Callable[[], Figures]) -> Figures:
             torch.cuda.empty_cache()
             torch.cuda.set_per_process_memory_fraction(1.0)
             torch.cuda.reset_peak_memory_stats()
-        found = take()
+        figures = take()
         if device.type == "cuda":
-            found["peak_GB"] = torch.cuda.max_memory_allocated() / 1e9
+            figures["peak_GB"] = torch.cuda.max_memory_allocated() / 1e9
     except FAILURES as failure:
         return {"why_not": f"{type(failure).__name__}: {' '.join(str(failure).split())[:200]}"}
-    odd = [name for name, value in found.items() if not math.isfinite(value)]
-    found = {name: value for name, value in found.items() if name not in odd}
-    return found | {"why_not": f"not finite: {', '.join(odd)}"} if odd else found
+    odd = [name for name, value in figures.items() if not math.isfinite(value)]
+    figures = {name: value for name, value in figures.items() if name not in odd}
+    return figures | {"why_not": f"not finite: {', '.join(odd)}"} if odd else figures
 
 
 def table(section: str, rows: dict[str, Figures]) -> str:
@@ -362,7 +365,7 @@ def table(section: str, rows: dict[str, Figures]) -> str:
     for row, figures in rows.items():
         cells = [figures.get(name, "") for name in names]
         shown = [
-            each.replace("|", "/") if isinstance(each, str) else f"{each:.4g}" for each in cells
+            cell.replace("|", "/") if isinstance(cell, str) else f"{cell:.4g}" for cell in cells
         ]
         lines.append(f"| {' | '.join([row, *shown])} |")
     return "\n".join(lines)
@@ -398,7 +401,7 @@ def main() -> None:
             "PyTorch sees no GPU here; --device cpu --quick only shows that the script works"
         )
     bench, limit_s = Bench(chosen.device, **(QUICK if chosen.quick else {})), 60 * chosen.minutes
-    todo = sorted(plan(bench), key=lambda each: each[-1])
+    todo = sorted(plan(bench), key=lambda task: task[-1])
     for section, name, *_ in todo:
         bench.record.setdefault(section, {})[name] = {"why_not": "left out: no time"}
     give_up = threading.Timer(

@@ -85,7 +85,7 @@ def report(title: str, images: torch.Tensor, pixel_size_yx_A: tuple[float, float
 
 def draw(path: Path, micrograph: Micrograph, denoised: Path) -> None:
     """A window of the raw micrograph beside the same of the denoised one, both binned by four."""
-    raw, clean = (read_tensor(each) for each in (micrograph.image, denoised))
+    raw, clean = (read_tensor(path) for path in (micrograph.image, denoised))
     size = micrograph.pixel_size_A
     window = (slice(900, 2900), slice(900, 2900))
     panels = [

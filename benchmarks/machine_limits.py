@@ -86,10 +86,10 @@ def limits(sizes: Sizes) -> dict[str, list[float]]:
     """Each figure of each try, its unit in its name; bf16 only where the processor multiplies it in
     hardware.
     """
-    found = {"gemm_float32_GFLOP_per_s": gemm_GFLOP_per_s(sizes, torch.float32)}
+    rates = {"gemm_float32_GFLOP_per_s": gemm_GFLOP_per_s(sizes, torch.float32)}
     if has_fast_bf16(CPU):
-        found["gemm_bfloat16_GFLOP_per_s"] = gemm_GFLOP_per_s(sizes, torch.bfloat16)
-    return found | {
+        rates["gemm_bfloat16_GFLOP_per_s"] = gemm_GFLOP_per_s(sizes, torch.bfloat16)
+    return rates | {
         "convolution_GFLOP_per_s": convolution_GFLOP_per_s(sizes),
         "rfft2_torch_ms": rfft2_torch_ms(sizes),
         "rfft2_scipy_ms": rfft2_scipy_ms(sizes),
@@ -172,8 +172,8 @@ def network(star: Path, model: Path, precision: str) -> dict[str, float | str]:
     first_s, network_s = (_timed_s(partial(apply_network, engine, image)) for _ in range(2))
     dtype = dtype_name(precision)
     what = f"network alone, second pass, {dtype}, {type(engine).__name__}"
-    found = work_of(what, dtype, network_s, flop_per_px(loaded.network) * image.numel())
-    return found | {"first_s": first_s}
+    figures = work_of(what, dtype, network_s, flop_per_px(loaded.network) * image.numel())
+    return figures | {"first_s": first_s}
 
 
 def eager(star: Path, model: Path) -> dict[str, float | str]:
@@ -212,18 +212,18 @@ def flop_per_px(network: Network) -> float:
     """Operations of the network's convolutions for each pixel of its input: 0.636 million for the
     paper's.
     """
-    found: list[int] = []
+    operations: list[int] = []
 
     def count(convolution: nn.Conv2d, _: object, output: Tensor) -> None:
-        found.append(2 * convolution.weight[0].numel() * output.numel())
+        operations.append(2 * convolution.weight[0].numel() * output.numel())
 
-    hooks = [each.register_forward_hook(count) for each in convolutions(network)]
+    hooks = [layer.register_forward_hook(count) for layer in convolutions(network)]
     side = 4 * architecture_of(network.settings).stride
     with torch.inference_mode():
         network(torch.zeros(1, 1, side, side))
     for hook in hooks:
         hook.remove()
-    return sum(found) / side**2
+    return sum(operations) / side**2
 
 
 def noise(path: Path, shape: tuple[int, int], pixel_size_A: float) -> None:
@@ -259,7 +259,7 @@ def arithmetic_table(runs: Runs) -> Table:
     product's rate.
     """
     rows = [["", "s", "GFLOP/s", "of the matrix product"]]
-    for name in (name for name, found in runs.items() if found and "GFLOP" in found[0]):
+    for name in (name for name, tries in runs.items() if tries and "GFLOP" in tries[0]):
         first, network_s = runs[name][0], typical(runs, name, "network_s")
         gemm = typical(runs, "limits", f"gemm_{first['dtype']}_GFLOP_per_s")
         rate = first["GFLOP"] / network_s
@@ -271,8 +271,10 @@ def arithmetic_table(runs: Runs) -> Table:
 
 def figures(runs: Runs, name: str, figure: str) -> list[float]:
     """One figure of a contender in every turn and try."""
-    found = [run[figure] for run in runs.get(name, []) if figure in run]
-    return [each for value in found for each in (value if isinstance(value, list) else [value])]
+    values = [run[figure] for run in runs.get(name, []) if figure in run]
+    return [
+        number for value in values for number in (value if isinstance(value, list) else [value])
+    ]
 
 
 def in_turns(runs: Runs, figure: str, *names: str) -> Iterator[list[float]]:

@@ -85,12 +85,13 @@ def methods_for(chosen: argparse.Namespace) -> dict[str, Method]:
 def variants_for(chosen: argparse.Namespace, options: Sequence[str]) -> list[list[Variant]]:
     """How restore is used: for each row of the table, a variant for each seed."""
     rows = [
-        (minutes, start == "scratch", calibration)
+        (minutes, start == "scratch", calibration, orientations)
         for minutes in chosen.minutes
         for start in (chosen.starts if minutes else ["general"])
         for calibration in chosen.calibrations
+        for orientations in chosen.self_ensembles
     ]
-    seeds = [range(chosen.seeds if minutes else 1) for minutes, _, _ in rows]
+    seeds = [range(chosen.seeds if minutes else 1) for minutes, *_ in rows]
     return [
         [Variant(*row, seed, options) for seed in of_row]
         for row, of_row in zip(rows, seeds, strict=True)
@@ -105,8 +106,8 @@ def examine(
     outcomes = [one(exam, name, method, reference, folder) for name, method in methods.items()]
     for row in variants:
         name = row[0].name
-        found = [one(exam, name, restore_for(variant), reference, folder) for variant in row]
-        outcomes.append(together(found))
+        of_seeds = [one(exam, name, restore_for(variant), reference, folder) for variant in row]
+        outcomes.append(together(of_seeds))
     forget_models(exam, folder)
     return outcomes
 
@@ -191,9 +192,11 @@ def conditions_table(exam: Exam, outcomes: Sequence[Outcome]) -> list[str]:
     """A Markdown table: the gain over the whole band under each condition."""
     whole = band_name(with_whole(exam.bands)[-1])
     columns = list(dict.fromkeys((shot.group, shot.condition) for shot in exam.shots))
-    lines = ["| method | " + " | ".join(f"{group}: {each}" for group, each in columns) + " |"]
+    lines = [
+        "| method | " + " | ".join(f"{group}: {condition}" for group, condition in columns) + " |"
+    ]
     lines.append("|---|" + "---:|" * len(columns))
-    for outcome in (each for each in outcomes if not each.not_run):
+    for outcome in (outcome for outcome in outcomes if not outcome.not_run):
         cells = [
             decibels(*(
                 [score.gain_dB[whole] for score in of_seed]
@@ -245,8 +248,8 @@ def _plain(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def exams(chosen: argparse.Namespace, folder: Path) -> list[Exam]:
@@ -254,11 +257,11 @@ def exams(chosen: argparse.Namespace, folder: Path) -> list[Exam]:
     sizes = Sizes(2, 2304, chosen.test_micrographs, chosen.size)
     if chosen.quick:
         sizes = Sizes(1, 768, 1, 576, CONDITIONS[:1])
-    found = [simulated_exam(folder / "simulated", sizes, chosen.unseen)]
+    chosen_exams = [simulated_exam(folder / "simulated", sizes, chosen.unseen)]
     if chosen.k2 is not None:
         (folder / "field").mkdir()
-        found.append(field_exam(folder / "field", chosen.k2))
-    return found
+        chosen_exams.append(field_exam(folder / "field", chosen.k2))
+    return chosen_exams
 
 
 def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
@@ -286,6 +289,14 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
         default=["rings"],
         choices=("rings", "model", "none"),
         help="of restore's output",
+    )
+    parser.add_argument(
+        "--self_ensembles",
+        type=int,
+        nargs="+",
+        default=[1],
+        choices=(1, 2, 4, 8),
+        help="orientations of each image that restore averages",
     )
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each kind")
     parser.add_argument(

@@ -84,13 +84,15 @@ def simulated_exam(folder: Path, sizes: Sizes, unseen: Sequence[Path]) -> Exam:
         _session(
             folder / f"train{n}",
             TRAINED_ON,
-            each,
+            condition,
             (sizes.training_micrographs, sizes.training_px),
             n,
         )
-        for n, each in enumerate(sizes.conditions)
+        for n, condition in enumerate(sizes.conditions)
     ]
-    tests = [("seen", TRAINED_ON, each, 100 + n) for n, each in enumerate(sizes.conditions)]
+    tests = [
+        ("seen", TRAINED_ON, condition, 100 + n) for n, condition in enumerate(sizes.conditions)
+    ]
     tests += [(path.stem, str(path), UNSEEN_CONDITION, 200 + n) for n, path in enumerate(unseen)]
     shots: list[Shot] = []
     for group, specimen, condition, seed in tests:

@@ -185,7 +185,7 @@ def careamics_for(environments: Path, minutes: float) -> Method:
     def denoise(exam: Exam, folder: Path) -> Work:
         python = python_of(CAREAMICS, environments)
         (folder / "images").mkdir(parents=True)
-        pairs = [cropped_parts(each, exam.recipe) for each in read_training(exam)]
+        pairs = [cropped_parts(shot, exam.recipe) for shot in read_training(exam)]
         for part in ("even", "odd"):
             np.save(
                 folder / f"{part}.npy", np.stack([_unit(pair[part])[0].numpy() for pair in pairs])
@@ -216,17 +216,17 @@ def call(command: Sequence[str]) -> Cost:
     )
     assert process.stderr is not None
     with process.stderr:
-        said = process.stderr.read()
+        messages = process.stderr.read()
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise NotRunError(f"exit status {process.returncode}; {_last_error(said)}")
+        raise NotRunError(f"exit status {process.returncode}; {_last_error(messages)}")
     return Cost(time.monotonic() - start, used.ru_maxrss * 1024 / 1e9)
 
 
-def _last_error(said: str) -> str:
+def _last_error(messages: str) -> str:
     """The last line that speaks of an error, or just the last one, fit for a cell of a table."""
-    lines = [line.strip() for line in said.splitlines() if line.strip() and "http" not in line]
+    lines = [line.strip() for line in messages.splitlines() if line.strip() and "http" not in line]
     errors = [line for line in lines if "error" in line.lower()]
     return (errors or lines or [""])[-1].replace("|", "/")[:200]
 

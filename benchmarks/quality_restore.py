@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from quality_data import Exam, Shot, star_of_tests
-from quality_methods import Key, Method, Work, call, seen
+from quality_methods import Key, Method, Work, call, fourier_cropped, grid_of, seen
 from quality_metrics import Image
 from restore.evaluation.measure import views_of_model
 from restore.image_tensors import read_tensor
@@ -28,12 +28,14 @@ PROGRAM = [sys.executable, "-m", "restore"]
 @dataclass(frozen=True)
 class Variant:
     """How restore is used: minutes of training (0: none), from the general model or from scratch,
-    the calibration, and the seed; ``options`` go to ``restore train``.
+    the calibration, the orientations that are averaged, and the seed; ``options`` go to
+    ``restore train``.
     """
 
     minutes: float
     from_scratch: bool = False
     calibration: CalibrationKind = "rings"
+    self_ensemble: int = 1
     seed: int = 0
     options: Sequence[str] = ()
 
@@ -42,6 +44,7 @@ class Variant:
         """As it stands in a table, whatever the seed."""
         words = f"restore, {self.minutes:g} min" if self.minutes else "restore, general model"
         words += " from scratch" if self.from_scratch else ""
+        words += f", {self.self_ensemble} orientations" if self.self_ensemble > 1 else ""
         return words if self.calibration == "rings" else f"{words}, calibration {self.calibration}"
 
     @property
@@ -58,14 +61,17 @@ def restore_for(variant: Variant) -> Method:
         star_of_tests(exam, star)
         model_options, training_s, peak_GB = _model(variant, exam, folder)
         command = [*PROGRAM, "denoise", "-m", str(star), "-o", str(out), *model_options]
-        cost = call([*command, f"--calibration={variant.calibration}"])
+        command.append(f"--calibration={variant.calibration}")
+        cost = call([*command, f"--self_ensemble={variant.self_ensemble}"])
         denoised = read_micrographs(str(out / "tests.star"), needs=Needs()).micrographs
-        flipped_already = Recipe(exam.recipe.max_resolution_A, phase_flip=False)
         model = _loaded(model_options, exam.recipe)
         engine = engine_for(model.network, torch.device("cpu"), "auto")
         images: dict[Key, Image] = {}
         for shot, micrograph in zip(exam.shots, denoised, strict=True):
-            images[shot.key, "full"] = seen(micrograph.image, micrograph, flipped_already)
+            # Band-passed and flipped already: the judge must not do either twice.
+            images[shot.key, "full"] = fourier_cropped(
+                read_tensor(micrograph.image), grid_of(shot, exam.recipe)
+            )
             for part, half in _halves(shot, exam.recipe, model, engine, variant).items():
                 images[shot.key, part] = half
         peak_GB = max(peak_GB, cost.peak_GB)
@@ -115,6 +121,7 @@ def _halves(
         engine,
         calibration=model.calibration,
         kind=variant.calibration,
+        self_ensemble=variant.self_ensemble,
     )
     halves: dict[str, Image] = {}
     for index, (part, path) in enumerate(paths.items()):

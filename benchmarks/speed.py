@@ -112,22 +112,22 @@ class Session:
 
     def within(self, name: str, *arguments: str) -> Contender:
         """One of machine_limits.py's measurements."""
-        found = self.folder / f"{name}.json"
+        path = self.folder / f"{name}.json"
         return Contender(
-            [*WITHIN, str(found), name, *arguments], lambda: json.loads(found.read_text())
+            [*WITHIN, str(path), name, *arguments], lambda: json.loads(path.read_text())
         )
 
 
 def denoise_section(session: Session) -> dict[str, Contender]:
     """One micrograph and four as a user denoises them, and the network alone."""
-    found: dict[str, Contender] = {}
+    contenders: dict[str, Contender] = {}
     for precision in PRECISIONS:
         for name, star in (("one", STARS[1]), ("four", STARS[4])):
-            found[f"{name} {precision}"] = session.denoise(star, f"--precision={precision}")
-        found[f"network {precision}"] = session.within(
+            contenders[f"{name} {precision}"] = session.denoise(star, f"--precision={precision}")
+        contenders[f"network {precision}"] = session.within(
             "network", *session.paths(STARS[1], MODEL), precision
         )
-    return found
+    return contenders
 
 
 def topaz_section(session: Session) -> dict[str, Contender]:
@@ -152,14 +152,14 @@ def large_section(session: Session) -> dict[str, Contender]:
     """A K3's super-resolution image, and one whose pixels leave four times as much of it to
     denoise.
     """
-    found: dict[str, Contender] = {}
+    contenders: dict[str, Contender] = {}
     for pixel_A in LARGE_PIXELS_A:
         name, sides = f"large_{pixel_A:g}.mrc", map(str, session.sizes.large_px)
         call(session.within("noise", *session.paths(name), *sides, str(pixel_A)).command)
-        found[f"large {pixel_A:g}"] = session.denoise(
+        contenders[f"large {pixel_A:g}"] = session.denoise(
             name, f"--pixel_size={pixel_A:g}", model=UNFLIPPED_MODEL
         )
-    return found
+    return contenders
 
 
 def prepare_section(session: Session) -> dict[str, Contender]:
@@ -173,13 +173,13 @@ def memory_section(session: Session) -> dict[str, Contender]:
         "twelve auto": session.denoise(STARS[12]),
         "prepare 12": session.prepare(STARS[12], "speed.hdf"),
     }
-    return {name: replace(each, once=True) for name, each in commands.items()}
+    return {name: replace(contender, once=True) for name, contender in commands.items()}
 
 
 def train_section(session: Session) -> dict[str, Contender]:
     """Two epochs for each size of step; the second one is timed."""
     call(session.prepare(STARS[4], "train.hdf").command)
-    settings, found = session.sizes.network, {}
+    settings, contenders = session.sizes.network, {}
     forward_flop_per_px = machine_limits.flop_per_px(build_network(settings, torch.Generator()))
     for batch, patch_px, steps in session.sizes.training:
         name = f"train{patch_px}"
@@ -199,10 +199,10 @@ def train_section(session: Session) -> dict[str, Contender]:
         own = partial(
             trained, session.folder / f"Models/{name}.csv", batch, patch_px, forward_flop_per_px
         )
-        found[name] = Contender(
+        contenders[name] = Contender(
             [*RESTORE, "train", *files, *length, *size, f"--batch_size={batch}"], own
         )
-    return found
+    return contenders
 
 
 SECTIONS: dict[str, Callable[[Session], dict[str, Contender]]] = {
@@ -249,21 +249,21 @@ def set_up(session: Session, sections: Sequence[str]) -> Runs:
 
 
 def rewrite(star: Path, name: str, count: int, prefixes: Sequence[str] = ("",)) -> None:
-    """Write beside a STAR file one of its first micrographs, once under each prefix; links stand
-    for the images.
+    """Write beside a STAR file one of its first micrographs, once under each prefix, with copies
+    of the images.
     """
     whole = read_star(star)
     block = whole.block("micrographs")
     assert block is not None
     rows = block.keeping(list(range(count)) * len(prefixes))
-    old = [Path(each) for each in rows.column(NAME)]
-    new = [each.with_name(prefixes[index // count] + each.name) for index, each in enumerate(old)]
+    old = [Path(path) for path in rows.column(NAME)]
+    new = [path.with_name(prefixes[index // count] + path.name) for index, path in enumerate(old)]
     write_star(
-        star.with_name(name), whole.with_block(rows.with_column(NAME, [str(each) for each in new]))
+        star.with_name(name), whole.with_block(rows.with_column(NAME, [str(path) for path in new]))
     )
     for image in sorted((star.parent / old[0]).parent.glob("mic_*.mrc")):
         for prefix in filter(None, prefixes):
-            image.with_name(prefix + image.name).symlink_to(image.name)
+            shutil.copyfile(image, image.with_name(prefix + image.name))
 
 
 def contenders_of(
@@ -272,13 +272,13 @@ def contenders_of(
     """Everything that is to be timed, rivals first; why a section cannot be made ready is put into
     ``not_run``.
     """
-    found: dict[str, Contender] = {}
+    contenders: dict[str, Contender] = {}
     for name in sections:
         try:
-            found |= SECTIONS[name](session)
+            contenders |= SECTIONS[name](session)
         except NotRunError as reason:
             not_run[name] = str(reason)
-    return dict(sorted(found.items(), key=lambda item: item[0] not in RIVALS))
+    return dict(sorted(contenders.items(), key=lambda item: item[0] not in RIVALS))
 
 
 def take_turn(
@@ -352,9 +352,9 @@ def rates_table(runs: Runs) -> Table:
 
 def tables(runs: Runs, not_run: Mapping[str, str]) -> list[Table]:
     """Every table that has more than a head."""
-    made = [machine_limits.limits_table(runs), processes_table(runs, not_run)]
-    made += [machine_limits.arithmetic_table(runs), rates_table(runs)]
-    return [rows for rows in made if len(rows) > 1]
+    parts = [machine_limits.limits_table(runs), processes_table(runs, not_run)]
+    parts += [machine_limits.arithmetic_table(runs), rates_table(runs)]
+    return [rows for rows in parts if len(rows) > 1]
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -99,7 +99,7 @@ class Source:
 def prepared_question(images: Sequence[Image], source: Source) -> Question:
     """The question that full sum, halves and (where there is one) truth make."""
     prepared = prepare_alike(list(images), source.pixel_size_A, source.ctf, source.recipe)
-    grey = [each.image * each.scale for each in prepared]
+    grey = [image.image * image.scale for image in prepared]
     truth = grey[3] if len(grey) > 3 else None
     pixels = prepared[0].grid.pixel_size_yx_A
     return Question(source.group, Triple(*grey[:3]), truth, pixels, source.bands)

@@ -72,7 +72,7 @@ def prepare_field(field: Field) -> PreparedField:
     recipe = Recipe(settings.max_resolution_A, phase_flip=settings.phase_flip)
     images = [field.even, field.odd, field.truth]
     prepared = prepare_alike(images, settings.max_resolution_A / 2, field.ctf, recipe)
-    even, odd, truth = (each.image * each.scale for each in prepared)
+    even, odd, truth = (half.image * half.scale for half in prepared)
     full_scale = (even + odd).std()
     images = torch.stack([truth, even - truth / 2, odd - truth / 2]) / full_scale
     covariance = torch.cov(images.flatten(1))

@@ -149,9 +149,9 @@ def work(sitting: Sitting) -> None:
         windows = batch(chosen, number)
         with sitting.lock:
             copy.load_state_dict(run.network.state_dict())
-        each, gradients = gradients_of(copy, windows, chosen)
+        losses, gradients = gradients_of(copy, windows, chosen)
         with sitting.lock:
-            sitting.losses += each
+            sitting.losses += losses
             step(run, gradients, learning_rate(run.seconds / (60 * chosen.minutes), chosen.rate))
             run.windows += len(windows)
 
@@ -177,11 +177,11 @@ def gradients_of(
         denoised = network(image)
     signal = torch.stack([window.signal for window in windows])
     errors = torch.stack([window.wiener_error for window in windows])
-    each = relative_loss(denoised.float(), truth, signal, errors, chosen.fine_share)
+    losses = relative_loss(denoised.float(), truth, signal, errors, chosen.fine_share)
     # A window that goes wrong altogether would else outweigh all others.
-    loss = torch.where(each < 2, each, 2 * (1 + torch.log(each.clamp(min=1) / 2))).mean()
+    loss = torch.where(losses < 2, losses, 2 * (1 + torch.log(losses.clamp(min=1) / 2))).mean()
     gradients = torch.autograd.grad(loss, list(network.parameters()))
-    return each.detach().clamp(max=20).tolist(), gradients
+    return losses.detach().clamp(max=20).tolist(), gradients
 
 
 def step(run: Run, gradients: Sequence[torch.Tensor], rate: float) -> None:

@@ -24,31 +24,31 @@ def test_a_border_is_found_to_the_pixel(width, sides, value):
     ]
     for strip in strips[:sides]:
         blank[strip] = True
-    found = find_blank_pixels(torch.where(blank, value, image))
-    assert found is not None and torch.equal(found, blank)
+    pixels_without_data = find_blank_pixels(torch.where(blank, value, image))
+    assert pixels_without_data is not None and torch.equal(pixels_without_data, blank)
 
 
 def test_a_border_of_the_images_own_minimum_is_found():
     image = micrograph(SHAPE, 1)
     image[:, -2:] = image.min()
-    found = find_blank_pixels(image)
-    assert found is not None and found[:, -2:].all() and found.sum() == 2 * SHAPE[0]
+    blank = find_blank_pixels(image)
+    assert blank is not None and blank[:, -2:].all() and blank.sum() == 2 * SHAPE[0]
 
 
 @pytest.mark.parametrize("name", AREAS)
 def test_an_area_without_data_is_found_and_little_else(name):
     image, blank, near = AREAS[name](micrograph(SHAPE, 2))
-    found = find_blank_pixels(image)
-    assert found is not None
-    assert found[blank].float().mean() > 0.999
-    assert found[~near].float().mean() < 0.002
+    pixels_without_data = find_blank_pixels(image)
+    assert pixels_without_data is not None
+    assert pixels_without_data[blank].float().mean() > 0.999
+    assert pixels_without_data[~near].float().mean() < 0.002
 
 
 def test_a_far_off_border_with_noise_of_its_own_is_found():
     image = micrograph(SHAPE, 3)
     image[:6] = 80 + 10 * torch.randn(6, SHAPE[1])
-    found = find_blank_pixels(image)
-    assert found is not None and found[:6].all() and not found[6:].any()
+    blank = find_blank_pixels(image)
+    assert blank is not None and blank[:6].all() and not blank[6:].any()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -64,9 +64,9 @@ def test_a_border_of_zeros_is_found_in_counting_images(electrons):
     counts = torch.poisson(torch.full(SHAPE, electrons), generator=torch.Generator().manual_seed(4))
     counts[:3] = 0
     counts[:, -20:] = 0
-    found = find_blank_pixels(counts)
-    assert found is not None and found[:3].all() and found[:, -20:].all()
-    assert found[4:, :-22].sum() < 100
+    blank = find_blank_pixels(counts)
+    assert blank is not None and blank[:3].all() and blank[:, -20:].all()
+    assert blank[4:, :-22].sum() < 100
 
 
 def test_gold_and_carbon_edges_hold_data():
@@ -76,8 +76,8 @@ def test_gold_and_carbon_edges_hold_data():
     assert find_blank_pixels(gold) is None
     assert find_blank_pixels(carbon) is None
     gold[:, -2:] = 0
-    found = find_blank_pixels(gold)
-    assert found is not None and found.sum() == 2 * SHAPE[0]
+    blank = find_blank_pixels(gold)
+    assert blank is not None and blank.sum() == 2 * SHAPE[0]
 
 
 def test_an_ice_gradient_and_hot_pixels_hold_data():

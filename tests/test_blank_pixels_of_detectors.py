@@ -82,27 +82,27 @@ def test_dead_columns_set_to_the_mean_are_found_to_the_pixel(columns):
     image, dead = micrograph(SHAPE, 1), torch.zeros(SHAPE, dtype=torch.bool)
     dead[:, 300 : 300 + columns] = True
     image[dead] = image.mean()
-    found = find_blank_pixels(image)
-    assert found is not None and torch.equal(found, dead)
+    blank = find_blank_pixels(image)
+    assert blank is not None and torch.equal(blank, dead)
 
 
 def test_padding_with_the_mean_is_found_to_the_pixel():
     image, padding = micrograph(SHAPE, 1), torch.zeros(SHAPE, dtype=torch.bool)
     padding[:12], padding[:, -7:] = True, True
     image[padding] = image.mean()
-    found = find_blank_pixels(image)
-    assert found is not None and torch.equal(found, padding)
+    blank = find_blank_pixels(image)
+    assert blank is not None and torch.equal(blank, padding)
 
 
 def test_an_area_that_saturates_the_detector_is_found_to_the_pixel():
     saturated = radius(SHAPE) < 60
-    found = find_blank_pixels(torch.where(saturated, 230.0, micrograph(SHAPE, 1)))
-    assert found is not None and torch.equal(found, saturated)
+    blank = find_blank_pixels(torch.where(saturated, 230.0, micrograph(SHAPE, 1)))
+    assert blank is not None and torch.equal(blank, saturated)
 
 
 def test_dead_lines_of_two_constants_are_found_to_the_pixel():
     image, dead = micrograph(SHAPE, 1), torch.zeros(SHAPE, dtype=torch.bool)
     image[:2], image[2], image[-1], image[:, -3:] = 0, 170, 0, 4095
     dead[:3], dead[-1], dead[:, -3:] = True, True, True
-    found = find_blank_pixels(image)
-    assert found is not None and torch.equal(found, dead)
+    blank = find_blank_pixels(image)
+    assert blank is not None and torch.equal(blank, dead)

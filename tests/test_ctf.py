@@ -70,9 +70,9 @@ def formula(p, shape, pixel_size_yx_A):
 def test_the_ctf_is_that_of_the_written_formula(case, shape, pixels):
     parameters = CTFParameters(**(BASE | CASES[case]))
     expected = formula(parameters, shape, pixels)
-    found = ctf(parameters, shape, pixels)
-    assert found.shape == (shape[0], shape[1] // 2 + 1)
-    np.testing.assert_allclose(found, expected, atol=2e-3)
+    values = ctf(parameters, shape, pixels)
+    assert values.shape == (shape[0], shape[1] // 2 + 1)
+    np.testing.assert_allclose(values, expected, atol=2e-3)
     certain = np.abs(expected) > 5e-3
     assert np.array_equal(
         ctf_sign(parameters, shape, pixels).numpy()[certain], np.sign(expected)[certain]

@@ -60,7 +60,9 @@ OTHER_PROGRAMS = {
     *("--addJobFromStar", "--schedule", "--RunJobs", "--LoG", "--sec_wait_after"),
     *("--odir", "--pickname", "--LoG_diam_min", "--LoG_diam_max", "--coord_dir", "--coord_suffix"),
     *("--part_dir", "--part_star", "--extract", "--extract_size", "--norm", "--bg_radius"),
-    *("--stats", "--dont_check_norm"),  # RELION
+    *("--stats", "--dont_check_norm", "--repeat", "--min_wait", "--add", "--type", "--i", "--i2"),
+    *("--bool", "--o2", "--name", "--value", "--mode", "--set_current_node", "--run", "--abort"),
+    # RELION
     *("--nproc-per-node", "--kill-on-bad-exit", "--cpus-per-task", "--gpus-per-task"),
     *("--job-name", "--nodes", "--ntasks-per-node", "--gpus-per-node", "--time", "--signal"),
     *("--ntasks", "--numprocesses", "--to"),  # SLURM, torchrun, pytest, jupytext

@@ -28,7 +28,7 @@ def test_an_error_reads_as_found_where_wanted_and_do(parts, text):
 
 def test_its_parts_can_be_read_apart():
     error = UserError("found", field="side", where=3, wanted="wanted", do="do")
-    assert (error.found, error.where, error.wanted, error.do) == ("found", "3", "wanted", "do")
+    assert (error.problem, error.where, error.wanted, error.do) == ("found", "3", "wanted", "do")
     assert error.field == "side"
 
 

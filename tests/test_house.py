@@ -1,9 +1,11 @@
 """The house itself: floors, nevers, sizes and words, as docs and STYLE have them."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
+from dataclasses import fields, is_dataclass
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -17,6 +19,7 @@ SOURCE = Path(restore.__file__).parent
 FLOORS = (
     ("errors", "version"),
     (
+        "commands",
         "records",
         "settings",
         "micrograph",
@@ -40,6 +43,7 @@ FLOORS = (
     (
         "preprocessing",
         "image_tensors",
+        "joint_work",
         "movies",
         "simulation",
         "evaluation.records",
@@ -50,6 +54,7 @@ FLOORS = (
     ("evaluation", "particles"),
     ("training", "denoising"),
     ("inspection", "structure", "face"),
+    ("live",),
     ("cli",),
 )
 """A module imports only from floors under its own; inside a folder (io, cli …) what matters is that
@@ -184,20 +189,6 @@ def test_nothing_below_cli_knows_argparse():
 OF_OTHER_PROGRAMS = {"particles.extraction.relion", "particles.reconstruction.relion"}
 """They start RELION's programs, with RELION's options."""
 
-NAMES_OPTIONS_STILL = {
-    "denoising.batch",
-    "denoising.denoise",
-    "evaluation.aggregate",
-    "evaluation.measure",
-    "inspection.commands",
-    "inspection.own_files",
-    "movies.halving",
-    "preprocessing",
-    "preprocessing.grid",
-    "structure.comparison",
-}
-"""Modules whose texts name options of the command line. This list only shrinks, to nothing."""
-
 
 def option_names_of_settings(name):
     """The strings that say, in a settings record, what a field is called on the command line."""
@@ -219,7 +210,7 @@ def test_no_text_below_cli_names_an_option():
             and "pip install --upgrade" not in node.value
         ]
     named = {name: texts for name, texts in offenders.items() if texts}
-    for name in OF_OTHER_PROGRAMS | NAMES_OPTIONS_STILL:
+    for name in OF_OTHER_PROGRAMS:
         named.pop(name, None)
     assert not named, "name the field, in backticks; restore.cli.wording makes an option of it"
 
@@ -338,6 +329,35 @@ def test_every_name_on_the_packages_face_is_there():
         _ = restore.nothing
 
 
+FACE = [getattr(restore, name) for name in restore.__all__ if not name.startswith("__")]
+
+
+def sections(thing):
+    """The headings of a docstring in numpydoc's form."""
+    return set(re.findall(r"^(\w+)\n-+$", inspect.cleandoc(thing.__doc__), re.MULTILINE))
+
+
+@pytest.mark.parametrize("function", [thing for thing in FACE if inspect.isfunction(thing)])
+def test_a_function_of_the_face_says_what_it_takes_gives_and_raises_with_an_example(function):
+    wanted = {"Parameters", "Raises", "Examples"}
+    if inspect.signature(function).return_annotation not in (None, "None"):
+        wanted.add("Returns")
+    assert wanted <= sections(function)
+    described = inspect.cleandoc(function.__doc__)
+    for name in inspect.signature(function).parameters:
+        assert re.search(rf"^(\w+, )*{name}(, \w+)*$", described, re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    "record", [thing for thing in FACE if is_dataclass(thing) and "Settings" not in thing.__name__]
+)
+def test_a_record_of_the_face_says_what_its_fields_are(record):
+    assert "Attributes" in sections(record)
+    described = inspect.cleandoc(record.__doc__)
+    for field in fields(record):
+        assert re.search(rf"^(\w+, )*{field.name}(, \w+)*$", described, re.MULTILINE), field.name
+
+
 FORBIDDEN_NAMES = {
     "keep_heap",
     "greys",
@@ -355,23 +375,39 @@ FORBIDDEN_NAMES = {
     "Yardsticks",
     "road",
     "door",
-    "told",
-    "said",
 }
-"""Names that the house has replaced by the field's own terms, and pronouns that name nothing."""
+"""Names that the house has replaced by the field's own terms."""
+
+
+PRONOUNS = {"each", "found", "told", "said", "made"}
+"""Pronouns and participles: a variable of this name says nothing of what it is."""
+
+ROOT = Path(__file__).parents[1]
+
+ROOMS_OF_SCRIPTS = ("src", "tests", "benchmarks", "general")
+
+SCRIPTS = sorted(path for room in ROOMS_OF_SCRIPTS for path in (ROOT / room).rglob("*.py"))
+
+
+NAMED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler
+
+
+def bound_names(module):
+    """The names that a module defines: variables, arguments, functions, classes, exceptions."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, NAMED) and node.name:
+            yield node.name
 
 
 @pytest.mark.parametrize("name", modules())
 def test_no_name_that_the_house_has_replaced_comes_back(name):
-    stored = {
-        node.id
-        for node in ast.walk(tree(name))
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-    defined = {
-        node.name
-        for node in ast.walk(tree(name))
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
-    }
-    arguments = {node.arg for node in ast.walk(tree(name)) if isinstance(node, ast.arg)}
-    assert not FORBIDDEN_NAMES & (stored | defined | arguments)
+    assert not FORBIDDEN_NAMES & set(bound_names(tree(name)))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_variable_is_named_by_what_it_is(path):
+    assert not PRONOUNS & set(bound_names(ast.parse(path.read_text(encoding="utf-8"))))

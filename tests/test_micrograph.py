@@ -10,10 +10,10 @@ from restore.micrograph import CTFParameters, Micrograph
 GOOD = CTFParameters(12000.0, 11000.0, 30.0, 300.0, 2.7, 0.07)
 
 
-@pytest.mark.parametrize("name", [each.name for each in fields(CTFParameters)])
+@pytest.mark.parametrize("name", [field.name for field in fields(CTFParameters)])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_no_parameter_of_a_ctf_may_be_nan_or_infinite(name, value):
-    given = {each.name: getattr(GOOD, each.name) for each in fields(GOOD)} | {name: value}
+    given = {field.name: getattr(GOOD, field.name) for field in fields(GOOD)} | {name: value}
     with pytest.raises(ValueError, match=f"{name} is {value}"):
         CTFParameters(**given)
 

@@ -24,6 +24,7 @@ from restore.preprocessing import (
     transfer,
     without_background,
 )
+from restore.records import decoded
 
 CTF = CTFParameters(12000.0, 10000.0, 30.0, 300.0, 2.7, 0.07)
 PLAIN = Recipe(max_resolution_A=5.0, phase_flip=False)
@@ -64,9 +65,9 @@ def test_the_cropped_grid_has_even_sides_and_spans_the_same_field(
 
 
 def test_a_pixel_size_that_no_micrograph_has_is_to_be_checked_and_no_resolution_is_proposed():
-    with pytest.raises(UserError, match=r"66\.7 Å is none of a micrograph: check the pixel") as no:
+    with pytest.raises(UserError, match=r"66\.7 Å is too large for a micrograph: check") as no:
         cropped_grid((400, 400), 66.7, 4.5)
-    assert "--max_resolution" not in str(no.value)
+    assert "`max_resolution_A`" not in str(no.value)
 
 
 def test_a_resolution_finer_than_nyquist_is_refused_with_both_numbers_and_a_value_that_works():
@@ -74,7 +75,7 @@ def test_a_resolution_finer_than_nyquist_is_refused_with_both_numbers_and_a_valu
         cropped_grid((400, 400), 1.53, 3.0)
     assert str(caught.value) == (
         "max_resolution 3 Å is finer than the image's Nyquist limit, 3.06 Å. Give "
-        "--max_resolution 3.1 or more."
+        "`max_resolution_A` 3.1 or more."
     )
     cropped_grid((400, 400), 1.53, 3.1)
     cropped_grid((400, 400), 1.53, 3.06)
@@ -93,9 +94,9 @@ def test_a_recipe_with_an_impossible_resolution_is_refused(resolution_A):
 
 def test_a_recipe_survives_its_card_and_a_card_with_other_fields_is_refused():
     recipe = Recipe(max_resolution_A=6.5, phase_flip=False, hot_pixel_sigma=8.0)
-    assert Recipe.from_card(recipe.card()) == recipe
-    with pytest.raises(ValueError, match="not a recipe"):
-        Recipe.from_card(recipe.card() | {"colour": "red"})
+    assert decoded(Recipe, recipe.card(), "card") == recipe
+    with pytest.raises(UserError, match=r'it has "colour", which is none of its fields'):
+        decoded(Recipe, recipe.card() | {"colour": "red"}, "card")
 
 
 @pytest.mark.parametrize("shape", [(100, 120), (101, 120), (100, 131), (111, 97)])
@@ -142,9 +143,9 @@ def test_the_background_is_the_polynomial_itself_where_there_is_nothing_else():
     surface = (
         ramp((160, 128), 10.0) + 5
     )  # whole blocks: their means of squares differ from the middle by a constant
-    found = surface - without_background(surface, 2)
-    assert (found - surface).abs().max() < 0.05
-    assert (found - surface).std() < 0.01
+    background = surface - without_background(surface, 2)
+    assert (background - surface).abs().max() < 0.05
+    assert (background - surface).std() < 0.01
     assert (surface - without_background(surface, 0)).std() < 1e-5
 
 
@@ -167,15 +168,15 @@ def test_the_flip_changes_signs_alone():
     rows = torch.arange(flipped.grid.shape[0]) != flipped.grid.shape[0] // 2
     inside = (rows, slice(0, -1))  # the sign at Nyquist is that of two different components at once
     back, expected = (
-        fourier.spectrum_of(each.image * each.scale)[inside] * turn
-        for each, turn in ((flipped, sign[inside]), (plain, 1.0))
+        fourier.spectrum_of(prepared.image * prepared.scale)[inside] * turn
+        for prepared, turn in ((flipped, sign[inside]), (plain, 1.0))
     )
     torch.testing.assert_close(back, expected, atol=1e-6, rtol=1e-3)
     assert not torch.allclose(flipped.image, plain.image, atol=0.3)
 
 
 def test_flipping_phases_without_a_ctf_says_what_to_do():
-    with pytest.raises(UserError, match=r"the CTF is not known.*--dont_phaseflip"):
+    with pytest.raises(UserError, match=r"the CTF is not known.*`phase_flip=False`"):
         prepare(noise((96, 96)), 2.0, None, FLIPPED)
 
 

@@ -4,7 +4,7 @@ from dataclasses import MISSING, dataclass, fields, replace
 
 import pytest
 
-from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.settings import DenoisingSettings
 from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
 from restore.settings import Option, setting
@@ -18,7 +18,7 @@ def test_a_setting_carries_its_default_and_what_a_command_line_says_of_it():
         side_px: int = setting(32, "side", "-p", group="size", metavar="N")
 
     assert Settings(name="a") == Settings("a", 32)
-    options = [each.metadata["option"] for each in fields(Settings)]
+    options = [field.metadata["option"] for field in fields(Settings)]
     assert options == [
         Option("its name", choices=("a", "b")),
         Option("side", ("-p",), group="size", metavar="N"),
@@ -29,9 +29,9 @@ def test_a_setting_carries_its_default_and_what_a_command_line_says_of_it():
 
 @pytest.mark.parametrize("record", [TrainingSettings, DenoisingSettings, OutputSettings])
 def test_every_setting_has_a_sentence(record):
-    for each in fields(record):
-        words = each.metadata["option"].words
-        assert len(words) > 10 and not words.endswith("."), each.name
+    for field in fields(record):
+        words = field.metadata["option"].words
+        assert len(words) > 10 and not words.endswith("."), field.name
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ _rlnOpticsGroup #7
 
 def apart(first, second):
     """The angle (degrees) from each of some rotations to the nearest of some others."""
-    return np.degrees([(each.inv() * second).magnitude().min() for each in first])
+    return np.degrees([(rotation.inv() * second).magnitude().min() for rotation in first])
 
 
 def leaves(group, axis, angle_deg):
@@ -71,8 +71,8 @@ def test_a_point_group_is_a_group_of_its_order(name, order):
         len({tuple(row) for row in (group.as_matrix().reshape(-1, 9).round(6) + 0.0).tolist()})
         == order
     )
-    for each in group:
-        assert apart(each * group, group).max() < 1e-6
+    for rotation in group:
+        assert apart(rotation * group, group).max() < 1e-6
 
 
 def test_the_axes_are_where_relion_has_them():
@@ -146,7 +146,7 @@ def test_every_copy_that_relion_makes_by_symmetry_expansion_is_at_distance_zero(
     original, copies = read_particles(tmp_path / "x.star"), read_particles(tmp_path / "y.star")
     group = point_group(name)
     assert len(copies) == len(original) * len(group)
-    row = np.array([int(each.partition("@")[0]) - 1 for each in copies.image_names])
+    row = np.array([int(image_name.partition("@")[0]) - 1 for image_name in copies.image_names])
     assert (
         angular_distances(original.rotations_of(row), copies.rotations, group).total_deg.max()
         < 1e-3

@@ -83,9 +83,9 @@ def python_of(environment: Environment, folder: Path) -> Path:
 def _call(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = (
+        errors = (
             [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
             or done.stderr.splitlines()
             or [""]
         )
-        raise NotRunError(f"{Path(command[0]).name} {' '.join(command[1:4])}: {said[-1]}")
+        raise NotRunError(f"{Path(command[0]).name} {' '.join(command[1:4])}: {errors[-1]}")

@@ -22,7 +22,7 @@ from restore.version import __version__
 
 if TYPE_CHECKING:
     from restore.denoising.batch import denoise_set
-    from restore.denoising.denoise import DenoisingSettings
+    from restore.denoising.settings import DenoisingSettings
     from restore.denoising.targets import OutputSettings
     from restore.errors import UserError
     from restore.evaluation.aggregate import EvaluationSettings
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "CTFParameters": "micrograph",
-    "DenoisingSettings": "denoising.denoise",
+    "DenoisingSettings": "denoising.settings",
     "EvaluationSettings": "evaluation.aggregate",
     "HalvesOutput": "movies.halving",
     "DenoisedHalves": "evaluation.source",

@@ -2,6 +2,6 @@
 
 import sys
 
-from restore.cli.main import main
+from restore.cli.startup import main
 
 sys.exit(main())

@@ -17,7 +17,12 @@ from restore.micrograph import CTFParameters
 LEAST_DEFOCUS_A = 100.0
 """The smallest underfocus, in Å, at which phases are flipped without a phase plate."""
 
+MOST_DEFOCUS_A = 1e6
+"""The largest underfocus, in Å, at which phases are flipped."""
+
 _MOST_UM = 20.0
+_MOST_ASTIGMATISM_A = 5000.0
+_ESTIMATE_AGAIN = "run CTF estimation again, or leave this micrograph out"
 
 
 def ctf(
@@ -68,8 +73,9 @@ def ctf_sign(
 
 
 def require_plausible_defocus(parameters: CTFParameters) -> None:
-    """Raise UserError where a defocus cannot be an underfocus in Å: negative, zero, or below 100 Å
-    (as of µm in a column of Å).
+    """Raise UserError where a defocus cannot be an underfocus in Å: negative, zero, below 100 Å (as
+    of µm in a column of Å), or above 100 µm; or where its two values are so far apart that no
+    astigmatism can be the reason.
 
     With a phase plate (a phase shift that is not 0) micrographs may be taken in focus, and any
     defocus is possible.
@@ -83,10 +89,17 @@ def require_plausible_defocus(parameters: CTFParameters) -> None:
             raise UserError(
                 f"the defocus is {value_A:g} Å ({column} in a STAR file)",
                 wanted=f"phase flipping needs the underfocus in Å, {LEAST_DEFOCUS_A:g} or more",
-                do="it seems to be in µm: multiply it by 10000"
-                if is_um
-                else "run CTF estimation again, or leave this micrograph out",
+                do="it seems to be in µm: multiply it by 10000" if is_um else _ESTIMATE_AGAIN,
             )
+    least_A, most_A = sorted(columns.values())
+    if most_A > MOST_DEFOCUS_A or (most_A > 3 * least_A and most_A - least_A > _MOST_ASTIGMATISM_A):
+        raise UserError(
+            f"the defocus is {most_A:g} and {least_A:g} Å along the two axes (rlnDefocusU and "
+            "rlnDefocusV in a STAR file)",
+            wanted=f"phase flipping needs the underfocus in Å, at most {MOST_DEFOCUS_A:g}, and "
+            "nearly the same along both axes",
+            do=_ESTIMATE_AGAIN,
+        )
 
 
 def _ordered_defocus(parameters: CTFParameters) -> tuple[float, float, float]:

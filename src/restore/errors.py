@@ -28,24 +28,24 @@ class UserError(Exception):
     """
 
     def __init__(
-        self, found: str, *, field: str = "", where: object = "", wanted: str = "", do: str = ""
+        self, problem: str, *, field: str = "", where: object = "", wanted: str = "", do: str = ""
     ) -> None:
-        super().__init__(found)
-        self.found, self.field, self.where = found, field, str(where)
+        super().__init__(problem)
+        self.problem, self.field, self.where = problem, field, str(where)
         self.wanted, self.do = wanted, do
 
     def __str__(self) -> str:
         rest = ": ".join(part for part in (self.wanted, self.do) if part)
-        finding = self.found
-        if self.field and not re.search(rf"\b{self.field}\b", f"{self.found} {rest}"):
-            finding = f"`{self.field}`: {finding}"
-        first = f"{self.where}: {_stopped(finding)}" if self.where else _stopped(finding)
+        problem = self.problem
+        if self.field and not re.search(rf"\b{self.field}\b", f"{self.problem} {rest}"):
+            problem = f"`{self.field}`: {problem}"
+        first = f"{self.where}: {_stopped(problem)}" if self.where else _stopped(problem)
         return f"{first} {_stopped(_capitalised(rest))}" if rest else first
 
     def instead(
         self,
         *,
-        found: str | None = None,
+        problem: str | None = None,
         where: object = None,
         wanted: str | None = None,
         do: str | None = None,
@@ -54,7 +54,7 @@ class UserError(Exception):
         which file it was, or what is to be done.
         """
         return type(self)(
-            self.found if found is None else found,
+            self.problem if problem is None else problem,
             field=self.field,
             where=self.where if where is None else where,
             wanted=self.wanted if wanted is None else wanted,

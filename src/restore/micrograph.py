@@ -7,11 +7,36 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class CTFParameters:
-    """What the contrast transfer function of one micrograph depends on.
+    """The parameters of one micrograph's contrast transfer function.
 
-    Defocus is positive when the image is underfocused. ``defocus_angle_deg`` is the angle from the
-    x axis (columns) to the direction of ``defocus_u_A``, positive towards the y axis (rows, as
-    stored). Either of the two defoci may be the larger.
+    Attributes
+    ----------
+    defocus_u_A, defocus_v_A
+        Defocus along the two principal directions of the astigmatism, in Å; positive values mean
+        underfocus. Either may be the larger.
+    defocus_angle_deg
+        Angle in degrees from the x axis (columns) to the direction of ``defocus_u_A``, positive
+        towards the y axis (rows, as stored).
+    voltage_kV
+        Acceleration voltage in kV.
+    spherical_aberration_mm
+        Spherical aberration of the objective lens in mm.
+    amplitude_contrast
+        Fraction of amplitude contrast, from 0 to 1.
+    phase_shift_deg
+        Phase shift of a phase plate in degrees; 0 without one.
+
+    Raises
+    ------
+    ValueError
+        A value is not finite, the voltage is not positive, or the amplitude contrast does not lie
+        between 0 and 1.
+
+    Examples
+    --------
+    >>> ctf = CTFParameters(15_000.0, 14_500.0, 30.0, 300.0, 2.7, 0.1)
+    >>> ctf.defocus_u_A - ctf.defocus_v_A
+    500.0
     """
 
     defocus_u_A: float
@@ -34,12 +59,34 @@ class CTFParameters:
 
 @dataclass(frozen=True)
 class Micrograph:
-    """One micrograph of a session: the full sum, and where there are any, its two halves.
+    """One micrograph of a session: its full sum and, if there are any, its two halves.
 
-    ``name`` is what the STAR file (or the command line) calls it; ``image``, ``even`` and ``odd``
-    are paths that can be opened. ``row`` counts from zero in the table that it came from. ``ctf``
-    is None where none is known. ``series`` is the tilt series that it is an image of, empty where
-    it is of none.
+    Attributes
+    ----------
+    name
+        The name in the STAR file, or as it was typed on the command line.
+    image
+        Path of the full sum, as it can be opened.
+    pixel_size_A
+        Pixel size in Å.
+    row
+        Row of the table that lists the micrograph, counted from 0.
+    ctf
+        The parameters of its CTF; None if they are not known.
+    even, odd
+        Paths of the sums of the even and of the odd frames; None if there are none.
+    series
+        The tilt series to which the image belongs; empty if there is none.
+
+    Raises
+    ------
+    ValueError
+        The pixel size is not a positive number.
+
+    Examples
+    --------
+    >>> Micrograph("mic_0001.mrc", Path("Micrographs/mic_0001.mrc"), 1.5, row=0).pixel_size_A
+    1.5
     """
 
     name: str

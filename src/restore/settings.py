@@ -5,6 +5,8 @@ gives it.
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
+from restore.errors import UserError
+
 
 @dataclass(frozen=True)
 class Option:
@@ -18,7 +20,7 @@ class Option:
     words: str
     flags: tuple[str, ...] = ()
     off: str = ""
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] | tuple[int, ...] = ()
     group: str = ""
     metavar: str = ""
 
@@ -28,7 +30,7 @@ def setting(
     words: str,
     *flags: str,
     off: str = "",
-    choices: tuple[str, ...] = (),
+    choices: tuple[str, ...] | tuple[int, ...] = (),
     group: str = "",
     metavar: str = "",
 ) -> Any:
@@ -37,3 +39,26 @@ def setting(
     if default is MISSING:
         return field(metadata={"option": option})
     return field(default=default, metadata={"option": option})
+
+
+def require(record: object, name: str, holds: bool, wanted: str) -> None:
+    """Reject a record one of whose fields has a value that it cannot have.
+
+    Parameters
+    ----------
+    record, name
+        The record, and the name of its field.
+    holds
+        Whether the value is possible.
+    wanted
+        What the value must be, as the end of a sentence that begins with "it must be".
+
+    Raises
+    ------
+    UserError
+        The value is not possible: the error names the field and gives its value.
+    """
+    if not holds:
+        value = getattr(record, name)
+        shown = f"{value:g}" if isinstance(value, float) else value
+        raise UserError(f"{name} is {shown}", field=name, wanted=f"it must be {wanted}")

@@ -136,8 +136,8 @@ def test_floors_are_the_work_at_the_measured_limits(gpu, bench, monkeypatch):
     monkeypatch.setattr(
         gpu, "work_of", lambda network, shape: (5e9, 3e6) if shape == (1, 1, 48, 64) else None
     )
-    found = gpu.over_floors(bench, {"ms": 15.0}, "bf16", (1, 1, 41, 64), 3)
-    assert found == {
+    figures = gpu.over_floors(bench, {"ms": 15.0}, "bf16", (1, 1, 41, 64), 3)
+    assert figures == {
         "ms": 15.0,
         "times_arithmetic_floor": pytest.approx(2),
         "times_traffic_floor": pytest.approx(10 / 3),

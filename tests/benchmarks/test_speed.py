@@ -74,7 +74,7 @@ def session(speed, tmp_path):
 
 
 def costs(*seconds, peak_GB=1.0):
-    return [{"wall_s": each, "peak_GB": peak_GB} for each in seconds]
+    return [{"wall_s": wall_s, "peak_GB": peak_GB} for wall_s in seconds]
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,12 @@ def test_the_papers_network_takes_0_636_million_operations_for_each_pixel(limits
 @pytest.mark.parametrize("fast_bf16", [False, True])
 def test_bf16_is_measured_only_where_the_processor_has_it(limits, monkeypatch, fast_bf16):
     monkeypatch.setattr(limits, "has_fast_bf16", lambda device: fast_bf16)
-    found = limits.limits(limits.TINY)
-    assert set(limits.LIMITS) - set(found) == (
+    rates = limits.limits(limits.TINY)
+    assert set(limits.LIMITS) - set(rates) == (
         set() if fast_bf16 else {"gemm_bfloat16_GFLOP_per_s"}
     )
-    assert all(len(tries) == limits.TINY.tries and min(tries) > 0 for tries in found.values())
-    text = limits.markdown(limits.limits_table({"limits": [found]}))
+    assert all(len(tries) == limits.TINY.tries and min(tries) > 0 for tries in rates.values())
+    text = limits.markdown(limits.limits_table({"limits": [rates]}))
     assert ("no bf16 hardware" in text) != fast_bf16
     assert len({line.count("|") for line in text.splitlines()}) == 1
 
@@ -162,18 +162,22 @@ def test_nothing_measured_makes_no_table(speed):
 
 def test_a_training_step_is_timed_without_the_first_epoch(speed, tmp_path):
     (tmp_path / "log.csv").write_text("epoch,step,seconds\n1,10,30.0\n2,20,36.0\n")
-    found = speed.trained(tmp_path / "log.csv", 4, 96, 1e6)
-    assert (found["network_s"], found["GFLOP"]) == pytest.approx((0.6, 3 * 4 * 96**2 * 1e-3))
+    timing = speed.trained(tmp_path / "log.csv", 4, 96, 1e6)
+    assert (timing["network_s"], timing["GFLOP"]) == pytest.approx((0.6, 3 * 4 * 96**2 * 1e-3))
 
 
 def test_one_and_twelve_micrographs_are_cut_from_four(speed, session):
     star = session.folder / "micrographs_ctf.star"
     speed.rewrite(star, "dozen.star", 4, ("", "a", "b"))
     for name, count in (("one.star", 1), (star.name, 4), ("dozen.star", 12)):
-        found = read_micrographs(session.folder / name, needs=Needs(halves=True)).micrographs
-        assert len({each.name for each in found}) == len(found) == count
-        assert all(path.exists() for each in found for path in (each.image, each.even, each.odd))
-        assert found[-1].ctf is not None
+        micrographs = read_micrographs(session.folder / name, needs=Needs(halves=True)).micrographs
+        assert len({micrograph.name for micrograph in micrographs}) == len(micrographs) == count
+        assert all(
+            path.exists()
+            for micrograph in micrographs
+            for path in (micrograph.image, micrograph.even, micrograph.odd)
+        )
+        assert micrographs[-1].ctf is not None
 
 
 def test_sections_are_chosen_in_their_own_order(speed):
@@ -195,12 +199,15 @@ def test_rivals_come_first_and_what_cannot_be_installed_is_noted(speed, session,
     monkeypatch.setattr(speed, "python_of", refuse)
     monkeypatch.setattr(speed, "PRECISIONS", ("auto", "float32"))
     not_run = {}
-    found = speed.contenders_of(
+    contenders = speed.contenders_of(
         session, ["machine", "denoise", "eager", "topaz", "prepare", "memory"], not_run
     )
     assert not_run == {"topaz": "no network"}
-    assert set(list(found)[:3]) == {"one auto", "one float32", "eager"}
-    assert {name for name, each in found.items() if each.once} == {"twelve auto", "prepare 12"}
+    assert set(list(contenders)[:3]) == {"one auto", "one float32", "eager"}
+    assert {name for name, contender in contenders.items() if contender.once} == {
+        "twelve auto",
+        "prepare 12",
+    }
 
 
 def test_what_fails_is_not_run_again(speed):
@@ -212,21 +219,21 @@ def test_what_fails_is_not_run_again(speed):
     runs, not_run = {}, {}
     for turn in range(2):
         speed.take_turn(turn, contenders, runs, not_run)
-    assert {name: len(found) for name, found in runs.items()} == {"good": 2, "once": 1}
+    assert {name: len(tries) for name, tries in runs.items()} == {"good": 2, "once": 1}
     assert runs["good"][0]["own"] == 5 and runs["good"][0]["wall_s"] > 0
     assert not_run == {"bad": "exit status 1; an error"}
 
 
 def test_the_network_does_the_same_work_for_restore_and_for_plain_pytorch(limits, session):
-    found = {}
+    figures = {}
     files = [str(session.folder / name) for name in ("one.star", "model.safetensors")]
     for name, more in (("network", ["float32"]), ("eager", [])):
         output = session.folder / f"{name}.json"
         limits.main(str(output), name, *files, *more)
-        found[name] = json.loads(output.read_text())
-    assert found["network"]["GFLOP"] == found["eager"]["GFLOP"] > 0
-    assert found["network"]["network_s"] > 0 and found["eager"]["network_s"] > 0
-    assert found["network"]["dtype"] == found["eager"]["dtype"] == "float32"
+        figures[name] = json.loads(output.read_text())
+    assert figures["network"]["GFLOP"] == figures["eager"]["GFLOP"] > 0
+    assert figures["network"]["network_s"] > 0 and figures["eager"]["network_s"] > 0
+    assert figures["network"]["dtype"] == figures["eager"]["dtype"] == "float32"
 
 
 def test_the_command_runs_from_end_to_end(speed, tmp_path, capsys):
@@ -235,4 +242,4 @@ def test_the_command_runs_from_end_to_end(speed, tmp_path, capsys):
     assert "| restore denoise, K3 image, 0.5 Å/px |" in capsys.readouterr().out
     record = json.loads(output.read_text())
     assert set(record["runs"]) == {"large 0.5", "large 1"} and record["not_run"] == {}
-    assert all(run["peak_GB"] > 0 for found in record["runs"].values() for run in found)
+    assert all(run["peak_GB"] > 0 for tries in record["runs"].values() for run in tries)

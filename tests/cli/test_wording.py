@@ -43,6 +43,11 @@ def test_the_same_field_is_called_otherwise_by_another_command():
     assert Wording(command_parser("report")).option("folder") == "FOLDER"
 
 
+def test_of_two_commands_the_first_that_has_an_option_names_it():
+    both = Wording(command_parser("denoise"), command_parser("halves"))
+    assert both.text("`micrographs`, `dose_per_frame`") == "--input_micrographs, --dose_per_frame"
+
+
 def test_an_error_names_the_option_of_its_field_and_of_every_other_that_it_mentions(train):
     error = UserError("minutes is 0", field="minutes", do="give more `minutes`, or `steps`")
     assert train.error(error) == "--minutes is 0. Give more --minutes, or --steps."

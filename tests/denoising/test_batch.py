@@ -11,7 +11,8 @@ import torch
 from seen_bars import SeenBars
 
 from restore.denoising.batch import denoise_jobs, read_exposure
-from restore.denoising.denoise import DenoisingSettings, denoiser_for
+from restore.denoising.denoise import denoiser_for
+from restore.denoising.settings import DenoisingSettings
 from restore.denoising.targets import (
     OutputSettings,
     Target,
@@ -51,7 +52,7 @@ def micrograph(name="a.mrc", folder=Path(), row=0, **more):
 
 def fingerprints(model, settings):
     """The fingerprint of a micrograph whose files do not matter."""
-    return lambda each: fingerprint(made_with(model, settings)(each))
+    return lambda micrograph: fingerprint(made_with(model, settings)(micrograph))
 
 
 def is_current(job):
@@ -71,7 +72,7 @@ def written(path, seed=0, shape=(96, 101)):
 def places(micrographs, **output):
     return [
         (str(job.subject.path), job.subject.written_name)
-        for job in plan(micrographs, OutputSettings(**output), lambda each: "f")
+        for job in plan(micrographs, OutputSettings(**output), lambda micrograph: "f")
     ]
 
 
@@ -161,14 +162,16 @@ def job_with_output(tmp_path, how="a", **files):
     if not (tmp_path / "a.mrc").exists():
         os.utime(written(tmp_path / "a.mrc"), (1e9, 1e9))
     given = micrograph("a.mrc", tmp_path, **files)
-    (job,) = plan([given], OutputSettings(), lambda each: how, lambda _: bool(files))
+    (job,) = plan([given], OutputSettings(), lambda micrograph: how, lambda _: bool(files))
     write_mrc(job.outputs[0], np.eye(8, dtype=np.float32), 2.0, labels(job, "model.safetensors"))
     return job
 
 
 def planned_again(job, how="a"):
     given = job.subject.micrograph
-    return plan([given], OutputSettings(), lambda each: how, lambda one: one.even is not None)[0]
+    return plan(
+        [given], OutputSettings(), lambda micrograph: how, lambda one: one.even is not None
+    )[0]
 
 
 def test_an_output_of_the_same_model_and_settings_is_current(tmp_path):
@@ -213,7 +216,7 @@ def test_other_halves_make_an_average_stale(tmp_path):
     halves = [written(tmp_path / f"{name}.mrc") for name in ("even", "odd", "other")]
     job = job_with_output(tmp_path, even=halves[0], odd=halves[1])
     given = replace(job.subject.micrograph, odd=halves[2])
-    (again,) = plan([given], OutputSettings(), lambda each: "a", lambda _: True)
+    (again,) = plan([given], OutputSettings(), lambda micrograph: "a", lambda _: True)
     assert is_current(planned_again(job)) and not is_current(again)
 
 
@@ -274,8 +277,8 @@ def four_jobs(tmp_path):
     others good.
     """
     given = [micrograph(f"m{row}.mrc", tmp_path / "raw", row) for row in range(4)]
-    for row, each in enumerate(given):
-        written(each.image, row)
+    for row, taken in enumerate(given):
+        written(taken.image, row)
     content = given[1].image.read_bytes()
     given[1].image.write_bytes(content[: len(content) // 2])
     given[2] = replace(given[2], pixel_size_A=3.0)
@@ -291,7 +294,7 @@ def test_a_bad_micrograph_is_skipped_with_its_reason_and_the_rest_are_done(four_
     assert [job.subject.micrograph.row for job, _ in outcome.failed] == [1, 2]
     assert "m1.mrc" in outcome.failed[0][1]
     assert "finer than the image's Nyquist limit" in outcome.failed[1][1]
-    assert seen.made == [(4, "micrographs", "denoising")]
+    assert seen.calls == [(4, "micrographs", "denoising")]
     assert len(seen.counts) >= 4 and seen.counts[-1] == 4
     assert [job.outputs[0].exists() for job in four_jobs] == [True, False, False, True]
     assert sorted(path.name for path in four_jobs[0].outputs[0].parent.rglob("*.*")) == [

@@ -9,14 +9,9 @@ import torch
 from restore import fourier
 from restore.ctf import ctf_sign
 from restore.denoising import denoise as denoising
-from restore.denoising.denoise import (
-    DenoisingSettings,
-    Exposure,
-    MergeBand,
-    denoise,
-    merge,
-    merge_band,
-)
+from restore.denoising.denoise import Exposure, denoise
+from restore.denoising.merge import MergeBand, merge
+from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.errors import UserError
 from restore.micrograph import CTFParameters, Micrograph
 from restore.model.checkpoint import Model
@@ -45,7 +40,9 @@ def model(recipe):
 @pytest.fixture
 def nothing_is_changed(monkeypatch):
     """A network that returns its input."""
-    monkeypatch.setattr(denoising, "apply_network", lambda engine, image, tile_px: image)
+    monkeypatch.setattr(
+        denoising, "apply_self_ensemble", lambda engine, image, tile_px, orientations: image
+    )
 
 
 def micrograph(ctf=CTF):
@@ -126,7 +123,9 @@ def test_averaged_halves_have_the_grey_values_of_the_full_sum(share):
 def test_the_two_halves_are_denoised_apart(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        denoising, "apply_network", lambda engine, image, tile_px: seen.append(image) or image
+        denoising,
+        "apply_self_ensemble",
+        lambda engine, image, tile_px, orientations: seen.append(image) or image,
     )
     halves = (noise((96, 96), 1), noise((96, 96), 2))
     run(halves[0] + halves[1], PLAIN, replace(SETTINGS, average_halves=True), halves=halves)
@@ -235,8 +234,9 @@ def test_a_flipping_model_needs_a_ctf():
 
 
 def test_the_images_are_left_alone():
-    image, halves = noise((96, 96)), (noise((96, 96), 1), noise((96, 96), 2))
-    before = [each.clone() for each in (image, *halves)]
+    halves = noise((96, 96), 1), noise((96, 96), 2)
+    image = halves[0] + halves[1]
+    before = [tensor.clone() for tensor in (image, *halves)]
     settings = replace(
         SETTINGS,
         average_halves=True,
@@ -280,3 +280,20 @@ def test_a_border_does_not_reach_the_merge_band():
     interior = (slice(48, -48), slice(48, -48))
     whole, around = (run(image, PLAIN, settings)[interior] for image in (field, bordered))
     assert float((whole - around).std() / whole.std()) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("self_ensemble", 3),
+        ("precision", "fp8"),
+        ("tile_px", -1),
+    ],
+)
+def test_a_setting_that_cannot_be_is_rejected_with_its_name(name, value):
+    settings = DenoisingSettings()
+    object.__setattr__(settings, name, value)  # past the type checks, which only the tests have on
+    with pytest.raises(UserError) as caught:
+        settings.__post_init__()
+    assert caught.value.field == name
+    assert str(value) in str(caught.value)

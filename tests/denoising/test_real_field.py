@@ -46,11 +46,11 @@ def test_a_real_field_is_trained_on_and_denoised_with_its_signal_kept_and_no_bor
     # Phases are flipped in the denoised image, but the first zero of this CTF lies at 14.5 Å,
     # beyond these bands.
     seen = [
-        prepare(torch.from_numpy(each), 0.85378, None, Recipe(18, phase_flip=False))
-        for each in (even_raw, odd_raw, even)
+        prepare(torch.from_numpy(image), 0.85378, None, Recipe(18, phase_flip=False))
+        for image in (even_raw, odd_raw, even)
     ]
     rings = ring_covariances(
-        torch.stack([each.image for each in seen]), seen[0].grid.pixel_size_yx_A
+        torch.stack([prepared.image for prepared in seen]), seen[0].grid.pixel_size_yx_A
     )
     for band_A in ((200, 60), (60, 40), (40, 25)):
         band = rings.band(*band_A)

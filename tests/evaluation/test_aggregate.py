@@ -15,9 +15,15 @@ import torch
 from evaluation_world import micrographs
 from simulated_halves import NYQUIST_PER_A, blocks_of, coloured, white
 
-from restore.evaluation.aggregate import EvaluationSettings, aggregate, roles
+from restore.evaluation.aggregate import (
+    EvaluationSettings,
+    aggregate,
+    rings_with_signal,
+    roles,
+)
 from restore.evaluation.batch import plan
 from restore.evaluation.estimators.decomposition import PAIRS
+from restore.evaluation.estimators.resampling import Estimate
 from restore.evaluation.estimators.spectra import RingAxis
 from restore.evaluation.measure import Measurement, save_measurement
 from restore.evaluation.records import FILE, Facts, Making, evaluation_from
@@ -109,11 +115,11 @@ def test_micrographs_are_known_by_name_and_by_file_name_where_no_name_fits():
 
 
 def test_groups_are_held_out_first_and_few_micrographs_are_resampled_by_patches(measured):
-    found = evaluated(measured(8), held_out=3).groups
-    assert [(each.name, each.micrographs, each.resampled) for each in found] == [
+    groups = evaluated(measured(8), held_out=3).groups
+    assert [(group.name, group.micrographs, group.resampled) for group in groups] == [
         ("held out", 3, "patches"), ("trained on", 5, "micrographs"), ("all", 8, "micrographs"),
     ]  # fmt: skip
-    for group in found:
+    for group in groups:
         for key in ("snr_raw", "bias_share", "correlation_denoised", "advantage_over_wiener"):
             number = group.numbers[key]
             assert number.low < number.value < number.high, key
@@ -122,17 +128,19 @@ def test_groups_are_held_out_first_and_few_micrographs_are_resampled_by_patches(
 
 def test_one_group_where_there_is_one_role(measured):
     chosen = measured(2)
-    assert [each.name for each in evaluated(chosen).groups] == ["trained on", "all"]
+    assert [group.name for group in evaluated(chosen).groups] == ["trained on", "all"]
     other = evaluated(chosen, of_model=False)
-    assert [each.name for each in other.groups] == ["all"]
-    assert [each.role for each in other.micrographs] == ["", ""]
-    assert not any("trained on" in each for each in other.warnings)
+    assert [group.name for group in other.groups] == ["all"]
+    assert [micrograph.role for micrograph in other.micrographs] == ["", ""]
+    assert not any("trained on" in warning for warning in other.warnings)
 
 
 def test_a_group_is_the_mean_of_its_micrographs(measured):
-    found = evaluated(measured(6), held_out=6)
-    singles = [each.numbers["var_signal"].value for each in found.micrographs]
-    assert found.groups[0].numbers["var_signal"].value == pytest.approx(sum(singles) / 6, rel=1e-4)
+    evaluation = evaluated(measured(6), held_out=6)
+    singles = [micrograph.numbers["var_signal"].value for micrograph in evaluation.micrographs]
+    assert evaluation.groups[0].numbers["var_signal"].value == pytest.approx(
+        sum(singles) / 6, rel=1e-4
+    )
 
 
 def test_intervals_are_wider_where_more_confidence_is_asked_and_the_same_for_a_seed(measured):
@@ -154,12 +162,12 @@ def test_only_finite_numbers_reach_the_file_even_where_there_is_no_signal(measur
         table[:, PAIRS.index(("M1", "M2"))] = -1e-3
 
     spoilt(chosen[1], no_signal)
-    found = evaluated(chosen)
-    card = json.loads(record_text(found, FILE))
-    assert json.dumps(card, allow_nan=False) and evaluation_from(card) == found
-    assert found.micrographs[1].numbers["gain"] == Number(None, None, None)
-    assert found.micrographs[1].remarks[0] == "The halves have no signal in common."
-    assert found.groups[0].numbers["gain"].value is not None
+    evaluation = evaluated(chosen)
+    card = json.loads(record_text(evaluation, FILE))
+    assert json.dumps(card, allow_nan=False) and evaluation_from(card) == evaluation
+    assert evaluation.micrographs[1].numbers["gain"] == Number(None, None, None)
+    assert evaluation.micrographs[1].remarks[0] == "The halves have no signal in common."
+    assert evaluation.groups[0].numbers["gain"].value is not None
 
 
 def test_a_gap_in_the_unpaired_test_is_no_zero(measured):
@@ -168,9 +176,9 @@ def test_a_gap_in_the_unpaired_test_is_no_zero(measured):
     for subject in chosen[:4]:
         table = blocks(subject.micrograph.row, fixed=1.0)
         save_measurement(subject.path, Measurement(table))
-    found = evaluated(chosen)
-    assert found.groups[0].numbers["unpaired_raw"].value == pytest.approx(complete, rel=0.2)
-    assert found.micrographs[0].numbers["unpaired_raw"].value is None
+    evaluation = evaluated(chosen)
+    assert evaluation.groups[0].numbers["unpaired_raw"].value == pytest.approx(complete, rel=0.2)
+    assert evaluation.micrographs[0].numbers["unpaired_raw"].value is None
 
 
 def test_one_micrograph_alone_has_no_unpaired_test_and_an_interval_from_its_patches(measured):
@@ -182,8 +190,8 @@ def test_one_micrograph_alone_has_no_unpaired_test_and_an_interval_from_its_patc
 @pytest.mark.parametrize("count", [2, 6])
 def test_a_fixed_pattern_is_warned_of_and_chance_is_not(measured, count):
     pattern = "fixed pattern of the camera"
-    assert any(pattern in each for each in evaluated(measured(count, fixed=0.5)).warnings)
-    assert not any(pattern in each for each in evaluated(measured(count)).warnings)
+    assert any(pattern in warning for warning in evaluated(measured(count, fixed=0.5)).warnings)
+    assert not any(pattern in warning for warning in evaluated(measured(count)).warnings)
 
 
 def test_the_odd_one_out_is_remarked_on(measured):
@@ -191,17 +199,17 @@ def test_the_odd_one_out_is_remarked_on(measured):
     save_measurement(
         chosen[5].path, Measurement(blocks(5, signal=0.2, neighbour=4), Facts(hot_pixels=5000))
     )
-    found = evaluated(chosen).micrographs
-    assert max(found, key=lambda each: each.outlier).row == 5
-    assert any("Unlike the others" in each for each in found[5].remarks)
-    assert "5000 hot pixels were replaced." in found[5].remarks
+    micrographs = evaluated(chosen).micrographs
+    assert max(micrographs, key=lambda micrograph: micrograph.outlier).row == 5
+    assert any("Unlike the others" in remark for remark in micrographs[5].remarks)
+    assert "5000 hot pixels were replaced." in micrographs[5].remarks
 
 
 def test_the_star_table_is_read_by_starfile(measured, tmp_path):
-    found = evaluated(measured(3), held_out=1).micrographs
-    write_star(tmp_path / "table.star", evaluation_star(found))
+    micrographs = evaluated(measured(3), held_out=1).micrographs
+    write_star(tmp_path / "table.star", evaluation_star(micrographs))
     table = starfile.read(tmp_path / "table.star")
-    assert list(table["rlnMicrographName"]) == [each.name for each in found]
+    assert list(table["rlnMicrographName"]) == [micrograph.name for micrograph in micrographs]
     assert list(table["restoreRole"]) == ["held_out", "trained_on", "trained_on"]
     assert len(table.columns) == 6 + 3 * len(TABLE_COLUMNS)
     for end, name in (
@@ -210,32 +218,51 @@ def test_the_star_table_is_read_by_starfile(measured, tmp_path):
         ("high", "restoreSnrRawHigh"),
     ):
         assert table[name].to_list() == pytest.approx(
-            [getattr(each.numbers["snr_raw"], end) for each in found], rel=1e-5
+            [getattr(micrograph.numbers["snr_raw"], end) for micrograph in micrographs], rel=1e-5
         )
 
 
 def test_the_csv_table_has_the_same_cells_and_says_nan_where_there_is_none(measured):
-    found = evaluated(measured(2), of_model=False).micrographs
-    found = [
-        replace(found[0], numbers={**found[0].numbers, "gain": Number()}),
-        replace(found[1], name='grid "2", a/b.mrc'),
+    micrographs = evaluated(measured(2), of_model=False).micrographs
+    micrographs = [
+        replace(micrographs[0], numbers={**micrographs[0].numbers, "gain": Number()}),
+        replace(micrographs[1], name='grid "2", a/b.mrc'),
     ]
-    rows = list(csv.DictReader(io.StringIO(evaluation_csv(found))))
-    assert [row["micrograph"] for row in rows] == [each.name for each in found]
+    rows = list(csv.DictReader(io.StringIO(evaluation_csv(micrographs))))
+    assert [row["micrograph"] for row in rows] == [micrograph.name for micrograph in micrographs]
     assert math.isnan(float(rows[0]["gain"])) and math.isnan(float(rows[0]["gain_high"]))
-    assert float(rows[1]["gain_low"]) == pytest.approx(found[1].numbers["gain"].low, rel=1e-5)
+    assert float(rows[1]["gain_low"]) == pytest.approx(micrographs[1].numbers["gain"].low, rel=1e-5)
     assert rows[0]["role"] == "none" and all(
         None not in row and "" not in row.values() for row in rows
     )
 
 
 def test_micrographs_with_spaces_in_their_names_survive_the_star_table(measured, tmp_path):
-    found = evaluated(measured(2), of_model=False).micrographs
-    found = [replace(found[0], name="my grid/a.mrc"), found[1]]
-    write_star(tmp_path / "table.star", evaluation_star(found))
+    micrographs = evaluated(measured(2), of_model=False).micrographs
+    micrographs = [replace(micrographs[0], name="my grid/a.mrc"), micrographs[1]]
+    write_star(tmp_path / "table.star", evaluation_star(micrographs))
     assert starfile.read(tmp_path / "table.star")["rlnMicrographName"][0] == "my grid/a.mrc"
 
 
 @pytest.mark.parametrize("name", [Path("trained_on"), Path("nothing")])
 def test_a_model_without_a_record_has_trained_on_nothing_that_is_known(name):
     assert roles(["a.mrc"], {} if name.name == "nothing" else {"trained_on": []}) == ["held out"]
+
+
+def test_the_only_micrograph_of_a_group_has_the_intervals_of_its_group(measured):
+    settings = EvaluationSettings(resamples=400)  # more than a micrograph of many gets
+    result = evaluated(measured(6), held_out=1, settings=settings)
+    assert result.micrographs[0].numbers == result.groups[0].numbers
+
+
+def test_a_ring_has_signal_where_it_and_a_neighbour_correlate_beyond_the_error():
+    low = torch.tensor([0.2, 0.1, -0.1, 0.05, -0.2, 0.01, 0.02, torch.nan])
+    frc = Estimate(low + 0.05, low, low + 0.1)
+    assert rings_with_signal(frc) == (True, True, False, False, False, True, True, False)
+
+
+def test_signal_is_found_where_it_is_and_not_in_noise(measured):
+    (group,) = evaluated(measured(6, signal=1.0), of_model=False).groups
+    assert group.has_signal[0] and group.has_signal[1]
+    (group,) = evaluated(measured(6, signal=0.0), of_model=False).groups
+    assert sum(group.has_signal) == 0

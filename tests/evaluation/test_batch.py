@@ -61,7 +61,7 @@ def examined(folder, chosen=None):
     stale = [job for job, there in zip(chosen, current(chosen), strict=True) if not there]
     bars = SeenBars()
     results = measure_jobs(chosen, METHOD, bars=bars)
-    assert bars.made == [(len(stale), "micrographs", "measuring")] * bool(stale)
+    assert bars.calls == [(len(stale), "micrographs", "measuring")] * bool(stale)
     assert bars.counts[-1:] == [len(stale)] * bool(stale) and bars.counts == sorted(bars.counts)
     bad = {letter(job): reason for job, reason in results.failed}
     assert sorted(map(letter, results.good)) == sorted(set(map(letter, chosen)) - bad.keys())
@@ -77,7 +77,9 @@ def unpaired(job):
 
 
 def views_of(folder, name):
-    (chosen,) = [each for each in micrographs(folder) if each.name == f"mics/{name}_DW.mrc"]
+    (chosen,) = [
+        micrograph for micrograph in micrographs(folder) if micrograph.name == f"mics/{name}_DW.mrc"
+    ]
     halves = tuple(read_tensor(path) for path in (chosen.even, chosen.odd))
     return do_nothing(halves, None, chosen)
 
@@ -199,11 +201,15 @@ def test_an_unknown_fault_is_not_swallowed(here, monkeypatch):
 
 def test_two_of_one_name_in_two_folders_have_places_of_their_own():
     chosen = [
-        replace(each, image=Path(f"grid{row}/same.mrc"))
-        for row, each in enumerate(micrographs(Path()))
+        replace(micrograph, image=Path(f"grid{row}/same.mrc"))
+        for row, micrograph in enumerate(micrographs(Path()))
     ]
-    found = [job.subject for job in plan(chosen, Path("evaluation"), "", None)]
-    assert len({each.path for each in found}) == len({each.preview for each in found}) == 4
+    subjects = [job.subject for job in plan(chosen, Path("evaluation"), "", None)]
+    assert (
+        len({subject.path for subject in subjects})
+        == len({subject.preview for subject in subjects})
+        == 4
+    )
 
 
 @pytest.mark.parametrize("first", ["a", "b", "cd", "acd", "abd"])
@@ -215,9 +221,11 @@ def test_a_resumed_evaluation_is_that_of_a_whole_run(here, first):
             job.subject.path.unlink()
     assert examined(here)[0] == "".join(sorted(set("abcd") - set(first)))
     for job, expected in zip(planned(here), whole, strict=True):
-        found = load_measurement(job.subject.path)
-        assert torch.allclose(found.blocks, expected.blocks, rtol=1e-4, atol=1e-6, equal_nan=True)
-        assert not unpaired(job).isnan().any() and found.facts == expected.facts
+        measurement = load_measurement(job.subject.path)
+        assert torch.allclose(
+            measurement.blocks, expected.blocks, rtol=1e-4, atol=1e-6, equal_nan=True
+        )
+        assert not unpaired(job).isnan().any() and measurement.facts == expected.facts
 
 
 class OneOfTwo(Place):
@@ -237,8 +245,8 @@ def test_the_shares_of_several_processes_are_together_what_one_does(here):
     assert [set(share) for share in shares] == [{"b", "c"}, {"d", "a"}]
     for job in planned(here):
         expected = load_measurement(job.subject.path).blocks
-        found = load_measurement((shares[0] | shares[1])[letter(job)]).blocks
-        assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6, equal_nan=True)
+        measurement = load_measurement((shares[0] | shares[1])[letter(job)]).blocks
+        assert torch.allclose(measurement, expected, rtol=1e-4, atol=1e-6, equal_nan=True)
         assert not unpaired(job).isnan().any()
 
 

@@ -15,13 +15,14 @@ from restore import fourier
 from restore.ctf import ctf_sign
 from restore.errors import UserError
 from restore.evaluation.estimators.decomposition import PAIRS, covariance, overall
+from restore.evaluation.estimators.half_identity import HalfIdentity
+from restore.evaluation.half_checks import require_own_halves
 from restore.evaluation.measure import (
     Measurement,
     Sampling,
     fitted,
     load_measurement,
     measure,
-    require_own_halves,
     sampling_for,
     save_measurement,
     support_of,
@@ -46,7 +47,7 @@ def halves(seed=0, shape=SHAPE, noise=1.0):
 
 
 def sampling(*views):
-    return sampling_for([each.grid for each in views], RECIPE)
+    return sampling_for([view.grid for view in views], RECIPE)
 
 
 def views(seed=0, shape=SHAPE):
@@ -62,35 +63,35 @@ def whole(measurement):
 def test_a_model_is_applied_to_each_half_and_to_what_they_do_not_share():
     raw, known = halves(), model()
     engine = PyTorchEngine(known.network, torch.device("cpu"))
-    found = views_of_model(raw, micrograph(), known.recipe, engine)
+    triple = views_of_model(raw, micrograph(), known.recipe, engine)
     prepared = [prepare(half, PIXEL_A, CTF, known.recipe).image for half in raw]
     for index in (0, 1):
-        assert torch.equal(found.raw[index], prepared[index])
-        assert torch.equal(found.denoised[index], apply_network(engine, prepared[index]))
-    assert torch.allclose(found.nothing[0], (prepared[0] - prepared[1]) / 2**0.5)
-    assert torch.equal(found.nothing[1], apply_network(engine, found.nothing[0]))
+        assert torch.equal(triple.raw[index], prepared[index])
+        assert torch.equal(triple.denoised[index], apply_network(engine, prepared[index]))
+    assert torch.allclose(triple.nothing[0], (prepared[0] - prepared[1]) / 2**0.5)
+    assert torch.equal(triple.nothing[1], apply_network(engine, triple.nothing[0]))
     tiled = views_of_model(raw, micrograph(), known.recipe, engine, tile_px=64)
-    assert torch.allclose(tiled.denoised[0], found.denoised[0], atol=1e-4)
+    assert torch.allclose(tiled.denoised[0], triple.denoised[0], atol=1e-4)
 
 
 def test_the_raw_halves_as_denoised_ones_are_the_raw_halves():
-    found = views()
-    assert found.nothing is None
-    for raw, denoised in zip(found.raw, found.denoised, strict=True):
+    triple = views()
+    assert triple.nothing is None
+    for raw, denoised in zip(triple.raw, triple.denoised, strict=True):
         assert torch.equal(raw, denoised)
 
 
 def test_grey_values_are_kept_in_the_raw_halves_scale_and_fitted_when_asked():
     raw = halves()
-    found = views_of_images(raw, tuple(3 * half + 100 for half in raw), micrograph(), UNFLIPPED)
-    assert torch.allclose(found.denoised[0], 3 * found.raw[0], atol=1e-3)
-    again = fitted(found)
+    triple = views_of_images(raw, tuple(3 * half + 100 for half in raw), micrograph(), UNFLIPPED)
+    assert torch.allclose(triple.denoised[0], 3 * triple.raw[0], atol=1e-3)
+    again = fitted(triple)
     assert float(
         overall(whole(measure(again, None, sampling(again))))["calibration"]
     ) == pytest.approx(1, abs=0.05)
-    factor = float(again.denoised[0].std() / found.denoised[0].std())
-    assert torch.allclose(again.denoised[1], factor * found.denoised[1])
-    assert torch.equal(again.raw[0], found.raw[0])
+    factor = float(again.denoised[0].std() / triple.denoised[0].std())
+    assert torch.allclose(again.denoised[1], factor * triple.denoised[1])
+    assert torch.equal(again.raw[0], triple.raw[0])
 
 
 def test_binned_images_are_compared_on_the_same_grid():
@@ -100,7 +101,7 @@ def test_binned_images_are_compared_on_the_same_grid():
         fourier.image_of(fourier.crop(fourier.spectrum_of(half), (240, 288), SHAPE), SHAPE)
         for half in raw
     )
-    whole_size, binned = (views_of_images(raw, each, thin, UNFLIPPED) for each in (raw, small))
+    whole_size, binned = (views_of_images(raw, images, thin, UNFLIPPED) for images in (raw, small))
     assert binned.denoised[0].shape == whole_size.denoised[0].shape
     error = (binned.denoised[0] - whole_size.denoised[0]).std() / whole_size.denoised[0].std()
     assert float(error) < 0.02
@@ -115,8 +116,8 @@ def test_images_whose_phases_are_flipped_are_compared_with_flipped_halves():
     as_said = views_of_images(raw, flipped, micrograph(), RECIPE)
     not_said = views_of_images(raw, flipped, micrograph(), UNFLIPPED)
     gains = [
-        float(overall(whole(measure(each, None, sampling(each))))["gain"])
-        for each in (as_said, not_said)
+        float(overall(whole(measure(triple, None, sampling(triple))))["gain"])
+        for triple in (as_said, not_said)
     ]
     assert gains[0] == pytest.approx(1, abs=0.02) and gains[1] < 0.9
 
@@ -125,9 +126,9 @@ def test_sharp_spots_that_a_denoiser_leaves_or_makes_are_not_taken_away():
     raw = halves()
     spotted = 0.01 * raw[0]
     spotted[60, 70] += 30
-    found = views_of_images(raw, (spotted, spotted), micrograph(), UNFLIPPED)
-    assert float(found.denoised[0].max()) > 5 * float(found.denoised[0].std())
-    assert found.hot_pixels == 0
+    triple = views_of_images(raw, (spotted, spotted), micrograph(), UNFLIPPED)
+    assert float(triple.denoised[0].max()) > 5 * float(triple.denoised[0].std())
+    assert triple.hot_pixels == 0
 
 
 def test_denoised_images_of_another_area_are_refused_with_both_sizes():
@@ -147,9 +148,9 @@ def test_denoised_images_that_are_binned_too_far_are_refused():
 )
 def test_patches_are_as_large_as_leaves_four_along_the_smallest_image(side_px, patch_px):
     grids = [cropped_grid((side, 8192), 4.5, 9.0) for side in (side_px, 4096)]
-    found = sampling_for(grids, RECIPE)
-    assert found.patch_px == patch_px and found.axis.count == patch_px // 4
-    assert found.axis.count * found.axis.width_per_A == pytest.approx(1 / 9.0)
+    sampling = sampling_for(grids, RECIPE)
+    assert sampling.patch_px == patch_px and sampling.axis.count == patch_px // 4
+    assert sampling.axis.count * sampling.axis.width_per_A == pytest.approx(1 / 9.0)
 
 
 @pytest.mark.parametrize("patch_px", [31, 101, -64])
@@ -161,8 +162,8 @@ def test_patches_that_do_not_fit_are_refused(patch_px):
 
 
 def test_blocks_sum_to_the_variances_of_the_images():
-    found = views(shape=(260, 200))
-    table = whole(measure(found, None, sampling(found)))
+    triple = views(shape=(260, 200))
+    table = whole(measure(triple, None, sampling(triple)))
     assert float(covariance(table, "M1", "M1").sum()) == pytest.approx(1, abs=0.1)
     assert torch.allclose(covariance(table, "D1", "D2"), covariance(table, "M1", "M2"))
     assert (
@@ -177,9 +178,9 @@ def test_at_most_sixteen_blocks_are_kept_of_any_image():
 
 
 def test_an_image_is_unpaired_with_itself_as_its_halves_are_with_each_other():
-    found = views()
-    table = measure(found, found, sampling(found)).blocks
-    scale = float(found.raw[0].std() / found.raw[1].std())
+    triple = views()
+    table = measure(triple, triple, sampling(triple)).blocks
+    scale = float(triple.raw[0].std() / triple.raw[1].std())
     assert torch.allclose(
         covariance(table, "M1", "M2'"), scale * covariance(table, "M1", "M2"), atol=1e-7
     )
@@ -191,35 +192,35 @@ def test_an_image_is_unpaired_with_itself_as_its_halves_are_with_each_other():
 @pytest.mark.parametrize("shape", [SHAPE, (300, 300), (90, 200), (80, 80)])
 def test_unrelated_micrographs_of_any_shape_have_nothing_in_common(shape):
     mine, other = views(), views(seed=9, shape=shape)
-    found = overall(whole(measure(mine, other, sampling(mine, other))))
-    assert abs(float(found["unpaired_raw"])) < 0.1 < float(found["frc_raw"])
+    estimates = overall(whole(measure(mine, other, sampling(mine, other))))
+    assert abs(float(estimates["unpaired_raw"])) < 0.1 < float(estimates["frc_raw"])
 
 
 def test_a_neighbours_grey_scale_does_not_matter():
     mine, other = views(), views(seed=9)
     bright = replace(other, denoised=(other.denoised[0], 50 * other.denoised[1]))
-    tables = [measure(mine, each, sampling(mine)).blocks for each in (other, bright)]
+    tables = [measure(mine, neighbour, sampling(mine)).blocks for neighbour in (other, bright)]
     assert torch.allclose(*tables, equal_nan=True, atol=1e-7)
 
 
 def test_the_support_window_is_in_angstroms():
-    found = views(shape=(240, 288))
-    fine, coarse = (support_of(found, window_A).slope.shape for window_A in (150.0, 300.0))
+    triple = views(shape=(240, 288))
+    fine, coarse = (support_of(triple, window_A).slope.shape for window_A in (150.0, 300.0))
     assert fine[0] / coarse[0] == pytest.approx(2, abs=0.3)
 
 
 def test_a_measurement_comes_back_from_the_disk(tmp_path):
-    found = views()
-    made = replace(
-        measure(found, None, sampling(found)),
+    triple = views()
+    measurement = replace(
+        measure(triple, None, sampling(triple)),
         facts=Facts(
             fingerprint="f", preview=Previews("ä.jpg", "b.jpg", None, 4, 3, 1.5), refuted=math.pi
         ),
     )
-    save_measurement(tmp_path / "new/a.npz", made)
+    save_measurement(tmp_path / "new/a.npz", measurement)
     again = load_measurement(tmp_path / "new/a.npz")
-    assert again.facts == made.facts
-    assert torch.allclose(again.blocks, made.blocks, rtol=1e-6, equal_nan=True)
+    assert again.facts == measurement.facts
+    assert torch.allclose(again.blocks, measurement.blocks, rtol=1e-6, equal_nan=True)
     assert again.blocks.shape[1] == len(PAIRS)
 
 
@@ -228,9 +229,9 @@ def cut(path):
 
 
 def spoil(path):
-    found = bytearray(path.read_bytes())
-    found[300:340] = bytes(40)
-    path.write_bytes(found)
+    content = bytearray(path.read_bytes())
+    content[300:340] = bytes(40)
+    path.write_bytes(content)
 
 
 def other_archive(path):
@@ -335,3 +336,14 @@ def test_denoised_halves_of_other_images_are_told_and_not_measured(wrong, word):
     seen = views_of_images(raw, wrong(*denoised), micrograph(), UNFLIPPED)
     with pytest.raises(UserError, match=f"the denoised halves look {word}"):
         require_own_halves(seen)
+
+
+def test_denoised_halves_whose_origin_cannot_be_told_are_named(caplog, monkeypatch):
+    raw = tuple(field(FIELD, seed) for seed in (1, 2))
+    views = views_of_images(raw, tuple(map(smoothed_image, raw)), micrograph(), UNFLIPPED)
+    require_own_halves(views, "a.mrc")
+    assert caplog.text == ""
+    unknown = HalfIdentity(0.0, 0.1, 0.5, 0.01)
+    monkeypatch.setattr("restore.evaluation.half_checks.half_identity", lambda *_: unknown)
+    require_own_halves(views, "a.mrc")
+    assert "a.mrc: too little is left of the noise to tell" in caplog.text

@@ -67,41 +67,43 @@ def estimates_of(units, quantities=overall, resamples=400):
     )
 
 
-def holds(found, truth):
-    return bool(found.low <= truth <= found.high)
+def holds(estimate, truth):
+    return bool(estimate.low <= truth <= estimate.high)
 
 
 def test_the_snr_of_each_ring_is_recovered_within_a_tenth_from_eight_micrographs():
     rings, total = 16, 0
     for seed in range(8):
         total = total + units_of(unbiased, 1, 2048, 4 * rings, first_seed=seed)[0]
-    found = decompose(total)
+    estimates = decompose(total)
     frequency = torch.arange(1, rings + 1) / rings / 2  # of the sampling rate
     truth = signal_power(frequency)
     clear = truth > 0.02
     assert clear.sum() >= 10
-    assert torch.allclose(found["snr_raw"][clear].float(), truth[clear], rtol=0.1)
-    assert torch.allclose(found["snr_denoised"][clear].float(), truth[clear] / 0.09, rtol=0.1)
-    assert torch.allclose(found["snr_raw_full"], 2 * found["snr_raw"])
+    assert torch.allclose(estimates["snr_raw"][clear].float(), truth[clear], rtol=0.1)
+    assert torch.allclose(estimates["snr_denoised"][clear].float(), truth[clear] / 0.09, rtol=0.1)
+    assert torch.allclose(estimates["snr_raw_full"], 2 * estimates["snr_raw"])
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 1.0])
 def test_an_injected_bias_lies_within_its_interval(share):
     """In at least 34 of 40 simulated sets of eight micrographs, at a nominal 90 %."""
-    found = [
+    estimates = [
         estimates_of(units_of(with_bias(share), 8, 192, 64, first_seed=1000 + 8 * index))
         for index in range(40)
     ]
-    assert sum(holds(each["bias_share"], share) for each in found) >= 34
-    assert sum(holds(each["gain"], 1.0) for each in found) >= 34
-    width = sum(each["bias_share"].high - each["bias_share"].low for each in found) / 40
+    assert sum(holds(estimate["bias_share"], share) for estimate in estimates) >= 34
+    assert sum(holds(estimate["gain"], 1.0) for estimate in estimates) >= 34
+    width = (
+        sum(estimate["bias_share"].high - estimate["bias_share"].low for estimate in estimates) / 40
+    )
     assert width < 0.2 * share + 0.04
 
 
 def test_the_bias_of_an_unbiased_filter_is_consistent_with_zero():
-    found = estimates_of(units_of(unbiased, 8, 512, 64))
-    assert holds(found["var_bias"], 0.0)
-    assert abs(found["var_bias"].value) < 0.01 * found["var_signal"].value
+    estimates = estimates_of(units_of(unbiased, 8, 512, 64))
+    assert holds(estimates["var_bias"], 0.0)
+    assert abs(estimates["var_bias"].value) < 0.01 * estimates["var_signal"].value
 
 
 def test_equation_18_as_it_is_printed_would_call_the_noise_a_bias():
@@ -109,35 +111,37 @@ def test_equation_18_as_it_is_printed_would_call_the_noise_a_bias():
     var(N_raw).
     """
     table = units_of(unbiased, 2, 512, 64).sum(dim=0)
-    found = overall(table)
-    printed = found["var_bias"] - found["var_signal"] + found["power_raw"]
-    assert abs(found["var_bias"]) < 0.02 * found["var_noise_raw"]
-    assert printed == pytest.approx(float(found["var_noise_raw"]), rel=0.02)
+    estimates = overall(table)
+    printed = estimates["var_bias"] - estimates["var_signal"] + estimates["power_raw"]
+    assert abs(estimates["var_bias"]) < 0.02 * estimates["var_noise_raw"]
+    assert printed == pytest.approx(float(estimates["var_noise_raw"]), rel=0.02)
 
 
 def test_the_bias_of_a_linear_filter_is_lost_signal_and_nothing_invented():
     def denoise(signal, noise, seed):
         return smoothed(signal + noise)
 
-    found = estimates_of(units_of(denoise, 8, 512, 64), decompose)
+    estimates = estimates_of(units_of(denoise, 8, 512, 64), decompose)
     kept = torch.exp(-((torch.arange(1, 17) / 32 / 0.12) ** 2))
-    clear = found["snr_raw"].value > 0.1
-    assert torch.allclose(found["gain"].value[clear].float(), kept[clear], atol=0.05)
+    clear = estimates["snr_raw"].value > 0.1
+    assert torch.allclose(estimates["gain"].value[clear].float(), kept[clear], atol=0.05)
     assert torch.allclose(
-        found["bias_share"].value[clear].float(), (1 - kept[clear]) ** 2, atol=0.05
+        estimates["bias_share"].value[clear].float(), (1 - kept[clear]) ** 2, atol=0.05
     )
-    assert (found["var_invented"].value.abs() < 0.03 * found["var_signal"].value)[clear].all()
+    assert (estimates["var_invented"].value.abs() < 0.03 * estimates["var_signal"].value)[
+        clear
+    ].all()
 
 
 def test_the_estimated_correlation_with_the_noise_free_image_is_the_true_one():
-    made = [micrograph(seed, 768, with_bias(0.2)) for seed in range(3)]
-    found = overall(torch.cat([blocks_of(each, 64) for each in made]).sum(dim=0))
+    micrographs = [micrograph(seed, 768, with_bias(0.2)) for seed in range(3)]
+    estimates = overall(torch.cat([blocks_of(images, 64) for images in micrographs]).sum(dim=0))
     signals = [coloured((768, 768), 10 * seed, signal_power) for seed in range(3)]
 
     def correlation(name):
         pairs = [
-            (in_the_rings(each[name]), in_the_rings(s))
-            for each, s in zip(made, signals, strict=True)
+            (in_the_rings(images[name]), in_the_rings(s))
+            for images, s in zip(micrographs, signals, strict=True)
         ]
         shared = sum((a * b).mean() for a, b in pairs)
         return float(
@@ -147,8 +151,8 @@ def test_the_estimated_correlation_with_the_noise_free_image_is_the_true_one():
             ).sqrt()
         )
 
-    assert float(found["correlation_raw"]) == pytest.approx(correlation("M1"), abs=0.01)
-    assert float(found["correlation_denoised"]) == pytest.approx(correlation("D1"), abs=0.01)
+    assert float(estimates["correlation_raw"]) == pytest.approx(correlation("M1"), abs=0.01)
+    assert float(estimates["correlation_denoised"]) == pytest.approx(correlation("D1"), abs=0.01)
 
 
 def in_the_rings(image):
@@ -163,17 +167,17 @@ def in_the_rings(image):
 
 
 def test_the_error_is_what_one_sees_with_the_truth_in_hand():
-    made = [micrograph(seed, 512, with_bias(0.2)) for seed in range(4)]
-    found = overall(torch.cat([blocks_of(each, 64) for each in made]).sum(dim=0))
+    micrographs = [micrograph(seed, 512, with_bias(0.2)) for seed in range(4)]
+    estimates = overall(torch.cat([blocks_of(images, 64) for images in micrographs]).sum(dim=0))
     signals = [coloured((512, 512), 10 * seed, signal_power) for seed in range(4)]
     pairs = [
-        (in_the_rings(each["D1"] - s), in_the_rings(s))
-        for each, s in zip(made, signals, strict=True)
+        (in_the_rings(images["D1"] - s), in_the_rings(s))
+        for images, s in zip(micrographs, signals, strict=True)
     ]
     truth = sum(s.square().mean() for _, s in pairs) / sum(
         error.square().mean() for error, _ in pairs
     )
-    assert float(found["signal_to_error_denoised"]) == pytest.approx(float(truth), rel=0.03)
+    assert float(estimates["signal_to_error_denoised"]) == pytest.approx(float(truth), rel=0.03)
 
 
 @pytest.mark.parametrize("blocks", [1, 4], ids=["eight micrographs", "the patches of one"])
@@ -190,7 +194,7 @@ def test_the_intervals_cover_the_truth_as_often_as_they_say(blocks):
     assert truth["bias_share"] == pytest.approx(0.1, rel=0.03) and truth["gain"] == pytest.approx(
         1, rel=0.01
     )
-    found = [estimates_of(units, resamples=300) for units in everything]
+    estimates = [estimates_of(units, resamples=300) for units in everything]
     for quantity in (
         "snr_raw",
         "bias_share",
@@ -198,7 +202,7 @@ def test_the_intervals_cover_the_truth_as_often_as_they_say(blocks):
         "correlation_denoised",
         "signal_to_error_denoised",
     ):
-        covered = sum(holds(each[quantity], truth[quantity]) for each in found)
+        covered = sum(holds(estimate[quantity], truth[quantity]) for estimate in estimates)
         assert 85 <= covered <= 98, f"{quantity}: {covered}"
 
 
@@ -208,18 +212,18 @@ def test_a_wiener_filter_is_no_worse_than_any_other_linear_filter():
 
     units = units_of(denoise, 4, 512, 64)
     frequency = torch.arange(1, 17, dtype=torch.float64) / 16 * NYQUIST_PER_A
-    found = whole_numbers(with_baselines(units, units.sum(dim=0)).sum(dim=0), frequency)
-    assert found["signal_to_error_denoised"] < found["signal_to_error_wiener"]
+    numbers = whole_numbers(with_baselines(units, units.sum(dim=0)).sum(dim=0), frequency)
+    assert numbers["signal_to_error_denoised"] < numbers["signal_to_error_wiener"]
     assert (
-        found["signal_to_error_raw"]
-        < found["signal_to_error_lowpass"]
-        < found["signal_to_error_wiener"]
+        numbers["signal_to_error_raw"]
+        < numbers["signal_to_error_lowpass"]
+        < numbers["signal_to_error_wiener"]
     )
-    assert found["correlation_lowpass"] < found["correlation_wiener"]
+    assert numbers["correlation_lowpass"] < numbers["correlation_wiener"]
     # What the Wiener filter should reach: in each ring var(S)²/var(M) is explained, and the rest of
     # var(S) is error.
     snr = signal_power(frequency * 2)
     weight = frequency * snr
-    assert float(found["signal_to_error_wiener"]) == pytest.approx(
+    assert float(numbers["signal_to_error_wiener"]) == pytest.approx(
         float(weight.sum() / (weight / (1 + snr)).sum()), rel=0.05
     )

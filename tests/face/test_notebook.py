@@ -31,15 +31,15 @@ def results(world):
     with chdir(world):
         star = "session/micrographs_ctf.star"
         model = restore.train(star, QUICK, recipe=restore.Recipe(9))
-        found = restore.evaluate(star, "Models/model.safetensors")
-    return model, found
+        evaluated = restore.evaluate(star, "Models/model.safetensors")
+    return model, evaluated
 
 
 def test_two_lines_train_and_evaluate(world, results):
-    model, found = results
+    model, evaluated = results
     assert model.training["steps"] == 2 and model.recipe.max_resolution_A == 9
     assert (world / "Models/model.safetensors").is_file()
-    assert len(found.evaluation.micrographs) == 2 and found.failed == ()
+    assert len(evaluated.evaluation.micrographs) == 2 and evaluated.failed == ()
     assert (world / "evaluation/evaluation.json").is_file()
 
 
@@ -95,8 +95,8 @@ def test_a_model_may_be_given_as_its_file(world, results, monkeypatch):
 
 def test_halves_are_denoised_and_averaged(world, results, monkeypatch):
     monkeypatch.chdir(world)
-    found = restore.read_micrographs("session/micrographs_ctf.star", halves=True)
-    micrograph = found.micrographs[0]
+    listed = restore.read_micrographs("session/micrographs_ctf.star", halves=True)
+    micrograph = listed.micrographs[0]
     full, even, odd = (
         restore.read_image(path).data
         for path in (micrograph.image, micrograph.even, micrograph.odd)

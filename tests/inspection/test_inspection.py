@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from restore.cli.main import main
+from restore.cli.main import as_typed, main
 from restore.inspection.dispatch import inspect
 from restore.io.images.image import write_image
 from restore.model.checkpoint import Model, save_model
@@ -35,27 +35,27 @@ def session(tmp_path_factory):
     return folder
 
 
-def facts(found):
-    return dict(found.facts)
+def facts(findings):
+    return dict(findings.facts)
 
 
 def test_a_session_star_says_what_would_be_done(session):
-    found = inspect(session / "micrographs_ctf.star", RECIPE)
-    assert found.what == "a list of micrographs" and found.problems == ()
-    told = facts(found)
+    findings = inspect(session / "micrographs_ctf.star", RECIPE)
+    assert findings.what == "a list of micrographs" and findings.problems == ()
+    named = facts(findings)
     assert (
-        told["images"] == "2 of 2 are there and readable" and told["halves"] == "2 of 2 have both"
+        named["images"] == "2 of 2 are there and readable" and named["halves"] == "2 of 2 have both"
     )
     assert (
-        told["pixel size"] == "1 Å"
-        and told["CTF"].startswith("of 2: defocus ")
-        and "300 kV" in told["CTF"]
+        named["pixel size"] == "1 Å"
+        and named["CTF"].startswith("of 2: defocus ")
+        and "300 kV" in named["CTF"]
     )
     assert (
-        told["size"]
+        named["size"]
         == "2 of 512 × 512 pixels of 1 Å, cropped to 228 × 228 pixels of 2.246 Å at -r 4.5"
     )
-    assert [each.split()[1] for each in found.commands] == ["train", "denoise", "evaluate"]
+    assert [line.command for line in findings.commands] == ["train", "denoise", "evaluate"]
 
 
 def test_what_is_missing_is_named(session, tmp_path):
@@ -63,33 +63,36 @@ def test_what_is_missing_is_named(session, tmp_path):
     shutil.copy(session / "micrographs_ctf.star", tmp_path)
     (tmp_path / "Micrographs/mic_0001_DW.mrc").unlink()
     (tmp_path / "Micrographs/mic_0002_ODD.mrc").unlink()
-    found = inspect(tmp_path / "micrographs_ctf.star", RECIPE)
-    assert facts(found)["images"].startswith("1 of 2") and facts(found)["halves"].startswith(
+    findings = inspect(tmp_path / "micrographs_ctf.star", RECIPE)
+    assert facts(findings)["images"].startswith("1 of 2") and facts(findings)["halves"].startswith(
         "0 of 2"
     )
     assert (
-        len(found.problems) == 1 and "mic_0001_DW.mrc: there is no such file" in found.problems[0]
+        len(findings.problems) == 1
+        and "mic_0001_DW.mrc: there is no such file" in findings.problems[0]
     )
-    assert found.commands[-1].startswith("restore halves")
+    assert findings.commands[-1].command == "halves"
 
 
 def test_a_resolution_beyond_nyquist_is_a_problem(session):
     for name in ("micrographs_ctf.star", "Micrographs/mic_0001_DW.mrc"):
-        found = inspect(session / name, Recipe(1.5))
+        findings = inspect(session / name, Recipe(1.5))
         assert (
-            len(found.problems) == 1
-            and "finer than the image's Nyquist limit, 2 Å" in found.problems[0]
+            len(findings.problems) == 1
+            and "finer than the image's Nyquist limit, 2 Å" in findings.problems[0]
         ), name
 
 
 def test_counts_are_known_and_a_filtered_image_is_none(session, tmp_path):
-    found = inspect(session / "Micrographs/mic_0001_DW.mrc", RECIPE)
-    assert found.what == "an image" and facts(found)["counts"].startswith("electrons, 50")
-    assert facts(found)["hot pixels"] == "3 would be replaced" and "--thin" in found.commands[1]
+    findings = inspect(session / "Micrographs/mic_0001_DW.mrc", RECIPE)
+    assert findings.what == "an image" and facts(findings)["counts"].startswith("electrons, 50")
+    assert facts(findings)["hot pixels"] == "3 would be replaced" and "--thin" in as_typed(
+        findings.commands[1]
+    )
     with mrcfile.new(tmp_path / "float.mrc") as file:
         file.set_data(np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32))
-    found = inspect(tmp_path / "float.mrc", RECIPE)
-    assert "counts" not in facts(found) and facts(found)["pixel size"] == "not in the file"
+    findings = inspect(tmp_path / "float.mrc", RECIPE)
+    assert "counts" not in facts(findings) and facts(findings)["pixel size"] == "not in the file"
 
 
 def test_an_image_with_nan_is_wrong(tmp_path):
@@ -111,8 +114,8 @@ def test_movies_stacks_and_volumes_are_told_apart(tmp_path):
                 file.set_volume()
             else:
                 file.set_image_stack()
-    found = inspect(tmp_path / "movie.mrcs", RECIPE)
-    assert "a movie" in found.what and facts(found)["size"] == "4 frames of 48 × 64 pixels"
+    findings = inspect(tmp_path / "movie.mrcs", RECIPE)
+    assert "a movie" in findings.what and facts(findings)["size"] == "4 frames of 48 × 64 pixels"
     assert inspect(tmp_path / "map.mrc", RECIPE).what == "a volume"
 
 
@@ -126,7 +129,7 @@ def test_restores_own_files_are_known(session):
     assert model.what == "a model" and facts(model)["network"] == "unet, 2 filters, 1 blocks"
     assert facts(model)["trained"].startswith("1 steps in ") and "validation loss" in facts(model)
     state = inspect(session / "Models/model.state.safetensors", RECIPE)
-    assert state.what == "the state of a training run" and state.commands[0].endswith(
+    assert state.what == "the state of a training run" and as_typed(state.commands[0]).endswith(
         "-x model --resume"
     )
     settings = inspect(session / "Models/model.settings.json", RECIPE)
@@ -136,9 +139,9 @@ def test_restores_own_files_are_known(session):
 
 
 def test_particles_are_counted(session):
-    found = inspect(session / "particles.star", RECIPE)
-    assert found.what == "particles with orientations" and found.problems == ()
-    assert int(facts(found)["particles"]) > 0 and "restore angles" in found.needs[0]
+    findings = inspect(session / "particles.star", RECIPE)
+    assert findings.what == "particles with orientations" and findings.problems == ()
+    assert int(facts(findings)["particles"]) > 0 and "restore angles" in findings.needs[0]
     text = (session / "particles.star").read_text().replace("rlnAngleRot", "rlnSomethingElse")
     (session / "picked.star").write_text(text)
     assert (
@@ -159,8 +162,8 @@ def test_a_pickle_and_the_unknown_are_refused_in_words(tmp_path):
 def test_the_command_prints_and_its_status_says_whether_all_is_well(session, capsys):
     star = str(session / "micrographs_ctf.star")
     assert main(["inspect", star, str(session / "Models/model.safetensors")]) == 0
-    said = capsys.readouterr().out
-    assert f"{star}: a list of micrographs\n" in said and "\n  next  " in said
+    output = capsys.readouterr().out
+    assert f"{star}: a list of micrographs\n" in output and "\n  next  " in output
     assert main(["inspect", star, "gone.mrc"]) == 1
     assert "\n  wrong             gone.mrc: there is no such file." in capsys.readouterr().out
 
@@ -200,14 +203,14 @@ def test_pixels_without_data_are_counted_and_their_sides_named(tmp_path):
 )
 def test_relions_own_files_are_no_micrographs(tmp_path, text, what):
     (tmp_path / "file.star").write_text(text)
-    found = inspect(tmp_path / "file.star", RECIPE)
-    assert found.what == what and found.commands == () and found.problems == ()
+    findings = inspect(tmp_path / "file.star", RECIPE)
+    assert findings.what == what and findings.commands == () and findings.problems == ()
 
 
 def test_a_folder_is_looked_into(session):
-    found = inspect(session, RECIPE)
-    assert found.what == "a folder" and found.problems == ()
-    assert f"restore inspect {session / 'micrographs_ctf.star'}" in found.commands
+    findings = inspect(session, RECIPE)
+    assert findings.what == "a folder" and findings.problems == ()
+    assert f"restore inspect {session / 'micrographs_ctf.star'}" in map(as_typed, findings.commands)
 
 
 def test_particles_and_class_averages_are_no_movies(tmp_path):
@@ -216,13 +219,15 @@ def test_particles_and_class_averages_are_no_movies(tmp_path):
         with mrcfile.new(tmp_path / name) as file:
             file.set_data(images)
             file.set_image_stack()
-        found = inspect(tmp_path / name, RECIPE)
-        assert found.what == what and found.commands == ()
+        findings = inspect(tmp_path / name, RECIPE)
+        assert findings.what == what and findings.commands == ()
 
 
 def test_a_model_whose_training_record_lacks_what_is_told_of_it_is_no_traceback(tmp_path):
     network = build_network(NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(0))
-    for training in ({"steps": 3}, {"best": 4}, {"trained_on": 7, "steps": 1, "seconds": "x"}):
+    save_model(tmp_path / "m.safetensors", Model(network, Recipe(), {"steps": 3}))
+    assert ("trained", "3 steps") in inspect(tmp_path / "m.safetensors", Recipe()).facts
+    for training in ({"best": 4}, {"trained_on": 7, "steps": 1, "seconds": "x"}):
         save_model(tmp_path / "m.safetensors", Model(network, Recipe(), training))
         findings = inspect(tmp_path / "m.safetensors", Recipe())
-        assert "its record cannot be read" in findings.problems[0]
+        assert "a damaged record of the training" in findings.problems[0]

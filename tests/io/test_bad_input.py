@@ -119,12 +119,12 @@ def refused(capsys):
         before = contents()
         capsys.readouterr()
         assert restore(*command) == status
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
+        messages = capsys.readouterr().err
+        assert "Traceback" not in messages
         for word in words:
-            assert word in said, said
+            assert word in messages, messages
         assert contents() == before
-        return said
+        return messages
 
     return run
 
@@ -136,13 +136,13 @@ def skipped(capsys):
     def run(*words, command=DENOISE):
         inputs = contents()
         assert restore(*command) == 1
-        said = capsys.readouterr().err
+        messages = capsys.readouterr().err
         assert (
-            "Traceback" not in said
-            and "1 of 3 micrographs were not denoised:\n  mics/b_DW.mrc: " in said
+            "Traceback" not in messages
+            and "1 of 3 micrographs were not denoised:\n  mics/b_DW.mrc: " in messages
         )
         for word in words:
-            assert word in said, said
+            assert word in messages, messages
         after = contents()
         assert {path: after[path] for path in inputs} == inputs
         new = {str(path) for path in after} - {str(path) for path in inputs}
@@ -163,7 +163,7 @@ def edit(name, *pairs):
 
 
 def replaced(command, old, new):
-    return tuple(new if each == old else each for each in command)
+    return tuple(new if word == old else word for word in command)
 
 
 # STAR files
@@ -177,7 +177,7 @@ def test_a_missing_star_is_named(refused, command):
 @ALL_THREE
 def test_a_star_without_ctf_columns_is_refused_while_phases_are_flipped(refused, command):
     Path("mics.star").write_text(NO_CTF_STAR)
-    said = refused(
+    message = refused(
         command,
         "mics.star, data_, row 1: rlnDefocusU, rlnDefocusV",
         "are missing",
@@ -185,7 +185,7 @@ def test_a_star_without_ctf_columns_is_refused_while_phases_are_flipped(refused,
     )
     assert (
         "a model made with --dont_phaseflip" if command == DENOISE else "or give --dont_phaseflip"
-    ) in said
+    ) in message
 
 
 def test_a_star_without_ctf_columns_is_enough_with_dont_phaseflip():
@@ -495,7 +495,7 @@ def test_a_pickle_offered_as_a_model_is_refused_by_name_and_never_loaded(refused
     ("name", "words"),
     [
         ("gone.safetensors", "there is no such model file"),
-        ("Models", "there is no such model file"),
+        ("Models", "a folder, not a model"),
         ("mics.star", "a STAR file, not a model"),
         ("training_data.hdf", "an HDF5 file (of patches, or from Keras)"),
         ("Models/model.state.safetensors", "it is a safetensors file that holds a training state"),
@@ -748,10 +748,10 @@ def test_a_patch_file_that_finds_no_room_leaves_nothing(refused, size_bytes):
 
 def test_a_full_disk_is_noticed_before_micrographs_are_prepared(tiny_disk, capsys):
     assert restore(*replaced(PREPARE, "new.hdf", tiny_disk / "new.hdf")) == 1
-    said = capsys.readouterr().err
+    messages = capsys.readouterr().err
     assert (
-        f"{tiny_disk}: 3.69e-05 GB are free" in said
-        and "free some space or write elsewhere" in said
+        f"{tiny_disk}: 3.69e-05 GB are free" in messages
+        and "free some space or write elsewhere" in messages
     )
     assert left_on(tiny_disk) == set()
 
@@ -759,18 +759,18 @@ def test_a_full_disk_is_noticed_before_micrographs_are_prepared(tiny_disk, capsy
 def test_a_disk_that_fills_while_patches_are_written_leaves_nothing(tiny_disk, capsys, monkeypatch):
     monkeypatch.setattr(patches, "require_writable", lambda *_: None)
     assert restore(*replaced(PREPARE, "new.hdf", tiny_disk / "new.hdf")) == 1
-    said = capsys.readouterr().err
+    messages = capsys.readouterr().err
     assert (
-        f"{tiny_disk}/new.hdf: the disk is full. The file was not written" in said
-        and "Traceback" not in said
+        f"{tiny_disk}/new.hdf: the disk is full. The file was not written" in messages
+        and "Traceback" not in messages
     )
     assert left_on(tiny_disk) == set()
 
 
 def test_a_disk_that_fills_ends_denoising_and_a_rerun_finishes(tiny_disk, capsys):
     assert restore(*DENOISE, "-o", tiny_disk) == 1
-    said = capsys.readouterr().err
-    assert f"{tiny_disk}/mics/a_DW.mrc: the disk is full" in said and "skipped" not in said
+    messages = capsys.readouterr().err
+    assert f"{tiny_disk}/mics/a_DW.mrc: the disk is full" in messages and "skipped" not in messages
     assert left_on(tiny_disk) == set()
     subprocess.run(["mount", "-o", "remount,size=1m", tiny_disk], check=True)
     assert restore(*DENOISE, "-o", tiny_disk) == 0
@@ -781,9 +781,10 @@ def test_a_disk_that_fills_ends_denoising_and_a_rerun_finishes(tiny_disk, capsys
 def test_a_disk_that_fills_ends_training_without_a_half_written_state(tiny_disk, capsys):
     command = ("train", "-t", "training_data.hdf", "-d", tiny_disk, *SMALL)
     assert restore(*command) == 1
-    said = capsys.readouterr().err
+    messages = capsys.readouterr().err
     assert (
-        f"{tiny_disk}/model.state.safetensors: the disk is full" in said and "Traceback" not in said
+        f"{tiny_disk}/model.state.safetensors: the disk is full" in messages
+        and "Traceback" not in messages
     )
     assert not any(
         name.endswith((".safetensors", ".partial", ".csv")) for name in left_on(tiny_disk)
@@ -799,8 +800,8 @@ def test_a_write_that_fails_leaves_nothing_half_written(command, number, monkeyp
     monkeypatch.setattr(atomic, "_flush_to_disk", fail)
     before = contents()
     assert restore(*command) == 1
-    said = capsys.readouterr().err
-    assert "The file was not written" in said and "Traceback" not in said
+    messages = capsys.readouterr().err
+    assert "The file was not written" in messages and "Traceback" not in messages
     after = {path: data for path, data in contents().items() if data is not None}
     assert after == {path: data for path, data in before.items() if data is not None}
 
@@ -905,5 +906,5 @@ def test_a_run_that_ends_before_its_star_is_written_does_not_stand_in_its_own_wa
 
 def test_debug_shows_the_traceback_and_the_message(capsys):
     assert restore(*replaced(DENOISE, "mics.star", "gone.star"), "--debug") == 1
-    said = capsys.readouterr().err
-    assert "Traceback" in said and "gone.star: " in said
+    messages = capsys.readouterr().err
+    assert "Traceback" in messages and "gone.star: " in messages

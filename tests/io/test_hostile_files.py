@@ -5,6 +5,7 @@ import gzip
 import json
 import struct
 import time
+from dataclasses import asdict
 
 import h5py
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from restore.errors import UserError
+from restore.inspection.dispatch import inspect
 from restore.io.atomic_models import read_atoms
 from restore.io.cryosparc.tables import cs_bytes, read_cs
 from restore.io.images.image import read_image, write_image
@@ -21,11 +23,13 @@ from restore.io.images.mrc import read_mrc_header
 from restore.io.images.mrc_header import Statistics, header_bytes
 from restore.io.star import parse_star
 from restore.io.star.tokens import split_line
-from restore.model.checkpoint import Model, load_model, save_model
+from restore.model.checkpoint import Model, load_model, load_tensors, save_model, save_tensors
 from restore.model.network import NetworkSettings, build_network
 from restore.preprocessing import Recipe
 from restore.training.patch_file import FORMAT, FORMAT_VERSION
 from restore.training.patches import PatchFile
+from restore.training.settings import TrainingSettings
+from restore.training.state import TrainingState, load_run, restore_state, save_state
 
 ATOM = "ATOM      1  N   ALA A   1      11.104   6.134  -6.504  1.00  0.00           N  \n"
 
@@ -211,6 +215,16 @@ def put(*keys, value):
     return change
 
 
+def without(*keys):
+    def change(card, _weights):
+        part = card
+        for key in keys[:-1]:
+            part = part[key]
+        del part[keys[-1]]
+
+    return change
+
+
 def spoil_a_weight(_card, weights):
     weights["first.weight"].view(-1)[3] = float("nan")
 
@@ -237,6 +251,114 @@ def spoil_a_weight(_card, weights):
 def test_a_model_whose_card_does_not_fit_is_refused_before_it_is_built(tmp_path, change, timed):
     with pytest.raises(UserError, match=r"model\.safetensors"):
         load_model(model_file(tmp_path / "model.safetensors", change))
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (without("network"), "it has no network"),
+        (without("network", "blocks"), "network has no blocks"),
+        (without("recipe", "phase_flip"), "recipe has no phase_flip"),
+        (put("recipe", "despeckle", value=True), 'recipe has "despeckle", which is none of its'),
+        (put("recipe", "background_order", value=2.5), "recipe.background_order is 2.5, not an"),
+        (
+            put("recipe", "highpass_A", value=1e308),
+            r"recipe.highpass_A is 1e\+308, which is beyond",
+        ),
+        (put("recipe", "max_resolution_A", value=300), "recipe is inconsistent: max_resolution is"),
+        (put("network", "name", value="gan"), "network is inconsistent: there is no network"),
+        (put("network", "filters", value=2.0), "network.filters is 2.0, not an integer"),
+        (put("network", "filters", value=10**400), "network.filters is a very large integer"),
+        (put("network", "filters", value=float("nan")), "network.filters is null, not an integer"),
+        (put("calibration", value=[]), "calibration is a list, not a group of values"),
+        (put("calibration", value={"raw": []}), "calibration has no width_per_A"),
+        (
+            put("training", value={"trained_on": 3}),
+            "record of the training .trained_on is 3, not a",
+        ),
+        (put("training", value={"steps": "3"}), 'record of the training .steps is "3", not an int'),
+        (put("training", value={"best": [1]}), r"record of the training .best is a list, not a"),
+        (put("training", value={"a": [[[[]]]] * 2}), None),
+        (put("provenance", value={"settings": 1e308}), r"provenance.settings is 1e\+308"),
+        (put("kind", value=["model"]), "kind is a list, not a text"),
+        (put("format_version", value=True), "format_version is true, not an integer"),
+    ],
+)
+def test_what_does_not_fit_in_a_models_card_is_named_with_its_place(tmp_path, change, place):
+    path = model_file(tmp_path / "model.safetensors", change)
+    if place is None:
+        load_model(path)
+        return
+    with pytest.raises(UserError, match=rf"model\.safetensors: a damaged .*{place}"):
+        load_model(path)
+    assert inspect(path, Recipe()).problems
+
+
+def test_a_card_that_is_nested_without_end_is_refused(tmp_path):
+    deep = "[" * 5000 + "]" * 5000
+    text = json.dumps({"format_version": 1, "kind": "model", "training": 0}).replace("0", deep)
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", {"restore": text})
+    with pytest.raises(UserError, match=r"a\.safetensors: a damaged model"):
+        load_model(tmp_path / "a.safetensors")
+
+
+def state_file(path, change):
+    """A training state of two filters, changed: ``change`` gets its card and its tensors."""
+    network = build_network(NetworkSettings(filters=2, blocks=1), torch.Generator())
+    state = TrainingState(network, torch.optim.Adam(network.parameters()))
+    state.history = [{"epoch": 1, "step": 3, "train_loss": 0.5}]
+    run = {"settings": asdict(TrainingSettings(steps=9)), "inputs": {"patches": "a.hdf"}}
+    save_state(path, state, run)
+    tensors, card = load_tensors(path, "training state")
+    change(card, tensors)
+    save_tensors(path, tensors, card)
+    return path, state
+
+
+def test_a_whole_training_state_is_read_and_described(tmp_path):
+    path, state = state_file(tmp_path / "run.state.safetensors", put("more", value=1))
+    restore_state(path, state)
+    assert inspect(path, Recipe()).what == "the state of a training run"
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (without("run"), "it has no run"),
+        (put("run", value=[]), "run is a list"),
+        (without("run", "settings"), "run has no settings"),
+        (without("run", "settings", "seed"), "run.settings has no seed"),
+        (put("run", "settings", "momentum", value=1), 'run.settings has "momentum", which is none'),
+        (put("run", "settings", "batch_size", value="8"), 'run.settings.batch_size is "8", not'),
+        (put("run", "settings", "loss", value="l3"), "run.settings is inconsistent: loss is l3"),
+        (put("run", "settings", "schedule", value="x"), "run.settings is inconsistent: schedule"),
+        (put("run", "settings", "precision", value="x"), "run.settings is inconsistent: precision"),
+        (put("run", "inputs", value={}), "run.inputs has no patches"),
+        (put("run", "inputs", "trained_on_before", value="all"), "run.inputs.trained_on_before is"),
+        (without("place", "step"), "place has no step"),
+        (put("place", "step", value=-1), "place is inconsistent: a count is negative"),
+        (put("place", "step", value=1e300), r"place.step is 1e\+300, not an integer"),
+        (put("place", "rate_factor", value=0), "place is inconsistent: a rate"),
+        (put("place", "history", value={}), "place.history is a group of values, not a list"),
+        (put("place", "history", value=[3]), r"place.history\[0\] is 3, not a group"),
+        (
+            put("place", "history", value=[{"epoch": 1}]),
+            "place is inconsistent: a row of the history has epoch",
+        ),
+        (put("place", "history", value=[{"epoch": 1, "step": 1, "x": 2}]), "place is incons"),
+    ],
+)
+def test_what_does_not_fit_in_a_training_states_card_is_named_with_its_place(
+    tmp_path, change, place
+):
+    path, state = state_file(tmp_path / "run.state.safetensors", change)
+    words = rf"run\.state\.safetensors: a damaged training state .*{place}"
+    with pytest.raises(UserError, match=words):
+        load_run(path)
+    if "place" in place:
+        with pytest.raises(UserError, match=words):
+            restore_state(path, state)
+    assert inspect(path, Recipe()).problems
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", "[" * 100_000, '"x"', "{", "\0"])
@@ -285,6 +407,13 @@ def test_a_whole_patch_file_is_read(tmp_path):
         {"recipe": "[]"},
         {"recipe": 3},
         {"recipe": '{"phase_flip": "no"}'},
+        {"recipe": "{}"},
+        {"recipe": json.dumps(Recipe().card() | {"phase_flip": "no"})},
+        {"recipe": json.dumps(Recipe().card() | {"despeckle": True})},
+        {"recipe": "[" * 5000},
+        {"recipe": np.zeros(3)},
+        {"provenance": "[" * 5000},
+        {"provenance": '{"made_of": 1e308}'},
         {"provenance": "[1]"},
         {"format_version": "x"},
         {"complete": [1, 2]},

@@ -137,11 +137,11 @@ def test_of_two_processes_that_start_at_once_with_one_prefix_one_wins(tmp_path, 
         )
         for _ in range(2)
     ]  # fmt: skip
-    said = [process.communicate(timeout=150)[1] for process in processes]
+    messages = [process.communicate(timeout=150)[1] for process in processes]
     winner = [process.returncode for process in processes].index(0)
-    assert processes[1 - winner].returncode == 1, said[1 - winner]
-    message = said[1 - winner]
+    assert processes[1 - winner].returncode == 1, messages[1 - winner]
+    message = messages[1 - winner]
     assert "is writing it" in message or "a run called model is already there" in message
-    assert "Traceback" not in "".join(said)
+    assert "Traceback" not in "".join(messages)
     assert (tmp_path / "Models/model.safetensors").is_file()
     assert not list((tmp_path / "Models").glob(".*"))

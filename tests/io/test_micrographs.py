@@ -10,6 +10,7 @@ import pytest
 from folders import SHARED
 
 from restore.errors import UserError
+from restore.io.file_checks import require_files
 from restore.io.images.image import write_image
 from restore.io.micrographs import (
     HALVES,
@@ -17,7 +18,6 @@ from restore.io.micrographs import (
     Suffixes,
     check_files,
     read_micrographs,
-    require_files,
 )
 from restore.io.star import parse_star, read_star, write_star
 
@@ -140,7 +140,9 @@ def test_the_original_pixel_size_stands_in_and_explicit_sizes_go_first(project):
         .replace(" x\n", " 1.1\n")
         .replace(" y\n", " 1.2\n")
     )
-    assert [each.pixel_size_A for each in read_micrographs(star(project, text)).micrographs] == [
+    assert [
+        micrograph.pixel_size_A for micrograph in read_micrographs(star(project, text)).micrographs
+    ] == [
         1.1,
         1.2,
     ]
@@ -178,7 +180,9 @@ def test_a_bad_number_is_named_with_block_row_column_and_cure(project):
         f'{source}, data_micrographs, row 2: rlnDefocusU is "nan". '
         "Phase flipping needs it: run CTF estimation, or give `phase_flip=False`."
     )
-    assert [each.ctf is None for each in read_micrographs(source, needs=NO_CTF).micrographs] == [
+    assert [
+        micrograph.ctf is None for micrograph in read_micrographs(source, needs=NO_CTF).micrographs
+    ] == [
         False,
         True,
     ]
@@ -232,7 +236,8 @@ def test_missing_ctf_columns_are_listed_and_do_not_matter_without_flipping(proje
         "Phase flipping needs them: run CTF estimation, or give `phase_flip=False`."
     )
     assert [
-        each.ctf for each in read_micrographs(star(project, text), needs=NO_CTF).micrographs
+        micrograph.ctf
+        for micrograph in read_micrographs(star(project, text), needs=NO_CTF).micrographs
     ] == [None, None]
 
 
@@ -263,7 +268,11 @@ def test_images_without_a_star_need_a_pixel_size_and_no_ctf(project):
     (folder / "notes.txt").write_text("")
     pattern = f"{folder}/*"
     got = read_micrographs(pattern, Suffixes(), 1.25, NO_CTF)
-    assert [each.image.name for each in got.micrographs] == ["[x].mrc", "a.mrc", "b_DW.mrc"]
+    assert [micrograph.image.name for micrograph in got.micrographs] == [
+        "[x].mrc",
+        "a.mrc",
+        "b_DW.mrc",
+    ]
     assert (
         got.micrographs[2].even == folder / "b_EVN.mrc"
         and got.micrographs[1].odd == folder / "a_ODD.mrc"
@@ -293,8 +302,8 @@ def test_bad_images_are_named_one_by_one_and_the_rest_is_good(project, caplog):
     images(project, "mics/a_EVN.mrc", "mics/a_ODD.mrc", "mics/b_EVN.mrc")
     micrographs = read_micrographs(project / "m.star", Suffixes()).micrographs
     good, problems = check_files(micrographs, HALVES)
-    assert [each.name for each in good] == ["mics/a_DW.mrc"]
-    assert [each.message.split(". ")[0] for each in problems] == [
+    assert [micrograph.name for micrograph in good] == ["mics/a_DW.mrc"]
+    assert [problem.message.split(". ")[0] for problem in problems] == [
         "mics/b_ODD.mrc: there is no such file"
     ]
     images(project, "mics/b_ODD.mrc", shape=(5, 6))
@@ -447,6 +456,6 @@ def test_relion_reads_the_output_star(project):
     table = read_star(path).block("micrographs")
     assert table is not None
     assert out[::2] == [f"Denoised/{row}.mrc" for row in range(0, 24, 2)]
-    assert [float(each) for each in out[1::2]] == [
-        float(each) for each in table.column("rlnDefocusU")[::2]
+    assert [float(number) for number in out[1::2]] == [
+        float(number) for number in table.column("rlnDefocusU")[::2]
     ]

@@ -56,7 +56,7 @@ def test_the_ctfs_of_the_particles_are_those_of_their_rows_and_optics(tmp_path):
 )
 def test_a_ctf_that_cannot_be_is_refused_with_its_row(tmp_path, column, value):
     star = read_star(write_particles(tmp_path, count=4, side=16).star)
-    block = next(each for each in star.blocks if column in each.columns)
+    block = next(block for block in star.blocks if column in block.columns)
     write_star(
         tmp_path / "bad.star", star.with_block(block.with_column(column, [value] * len(block.rows)))
     )
@@ -65,7 +65,7 @@ def test_a_ctf_that_cannot_be_is_refused_with_its_row(tmp_path, column, value):
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "words"),
     [
         (["6@E/a.mrcs"], "image 6 is asked for, and there are 5. Row 1 of"),
         (["1@E/a.mrcs", "0@E/a.mrcs"], "image 0 is asked for, and there are 5. Row 2 of"),
@@ -74,23 +74,23 @@ def test_a_ctf_that_cannot_be_is_refused_with_its_row(tmp_path, column, value):
         (["one@E/a.mrcs"], 'rlnImageName is "one@E/a.mrcs"'),
     ],
 )
-def test_images_that_are_not_there_are_refused_before_any_is_read(tmp_path, names, said):
-    with pytest.raises(UserError, match=said):
+def test_images_that_are_not_there_are_refused_before_any_is_read(tmp_path, names, words):
+    with pytest.raises(UserError, match=words):
         open_particle_images(some(tmp_path, names))
 
 
 @pytest.mark.parametrize(
-    ("shape", "said"),
+    ("shape", "words"),
     [
         ((5, 8, 6), "6 x 8 pixels. Square"),
         ((5, 7, 7), "7 x 7 pixels. Square"),
         ((5, 10, 10), "10 x 10 pixels, and those"),
     ],
 )
-def test_images_must_be_square_even_and_of_one_size(tmp_path, shape, said):
+def test_images_must_be_square_even_and_of_one_size(tmp_path, shape, words):
     star = some(tmp_path, ["1@E/a.mrcs", "1@E/b.mrcs"])
     write_stack(tmp_path / "E/b.mrcs", np.ones(shape) + CHANCE.normal(size=shape), 2.0)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=words):
         open_particle_images(star)
 
 

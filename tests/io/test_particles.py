@@ -66,7 +66,7 @@ def without(*columns):
 
 
 def changed(column, value, row=1):
-    rows = [list(each) for each in ROWS]
+    rows = [list(row) for row in ROWS]
     rows[row][COLUMNS.index(column)] = value
     return rows
 
@@ -103,26 +103,30 @@ def some(count=6, **columns):
 
 
 def pairs(first, second, tolerance_px=5.0):
-    found = match(first, second, tolerance_px)
-    return found.way, list(zip(found.first.tolist(), found.second.tolist(), strict=True))
+    match_ = match(first, second, tolerance_px)
+    return match_.way, list(zip(match_.first.tolist(), match_.second.tolist(), strict=True))
 
 
 def test_a_relion_31_file_is_read_with_its_optics(tmp_path):
-    found = read_particles(star(tmp_path))
+    particles = read_particles(star(tmp_path))
     assert same(
-        found.rotations, from_euler_deg(np.array([[12.3, 45.6, 78.9], [-112.3, 145.6, -8.9]]))
+        particles.rotations, from_euler_deg(np.array([[12.3, 45.6, 78.9], [-112.3, 145.6, -8.9]]))
     )
     assert (
-        found.image_names == ("000001@E/a.mrcs", "000002@E/a.mrcs")
-        and found.micrograph_names == ("M/a.mrc",) * 2
+        particles.image_names == ("000001@E/a.mrcs", "000002@E/a.mrcs")
+        and particles.micrograph_names == ("M/a.mrc",) * 2
     )
-    assert found.coordinates_px.tolist() == [[10, 20], [30, 40]]
-    assert found.origins_A.tolist() == [[1, -2], [3, 4]]
-    assert (found.image_pixel_size_A.tolist(), found.micrograph_pixel_size_A.tolist()) == (
+    assert particles.coordinates_px.tolist() == [[10, 20], [30, 40]]
+    assert particles.origins_A.tolist() == [[1, -2], [3, 4]]
+    assert (particles.image_pixel_size_A.tolist(), particles.micrograph_pixel_size_A.tolist()) == (
         [2, 3],
         [1, 1.5],
     )
-    assert (found.half_sets.tolist(), found.optics_groups, found.uids) == ([1, 2], ("1", "2"), None)
+    assert (particles.half_sets.tolist(), particles.optics_groups, particles.uids) == (
+        [1, 2],
+        ("1", "2"),
+        None,
+    )
 
 
 @pytest.mark.parametrize("name", ["", "images"])
@@ -130,24 +134,27 @@ def test_a_flat_file_is_read_with_its_shifts_in_pixels(tmp_path, name):
     columns = [column.replace("XAngst", "X").replace("YAngst", "Y") for column in COLUMNS[:-1]]
     rows = [[*row[:-1], "14", "40000"] for row in ROWS]
     columns += ["rlnDetectorPixelSize", "rlnMagnification"]
-    found = read_particles(star(tmp_path, columns, rows, None, name))
-    assert found.image_pixel_size_A == pytest.approx(3.5) and found.micrograph_pixel_size_A is None
-    assert found.origins_A == pytest.approx(np.array([[3.5, -7], [10.5, 14]]))
-    assert found.optics_groups is None
+    particles = read_particles(star(tmp_path, columns, rows, None, name))
+    assert (
+        particles.image_pixel_size_A == pytest.approx(3.5)
+        and particles.micrograph_pixel_size_A is None
+    )
+    assert particles.origins_A == pytest.approx(np.array([[3.5, -7], [10.5, 14]]))
+    assert particles.optics_groups is None
 
 
 def test_columns_that_only_help_may_be_missing(tmp_path):
-    found = read_particles(star(tmp_path, COLUMNS[4:7], [row[4:7] for row in ROWS], None))
+    particles = read_particles(star(tmp_path, COLUMNS[4:7], [row[4:7] for row in ROWS], None))
     assert same(
-        found.rotations, from_euler_deg(np.array([[12.3, 45.6, 78.9], [-112.3, 145.6, -8.9]]))
+        particles.rotations, from_euler_deg(np.array([[12.3, 45.6, 78.9], [-112.3, 145.6, -8.9]]))
     )
     assert [
-        value for name, value in vars(found).items() if name not in ("source", "rotations")
+        value for name, value in vars(particles).items() if name not in ("source", "rotations")
     ] == [None] * 15
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "words"),
     [
         (without("rlnAngleRot"), "rlnAngleRot is missing"),
         (without("rlnAngleRot", "rlnAnglePsi"), "rlnAngleRot, rlnAnglePsi are missing"),
@@ -178,8 +185,8 @@ def test_columns_that_only_help_may_be_missing(tmp_path):
         ),
     ],
 )
-def test_a_bad_star_file_is_refused_by_row_and_column(tmp_path, change, said):
-    with pytest.raises(UserError, match=re.escape(said)):
+def test_a_bad_star_file_is_refused_by_row_and_column(tmp_path, change, words):
+    with pytest.raises(UserError, match=re.escape(words)):
         read_particles(star(tmp_path, **change))
 
 
@@ -199,57 +206,57 @@ def test_cryosparcs_poses_are_relions_rotations(tmp_path):
 
 
 def test_what_else_a_cryosparc_file_holds(tmp_path):
-    found = read_particles(cs(tmp_path))
-    assert found.image_names[:2] == tuple(
+    particles = read_particles(cs(tmp_path))
+    assert particles.image_names[:2] == tuple(
         f"00000{n}@J5/extract/004356277541886112345_a.mrc" for n in (1, 2)
     )
-    assert found.coordinates_px == pytest.approx(
+    assert particles.coordinates_px == pytest.approx(
         np.array([[50, 150], [100, 150], [150, 150], [200, 150]])
     )
-    assert found.half_sets.tolist() == [1, 2, 1, 2]
-    assert (found.image_pixel_size_A.tolist(), found.micrograph_pixel_size_A.tolist()) == (
+    assert particles.half_sets.tolist() == [1, 2, 1, 2]
+    assert (particles.image_pixel_size_A.tolist(), particles.micrograph_pixel_size_A.tolist()) == (
         [2] * 4,
         [1] * 4,
     )
-    assert len(set(found.uids.tolist())) == 4
+    assert len(set(particles.uids.tolist())) == 4
 
 
 def test_a_cryosparc_file_of_poses_alone_will_do(tmp_path):
-    found = read_particles(cs(tmp_path, fields=[CS[4]]))
+    particles = read_particles(cs(tmp_path, fields=[CS[4]]))
     assert (
-        len(found) == 4
-        and found.uids is None
-        and found.image_names is None
-        and found.coordinates_px is None
+        len(particles) == 4
+        and particles.uids is None
+        and particles.image_names is None
+        and particles.coordinates_px is None
     )
 
 
 def test_bad_cryosparc_files_are_refused(tmp_path):
-    def said(path):
+    def message(path):
         with pytest.raises(UserError) as caught:
             read_particles(path)
         return str(caught.value)
 
-    assert "there is no such file" in said(tmp_path / "none.cs")
-    assert "alignments3D/pose is missing" in said(cs(tmp_path, fields=CS[:3]))
-    assert "the table has no rows" in said(cs(tmp_path, 0))
+    assert "there is no such file" in message(tmp_path / "none.cs")
+    assert "alignments3D/pose is missing" in message(cs(tmp_path, fields=CS[:3]))
+    assert "the table has no rows" in message(cs(tmp_path, 0))
     path = cs(tmp_path)
     path.write_bytes(path.read_bytes()[:-20])
-    assert "cannot be read as a table" in said(path)
+    assert "cannot be read as a table" in message(path)
     path.write_text("not a table")
-    assert "cannot be read as a table" in said(path)
+    assert "cannot be read as a table" in message(path)
     path.write_bytes(b"")
-    assert "cannot be read as a table" in said(path)
+    assert "cannot be read as a table" in message(path)
     path.write_bytes(b"\x94CSDAT and more")
-    assert "compressed stream format" in said(path)
+    assert "compressed stream format" in message(path)
     with path.open("wb") as file:
         np.save(file, np.zeros((3, 3)))
-    assert "no table with named columns" in said(path)
+    assert "no table with named columns" in message(path)
     table = np.zeros(2, dtype=CS)
     table["alignments3D/pose"][1, 2] = np.nan
     with path.open("wb") as file:
         np.save(file, table)
-    assert "row 2: alignments3D/pose is [0.0, 0.0, nan]" in said(path)
+    assert "row 2: alignments3D/pose is [0.0, 0.0, nan]" in message(path)
 
 
 def test_python_objects_in_a_cryosparc_file_are_never_unpickled(tmp_path):
@@ -300,8 +307,8 @@ def test_a_chance_hit_of_coordinates_does_not_keep_names_from_being_used():
         image_names=tuple(f"{n}@F/a.mrcs" for n in range(1, count + 1)),
         coordinates_px=flipped,
     )
-    way, found = pairs(first, second)
-    assert way.startswith("image name (") and found == [(n, n) for n in range(count)]
+    way, partners = pairs(first, second)
+    assert way.startswith("image name (") and partners == [(n, n) for n in range(count)]
 
 
 def test_coordinates_are_matched_to_the_nearest_within_the_tolerance_in_the_same_micrograph():
@@ -354,10 +361,10 @@ def test_names_that_two_folders_share_are_left_unmatched():
 
 
 def test_cryosparc_files_are_matched_by_uid(tmp_path):
-    found = read_particles(cs(tmp_path))
+    particles = read_particles(cs(tmp_path))
     part = replace(
-        found,
-        rotations=found.rotations[:2],
+        particles,
+        rotations=particles.rotations[:2],
         image_names=None,
         micrograph_names=None,
         coordinates_px=None,
@@ -365,13 +372,13 @@ def test_cryosparc_files_are_matched_by_uid(tmp_path):
         image_pixel_size_A=None,
         half_sets=None,
         exported=None,
-        uids=found.uids[[3, 1]],
+        uids=particles.uids[[3, 1]],
     )
-    assert pairs(found, part) == ("unique identifier", [(1, 1), (3, 0)])
+    assert pairs(particles, part) == ("unique identifier", [(1, 1), (3, 0)])
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "words"),
     [
         ({"image_names": ("1@a", "2@a", "01@a")}, "rows 1 and 3 both hold 01@a"),
         ({"uids": np.array([5, 6, 6])}, "rows 2 and 3 both hold uid 6"),
@@ -384,9 +391,9 @@ def test_cryosparc_files_are_matched_by_uid(tmp_path):
         ),
     ],
 )
-def test_a_particle_that_is_there_twice_is_refused_with_both_rows(columns, said):
+def test_a_particle_that_is_there_twice_is_refused_with_both_rows(columns, words):
     first = some(3, **columns)
-    with pytest.raises(UserError, match=re.escape(said)):
+    with pytest.raises(UserError, match=re.escape(words)):
         match(first, first, 5)
 
 
@@ -409,8 +416,8 @@ def test_the_real_refinements_hold_the_same_particles(shared_data):
         for job in (19, 25, 29)
     )
     assert pairs(first, second)[0] == "image name"
-    way, found = pairs(first, third)
-    assert way == "micrograph and coordinates" and len(found) == 4501
+    way, partners = pairs(first, third)
+    assert way == "micrograph and coordinates" and len(partners) == 4501
     assert first.image_pixel_size_A == pytest.approx(1.244531)
 
 

@@ -37,36 +37,36 @@ def test_what_names_no_residues_is_refused(words):
 
 
 def test_atoms_are_those_of_the_lines_of_the_file(model):
-    (found,) = read_residues(model, [Stretch("A", 5, 9)])
+    (stretch,) = read_residues(model, [Stretch("A", 5, 9)])
     lines = [
         line
         for line in model.read_text().splitlines()
         if line.startswith("ATOM") and line[21] == "A"
     ]
     lines = [line for line in lines if 5 <= int(line[22:26]) <= 9]
-    assert found.atom_names == tuple(line[12:16].strip() for line in lines) and len(lines) == 25
-    assert found.numbers == tuple(int(line[22:26]) for line in lines)
+    assert stretch.atom_names == tuple(line[12:16].strip() for line in lines) and len(lines) == 25
+    assert stretch.numbers == tuple(int(line[22:26]) for line in lines)
     np.testing.assert_allclose(
-        found.position_A, [[float(line[at : at + 8]) for at in (30, 38, 46)] for line in lines]
+        stretch.position_A, [[float(line[at : at + 8]) for at in (30, 38, 46)] for line in lines]
     )
-    assert found.elements == tuple(line[77] for line in lines) and set(found.residue_names) == {
+    assert stretch.elements == tuple(line[77] for line in lines) and set(stretch.residue_names) == {
         "ALA"
     }
 
 
 def test_the_atoms_around_are_the_others_within_8_A(model):
-    (found,) = read_residues(model, [Stretch("A", 5, 9)])
+    (stretch,) = read_residues(model, [Stretch("A", 5, 9)])
     everything_A = np.array(
-        [each.atom.pos.tolist() for each in gemmi.read_structure(str(model))[0].all()]
+        [site.atom.pos.tolist() for site in gemmi.read_structure(str(model))[0].all()]
     )
-    away_A = np.linalg.norm(everything_A[:, None] - found.position_A, axis=-1).min(1)
+    away_A = np.linalg.norm(everything_A[:, None] - stretch.position_A, axis=-1).min(1)
     expected = everything_A[(away_A > 0) & (away_A < 8)]
-    np.testing.assert_allclose(found.around_A, expected)
+    np.testing.assert_allclose(stretch.around_A, expected)
     assert len(expected) > 20
 
 
 def test_where_none_is_named_it_is_the_middle_of_the_longest_helix_and_strand(model):
-    assert [str(each.stretch) for each in read_residues(model)] == ["A/4-17", "B/1-8"]
+    assert [str(stretch.stretch) for stretch in read_residues(model)] == ["A/4-17", "B/1-8"]
 
 
 def test_hydrogens_and_waters_are_left_out(tmp_path, model):

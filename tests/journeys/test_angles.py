@@ -90,26 +90,26 @@ def test_the_real_refinements_have_the_medians_that_another_program_gives(
             shared_data / "star" / f"betagal_refine_job{job}_D2.star" for job in (first, second)
         ]
         assert angles(f"{paths[0]} {paths[1]} --sym D2 --overwrite") == 0
-        said = capsys.readouterr()
-        assert float(said.out.split("median")[1].split("°")[0]) == pytest.approx(
+        output = capsys.readouterr()
+        assert float(output.out.split("median")[1].split("°")[0]) == pytest.approx(
             median_deg, abs=0.01
         )
-        assert "matched                     4501 particles" in said.out and said.err == ""
+        assert "matched                     4501 particles" in output.out and output.err == ""
         assert np.median(numbers(here / "angles.star")) == pytest.approx(median_deg, abs=0.01)
 
 
 def test_a_turn_is_found_under_the_symmetry_and_what_is_unmatched_is_counted(two, here, capsys):
     assert angles("a.star b.star --sym d7") == 0
-    said = capsys.readouterr()
-    assert "matched                     38 particles, by image name" in said.out
-    assert "only in first               2 of 40, a.star" in said.out
-    assert "only in second              0 of 38, b.star" in said.out
-    assert "D7, 14 rotations" in said.out and "median                      1.500°" in said.out
+    output = capsys.readouterr()
+    assert "matched                     38 particles, by image name" in output.out
+    assert "only in first               2 of 40, a.star" in output.out
+    assert "only in second              0 of 38, b.star" in output.out
+    assert "D7, 14 rotations" in output.out and "median                      1.500°" in output.out
     assert (
-        "below 1°                    0.0 %" in said.out
-        and "below 2°                    100.0 %" in said.out
+        "below 1°                    0.0 %" in output.out
+        and "below 2°                    100.0 %" in output.out
     )
-    assert said.out.endswith("angles.star\nangles.png\n") and said.err == ""
+    assert output.out.endswith("angles.star\nangles.png\n") and output.err == ""
     assert numbers(here / "angles.star") == pytest.approx(1.5, abs=1e-4)
     assert (here / "angles.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((here / "angles.settings.json").read_text())["settings"]["sym"] == "d7"
@@ -163,7 +163,7 @@ def test_an_input_is_never_replaced(two, here, capsys):
 
 
 @pytest.mark.parametrize(
-    ("line", "status", "said"),
+    ("line", "status", "words"),
     [
         (
             "a.star b.star --sym D",
@@ -178,13 +178,13 @@ def test_an_input_is_never_replaced(two, here, capsys):
         ("a.star other.star", 1, "no particle of a.star is in other.star"),
     ],
 )
-def test_wrong_use_and_bad_input_are_said_and_leave_nothing(two, here, line, status, said, capsys):
+def test_wrong_use_and_bad_input_are_said_and_leave_nothing(two, here, line, status, words, capsys):
     text = (here / "a.star").read_text()
     (here / "twice.star").write_text(text.replace("000002@", "000001@"))
     (here / "other.star").write_text(text.replace("a.mrcs", "b.mrcs"))
     before = set(here.iterdir())
     assert angles(line) == status
-    assert said in capsys.readouterr().err
+    assert words in capsys.readouterr().err
     assert set(here.iterdir()) == before
 
 
@@ -193,8 +193,8 @@ def test_cryosparc_files_are_compared_and_its_axes_are_told(here, capsys):
     write_cs(here / "a.cs", rotations())
     write_cs(here / "b.cs", copies * rotations())
     assert angles("a.cs b.cs --sym DY7") == 0
-    said = capsys.readouterr()
-    assert "by unique identifier" in said.out and said.err == ""
+    output = capsys.readouterr()
+    assert "by unique identifier" in output.out and output.err == ""
     assert numbers(here / "angles.star").max() < 1e-3
     assert angles("a.cs b.cs --sym D7 --overwrite") == 0
     assert "DY7" in capsys.readouterr().err

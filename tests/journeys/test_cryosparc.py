@@ -51,15 +51,17 @@ def test_pickers_get_the_denoised_exposures_and_extraction_the_raw_ones(project,
     dataset = pytest.importorskip("cryosparc.dataset", reason="cryosparc-tools is not installed")
     assert restore("denoise -m J12/exposures.csg -p Models/model.safetensors -o denoised") == 0
     assert capsys.readouterr().out.strip().endswith("denoised/exposures.csg")
-    raw, found = (dataset.Dataset.load(f"{folder}/exposures.cs") for folder in ("J12", "denoised"))
-    found = found.query({"uid": raw["uid"].tolist()})
-    order = np.argsort(raw["uid"]), np.argsort(found["uid"])
+    raw, denoised = (
+        dataset.Dataset.load(f"{folder}/exposures.cs") for folder in ("J12", "denoised")
+    )
+    denoised = denoised.query({"uid": raw["uid"].tolist()})
+    order = np.argsort(raw["uid"]), np.argsort(denoised["uid"])
     fields = [name for name in raw.fields() if name.startswith("micrograph_blob/")]
     assert len(fields) == 9
     for name in fields:
-        assert (np.asarray(raw[name])[order[0]] == np.asarray(found[name])[order[1]]).all(), name
+        assert (np.asarray(raw[name])[order[0]] == np.asarray(denoised[name])[order[1]]).all(), name
     for path, shape, size_A in zip(
-        *(found[f"micrograph_blob_denoised/{field}"] for field in ("path", "shape", "psize_A")),
+        *(denoised[f"micrograph_blob_denoised/{field}"] for field in ("path", "shape", "psize_A")),
         strict=True,
     ):
         image = read_image(project / "denoised" / path.removeprefix(">"))
@@ -86,9 +88,9 @@ def test_a_group_is_denoised_as_its_star_is_and_comes_back_as_a_group(project, c
     )
     again = read_micrographs("denoised/exposures.csg")
     assert check_files(again.micrographs) == (list(again.micrographs), [])
-    for each in again.micrographs:
-        wanted = read_image(project / "Reference/Micrographs" / each.image.name).data
-        assert np.abs(read_image(each.image).data - wanted).max() < 1e-3 * wanted.std()
+    for micrograph in again.micrographs:
+        wanted = read_image(project / "Reference/Micrographs" / micrograph.image.name).data
+        assert np.abs(read_image(micrograph.image).data - wanted).max() < 1e-3 * wanted.std()
     text = (project / "denoised/exposures.csg").read_text()
     assert text.count("metafile: '>exposures.cs'") == 3 and text.count("3") >= 3
 
@@ -105,18 +107,20 @@ def test_cryosparc_tools_reads_the_denoised_exposures(project):
         dataset.Dataset.load(f"J12/{name}.cs")
         for name in ("exposures", "J12_passthrough_exposures")
     )
-    wanted, found = (
+    wanted, joined = (
         dataset.Dataset.innerjoin(blob, rest),
         dataset.Dataset.load("denoised/exposures.cs"),
     )
-    found = found.query({"uid": wanted["uid"].tolist()})
-    assert set(found.fields()) == set(wanted.fields())
-    order = np.argsort(wanted["uid"]), np.argsort(found["uid"])
+    joined = joined.query({"uid": wanted["uid"].tolist()})
+    assert set(joined.fields()) == set(wanted.fields())
+    order = np.argsort(wanted["uid"]), np.argsort(joined["uid"])
     same = [name for name in wanted.fields() if not name.startswith("micrograph_blob/")]
     assert len(same) == 13
     for name in (*same, "micrograph_blob/psize_A", "micrograph_blob/import_sig"):
-        assert (np.asarray(wanted[name])[order[0]] == np.asarray(found[name])[order[1]]).all(), name
-    assert [tuple(shape) for shape in found["micrograph_blob/shape"]] == [(192, 192)] * 3
+        assert (np.asarray(wanted[name])[order[0]] == np.asarray(joined[name])[order[1]]).all(), (
+            name
+        )
+    assert [tuple(shape) for shape in joined["micrograph_blob/shape"]] == [(192, 192)] * 3
 
 
 def test_one_table_is_denoised_beside_its_images_again_and_again(project, capsys):
@@ -161,16 +165,16 @@ def test_one_bad_row_is_skipped_and_named_and_the_rest_are_done(
     rows[column][1] = value
     save(project / "J2/e.cs", rows)
     assert restore("denoise -m J2/e.cs -p Models/model.safetensors -o denoised") == 1
-    said = capsys.readouterr().err
-    assert "1 of 3 micrographs were not denoised" in said and words in said
+    messages = capsys.readouterr().err
+    assert "1 of 3 micrographs were not denoised" in messages and words in messages
     good = ["mic_0001", "mic_0003"]
     named = texts(np.load("denoised/e.cs")["micrograph_blob/path"])
     assert [name.rpartition("/")[2][:8] for name in named] == good
     assert sorted(path.name[:8] for path in (project / "denoised").rglob("*.mrc")) == good
     line = "evaluate -m J2/e.cs -p Models/model.safetensors -o evaluation --resamples=20"
     assert restore(line) == 1
-    said = capsys.readouterr().err
-    assert "1 of 3 micrographs were not evaluated" in said and words in said
+    messages = capsys.readouterr().err
+    assert "1 of 3 micrographs were not evaluated" in messages and words in messages
 
 
 def test_all_bad_rows_are_named_where_none_may_be_skipped(project, capsys):
@@ -178,8 +182,10 @@ def test_all_bad_rows_are_named_where_none_may_be_skipped(project, capsys):
     rows["ctf/df1_A"][1], rows["micrograph_blob/psize_A"][2] = np.nan, 0
     save(project / "J2/e.cs", rows)
     assert restore("prepare -m J2/e.cs -r 9 -f new.hdf") == 1
-    said = capsys.readouterr().err
-    assert "row 2: ctf/df1_A is nan" in said and "row 3: micrograph_blob/psize_A is 0" in said
+    messages = capsys.readouterr().err
+    assert (
+        "row 2: ctf/df1_A is nan" in messages and "row 3: micrograph_blob/psize_A is 0" in messages
+    )
 
 
 def test_exposures_are_evaluated(project, capsys):
@@ -203,8 +209,8 @@ def test_a_file_of_anothers_stops_it_before_anything_is_denoised(project, capsys
 
 def test_a_table_without_ctf_says_what_to_give(project, capsys):
     assert restore("denoise -m J12/exposures.cs -p Models/model.safetensors -o denoised") == 1
-    said = capsys.readouterr().err
-    assert "J12/exposures.csg, which joins it with the others" in said
+    messages = capsys.readouterr().err
+    assert "J12/exposures.csg, which joins it with the others" in messages
     assert not (project / "denoised").exists() or not list((project / "denoised").iterdir())
 
 

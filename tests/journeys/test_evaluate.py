@@ -27,7 +27,7 @@ NAMES = "abcd"
 
 
 def restore(*arguments):
-    return main([str(each) for each in arguments])
+    return main([str(argument) for argument in arguments])
 
 
 def record(folder="evaluation"):
@@ -53,16 +53,16 @@ def flat(value, path=""):
         return {path: value}
     items = value.items() if isinstance(value, dict) else enumerate(value)
     return {
-        name: each for key, below in items for name, each in flat(below, f"{path}/{key}").items()
+        name: value for key, below in items for name, value in flat(below, f"{path}/{key}").items()
     }
 
 
-def said(folder="evaluation"):
+def results(folder="evaluation"):
     """What an evaluation says, but when it was made."""
     left_out = ("/provenance",)
     return {
-        name: each
-        for name, each in flat(record(folder)).items()
+        name: value
+        for name, value in flat(record(folder)).items()
         if not any(word in name for word in left_out)
     }
 
@@ -72,8 +72,8 @@ def same(first, second):
     its numbers.
     """
     assert first.keys() == second.keys()
-    for name, each in first.items():
-        expected = pytest.approx(each, rel=1e-3, abs=1e-4) if isinstance(each, float) else each
+    for name, value in first.items():
+        expected = pytest.approx(value, rel=1e-3, abs=1e-4) if isinstance(value, float) else value
         assert second[name] == expected, name
     return True
 
@@ -125,20 +125,21 @@ def flipped(half, name=""):
 
 
 def test_a_model_is_evaluated_and_those_it_was_trained_on_are_told_apart(here):
-    found = record()
-    assert [(each["name"], each["micrographs"], each["resampled"]) for each in found["groups"]] == [
+    card = record()
+    groups = card["groups"]
+    assert [(group["name"], group["micrographs"], group["resampled"]) for group in groups] == [
         ("held out", 3, "patches"), ("trained on", 1, "patches"), ("all", 4, "patches"),
     ]  # fmt: skip
-    assert [each["role"] for each in found["micrographs"]] == [
+    assert [micrograph["role"] for micrograph in card["micrographs"]] == [
         "held out",
         "trained on",
         "held out",
         "held out",
     ]
-    assert found["recipe"]["max_resolution_A"] == 9.0 and found["frequency_per_A"][
+    assert card["recipe"]["max_resolution_A"] == 9.0 and card["frequency_per_A"][
         -1
     ] == pytest.approx(1 / 9)
-    assert found["provenance"]["program"] == "restore" and found["model"]["training"][
+    assert card["provenance"]["program"] == "restore" and card["model"]["training"][
         "trained_on"
     ] == ["mics/b_DW.mrc"]
     table = starfile.read("evaluation/micrographs.star")
@@ -155,21 +156,22 @@ def test_a_model_is_evaluated_and_those_it_was_trained_on_are_told_apart(here):
         "previews",
     }
     assert all(
-        Path("evaluation", each["previews"]["support"]).is_file() for each in found["micrographs"]
+        Path("evaluation", micrograph["previews"]["support"]).is_file()
+        for micrograph in card["micrographs"]
     )
 
 
 def test_a_rerun_measures_nothing_and_says_the_same(here, capsys):
     before = measured()
-    before_said = said()
+    before_said = results()
     capsys.readouterr()
     assert restore(*MODEL) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("On 3 micrographs never trained on, ") and out.endswith(
+    assert "\nOn 3 micrographs never trained on, " in out and out.endswith(
         "evaluation/evaluation.json\n"
     )
     assert measured() == before and "4 of 4 micrographs are already measured" in err
-    assert same(said(), before_said)
+    assert same(results(), before_said)
 
 
 def test_other_intervals_need_no_new_measurement_and_another_model_does(here):
@@ -210,7 +212,7 @@ def of_another_program(project, tmp_path_factory):
     with chdir(folder):
         made_by_another_program(LAYOUTS["one folder"][0], smooth)
         assert restore(*OTHERS, *LAYOUTS["one folder"][1]) == 0
-        return said()
+        return results()
 
 
 def test_another_programs_halves_get_all_numbers_but_those_that_need_the_network(
@@ -218,15 +220,15 @@ def test_another_programs_halves_get_all_numbers_but_those_that_need_the_network
 ):
     assert of_another_program["/groups/0/name"] == "all" and of_another_program["/model"] is None
     start, end = "/groups/0/numbers/", "/value"
-    found = {name[len(start) : -len(end)]: each for name, each in of_another_program.items()
+    values = {name[len(start) : -len(end)]: value for name, value in of_another_program.items()
              if name.startswith(start) and name.endswith(end)}  # fmt: skip
     assert (
-        found["invented_share"] is None
-        and 0.2 < found["gain"] < 0.9
-        and found["correlation_denoised"] > 0.3
+        values["invented_share"] is None
+        and 0.2 < values["gain"] < 0.9
+        and values["correlation_denoised"] > 0.3
     )
-    assert abs(found["var_invented"]) < 0.02 * found["var_signal"]
-    assert {each for name, each in of_another_program.items() if name.endswith("/role")} == {""}
+    assert abs(values["var_invented"]) < 0.02 * values["var_signal"]
+    assert {role for name, role in of_another_program.items() if name.endswith("/role")} == {""}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -234,7 +236,7 @@ def test_they_are_found_wherever_they_lie(here, layout, of_another_program):
     place, options = LAYOUTS[layout]
     made_by_another_program(place, smooth)
     assert restore(*OTHERS, *options) == 0
-    assert same(said(), of_another_program)
+    assert same(results(), of_another_program)
 
 
 def test_under_an_absolute_pattern_the_raw_halves_are_not_taken_for_denoised_ones(
@@ -284,8 +286,8 @@ def test_restores_own_denoised_halves_are_told_the_same_as_its_model(here):
     assert value("var_signal", "others") == pytest.approx(value("var_signal"), rel=1e-3)
     for name in ("gain", "correlation_denoised", "calibration"):
         model, files = (
-            record(each)["groups"][-1]["curves"][name]["value"][1:5]
-            for each in ("evaluation", "others")
+            record(folder)["groups"][-1]["curves"][name]["value"][1:5]
+            for folder in ("evaluation", "others")
         )
         assert files == pytest.approx(model, rel=0.03, abs=0.01), name
 
@@ -373,7 +375,7 @@ def test_micrographs_without_good_halves_are_reported_and_the_rest_evaluated(her
         "c_EVN.mrc: all of its pixels are 0",
     ):
         assert words in err, err
-    assert [each["name"] for each in record()["micrographs"]] == ["mics/d_DW.mrc"]
+    assert [micrograph["name"] for micrograph in record()["micrographs"]] == ["mics/d_DW.mrc"]
 
 
 KILLED = """
@@ -396,7 +398,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def test_a_killed_run_is_finished_by_the_next_which_keeps_what_was_measured(here):
-    expected = said()
+    expected = results()
     shutil.rmtree("evaluation")
     done = subprocess.run(
         [sys.executable, "-c", KILLED, *MODEL], capture_output=True, timeout=50, check=False
@@ -406,11 +408,11 @@ def test_a_killed_run_is_finished_by_the_next_which_keeps_what_was_measured(here
     assert len(before) == 2 and not Path("evaluation/evaluation.json").exists()
     assert restore(*MODEL) == 0
     assert before.items() <= measured().items() and len(measured()) == 4
-    assert same(said(), expected)
+    assert same(results(), expected)
 
 
 def test_two_processes_leave_what_one_does(here):
-    expected = said()
+    expected = results()
     shutil.rmtree("evaluation")
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     line = [
@@ -428,7 +430,7 @@ def test_two_processes_leave_what_one_does(here):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("evaluation/evaluation.json") == 1
-    assert same(said(), expected)
+    assert same(results(), expected)
 
 
 def test_a_real_field_is_evaluated_with_intervals_from_its_patches(
@@ -440,10 +442,10 @@ def test_a_real_field_is_evaluated_with_intervals_from_its_patches(
     write_model(Path("untrained.safetensors"), recipe=Recipe(max_resolution_A=18.0))
     star = str(shared_data / "k2/micrographs_ctf.star")
     assert restore("evaluate", "-m", star, "-p", "untrained.safetensors", "--resamples=100") == 0
-    found = numbers()
-    assert 0.1 < found["frc_raw"]["low"] < found["frc_raw"]["high"] < 0.6
+    values = numbers()
+    assert 0.1 < values["frc_raw"]["low"] < values["frc_raw"]["high"] < 0.6
     assert record()["groups"][0]["resampled"] == "patches"
     curve = record()["groups"][0]["curves"]["frc_raw"]["value"]
     assert curve[2] > curve[-1] and any(
-        "no better than a Wiener" in each for each in record()["warnings"]
+        "no better than a Wiener" in warning for warning in record()["warnings"]
     )

@@ -48,10 +48,10 @@ def refused(capsys):
         before = contents()
         capsys.readouterr()
         assert main(list(command)) == status
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
+        messages = capsys.readouterr().err
+        assert "Traceback" not in messages
         for word in words:
-            assert word in said, said
+            assert word in messages, messages
         assert contents() == before
 
     return run
@@ -90,7 +90,7 @@ def test_three_folders_are_wrong_use(refused):
 ])  # fmt: skip
 def test_settings_out_of_range_are_refused_by_name(refused, option):
     name, _, number = option.removeprefix("--").partition("=")
-    refused((*MODEL, option), f"{name} is {number}", "restore evaluate --help")
+    refused((*MODEL, option), f"--{name} is {number}", "It must be ")
 
 
 @pytest.mark.parametrize("patch_px", [16, 128])
@@ -140,10 +140,10 @@ def test_denoised_halves_of_another_shape_are_reported_and_the_others_measured(c
             4.0,
         )
     assert main(list(OTHERS)) == 1
-    said = capsys.readouterr().err
+    messages = capsys.readouterr().err
     assert (
-        "1 of 2 micrographs were not evaluated" in said
-        and "a denoised half of 96×80 pixels, and a raw one of 96×96" in said
+        "1 of 2 micrographs were not evaluated" in messages
+        and "a denoised half of 96×80 pixels, and a raw one of 96×96" in messages
     )
     assert Path("evaluation/evaluation.json").exists()
 
@@ -198,7 +198,7 @@ def test_halves_of_noise_alone_are_said_to_have_no_signal(capsys):
         write_image(Path(f"mics/{name}_EVN.mrc"), even.astype(np.float32), 4.0)
         write_image(Path(f"mics/{name}_ODD.mrc"), (odd - 0.3 * even).astype(np.float32), 4.0)
     assert main(list(MODEL)) == 0
-    said = capsys.readouterr()
-    assert "Warning: The halves have no signal in common" in said.err
-    assert said.err.count("Warning: ") == 1 and "within error" in said.out
+    output = capsys.readouterr()
+    assert "Warning: The halves have no signal in common" in output.err
+    assert output.err.count("Warning: ") == 1 and "within error" in output.out
     assert "NaN" not in Path("evaluation/evaluation.json").read_text()

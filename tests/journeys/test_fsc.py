@@ -25,7 +25,7 @@ def restore(line):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fsc")
     with chdir(folder):
         make_halves(SIDE, 0)
@@ -33,9 +33,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def here(made, tmp_path, monkeypatch):
+def here(project, tmp_path, monkeypatch):
     """A copy of the half maps as working directory."""
-    shutil.copytree(made, tmp_path / "here")
+    shutil.copytree(project, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     yield tmp_path / "here"
 
@@ -86,7 +86,7 @@ def test_curves_and_resolution_are_those_of_relion(tmp_path, monkeypatch, side, 
     for name in ("unmasked", "masked"):
         assert len(ours[0][name]) == len(theirs[0][name]) == side // 2 + 1
         np.testing.assert_allclose(ours[0][name], theirs[0][name], atol=1e-5)
-    own, other = (np.array([each["randomised"] for each in group]) for group in (ours, theirs))
+    own, other = (np.array([curves["randomised"] for curves in group]) for group in (ours, theirs))
     scatter = np.sqrt((own.var(0, ddof=1) + other.var(0, ddof=1)) / 4)
     difference = own.mean(0) - other.mean(0)
     assert (np.abs(difference) < 5 * np.maximum(scatter, np.median(scatter)) + 1e-5).all()
@@ -106,13 +106,13 @@ def test_curves_and_resolution_are_those_of_relion(tmp_path, monkeypatch, side, 
 
 def test_the_summary_names_every_curve_and_its_crossings(here, capsys):
     assert restore(f"fsc {HALVES} --mask mask.mrc") == 0
-    said = capsys.readouterr().out
-    assert "64 x 64 x 64 voxels, 1.5 Å each; 33 shells, 1/96 Å wide" in said
-    rows = {line.split()[0]: line.split() for line in said.splitlines()}
+    output = capsys.readouterr().out
+    assert "64 x 64 x 64 voxels, 1.5 Å each; 33 shells, 1/96 Å wide" in output
+    rows = {line.split()[0]: line.split() for line in output.splitlines()}
     coarse, fine = (float(rows["corrected"][at]) for at in (1, 3))
     assert coarse > fine > 2 * VOXEL_A
     assert float(rows["masked"][1]) < float(rows["unmasked"][1])
-    assert "Phases are randomised from" in said and "RELION's rule" in said
+    assert "Phases are randomised from" in output and "RELION's rule" in output
     assert len(list(here.iterdir())) == 3  # nothing is written that was not asked for
 
 
@@ -132,11 +132,11 @@ def test_no_crossing_is_said_in_words(here, capsys):
     store("a.mrc", image)
     store("b.mrc", image + 0.01 * np.random.default_rng(1).standard_normal((40, 40)))
     assert restore("fsc a.mrc b.mrc") == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        "40 x 40 pixels" in said
-        and "never: not at any resolution up to Nyquist (3.00 Å)" in said
-        and "rings" in said
+        "40 x 40 pixels" in output
+        and "never: not at any resolution up to Nyquist (3.00 Å)" in output
+        and "rings" in output
     )
     store("b.mrc", np.random.default_rng(2).standard_normal((40, 40)))
     assert restore("fsc a.mrc b.mrc") == 0
@@ -148,9 +148,9 @@ def test_a_correction_that_cannot_be_made_is_said_in_words(here, capsys):
         restore(f"fsc {HALVES.split(maxsplit=1)[0]} {HALVES.split(maxsplit=1)[0]} --mask mask.mrc")
         == 0
     )
-    told = capsys.readouterr()
-    assert "Not corrected for the mask: the unmasked FSC never falls below 0.8" in told.out
-    assert "both halves are the same file" in told.err
+    output = capsys.readouterr()
+    assert "Not corrected for the mask: the unmasked FSC never falls below 0.8" in output.out
+    assert "both halves are the same file" in output.err
 
 
 def test_stacks_are_compared_image_by_image_unless_overruled(here, capsys):
@@ -190,14 +190,14 @@ def test_differing_voxel_sizes_are_warned_of_and_overruled(here, capsys):
     with mrcfile.open(HALVES.split()[1], mode="r+") as file:
         file.voxel_size = 1.6
     assert restore(f"fsc {HALVES}") == 0
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     assert (
-        "has voxels of 1.5 Å, that of run_half2_class001_unfil.mrc voxels of 1.6 Å" in told.err
-        and "1.5 Å each" in told.out
+        "has voxels of 1.5 Å, that of run_half2_class001_unfil.mrc voxels of 1.6 Å" in output.err
+        and "1.5 Å each" in output.out
     )
     assert restore(f"fsc {HALVES} --pixel_size 3") == 0
-    told = capsys.readouterr()
-    assert not told.err and "3 Å each" in told.out and "1/192 Å wide" in told.out
+    output = capsys.readouterr()
+    assert not output.err and "3 Å each" in output.out and "1/192 Å wide" in output.out
 
 
 def test_a_header_without_voxel_size_borrows_the_others_or_asks(here, capsys):
@@ -245,8 +245,8 @@ def test_a_mask_that_does_not_fit_is_refused(here, capsys, name, words):
     if name in unfit_masks():
         store(name, unfit_masks()[name])
     assert restore(f"fsc {HALVES} --mask {name} -o out.star") == 1
-    said = capsys.readouterr().err
-    assert said.startswith(f"{name}: ") and words in said
+    messages = capsys.readouterr().err
+    assert messages.startswith(f"{name}: ") and words in messages
     assert not (here / "out.star").exists()
 
 
@@ -262,8 +262,8 @@ def test_maps_that_cannot_be_compared_are_refused(here, capsys):
         "none.mrc": "there is no such file",
     }.items():
         assert restore(f"fsc {first} {name}") == 1
-        said = capsys.readouterr().err
-        assert said.startswith(f"{name}: ") and words in said
+        messages = capsys.readouterr().err
+        assert messages.startswith(f"{name}: ") and words in messages
 
 
 @pytest.mark.parametrize(

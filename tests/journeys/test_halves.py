@@ -129,10 +129,10 @@ def test_a_ctf_star_gains_the_names_of_halves_and_keeps_all_else(project):
         "micrographs_ctf.star", "micrographs_ctf.settings.json",
         *(f"{name}_{kind}.mrc" for name in NAMES for kind in ("EVN", "ODD"))
     }  # fmt: skip
-    made = read_star(Path("Halves/micrographs_ctf.star"))
+    table = read_star(Path("Halves/micrographs_ctf.star"))
     given = read_star(Path(STAR))
-    assert made.block("optics").text() == given.block("optics").text()
-    block = made.block("micrographs")
+    assert table.block("optics").text() == given.block("optics").text()
+    block = table.block("micrographs")
     assert block.columns[:6] == given.block("micrographs").columns
     assert [row[:6] for row in block.rows] == list(given.block("micrographs").rows)
     assert block.column("rlnMicrographNameEven")[1] == "Halves/MotionCorr/job002/Movies/b_EVN.mrc"
@@ -244,18 +244,18 @@ def test_relions_own_job_is_halved_and_the_halves_add_up(project, capsys):
 
 def test_a_sum_that_is_weighted_otherwise_than_the_micrograph_is_spoken_of(project, capsys):
     assert restore(f"halves -m {STAR}") == 0
-    told = capsys.readouterr().err
+    messages = capsys.readouterr().err
     assert (
-        "3 full sums differ slightly from the micrograph" in told
-        and " times the sum of its frames, correlation 0.9" in told
+        "3 full sums differ slightly from the micrograph" in messages
+        and " times the sum of its frames, correlation 0.9" in messages
     )
 
 
 def test_settings_and_provenance_lie_beside_the_star(project):
     assert restore(PLAIN) == 0
-    made = json.loads(Path("Halves/micrographs_ctf.settings.json").read_text())
-    assert made["settings"]["movies"]["dose_weighting"] is False
-    assert made["inputs"]["micrographs"] == STAR
+    record = json.loads(Path("Halves/micrographs_ctf.settings.json").read_text())
+    assert record["settings"]["movies"]["dose_weighting"] is False
+    assert record["inputs"]["micrographs"] == STAR
 
 
 def test_a_simulated_movie_and_its_true_motion_give_back_what_a_perfect_correction_would(project):
@@ -271,11 +271,11 @@ def test_a_simulated_movie_and_its_true_motion_give_back_what_a_perfect_correcti
         pixels(f"session/Micrographs/mic_0001_{kind}.mrc").astype("f4") for kind in ("DW", "TRUTH")
     )
     assert ours.mean() == pytest.approx(perfect.mean(), rel=0.01)
-    found = [
+    correlations = [
         coarse_correlation(image[16:-16, 16:-16], truth[16:-16, 16:-16])
         for image in (ours, perfect)
     ]
-    assert found[1] > 0.25 and found[0] > 0.85 * found[1], found
+    assert correlations[1] > 0.25 and correlations[0] > 0.85 * correlations[1], correlations
 
 
 def coarse_correlation(first, second):
@@ -338,8 +338,11 @@ def test_what_is_no_count_is_skipped_with_the_reason_and_the_rest_done(project, 
         image, pixels(image) * np.random.default_rng(0).uniform(0.9, 1.1, SHAPE).astype("f4"), 1.0
     )
     assert restore(f"halves -m {STAR} --thin") == 1
-    told = capsys.readouterr().err
-    assert "1 of 3 micrographs were not halved" in told and "multiplied by a gain reference" in told
+    messages = capsys.readouterr().err
+    assert (
+        "1 of 3 micrographs were not halved" in messages
+        and "multiplied by a gain reference" in messages
+    )
     assert [
         Path(name).name for name in column("Halves/micrographs_ctf.star", "rlnMicrographName")
     ] == [
@@ -428,8 +431,8 @@ def test_a_bad_micrograph_is_skipped_with_its_reason_and_the_rest_are_done(
 ):
     harm()
     assert restore(PLAIN) == 1
-    told = capsys.readouterr().err
-    assert "1 of 3 micrographs were not halved" in told and words in told
+    messages = capsys.readouterr().err
+    assert "1 of 3 micrographs were not halved" in messages and words in messages
     names = column("Halves/micrographs_ctf.star", "rlnMicrographName")
     assert [Path(name).stem for name in names] == ["a", "c"]
     assert not [name for name in files("Halves") if name.startswith(("b_", "."))]

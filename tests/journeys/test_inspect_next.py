@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from eer_example import random_electrons, write_eer
 
-from restore.cli.main import main
+from restore.cli.main import as_typed, main
 from restore.inspection.dispatch import inspect
 from restore.io.images.maps import write_map
 from restore.io.images.mrc import write_mrc
@@ -115,10 +115,10 @@ def test_the_next_lines_work_as_printed(project, tmp_path, monkeypatch, name, co
     shutil.copytree(project, tmp_path / "a copy")
     monkeypatch.chdir(tmp_path / "a copy")
     findings = inspect(Path(name), Recipe())
-    assert [line.split()[1] for line in findings.commands] == commands
+    assert [line.command for line in findings.commands] == commands
     assert findings.problems == ()
     assert commands or findings.needs, "what is missing is said"
-    for line in findings.commands:
+    for line in map(as_typed, findings.commands):
         assert not [word for word in shlex.split(line) if PLACEHOLDER.search(word)]
         if line.startswith("restore train -t") or line.startswith("restore train -m"):
             shutil.rmtree("Models")
@@ -131,7 +131,7 @@ def test_a_movie_of_hardware_frames_is_grouped(project, monkeypatch):
     monkeypatch.chdir(project)
     from restore.inspection.commands import sum_halves
 
-    assert run(sum_halves(Path("movie.eer"), 1.0, 80)) == 0
+    assert run(as_typed(sum_halves(Path("movie.eer"), 1.0, 80))) == 0
 
 
 def test_an_image_whose_name_has_a_space_is_quoted(tmp_path, monkeypatch):
@@ -139,7 +139,7 @@ def test_an_image_whose_name_has_a_space_is_quoted(tmp_path, monkeypatch):
     image = np.random.default_rng(0).normal(size=(256, 256)).astype(np.float32)
     write_mrc(Path("my image.mrc"), image, 1.5)
     (line,) = inspect(Path("my image.mrc"), Recipe()).commands
-    assert run(line) == 0
+    assert run(as_typed(line)) == 0
 
 
 def test_a_wrong_pixel_size_and_absent_halves_get_advice_in_options(project, tmp_path, capsys):

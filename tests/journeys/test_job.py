@@ -120,12 +120,12 @@ def test_images_in_a_job_are_listed_in_a_node_that_the_next_job_takes(given):
 
 def test_denoise_started_again_does_what_is_missing(here):
     assert restore(DENOISE) == 0
-    made = (FOLDER / "Movies/a_DW.mrc").stat().st_mtime_ns
+    written_ns = (FOLDER / "Movies/a_DW.mrc").stat().st_mtime_ns
     (FOLDER / "Movies/b_DW.mrc").unlink()
     (FOLDER / "RELION_JOB_EXIT_FAILURE").touch()
     assert restore(DENOISE) == 0
     assert images() == BOTH and markers() == DONE
-    assert (FOLDER / "Movies/a_DW.mrc").stat().st_mtime_ns == made
+    assert (FOLDER / "Movies/a_DW.mrc").stat().st_mtime_ns == written_ns
 
 
 def test_train_puts_model_and_patches_into_its_folder_and_goes_on_when_it_is_started_again(here):
@@ -137,10 +137,10 @@ def test_train_puts_model_and_patches_into_its_folder_and_goes_on_when_it_is_sta
         for path in set(Path().rglob("*")) - inputs
     )
     assert load_model(FOLDER / "model.safetensors").training["steps"] == 2
-    made = (FOLDER / "training_data.hdf").stat().st_mtime_ns
+    written_ns = (FOLDER / "training_data.hdf").stat().st_mtime_ns
     assert restore(f"{TRAIN} --steps 3") == 0
     assert load_model(FOLDER / "model.safetensors").training["steps"] == 3
-    assert (FOLDER / "training_data.hdf").stat().st_mtime_ns == made and markers() == {
+    assert (FOLDER / "training_data.hdf").stat().st_mtime_ns == written_ns and markers() == {
         "EXIT_SUCCESS"
     }
     assert restore(f"{TRAIN} --steps 1 --overwrite") == 0

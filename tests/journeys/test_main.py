@@ -19,7 +19,8 @@ import pytest
 import torch
 
 from restore.cli.main import COMMANDS, main
-from restore.denoising.denoise import DenoisingSettings, Exposure, denoise
+from restore.denoising.denoise import Exposure, denoise
+from restore.denoising.settings import DenoisingSettings
 from restore.io.images.image import read_image, write_image
 from restore.io.micrographs import HALVES, Needs, check_files, read_micrographs
 from restore.io.star import read_star
@@ -127,7 +128,7 @@ def test_train_takes_the_patch_file_that_is_there(here):
         )
         == 0
     )
-    made = Path("other.hdf").stat().st_mtime_ns
+    written_ns = Path("other.hdf").stat().st_mtime_ns
     assert (
         restore(
             f"train -m session/micrographs_ctf.star -r 9 -f other.hdf -x third --steps 6 {SMALL}"
@@ -136,7 +137,7 @@ def test_train_takes_the_patch_file_that_is_there(here):
     )
     assert (Path("training_data.hdf").stat().st_mtime_ns, Path("other.hdf").stat().st_mtime_ns) == (
         before,
-        made,
+        written_ns,
     )
     for name in ("given", "other", "third"):
         assert same_weights(f"Models/{name}.safetensors", "Models/model.safetensors")
@@ -173,7 +174,8 @@ def test_output_mirrors_the_input_tree_and_inputs_stay_as_they_were(project):
     }
     with chdir(project):
         names = [
-            each.name for each in read_micrographs("Reference/micrographs_ctf.star").micrographs
+            micrograph.name
+            for micrograph in read_micrographs("Reference/micrographs_ctf.star").micrographs
         ]
     assert names == [f"Reference/Micrographs/{name}_DW.mrc" for name in NAMES]
 
@@ -221,20 +223,20 @@ def test_relion_reads_the_output_star_and_images(project):
         "rlnMicrographName",
         "rlnDefocusU",
     ]
-    said = subprocess.run(
+    output = subprocess.run(
         command, cwd=project, capture_output=True, text=True, check=True
     ).stdout.split()
-    assert said[::2] == [f"Reference/Micrographs/{name}_DW.mrc" for name in NAMES]
-    said = subprocess.run(
-        [handler, "--i", said[0], "--stats"],
+    assert output[::2] == [f"Reference/Micrographs/{name}_DW.mrc" for name in NAMES]
+    output = subprocess.run(
+        [handler, "--i", output[0], "--stats"],
         cwd=project,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "(x,y,z,n)= 256 x 256 x 1 x 1" in said.stdout
+    assert "(x,y,z,n)= 256 x 256 x 1 x 1" in output.stdout
     mean = pixels(project / "Reference/Micrographs/mic_0001_DW.mrc").mean()
-    assert f"{mean:.3f}"[:4] in said.stdout
+    assert f"{mean:.3f}"[:4] in output.stdout
 
 
 # As the supporting information prints them
@@ -379,7 +381,11 @@ def test_optics_groups_of_different_pixel_sizes_and_odd_shapes_go_through_togeth
     )
     text = text.replace(row, f"{row}\n{second.replace('300.0', '200.0')}")
     star.write_text(text.replace("mic_0003_DW.mrc            1 ", "mic_0003_DW.mrc            2 "))
-    assert [each.pixel_size_A for each in read_micrographs(star).micrographs] == [1.5, 1.5, 2.0]
+    assert [micrograph.pixel_size_A for micrograph in read_micrographs(star).micrographs] == [
+        1.5,
+        1.5,
+        2.0,
+    ]
     assert restore(f"train -m {star} -r 9 -f both.hdf -x both --steps 2 {SMALL}") == 0
     assert restore(f"denoise -m {star} -p Models/both.safetensors -o out") == 0
     for name, shape, size_A in (("mic_0001", (256, 256), 1.5), ("mic_0003", (251, 203), 2.0)):
@@ -389,7 +395,8 @@ def test_optics_groups_of_different_pixel_sizes_and_odd_shapes_go_through_togeth
                 file.data, size_A, 200, 9
             )
     assert [
-        each.pixel_size_A for each in read_micrographs("out/micrographs_ctf.star").micrographs
+        micrograph.pixel_size_A
+        for micrograph in read_micrographs("out/micrographs_ctf.star").micrographs
     ] == [1.5, 1.5, 2.0]
 
 
@@ -408,8 +415,8 @@ def test_a_pattern_in_the_place_of_a_star_gives_a_star_and_a_rerun_leaves_its_ow
     assert main(line) == 0
     star = Path("session/Micrographs/micrographs_denoised.star")
     again = read_micrographs(star, needs=Needs(ctf=False))
-    assert {each.image.name for each in again.micrographs} == IMAGES
-    assert {each.pixel_size_A for each in again.micrographs} == {1.5}
+    assert {micrograph.image.name for micrograph in again.micrographs} == IMAGES
+    assert {micrograph.pixel_size_A for micrograph in again.micrographs} == {1.5}
     before = mtimes("session")
     assert main(line) == 0
     assert mtimes("session") == before
@@ -474,9 +481,11 @@ def test_a_rerun_does_nothing_then_only_what_is_missing_or_stale(here, capsys):
     assert written_by(line) == IMAGES | RECORD
     capsys.readouterr()
     assert written_by(line) == set()
-    said = capsys.readouterr()
-    assert "3 of 3 micrographs are already denoised" in said.err and "denoising:" not in said.err
-    assert said.out == "session/micrographs_ctf_denoised.star\n"
+    output = capsys.readouterr()
+    assert (
+        "3 of 3 micrographs are already denoised" in output.err and "denoising:" not in output.err
+    )
+    assert output.out == "session/micrographs_ctf_denoised.star\n"
     (folder / "mic_0001_DW_denoised.mrc").unlink()
     os.utime(folder / "mic_0003_DW.mrc")
     assert written_by(line) == {"mic_0001_DW_denoised.mrc", "mic_0003_DW_denoised.mrc"} | PICTURE
@@ -563,10 +572,10 @@ def test_an_interrupted_training_says_how_to_go_on_and_ends_with_the_same_weight
     line = f"train -m session/micrographs_ctf.star -r 9 -f again.hdf -x again --steps 6 {SMALL}"
     monkeypatch.setattr(Journal, "epoch", interrupted)
     assert restore(line) == 130
-    said = capsys.readouterr().err
+    messages = capsys.readouterr().err
     assert (
-        "stopped after step 3; the same command with --resume continues from there" in said
-        and "Interrupted" in said
+        "stopped after step 3; the same command with --resume continues from there" in messages
+        and "Interrupted" in messages
     )
     assert not Path("Models/again.safetensors").exists()
     monkeypatch.undo()
@@ -605,10 +614,10 @@ def test_a_cluster_that_asks_a_command_to_end_gets_130_and_nothing_half_written(
 def test_a_run_is_not_resumed_on_other_patches(here, capsys):
     (here / "Models/model.safetensors").unlink()
     assert restore("train --resume -t plain.hdf") == 1
-    said = capsys.readouterr().err
+    messages = capsys.readouterr().err
     assert (
-        "plain.hdf: these are not the patches that the run to resume was trained on" in said
-        and "training_data.hdf" in said
+        "plain.hdf: these are not the patches that the run to resume was trained on" in messages
+        and "training_data.hdf" in messages
     )
 
 
@@ -753,10 +762,13 @@ def test_a_killed_process_leaves_nothing_half_written_under_a_final_name_and_a_r
 def test_an_interrupted_process_ends_with_130_and_a_message_and_a_rerun_finishes(
     running, project, command, here, monkeypatch
 ):
-    status, said = stop(running, command, signal.SIGINT)
+    status, messages = stop(running, command, signal.SIGINT)
     folder = running[command, signal.SIGINT][0]
     assert status == 130
-    assert said.endswith("Interrupted. Finished results are kept.\n") and "Traceback" not in said
+    assert (
+        messages.endswith("Interrupted. Finished results are kept.\n")
+        and "Traceback" not in messages
+    )
     in_hand = {"out/Micrographs/mic_0002_DW.mrc"} if command == "denoise" else set()
     assert new_files(folder, project) - in_hand == LEFT[command]
     monkeypatch.chdir(folder)
@@ -771,9 +783,9 @@ def test_an_interrupted_process_ends_with_130_and_a_message_and_a_rerun_finishes
 )
 def test_help_is_a_screen_or_two(line, capsys):
     assert restore(line) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert 10 < len(said) <= 90 and max(len(each) for each in said) <= 100
-    assert said[0].startswith("usage: restore")
+    lines = capsys.readouterr().out.splitlines()
+    assert 10 < len(lines) <= 90 and max(len(line) for line in lines) <= 100
+    assert lines[0].startswith("usage: restore")
 
 
 TRAIN_OPTIONS = (
@@ -797,15 +809,15 @@ DENOISE_OPTIONS = (
 )
 def test_help_tells_every_option_that_users_know_with_units_and_defaults(command, options, capsys):
     assert restore(f"{command} --help") == 0
-    said = capsys.readouterr().out
-    words = set(said.replace(",", " ").split())
+    output = capsys.readouterr().out
+    words = set(output.replace(",", " ").split())
     assert set(options.split()) <= words
-    assert "Å" in said and said.count("(default: ") >= 4 and "pixels" in said
+    assert "Å" in output and output.count("(default: ") >= 4 and "pixels" in output
 
 
 def test_help_gives_the_defaults_that_the_paper_had_where_they_are_kept(capsys):
     restore("train --help")
-    said = " ".join(capsys.readouterr().out.split())
+    output = " ".join(capsys.readouterr().out.split())
     for words in (
         "Å (default: 4.5)",
         "(default: DW,EVN,ODD)",
@@ -816,7 +828,7 @@ def test_help_gives_the_defaults_that_the_paper_had_where_they_are_kept(capsys):
         "(100 in the paper)",
         "(default: 500)",
     ):
-        assert words in said
+        assert words in output
 
 
 def test_restore_help_imports_neither_torch_nor_numpy():
@@ -841,8 +853,8 @@ def test_restore_help_imports_neither_torch_nor_numpy():
 )  # fmt: skip
 def test_wrong_use_ends_with_2_and_says_what_is_wrong(line, words, capsys):
     assert restore(line) == 2
-    said = capsys.readouterr().err
-    assert words in said and len(said.splitlines()) == 1
+    messages = capsys.readouterr().err
+    assert words in messages and len(messages.splitlines()) == 1
 
 
 def test_the_version_is_told(capsys):

@@ -40,7 +40,7 @@ def restore(line):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("maps")
     with chdir(folder):
         make_fitted_halves(ORIGIN_A)
@@ -50,9 +50,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def here(made, tmp_path, monkeypatch):
+def here(project, tmp_path, monkeypatch):
     """A copy of the maps as working directory."""
-    shutil.copytree(made, tmp_path / "here")
+    shutil.copytree(project, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     yield tmp_path / "here"
 
@@ -87,13 +87,13 @@ def test_a_map_is_compared_with_its_model_with_and_without_a_mask(here, capsys):
         restore("fsc half1.mrc half2.mrc --model model.pdb --mask model_mask.mrc -o model.star")
         == 0
     )
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     assert (
-        "half1.mrc and half2.mrc, their mean: 64 x 64 x 64 voxels, 1.5 Å each" in told.out
-        and not told.err
+        "half1.mrc and half2.mrc, their mean: 64 x 64 x 64 voxels, 1.5 Å each" in output.out
+        and not output.err
     )
-    assert "model.pdb: 400 atoms" in told.out
-    rows = {line.split()[0]: line.split() for line in told.out.splitlines()}
+    assert "model.pdb: 400 atoms" in output.out
+    rows = {line.split()[0]: line.split() for line in output.out.splitlines()}
     assert 2 * VOXEL_A <= float(rows["masked"][1]) < float(rows["unmasked"][1])
     general = columns(here / "model.star", "general")
     assert general["restoreModelName"] == ["model.pdb"] and general["rlnMaskName"] == [
@@ -166,14 +166,14 @@ def test_a_model_outside_the_map_is_refused_with_where_both_lie(here, capsys):
     with mrcfile.open("half1.mrc", mode="r+") as file:
         file.header.origin = (0, 0, 0)
     assert restore("fsc half1.mrc --model model.pdb -o out.star") == 1
-    said = capsys.readouterr().err
+    messages = capsys.readouterr().err
     assert (
-        said.startswith("model.pdb: ")
-        and "of its 400 atoms lie outside the box of half1.mrc" in said
+        messages.startswith("model.pdb: ")
+        and "of its 400 atoms lie outside the box of half1.mrc" in messages
     )
     assert (
-        "the map from (0, 0, 0) to (94, 94, 94) Å" in said
-        and "Fit the model into this map" in said.replace(": f", ": F")
+        "the map from (0, 0, 0) to (94, 94, 94) Å" in messages
+        and "Fit the model into this map" in messages.replace(": f", ": F")
     )
     assert not (here / "out.star").exists()
 
@@ -204,11 +204,11 @@ def test_the_b_factors_of_two_maps_in_unlike_boxes_differ_by_what_was_put_in(her
         Path("blurred.mrc"), model_map(blurred, (60,) * 3, (1.4,) * 3, (-42.0,) * 3).numpy(), 1.4
     )
     assert restore("amplitudes sharp.mrc blurred.mrc --fit_to 4 -o amplitudes.star") == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        "48 x 48 x 48 voxels, 1.5 Å each; B = " in said
-        and "from 10 to 4 Å" in said
-        and "Nyquist" not in said
+        "48 x 48 x 48 voxels, 1.5 Å each; B = " in output
+        and "from 10 to 4 Å" in output
+        and "Nyquist" not in output
     )
     factors = numbers(here / "amplitudes.star", "fits", "restoreBfactor")
     errors = numbers(here / "amplitudes.star", "fits", "restoreBfactorError")
@@ -255,8 +255,8 @@ def test_the_fit_ends_at_the_resolution_of_an_fsc_that_is_given(here, capsys):
 
 def test_without_shells_for_a_line_there_are_amplitudes_still(here, capsys):
     assert restore("amplitudes half1.mrc --fit_from 3.1 --fit_to 3.05 -o a.star") == 0
-    told = capsys.readouterr()
-    assert "half1.mrc: no line is fitted" in told.err and "no fit" in told.out
+    output = capsys.readouterr()
+    assert "half1.mrc: no line is fitted" in output.err and "no fit" in output.out
     assert numbers(here / "a.star", "fits", "restoreBfactor")[0] == 0
 
 
@@ -284,8 +284,8 @@ def test_a_sharpened_map_keeps_voxel_origin_and_labels_and_says_what_was_done(he
         restore("sharpen half1.mrc half2.mrc --mask model_mask.mrc --bfactor -80 -o out/sharp.mrc")
         == 0
     )
-    told = capsys.readouterr()
-    assert "B factor    -80.0 Å² applied" in told.out and "corrected for the mask" in told.out
+    output = capsys.readouterr()
+    assert "B factor    -80.0 Å² applied" in output.out and "corrected for the mask" in output.out
     header = read_map_header(here / "out/sharp.mrc")
     assert header.voxel_size_zyx_A == (VOXEL_A,) * 3 and header.origin_zyx_A == ORIGIN_A
     assert "sharpened: B -80.0 A2, low-pass " in header.labels[-1]
@@ -324,8 +324,8 @@ def test_the_b_factor_put_into_a_density_is_found_and_taken_off(here, capsys):
     resolution_A = float(columns(here / "sharp.star", "general")["rlnFinalResolution"][0])
     assert restore(f"amplitudes flat.mrc --fit_to {resolution_A} -o flat.star") == 0
     own = numbers(here / "flat.star", "fits", "restoreBfactor")[0]  # what the bare atoms have
-    found = numbers(here / "sharp.star", "general", "rlnBfactorUsedForSharpening")[0]
-    assert found == pytest.approx(own - 150, abs=15)
+    b_factor_A2 = numbers(here / "sharp.star", "general", "rlnBfactorUsedForSharpening")[0]
+    assert b_factor_A2 == pytest.approx(own - 150, abs=15)
 
 
 @pytest.mark.parametrize("bfactor", ["auto", "-100.5", "0", "60"])
@@ -355,8 +355,10 @@ def test_maps_that_cannot_be_sharpened_are_refused_with_the_cure(here, capsys):
     assert restore("sharpen noise1.mrc noise2.mrc") == 1
     assert "the FSC is under 0.143 from the first shell on" in capsys.readouterr().err
     assert restore(f"sharpen {HALVES} --fit_from 5.4") == 1
-    said = capsys.readouterr().err
-    assert "shells with amplitudes between 5.4 and" in said and "a value for --bfactor" in said
+    messages = capsys.readouterr().err
+    assert (
+        "shells with amplitudes between 5.4 and" in messages and "a value for --bfactor" in messages
+    )
     assert not (here / "sharpened.mrc").exists()
 
 
@@ -431,11 +433,11 @@ def test_under_a_mask_the_map_is_relions_but_for_the_draw_of_random_phases(here)
         "--mask mask.mrc --auto_bfac --autob_lowres 15 --autob_highres 5.9 --low_pass -1"
     )
     assert restore(f"sharpen {HALVES} --mask mask.mrc --fit_from 15 --fit_to 5.9 -o ours.mrc") == 0
-    found = voxels("ours.mrc")
-    assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.999
-    assert found.std() / wanted.std() == pytest.approx(1, abs=0.03)
+    sharpened = voxels("ours.mrc")
+    assert np.corrcoef(sharpened.ravel(), wanted.ravel())[0, 1] > 0.999
+    assert sharpened.std() / wanted.std() == pytest.approx(1, abs=0.03)
     masked = voxels("ours_masked.mrc"), voxels("relion_masked.mrc")
-    assert np.corrcoef(*(each.ravel() for each in masked))[0, 1] > 0.999
+    assert np.corrcoef(*(voxels_.ravel() for voxels_ in masked))[0, 1] > 0.999
     ours, theirs = (columns(here / f"{who}.star", "guinier") for who in ("ours", "relion"))
     for name in ("rlnResolutionSquared", "rlnLogAmplitudesOriginal"):
         np.testing.assert_allclose(

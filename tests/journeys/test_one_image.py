@@ -78,8 +78,8 @@ def test_one_bad_header_among_several_images_is_skipped_and_named(capsys, given,
     names = [f"mics/{name}.mrc" for name in "xyz"]
     bad = fault == "cut" or not given
     assert main(["denoise", *names, "-p", "plain.safetensors", "-o", "out", *given]) == bad
-    said = capsys.readouterr().err
-    assert ("1 of 3 micrographs were not denoised:\n  mics/y.mrc" in said) == bad
+    messages = capsys.readouterr().err
+    assert ("1 of 3 micrographs were not denoised:\n  mics/y.mrc" in messages) == bad
     listed = (
         read_star(Path("out/micrographs.star")).block("micrographs").column("rlnMicrographName")
     )
@@ -157,8 +157,8 @@ def test_a_picture_of_anothers_is_not_replaced_and_restores_own_is(capsys):
     line = ["denoise", "mics/a_DW.mrc", "-p", "plain.safetensors", "--picture"]
     Path("mics/a_DW_denoised.png").write_bytes(b"mine")
     assert main(line) == 1
-    said = capsys.readouterr().err
-    assert "a_DW_denoised.png: a PNG file stands here that restore did not write" in said
+    messages = capsys.readouterr().err
+    assert "a_DW_denoised.png: a PNG file stands here that restore did not write" in messages
     assert not Path("mics/a_DW_denoised.mrc").exists()
     assert main([*line, "--overwrite"]) == 0
     assert Path("mics/a_DW_denoised.png").read_bytes() != b"mine"

@@ -78,8 +78,8 @@ def test_particles_are_liker_the_truth_as_those_cut_out_of_the_denoised_microgra
 def test_without_micrographs_particles_are_reflected_and_still_gain(here, capsys):
     shutil.rmtree("Micrographs")
     assert restore(f"{LINE} -o Denoised --flip_phases_back") == 0
-    said = capsys.readouterr().err
-    assert "19 of 19 particles are not found in a micrograph" in said
+    messages = capsys.readouterr().err
+    assert "19 of 19 particles are not found in a micrograph" in messages
     assert likeness("Denoised/particles.star") > 1.05 * likeness("Extract/particles.star")
 
 
@@ -212,8 +212,8 @@ def test_relion_reads_and_reconstructs_the_denoised_particles(here):
     assert restore(f"{LINE} -o Denoised") == 0
     project = Project(here)
     stack = "Denoised/Extract/Micrographs/mic_0001_DW.mrcs"
-    said = project.relion("relion_image_handler", "--i", stack, "--stats")
-    assert said.count("96 x 96 x 1 x 1") == 19
+    output = project.relion("relion_image_handler", "--i", stack, "--stats")
+    assert output.count("96 x 96 x 1 x 1") == 19
     files = ("--i", "Denoised/particles.star", "--o", "Denoised/map.mrc")
     project.relion("relion_reconstruct", *files, "--ctf")
     assert read_map_header(Path("Denoised/map.mrc"), "map").shape[-3:] == (BOX,) * 3
@@ -226,12 +226,12 @@ def test_cryosparcs_particles_come_back_as_cryosparc_has_them(here, capsys):
     as_cryosparc(Path("J5/particles.star"), Path("J5/particles.cs"))
     assert restore("denoise -m J5/particles.cs -r 6 -o denoised") == 0
     assert "phases are flipped back" in capsys.readouterr().err
-    raw, found = (dataset.Dataset.load(f"{folder}/particles.cs") for folder in ("J5", "denoised"))
-    assert raw.fields() == found.fields()
+    raw, ours = (dataset.Dataset.load(f"{folder}/particles.cs") for folder in ("J5", "denoised"))
+    assert raw.fields() == ours.fields()
     for name in raw.fields():
         if name != "blob/path":
-            assert (np.asarray(raw[name]) == np.asarray(found[name])).all(), name
-    assert found["blob/path"][0] == ">J5/Micrographs/mic_0001_DW.mrcs"
+            assert (np.asarray(raw[name]) == np.asarray(ours[name])).all(), name
+    assert ours["blob/path"][0] == ">J5/Micrographs/mic_0001_DW.mrcs"
     text = Path("denoised/particles.csg").read_text()
     assert "  blob:\n    metafile: '>particles.cs'\n" in text and "type: particle.blob" in text
     # Protein is dark in these images, and bright in the truth.

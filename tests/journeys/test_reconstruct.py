@@ -42,17 +42,21 @@ def header_of(name):
 
 def test_half_maps_their_mean_and_the_record_are_left(here, capsys):
     assert restore("reconstruct particles.star --sym D2 --engine torch -o out/proteasome.mrc") == 0
-    said = capsys.readouterr().out
-    assert "120 particles of 32 x 32 pixels, 3 Å each: 60 and 60 in the halves" in said
-    assert "without a mask, " in said and "out/proteasome_half1.mrc" in said
+    output = capsys.readouterr().out
+    assert "120 particles of 32 x 32 pixels, 3 Å each: 60 and 60 in the halves" in output
+    assert "without a mask, " in output and "out/proteasome_half1.mrc" in output
     first, second, mean = (
         mrcfile.read(f"out/proteasome{name}.mrc") for name in ("_half1", "_half2", "")
     )
     assert np.allclose(mean, (first + second) / 2, atol=1e-5)
     assert shell_correlations(mean, here.volume)[:10].min() > 0.9
     assert header_of("out/proteasome.mrc")[0] == 3.0
-    made = json.loads(Path("out/proteasome.settings.json").read_text())
-    assert (made["settings"]["symmetry"], made["inputs"]["engine"], made["inputs"]["denoised"]) == (
+    record = json.loads(Path("out/proteasome.settings.json").read_text())
+    assert (
+        record["settings"]["symmetry"],
+        record["inputs"]["engine"],
+        record["inputs"]["denoised"],
+    ) == (
         "D2",
         "torch",
         False,
@@ -139,11 +143,9 @@ def as_cryosparc(world, folder, sign=1.0, **more):
         "ctf/accel_kv": np.full(count, first.voltage_kV, "<f4"),
         "ctf/cs_mm": np.full(count, first.spherical_aberration_mm, "<f4"),
         "ctf/amp_contrast": np.full(count, first.amplitude_contrast, "<f4"),
-        "ctf/df1_A": np.array([each.defocus_u_A for each in world.ctfs], "<f4"),
-        "ctf/df2_A": np.array([each.defocus_v_A for each in world.ctfs], "<f4"),
-        "ctf/df_angle_rad": np.radians([each.defocus_angle_deg for each in world.ctfs]).astype(
-            "<f4"
-        ),
+        "ctf/df1_A": np.array([ctf.defocus_u_A for ctf in world.ctfs], "<f4"),
+        "ctf/df2_A": np.array([ctf.defocus_v_A for ctf in world.ctfs], "<f4"),
+        "ctf/df_angle_rad": np.radians([ctf.defocus_angle_deg for ctf in world.ctfs]).astype("<f4"),
         "ctf/phase_shift_rad": np.zeros(count, "<f4"),
     }
     return save(folder / "J9/J9_particles.cs", table(columns | more))
@@ -173,7 +175,7 @@ def test_cryosparcs_particles_go_through_relion_as_well(here, tmp_path):
     images = open_particle_images(as_cryosparc(here, tmp_path / "a folder"))
     assert images.particles.ctfs[3].defocus_u_A == pytest.approx(here.ctfs[3].defocus_u_A, abs=0.01)
     ours, theirs = (
-        each(images, ReconstructionSettings())
-        for each in (reconstruct_halves, reconstruct_halves_by_relion)
+        engine(images, ReconstructionSettings())
+        for engine in (reconstruct_halves, reconstruct_halves_by_relion)
     )
     assert shell_correlations(ours.first, theirs.first)[: SIDE // 2 - 1].min() > 0.97

@@ -60,29 +60,29 @@ def project(tmp_path_factory):
 
 
 def test_a_training_job_ends_as_finished_with_its_model_in_its_folder(project):
-    assert project.training_ended == "finished", project.said(project.training)
+    assert project.training_ended == "finished", project.messages(project.training)
     assert (project.folder / project.training / "model.safetensors").exists()
     assert (project.folder / project.training / "training_data.hdf").exists()
     assert project.outputs(project.training) == {}
 
 
 def test_a_denoising_job_ends_as_finished_with_micrographs_that_the_pipeline_knows(project):
-    assert project.denoising_ended == "finished", project.said(project.denoising)
+    assert project.denoising_ended == "finished", project.messages(project.denoising)
     assert project.outputs(project.denoising) == {f"{project.denoising}{DENOISED_STAR}": "1"}
     edges = project.pipeline.block("pipeline_input_edges").rows
     assert (CTF_STAR, project.denoising) in edges and (CTF_STAR, project.training) in edges
 
 
 def test_relion_extracts_the_same_particles_from_the_raw_and_from_the_denoised_micrographs(project):
-    found = {}
+    tables = {}
     for kind, star in (("raw", CTF_STAR), ("denoised", f"{project.denoising}{DENOISED_STAR}")):
         job = project.add(EXTRACT, star_mics=star, coords_suffix=project.coordinates,
                           extract_size=str(SIDE),
                           do_norm="No", do_invert="No", do_rescale="No", nr_mpi="1")  # fmt: skip
-        assert project.run(job) == "finished", project.said(job)
+        assert project.run(job) == "finished", project.messages(job)
         assert (star, job) in project.pipeline.block("pipeline_input_edges").rows
-        found[kind] = read_star(project.folder / job / "particles.star")
-    raw, denoised = found["raw"], found["denoised"]
+        tables[kind] = read_star(project.folder / job / "particles.star")
+    raw, denoised = tables["raw"], tables["denoised"]
     assert raw.block("optics") == denoised.block("optics")
     assert raw.block("optics").column("rlnImagePixelSize") == ["1.500000"]
     raw, denoised = raw.block("particles"), denoised.block("particles")
@@ -119,8 +119,8 @@ def test_particles_are_picked_on_the_denoised_and_extracted_from_the_raw_microgr
         *f"relion_autopick --i {star} --odir AutoPick/job030/ --pickname autopick --LoG "
         "--LoG_diam_min 60 --LoG_diam_max 120".split()
     )
-    said, _ = picking.communicate(timeout=50)  # it complains where there is no Ghostscript
-    assert picking.returncode == 0, said
+    output, _ = picking.communicate(timeout=50)  # it complains where there is no Ghostscript
+    assert picking.returncode == 0, output
     picked = project.folder / "AutoPick/job030/Movies/mic_0001_DW_autopick.star"
     assert len(read_star(picked).block("").rows) > 0
     project.relion(
@@ -161,12 +161,12 @@ def test_a_job_with_a_flag_and_no_model_is_shown_as_failed_and_goes_on_when_ther
         "denoise", {"model": "later.safetensors", "average_halves": "", "device": "cpu"}
     )
     assert project.run(job) == "failed"
-    assert "later.safetensors" in project.said(job) and project.outputs(job) == {}
+    assert "later.safetensors" in project.messages(job) and project.outputs(job) == {}
     shutil.copy(
         project.folder / project.training / "model.safetensors",
         project.folder / "later.safetensors",
     )
-    assert project.run(job) == "finished", project.said(job)
+    assert project.run(job) == "finished", project.messages(job)
     assert "--average_halves  --device cpu --j 1" in (project.folder / job / "note.txt").read_text()
     assert project.outputs(job) == {f"{job}{DENOISED_STAR}": "1"}
 
@@ -180,11 +180,11 @@ def test_a_training_that_is_aborted_is_shown_as_aborted_and_is_gone_on_with(proj
         time.sleep(0.1)
     (folder / "RELION_JOB_ABORT_NOW").touch()  # as the GUI does
     pipeliner.communicate(timeout=40)
-    assert project.status(job) == "aborted", project.said(job)
-    step = int(re.search(r"stopped after step (\d+)", project.said(job))[1])
+    assert project.status(job) == "aborted", project.messages(job)
+    step = int(re.search(r"stopped after step (\d+)", project.messages(job))[1])
     settings = (folder / "job.star").read_text()
     (folder / "job.star").write_text(settings.replace("100000", str(step + 1)))
-    assert project.run(job) == "finished", project.said(job)
+    assert project.run(job) == "finished", project.messages(job)
     last = (folder / "model.csv").read_text().splitlines()[-1].split(",")
     assert int(last[1]) == step + 1
 
@@ -196,10 +196,10 @@ def test_relions_programs_read_the_denoised_images_and_their_star_file(project):
     needs("relion_image_handler", "relion_star_handler", "relion_import")
     star = f"{project.denoising}{DENOISED_STAR}"
     image = f"{project.denoising}Movies/mic_0001_DW.mrc"
-    said = project.relion("relion_image_handler", "--i", image, "--stats")
-    mean = float(re.search(r"avg= *(\S+)", said)[1])
+    output = project.relion("relion_image_handler", "--i", image, "--stats")
+    mean = float(re.search(r"avg= *(\S+)", output)[1])
     assert mean == pytest.approx(read_mrc(project.folder / image).mean(), rel=1e-4)
-    assert "(x,y,z,n)= 256 x 256 x 1 x 1" in said and "angpix = 1.5" in said
+    assert "(x,y,z,n)= 256 x 256 x 1 x 1" in output and "angpix = 1.5" in output
     project.relion(
         "relion_star_handler",
         "--i",
@@ -319,7 +319,7 @@ def finest_A(image, pixel_size_A):
 
 
 def test_relion_extracts_from_each_optics_group_with_its_pixel_size(mixed):
-    found = []
+    sizes = []
     for star, part in (("mixed.star", "ExtractRaw/"), ("Out_mixed/mixed.star", "ExtractDenoised/")):
         folder = "" if star == "mixed.star" else "Out_mixed/"
         pick(mixed, [f"{folder}Mixed/{group}.mrc" for group in (1, 2)])
@@ -327,8 +327,8 @@ def test_relion_extracts_from_each_optics_group_with_its_pixel_size(mixed):
                      "--coord_suffix", "_autopick.star",
                      "--part_dir", part, "--part_star", f"{part}particles.star", "--extract",
                      "--extract_size", str(SIDE))  # fmt: skip
-        found.append(read_star(mixed.folder / part / "particles.star"))
-    raw, denoised = found
+        sizes.append(read_star(mixed.folder / part / "particles.star"))
+    raw, denoised = sizes
     assert raw.block("optics") == denoised.block("optics")
     assert [float(size) for size in raw.block("optics").column("rlnImagePixelSize")] == list(
         SIZES_A
@@ -381,7 +381,7 @@ def test_the_pages_commands_work_as_printed_from_an_empty_folder(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     project = Project(folder)
     for job in ("External/job001/", "External/job002/"):
-        assert project.status(job) == "finished", project.said(job)
+        assert project.status(job) == "finished", project.messages(job)
     assert project.outputs("External/job002/") == {"External/job002/micrographs_ctf.star": "1"}
     particles = read_star(folder / "Particles/particles.star").block("particles")
     assert len(particles.rows) > 0

@@ -18,7 +18,7 @@ def restore(line):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def project(tmp_path_factory):
     """Particles, and the same in another order."""
     folder = tmp_path_factory.mktemp("reslog")
     particle = blobs(24, "D2", count=8)
@@ -38,9 +38,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def here(made, tmp_path, monkeypatch):
+def here(project, tmp_path, monkeypatch):
     """The particles in the working directory."""
-    shutil.copytree(made, tmp_path / "here")
+    shutil.copytree(project, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     yield tmp_path / "here"
 
@@ -63,9 +63,9 @@ def test_the_same_particles_give_the_same_curve_whatever_their_order(here, capsy
     for one, other in zip(raw, again, strict=True):
         assert one[:2] == other[:2] and one[4] == other[4]
         assert float(one[2]) == pytest.approx(float(other[2]), rel=1e-3)
-    said = capsys.readouterr().out
-    assert "raw: 3 sizes from 40 to 160 particles, 2 times" in said and "B factor" in said
-    assert "denoised minus raw" in said and "95 % intervals" in said
+    output = capsys.readouterr().out
+    assert "raw: 3 sizes from 40 to 160 particles, 2 times" in output and "B factor" in output
+    assert "denoised minus raw" in output and "95 % intervals" in output
     assert (here / "out/curves.png").stat().st_size > 10_000
     record = json.loads((here / "out/curves.settings.json").read_text())
     assert (
@@ -98,11 +98,11 @@ def test_only_particles_that_all_files_hold_are_taken(here, capsys):
 
 def test_one_repeat_has_no_intervals(here, capsys):
     assert restore("reslog raw/particles.star --sym D2 --sizes 2 --repeats 1") == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        "95 %" not in said
-        and "particles: 2 sizes" in said
-        and "(" not in said.split("B factor")[1].split("Å²")[0]
+        "95 %" not in output
+        and "particles: 2 sizes" in output
+        and "(" not in output.split("B factor")[1].split("Å²")[0]
     )
 
 
@@ -111,11 +111,14 @@ def test_denoised_images_and_points_near_nyquist_are_pointed_out(here, capsys):
         with mrcfile.open(stack, "r+") as file:
             file.add_label("restore 0.1 denoised with m")
     assert restore(f"reslog raw/particles.star again/particles.star {QUICK} -r 10") == 0
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     assert (
-        "denoised: the images were denoised by restore" in told.err and "raw: the" not in told.err
+        "denoised: the images were denoised by restore" in output.err
+        and "raw: the" not in output.err
     )
-    assert "points lie near Nyquist (9.00 Å)" in told.out or "never fall below 0.143" in told.out
+    assert (
+        "points lie near Nyquist (9.00 Å)" in output.out or "never fall below 0.143" in output.out
+    )
 
 
 def test_symmetry_of_the_particle_raises_the_resolution(here):

@@ -3,6 +3,7 @@ page.
 """
 
 import json
+import shlex
 import shutil
 
 import mrcfile
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from structure_world import write_project
 
-from restore.cli.main import main
+from restore.cli.main import command_parser, main
 from restore.io.images.image import write_image
 from restore.io.images.maps import read_map, read_map_header, write_map
 from restore.io.star import Block, StarFile, read_star, write_star
@@ -48,14 +49,14 @@ def honest(tmp_path_factory):
 
 
 def curve(card, name, what="fsc"):
-    found = card["reconstructions"][name][what]
-    return np.array(found["curves"][found["best"]])
+    curves = card["reconstructions"][name][what]
+    return np.array(curves["curves"][curves["best"]])
 
 
 def test_everything_of_the_figure_is_left_in_the_folder(biased):
     folder = biased[1]
-    found = read_structure(folder)
-    assert list(found.reconstructions) == list(COMBINATIONS)
+    structure = read_structure(folder)
+    assert list(structure.reconstructions) == list(COMBINATIONS)
     for name in COMBINATIONS:
         for path in (
             f"maps/{name}_half1.mrc",
@@ -64,11 +65,11 @@ def test_everything_of_the_figure_is_left_in_the_folder(biased):
             f"fsc/{name}.png",
         ):
             assert (folder / path).is_file()
-    assert set(found.bias) == {"raw", "denoised"} and set(found.reslog) == {
+    assert set(structure.bias) == {"raw", "denoised"} and set(structure.reslog) == {
         "raw_by_raw",
         "denoised_by_denoised",
     }
-    assert [each.title.partition(",")[0] for each in found.angles][1:] == [
+    assert [angle.title.partition(",")[0] for angle in structure.angles][1:] == [
         "Refined on raw images",
         "Refined on denoised images",
     ]
@@ -85,6 +86,16 @@ def test_everything_of_the_figure_is_left_in_the_folder(biased):
         assert words in html
 
 
+def test_the_commands_of_the_page_are_typed_with_options(biased):
+    commands = read_structure(biased[1]).commands
+    assert {"fsc", "views", "amplitudes", "reslog"} <= set(commands)
+    for line in commands.values():
+        words = shlex.split(line)
+        assert words[0] == "restore" and "`" not in line
+        command_parser(words[1]).parse_args(words[2:])
+    assert " --symmetry C1" in commands["reslog"]
+
+
 def test_denoised_half_maps_agree_more_than_raw_ones_and_are_less_like_the_truth(biased):
     """The caution, measured: what the half maps' FSC says of the denoised map (C_ref) is not so."""
     card = card_of(biased[1])
@@ -92,10 +103,10 @@ def test_denoised_half_maps_agree_more_than_raw_ones_and_are_less_like_the_truth
     for by in ("raw", "denoised"):
         raw, denoised = f"raw_by_{by}", f"denoised_by_{by}"
         assert (curve(card, denoised) > curve(card, raw))[shells].all()
-        said = np.array(card["reconstructions"][denoised]["reference"])
-        assert (said - curve(card, denoised, "truth"))[shells].mean() > 0.15
-        said = np.array(card["reconstructions"][raw]["reference"])
-        assert abs(said - curve(card, raw, "truth"))[4:11].max() < 0.08
+        reference = np.array(card["reconstructions"][denoised]["reference"])
+        assert (reference - curve(card, denoised, "truth"))[shells].mean() > 0.15
+        reference = np.array(card["reconstructions"][raw]["reference"])
+        assert abs(reference - curve(card, raw, "truth"))[4:11].max() < 0.08
 
 
 def test_the_bias_is_found_without_the_truth_and_is_as_large_as_the_truth_says(biased):
@@ -113,18 +124,18 @@ def test_the_bias_is_found_without_the_truth_and_is_as_large_as_the_truth_says(b
 
 
 def test_the_summary_says_what_is_so(biased):
-    said = " ".join(card_of(biased[1])["summary"])
+    text = " ".join(card_of(biased[1])["summary"])
     assert (
-        "are better than those refined on raw images" in said
-        and "Denoising helped the refinement." in said
+        "are better than those refined on raw images" in text
+        and "Denoising helped the refinement." in text
     )
-    assert "Part of this is bias that both denoised halves share" in said
+    assert "Part of this is bias that both denoised halves share" in text
 
 
 def test_a_filter_has_no_bias_and_the_page_does_not_say_that_it_has(honest):
     card = card_of(honest[1])
-    assert not any(each["is_found"] for each in card["bias"].values())
-    assert all(abs(each["mean_excess"]["value"]) < 0.03 for each in card["bias"].values())
+    assert not any(bias["is_found"] for bias in card["bias"].values())
+    assert all(abs(bias["mean_excess"]["value"]) < 0.03 for bias in card["bias"].values())
     assert "Part of this is bias" not in " ".join(card["summary"])
     assert card["reslog"] == {} and "G · ResLog" not in (honest[1] / "structure.html").read_text(
         encoding="utf-8"
@@ -132,7 +143,7 @@ def test_a_filter_has_no_bias_and_the_page_does_not_say_that_it_has(honest):
 
 
 def test_orientations_nearer_to_the_truth_have_smaller_errors(honest):
-    angles = {each["compared"]: each["median_deg"] for each in card_of(honest[1])["angles"]}
+    angles = {angles["compared"]: angles["median_deg"] for angles in card_of(honest[1])["angles"]}
     assert angles["denoised"] < angles["raw"] and abs(angles["raw"] / angles["denoised"] - 2) < 0.4
 
 
@@ -183,8 +194,8 @@ def test_what_is_stale_is_done_again_and_nothing_else(honest, tmp_path, capsys):
     z, y, x = np.indices((32, 32, 32)) - 16
     write_map(tmp_path / "mask.mrc", ((13 - np.sqrt(z**2 + y**2 + x**2)) / 3).clip(0, 1), 4.0)
     assert structure(project, folder, *more, "--mask", str(tmp_path / "mask.mrc")) == 0
-    said = capsys.readouterr().err
-    assert "reconstruct_raw_by_raw: kept" in said and "measure_raw_by_raw: kept" not in said
+    messages = capsys.readouterr().err
+    assert "reconstruct_raw_by_raw: kept" in messages and "measure_raw_by_raw: kept" not in messages
     assert set(card_of(folder)["reconstructions"]["raw_by_raw"]["fsc"]["curves"]) > {
         "masked",
         "corrected",
@@ -224,8 +235,8 @@ def test_one_refinement_is_enough_and_nothing_is_said_of_orientations(honest, tm
     )
     card = card_of(tmp_path / "out")
     assert list(card["reconstructions"]) == ["raw_by_raw", "denoised_by_raw"]
-    said = " ".join(card["summary"])
-    assert "There is only one refinement" in said and "helped" not in said
+    text = " ".join(card["summary"])
+    assert "There is only one refinement" in text and "helped" not in text
 
 
 @pytest.fixture
@@ -337,12 +348,12 @@ def test_particles_without_a_ctf_need_the_table_of_micrographs_that_has_it(
         )
         == 0
     )
-    found = (
+    defocus_A = (
         read_star(tmp_path / "out" / "particles" / "denoised_by_raw.star")
         .block("particles")
         .column("rlnDefocusU")
     )
-    assert {float(each) for each in found} == {10000.0, 10001.0, 10002.0}
+    assert {float(value) for value in defocus_A} == {10000.0, 10001.0, 10002.0}
 
 
 @pytest.mark.parametrize(
@@ -361,7 +372,7 @@ def test_particles_without_a_ctf_need_the_table_of_micrographs_that_has_it(
 def test_what_cannot_be_is_refused_before_anything_is_made(honest, tmp_path, capsys, change, words):
     write_map(tmp_path / "small.mrc", np.random.default_rng(0).random((9, 9, 9)), 3.07)
     places = {"maps": honest[1] / "maps", "small": tmp_path / "small.mrc"}
-    typed = [each.format(**places) for each in change]
+    typed = [word.format(**places) for word in change]
     assert structure(honest[0], tmp_path / "out", *typed) != 0
     assert words in capsys.readouterr().err and not (tmp_path / "out" / "maps").exists()
 

@@ -72,9 +72,9 @@ def test_names_that_are_not_utf8_work_and_are_printed_as_they_are(patches):
 
 def test_escape_sequences_in_names_are_shown_escaped(capsys):
     assert main(["denoise", "-m", "\x1b]0;owned\x07.star", "-p", "\x1b[2J.safetensors"]) == 1
-    said = capsys.readouterr().err
-    assert "\x1b" not in said and "\x07" not in said
-    assert r"\x1b[2J.safetensors" in said
+    messages = capsys.readouterr().err
+    assert "\x1b" not in messages and "\x07" not in messages
+    assert r"\x1b[2J.safetensors" in messages
 
 
 def test_a_stream_that_fails_once_is_silent_from_then_on(tmp_path):
@@ -104,6 +104,18 @@ def test_the_streams_are_put_back(capsys):
         ("train --minuts 3", "restore train has no option --minuts. Did you mean --minutes?"),
         ("denoise --i a.star -p m", "restore denoise has no option --i. It is called --in_mics "
                                     "here."),
+        ("denoise", "there is no input. Give a STAR file or images: restore denoise image.mrc."),
+        ("inspect --i a.star", "restore inspect has no option --i. The input stands by itself: "
+                               "restore inspect a.star."),
+        ("fsc --i=a.mrc b.mrc", "restore fsc has no option --i. The input stands by itself: "
+                                "restore fsc a.mrc."),
+        ("watch --in_mics a.star", "restore watch has no option --in_mics. The input stands by "
+                                   "itself: restore watch a.star."),
+        ("inspect --o x", "restore inspect has no option --o. See restore inspect --help."),
+        ("evaluate --in_mics a.star", "restore evaluate has no option --in_mics. It is called "
+                                      "--input_micrographs here."),
+        ("watch a.star --odir Out", "restore watch has no option --odir. It is called "
+                                    "--output_directory here."),
         ("report --o page.html x", "restore report has no option --o. It is called --output here."),
         ("evaluate --o x -m a", "restore evaluate has no option --o. It is called "
                                 "--output_directory here."),
@@ -116,9 +128,9 @@ def test_the_streams_are_put_back(capsys):
 def test_a_mistake_is_answered_once_and_with_advice(line, words, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(line.split()) in (1, 2)
-    said = capsys.readouterr().err
-    assert said.startswith(words) and said.count(words) == 1
-    assert ".." not in said and "usage:" not in said
+    messages = capsys.readouterr().err
+    assert messages.startswith(words) and messages.count(words) == 1
+    assert ".." not in messages and "usage:" not in messages
 
 
 def test_help_and_version_have_their_usual_names(capsys):
@@ -133,3 +145,58 @@ def test_help_and_version_have_their_usual_names(capsys):
     for line in ([], ["help"], ["--help"]):
         assert main(line) == 0
         assert "main task, in two commands" in capsys.readouterr().out
+
+
+@pytest.fixture
+def session(patches, monkeypatch):
+    """The session's folder, as the working folder, with what is easily given by mistake."""
+    monkeypatch.chdir(patches / "session")
+    text = Path("micrographs_ctf.star").read_text()
+    Path("no_halves.star").write_text(text.replace("_DW.mrc", "_TRUTH.mrc"))
+    Path("small_pixels.star").write_text(text.replace("4.000000", "0.004000"))
+    Path("models").mkdir(exist_ok=True)
+    for name in ("a.state.safetensors", "b.safetensors"):
+        Path("models", name).touch()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("denoise -m micrographs_ctf.star -p models",
+         "models: a folder, not a model. Restore reads only the .safetensors that restore train "
+         "writes: give models/b.safetensors."),
+        ("denoise -m micrographs_ctf.star -p Micrographs/mic_0001_DW.mrc",
+         "Micrographs/mic_0001_DW.mrc: an image, not a model."),
+        ("watch Micrographs -o Out -p micrographs_ctf.star",
+         "micrographs_ctf.star: a STAR file, not a model. Restore reads only the .safetensors that "
+         "restore train writes: give the table as FOLDER|STAR."),
+        ("train -m Micrographs/*_DW.mrc --pixel_size 4",
+         "Micrographs/*_DW.mrc: images without a STAR file have no CTF. Phase flipping needs the "
+         "CTF: give a STAR file, or --dont_phaseflip."),
+        ("train -m small_pixels.star",
+         "Micrographs/mic_0001_DW.mrc: an image of 128×128 pixels has only 0×0 left at 4.5 Å. A "
+         "pixel size of 0.004 Å is too small for a micrograph: check the pixel size where it comes "
+         "from (the STAR file, or --pixel_size)."),
+        ("evaluate -r 10 -m no_halves.star",
+         "none of the 2 micrographs could be evaluated. Micrographs/mic_0001_TRUTH_EVN.mrc: there "
+         "is no such file. An MRC file is needed: check the name. An evaluation needs halves: if "
+         "there are none, make them with restore halves."),
+    ],
+)  # fmt: skip
+def test_what_is_given_by_mistake_is_called_what_it_is(line, words, session, capsys):
+    assert main(line.split()) == 1
+    messages = capsys.readouterr().err
+    assert messages.count(words) == 1 and ".." not in messages
+
+
+def test_a_file_is_named_once_in_the_list_of_failures(session, capsys):
+    text = Path("micrographs_ctf.star").read_text()
+    Path("one_gone.star").write_text(text.replace("mic_0002_DW", "gone_DW"))
+    assert main(["denoise", "-m", "one_gone.star", "-r", "10", "-o", "Out"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("  Micrographs/gone_DW.mrc: there is no such file")
+
+
+def test_a_wrong_pixel_size_in_headers_is_remarked_once(session, capsys):
+    assert main(["inspect", "small_pixels.star"]) == 1
+    assert capsys.readouterr().err.count("the header's pixel size is not used") == 1

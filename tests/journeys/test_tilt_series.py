@@ -63,10 +63,10 @@ def test_denoise_writes_every_image_and_the_same_structure_of_files(here):
     assert restore(f"denoise -m {TABLE} -p Models/model.safetensors -o Denoised") == 0
     chosen = read_micrographs(DENOISED)
     assert check_files(chosen.micrographs) == (list(chosen.micrographs), [])
-    assert [each.name for each in chosen.micrographs[::3]] == [
+    assert [micrograph.name for micrograph in chosen.micrographs[::3]] == [
         f"Denoised/{image_of(name, 0)}.mrc" for name in ("TS_01", "TS_02")
     ]
-    assert [each.series for each in chosen.micrographs] == ["TS_01"] * 3 + ["TS_02"] * 3
+    assert [micrograph.series for micrograph in chosen.micrographs] == ["TS_01"] * 3 + ["TS_02"] * 3
     raw, denoised = (
         read_image(Path(folder, f"{image_of('TS_02', 1)}.mrc")).data for folder in ("", "Denoised")
     )
@@ -84,7 +84,7 @@ def test_beside_the_input_the_new_files_have_names_of_their_own(here):
     assert restore(f"denoise -m {TABLE} -p Models/model.safetensors") == 0
     assert {path: path.read_bytes() for path in before} == before
     new = {str(path.relative_to(JOB)) for path in Path(JOB).rglob("*.star")} - {
-        str(each.relative_to(JOB)) for each in before
+        str(path.relative_to(JOB)) for path in before
     }
     assert new == {
         f"tilt_series_ctf_denoised{end}.star" for end in ("", "_tilts/TS_01", "_tilts/TS_02")
@@ -98,7 +98,7 @@ def test_images_that_fail_and_series_without_any_are_left_out_until_they_are_men
         Path(f"{image_of(name, tilt)}.mrc").rename(f"{name}{tilt}")
     assert restore(f"denoise -m {TABLE} -p Models/model.safetensors -o Denoised") == 1
     assert "4 of 6 micrographs were not denoised" in capsys.readouterr().err
-    assert [each.name for each in read_micrographs(DENOISED).micrographs] == [
+    assert [micrograph.name for micrograph in read_micrographs(DENOISED).micrographs] == [
         f"Denoised/{image_of('TS_01', tilt)}.mrc" for tilt in (0, 2)
     ]
     assert not (SERIES / "TS_02.star").exists()
@@ -112,8 +112,8 @@ def test_a_foreign_file_in_a_series_place_is_refused_before_anything_is_computed
     SERIES.mkdir(parents=True)
     (SERIES / "TS_02.star").write_text("mine")
     assert restore(f"denoise -m {TABLE} -p Models/model.safetensors -o Denoised") == 1
-    said = capsys.readouterr().err
-    assert f"{SERIES}/TS_02.star: a STAR file stands here that restore did not write" in said
+    messages = capsys.readouterr().err
+    assert f"{SERIES}/TS_02.star: a STAR file stands here that restore did not write" in messages
     assert (SERIES / "TS_02.star").read_text() == "mine" and len(
         list(Path("Denoised").rglob("*.*"))
     ) == 1
@@ -141,11 +141,14 @@ def test_one_series_by_itself_is_denoised_with_a_model_that_flips_no_phases(here
 
 def test_evaluate_measures_every_tilt_image(here):
     assert restore(f"evaluate -m {TABLE} -p Models/model.safetensors --resamples=20") == 0
-    found = json.loads(Path("evaluation/evaluation.json").read_text())["micrographs"]
-    assert [each["name"] for each in found] == [
+    micrographs = json.loads(Path("evaluation/evaluation.json").read_text())["micrographs"]
+    assert [micrograph["name"] for micrograph in micrographs] == [
         f"{image_of(name, tilt)}.mrc" for name in ("TS_01", "TS_02") for tilt in range(3)
     ]
-    assert sorted(each["role"] for each in found) == ["held out"] + ["trained on"] * 5
+    assert (
+        sorted(micrograph["role"] for micrograph in micrographs)
+        == ["held out"] + ["trained on"] * 5
+    )
 
 
 def test_a_relion_job_leaves_the_table_as_a_node_of_tilt_series(here):

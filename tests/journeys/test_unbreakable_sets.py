@@ -1,10 +1,12 @@
 """Sets of micrographs under bad rows, replaced inputs, kills, removed folders and a second run."""
 
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import mrcfile
@@ -16,7 +18,8 @@ from restore.cli.main import main
 from restore.denoising.batch import denoise_set
 from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
-from restore.io.images.image import read_image
+from restore.io import file_checks
+from restore.io.images.image import read_image, read_image_header
 from restore.io.lock import locked
 
 DENOISE = ("denoise", "-m", "mics.star", "-p", "model.safetensors", "-o", "out")
@@ -58,9 +61,9 @@ def test_a_row_without_a_defocus_is_skipped_with_its_reason_and_the_rest_are_don
 ):
     spoil("b")
     assert main(command) == 1
-    said = capsys.readouterr().err
-    assert f"1 of 3 micrographs were not {verb}:\n  mics/b_DW.mrc: mics.star" in said
-    assert 'row 2: rlnDefocusU is "nan"' in said
+    messages = capsys.readouterr().err
+    assert f"1 of 3 micrographs were not {verb}:\n  mics/b_DW.mrc: mics.star" in messages
+    assert 'row 2: rlnDefocusU is "nan"' in messages
     if verb == "denoised":
         assert files("out") >= {"mics/a_DW.mrc", "mics/c_DW.mrc"}
         assert "b_DW" not in Path("out/mics.star").read_text()
@@ -79,8 +82,8 @@ def test_a_set_of_which_every_row_is_bad_is_refused_before_anything_is_written(c
 def test_prepare_names_all_bad_rows_at_once(capsys):
     spoil("a", "c")
     assert main(PREPARE) == 1
-    said = capsys.readouterr().err
-    assert 'row 1: rlnDefocusU is "nan"' in said and 'row 3: rlnDefocusU is "nan"' in said
+    messages = capsys.readouterr().err
+    assert 'row 1: rlnDefocusU is "nan"' in messages and 'row 3: rlnDefocusU is "nan"' in messages
     assert not Path("new.hdf").exists()
 
 
@@ -92,9 +95,9 @@ def test_what_restore_denoised_is_no_input_again_and_the_label_is_named(capsys):
         line = ["again" if word == "out" else word for word in line]
         capsys.readouterr()
         assert main(line) == 1
-        said = capsys.readouterr().err
-        assert "out/mics/a_DW.mrc: restore has denoised it already" in said
-        assert 'its label says "restore fingerprint ' in said
+        messages = capsys.readouterr().err
+        assert "out/mics/a_DW.mrc: restore has denoised it already" in messages
+        assert 'its label says "restore fingerprint ' in messages
     assert not Path("again").exists() and not Path("new.hdf").exists()
 
 
@@ -171,8 +174,8 @@ def test_a_second_run_into_one_place_is_refused_and_the_first_is_not_disturbed(
 ):
     with locked(Path(held)):
         assert main(command) == 1
-        said = capsys.readouterr().err
-        assert f"{held}: process {os.getpid()} on " in said and "is writing it" in said
+        messages = capsys.readouterr().err
+        assert f"{held}: process {os.getpid()} on " in messages and "is writing it" in messages
         assert not Path(held).exists()
     assert main(command) == 0
 
@@ -206,10 +209,10 @@ def test_a_name_with_a_nul_or_a_circle_of_links_is_skipped_and_named(capsys, com
     text = Path("mics.star").read_text()
     Path("mics.star").write_text(text.replace("mics/b_", f"mics/{name}_"))
     assert main(command) == 1
-    said = capsys.readouterr().err
-    assert f"1 of 3 micrographs were not {verb}:" in said
+    messages = capsys.readouterr().err
+    assert f"1 of 3 micrographs were not {verb}:" in messages
     words = {"b_\0": "row 2: rlnMicrographName holds a NUL character", "circle": "mics/circle_"}
-    assert words[name] in said
+    assert words[name] in messages
 
 
 @pytest.mark.parametrize("command", [PREPARE, (*TRAIN[:1], "-m", "mics.star", "-f", "new.hdf")])
@@ -234,8 +237,8 @@ def test_an_empty_name_one_with_a_nul_and_a_circle_of_links_end_in_one_message(c
     before = files(".")
     for name in ("", "a\0b", "circle"):
         assert main([*line.split(), name]) in (1, 2)
-        said = "".join(capsys.readouterr()).strip()
-        assert said and "Traceback" not in said and "\0" not in said
+        output = "".join(capsys.readouterr()).strip()
+        assert output and "Traceback" not in output and "\0" not in output
     assert files(".") == before
 
 
@@ -243,15 +246,15 @@ def test_a_pixel_size_that_the_header_contradicts_is_warned_of_once(capsys):
     with mrcfile.open("mics/a_DW.mrc", "r+") as file:
         file.voxel_size = 5.0
     assert main([*DENOISE]) == 0
-    said = capsys.readouterr().err
-    assert said.count("the header's pixel size is not used for 1 of the micrographs") == 1
-    assert "3 of 3 micrographs have halves" in said
+    messages = capsys.readouterr().err
+    assert messages.count("the header's pixel size is not used for 1 of the micrographs") == 1
+    assert "3 of 3 micrographs have halves" in messages
 
 
 def test_a_suffix_with_a_slash_is_refused_and_names_the_folders_option(capsys):
     assert main([*DENOISE, "-s", "/x"]) == 1
-    said = capsys.readouterr().err
-    assert '"/x" holds a slash' in said and "--output_directory" in said
+    messages = capsys.readouterr().err
+    assert '"/x" holds a slash' in messages and "--output_directory" in messages
     assert not Path("out").exists()
 
 
@@ -260,6 +263,43 @@ def test_the_reasons_of_failures_name_options_and_hold_no_backticks(capsys):
         file.voxel_size = 9.0
     names = [f"mics/{name}_DW.mrc" for name in "ab"]
     assert main(["denoise", *names, "-r", "9", "-o", "out"]) == 1
-    said = capsys.readouterr().err
-    assert "1 of 2 micrographs were not denoised:" in said and "Nyquist" in said
-    assert "`" not in said and "--max_resolution" in said
+    messages = capsys.readouterr().err
+    assert "1 of 2 micrographs were not denoised:" in messages and "Nyquist" in messages
+    assert "`" not in messages and "--max_resolution" in messages
+
+
+def test_the_header_of_each_image_is_checked_once(monkeypatch):
+    paths = []
+
+    def noted(path):
+        paths.append(str(path))
+        return read_image_header(path)
+
+    monkeypatch.setattr(file_checks, "read_image_header", noted)
+    assert main([*DENOISE]) == 0
+    expected = [f"mics/{name}_{part}.mrc" for name in "abc" for part in ("DW", "EVN", "ODD")]
+    assert sorted(paths) == expected
+
+
+def test_names_that_are_not_utf8_go_through_every_command():
+    """The byte 0xE9 alone is no UTF-8; a table holds it as it is."""
+    name = b"caf\xe9"
+    for part in ("DW", "EVN", "ODD"):
+        Path(f"mics/a_{part}.mrc").rename(os.fsdecode(b"mics/" + name) + f"_{part}.mrc")
+    table = Path("mics.star").read_bytes().replace(b"mics/a_DW", b"mics/" + name + b"_DW")
+    Path("mics.star").write_bytes(table)
+    trained = ("-p", "Models/run.safetensors")
+    commands = (
+        PREPARE,
+        (*TRAIN, "-x", "run"),
+        ("inspect", trained[1]),
+        ("train", "-x", "run", "--resume", "--steps=2"),
+        (*DENOISE[:3], *trained, "-o", "out"),
+        (*EVALUATE[:3], *trained, "--resamples=20"),
+        ("report", "evaluation"),
+        ("inspect", "evaluation/evaluation.json"),
+    )
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as errors:
+        assert [main([*command]) for command in commands] == [0] * len(commands), errors.getvalue()
+    assert b"out/mics/" + name + b"_DW.mrc" in Path("out/mics.star").read_bytes()
+    assert "skipped" not in errors.getvalue()

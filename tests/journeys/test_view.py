@@ -19,7 +19,7 @@ def restore(line):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("view")
     model = write_model(folder / "model.pdb")
     write_density(folder / "raw.mrc", model, 20.0)
@@ -37,9 +37,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def here(made, tmp_path, monkeypatch):
+def here(project, tmp_path, monkeypatch):
     """A copy of the maps and the model as working directory."""
-    shutil.copytree(made, tmp_path / "here")
+    shutil.copytree(project, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     yield tmp_path / "here"
 
@@ -159,7 +159,7 @@ REFUSED = {
     "small.mrc --mask mask.mrc": (1, "A mask must have the shape of what it masks"),
     "raw.mrc denoised.mrc --sharpened raw.mrc": (2, "One for each map is needed"),
     "raw.mrc --names a b": (2, "One for each map is needed"),
-    "raw.mrc --level 1 2 3": (2, "One is needed, or 1: one for each map drawn"),
+    "raw.mrc --level 1 2 3": (2, "Give one level, or 1: one for each map drawn"),
     "raw.mrc --level 1 --sigma 2": (2, "both set the level"),
     "raw.mrc --level 1e9": (1, "raw.mrc: nothing in it lies above the level 1e+09"),
     "raw.mrc --mass_kDa 1e6": (1, "is no part of its"),

@@ -46,9 +46,9 @@ def test_as_many_voxels_lie_above_the_level_as_fill_the_volume(count, seed):
 
 
 def test_the_volume_inside_a_ball_is_that_of_the_ball():
-    found = enclosed_volume_A3(ball(64, 20.0), 0.0, CUBE_A)
-    assert found == pytest.approx(4 / 3 * math.pi * 40.0**3, rel=5e-3)
-    assert level_enclosing(ball(64, 20.0), found, CUBE_A) == pytest.approx(0, abs=0.05)
+    volume_A3 = enclosed_volume_A3(ball(64, 20.0), 0.0, CUBE_A)
+    assert volume_A3 == pytest.approx(4 / 3 * math.pi * 40.0**3, rel=5e-3)
+    assert level_enclosing(ball(64, 20.0), volume_A3, CUBE_A) == pytest.approx(0, abs=0.05)
 
 
 def test_the_volume_of_protein_follows_from_its_partial_specific_volume():
@@ -75,7 +75,7 @@ def test_a_mass_sets_the_volume_of_every_map():
     drawn = contours(
         [(ball(40, 12.0), CUBE_A), (ball(40, 5.0), CUBE_A)], ContourSettings(mass_kDa=20.0)
     )
-    assert [each.volume_A3 for each in drawn] == pytest.approx(
+    assert [contour.volume_A3 for contour in drawn] == pytest.approx(
         [24200.0] * 2, rel=3e-2
     )  # voxels tie
 
@@ -97,8 +97,8 @@ def test_what_is_dust_does_not_count_as_volume():
     plain = level_enclosing(density, wanted_A3, CUBE_A)
     level = level_enclosing(density, wanted_A3, CUBE_A, dust=0.05)
     kept = [
-        enclosed_volume_A3(without_dust(density, each, 0.05), each, CUBE_A)
-        for each in (plain, level)
+        enclosed_volume_A3(without_dust(density, threshold, 0.05), threshold, CUBE_A)
+        for threshold in (plain, level)
     ]
     assert kept[0] < 0.98 * wanted_A3
     assert kept[1] == pytest.approx(wanted_A3, rel=0.02)
@@ -132,8 +132,14 @@ def test_sigma_counts_from_the_mean_of_the_whole_map():
 
 def test_levels_that_were_given_are_taken_as_they_are():
     maps = [(ball(20, 6.0), CUBE_A)] * 2
-    assert [each.level for each in contours(maps, ContourSettings(level=(1.0,)))] == [1.0, 1.0]
-    assert [each.level for each in contours(maps, ContourSettings(level=(1.0, 2.0)))] == [1.0, 2.0]
+    assert [contour.level for contour in contours(maps, ContourSettings(level=(1.0,)))] == [
+        1.0,
+        1.0,
+    ]
+    assert [contour.level for contour in contours(maps, ContourSettings(level=(1.0, 2.0)))] == [
+        1.0,
+        2.0,
+    ]
     with pytest.raises(ValueError, match="3 levels for 2 maps"):
         contours(maps, ContourSettings(level=(1.0, 2.0, 3.0)))
 

@@ -124,7 +124,9 @@ def test_the_shells_of_a_cube_are_those_of_relion(side):
     assert axis.frequency_per_A[3] == pytest.approx(3 / (side * 1.3))
     k = [torch.fft.fftfreq(side)[:, None, None] * side, torch.fft.fftfreq(side)[:, None] * side]
     k.append(torch.arange(side // 2 + 1.0))
-    nearest = torch.floor(sum(each.double() ** 2 for each in k).sqrt() + 0.5).clamp(max=axis.count)
+    nearest = torch.floor(sum(component.double() ** 2 for component in k).sqrt() + 0.5).clamp(
+        max=axis.count
+    )
     assert torch.equal(torch.stack(list(axis.shells())).double(), nearest.double())
 
 
@@ -135,7 +137,7 @@ def test_a_wave_along_any_axis_of_an_oblong_map_lands_in_the_shell_of_its_freque
         ramp = 2 * math.pi * 2 * torch.arange(side) / side
         wave = (
             torch.cos(ramp)
-            .reshape([-1 if each == number else 1 for each in range(3)])
+            .reshape([-1 if axis == number else 1 for axis in range(3)])
             .expand(shape)
         )
         mixed = wave[None] + 1e-3 * noise((1, *shape)), wave[None] + 1e-3 * noise((1, *shape), 1)
@@ -219,7 +221,7 @@ def test_a_known_signal_to_noise_ratio_gives_snr_over_one_plus_snr(snr):
 
 def test_the_correction_takes_away_what_a_tight_mask_adds_to_pure_noise():
     maps = noise((1, 48, 48, 48)), noise((1, 48, 48, 48), 1)
-    smooth = [filtered(each, lambda radius: torch.exp(-20 * radius**2)) for each in maps]
+    smooth = [filtered(map, lambda radius: torch.exp(-20 * radius**2)) for map in maps]
     common = filtered(noise((1, 48, 48, 48), 2), lambda radius: 6 * torch.exp(-400 * radius**2))
     mask = ball(48, 5, 2)
     fsc = half_map_fsc(smooth[0] + common, smooth[1] + common, (1.0,) * 3, FSCSettings(), mask)
@@ -246,7 +248,7 @@ def test_the_grey_level_of_an_image_does_not_correlate_under_a_mask():
     mask = ball(33, 8)[16:17]
     images = [noise((4, 1, 33, 33), seed) for seed in (0, 1)]
     plain, grey = (
-        half_map_fsc(*[each + level for each in images], (1.0,) * 3, FSCSettings(), mask)
+        half_map_fsc(*[image + level for image in images], (1.0,) * 3, FSCSettings(), mask)
         for level in (0, 500)
     )
     assert torch.allclose(plain.masked, grey.masked, atol=1e-3)

@@ -47,7 +47,7 @@ def halves(seed=0, bias=0.0, noise=0.4, rest=0.5):
     denoised = [filtered(signal + rest * (a + b), kept) for a, b in zip(noises, own, strict=True)]
     return (
         signal,
-        torch.stack([signal + each for each in noises]),
+        torch.stack([signal + noise for noise in noises]),
         torch.stack(denoised) + bias * field(991, 0.01),
     )
 
@@ -68,17 +68,17 @@ def found_for(raw, denoised, **how):
     return inflation(agreements(raw, denoised, VOXEL_A, **how))
 
 
-def known(found, curve):
+def known(result, curve):
     """The shells of which something can be said."""
-    return curve[1 : found.last_shell + 1]
+    return curve[1 : result.last_shell + 1]
 
 
 def test_raw_maps_in_the_place_of_denoised_ones_have_no_inflation_at_all():
     _, raw, _ = halves()
-    found = found_for(raw, raw)
-    assert known(found, found.excess).abs().max() < 1e-12
+    inflation = found_for(raw, raw)
+    assert known(inflation, inflation.excess).abs().max() < 1e-12
     torch.testing.assert_close(
-        known(found, found.correlation), known(found, found.claimed_correlation)
+        known(inflation, inflation.correlation), known(inflation, inflation.claimed_correlation)
     )
 
 
@@ -86,10 +86,10 @@ def test_a_filter_of_frequencies_invents_nothing_and_none_is_found():
     scores = []
     for seed in range(12):
         _, raw, denoised = halves(seed)
-        found = found_for(raw, denoised)
-        assert not found.is_found
-        assert abs(found.mean_excess[0]) < 0.01
-        scores.append(found.mean_excess[0] / found.mean_excess[1])
+        inflation = found_for(raw, denoised)
+        assert not inflation.is_found
+        assert abs(inflation.mean_excess[0]) < 0.01
+        scores.append(inflation.mean_excess[0] / inflation.mean_excess[1])
     assert abs(sum(scores) / len(scores)) < 3 / math.sqrt(len(scores))
 
 
@@ -102,21 +102,21 @@ def test_scales_of_the_maps_and_their_signs_change_nothing():
 
 def test_a_bias_that_both_denoised_halves_share_is_found_as_large_as_it_is():
     signal, raw, denoised = halves(bias=0.5)
-    found = found_for(raw, denoised)
+    inflation = found_for(raw, denoised)
     true = true_excess(signal, 0.5)
-    assert found.is_found and known(found, true).mean() > 0.1
-    score = known(found, found.excess - true) / known(found, found.excess_error)
+    assert inflation.is_found and known(inflation, true).mean() > 0.1
+    score = known(inflation, inflation.excess - true) / known(inflation, inflation.excess_error)
     assert score.abs().max() < 4 and score.square().mean().sqrt() < 1.4
 
 
 def test_a_bias_in_a_few_coarse_shells_is_found_there_though_the_mean_of_all_shells_hides_it():
     _, raw, denoised = halves()
     ring = filtered(field(5), lambda k: ((k >= 4) & (k <= 7)).double() * 0.3)
-    found = found_for(raw, denoised + ring)
-    assert found.inflated_band is not None
-    first, last = found.inflated_band
+    inflation = found_for(raw, denoised + ring)
+    assert inflation.inflated_band is not None
+    first, last = inflation.inflated_band
     assert 4 <= first <= last <= 7 and last - first >= 2
-    assert found.mean_excess[0] < 0.03 and found_for(raw, denoised).inflated_band is None
+    assert inflation.mean_excess[0] < 0.03 and found_for(raw, denoised).inflated_band is None
 
 
 def test_the_errors_are_those_of_repeated_experiments():
@@ -127,9 +127,9 @@ def test_the_errors_are_those_of_repeated_experiments():
         denoised = torch.stack(
             [0.5 * half + filtered(half, lambda k: (k < 9).double()) for half in raw]
         )
-        found = found_for(raw, denoised + 0.4 * field(77, 0.01))
-        excesses.append(found.excess[3:11])
-        errors.append(found.excess_error[3:11])
+        inflation = found_for(raw, denoised + 0.4 * field(77, 0.01))
+        excesses.append(inflation.excess[3:11])
+        errors.append(inflation.excess_error[3:11])
     scatter = torch.stack(excesses).std(dim=0)
     ratio = torch.stack(errors).mean(dim=0) / scatter
     assert 0.8 < float(ratio.log().mean().exp()) < 1.25
@@ -137,11 +137,11 @@ def test_the_errors_are_those_of_repeated_experiments():
 
 def test_the_correlation_with_the_truth_is_predicted_without_knowing_it():
     signal, raw, denoised = halves(bias=0.5)
-    found = found_for(raw, denoised)
+    inflation = found_for(raw, denoised)
     true = shell_correlation(denoised.mean(dim=0)[None], signal[None], AXIS)
-    shells = slice(2, found.last_shell)
-    assert (found.correlation - true)[shells].abs().mean() < 0.03
-    assert (found.claimed_correlation - true)[shells].mean() > 0.1
+    shells = slice(2, inflation.last_shell)
+    assert (inflation.correlation - true)[shells].abs().mean() < 0.03
+    assert (inflation.claimed_correlation - true)[shells].mean() > 0.1
 
 
 def test_c_ref_of_unbiased_halves_is_their_means_correlation_with_the_truth():
@@ -152,23 +152,23 @@ def test_c_ref_of_unbiased_halves_is_their_means_correlation_with_the_truth():
 
 
 def test_c_ref_of_an_fsc_of_a_third_is_the_root_of_a_half():
-    found = fsc_weight(torch.tensor([1.0, 1 / 3, 0.143, -0.2], dtype=torch.float64))
+    weight = fsc_weight(torch.tensor([1.0, 1 / 3, 0.143, -0.2], dtype=torch.float64))
     torch.testing.assert_close(
-        found, torch.tensor([1, math.sqrt(0.5), 0.5002, 0], dtype=torch.float64), atol=1e-4, rtol=0
+        weight, torch.tensor([1, math.sqrt(0.5), 0.5002, 0], dtype=torch.float64), atol=1e-4, rtol=0
     )
 
 
 def test_nothing_is_said_where_the_raw_halves_do_not_agree():
     _, raw, denoised = halves(bias=0.5, noise=0.7)
-    found = found_for(raw, denoised)
-    assert 1 <= found.last_shell < len(found.claimed) - 3
-    assert found.supported[found.last_shell + 1 :].isnan().all()
-    assert not found.claimed.isnan().any()
+    inflation = found_for(raw, denoised)
+    assert 1 <= inflation.last_shell < len(inflation.claimed) - 3
+    assert inflation.supported[inflation.last_shell + 1 :].isnan().all()
+    assert not inflation.claimed.isnan().any()
 
 
 def test_of_pure_noise_nothing_is_said_and_nothing_is_found():
-    found = found_for(torch.stack([field(1), field(2)]), torch.stack([field(3), field(3)]))
-    assert found.last_shell == 0 and not found.is_found
+    inflation = found_for(torch.stack([field(1), field(2)]), torch.stack([field(3), field(3)]))
+    assert inflation.last_shell == 0 and not inflation.is_found
 
 
 def test_under_a_mask_the_bias_is_found_too():

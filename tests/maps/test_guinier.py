@@ -41,15 +41,15 @@ def test_the_mean_over_a_shell_is_that_of_a_loop_over_its_components():
     volume = torch.randn(7, 8, 10, generator=torch.Generator().manual_seed(0))
     averaged = rotational_amplitudes(volume, (1.0, 1.1, 1.2))
     spectrum = torch.fft.rfftn(volume, norm="forward").abs()
-    longest_A, found = 12.0, {}
+    longest_A, shells = 12.0, {}
     for z in range(7):
         for y in range(8):
             for x in range(6):
                 parts = (min(z, 7 - z) / 7.0, min(y, 8 - y) / 8.8, x / 12.0)
                 shell = math.floor(math.sqrt(sum(part**2 for part in parts)) * longest_A + 0.5)
-                found.setdefault(shell, []).append(float(spectrum[z, y, x]))
+                shells.setdefault(shell, []).append(float(spectrum[z, y, x]))
     for shell, amplitude in enumerate(averaged.amplitude):
-        assert float(amplitude) == pytest.approx(sum(found[shell]) / len(found[shell]), rel=1e-5)
+        assert float(amplitude) == pytest.approx(sum(shells[shell]) / len(shells[shell]), rel=1e-5)
 
 
 def test_a_b_factor_on_every_atom_is_found_as_the_difference_of_two_fits():
@@ -57,28 +57,30 @@ def test_a_b_factor_on_every_atom_is_found_as_the_difference_of_two_fits():
     blurred = Atoms(sharp.elements, sharp.position_A, sharp.bfactor_A2 + 90)
     fits = [
         guinier_fit(
-            rotational_amplitudes(model_map(each, (48,) * 3, (1.5,) * 3, (-36.0,) * 3), (1.5,) * 3),
+            rotational_amplitudes(
+                model_map(model, (48,) * 3, (1.5,) * 3, (-36.0,) * 3), (1.5,) * 3
+            ),
             10,
             3.2,
         )
-        for each in (sharp, blurred)
+        for model in (sharp, blurred)
     ]
     assert fits[1].bfactor_A2 - fits[0].bfactor_A2 == pytest.approx(-90, abs=1.5)
 
 
 def test_the_error_of_the_fit_is_the_scatter_of_fits():
-    found = []
+    fits = []
     for seed in range(40):
         generator = torch.Generator().manual_seed(seed)
         frequency = torch.arange(40, dtype=torch.float64) / 100
         scatter = 0.1 * torch.randn(40, generator=generator, dtype=torch.float64)
-        found.append(
+        fits.append(
             guinier_fit(
                 AmplitudeSpectrum(frequency, torch.exp(-25 * frequency**2 + scatter)), 10, 2.6
             )
         )
     factors, errors = (
-        torch.tensor([getattr(fit, name) for fit in found])
+        torch.tensor([getattr(fit, name) for fit in fits])
         for name in ("bfactor_A2", "bfactor_error_A2")
     )
     assert float(factors.mean()) == pytest.approx(
@@ -114,8 +116,12 @@ def test_one_scale_is_that_of_the_coarse_shells_whatever_the_box():
     scaled = on_one_scale(large, small)
     for resolution_A in (8.0, 6.0, 5.0):
         one, other = (
-            float(each.amplitude[int((each.frequency_per_A - 1 / resolution_A).abs().argmin())])
-            for each in (small, scaled)
+            float(
+                spectrum.amplitude[
+                    int((spectrum.frequency_per_A - 1 / resolution_A).abs().argmin())
+                ]
+            )
+            for spectrum in (small, scaled)
         )
         assert other == pytest.approx(one, rel=0.25)
     torch.testing.assert_close(on_one_scale(small, small).amplitude, small.amplitude)

@@ -51,17 +51,17 @@ def summed_in_fourier_space(atoms, shape, voxel_A):
 )
 def test_every_component_up_to_nyquist_is_that_of_the_formula(shape, voxel_A):
     atoms = some_atoms(shape, voxel_A)
-    found = np.fft.rfftn(model_map(atoms, shape, voxel_A, ORIGIN_A).numpy())
+    components = np.fft.rfftn(model_map(atoms, shape, voxel_A, ORIGIN_A).numpy())
     wanted, k = summed_in_fourier_space(atoms, shape, voxel_A)
     nyquist = 0.5 / max(voxel_A)
     for start in np.arange(0, 1, 0.1):
         band = (k >= start * nyquist) & (k < (start + 0.1) * nyquist * (1 - 1e-6))
         error = np.sqrt(
-            (np.abs(found - wanted)[band] ** 2).sum() / (np.abs(wanted)[band] ** 2).sum()
+            (np.abs(components - wanted)[band] ** 2).sum() / (np.abs(wanted)[band] ** 2).sum()
         )
         assert error < 1e-3, start
     beyond = k > nyquist + 1 / min(np.array(shape) * voxel_A)
-    assert np.abs(found[beyond]).max() < 1e-5 * np.abs(wanted).max()
+    assert np.abs(components[beyond]).max() < 1e-5 * np.abs(wanted).max()
 
 
 def test_components_at_nyquist_are_folded_as_sampling_folds_them():
@@ -103,9 +103,9 @@ def test_components_are_those_of_other_programs(program, correlated, scatter):
         np.array(stored["position_xyz_A"]),
         np.array(stored["bfactor_A2"]),
     )
-    found = np.fft.rfftn(model_map(atoms, (48,) * 3, (1.0,) * 3, (-24.0,) * 3).numpy())
+    components = np.fft.rfftn(model_map(atoms, (48,) * 3, (1.0,) * 3, (-24.0,) * 3).numpy())
     z, y, x = np.array(stored["component_zyx"]).T
-    ours, theirs = found[z, y, x], np.array(stored[program]) @ [1, 1j]
+    ours, theirs = components[z, y, x], np.array(stored[program]) @ [1, 1j]
     radius = np.sqrt(z**2 + y**2 + x**2)
     scale = np.abs(ours[radius < 6]).sum() / np.abs(theirs[radius < 6]).sum()
     if program.endswith("_V"):

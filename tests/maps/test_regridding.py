@@ -25,13 +25,13 @@ def blob(side, voxel_A, place_A=(4.0, -6.0, 8.0), width_A=5.0):
     ],
 )
 def test_a_blob_stays_where_it_is(side, voxel_A, new_side, new_voxel_A):
-    found = on_grid(blob(side, voxel_A), voxel_A, new_side, new_voxel_A)
-    assert (found - blob(new_side, new_voxel_A)).abs().max() < 0.02
+    density = on_grid(blob(side, voxel_A), voxel_A, new_side, new_voxel_A)
+    assert (density - blob(new_side, new_voxel_A)).abs().max() < 0.02
 
 
 def test_a_map_that_is_no_cube_is_put_in_the_middle():
-    found = on_grid(blob(48, 2.0)[8:40, :, 4:44], 2.0, 48, 2.0)
-    assert (found - blob(48, 2.0)).abs().max() < 0.05
+    density = on_grid(blob(48, 2.0)[8:40, :, 4:44], 2.0, 48, 2.0)
+    assert (density - blob(48, 2.0)).abs().max() < 0.05
 
 
 def test_voxels_that_do_not_fit_are_refused():

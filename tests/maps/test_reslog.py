@@ -110,8 +110,8 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
     for seed in range(400):
         fit = fit_reslog(curve_of(0.05, 0.02, scatter=0.005, repeats=4, seed=seed))
         hits += [
-            each.low <= truth <= each.high
-            for each, truth in ((fit.slope_per_A, 0.05), (fit.intercept_per_A, 0.02))
+            estimate.low <= truth <= estimate.high
+            for estimate, truth in ((fit.slope_per_A, 0.05), (fit.intercept_per_A, 0.02))
         ]
     assert (np.abs(hits / 400 - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 400)).all(), hits
 
@@ -187,16 +187,16 @@ def test_a_gaussian_falloff_under_white_noise_has_its_own_bfactor():
         torch.fft.rfftn(white()) * torch.exp(-BFACTOR_A2 * k2 / 4), s=(SIDE,) * 3
     )
     sizes = np.array([200, 400, 800, 1600, 3200, 6400])
-    found = np.zeros((3, len(sizes)))
+    resolutions = np.zeros((3, len(sizes)))
     for repeat in range(3):
         noise, before = [torch.zeros(SIDE, SIDE, SIDE) for _ in range(2)], 0
         for index, count in enumerate(sizes):
-            noise = [each + 10 * math.sqrt((count - before) / 2) * white() for each in noise]
+            noise = [half + 10 * math.sqrt((count - before) / 2) * white() for half in noise]
             before = count
-            halves = [(signal + each / (count / 2))[None] for each in noise]
+            halves = [(signal + half / (count / 2))[None] for half in noise]
             fsc = half_map_fsc(*halves, (VOXEL_A,) * 3, FSCSettings())
-            found[repeat, index] = 1 / fsc.crossing_A(fsc.unmasked, 0.143)
-    fit = fit_reslog(ResLogCurve(sizes, found, 0.5 / VOXEL_A))
+            resolutions[repeat, index] = 1 / fsc.crossing_A(fsc.unmasked, 0.143)
+    fit = fit_reslog(ResLogCurve(sizes, resolutions, 0.5 / VOXEL_A))
     assert fit.bfactor_A2.value == pytest.approx(BFACTOR_A2, rel=0.1)
     log_n = np.log(sizes)
     expected = np.sqrt(2 / BFACTOR_A2 * (log_n + np.log(0.857 / 0.143 / 2 / 100)))

@@ -47,8 +47,8 @@ def test_a_negative_b_factor_narrows_a_gaussian_by_that_much():
     grid = (torch.arange(SIDE, dtype=torch.float64) - SIDE // 2) * VOXEL[0]
     squared = grid[:, None, None] ** 2 + grid[:, None] ** 2 + grid**2
     wide, narrow = (torch.exp(-squared / (2 * sigma**2)) / sigma**3 for sigma in (3.0, 2.0))
-    found = sharpened(wide, VOXEL, -8 * math.pi**2 * (9.0 - 4.0))
-    torch.testing.assert_close(found, narrow, atol=1e-3 * float(narrow.max()), rtol=0)
+    sharp = sharpened(wide, VOXEL, -8 * math.pi**2 * (9.0 - 4.0))
+    torch.testing.assert_close(sharp, narrow, atol=1e-3 * float(narrow.max()), rtol=0)
 
 
 def test_the_low_pass_keeps_what_is_a_shell_coarser_and_ends_a_shell_finer():

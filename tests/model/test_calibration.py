@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from restore.errors import UserError
 from restore.evaluation.estimators.calibration import Weights
 from restore.model.calibration import (
     RingCalibration,
@@ -17,6 +18,7 @@ from restore.model.calibration import (
 from restore.model.checkpoint import Model, load_model, save_model
 from restore.model.network import NetworkSettings, build_network
 from restore.preprocessing import Recipe
+from restore.records import decoded, plain
 
 COUNT = 21
 NOTHING, ALL = (0.0,) * COUNT, (1.0,) * COUNT
@@ -75,8 +77,8 @@ def test_the_model_file_keeps_the_calibration_and_the_digest_knows_it(tmp_path):
 
 @pytest.mark.parametrize("wrong", [{"width_per_A": 0.0}, {"signal": [1.0]}, {"raw": []}])
 def test_a_calibration_that_cannot_be_is_refused(wrong):
-    with pytest.raises(ValueError, match="do not fit"):
-        RingCalibration.from_card(calibration().card() | wrong)
+    with pytest.raises(UserError, match=r"do not fit|rings are 0 1/Å wide"):
+        decoded(RingCalibration, plain(calibration()) | wrong, "model.safetensors")
 
 
 def test_a_network_that_is_right_is_left_alone_by_its_own_card():
@@ -148,8 +150,8 @@ def test_what_is_measured_after_cross_calibration_is_so(monkeypatch):
 def test_a_lattice_is_taken_off_and_the_rest_stays(shape):
     image = noise(*shape) * 0.1 + torch.cos(2 * torch.pi * torch.arange(shape[1]) / 90)
     lattice = noise(8, 8, seed=3).repeat(40, 40)[: shape[0], : shape[1]]
-    found = without_lattice(image + lattice - lattice[:8, :8].mean(), 8)
-    assert (found - image).std() < 0.05 * image.std()
+    cleaned = without_lattice(image + lattice - lattice[:8, :8].mean(), 8)
+    assert (cleaned - image).std() < 0.05 * image.std()
     assert (without_lattice(lattice, 8) - lattice.mean()).abs().max() < 0.2
 
 

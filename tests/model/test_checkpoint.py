@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import struct
+from dataclasses import asdict
 
 import h5py
 import pytest
@@ -15,9 +16,18 @@ from restore.errors import UserError
 from restore.model.checkpoint import Model, load_model, load_tensors, save_model, save_tensors
 from restore.model.network import NetworkSettings, add_weight_norm, build_network
 from restore.preprocessing import Recipe
-from restore.training.state import TrainingState, load_run, restore_state, save_state
+from restore.training.settings import TrainingSettings
+from restore.training.state import (
+    RunInputs,
+    RunRecord,
+    TrainingState,
+    load_run,
+    restore_state,
+    save_state,
+)
 
 SMALL = NetworkSettings(filters=4, blocks=1)
+RUN = {"settings": asdict(TrainingSettings(steps=9)), "inputs": {"patches": "a.hdf"}}
 
 
 def network(seed=0, settings=SMALL):
@@ -127,7 +137,7 @@ def test_a_truncated_model_is_refused(model_file, kept):
 def test_a_missing_model_is_refused(tmp_path):
     with pytest.raises(UserError, match="there is no such model file"):
         load_model(tmp_path / "absent.safetensors")
-    with pytest.raises(UserError, match="there is no such model file"):
+    with pytest.raises(UserError, match="a folder, not a model"):
         load_model(tmp_path)
 
 
@@ -155,7 +165,7 @@ def test_a_model_with_damaged_contents_is_refused(model_file, spoil):
     else:
         del card[spoil]
     save_tensors(model_file, tensors, card)
-    with pytest.raises(UserError, match="the model file is damaged"):
+    with pytest.raises(UserError, match="a damaged model"):
         load_model(model_file)
 
 
@@ -176,13 +186,13 @@ def test_a_model_whose_writing_fails_leaves_the_old_one_and_nothing_beside(model
 
 def stepped_state(seed, steps=2):
     torch.manual_seed(seed)
-    made = network(seed).train()
-    add_weight_norm(made)
-    optimizer = torch.optim.Adam(made.parameters(), lr=1e-3, betas=(0.9, 0.99), fused=True)
-    state = TrainingState(made, optimizer)
+    trained = network(seed).train()
+    add_weight_norm(trained)
+    optimizer = torch.optim.Adam(trained.parameters(), lr=1e-3, betas=(0.9, 0.99), fused=True)
+    state = TrainingState(trained, optimizer)
     for _ in range(steps):
         optimizer.zero_grad()
-        made(torch.randn(1, 1, 16, 16)).square().mean().backward()
+        trained(torch.randn(1, 1, 16, 16)).square().mean().backward()
         optimizer.step()
     return state
 
@@ -195,14 +205,14 @@ def test_a_training_state_comes_back_bit_for_bit(tmp_path):
     state.best_weights = {
         name: value.clone() + 1 for name, value in state.network.state_dict().items()
     }
-    state.history = [{"epoch": 1, "train_loss": 1 / 7}]
-    save_state(tmp_path / "s", state, {"settings": {"steps": 9}})
+    state.history = [{"epoch": 1, "step": 5, "train_loss": 1 / 7}]
+    save_state(tmp_path / "s", state, RUN)
     other = stepped_state(1, steps=0)
     restore_state(tmp_path / "s", other)
     for name in ("step", "epoch", "seconds", "loss_steps", "best_loss", "history"):
         assert getattr(other, name) == getattr(state, name)
     assert other.loss_sum == 1 / 3
-    assert load_run(tmp_path / "s") == {"settings": {"steps": 9}}
+    assert load_run(tmp_path / "s") == RunRecord(TrainingSettings(steps=9), RunInputs("a.hdf"))
     for one, two in (
         (state.network.state_dict(), other.network.state_dict()),
         (state.best_weights, other.best_weights),
@@ -211,22 +221,22 @@ def test_a_training_state_comes_back_bit_for_bit(tmp_path):
         assert all(torch.equal(one[name], two[name]) for name in one)
     moments, theirs = state.optimizer.state_dict()["state"], other.optimizer.state_dict()["state"]
     assert moments.keys() == theirs.keys() and len(moments) > 0
-    for index, each in moments.items():
-        assert each.keys() == theirs[index].keys() == {"step", "exp_avg", "exp_avg_sq"}
-        assert all(torch.equal(value, theirs[index][name]) for name, value in each.items())
+    for index, moment in moments.items():
+        assert moment.keys() == theirs[index].keys() == {"step", "exp_avg", "exp_avg_sq"}
+        assert all(torch.equal(value, theirs[index][name]) for name, value in moment.items())
 
 
 def test_a_state_before_any_epoch_has_an_infinite_best_loss_and_comes_back(tmp_path):
-    save_state(tmp_path / "s", stepped_state(0, steps=1), {})
+    save_state(tmp_path / "s", stepped_state(0, steps=1), RUN)
     other = stepped_state(1, steps=0)
     restore_state(tmp_path / "s", other)
     assert other.best_loss == math.inf and other.best_weights == {}
 
 
 def test_a_state_of_another_network_is_refused(tmp_path):
-    save_state(tmp_path / "s", stepped_state(0), {})
-    made = network(0, NetworkSettings(filters=5, blocks=1))
-    add_weight_norm(made)
-    other = TrainingState(made, torch.optim.Adam(made.parameters()))
+    save_state(tmp_path / "s", stepped_state(0), RUN)
+    other_network = network(0, NetworkSettings(filters=5, blocks=1))
+    add_weight_norm(other_network)
+    other = TrainingState(other_network, torch.optim.Adam(other_network.parameters()))
     with pytest.raises(UserError, match="does not fit this run"):
         restore_state(tmp_path / "s", other)

@@ -49,7 +49,9 @@ def engines(network):
     yield openvino_engine.OpenVINOEngine(network)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=lambda each: f"{each.filters}x{each.blocks}")
+@pytest.mark.parametrize(
+    "settings", SETTINGS, ids=lambda settings: f"{settings.filters}x{settings.blocks}"
+)
 def test_every_engine_gives_the_float32_networks_numbers(settings):
     network, image = built(settings), noise(120, 88)
     expected = exact(network, image)
@@ -81,14 +83,14 @@ def test_a_stage_is_compiled_once_for_each_size_of_tile(monkeypatch):
     openvino_engine = pytest.importorskip(
         "restore.model.inference.openvino_engine", reason="OpenVINO is not installed"
     )
-    made, original = [], openvino_engine.stage_graph
+    compiled, original = [], openvino_engine.stage_graph
     monkeypatch.setattr(
-        openvino_engine, "stage_graph", lambda *given: made.append(given[1]) or original(*given)
+        openvino_engine, "stage_graph", lambda *given: compiled.append(given[1]) or original(*given)
     )
     engine = openvino_engine.OpenVINOEngine(built(SETTINGS[1]))
     for seed in range(3):
         apply_network(engine, noise(128, 128, seed=seed), 48)
-    assert sorted(made) == ["down1", "down2", "down3", "up1", "up2", "up3"]
+    assert sorted(compiled) == ["down1", "down2", "down3", "up1", "up2", "up3"]
 
 
 def test_openvino_is_taken_on_a_cpu_where_it_is_and_pytorch_elsewhere(monkeypatch):
@@ -113,15 +115,15 @@ def test_an_engine_keeps_its_own_weights():
 def test_bf16_stays_within_a_hundredth_of_float32():
     network, image = built(SETTINGS[2]), noise(128, 128)
     expected = exact(network, image)
-    found = apply_network(engine_for(network, CPU, "bf16"), image)
-    assert (found - expected).std() < 1e-2 * expected.std()
+    output = apply_network(engine_for(network, CPU, "bf16"), image)
+    assert (output - expected).std() < 1e-2 * expected.std()
 
 
 def test_pytorchs_bf16_differs_a_little_and_comes_back_as_float32():
     network, image = built(SETTINGS[1]), noise(64, 64)
-    found = apply_network(PyTorchEngine(network, CPU, torch.bfloat16), image)
-    assert found.dtype == torch.float32
-    assert 0 < (found - exact(network, image)).std() < 2e-2 * exact(network, image).std()
+    output = apply_network(PyTorchEngine(network, CPU, torch.bfloat16), image)
+    assert output.dtype == torch.float32
+    assert 0 < (output - exact(network, image)).std() < 2e-2 * exact(network, image).std()
 
 
 class PretendedGPU(PyTorchEngine):
@@ -214,5 +216,5 @@ def test_every_engine_gives_the_compact_networks_numbers(settings):
 def test_the_compact_networks_bf16_stays_within_a_hundredth_of_float32():
     network, image = built_compact(), noise(128, 128)
     expected = exact(network, image)
-    found = apply_network(engine_for(network, CPU, "bf16"), image)
-    assert (found - expected).std() < 1e-2 * expected.std()
+    output = apply_network(engine_for(network, CPU, "bf16"), image)
+    assert (output - expected).std() < 1e-2 * expected.std()

@@ -96,9 +96,9 @@ def test_convolutions_are_padded_as_tensorflow_pads_same(kernel, before):
     )
     maps = torch.zeros(1, 2, 9, 11)
     maps[0, 0] = image
-    found = only_map(2, kernel, weights)(maps)
-    np.testing.assert_allclose(found[0, 1].detach(), expected, rtol=1e-5)
-    torch.testing.assert_close(found[0, 0], image)
+    output = only_map(2, kernel, weights)(maps)
+    np.testing.assert_allclose(output[0, 1].detach(), expected, rtol=1e-5)
+    torch.testing.assert_close(output[0, 0], image)
 
 
 def test_the_convolution_of_stride_2_has_its_zero_row_after_as_tensorflow_has():
@@ -120,8 +120,8 @@ def test_the_convolution_of_stride_2_has_its_zero_row_after_as_tensorflow_has():
         ]
     )
     pooled = image.numpy().reshape(4, 2, 3, 2).max(axis=(1, 3))
-    found = down(torch.stack([image, torch.zeros_like(image)])[None])
-    np.testing.assert_allclose(found[0, 0].detach(), strided + pooled, rtol=1e-5)
+    output = down(torch.stack([image, torch.zeros_like(image)])[None])
+    np.testing.assert_allclose(output[0, 0].detach(), strided + pooled, rtol=1e-5)
 
 
 def test_depth_to_space_has_four_neighbours_from_four_maps():
@@ -164,8 +164,8 @@ def test_without_gradients_the_maps_are_the_same_and_the_input_is_left_alone():
     layer, maps = WideActivation(4, 3), noise(1, 4, 8, 8)
     before, expected = maps.clone(), layer(maps).detach()
     with torch.no_grad():
-        found = layer(maps)
-    assert torch.equal(maps, before) and torch.equal(found, expected)
+        output = layer(maps)
+    assert torch.equal(maps, before) and torch.equal(output, expected)
 
 
 def test_gradient_checkpointing_gives_the_same_gradients(monkeypatch):

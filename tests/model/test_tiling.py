@@ -104,10 +104,10 @@ def felt_at(pixel, tile_px):
     """
     image = torch.zeros(16, 208, dtype=torch.float64)
     image[8, pixel] = torch.nan
-    found = (
+    output = (
         whole_of(image) if tile_px is None else apply_network(engine(torch.float64), image, tile_px)
     )
-    return found.isnan().any(dim=0).nonzero().flatten().tolist()
+    return output.isnan().any(dim=0).nonzero().flatten().tolist()
 
 
 def test_each_stages_halo_is_as_large_as_it_must_be():
@@ -138,27 +138,27 @@ def test_a_halo_of_less_would_not_do(monkeypatch, settings, name, side):
     image = noise(64, 208)
     monkeypatch.setattr(tiling, "stage_named", shorter)
     expected = whole_of(image, settings)
-    found = apply_network(engine(settings=settings), image, 16)
-    assert (found - expected).abs().max() > 1e-4 * min(1, float(expected.abs().max()))
+    output = apply_network(engine(settings=settings), image, 16)
+    assert (output - expected).abs().max() > 1e-4 * min(1, float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("shape", [(96, 128), (112, 144)])
 @pytest.mark.parametrize("tile_px", [16, 22, 40, 64, 100])
 def test_the_compact_network_tiled_is_whole_to_rounding(shape, tile_px):
     image = noise(*shape)
-    found, expected = (
+    output, expected = (
         apply_network(engine(settings=COMPACT), image, tile_px),
         whole_of(image, COMPACT),
     )
-    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+    assert (output - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
 def test_an_image_of_any_shape_is_padded_to_the_compact_networks_stride():
     image = noise(70, 101)
     padded = torch.nn.functional.pad(image[None], (0, 11, 0, 10), mode="reflect")[0]
-    found = apply_network(engine(settings=COMPACT), image)
+    output = apply_network(engine(settings=COMPACT), image)
     expected = whole_of(padded, COMPACT)[:70, :101]
-    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+    assert (output - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
 def test_an_image_whose_maps_would_be_too_large_is_cut_first(monkeypatch):

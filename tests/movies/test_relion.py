@@ -40,13 +40,13 @@ def ring_correlations(first, second, pixel_A, finest_A):
         np.fft.rfftfreq(first.shape[1], pixel_A)[None],
     )
     ring = np.rint(np.hypot(ky, kx) / 0.02).astype(int)
-    found = []
+    correlations = []
     for number in range(1, int(1 / finest_A / 0.02) + 1):
         a, b = one[ring == number], two[ring == number]
-        found.append(
+        correlations.append(
             np.sum((a * b.conj()).real) / np.sqrt(np.sum(np.abs(a) ** 2) * np.sum(np.abs(b) ** 2))
         )
-    return np.array(found)
+    return np.array(correlations)
 
 
 RUNS = {
@@ -111,7 +111,7 @@ def test_correcting_the_local_motion_brings_back_detail_of_the_specimen(project,
     monkeypatch.chdir(project)
     job = motion_corrected(project, ["Movies/a.mrcs"], "MotionCorr/truth", *RUNS["local"])
     truth = specimen(tuple(side + 64 for side in SHAPE), 0)[32:-32, 32:-32]
-    found = []
+    gains = []
     for local in (True, False):
         exposure = corrected(
             job / "Movies/a.mrc",
@@ -127,9 +127,9 @@ def test_correcting_the_local_motion_brings_back_detail_of_the_specimen(project,
                 exposure, summing=replace(summing, motion=replace(motion, local=None))
             )
         halves = from_movie(exposure, torch.device("cpu"))
-        found.append(
+        gains.append(
             ring_correlations(
                 (halves.even + halves.odd)[16:-16, 16:-16], truth[16:-16, 16:-16], 1.0, 5.0
             )[-3:].mean()
         )
-    assert found[0] > found[1] + 0.02 and found[0] > 0.6, found
+    assert gains[0] > gains[1] + 0.02 and gains[0] > 0.6, gains

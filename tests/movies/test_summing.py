@@ -118,12 +118,12 @@ def test_shift_and_binning_together_are_the_one_after_the_other():
     )
     moved = shifted(spectrum_of(given[1]), shape, (1.3, -2.6))
     expected = crop(moved, shape, small)
-    found = spectrum_of(halves.even)
+    spectrum = spectrum_of(halves.even)
     inner = (
         slice(0, 11),
         slice(0, 14),
     )  # at the new Nyquist frequency folding and shifting do not commute
-    torch.testing.assert_close(found[inner], expected[inner], atol=1e-5, rtol=0)
+    torch.testing.assert_close(spectrum[inner], expected[inner], atol=1e-5, rtol=0)
 
 
 def test_frames_without_a_shift_are_left_out_and_parity_goes_by_their_number():
@@ -137,7 +137,7 @@ def test_frames_without_a_shift_are_left_out_and_parity_goes_by_their_number():
 def test_the_local_polynomial_is_what_brute_force_says():
     coefficients = np.random.default_rng(0).normal(0, 0.5, (2, 6, 3))
     height, width = shape = (6, 9)
-    found = local_shift_px(LocalMotion(coefficients), 3, shape, (2.0, 2.0), rows=range(height))
+    shift_px = local_shift_px(LocalMotion(coefficients), 3, shape, (2.0, 2.0), rows=range(height))
     for axis in (0, 1):
         for row in range(height):
             for column in range(width):
@@ -145,10 +145,10 @@ def test_the_local_polynomial_is_what_brute_force_says():
                 for term, place in enumerate((1, x, x * x, y, y * y, x * y)):
                     for power in (1, 2, 3):
                         total += coefficients[axis, term, power - 1] * place * 3**power
-                assert float(found[axis][row, column]) == pytest.approx(total / 2, abs=1e-4)
-    y, x = (each.ravel() for each in np.mgrid[:height, :width])
+                assert float(shift_px[axis][row, column]) == pytest.approx(total / 2, abs=1e-4)
+    y, x = (grid.ravel() for grid in np.mgrid[:height, :width])
     at_points = local_shifts_px(coefficients, np.full(54, 3.0), y / height - 0.5, x / width - 0.5)
-    np.testing.assert_allclose(at_points.reshape(2, *shape) / 2, np.stack(found), atol=1e-4)
+    np.testing.assert_allclose(at_points.reshape(2, *shape) / 2, np.stack(shift_px), atol=1e-4)
 
 
 def test_an_image_that_is_not_moved_is_not_changed():
@@ -194,10 +194,10 @@ def test_half_way_between_pixels_nearly_all_of_a_wave_of_four_pixels_is_kept():
 
 
 def test_critical_exposures_are_those_of_grant_and_grigorieff():
-    found = critical_exposure_e_per_A2(torch.tensor([1 / 3, 0.1, 0.0]), 300)
-    assert found[0].item() == pytest.approx(0.245 * 3**1.665 + 2.81, rel=1e-5)
-    assert found[1].item() == pytest.approx(14.14, abs=0.01)
-    assert found[2].item() == math.inf
+    exposures = critical_exposure_e_per_A2(torch.tensor([1 / 3, 0.1, 0.0]), 300)
+    assert exposures[0].item() == pytest.approx(0.245 * 3**1.665 + 2.81, rel=1e-5)
+    assert exposures[1].item() == pytest.approx(14.14, abs=0.01)
+    assert exposures[2].item() == math.inf
     assert critical_exposure_e_per_A2(torch.tensor(0.2), 200.0).item() == pytest.approx(
         0.8 * (0.245 * 0.2**-1.665 + 2.81)
     )

@@ -120,7 +120,7 @@ def band_correlation(pair, shape, low_A, high_A, pixel_A=0.85378):
     ky, kx = np.fft.fftfreq(shape[0], pixel_A)[:, None], np.fft.rfftfreq(shape[1], pixel_A)[None]
     frequency = np.hypot(ky, kx)
     band = (frequency >= 1 / low_A) & (frequency < 1 / high_A)
-    one, two = (each[band] for each in pair)
+    one, two = (spectrum[band] for spectrum in pair)
     return np.sum((one * two.conj()).real) / np.linalg.norm(one) / np.linalg.norm(two), band.sum()
 
 
@@ -135,5 +135,5 @@ def test_the_real_field_thinned_correlates_as_the_halves_that_came_with_it(share
     first, second = spectra(theirs), spectra(ours)
     for low_A, high_A in ((200, 60), (60, 25), (25, 15), (4.2, 3.4), (2.5, 1.75)):
         expected, count = band_correlation(first, full.shape, low_A, high_A)
-        found, _ = band_correlation(second, full.shape, low_A, high_A)
-        assert found == pytest.approx(expected, abs=4 * np.sqrt(2 / count))
+        correlation, _ = band_correlation(second, full.shape, low_A, high_A)
+        assert correlation == pytest.approx(expected, abs=4 * np.sqrt(2 / count))

@@ -45,7 +45,10 @@ def test_the_distance_is_the_least_over_all_copies_of_two_arccos_of_the_quaterni
 ):
     group = point_group(name)
     products = np.stack(
-        [np.abs((first.as_quat() * (each * second).as_quat()).sum(axis=1)) for each in group]
+        [
+            np.abs((first.as_quat() * (operation * second).as_quat()).sum(axis=1))
+            for operation in group
+        ]
     )
     expected = np.degrees(2 * np.arccos(np.clip(products, 0, 1))).min(axis=0)
     assert np.allclose(total(first, second, group), expected, atol=1e-5)
@@ -54,8 +57,8 @@ def test_the_distance_is_the_least_over_all_copies_of_two_arccos_of_the_quaterni
 @given(NAMES, ROTATIONS)
 def test_the_distance_along_the_symmetry_orbit_is_zero(name, some):
     group = point_group(name)
-    for each in group:
-        assert total(some, each * some, group).max() < 1e-5
+    for operation in group:
+        assert total(some, operation * some, group).max() < 1e-5
 
 
 @given(NAMES, ROTATIONS, ROTATIONS)
@@ -107,24 +110,27 @@ def test_a_turn_in_the_image_plane_is_all_in_plane_and_a_tilt_is_all_viewing():
     still = random_rotations(2, 7)
     turned = still * Rotation.from_euler("z", [[3.0], [170.0]], degrees=True)
     tilted = still * Rotation.from_euler("y", [[3.0], [170.0]], degrees=True)
-    spun, seen = (angular_distances(still, each, point_group("C1")) for each in (turned, tilted))
+    spun, seen = (
+        angular_distances(still, orientations, point_group("C1"))
+        for orientations in (turned, tilted)
+    )
     assert np.allclose(spun.in_plane_deg, [3, 170]) and np.allclose(spun.viewing_deg, 0, atol=1e-5)
     assert np.allclose(seen.viewing_deg, [3, 170]) and np.allclose(seen.in_plane_deg, 0, atol=1e-5)
 
 
 @given(NAMES, ROTATIONS, ROTATIONS)
 def test_viewing_and_in_plane_distances_make_up_the_total(name, first, second):
-    found = angular_distances(first, second, point_group(name))
+    distances = angular_distances(first, second, point_group(name))
     total_, viewing, in_plane = (
-        np.cos(np.radians(each) / 2)
-        for each in (found.total_deg, found.viewing_deg, found.in_plane_deg)
+        np.cos(np.radians(angle_deg) / 2)
+        for angle_deg in (distances.total_deg, distances.viewing_deg, distances.in_plane_deg)
     )
     assert np.allclose(total_, viewing * in_plane, atol=1e-9)
 
 
 @given(ROTATIONS, ROTATIONS)
 def test_the_viewing_distance_is_the_angle_between_the_viewing_directions(first, second):
-    directions = [each.apply([0, 0, 1]) for each in (first, second)]
+    directions = [rotation.apply([0, 0, 1]) for rotation in (first, second)]
     expected = np.degrees(np.arccos(np.clip((directions[0] * directions[1]).sum(axis=1), -1, 1)))
     assert np.allclose(
         angular_distances(first, second, point_group("C1")).viewing_deg, expected, atol=1e-5
@@ -145,15 +151,15 @@ def test_sets_of_two_lengths_are_refused():
 
 def test_the_summary_counts_what_lies_below_one_two_and_five_degrees():
     total_deg = np.array([0.5, 1.5, 3.0, 8.0])
-    found = summary(AngularDistances(total_deg, total_deg / 2, total_deg / 4), point_group("C1"))
-    assert found.shares_below == (0.25, 0.5, 0.75)
-    assert (found.count, found.median_deg, found.mean_deg, found.quartiles_deg) == (
+    numbers = summary(AngularDistances(total_deg, total_deg / 2, total_deg / 4), point_group("C1"))
+    assert numbers.shares_below == (0.25, 0.5, 0.75)
+    assert (numbers.count, numbers.median_deg, numbers.mean_deg, numbers.quartiles_deg) == (
         4,
         2.25,
         3.25,
         (1.25, 4.25),
     )
-    assert (found.viewing_median_deg, found.in_plane_median_deg) == (1.125, 0.5625)
+    assert (numbers.viewing_median_deg, numbers.in_plane_median_deg) == (1.125, 0.5625)
 
 
 def test_chance_gives_the_median_that_theory_has_without_symmetry():

@@ -151,15 +151,15 @@ def test_windows_are_those_of_relion(tmp_path, scale_px):
 @pytest.mark.parametrize("normalise", ["own", "none"])
 def test_both_engines_write_the_same_stacks_and_table(project, changes, normalise):
     raw, _ = images_of(project)
-    made = []
+    outputs = []
     for engine in ("own", "relion"):
         settings = replace(SETTINGS, engine=engine, normalise=normalise, **changes)
         star = extract(project / "run_data.star", raw, project / "out", settings)
-        made.append(
+        outputs.append(
             (star.read_text(), np.stack([stack_of(star, row) for row in range(len(COORDINATES))]))
         )
-    assert made[0][0] == made[1][0]
-    np.testing.assert_allclose(made[0][1], made[1][1], atol=3e-5)
+    assert outputs[0][0] == outputs[1][0]
+    np.testing.assert_allclose(outputs[0][1], outputs[1][1], atol=3e-5)
 
 
 @needs_relion
@@ -271,10 +271,10 @@ def test_raw_and_denoised_particles_are_matched_row_by_row(project):
 
 def test_stacks_of_denoised_images_say_so(project):
     raw, denoised = images_of(project)
-    for images, name, said in ((raw, "r", False), (denoised, "d", True)):
+    for images, name, is_denoised in ((raw, "r", False), (denoised, "d", True)):
         extract(project / "run_data.star", images, project / name, SETTINGS)
         with mrcfile.open(project / name / "Micrographs/a.mrcs") as file:
-            assert ("restore 0.1 denoised with m" in file.get_labels()) is said
+            assert ("restore 0.1 denoised with m" in file.get_labels()) is is_denoised
 
 
 def test_a_record_of_what_was_done_is_left(project):
@@ -286,15 +286,15 @@ def test_a_record_of_what_was_done_is_left(project):
 
 def test_progress_is_told_micrograph_by_micrograph(project):
     raw, _ = images_of(project)
-    told = []
+    reports = []
     extract(
         project / "run_data.star",
         raw,
         project / "out",
         SETTINGS,
-        lambda done, of: told.append((done, of)),
+        lambda done, of: reports.append((done, of)),
     )
-    assert told == [(1, 2), (2, 2)]
+    assert reports == [(1, 2), (2, 2)]
 
 
 def test_windows_beyond_the_edge_are_counted_in_a_warning(project, caplog):
@@ -414,8 +414,10 @@ def test_denoised_images_are_found_by_the_table_that_lists_them(project):
         "micrographs", ("rlnMicrographName", "rlnOpticsGroup"), tuple((name, "1") for name in names)
     )
     write_star(project / "denoised.star", StarFile((optics(), table)))
-    found = counterparts(["Micrographs/b.mrc", "Micrographs/a.mrc"], str(project / "denoised.star"))
-    assert {name: path.name for name, path in found.items()} == {
+    partners = counterparts(
+        ["Micrographs/b.mrc", "Micrographs/a.mrc"], str(project / "denoised.star")
+    )
+    assert {name: path.name for name, path in partners.items()} == {
         "Micrographs/b.mrc": "b_dn.mrc",
         "Micrographs/a.mrc": "a_dn.mrc",
     }
@@ -425,8 +427,8 @@ def test_names_that_begin_alike_are_told_apart(tmp_path):
     numbers = range(1, 13)
     for number in numbers:
         write_image(tmp_path / f"m_{number}_DW_denoised.mrc", image(0, (8, 8)), 1.0)
-    found = counterparts([f"raw/m_{number}_DW.tif" for number in numbers], f"{tmp_path}/*.mrc")
-    assert [path.name for path in found.values()] == [
+    partners = counterparts([f"raw/m_{number}_DW.tif" for number in numbers], f"{tmp_path}/*.mrc")
+    assert [path.name for path in partners.values()] == [
         f"m_{number}_DW_denoised.mrc" for number in numbers
     ]
 
@@ -434,8 +436,8 @@ def test_names_that_begin_alike_are_told_apart(tmp_path):
 def test_one_name_in_two_folders_is_told_by_the_folder(tmp_path):
     for folder in ("one", "two"):
         write_image(tmp_path / f"out/{folder}/m.mrc", image(0, (8, 8)), 1.0)
-    found = counterparts(["two/m.mrc", "one/m.mrc"], f"{tmp_path}/out")
-    assert [path.parent.name for path in found.values()] == ["two", "one"]
+    partners = counterparts(["two/m.mrc", "one/m.mrc"], f"{tmp_path}/out")
+    assert [path.parent.name for path in partners.values()] == ["two", "one"]
     with pytest.raises(UserError, match=r"could both be the denoised image of three/m\.mrc"):
         counterparts(["three/m.mrc"], f"{tmp_path}/out")
 

@@ -6,16 +6,18 @@ import json
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from restore.errors import UserError
+from restore.io.atomic import write_text
 from restore.records import (
+    MAY_BE_INFINITE,
     RecordFile,
     as_json,
     decoded,
@@ -102,6 +104,36 @@ def test_defaults_stand_for_what_is_absent_and_unknown_keys_are_left_out():
     assert decoded(Point, {"x": 2, "z": [1]}, "h") == Point(2.0)
 
 
+@dataclass(frozen=True)
+class Exact:
+    exact: ClassVar[bool] = True
+
+    x: float = 1.0
+    limit: float = field(default=2.0, metadata=MAY_BE_INFINITE)
+
+
+def test_an_exact_record_needs_every_field_and_takes_no_other():
+    assert decoded(Exact, {"x": 2, "limit": 3}, "h") == Exact(2.0, 3.0)
+    with pytest.raises(UserError, match="it has no limit"):
+        decoded(Exact, {"x": 2}, "h")
+    with pytest.raises(UserError, match='it has "y", which is none of its fields'):
+        decoded(Exact, {"x": 2, "limit": 3, "y": 4}, "h")
+
+
+def test_infinity_is_read_only_where_a_field_may_be_infinite():
+    text = json.dumps({"x": 1.0, "limit": math.inf})
+    assert decoded(Exact, parse_json(text, "h"), "h") == Exact(1.0, math.inf)
+    for wrong in ({"x": math.inf}, {"limit": -math.inf}, {"limit": math.nan}, {"limit": "x"}):
+        with pytest.raises(UserError, match=next(iter(wrong))):
+            decoded(Exact, parse_json(json.dumps({"x": 1, "limit": 1} | wrong), "h"), "h")
+
+
+def test_names_that_are_not_utf8_are_read_back_as_they_were(tmp_path):
+    name = b"caf\xe9.mrc".decode("utf-8", "surrogateescape")
+    write_text(tmp_path / "card.json", record_text(replace(EXAMPLE, name=name), FILE))
+    assert read_record(tmp_path / "card.json", Card, FILE).name == name
+
+
 def changed(**values):
     return plain(EXAMPLE) | values
 
@@ -112,7 +144,7 @@ def changed(**values):
         ([], r"it is a list, not a group of values"),
         ({}, r"it has no name"),
         (changed(name=3), r"name is 3, not a text"),
-        (changed(name="\ud800"), r"name is a text with half a character"),
+        (changed(name="\ud800\udcff"), r"name is a text with half a character"),
         (changed(count=True), r"count is true, not an integer"),
         (changed(count=1.5), r"count is 1.5, not an integer"),
         (changed(count=10**400), r"count is a very large integer"),

@@ -66,12 +66,12 @@ def visit(browser, address):
 
 def split(page):
     """Where the raw image ends, in percent: by the style, which must agree with what is clipped."""
-    found = page.evaluate(
+    share = page.evaluate(
         "getComputedStyle(document.querySelector('.comparison')).getPropertyValue('--split')"
     )
     clip = page.evaluate("getComputedStyle(document.querySelector('.view.shown .over')).clipPath")
-    assert clip == f"inset(0px 0px 0px {found})"
-    return float(found.rstrip("%"))
+    assert clip == f"inset(0px 0px 0px {share})"
+    return float(share.rstrip("%"))
 
 
 def stage_box(page):
@@ -103,12 +103,12 @@ def test_the_page_loads_whole_with_all_its_pictures(visit):
 def test_nothing_can_be_loaded_from_elsewhere(browser, address):
     page = browser.new_page()
     page.goto(address)
-    with page.expect_event("console") as said:
+    with page.expect_event("console") as event:
         page.evaluate(
             "document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png'}))"
         )
     page.close()
-    assert "Content Security Policy" in said.value.text
+    assert "Content Security Policy" in event.value.text
 
 
 def test_the_slider_follows_the_mouse(visit):
@@ -286,9 +286,9 @@ def test_a_chart_reads_its_values_to_the_pointer_and_to_arrow_keys(visit):
     page.mouse.move(box["x"] + box["width"] * 0.99, box["y"] + box["height"] / 2)
     assert chart.locator(".at").text_content() == "4.5 Å"
     value = example.curves()["signal_to_error_wiener"]["value"][-1]
-    assert chart.locator(".reading").nth(1).inner_text().startswith(f"{value:.3g} (")
+    assert chart.locator(".reading").nth(0).inner_text().startswith(f"{value:#.3g} (")
     page.mouse.move(5, 5)
-    assert chart.locator(".reading").nth(1).inner_text() == ""
+    assert chart.locator(".reading").nth(0).inner_text() == ""
     plot.focus()
     for _ in range(2):
         page.keyboard.press("ArrowRight")
@@ -341,9 +341,9 @@ CONTRASTS = """() => {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_has_the_contrast_that_AA_asks_for(visit, scheme):
     page = visit(color_scheme=scheme)
-    found = page.evaluate(CONTRASTS)
-    assert len(found) > 300
-    assert [each for each in found if each[0] < 4.5] == []
+    contrasts = page.evaluate(CONTRASTS)
+    assert len(contrasts) > 300
+    assert [contrast for contrast in contrasts if contrast[0] < 4.5] == []
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
     assert dark == (scheme == "dark")
 

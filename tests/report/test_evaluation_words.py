@@ -67,8 +67,8 @@ def test_a_good_result_has_no_warnings():
     ({"name": "all"}, TRAINED),
 ])  # fmt: skip
 def test_each_warning_comes_alone_and_for_its_reason(changed, word):
-    (said,) = warnings([group(**changed)], has_model=True)
-    assert word in said
+    (warning,) = warnings([group(**changed)], has_model=True)
+    assert word in warning
 
 
 @pytest.mark.parametrize("changed", [
@@ -84,12 +84,12 @@ def test_what_is_within_bounds_or_unknown_is_no_reason_to_warn(changed):
 
 
 def test_fit_scale_is_advised_for_another_program_and_not_for_a_model():
-    said = [
+    texts = [
         warnings([group("all", calibration=2.0)], has_model=has_model)[-1]
         for has_model in (True, False)
     ]
-    assert ["fit_scale" in each for each in said] == [False, True]
-    assert all("multiplying them by 2.00" in each for each in said)
+    assert ["fit_scale" in text for text in texts] == [False, True]
+    assert all("multiplying them by 2.00" in text for text in texts)
 
 
 def test_without_any_signal_nothing_is_said_of_the_wiener_filter():
@@ -97,20 +97,49 @@ def test_without_any_signal_nothing_is_said_of_the_wiener_filter():
         ("signal_to_error_denoised", "signal_to_error_wiener", "correlation_denoised")
     )
     lost = group("all", advantage=(None, None, None), frc_raw=None, **unknown)
-    assert [NO_SIGNAL in each for each in warnings([lost], has_model=False)] == [True]
-    assert "within error" in summary([lost])[1] and "is –;" in summary([lost])[0]
+    assert [NO_SIGNAL in warning for warning in warnings([lost], has_model=False)] == [True]
+    assert "no measurable signal in common" in summary([lost])[0]
+    assert "noise-free image is –." in summary([lost])[1]
+
+
+HELPS, LITTLE, USELESS, HARMS, OPEN = (
+    "Denoising helps: it brings",
+    "This denoising is nearly useless:",
+    "This denoising is useless:",
+    "This denoising is worse than useless:",
+    "These data do not show whether denoising helps:",
+)
 
 
 @pytest.mark.parametrize("advantage, words", [
-    (BEATS, "are closer to the signal than the Wiener-filtered"),
-    (UNSURE, "equally close to the signal, within error"),
-    (FAILS, "do NOT beat the Wiener filter"),
-    (UNKNOWN, "equally close to the signal, within error"),
+    (BEATS, HELPS),
+    ((1.049, 1.03, 1.06), LITTLE),
+    ((1.01, 1.002, 1.02), LITTLE),
+    ((1.01, 0.99, 1.03), USELESS),
+    (UNSURE, OPEN),
+    (FAILS, HARMS),
+    (UNKNOWN, OPEN),
 ])  # fmt: skip
-def test_the_summary_says_whether_the_wiener_filter_is_beaten(advantage, words):
-    said = summary([group(advantage=advantage)])
-    assert words in said[1] and f"signal-to-error {2 * advantage[0]:.2f} against 2.00, a" in said[1]
-    assert sum("signal-to-error" in sentence for sentence in said) == 1
+def test_the_first_sentence_says_whether_denoising_was_of_use(advantage, words):
+    lines = summary([group(advantage=advantage)])
+    assert lines[0].startswith(words) and lines[0].count(".") == lines[0].count("0.") + 1
+    assert f"is {2 * advantage[0]:.2f} for the denoised halves and 2.00 for the W" in lines[2]
+    assert sum("signal to error" in sentence for sentence in lines) == 1
+
+
+def test_a_gain_in_the_correlation_counts_where_the_error_is_mostly_lost_signal():
+    gained = group(
+        advantage=(1.03, 1.02, 1.04), correlation_denoised=0.376, correlation_wiener=0.335
+    )
+    assert summary([gained])[0].startswith(HELPS)
+    assert (
+        "0.376, against 0.335 for the Wiener filter and 0.100 for the raw" in summary([gained])[0]
+    )
+
+
+def test_a_model_that_is_nearly_useless_comes_with_a_warning():
+    (warning,) = warnings([group(advantage=(1.01, 1.002, 1.02))], has_model=True)
+    assert "hardly better than a Wiener filter. Train longer, or on more data." in warning
 
 
 @pytest.mark.parametrize("name, count, words", [
@@ -119,17 +148,17 @@ def test_the_summary_says_whether_the_wiener_filter_is_beaten(advantage, words):
     ("all", 2, "On 2 micrographs, the"),
 ])  # fmt: skip
 def test_the_summary_says_what_it_is_about(name, count, words):
-    assert summary([group(name, count)])[0].startswith(words)
+    assert summary([group(name, count)])[1].startswith(words)
 
 
 def test_the_summary_has_the_shares_in_percent_and_the_noise_only_test_where_it_was_made():
-    said = summary(
+    lines = summary(
         [group(var_noise_denoised=0.02, var_noise_raw=0.8, gain=0.625, invented_share=0.043)]
     )
-    assert "2.5 % of the noise variance remains" in said[2]
-    assert "62 % of the signal's amplitude" in said[2]
-    assert "the model still produces an output with 4.3 % of the variance" in said[3]
-    assert len(summary([group(invented_share=None)])) == 3
+    assert "Of the noise, 2.5 % of the variance remains" in lines[3]
+    assert "of the signal, 62 % of the amplitude" in lines[3]
+    assert "the model still draws 4.3 % as much, in variance" in lines[4]
+    assert len(summary([group(invented_share=None)])) == 4
 
 
 def test_remarks_are_made_of_the_micrograph_that_deserves_them():

@@ -17,7 +17,7 @@ def whole():
 
 
 def texts(figure):
-    return [each.get_text() for each in figure.axes[0].texts]
+    return [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_every_curve_is_drawn_and_named_and_the_crossings_of_the_best_are_said(tmp_path):
@@ -27,7 +27,10 @@ def test_every_curve_is_drawn_and_named_and_the_crossings_of_the_best_are_said(t
     assert named == {"unmasked", "masked", "masked, phases random", "corrected"}
     drawn = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
     assert torch.equal(torch.from_numpy(drawn["corrected"]), fsc.corrected)
-    words = [f"{fsc.crossing_A(fsc.corrected, each):.2f} Å at {each:g}" for each in (0.5, 0.143)]
+    words = [
+        f"{fsc.crossing_A(fsc.corrected, threshold):.2f} Å at {threshold:g}"
+        for threshold in (0.5, 0.143)
+    ]
     assert texts(figure) == words
     save_png(figure, tmp_path / "fsc.png")
     assert (tmp_path / "fsc.png").stat().st_size > 5000

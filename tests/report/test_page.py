@@ -18,7 +18,8 @@ from restore.errors import UserError
 from restore.evaluation.records import Group, evaluation_from, read_evaluation
 from restore.quantities import Curve, Number
 from restore.report.axes import Axis, linear_axis, logarithmic_axis, resolution_ticks
-from restore.report.charts import Chart, Line, svg
+from restore.report.charts import Chart, Line, svg, y_axis
+from restore.report.curves import charts_of
 from restore.report.page import page
 from restore.report.pictures import LARGEST_BYTES, choose
 from restore.report.verdict import large_figures
@@ -27,7 +28,7 @@ EVIL = 'Micrographs/</script><img src=x onerror="alert(1)">&\u2028_DW.mrc'
 
 
 @pytest.fixture
-def made(tmp_path):
+def make_page(tmp_path):
     """A function that writes an evaluation's JSON with its pictures and returns the page's HTML."""
 
     def make(card, size=(64, 48), most=24):
@@ -41,8 +42,8 @@ def rows_of(html):
     return html.split("<tbody>")[1].split("</tbody>")[0].strip().splitlines()
 
 
-def test_the_page_says_what_was_run_and_how_it_went(made):
-    text = Reader(made(example.evaluation())).text
+def test_the_page_says_what_was_run_and_how_it_went(make_page):
+    text = Reader(make_page(example.evaluation())).text
     for words in (
         "What denoising did to all.star",
         "12 micrographs · model m.safetensors · to 4.5 Å · restore 0.2.0 · 2026-05-04",
@@ -54,46 +55,48 @@ def test_the_page_says_what_was_run_and_how_it_went(made):
         assert words in text
 
 
-def test_warnings_stand_above_the_verdict_and_are_absent_where_there_are_none(made):
+def test_warnings_stand_above_the_verdict_and_are_absent_where_there_are_none(make_page):
     card = example.evaluation()
-    html = made(card)
+    html = make_page(card)
     assert html.index("Only four") < html.index('id="verdict"')
-    assert 'class="warnings"' not in made(card | {"warnings": []})
+    assert 'class="warnings"' not in make_page(card | {"warnings": []})
 
 
-def test_every_group_has_its_numbers_and_curves_held_out_first(made):
-    html = Reader(made(example.evaluation()))
-    assert [found["value"] for found in html.of("input", name="group")] == ["0", "1", "2"]
+def test_every_group_has_its_numbers_and_curves_held_out_first(make_page):
+    html = Reader(make_page(example.evaluation()))
+    assert [attributes["value"] for attributes in html.of("input", name="group")] == ["0", "1", "2"]
     assert "checked" in html.of("input", name="group")[0]
     assert "held out: 4 micrographs, intervals from resampling micrographs" in html.text
-    charts = [found["data-chart"] for found in html.of("figure", **{"class": "chart"})]
+    charts = [attributes["data-chart"] for attributes in html.of("figure", **{"class": "chart"})]
     assert charts == [f"{group}-{chart}" for group in range(3) for chart in range(7)] + ["loss"]
 
 
-def test_a_group_of_all_is_left_out_where_it_is_the_same_as_another(made):
+def test_a_group_of_all_is_left_out_where_it_is_the_same_as_another(make_page):
     card = example.evaluation(3, 3)
     assert [group["name"] for group in card["groups"]] == ["held out", "all"]
-    html = Reader(made(card))
+    html = Reader(make_page(card))
     assert not html.of("input", name="group")
     assert "all: 3 micrographs" not in html.text and "held out: 3 micrographs" in html.text
 
 
-def test_noise_removed_is_what_the_variances_say(made):
+def test_noise_removed_is_what_the_variances_say(make_page):
     card = example.evaluation()
-    card["groups"][0]["numbers"]["var_noise_raw"] = example.number(0.8)
-    card["groups"][0]["numbers"]["var_noise_denoised"] = example.number(0.2)
-    assert "<dt>noise removed</dt><dd><strong>75 %</strong>" in made(card)
+    card["groups"][0]["numbers"]["noise_share"] = {"value": 0.25, "low": 0.2, "high": 0.31}
+    assert (
+        "<dt>noise removed</dt><dd><strong>75 %</strong> "
+        '<span class="interval">69 to 80 %</span>' in make_page(card)
+    )
 
 
-def test_the_table_has_the_strangest_micrograph_first(made):
-    rows = rows_of(made(example.evaluation(30, 5)))
+def test_the_table_has_the_strangest_micrograph_first(make_page):
+    rows = rows_of(make_page(example.evaluation(30, 5)))
     assert len(rows) == 30
     assert ["mic_0018" in rows[0], "mic_0005" in rows[1], "Much less signal" in rows[0]] == [
         True
     ] * 3
 
 
-def test_names_are_shown_and_never_run(made):
+def test_names_are_shown_and_never_run(make_page):
     card = example.evaluation(3, 1)
     card["micrographs"][0]["name"] = EVIL
     card["micrographs"][1]["role"] = card["groups"][0]["name"] = "<b>held out</b>"
@@ -104,11 +107,13 @@ def test_names_are_shown_and_never_run(made):
         "</style><script>alert(3)</script>"
     )
     card["model"]["name"] = card["recipe"]["max_resolution_A"] = "<i>x</i>"
-    html = made(card)
+    html = make_page(card)
     page_ = Reader(html)
     assert len(page_.of("script")) == 3 and len(page_.of("style")) == 1
     assert not [
-        found for _, found in page_.elements if any(name.startswith("on") for name in found)
+        attributes
+        for _, attributes in page_.elements
+        if any(name.startswith("on") for name in attributes)
     ]
     assert not page_.of("b") and not page_.of("i") and not page_.of("img", src="x")
     assert '<img src=x onerror="alert(1)">&' in page_.text
@@ -124,33 +129,33 @@ def test_what_is_embedded_can_neither_end_its_element_nor_hold_nan():
         embedded([float("nan")])
 
 
-def test_nothing_in_the_page_points_outside_it(made):
-    html = made(example.evaluation())
-    found = Reader(html)
-    assert all(image["src"].startswith("data:image/") for image in found.of("img"))
-    assert not found.of("link") and not found.of("iframe")
-    assert all(anchor["href"].startswith("#") for anchor in found.of("a"))
+def test_nothing_in_the_page_points_outside_it(make_page):
+    html = make_page(example.evaluation())
+    reader = Reader(html)
+    assert all(image["src"].startswith("data:image/") for image in reader.of("img"))
+    assert not reader.of("link") and not reader.of("iframe")
+    assert all(anchor["href"].startswith("#") for anchor in reader.of("a"))
     assert not re.search(r"""(src|href)=["']?(https?:)?//|url\(|@import|\bfetch\(|style=""", html)
-    (policy,) = found.of("meta", **{"http-equiv": "Content-Security-Policy"})
+    (policy,) = reader.of("meta", **{"http-equiv": "Content-Security-Policy"})
     assert policy["content"].startswith("default-src 'none'; img-src data:;")
     assert "unsafe" not in policy["content"]
 
 
-def nulled(found):
+def nulled(value):
     """The JSON with NaN for every number of an estimate, as a careless writer might leave it."""
-    if isinstance(found, dict):
+    if isinstance(value, dict):
         keys = ("value", "low", "high")
         return {
-            key: ([float("nan")] * len(each) if isinstance(each, list) else float("nan"))
+            key: ([float("nan")] * len(item) if isinstance(item, list) else float("nan"))
             if key in keys
-            else nulled(each)
-            for key, each in found.items()
+            else nulled(item)
+            for key, item in value.items()
         }
-    return [nulled(each) for each in found] if isinstance(found, list) else found
+    return [nulled(item) for item in value] if isinstance(value, list) else value
 
 
-def test_numbers_that_are_not_there_are_dashes_and_never_nan(made):
-    html = made(nulled(example.evaluation()))
+def test_numbers_that_are_not_there_are_dashes_and_never_nan(make_page):
+    html = make_page(nulled(example.evaluation()))
     body = html.split("<script>")[1].split("</script>", 1)[
         1
     ]  # after the style and the first script
@@ -160,25 +165,25 @@ def test_numbers_that_are_not_there_are_dashes_and_never_nan(made):
     assert len(rows_of(html)) == 12
 
 
-def test_there_may_be_no_model(made):
+def test_there_may_be_no_model(make_page):
     card = example.evaluation(5, 0) | {"model": None}
     card["groups"] = [example.group("all", 5)]
     for row in card["micrographs"]:
         row["role"] = ""
         del row["numbers"]["invented_share"]
-    text = made(card)
+    text = make_page(card)
     assert "denoised by another program" in text
     assert 'name="group"' not in text and 'data-chart="loss"' not in text
-    assert ">role<" not in text and ">from pure noise<" not in text
+    assert ">role<" not in text and ">output for noise alone</button>" not in text
 
 
-def test_there_may_be_no_pictures(made):
-    text = made(example.evaluation(pictures=False))
+def test_there_may_be_no_pictures(make_page):
+    text = make_page(example.evaluation(pictures=False))
     assert "no pictures to show" in text
     assert 'data-view="' not in text
 
 
-def test_there_may_be_one_micrograph_and_no_intervals(made):
+def test_there_may_be_one_micrograph_and_no_intervals(make_page):
     card = example.evaluation(1, 1)
     card["groups"] = [example.group("held out", 1)]
     for number in card["groups"][0]["numbers"].values():
@@ -186,7 +191,7 @@ def test_there_may_be_one_micrograph_and_no_intervals(made):
     for curve in card["groups"][0]["curves"].values():
         curve["low"] = curve["high"] = [None] * example.RINGS
     card["micrographs"][0]["outlier"] = None
-    html = made(card)
+    html = make_page(card)
     assert "1 micrograph ·" in html and "held out: 1 micrograph," in html
     assert 'class="whisker"' not in html and 'class="band' not in html
     assert html.count('class="line denoised"') > 5
@@ -198,7 +203,7 @@ def test_there_may_be_nothing_but_what_is_needed(tmp_path):
     assert "What denoising did to these micrographs" in html.text
 
 
-def test_pictures_outside_the_folder_or_that_are_no_pictures_stay_out(made, tmp_path):
+def test_pictures_outside_the_folder_or_that_are_no_pictures_stay_out(make_page, tmp_path):
     card = example.evaluation(4, 2)
     secret = tmp_path / "secret.jpg"
     secret.write_bytes(b"\xff\xd8\xff secret")
@@ -219,15 +224,15 @@ def test_few_of_many_are_shown_typical_and_strange_held_out_first(tmp_path):
     card = example.evaluation(60, 12)
     folder = example.write(tmp_path / "evaluation", card)
     shown = choose(evaluation_from(card).micrographs, folder, 9)
-    roles = [each.row.role for each in shown]
+    roles = [preview.row.role for preview in shown]
     assert len(shown) == 9 and roles == sorted(roles) and roles.count("held out") >= 6
     assert shown[0].row.outlier == min(row["outlier"] for row in card["micrographs"][:12])
-    strange = [each.index for each in shown if each.row.outlier > 3]
+    strange = [preview.index for preview in shown if preview.row.outlier > 3]
     assert {57, 44, 31} <= set(strange), "the three strangest of all"
 
 
-def test_fifty_micrographs_with_large_pictures_stay_below_10_MB(made):
-    html = made(example.evaluation(50, 10), size=(640, 620), most=50)
+def test_fifty_micrographs_with_large_pictures_stay_below_10_MB(make_page):
+    html = make_page(example.evaluation(50, 10), size=(640, 620), most=50)
     assert len(html.encode()) < 10e6
     shown = html.count('<article class="view"')
     assert 10 < shown < 50 and f"{shown} of 50 micrographs are shown" in html
@@ -245,15 +250,15 @@ def test_pictures_larger_than_a_page_may_hold_are_left_out(tmp_path, monkeypatch
     assert len(choose(rows, folder, 24)) == 2 and LARGEST_BYTES < 10e6
 
 
-def test_two_thousand_micrographs_make_a_page_of_little_more_than_a_megabyte(made):
+def test_two_thousand_micrographs_make_a_page_of_little_more_than_a_megabyte(make_page):
     card = example.evaluation(2000, 100, pictures=False)
-    html = made(card)
+    html = make_page(card)
     assert len(rows_of(html)) == 2000
     assert len(html.encode()) < 1.5e6
 
 
 def points_of(path):
-    return [[float(each) for each in point.split()] for point in re.split("[ML]", path)[1:]]
+    return [[float(number) for number in point.split()] for point in re.split("[ML]", path)[1:]]
 
 
 def lines_of(values, logarithmic=True, low=None, high=None):
@@ -262,7 +267,7 @@ def lines_of(values, logarithmic=True, low=None, high=None):
     chart = Chart(
         "T",
         "w",
-        tuple(0.01 * (each + 1) for each in range(len(values))),
+        tuple(0.01 * (index + 1) for index in range(len(values))),
         (Line("l", "raw", curve),),
         logarithmic,
     )
@@ -405,17 +410,83 @@ def test_an_evaluation_of_a_newer_program_says_what_this_one_reads(tmp_path):
 
 def test_each_share_stands_beside_its_ideal_and_the_wiener_filter_where_it_is_known():
     numbers = {
-        "var_noise_raw": Number(0.8), "var_noise_denoised": Number(0.02),
-        "var_noise_wiener": Number(0.2), "bias_share": Number(0.24),
-        "bias_share_wiener": Number(0.4), "gain": Number(0.62), "invented_share": Number(0.08),
+        "noise_share": Number(0.025), "noise_share_wiener": Number(0.25),
+        "bias_share": Number(0.24), "bias_share_wiener": Number(0.4),
+        "gain": Number(0.62), "gain_wiener": Number(0.5), "hallucinated_share": Number(0.03),
+        "hallucinated_share_wiener": Number(1e-9), "invented_share": Number(0.08),
         "signal_to_error_denoised": Number(3.1), "signal_to_error_wiener": Number(2.2),
         "advantage_over_wiener": Number(1.41, 1.33, 1.49),
     }  # fmt: skip
     html = large_figures(Group(name="held out", micrographs=2, numbers=numbers))
     assert re.findall('<p class="reference">(.*?)</p>', html) == [
         "Wiener filter 75 % · ideal 100 %",
-        "ideal 100 %",
+        "Wiener filter 50 % · ideal 100 %",
         "Wiener filter 40 % · ideal 0 %",
+        "Wiener filter 0.0 % · ideal 0 %",
         "ideal 0 %",
-        "Wiener filter 2.20 · ratio 1.41 (1.33 to 1.49)",
+        "Wiener filter 2.20 · 1.41 times as much (1.33 to 1.49)",
     ]
+
+
+def test_whether_denoising_was_of_use_is_the_first_thing_on_the_page(make_page):
+    html = make_page(example.evaluation())
+    first = html.index("<p>The denoised halves beat the Wiener filter")
+    assert html.index("</h1>") < first < html.index('class="warnings"')
+    assert html.count("The denoised halves beat the Wiener filter") == 1
+
+
+def masked(card, without):
+    """The evaluation with no signal in some rings, where ratios with it go astray."""
+    has_signal = [index not in without for index in range(example.RINGS)]
+    for group in card["groups"]:
+        group["has_signal"] = has_signal
+        for key in ("advantage_over_wiener", "signal_to_error_denoised", "snr_raw", "gain"):
+            for index in without:
+                group["curves"][key]["value"][index] = 1e5
+                group["curves"][key]["high"][index] = 1e6
+    return evaluation_from(card)
+
+
+def test_rings_without_signal_are_shaded_and_explained_and_do_not_stretch_an_axis():
+    evaluation = masked(example.evaluation(), {*range(20, 26), *range(50, example.RINGS)})
+    charts = {chart.title: chart for chart in charts_of(evaluation, evaluation.groups[0])}
+    for title in (
+        "Gain over the Wiener filter",
+        "Signal against all error",
+        "Signal against noise",
+    ):
+        drawn = svg(charts[title])
+        assert drawn.count('class="blank"') == 2
+        assert "Shaded: the halves have no measurable signal in common" in charts[title].words
+        assert y_axis(charts[title]).high < 1e4
+    assert svg(charts["Agreement of the two halves"]).count('class="blank"') == 0
+    kept = {line.label: line.curve for line in charts[KEPT].lines}
+    assert kept["signal kept"].value[22] is None
+    assert kept["output for noise alone"].value[22] is not None
+
+
+KEPT = "Signal kept, bias, and output for noise alone"
+
+
+def test_an_evaluation_that_does_not_know_its_signal_is_drawn_whole():
+    evaluation = evaluation_from(example.evaluation())
+    for chart in charts_of(evaluation, evaluation.groups[0]):
+        assert 'class="blank"' not in svg(chart) and "Shaded" not in chart.words
+
+
+def test_a_difference_from_the_wiener_filter_can_be_seen_and_a_tiny_one_is_not_blown_up():
+    for advantage, low, high in ((1.06, 0.9, 1.2), (1.001, 0.85, 1.15), (3.0, 0.5, 3.6)):
+        card = example.evaluation()
+        card["groups"][0]["curves"]["advantage_over_wiener"] = example.curve(
+            [advantage] * example.RINGS, 0.01
+        )
+        evaluation = evaluation_from(card)
+        axis = y_axis(charts_of(evaluation, evaluation.groups[0])[0])
+        assert low < axis.low < 1 < axis.high < high and axis.high - axis.low > 0.199
+
+
+def test_lines_are_named_at_the_lines():
+    evaluation = evaluation_from(example.evaluation())
+    for chart in charts_of(evaluation, evaluation.groups[0])[1:6]:
+        names = re.findall('<text class="label"[^>]*>(.*?)</text>', svg(chart))
+        assert {"raw", "denoised"} & set(names) or "signal kept" in names, chart.title

@@ -40,7 +40,7 @@ def test_a_curve_has_one_colour_and_one_name_in_the_page_and_in_the_picture():
     }
     common = set(drawn) & set(labels)
     assert common == {
-        "raw", "Wiener filter", "denoised", "signal kept", "bias", "hallucinated from pure noise",
+        "raw", "Wiener filter", "denoised", "signal kept", "bias", "output for noise alone",
     }  # fmt: skip
     assert {label: drawn[label] for label in common} == {
         label: VARIABLES[labels[label]].light for label in common
@@ -49,8 +49,8 @@ def test_a_curve_has_one_colour_and_one_name_in_the_page_and_in_the_picture():
 
 @pytest.mark.parametrize("ground", ["light", "dark"])
 def test_the_style_sheet_has_every_colour_once(ground):
-    found = variables(ground)
-    assert {name: found[name] for name in VARIABLES} == {
+    colours = variables(ground)
+    assert {name: colours[name] for name in VARIABLES} == {
         name: getattr(colour, ground) for name, colour in VARIABLES.items()
     }
 

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from restore.io.residues import Residues, Stretch
 from restore.maps.contour import Contour
+from restore.report.document import asset
 from restore.report.scene_figures import scenes_page
 from restore.report.scenes import (
     SIDE,
@@ -183,3 +184,36 @@ def coloured_share(png):
 
     pixels = np.asarray(Image.open(BytesIO(png)).convert("RGB")).astype(int)
     return float((np.ptp(pixels, axis=-1) > 20).mean())
+
+
+VOLUME = """([values, size, voxel]) => {
+  const { points, triangles } = surfaceOf(values, size, voxel, 0.5);
+  let volume = 0;
+  for (let i = 0; i < triangles.length; i += 3) {
+    const [p, q, r] = [points[triangles[i]], points[triangles[i + 1]], points[triangles[i + 2]]];
+    volume += p[0] * (q[1] * r[2] - q[2] * r[1]) + p[1] * (q[2] * r[0] - q[0] * r[2])
+      + p[2] * (q[0] * r[1] - q[1] * r[0]);
+  }
+  return volume / 6;
+}"""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
+def test_the_surface_encloses_the_volume_above_the_level_of_small_maps_too():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    enclosed = {}
+    with sync_api.sync_playwright() as program:
+        browser = program.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        tab = browser.new_page()
+        tab.set_content("<p></p>")
+        tab.add_script_tag(content=asset("surface.js"))
+        for axes in ((3, 4, 5), (6, 9, 12)):
+            contour = ellipsoid(axes, (32, 32, 40))
+            volume = surface_scene(ShownMap("map", (contour,)), contour).volume
+            values = steps_of(volume).flatten().tolist()
+            found = tab.evaluate(VOLUME, [values, volume.size_xyz, volume.voxel_xyz_A])
+            enclosed[axes] = found / (4 / 3 * np.pi * np.prod(axes) * 2.0**3)
+        browser.close()
+    assert 0.88 < enclosed[3, 4, 5] < 1.02 and 0.96 < enclosed[6, 9, 12] < 1.02

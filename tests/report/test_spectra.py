@@ -21,13 +21,14 @@ def lines(figure):
 def test_signal_over_error_is_drawn_for_raw_wiener_and_denoised():
     card = evaluation_example.evaluation()
     figure = error_curves(evaluation_from(card))
-    found = lines(figure)
+    drawn_lines = lines(figure)
     assert (
-        set(found) == {"raw", "Wiener filter", "denoised"} and figure.axes[0].get_yscale() == "log"
+        set(drawn_lines) == {"raw", "Wiener filter", "denoised"}
+        and figure.axes[0].get_yscale() == "log"
     )
     curves = card["groups"][0]["curves"]
     for label, key in (("raw", "raw"), ("Wiener filter", "wiener"), ("denoised", "denoised")):
-        x, y = found[label].get_data()
+        x, y = drawn_lines[label].get_data()
         seen = np.array(card["frequency_per_A"]) >= 1 / 200
         assert np.array_equal(x, np.array(card["frequency_per_A"])[seen])
         assert np.array_equal(y, np.array(curves[f"signal_to_error_{key}"]["value"])[seen])
@@ -36,8 +37,8 @@ def test_signal_over_error_is_drawn_for_raw_wiener_and_denoised():
 
 
 def test_shares_are_drawn_in_different_colours():
-    found = lines(shares(evaluation_from(evaluation_example.evaluation())))
-    assert len(found) == 4 and len({to_hex(each.get_color()) for each in found.values()}) == 4
+    curves = lines(shares(evaluation_from(evaluation_example.evaluation())))
+    assert len(curves) == 4 and len({to_hex(curve.get_color()) for curve in curves.values()}) == 4
 
 
 def test_a_curve_that_was_not_measured_is_left_out():
@@ -70,3 +71,23 @@ def test_a_result_without_any_signal_can_be_drawn(draw, tmp_path):
         for end in curve:
             curve[end] = [None] * len(curve[end])
     save_png(draw(evaluation_from(card)), tmp_path / "empty.png")
+
+
+def test_the_ratio_to_the_wiener_filter_stands_below_on_an_axis_that_holds_one():
+    card = evaluation_example.evaluation()
+    below = error_curves(evaluation_from(card)).axes[1]
+    assert below.get_yscale() == "linear" and below.get_ylabel() == "denoised / Wiener filter"
+    low, high = below.get_ylim()
+    assert low <= 0.9 and 1.1 <= high < 2.5
+    assert np.allclose(below.lines[0].get_ydata(), 1.4)
+
+
+def test_rings_without_signal_are_left_out_and_shaded():
+    card = evaluation_example.evaluation()
+    card["groups"][0]["has_signal"] = [index < 40 for index in range(evaluation_example.RINGS)]
+    figure = error_curves(evaluation_from(card))
+    x, y = lines(figure)["denoised"].get_data()
+    assert np.isnan(y[x > card["frequency_per_A"][39]]).all() and not np.isnan(y).all()
+    assert len(figure.axes[0].patches) == evaluation_example.RINGS - 40
+    noise_alone = lines(shares(evaluation_from(card)))["output for noise alone"]
+    assert not np.isnan(noise_alone.get_ydata()).any()

@@ -14,7 +14,7 @@ from restore.structure.records import read_structure, structure_from
 
 
 @pytest.fixture
-def made(tmp_path):
+def make_page(tmp_path):
     """A function that makes the page of a result's JSON."""
 
     def make(card):
@@ -24,8 +24,8 @@ def made(tmp_path):
     return make
 
 
-def test_every_row_of_the_figure_is_there_with_its_letter(made):
-    page = Reader(made(example.structure()))
+def test_every_row_of_the_figure_is_there_with_its_letter(make_page):
+    page = Reader(make_page(example.structure()))
     for words in (
         "A, B · Half maps",
         "C, D · Views",
@@ -48,8 +48,8 @@ def test_every_row_of_the_figure_is_there_with_its_letter(made):
     assert [part["data-row"] for part in figures if "data-row" in part] == ["0", "1"]
 
 
-def test_the_caution_stands_beside_every_fsc_of_denoised_half_maps(made):
-    html = made(example.structure())
+def test_the_caution_stands_beside_every_fsc_of_denoised_half_maps(make_page):
+    html = make_page(example.structure())
     sections = {part.split('"')[0]: part for part in html.split('<section id="')[1:]}
     assert example.CAUTION in sections["summary"]
     for key in ("fsc", "bias", "reslog"):
@@ -71,45 +71,45 @@ def test_the_caution_stands_beside_every_fsc_of_denoised_half_maps(made):
         "provenance",
     ],
 )
-def test_a_result_that_lacks_a_part_has_a_page_without_it(made, missing):
+def test_a_result_that_lacks_a_part_has_a_page_without_it(make_page, missing):
     card = example.structure()
     del card[missing]
-    assert "A, B · Half maps" in Reader(made(card)).text
+    assert "A, B · Half maps" in Reader(make_page(card)).text
 
 
-def test_without_truth_model_and_second_refinement_their_rows_are_left_out(made):
+def test_without_truth_model_and_second_refinement_their_rows_are_left_out(make_page):
     card = example.structure()
     for name in ("denoised_by_denoised", "raw_by_denoised"):
         del card["reconstructions"][name]
     del card["bias"]["denoised"]
-    for each in card["reconstructions"].values():
-        each["model"] = each["truth"] = None
-    text = Reader(made(card)).text
+    for reconstruction in card["reconstructions"].values():
+        reconstruction["model"] = reconstruction["truth"] = None
+    text = Reader(make_page(card)).text
     assert "A · Orientations refined on raw" in text and "B · Orientations" not in text
     assert "Against the" not in text and "truth, 0.5" not in text
 
 
-def test_curves_with_gaps_are_drawn_as_far_as_they_go(made):
+def test_curves_with_gaps_are_drawn_as_far_as_they_go(make_page):
     card = example.structure()
     card["reconstructions"]["raw_by_raw"]["fsc"]["curves"]["unmasked"][20:] = [None] * (
         example.SHELLS - 20
     )
     drawn = [
         path["d"]
-        for path in Reader(made(card)).of("path")
+        for path in Reader(make_page(card)).of("path")
         if path["class"].startswith("line raw_by_raw")
     ]
-    assert drawn and not any("n" in each for each in drawn)
+    assert drawn and not any("n" in chart for chart in drawn)
 
 
-def test_what_the_result_says_cannot_become_html(made):
+def test_what_the_result_says_cannot_become_html(make_page):
     card = example.structure()
     card["summary"] = card["cautions"] = ["<script>alert(1)</script>"]
     card["commands"]["fsc"] = card["provenance"]["command"] = card["views"][0]["title"] = (
         '<b onclick="x">'
     )
-    page = Reader(made(card))
-    assert len(page.of("script")) == 6 and not page.of("b")
+    page = Reader(make_page(card))
+    assert len(page.of("script")) == 7 and not page.of("b")
 
 
 def scene_rows_of(html):
@@ -117,9 +117,9 @@ def scene_rows_of(html):
     return json.loads(html.partition('id="scenes">')[2].partition("</script>")[0])
 
 
-def test_what_a_file_of_scenes_says_cannot_become_html(made, tmp_path):
+def test_what_a_file_of_scenes_says_cannot_become_html(make_page, tmp_path):
     evil = "</script><b onclick='x'>"
-    made(example.structure())
+    make_page(example.structure())
     path = tmp_path / "views.json"
     card = json.loads(path.read_text())
     row = card["rows"][0]
@@ -131,8 +131,8 @@ def test_what_a_file_of_scenes_says_cannot_become_html(made, tmp_path):
     assert scene_rows_of(html)[0]["scenes"][0]["title"] == evil
 
 
-def test_the_page_holds_the_scenes_of_both_files_and_the_viewer_once(made):
-    html = made(example.structure())
+def test_the_page_holds_the_scenes_of_both_files_and_the_viewer_once(make_page):
+    html = make_page(example.structure())
     rows = scene_rows_of(html)
     assert [row["words"] for row in rows] == ["", "residues A/45–46"]
     assert rows[1]["scenes"][0]["atoms"].count("ATOM  ") == 2
@@ -140,27 +140,27 @@ def test_the_page_holds_the_scenes_of_both_files_and_the_viewer_once(made):
     assert "3Dmol.js (BSD-3-Clause)" in html
 
 
-def test_a_page_without_scenes_carries_no_viewer(made):
+def test_a_page_without_scenes_carries_no_viewer(make_page):
     card = example.structure()
     del card["views"], card["regions"]
-    html = made(card)
+    html = make_page(card)
     assert "3Dmol" not in html
     assert len(html) < 300_000
 
 
 @pytest.mark.parametrize("content", ["{", '{"format_version": 2, "rows": []}', "[1]"])
-def test_a_damaged_file_of_scenes_leaves_its_row_out(made, tmp_path, content):
-    made(example.structure())
+def test_a_damaged_file_of_scenes_leaves_its_row_out(make_page, tmp_path, content):
+    make_page(example.structure())
     (tmp_path / "views.json").write_text(content)
     html = structure_page(structure_from(example.structure()), tmp_path)
     assert "C, D · Views" not in html
     assert len(scene_rows_of(html)) == 1
 
 
-def test_a_picture_of_an_earlier_result_is_still_shown(made, tmp_path):
+def test_a_picture_of_an_earlier_result_is_still_shown(make_page, tmp_path):
     card = example.structure()
     card["views"][0]["path"] = "angles.png"
-    html = made(card)
+    html = make_page(card)
     assert len(Reader(html).of("img")) == 2
     assert [part["data-row"] for part in Reader(html).of("figure") if "data-row" in part] == ["0"]
 
@@ -180,9 +180,9 @@ def test_pictures_outside_the_folder_stay_outside_the_page(tmp_path, name):
 
 def test_a_result_is_read_from_its_folder(tmp_path):
     (tmp_path / "structure.json").write_text(json.dumps(example.structure()), encoding="utf-8")
-    found = read_structure(tmp_path)
-    assert found == structure_from(example.structure())
-    assert list(found.reconstructions) == [
+    structure = read_structure(tmp_path)
+    assert structure == structure_from(example.structure())
+    assert list(structure.reconstructions) == [
         "raw_by_raw",
         "denoised_by_raw",
         "denoised_by_denoised",

@@ -28,7 +28,9 @@ def card_with(raw_A, crossed_A, angles=()):
     card["reconstructions"]["raw_by_raw"]["fsc"] = example.correlation(raw_A)
     card["reconstructions"]["raw_by_denoised"]["fsc"] = example.correlation(crossed_A)
     first = card["angles"][0]
-    card["angles"] = [first | {"compared": name, "median_deg": each} for name, each in angles]
+    card["angles"] = [
+        first | {"compared": name, "median_deg": median_deg} for name, median_deg in angles
+    ]
     return card
 
 
@@ -41,9 +43,9 @@ def card_with(raw_A, crossed_A, angles=()):
     ],
 )
 def test_raw_images_decide_whether_denoising_helped(raw_A, crossed_A, verdict, words):
-    said, numbers = said_of(card_with(raw_A, crossed_A))
-    assert numbers["raw_images"].verdict == verdict and words in said
-    assert ("helped" in said) == (verdict == "better") and ("harmed" in said) == (
+    text, numbers = said_of(card_with(raw_A, crossed_A))
+    assert numbers["raw_images"].verdict == verdict and words in text
+    assert ("helped" in text) == (verdict == "better") and ("harmed" in text) == (
         verdict == "worse"
     )
 
@@ -55,8 +57,8 @@ def test_half_maps_of_denoised_images_never_count_as_help():
     card = card_with(4.5, 4.5)
     for name in ("denoised_by_raw", "denoised_by_denoised"):
         card["reconstructions"][name]["fsc"] = example.correlation(3.3)
-    said, _ = said_of(card)
-    assert "helped" not in said and "bias that both denoised halves share" in said
+    text, _ = said_of(card)
+    assert "helped" not in text and "bias that both denoised halves share" in text
 
 
 def test_truth_and_model_are_compared_with_the_raw_map():
@@ -65,17 +67,17 @@ def test_truth_and_model_are_compared_with_the_raw_map():
         card["reconstructions"][name]["truth"] = example.correlation(
             4.0 if name == "denoised_by_raw" else 6.0
         )
-    said, numbers = said_of(card)
+    text, numbers = said_of(card)
     assert numbers["truth_denoised_by_raw"].verdict == "better"
-    assert "that of denoised images with these orientations is better: 4.00 Å" in said
-    assert "This counts if neither the network nor the refinements have seen the model." in said
+    assert "that of denoised images with these orientations is better: 4.00 Å" in text
+    assert "This counts if neither the network nor the refinements have seen the model." in text
 
 
 def test_errors_of_orientations_are_said_where_both_are_known():
-    said, _ = said_of(card_with(4.5, 4.5, [("refinements", 2.0), ("raw", 3.0), ("denoised", 1.25)]))
+    text, _ = said_of(card_with(4.5, 4.5, [("refinements", 2.0), ("raw", 3.0), ("denoised", 1.25)]))
     assert (
         "from the true orientations is 1.25° for those refined on denoised images, and 3.00° for "
-        "those refined on raw images" in said
+        "those refined on raw images" in text
     )
     assert (
         "from the true orientations"
@@ -85,11 +87,11 @@ def test_errors_of_orientations_are_said_where_both_are_known():
 
 def test_without_bias_none_is_said():
     card = card_with(4.5, 4.5)
-    for each in card["bias"].values():
-        each |= {"is_found": False, "mean_excess": {"value": 0.001, "low": -0.001, "high": 0.003}}
-    said, _ = said_of(card)
+    for bias in card["bias"].values():
+        bias |= {"is_found": False, "mean_excess": {"value": 0.001, "low": -0.001, "high": 0.003}}
+    text, _ = said_of(card)
     assert (
-        "No bias that both denoised halves share was found" in said and "Part of this" not in said
+        "No bias that both denoised halves share was found" in text and "Part of this" not in text
     )
 
 
@@ -112,6 +114,6 @@ def test_orientations_as_far_apart_as_chance_and_a_model_that_lies_elsewhere_are
     raw = card["reconstructions"]["raw_by_raw"]
     raw["model"]["is_doubtful"], raw["truth"]["is_doubtful"] = True, False
     structure = structure_from(card)
-    found = list(warnings(structure.angles, structure.reconstructions["raw_by_raw"]))
-    assert "hardly agree (median 30.0°" in found[0] and "been fitted" in found[1]
-    assert len(found) == 2
+    messages = list(warnings(structure.angles, structure.reconstructions["raw_by_raw"]))
+    assert "hardly agree (median 30.0°" in messages[0] and "been fitted" in messages[1]
+    assert len(messages) == 2

@@ -63,9 +63,9 @@ def test_torchruns_words_come_before_slurms():
 
 
 def test_srun_says_which_process_this_is_and_all_of_a_step_meet_at_its_first_node():
-    found = launch(SLURM)
-    assert found == Launch(3, 8, 1, "tcp://gpu03:22345")
-    assert launch(SLURM | {"SLURM_STEP_ID": "1"}).init_method != found.init_method
+    environment = launch(SLURM)
+    assert environment == Launch(3, 8, 1, "tcp://gpu03:22345")
+    assert launch(SLURM | {"SLURM_STEP_ID": "1"}).init_method != environment.init_method
     assert (
         launch(SLURM | {"MASTER_ADDR": "10.0.0.7", "MASTER_PORT": "999"}).init_method
         == "tcp://10.0.0.7:999"
@@ -123,8 +123,8 @@ def test_processes_that_srun_would_start_find_each_other():
         )
         for rank in "01"
     ]
-    said = [process.communicate(timeout=50)[0].strip() for process in processes]
-    assert said == ["0 10.0 [0, 1]\nTrue []", "1 10.0 [0, 1]\nTrue []"]
+    outputs = [process.communicate(timeout=50)[0].strip() for process in processes]
+    assert outputs == ["0 10.0 [0, 1]\nTrue []", "1 10.0 [0, 1]\nTrue []"]
 
 
 def test_nothing_that_comes_over_the_network_is_unpickled():

@@ -60,7 +60,7 @@ def test_what_fails_in_reading_computing_or_writing_is_noted_and_the_rest_is_don
     results = run_jobs(jobs, steps(compute, read), bars)
     assert results.done == results.good == jobs[2:]
     assert results.failed == [(jobs[0], "it is bad."), (jobs[1], "it is bad.")]
-    assert bars.made == [(3, "files", "working")]
+    assert bars.calls == [(3, "files", "working")]
     assert len(bars.counts) == 4 and bars.counts[-1] == 3
     assert SetResults.of(results, {"z.mrc": "no"}) == SetResults(
         ("c.mrc",),
@@ -187,13 +187,13 @@ def test_an_output_takes_no_inputs_and_no_others_place(jobs, tmp_path):
 
 
 def test_a_project_that_is_moved_whole_is_current_and_an_input_that_is_moved_is_not(tmp_path):
-    def made(root):
+    def project_in(root):
         return fingerprint([], [root / "raw" / "a"], root / "out")
 
     (tmp_path / "one" / "raw").mkdir(parents=True)
     (tmp_path / "one/raw/a").write_text("a")
-    before = made(tmp_path / "one")
+    before = project_in(tmp_path / "one")
     (tmp_path / "one").rename(tmp_path / "two")
-    assert made(tmp_path / "two") == before
+    assert project_in(tmp_path / "two") == before
     (tmp_path / "two/raw").rename(tmp_path / "two/raw2")
     assert fingerprint([], [tmp_path / "two/raw2/a"], tmp_path / "two/out") != before

@@ -110,9 +110,9 @@ def test_processes_that_srun_starts_divide_the_work(here):
         )
         for rank in "01"
     ]
-    said = [process.communicate(timeout=55) for process in processes]
-    assert [process.returncode for process in processes] == [1, 0], said
-    assert "step/mics.star" in said[0][0] and said[1][0] == ""
+    outputs = [process.communicate(timeout=55) for process in processes]
+    assert [process.returncode for process in processes] == [1, 0], outputs
+    assert "step/mics.star" in outputs[0][0] and outputs[1][0] == ""
     assert len(written("step")) == 4
 
 

@@ -102,9 +102,9 @@ def test_the_correlation_between_halves_falls_as_in_a_real_k2_field():
 
 def frc(exposures, pixel_size_A: float, low_A: float, high_A: float) -> float:
     sums = np.zeros(3)
-    for each in exposures:
-        even, odd = (np.fft.rfft2(half - half.mean()) for half in (each.even, each.odd))
-        k = frequency_per_A(each.even.shape, (pixel_size_A, pixel_size_A)).numpy()
+    for exposure in exposures:
+        even, odd = (np.fft.rfft2(half - half.mean()) for half in (exposure.even, exposure.odd))
+        k = frequency_per_A(exposure.even.shape, (pixel_size_A, pixel_size_A)).numpy()
         band = (k >= 1 / low_A) & (k < 1 / high_A)
         cross = (even * odd.conj()).real
         sums += [part[band].sum() for part in (cross, abs(even) ** 2, abs(odd) ** 2)]
@@ -209,6 +209,6 @@ def test_a_phase_plate_moves_the_contrast_to_low_frequency(barrel):
 
 
 def test_every_setting_says_what_it_is_in_one_sentence():
-    for each in fields(SimulationSettings):
-        assert each.metadata["option"].words, each.name
-        assert each.metadata["option"].group in {"specimen", "microscope", "movies"}
+    for field in fields(SimulationSettings):
+        assert field.metadata["option"].words, field.name
+        assert field.metadata["option"].group in {"specimen", "microscope", "movies"}

@@ -204,7 +204,7 @@ def test_tiff_without_its_programs_is_refused_with_the_cure_before_anything_is_w
     for name in ("tifffile", "imagecodecs"):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, name, None)
-            with pytest.raises(UserError, match=rf"{name} is not installed.*restore-em\[movies\]"):
+            with pytest.raises(UserError, match=rf"{name} is not installed.*pip install tifffile"):
                 simulate(replace(SETTINGS, movies="tiff"), tmp_path / "never")
     assert not (tmp_path / "never").exists()
 
@@ -215,8 +215,8 @@ def test_tiff_without_its_programs_is_refused_with_the_cure_before_anything_is_w
      ("gain_spread", 0.5), ("dose_e_per_A2", 1e6)],
 )  # fmt: skip
 def test_movies_that_no_detector_makes_are_refused(tmp_path, name, value):
-    told = "frames" if name == "dose_e_per_A2" else name
-    with pytest.raises(UserError, match=f"{told} is"):
+    word = "frames" if name == "dose_e_per_A2" else name
+    with pytest.raises(UserError, match=f"{word} is"):
         simulate(replace(SETTINGS, **({"movies": "mrc"} | {name: value})), tmp_path / "never")
     assert not (tmp_path / "never").exists()
 
@@ -356,7 +356,8 @@ def test_hot_pixels_stay_where_the_detector_has_them(sessions):
         image = mrcfile.read(sessions / "mrc" / name).astype(float)
         summed = image if image.ndim == 2 else image.sum(0)
         hot = {
-            tuple(int(each) for each in place) for place in np.argwhere(summed > 2.2 * truth.mean())
+            tuple(int(coordinate) for coordinate in place)
+            for place in np.argwhere(summed > 2.2 * truth.mean())
         }
         assert len(hot) == 3
         assert hot == {(y, x) for y, x in hot if truth[y, x] < 2 * truth.mean()}
@@ -486,14 +487,17 @@ def test_relion_reads_the_movies_and_finds_the_motion(tmp_path, kind):
     ours = starfile.read(tmp_path / "Movies/mic_0001_motion.star")
     theirs = starfile.read(tmp_path / "out/Movies/mic_0001.star")
     shifts = [
-        each["global_shift"][["rlnMicrographShiftX", "rlnMicrographShiftY"]].to_numpy()
-        for each in (ours, theirs)
+        motion["global_shift"][["rlnMicrographShiftX", "rlnMicrographShiftY"]].to_numpy()
+        for motion in (ours, theirs)
     ]
     error = shifts[1] - shifts[0]
     error -= error.mean(axis=0)
     assert np.abs(shifts[0]).max() > 8
     assert np.abs(error).max() < 0.5  # pixels of 2 Å; RELION itself stops at steps of half a pixel
-    assert np.corrcoef(*(local_at_the_end(each, 16).ravel() for each in (ours, theirs)))[0, 1] > 0.9
+    assert (
+        np.corrcoef(*(local_at_the_end(motion, 16).ravel() for motion in (ours, theirs)))[0, 1]
+        > 0.9
+    )
     corrected, full, truth = (
         mrcfile.read(tmp_path / name)
         for name in (
@@ -505,7 +509,8 @@ def test_relion_reads_the_movies_and_finds_the_motion(tmp_path, kind):
     assert corrected.mean() == pytest.approx(full.mean(), rel=2e-3)
     inside = np.s_[24:-24, 24:-24]
     by_relion, at_best = (
-        np.corrcoef(each[inside].ravel(), truth[inside].ravel())[0, 1] for each in (corrected, full)
+        np.corrcoef(image[inside].ravel(), truth[inside].ravel())[0, 1]
+        for image in (corrected, full)
     )
     assert by_relion > 0.9 * at_best
 

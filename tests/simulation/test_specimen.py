@@ -173,7 +173,7 @@ def test_a_map_survives_a_change_of_pixel_size(tmp_path, barrel):
     # Cutting the box unevenly moved the centre by 1 voxel in y and 0 in x; compare as projections
     # of known shift.
     coarse = barrel_phantom(4.0)
-    ours, theirs = (np.fft.rfftn(each) for each in fitted(loaded.density, coarse.density))
+    ours, theirs = (np.fft.rfftn(density) for density in fitted(loaded.density, coarse.density))
     k = np.sqrt(
         sum(
             f**2
@@ -189,8 +189,8 @@ def test_a_map_survives_a_change_of_pixel_size(tmp_path, barrel):
 def fitted(a, b):
     side = min(len(a), len(b))
     return tuple(
-        each[tuple(slice(n // 2 - side // 2, n // 2 - side // 2 + side) for n in each.shape)]
-        for each in (a, b)
+        volume[tuple(slice(n // 2 - side // 2, n // 2 - side // 2 + side) for n in volume.shape)]
+        for volume in (a, b)
     )
 
 

@@ -26,12 +26,12 @@ def turned(first, second):
 def test_two_refinements_give_four_combinations_of_the_same_particles(images):
     raw, denoised = images
     shuffled = rows_of(denoised, np.array([5, 3, 11, 0, 1]))
-    found = comparison_set(raw, shuffled, shuffled.particles, 5.0)
-    assert len(found) == 5
-    names = [each.name for each in found.combinations]
+    comparison = comparison_set(raw, shuffled, shuffled.particles, 5.0)
+    assert len(comparison) == 5
+    names = [combination.name for combination in comparison.combinations]
     assert names == ["raw_by_raw", "denoised_by_raw", "denoised_by_denoised", "raw_by_denoised"]
     raw_by_raw, denoised_by_raw, denoised_by_denoised, raw_by_denoised = (
-        each.particles for each in found.combinations
+        combination.particles for combination in comparison.combinations
     )
     assert (
         turned(raw_by_raw, denoised_by_raw) < 1e-9

@@ -21,13 +21,13 @@ def curve(seed, noise):
 
 
 def test_repeats_of_one_experiment_are_alike_and_their_difference_scatters_as_its_error_says():
-    found = [
+    differences = [
         difference(curve(seed, 1.0), curve(seed + 100, 1.0), components(AXIS))
         for seed in range(200, 230)
     ]
-    assert all(each.verdict == "alike" for each in found)
-    scatter = torch.tensor([each.mean for each in found]).square().mean().sqrt()
-    assert 0.6 < float(scatter) / found[0].error < 1.5
+    assert all(difference_.verdict == "alike" for difference_ in differences)
+    scatter = torch.tensor([difference_.mean for difference_ in differences]).square().mean().sqrt()
+    assert 0.6 < float(scatter) / differences[0].error < 1.5
 
 
 def test_less_noise_is_better_and_more_is_worse():
@@ -43,8 +43,8 @@ def test_a_difference_that_nobody_would_see_is_none():
 def test_shells_count_up_to_the_last_in_which_one_of_the_curves_says_something():
     first, second, samples = torch.zeros(17), torch.zeros(17), torch.full((17,), 1000.0)
     first[:6], second[:9], second[12] = 1, 1, 0.1
-    found = difference(first, second, samples)
-    assert found.shells == 8 and abs(found.mean - 3 / 8) < 1e-6
+    result = difference(first, second, samples)
+    assert result.shells == 8 and abs(result.mean - 3 / 8) < 1e-6
     second[3] = 0  # a dip ends nothing
     assert difference(first, second, samples).shells == 8
 

@@ -17,7 +17,7 @@ def whole():
 
 
 def texts(figure):
-    return [each.get_text() for each in figure.axes[0].texts]
+    return [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_the_star_file_has_relions_names_and_the_numbers_of_the_curves():

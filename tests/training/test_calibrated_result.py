@@ -20,6 +20,7 @@ from restore.runtime.distributed import Place
 from restore.training.loop import fresh_state, train
 from restore.training.patches import PatchFile, PatchWriter
 from restore.training.settings import TrainingSettings
+from restore.training.valid_windows import split_with_data
 
 CPU = torch.device("cpu")
 SHAPE, PIXEL_A, NOISE = (160, 160), (2.0, 2.0), 2.0
@@ -63,7 +64,8 @@ def trained(tmp_path_factory):
         steps=150, patch_px=48, batch_size=4, filters=6, held_out=0.25, precision="float32"
     )
     data = PatchFile(path)
-    model = train(fresh_state(settings, CPU), data, settings, Place(0, 1, CPU), Quiet())
+    state, parts = fresh_state(settings, CPU), split_with_data(data, settings)
+    model = train(state, data, settings, Place(0, 1, CPU), Quiet(), parts=parts)
     data.close()
     return Trained(model, PyTorchEngine(model.network, CPU))
 

@@ -7,8 +7,9 @@ import torch
 from half_pairs import as_prepared, half_pair
 
 from restore.errors import UserError
+from restore.evaluation.estimators.half_pairs import correlation_map, finding_of
 from restore.preprocessing import Recipe
-from restore.training.halves import check_halves, correlation_map, finding_of
+from restore.training.halves import check_halves
 from restore.training.patches import PatchFile, PatchWriter
 
 SHAPE = (192, 224)
@@ -53,8 +54,8 @@ def test_a_small_image_without_anything_in_common_is_unclear():
 
 def test_a_correlation_map_is_highest_at_the_shift():
     halves = pair()
-    found = correlation_map(halves[0], halves[1].roll((-3, 5), (0, 1)))
-    assert divmod(int(found.argmax()), SHAPE[1]) == (3, SHAPE[1] - 5)
+    correlation = correlation_map(halves[0], halves[1].roll((-3, 5), (0, 1)))
+    assert divmod(int(correlation.argmax()), SHAPE[1]) == (3, SHAPE[1] - 5)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from restore.training.patches import Pair, PatchFile, Region
 from restore.training.settings import TrainingSettings
 from restore.training.split import split
 from restore.training.state import restore_state, save_state
+from restore.training.valid_windows import split_with_data
 from restore.training.validation import held_out_losses
 
 CPU = torch.device("cpu")
@@ -67,7 +68,8 @@ class Watching:
 def run(path, settings, watcher=None, state=None, initial=None):
     data = PatchFile(path)
     state = state or fresh_state(settings, CPU, initial)
-    model = train(state, data, settings, ALONE, watcher or Watching())
+    parts = split_with_data(data, settings)
+    model = train(state, data, settings, ALONE, watcher or Watching(), parts=parts)
     data.close()
     return model
 
@@ -416,9 +418,7 @@ def test_the_held_out_loss_is_the_mean_over_windows_and_both_roles(make_patches)
     data, settings = PatchFile(path), replace(TINY, patch_px=16)
     network = build_network(settings.network, torch.Generator().manual_seed(0))
     add_weight_norm(network)
-    found = held_out_losses(network, data, [Region(0, 0, 32, 0, 32)], settings, CPU)[
-        "held_out_loss"
-    ]
+    loss = held_out_losses(network, data, [Region(0, 0, 32, 0, 32)], settings, CPU)["held_out_loss"]
     expected = []
     for y in (0, 16):
         for x in (0, 16):
@@ -428,7 +428,7 @@ def test_the_held_out_loss_is_the_mean_over_windows_and_both_roles(make_patches)
                     expected.append(
                         float((network(given[None, None])[0, 0] - wanted).square().mean())
                     )
-    assert found == pytest.approx(np.mean(expected), rel=1e-5)
+    assert loss == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 def trained_by_processes(processes, batch_size, patches, folder, more="--steps 4"):

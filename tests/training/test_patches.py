@@ -187,8 +187,8 @@ def test_worker_processes_draw_the_same_samples(numbered_file):
 def test_a_data_set_that_was_read_here_can_still_be_given_to_workers(numbered_file):
     windows = RandomWindows(numbered_file, WHOLE, 16, 0)
     expected = [windows[index] for index in range(6)]
-    found = list(DataLoader(windows, batch_size=None, sampler=range(6), num_workers=2))
-    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+    batches = list(DataLoader(windows, batch_size=None, sampler=range(6), num_workers=2))
+    assert all(torch.equal(a, b) for a, b in zip(expected, batches, strict=True))
 
 
 def test_both_halves_are_the_same_window_turned_the_same_way(numbered_file):
@@ -225,14 +225,18 @@ def test_regions_are_drawn_from_as_often_as_they_have_places(tmp_path, numbered_
 def test_all_eight_orientations_and_both_orders_occur_equally_often():
     halves = np.stack([np.arange(16.0).reshape(4, 4), np.arange(16.0).reshape(4, 4) + 100])
     plain = halves[0]
-    orientations = [np.rot90(each, turns) for each in (plain, plain[:, ::-1]) for turns in range(4)]
+    orientations = [
+        np.rot90(image, turns) for image in (plain, plain[:, ::-1]) for turns in range(4)
+    ]
     counts = np.zeros((2, 8), dtype=int)
     for seed in range(800):
         one, other = _augment(halves, np.random.default_rng(seed))
         order = int(one[0, 0] >= 100)
         assert np.array_equal(other - one, np.full((4, 4), 100 - 200 * order))
         (which,) = (
-            index for index, each in enumerate(orientations) if np.array_equal(one % 100, each)
+            index
+            for index, orientation in enumerate(orientations)
+            if np.array_equal(one % 100, orientation)
         )
         counts[order, which] += 1
     assert counts.min() > 20

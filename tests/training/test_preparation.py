@@ -20,15 +20,15 @@ RECIPE = Recipe(max_resolution_A=5.0, phase_flip=False)
 
 @pytest.fixture
 def micrographs(tmp_path):
-    made = []
+    listed = []
     for row in range(3):
         paths = [tmp_path / f"m{row}_{kind}.mrc" for kind in ("DW", "EVN", "ODD")]
         for index, path in enumerate(paths):
             image = np.random.default_rng([row, index]).normal(9, 2, (96, 100 + row))
             write_mrc(path, image.astype(np.float32), 2.0)
             os.utime(path, (1e9, 1e9))
-        made.append(Micrograph(paths[0].name, paths[0], 2.0, row, None, paths[1], paths[2]))
-    return made
+        listed.append(Micrograph(paths[0].name, paths[0], 2.0, row, None, paths[1], paths[2]))
+    return listed
 
 
 def made_at(path, micrographs, recipe=RECIPE, progress=lambda micrograph: None):
@@ -39,10 +39,10 @@ def made_at(path, micrographs, recipe=RECIPE, progress=lambda micrograph: None):
 
 
 def test_each_pair_holds_the_two_prepared_halves(tmp_path, micrographs):
-    told = []
-    data = PatchFile(made_at(tmp_path / "p.hdf", micrographs, progress=told.append))
-    assert told == micrographs
-    assert [pair.name for pair in data.pairs] == [each.name for each in micrographs]
+    reports = []
+    data = PatchFile(made_at(tmp_path / "p.hdf", micrographs, progress=reports.append))
+    assert reports == micrographs
+    assert [pair.name for pair in data.pairs] == [micrograph.name for micrograph in micrographs]
     assert data.recipe == RECIPE and data.provenance["command"] == "a test"
     image = np.random.default_rng([2, 1]).normal(9, 2, (96, 102)).astype(np.float32)
     expected = prepare(torch.from_numpy(image), 2.0, None, RECIPE)

@@ -1,6 +1,7 @@
 """What a training run leaves beside its model."""
 
 import csv
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -9,7 +10,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from restore.errors import UserError
 from restore.model.network import NetworkSettings, add_weight_norm, build_network
 from restore.training.run_files import COLUMNS, Journal, RunFiles
-from restore.training.state import TrainingState, load_run, restore_state
+from restore.training.settings import TrainingSettings
+from restore.training.state import (
+    RunInputs,
+    RunRecord,
+    TrainingState,
+    load_run,
+    restore_state,
+)
 
 
 def state(seed=0):
@@ -38,7 +46,8 @@ def files(tmp_path):
 
 def test_every_epoch_leaves_a_row_a_curve_and_a_state_to_go_on_from(files):
     kept = state()
-    journal = Journal(files, {"settings": {"steps": 20}})
+    settings = TrainingSettings(steps=20)
+    journal = Journal(files, {"settings": asdict(settings), "inputs": {"patches": "a.hdf"}})
     for epoch in (1, 2):
         kept.epoch = epoch
         kept.history.append(row(epoch, held_out_loss=2.0 / epoch, perfect_loss=0.5))
@@ -47,11 +56,11 @@ def test_every_epoch_leaves_a_row_a_curve_and_a_state_to_go_on_from(files):
     with files.table.open(newline="") as table:
         rows = list(csv.DictReader(table))
     assert list(rows[0]) == list(COLUMNS)
-    assert [(each["epoch"], each["held_out_loss"]) for each in rows] == [("1", "2.0"), ("2", "1.0")]
+    assert [(row["epoch"], row["held_out_loss"]) for row in rows] == [("1", "2.0"), ("2", "1.0")]
     again = state(1)
     restore_state(files.state, again)
     assert again.epoch == 2 and again.history == kept.history
-    assert load_run(files.state) == {"settings": {"steps": 20}}
+    assert load_run(files.state) == RunRecord(settings, RunInputs("a.hdf"))
     curves = EventAccumulator(str(files.tensorboard)).Reload()
     assert set(curves.Tags()["scalars"]) == {
         "learning_rate",
@@ -59,7 +68,7 @@ def test_every_epoch_leaves_a_row_a_curve_and_a_state_to_go_on_from(files):
         "held_out_loss",
         "perfect_loss",
     }
-    assert [(each.step, each.value) for each in curves.Scalars("held_out_loss")] == [
+    assert [(scalar.step, scalar.value) for scalar in curves.Scalars("held_out_loss")] == [
         (10, 2.0),
         (20, 1.0),
     ]
@@ -113,3 +122,10 @@ def test_a_run_that_left_nothing_to_resume_starts_from_the_beginning_and_says_so
     assert "mine.state.safetensors: nothing to resume, so training starts" in caplog.text
     touched(files.state)
     assert files.can_resume()
+
+
+@pytest.mark.parametrize("prefix", ["../esc", "/tmp/esc", "a/b", "", "..", ".", "a\0b", "a/"])
+def test_a_prefix_that_would_leave_the_folder_is_refused(tmp_path, prefix):
+    with pytest.raises(UserError, match="is not the name of a file") as error:
+        RunFiles(tmp_path / "Models", prefix)
+    assert error.value.field == "model_prefix"

@@ -11,6 +11,7 @@ from half_pairs import as_prepared
 from restore.errors import UserError
 from restore.preprocessing import Recipe
 from restore.training.patches import PatchFile, PatchWriter, RandomWindows, Region, covering_windows
+from restore.training.run import train
 from restore.training.valid_windows import valid_covering_windows, valid_regions
 
 PATCH_PX, SIDE = 16, 96
@@ -104,3 +105,11 @@ def test_a_mask_of_another_shape_is_a_damaged_file(tmp_path):
         file["000000_blank"] = np.zeros((3, 3), dtype=np.uint8)
     with pytest.raises(UserError, match="damaged"):
         PatchFile(tmp_path / "p.hdf").blank(WHOLE[0])
+
+
+def test_a_run_warns_once_of_a_micrograph_without_room_for_a_window(tmp_path, caplog):
+    write(tmp_path / "p.hdf", ["", "", "stripes", ""]).close()
+    settings = {"filters": 4, "batch_size": 1, "patch_px": PATCH_PX, "batches_per_epoch": 1}
+    train(tmp_path / "p.hdf", settings | {"steps": 1}, model_directory=tmp_path, device="cpu")
+    assert (tmp_path / "model.preview.png").is_file()
+    assert caplog.text.count("mic2.mrc is left out") == 1

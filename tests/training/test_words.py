@@ -48,7 +48,7 @@ def test_train_says_what_it_trains_on_before_it_does(tmp_path, monkeypatch, caps
     capsys.readouterr()
     small = "--filters=4 --blocks=1 --batch_size=2 --patch_px=32 --from_scratch"
     assert main(f"train -m micrographs_ctf.star -r 9 --steps 1 {small}".split()) == 0
-    said = capsys.readouterr().err
-    assert "training_data.hdf: 1 pair of halves" in said
-    assert "of the one micrograph, Micrographs/mic_0001_DW.mrc; validation on" in said
-    assert "can take hours" not in said
+    messages = capsys.readouterr().err
+    assert "training_data.hdf: 1 pair of halves" in messages
+    assert "of the one micrograph, Micrographs/mic_0001_DW.mrc; validation on" in messages
+    assert "can take hours" not in messages

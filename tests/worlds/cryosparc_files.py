@@ -70,17 +70,17 @@ def table(columns, rows=None):
         for name, values in columns.items()
     }
     fields = [(name, array.dtype, array.shape[1:]) for name, array in arrays.items()]
-    made = np.zeros(len(next(iter(arrays.values()))), dtype=fields)
+    records = np.zeros(len(next(iter(arrays.values()))), dtype=fields)
     for name, array in arrays.items():
-        made[name] = array
-    return made if rows is None else made[rows]
+        records[name] = array
+    return records if rows is None else records[rows]
 
 
-def save(path, made):
+def save(path, rows):
     """Write a table as cryoSPARC does: numpy's format, whatever the file is called."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        np.save(file, made, allow_pickle=False)
+        np.save(file, rows, allow_pickle=False)
     return path
 
 
@@ -129,11 +129,14 @@ def exposures(names, **changed):
 def of_star(star, project):
     """The exposures that a STAR file of micrographs describes, named from a project's folder."""
     read = read_micrographs(star, needs=Needs()).micrographs
-    ctfs = [each.ctf for each in read]
+    ctfs = [micrograph.ctf for micrograph in read]
     return exposures(
-        [str(each.image.resolve().relative_to(Path(project).resolve())) for each in read],
+        [
+            str(micrograph.image.resolve().relative_to(Path(project).resolve()))
+            for micrograph in read
+        ],
         **{
-            "micrograph_blob/psize_A": [each.pixel_size_A for each in read],
+            "micrograph_blob/psize_A": [micrograph.pixel_size_A for micrograph in read],
             "ctf/accel_kv": [ctf.voltage_kV for ctf in ctfs],
             "ctf/cs_mm": [ctf.spherical_aberration_mm for ctf in ctfs],
             "ctf/amp_contrast": [ctf.amplitude_contrast for ctf in ctfs],
@@ -145,17 +148,17 @@ def of_star(star, project):
     )
 
 
-def job(folder, made, order=(2, 0, 1)):
+def job(folder, rows, order=(2, 0, 1)):
     """A job's folder of a blob's table, the passthrough table of the rest in another order, and the
     group of both.
     """
-    names = made.dtype.names
+    names = rows.dtype.names
     blob = [name for name in names if name == "uid" or name.startswith("micrograph_blob/")]
     rest = [name for name in names if name == "uid" or not name.startswith("micrograph_blob/")]
-    save(folder / "exposures.cs", table({name: made[name] for name in blob}))
+    save(folder / "exposures.cs", table({name: rows[name] for name in blob}))
     save(
         folder / "J12_passthrough_exposures.cs",
-        table({name: made[name] for name in rest}, list(order)),
+        table({name: rows[name] for name in rest}, list(order)),
     )
     (folder / "exposures.csg").write_text(GROUP)
     return folder / "exposures.csg"

@@ -176,7 +176,7 @@ def motion_text(coefficients=tuple(0.01 * index for index in range(36)), patches
         text += "\ndata_local_shift\n\nloop_\n_rlnMicrographFrameNumber\n"
         text += "_rlnCoordinateX\n_rlnCoordinateY\n"
         text += "_rlnMicrographShiftX\n_rlnMicrographShiftY\n" + "".join(
-            " ".join(f"{each:.6f}" for each in row) + "\n" for row in patches
+            " ".join(f"{number:.6f}" for number in row) + "\n" for row in patches
         )
     if hot:
         text += "\ndata_hot_pixels\n\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n"

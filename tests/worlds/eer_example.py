@@ -57,10 +57,10 @@ def write_eer(path, frames, shape, compression=65001, strips=1, summed=False):
     """
     content, link = bytearray(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 0)), 8
     skip_bits = 8 if compression == 65000 else 7
-    pages = [(compression, encoded(each, shape, skip_bits)) for each in frames]
+    pages = [(compression, encoded(frame, shape, skip_bits)) for frame in frames]
     if summed:
         pages.insert(0, (1, counted(frames, shape).astype("u1").tobytes()))
-    for each, data in pages:
+    for compression_, data in pages:
         parts = [
             data[at : at + -(-len(data) // strips)]
             for at in range(0, len(data), -(-len(data) // strips))
@@ -74,14 +74,14 @@ def write_eer(path, frames, shape, compression=65001, strips=1, summed=False):
             (256, 4, 1, shape[1]),
             (257, 4, 1, shape[0]),
             (258, 3, 1, 8),
-            (259, 3, 1, each),
+            (259, 3, 1, compression_),
             (262, 3, 1, 1),
             (273, 16, len(parts), starts[0] if one else tables),
             (277, 3, 1, 1),
             (278, 4, 1, -(-shape[0] // len(parts))),
             (279, 16, len(parts), len(data) if one else tables + 8 * len(parts)),
         ]
-        if each == 65002:
+        if compression_ == 65002:
             tags += [(65007, 3, 1, skip_bits), (65008, 3, 1, 2), (65009, 3, 1, 2)]
         struct.pack_into("<Q", content, link, len(content))
         content += struct.pack("<Q", len(tags)) + b"".join(

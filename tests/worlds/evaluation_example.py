@@ -11,7 +11,9 @@ FREQUENCY_PER_A = [(index + 1) / RINGS / 4.5 for index in range(RINGS)]
 
 _NUMBERS = {
     "var_signal": 0.05, "var_noise_raw": 0.95, "var_noise_denoised": 0.004, "var_bias": 0.012,
-    "var_invented": 0.001,
+    "var_invented": 0.001, "noise_share": 0.004, "noise_share_wiener": 0.02,
+    "hallucinated_share": 0.02, "hallucinated_share_wiener": 0.0, "gain_wiener": 0.4,
+    "bias_share_wiener": 0.4, "invented_share_wiener": 0.3,
     "snr_raw_full": 0.105, "snr_denoised_full": 25.0, "gain": 0.62, "bias_share": 0.24,
     "invented_share": 0.08,
     "signal_to_error_raw": 0.053, "signal_to_error_lowpass": 1.4, "signal_to_error_wiener": 2.2,
@@ -40,26 +42,26 @@ def curves(tilt=1.0):
     """All curves of a group: a signal that fades, noise that does not, and a network that follows
     the signal.
     """
-    snr = [tilt * 2.5 * math.exp(-each / 0.035) + 0.0004 for each in FREQUENCY_PER_A]
-    wiener = [each / (1 + each) for each in snr]
-    gain = [min(1.0, 1.5 * each) for each in wiener]
+    snr = [tilt * 2.5 * math.exp(-frequency / 0.035) + 0.0004 for frequency in FREQUENCY_PER_A]
+    wiener = [ratio / (1 + ratio) for ratio in snr]
+    gain = [min(1.0, 1.5 * weight) for weight in wiener]
     return {
         "signal_to_error_raw": curve(snr),
-        "signal_to_error_wiener": curve([1 + each for each in snr]),
-        "signal_to_error_denoised": curve([1 + 2.5 * each for each in snr]),
+        "signal_to_error_wiener": curve([1 + ratio for ratio in snr]),
+        "signal_to_error_denoised": curve([1 + 2.5 * ratio for ratio in snr]),
         "snr_raw": curve(snr),
-        "snr_denoised": curve([60 * each for each in snr]),
+        "snr_denoised": curve([60 * ratio for ratio in snr]),
         "gain": curve(gain),
         "advantage_over_wiener": curve([1.4] * len(snr)),
         "wiener_filter": curve(wiener),
-        "bias_share": curve([(1 - each) ** 2 + 0.02 for each in gain]),
-        "invented_share": curve([0.1 + 0.5 * (1 - each) for each in gain]),
+        "bias_share": curve([(1 - value) ** 2 + 0.02 for value in gain]),
+        "invented_share": curve([0.1 + 0.5 * (1 - value) for value in gain]),
         "frc_raw": curve(wiener),
-        "frc_denoised": curve([each / (0.05 + each) for each in wiener]),
-        "power_raw": curve([(1 + each) / RINGS for each in snr]),
-        "power_denoised": curve([(each + 0.01) * each / RINGS for each in snr]),
+        "frc_denoised": curve([weight / (0.05 + weight) for weight in wiener]),
+        "power_raw": curve([(1 + ratio) / RINGS for ratio in snr]),
+        "power_denoised": curve([(ratio + 0.01) * ratio / RINGS for ratio in snr]),
         "power_noise_only_raw": curve([1 / RINGS] * RINGS),
-        "power_noise_only_denoised": curve([0.05 * each * each / RINGS for each in snr]),
+        "power_noise_only_denoised": curve([0.05 * ratio * ratio / RINGS for ratio in snr]),
         "unpaired_raw": curve([0.004 * math.sin(index) for index in range(RINGS)]),
         "unpaired_denoised": curve([0.01 * math.cos(index) for index in range(RINGS)]),
     }
@@ -101,10 +103,10 @@ def micrograph(index, role="trained on", pictures=True):
 def model(epochs=20):
     """A model's record, with its history."""
     history = [
-        {"epoch": each, "step": 500 * each, "train_loss": 0.95 + 0.05 / each,
-         "held_out_loss": 0.951 + 0.04 / each,
+        {"epoch": epoch, "step": 500 * epoch, "train_loss": 0.95 + 0.05 / epoch,
+         "held_out_loss": 0.951 + 0.04 / epoch,
          "perfect_loss": 0.949}
-        for each in range(1, epochs + 1)
+        for epoch in range(1, epochs + 1)
     ]  # fmt: skip
     training = {"steps": 10000, "seconds": 5400.0, "history": history, "best": history[-1]}
     return {
@@ -119,7 +121,7 @@ def evaluation(micrographs=12, held_out=4, pictures=True):
     roles = ["held out" if index < held_out else "trained on" for index in range(micrographs)]
     groups = [group("held out", held_out)] if held_out else []
     groups += [group("trained on", micrographs - held_out, 1.1)] if micrographs > held_out else []
-    made = {
+    card = {
         "program": "restore",
         "version": "0.2.0",
         "command": "restore evaluate -m all.star -p m.safetensors",
@@ -127,7 +129,7 @@ def evaluation(micrographs=12, held_out=4, pictures=True):
     inputs = {"micrographs": "session/all.star", "model": "Models/m.safetensors", "denoised": None}
     return {
         "format_version": 1,
-        "provenance": made | {"time": "2026-05-04T12:00:00+00:00", "settings": {"seed": 0},
+        "provenance": card | {"time": "2026-05-04T12:00:00+00:00", "settings": {"seed": 0},
                               "inputs": inputs},
         "recipe": {"max_resolution_A": 4.5, "phase_flip": True, "highpass_A": 200.0},
         "model": model(),

@@ -36,7 +36,7 @@ class Reader(HTMLParser):
 
     def of(self, tag, **wanted):
         return [
-            found
-            for name, found in self.elements
-            if name == tag and wanted.items() <= found.items()
+            attributes
+            for name, attributes in self.elements
+            if name == tag and wanted.items() <= attributes.items()
         ]

@@ -69,7 +69,7 @@ def blobs(side, symmetry="C1", count=30, seed=0, width_px=0.8):
     place *= (0.3 * side * chance.uniform(0.05, 1, own) ** (1 / 3) / np.linalg.norm(place, axis=1))[
         :, None
     ]
-    everywhere = np.concatenate([each.apply(place) for each in group])
+    everywhere = np.concatenate([operation.apply(place) for operation in group])
     return Blobs(everywhere, np.tile(chance.uniform(0.5, 1.5, own), len(group)), width_px)
 
 
@@ -122,7 +122,9 @@ def write_particles(
         particle.projections(from_euler_deg(euler_deg), side), origins_A / pixel_size_A
     )
     if with_ctf:
-        values = np.stack([ctf(each, (side, side), (pixel_size_A,) * 2).numpy() for each in ctfs])
+        values = np.stack(
+            [ctf(parameters, (side, side), (pixel_size_A,) * 2).numpy() for parameters in ctfs]
+        )
         spectra = spectra * (abs(values) if phases_flipped else values)
     images = np.fft.fftshift(np.fft.irfft2(spectra, s=(side, side)), axes=(1, 2))
     scale = 1 / images.std()
@@ -208,13 +210,13 @@ def particle_star(
     columns |= _texts(("rlnOriginXAngst", "rlnOriginYAngst"), np.asarray(origins_A).T, 4)
     if ctfs is not None:
         values = [
-            [each.defocus_u_A, each.defocus_v_A, each.defocus_angle_deg, each.phase_shift_deg]
-            for each in ctfs
+            [ctf.defocus_u_A, ctf.defocus_v_A, ctf.defocus_angle_deg, ctf.phase_shift_deg]
+            for ctf in ctfs
         ]
         defocus = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift")
         columns |= _texts(defocus, np.array(values).T, 4)
     if half_sets is not None:
-        columns["rlnRandomSubset"] = [str(each) for each in half_sets]
+        columns["rlnRandomSubset"] = [str(number) for number in half_sets]
     rows = tuple(zip(*columns.values(), strict=True))
     blocks = (
         Block("optics", tuple(optics), (tuple(optics.values()),)),
@@ -234,5 +236,7 @@ def shell_correlations(first, second):
     """The FSC of two maps, shell by shell, counted as RELION does."""
     from restore.maps.fsc import FSCSettings, half_map_fsc
 
-    one, other = (torch.as_tensor(each, dtype=torch.float32)[None] for each in (first, second))
+    one, other = (
+        torch.as_tensor(density, dtype=torch.float32)[None] for density in (first, second)
+    )
     return half_map_fsc(one, other, (1.0, 1.0, 1.0), FSCSettings()).unmasked.numpy()

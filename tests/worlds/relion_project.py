@@ -94,11 +94,11 @@ class Project:
         """Run one of RELION's programs in the project's folder to its end; returns its output."""
         program = self.start(*command)
         try:
-            said, complained = program.communicate(timeout=50)
+            output, complained = program.communicate(timeout=50)
         finally:
             program.kill()
-        assert program.returncode == 0 and "ERROR" not in complained, said + complained
-        return said
+        assert program.returncode == 0 and "ERROR" not in complained, output + complained
+        return output
 
     def add(self, kind, **options):
         """Schedule a job of a type and with options as in the GUI; its name comes back."""
@@ -154,7 +154,7 @@ class Project:
         )
         return {node: kinds[node] for process, node in edges.rows if process == job}
 
-    def said(self, job):
+    def messages(self, job):
         return (self.folder / job / "run.out").read_text() + (
             self.folder / job / "run.err"
         ).read_text()

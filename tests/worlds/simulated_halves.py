@@ -29,11 +29,11 @@ def blocks_of(images, patch_px, blocks=1):
     pairs = [pair for pair in PAIRS if set(pair) <= set(names)]
     axis = RingAxis(patch_px // 4, NYQUIST_PER_A / (patch_px // 4))
     indices = [(names.index(first), names.index(second)) for first, second in pairs]
-    found = patch_covariances(
+    sums = patch_covariances(
         torch.stack([images[name] for name in names]), indices, (PIXEL_A, PIXEL_A), patch_px, axis
     ).double()
-    table = found.new_full((*found.shape[:2], len(PAIRS), found.shape[-1]), torch.nan)
-    table[:, :, [PAIRS.index(pair) for pair in pairs]] = found
+    table = sums.new_full((*sums.shape[:2], len(PAIRS), sums.shape[-1]), torch.nan)
+    table[:, :, [PAIRS.index(pair) for pair in pairs]] = sums
     parts = [
         part for rows in table.tensor_split(blocks, 0) for part in rows.tensor_split(blocks, 1)
     ]

@@ -35,7 +35,9 @@ def ball():
 
 def falling(resolution_A, steepness=10.0):
     """A curve that falls from 1 and is 0.5 at a resolution."""
-    return [1 / (1 + math.exp(steepness * (each * resolution_A - 1))) for each in FREQUENCY]
+    return [
+        1 / (1 + math.exp(steepness * (frequency * resolution_A - 1))) for frequency in FREQUENCY
+    ]
 
 
 def correlation(resolution_A):
@@ -55,8 +57,10 @@ def reconstruction(images, orientations, resolution_A, true_A):
         "particles": 5000,
         "files": {"map": f"maps/{images}_by_{orientations}.mrc"},
         "fsc": fsc,
-        "reference": [math.sqrt(2 * each / (1 + each)) for each in fsc["curves"]["unmasked"]],
-        "amplitude": [math.exp(-(resolution_A**2) * 3 * each**2) + 0.003 for each in FREQUENCY],
+        "reference": [math.sqrt(2 * value / (1 + value)) for value in fsc["curves"]["unmasked"]],
+        "amplitude": [
+            math.exp(-(resolution_A**2) * 3 * frequency**2) + 0.003 for frequency in FREQUENCY
+        ],
         "bfactor_A2": {"value": -110.0, "low": -120.0, "high": -100.0},
         "model": correlation(true_A * 1.05),
         "truth": correlation(true_A),
@@ -91,13 +95,13 @@ def reslog(shift):
         "sizes": sizes,
         "points": {
             "value": noisy,
-            "low": [each - 0.005 for each in noisy],
-            "high": [each + 0.005 for each in noisy],
+            "low": [value - 0.005 for value in noisy],
+            "high": [value + 0.005 for value in noisy],
         },
         "line": {
             "value": line,
-            "low": [each - 0.002 for each in line],
-            "high": [each + 0.002 for each in line],
+            "low": [value - 0.002 for value in line],
+            "high": [value + 0.002 for value in line],
         },
         "words": "Raw: slope 0.050." if not shift else "Denoised: slope 0.050.",
     }

@@ -110,7 +110,10 @@ def wrong(world, side, symmetry, seed):
         world.origins_A / world.pixel_size_A,
     )
     spectra = spectra * np.stack(
-        [ctf(each, (side, side), (world.pixel_size_A,) * 2).numpy() for each in world.ctfs]
+        [
+            ctf(parameters, (side, side), (world.pixel_size_A,) * 2).numpy()
+            for parameters in world.ctfs
+        ]
     )
     images = np.fft.fftshift(np.fft.irfft2(spectra, s=(side, side)), axes=(1, 2))
     return images / images.std()

@@ -18,9 +18,9 @@ from restore.cli.progress import Bar
 from restore.cli.recipe import add_recipe_options
 from restore.cli.results import report_failures
 from restore.denoising.batch import denoise_set
-from restore.denoising.denoise import DenoisingSettings
 from restore.denoising.particle_targets import ParticleSettings
 from restore.denoising.particles import denoise_particles
+from restore.denoising.settings import DenoisingSettings
 from restore.denoising.targets import OutputSettings
 from restore.errors import UsageError
 from restore.io.micrographs import is_table

@@ -78,8 +78,8 @@ def _refuse_mixtures(namespace: argparse.Namespace) -> None:
     """UsageError where options of summing and of thinning are mixed, or a turn lacks its gain."""
     typed = [*given(namespace, MovieSettings), *given(namespace, EERSettings)]
     if namespace.thin and typed:
-        found = f"--thin and {', '.join(f'--{name}' for name in typed)} are given"
-        raise UsageError(found, wanted="Thinning reads no movies", do="leave one of them out")
+        problem = f"--thin and {', '.join(f'--{name}' for name in typed)} are given"
+        raise UsageError(problem, wanted="Thinning reads no movies", do="leave one of them out")
     if hasattr(namespace, "seed") and not namespace.thin:
         wanted = "Summing frames involves no random numbers"
         raise UsageError("--seed is given without --thin", wanted=wanted)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from restore.cli.main import command_parser
+from restore.cli.main import as_typed, command_parser
 from restore.cli.recipe import add_recipe_options, typed_recipe
 from restore.cli.wording import Wording
 from restore.inspection.dispatch import inspect
@@ -38,14 +38,14 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def as_text(path: Path, findings: Findings) -> str:
-    """Findings as lines for a terminal, options in place of fields: as ``restore denoise`` calls
-    them, which is what most files are for.
+    """Findings as lines for a terminal, options in place of fields: as ``restore denoise`` and
+    ``restore halves`` call them, which is what most files are for.
     """
-    wording = Wording(command_parser("denoise"))
+    wording = Wording(command_parser("denoise"), command_parser("halves"))
     rows = [
         *findings.facts,
-        *(("needs", wish) for wish in findings.needs),
-        *(("next", command) for command in findings.commands),
+        *(("needs", wording.text(wish)) for wish in findings.needs),
+        *(("next", as_typed(command)) for command in findings.commands),
         *(("wrong", wording.text(problem)) for problem in findings.problems),
     ]
     names = [

@@ -4,11 +4,8 @@ import argparse
 import errno
 import logging
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 
@@ -17,12 +14,15 @@ from restore.cli.options import with_underscores
 from restore.cli.parser import Parser, closest
 from restore.cli.terminal import Stream, printable, safe_streams
 from restore.cli.wording import LineFormatter, Wording
+from restore.commands import CommandLine
 from restore.errors import UsageError, UserError
+from restore.runtime.signals import interruptible
 from restore.version import __version__
 
 COMMANDS = {
     "train": "train a network on the halves of your micrographs",
     "denoise": "denoise every micrograph with a trained model",
+    "watch": "denoise a session while it is collected",
     "evaluate": (
         "measure how much noise was removed, how much signal was kept and how much was hallucinated"
     ),
@@ -45,6 +45,7 @@ COMMANDS = {
     "inspect": "describe a file, what restore would do with it, and any problems that it has",
     "simulate": "simulate micrographs whose truth is known",
     "demo": "simulate, train, denoise and compare, from scratch, in minutes",
+    "completion": "print a script that completes commands and options in a shell",
 }
 
 EPILOG = """\
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    with _terminated_as_interrupted():
+    with interruptible():
         namespace = _parse(arguments)
         return import_module(f"restore.cli.{namespace.command}").run(namespace)
 
@@ -118,25 +119,6 @@ def _status_of_output(output: Stream, status: int) -> int:
     return status or 1
 
 
-@contextmanager
-def _terminated_as_interrupted() -> Generator[None]:
-    """Inside it SIGTERM, which a cluster sends before it kills, ends a command as ^C does: cleaned
-    up.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     command, *rest = arguments or ["--help"]
     if command == "help":
@@ -145,8 +127,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         command = "--version"
     if command not in COMMANDS:
         if not command.startswith("-"):
-            found = f'there is no command "{command}"'
-            raise UsageError(found, do=closest(command, COMMANDS) or "see restore --help")
+            problem = f'there is no command "{command}"'
+            raise UsageError(problem, do=closest(command, COMMANDS) or "see restore --help")
         raise SystemExit(front_page().parse_args([command, *rest]))
     parser = command_parser(command)
     namespace = parser.parse_args(rest, argparse.Namespace(command=command))
@@ -164,13 +146,27 @@ def _set_logging_up(wording: Wording, verbose: bool) -> None:
 def command_parser(command: str) -> argparse.ArgumentParser:
     """The parser of one subcommand."""
     description = f"{COMMANDS[command][0].upper()}{COMMANDS[command][1:]}."
-    parser = Parser(f"restore {command}", description)
+    return add_command(Parser(f"restore {command}", description), command)
+
+
+def add_command(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
+    """Give a parser the options of a subcommand; it comes back."""
     parser.add_argument(
         "--verbose", "-v", action="store_true", help=("print more details of the progress")
     )
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
     import_module(f"restore.cli.{command}").add_options(parser)
     return parser
+
+
+def as_typed(line: CommandLine) -> str:
+    """A command line that the library proposes, with options in place of its fields.
+
+    >>> from restore.commands import Field
+    >>> as_typed(CommandLine("denoise", Field("micrographs"), "a b.star", Field("pixel_size_A"), 2))
+    "restore denoise -m 'a b.star' --pixel_size 2"
+    """
+    return Wording(command_parser(line.command)).command_line(line)
 
 
 def front_page() -> argparse.ArgumentParser:

@@ -41,7 +41,7 @@ def add_device_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ign
         "--device",
         default="auto",
         metavar="NAME",
-        help=("device to compute on: cpu, cuda, cuda:1 … (default: a GPU if there is one)"),
+        help=("device: cpu, cuda, cuda:1 … (default: a GPU if there is one)"),
     )
 
 

@@ -1,8 +1,10 @@
 """A parser of command lines that says what was probably meant."""
 
 import argparse
+import shlex
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +14,10 @@ from restore.errors import UsageError
 _HABITS = {
     "--i": ("--in_mics", "--input_micrographs", "--training_mics", "--i1"),
     "--o": ("--output", "--output_directory", "--model_directory"),
+    "--odir": ("--output_directory", "--output", "--model_directory"),
+    "--in_mics": ("--input_micrographs", "--training_mics"),
+    "--input_micrographs": ("--in_mics",),
+    "--training_mics": ("--input_micrographs",),
     "--angpix": ("--pixel_size",),
     "--gpu": ("--device",),
     "--in_movies": ("--input_micrographs", "--in_mics"),
@@ -22,6 +28,16 @@ _HABITS = {
     "--help_all": ("--help",),
 }
 """What RELION and others call options that have other names here."""
+
+_INPUTS = (
+    "--i",
+    "--in_mics",
+    "--in_parts",
+    "--in_movies",
+    "--input_micrographs",
+    "--training_mics",
+)
+"""Options of other commands whose value stands by itself where a command takes its input so."""
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -61,14 +77,15 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> argparse.Namespace:
         """As argparse does; an option that is not known gets a suggestion."""
-        for word in args or ():
+        words = list(args or ())
+        for word, following in zip_longest(words, words[1:], fillvalue=""):
             if "\0" in word:
                 raise UsageError(f'"{word}" holds a NUL character', do="correct the name")
-            name = word.partition("=")[0]
+            name, equals, value = word.partition("=")
             if name == "--":
                 break
             if name.startswith("--") and name not in self._option_string_actions:
-                self._refuse("option", name)
+                self._refuse("option", name, value if equals else following)
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self._refuse("option" if unknown[0].startswith("-") else "argument", unknown[0])
@@ -82,8 +99,8 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, "the name is empty")
         return super()._get_value(action, arg_string)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportAttributeAccessIssue]
 
-    def _refuse(self, kind: str, name: str) -> NoReturn:
-        raise UsageError(f"{self.prog} has no {kind} {name}", do=self._advice(name))
+    def _refuse(self, kind: str, name: str, value: str = "") -> NoReturn:
+        raise UsageError(f"{self.prog} has no {kind} {name}", do=self._advice(name, value))
 
     def format_help(self) -> str:
         """The help, with the names of options wherever the library names fields."""
@@ -97,11 +114,17 @@ class Parser(argparse.ArgumentParser):
         """Raise UsageError with what argparse found."""
         raise UsageError(message.removeprefix("argument "), where=self.prog, do=self._see_help)
 
-    def _advice(self, name: str) -> str:
+    def _advice(self, name: str, value: str) -> str:
+        """What to type instead of an option that there is not, which this value follows."""
         options = self._option_string_actions
         habit = next((option for option in _HABITS.get(name, ()) if option in options), "")
         if habit:
             return f"it is called {habit} here"
+        takes_input = any(
+            not action.option_strings and action.choices is None for action in self._actions
+        )
+        if name in _INPUTS and takes_input and value and not value.startswith("-"):
+            return f"the input stands by itself: {self.prog} {shlex.quote(value)}"
         return closest(name, options) or self._see_help
 
     @property

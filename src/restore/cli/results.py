@@ -17,5 +17,6 @@ def report_failures(
     # Logged, since the log's formatter says `field` as the command's option.
     log.error("%d of %d %s were not %s:", len(failed), total, unit, verb)
     for name, reason in failed:
-        log.error("  %s: %s", name, reason)
+        # A reason that is about the micrograph's own file begins with its name.
+        log.error("  %s", reason if reason.startswith(f"{name}: ") else f"{name}: {reason}")
     return 1

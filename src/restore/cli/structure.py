@@ -6,6 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from restore.cli.main import as_typed
 from restore.cli.maps import add_mask_option
 from restore.cli.options import add_settings, settings_from
 from restore.cli.progress import Bar
@@ -101,7 +102,9 @@ def run(namespace: argparse.Namespace) -> int:
     _refuse_missing(inputs)
     require_writable(folder)
     log.warning("%s", CAUTION)
-    structure = compare_structures(inputs, settings, folder, Bar, namespace.overwrite)
+    structure = compare_structures(
+        inputs, settings, folder, Bar, namespace.overwrite, as_typed=as_typed
+    )
     print(_words(structure), folder / FILE_NAME, folder / PAGE_NAME, sep="\n")
     return 0
 

@@ -10,13 +10,15 @@ import logging
 import re
 
 from restore.cli.terminal import printable
+from restore.commands import CommandLine, Field
 from restore.errors import UserError
 
 _ALIASES = {
-    "micrographs": ("input_micrographs", "training_mics"),
+    "micrographs": ("input_micrographs", "training_mics", "source"),
     "suffixes": ("even_odd_suffix",),
     "source": ("input_micrographs", "training_mics"),
     "patch_file": ("training_filename",),
+    "patches": ("training_data",),
     "directory": ("model_directory", "output_directory"),
     "prefix": ("model_prefix",),
     "settings": (),
@@ -28,36 +30,47 @@ _MENTION = re.compile(r"`(\w+)(?:=(\w+))?`")
 
 
 class Wording:
-    """The options of one command, by the fields that they set."""
+    """The options of one command, by the fields that they set; of several, those of the first that
+    has one.
+    """
 
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
+    def __init__(self, *parsers: argparse.ArgumentParser) -> None:
         self._actions: dict[str, list[argparse.Action]] = {}
-        for action in parser._actions:  # pyright: ignore[reportPrivateUsage]
+        for action in (action for parser in parsers for action in parser._actions):  # pyright: ignore[reportPrivateUsage]
             for name in {action.dest, *(option.lstrip("-") for option in action.option_strings)}:
                 self._actions.setdefault(_key(name), []).append(action)
 
-    def option(self, field: str, value: str = "") -> str:
-        """The option that sets a field (to this value, where it is yes or no); the field's own name
-        where there is none.
+    def option(self, field: str, value: str = "", *, short: bool = False) -> str:
+        """The option that sets a field (to this value, where it is yes or no), or its ``short``
+        name where it has one; the field's own name where no option sets it.
         """
         for name in (field, *_ALIASES.get(field, ())):
             actions = self._actions.get(_key(name), [])
             wanted = {"False": False, "True": True}.get(value)
             fitting = [action for action in actions if action.const is wanted] or actions
             if fitting:
-                return _spelling(fitting[0]) + (f" {value}" if value and wanted is None else "")
+                spelling = _spelling(fitting[0], short)
+                return f"{spelling} {value}" if value and wanted is None else spelling
         return f"{field}={value}" if value else field
 
     def text(self, words: str) -> str:
         """A text of the library's with options in place of the fields in backticks."""
         return _MENTION.sub(lambda match: self.option(match[1], match[2] or ""), words)
 
+    def command_line(self, line: CommandLine) -> str:
+        """A command line as it is typed, with the short names of options."""
+        words = (
+            self.option(word.name, word.value, short=True) if isinstance(word, Field) else word
+            for word in line.words()
+        )
+        return " ".join(["restore", *words])
+
     def error(self, error: UserError) -> str:
         """An error of the library's as the command line says it."""
-        found, field = error.found, error.field
-        if field and re.match(rf"{field}\b", found):
-            found = f"`{field}`{found.removeprefix(field)}"
-        return self.text(str(error.instead(found=found)))
+        problem, field = error.problem, error.field
+        if field and re.match(rf"{field}\b", problem):
+            problem = f"`{field}`{problem.removeprefix(field)}"
+        return self.text(str(error.instead(problem=problem)))
 
 
 def _key(name: str) -> str:
@@ -70,8 +83,13 @@ def _key(name: str) -> str:
     return _UNIT.sub("", name).replace("_", "")
 
 
-def _spelling(action: argparse.Action) -> str:
-    """The longest name of an option; what stands for it in the help, where it has none."""
+def _spelling(action: argparse.Action, short: bool) -> str:
+    """The longest name of an option, or its short one; what stands for it in the help, where it has
+    none.
+    """
+    if short:
+        names = [name for name in action.option_strings if not name.startswith("--")]
+        return min(names, key=len) if names else _spelling(action, short=False)
     if action.option_strings:
         return max(action.option_strings, key=len)
     return str(action.metavar or action.dest)

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 from restore.denoising.denoise import (
     Denoiser,
-    DenoisingSettings,
     Exposure,
     denoise_with,
     denoiser_for,
-    merge_band,
 )
 from restore.denoising.inputs import (
     is_one_image,
@@ -22,7 +19,8 @@ from restore.denoising.inputs import (
     table_path,
     uses_halves,
 )
-from restore.denoising.outputs import draw_raw_beside_denoised, require_outputs
+from restore.denoising.outputs import SetFiles, require_outputs, write_outputs
+from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.denoising.targets import (
     OutputSettings,
     Target,
@@ -33,15 +31,15 @@ from restore.denoising.targets import (
     written_names,
 )
 from restore.image_tensors import read_halves, read_tensor
+from restore.io.file_checks import reading_once
 from restore.io.images.image import write_image
-from restore.io.lock import locked
 from restore.io.micrographs import Suffixes
-from restore.io.outputs import write_table
+from restore.joint_work import joined_to_write
 from restore.micrograph import CTFParameters, Micrograph
 from restore.model.checkpoint import Model, load_model
 from restore.provenance import provenance
 from restore.report.panels import Panel
-from restore.runtime.distributed import Place, join_processes
+from restore.runtime.distributed import Place
 from restore.runtime.jobs import (
     ALONE,
     Job,
@@ -68,37 +66,48 @@ def denoise_set(
     model_name: str | Path = "",
     bars: Bars = no_bars,
 ) -> SetResults:
-    """Denoise every micrograph of a table or a pattern that has no current denoised image, and list
-    the good ones in a table like the input's.
+    """Denoise a set of micrographs, and list the denoised images in a table like the input's.
 
-    Under torchrun or srun the processes share the work; all learn what became of it, and the
-    leading one writes the table. A picture of the first good micrograph stands beside the table.
+    Images of an earlier run that are still valid are not denoised again. Processes started by
+    torchrun or srun share the work: each returns the results of all, and the leading one writes the
+    table. A picture of the first micrograph, raw and denoised, is written beside the table.
 
     Parameters
     ----------
     micrographs
-        RELION STAR file, cryoSPARC ``.cs`` or ``.csg`` file, image, or pattern such as ``*.mrc``;
-        or several images and patterns. One image alone gets no table, and a picture on request.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, an image, a pattern such as
+        ``"*.mrc"``, or several images and patterns. For a single image no table is written, and a
+        picture only on request.
     model
-        The model, or its file; ``model_name`` is what labels and records call it.
-    output, settings
-        Where images go; what is done with the network's output.
+        A model, or the path of a model file.
+    output
+        Where the denoised images are written.
+    settings
+        What is done with the network's output.
     suffixes
-        How names of the full sum and the halves differ ("DW,EVN,ODD"), for ``average_halves``.
+        What distinguishes the names of the full sum, the even and the odd half, as
+        ``"DW,EVN,ODD"``; halves are used to calibrate the output, or are averaged.
     pixel_size_A
-        Pixel size in Å of images that no table lists (the headers', where it is None).
+        Pixel size in Å, for images that no table lists. None stands for that in their headers.
     ctf
-        Contrast transfer function of images that no table lists.
+        Parameters of the CTF, for images that no table lists.
     device
-        "cpu", "cuda", "cuda:1" …; "auto" is a GPU where there is one.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; ``"auto"`` is a GPU if there is one.
+    model_name
+        Name of the model in labels and records. It is needed only if ``model`` is no path.
     bars
         Makes the progress bar.
+
+    Returns
+    -------
+    SetResults
+        What has become of each micrograph, and the table.
 
     Raises
     ------
     UserError
-        An input is missing, wrong, or denoised already; an output would replace what restore did
-        not write; another process is writing the same table; the disk is full.
+        An input is missing, is wrong, or has been denoised already; an output would replace a file
+        of another program; another process is writing the same table; or the disk is full.
 
     Examples
     --------
@@ -113,8 +122,13 @@ def denoise_set(
     if not isinstance(model, Model):
         model, model_name = load_model(Path(model)), model_name or model
     merge_band(settings, model.recipe.max_resolution_A)
-    chosen = read_set(micrographs, model, settings, suffixes, pixel_size_A=pixel_size_A, ctf=ctf)
-    chosen = listed_as(chosen, output)
+    read = reading_once()
+    chosen = listed_as(
+        read_set(
+            micrographs, model, settings, suffixes, pixel_size_A=pixel_size_A, ctf=ctf, read=read
+        ),
+        output,
+    )
     with_halves = partial(uses_halves, settings=settings)
     jobs = plan(chosen.micrographs, output, made_with(model, settings), with_halves)
     alone = is_one_image(micrographs) and not output.within_job
@@ -123,12 +137,9 @@ def denoise_set(
     files = {} if alone else chosen.listing.denoised(table, planned)
     picture = table.with_suffix(".png") if output.picture or not alone else None
     require_outputs(files, table, picture, jobs, output)
-    with (
-        join_processes(device) as place,
-        locked(table) if place.is_main else nullcontext(),
-    ):
+    with joined_to_write(table, device) as place:
         denoiser = denoiser_for(model, settings, place.device)
-        rejected = rejected_rows(chosen, settings)
+        rejected = rejected_rows(chosen, settings, read)
         usable = [job for job in jobs if job.subject.micrograph.row not in rejected]
         results = denoise_jobs(
             usable,
@@ -141,12 +152,9 @@ def denoise_set(
         names = written_names(results)
         if names and place.is_main:
             inputs = {"micrographs": chosen.source, "model": model_name, "output": output}
-            if not alone:
-                write_table(
-                    table, chosen.listing.denoised(table, names), provenance(settings, inputs)
-                )
-            if picture:
-                draw_raw_beside_denoised(results, partial(_panels, results), picture)
+            files = {} if alone else chosen.listing.denoised(table, names)
+            record, panels = provenance(settings, inputs), partial(_panels, results)
+            write_outputs(results, SetFiles(table, files, record), panels, picture)
     named = {row.name: row.reason for row in rejected.values()}
     return SetResults.of(results, named, table if names and not alone else None)
 

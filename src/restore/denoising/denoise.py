@@ -5,7 +5,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,11 +12,12 @@ from torch import Tensor
 
 from restore import fourier
 from restore.ctf import ctf_sign
-from restore.denoising.merge import MergeBand, band_between, merge
+from restore.denoising.input_checks import has_fine_noise, objection_to_halves
+from restore.denoising.merge import merge
+from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.errors import UserError
 from restore.micrograph import Micrograph
 from restore.model.calibration import (
-    CalibrationKind,
     RingWeights,
     calibrated,
     model_weights,
@@ -26,8 +26,8 @@ from restore.model.calibration import (
 )
 from restore.model.checkpoint import Model
 from restore.model.inference.engine import Engine
+from restore.model.inference.ensemble import apply_self_ensemble
 from restore.model.inference.selection import engine_for
-from restore.model.inference.tiling import apply_network
 from restore.model.network import architecture_of
 from restore.preprocessing import (
     Grid,
@@ -37,67 +37,8 @@ from restore.preprocessing import (
     prepare_masked,
     restored_spectrum,
 )
-from restore.settings import setting
 
 log = logging.getLogger(__name__)
-
-OutputType = Literal["float32", "float16"]
-
-
-@dataclass(frozen=True)
-class DenoisingSettings:
-    """What is done with the network's output."""
-
-    merge_noisy: bool = setting(
-        False,
-        "replace the denoised image by the raw one at resolutions finer than the merge band",
-        off="--dont_merge_noisy",
-    )
-    merge_resolution: float | None = setting(
-        None,
-        (
-            "centre of the merge band, Å (default: 3, or 1.25 × the model's resolution where that "
-            "is coarser)"
-        ),
-        "-x",
-    )
-    merge_width: float | None = setting(
-        None,
-        "width of the merge band, Å (default: 2, or 0.4 × the centre where that is narrower)",
-        "-w",
-    )
-    flip_phases_back: bool = setting(
-        False,
-        "undo the phase flip, for programs that expect uncorrected images",
-        off="--dont_flip_phases_back",
-    )
-    average_halves: bool = setting(
-        False, "denoise the two halves and average them, instead of the full sum"
-    )
-    calibration: CalibrationKind = setting(
-        "rings",
-        "calibration of the network's output, ring by ring: rings (by each micrograph's own "
-        "halves where a table names them, otherwise as model), model (as measured on the "
-        "validation micrographs of the training), or none",
-        choices=("rings", "model", "none"),
-    )
-    output_dtype: OutputType = setting(
-        "float32",
-        ("number format of the written images"),
-        choices=("float32", "float16"),
-    )
-    precision: str = setting(
-        "auto",
-        "precision of the network; auto is bf16 where it is fast",
-        choices=("auto", "float32", "bf16"),
-    )
-    tile_px: int = setting(
-        0,
-        (
-            "side of the tiles that the network processes, in pixels of the cropped image (0: "
-            "chosen automatically)"
-        ),
-    )
 
 
 @dataclass(frozen=True)
@@ -108,17 +49,6 @@ class Exposure:
 
     full: Float[Tensor, "y x"]
     halves: tuple[Float[Tensor, "y x"], Float[Tensor, "y x"]] | None = None
-
-
-def merge_band(settings: DenoisingSettings, max_resolution_A: float) -> MergeBand | None:
-    """The band that the settings ask for, None without a merge.
-
-    It must end at or before the model's resolution, beyond which there is nothing denoised to
-    merge; UserError if not.
-    """
-    if not settings.merge_noisy:
-        return None
-    return band_between(settings.merge_resolution, settings.merge_width, max_resolution_A)
 
 
 @dataclass(frozen=True)
@@ -162,6 +92,13 @@ def denoise_with(
     prepared = prepare_masked(
         images, micrograph.pixel_size_A, micrograph.ctf, denoiser.model.recipe, blank
     )
+    if not has_fine_noise(prepared[0]):
+        log.warning(
+            "%s: there is almost no noise near %.3g Å. Was the image filtered, or denoised "
+            "already? The network has been trained on raw images",
+            micrograph.name,
+            denoiser.model.recipe.max_resolution_A,
+        )
     denoised = _denoised(denoiser, exposure.full, prepared, micrograph, blank)
     if blank is None:
         return denoised
@@ -187,6 +124,8 @@ def _denoised(
     model, settings = denoiser.model, denoiser.settings
     band = merge_band(settings, model.recipe.max_resolution_A)
     full = prepared[0]
+    if settings.average_halves and (objection := objection_to_halves(prepared)):
+        raise UserError(objection, where=micrograph.name, do="check the names of the halves")
     sources = prepared[1:] if settings.average_halves else prepared[:1]
     outputs = [_network_output(denoiser, source) for source in sources]
     denoised = _mean_of_halves(outputs, prepared) if settings.average_halves else outputs[0]
@@ -231,19 +170,25 @@ def _weights(
     """
     kind, calibration = denoiser.settings.calibration, denoiser.model.calibration
     if kind == "rings" and len(prepared) == 3:
-        full, first, second = prepared
-        denoised = outputs[0] if len(outputs) == 2 else _network_output(denoiser, first)
-        denoised = without_lattice(denoised, _stride(denoiser))
-        images = torch.stack([first.image, second.image, denoised])
-        weights = own_weights(images, calibration, full.grid.pixel_size_yx_A, full.blank)
+        objection = objection_to_halves(prepared)
+        weights = None if objection else _own_weights(denoiser, prepared, outputs)
         if weights is not None:
             return weights
-        log.warning(
-            "%s: its halves do not look like two halves of one exposure; the image is calibrated "
-            "without them",
-            name,
-        )
+        objection = objection or "its halves do not look like two halves of one exposure"
+        log.warning("%s: %s; the image is calibrated without them", name, objection)
     return None if calibration is None or kind == "none" else model_weights(calibration)
+
+
+def _own_weights(
+    denoiser: Denoiser, prepared: Sequence[Prepared], outputs: Sequence[Float[Tensor, "y x"]]
+) -> RingWeights | None:
+    """The weights that a micrograph's own halves give; None where these cannot be halves."""
+    full, first, second = prepared
+    denoised = outputs[0] if len(outputs) == 2 else _network_output(denoiser, first)
+    denoised = without_lattice(denoised, _stride(denoiser))
+    images = torch.stack([first.image, second.image, denoised])
+    calibration = denoiser.model.calibration
+    return own_weights(images, calibration, full.grid.pixel_size_yx_A, full.blank)
 
 
 def _stride(denoiser: Denoiser) -> int:
@@ -252,7 +197,10 @@ def _stride(denoiser: Denoiser) -> int:
 
 def _network_output(denoiser: Denoiser, prepared: Prepared) -> Float[Tensor, "y x"]:
     """What the network makes of an image, on the cropped grid and in the image's scale."""
-    return apply_network(denoiser.engine, prepared.image, tile_px=denoiser.settings.tile_px)
+    settings = denoiser.settings
+    return apply_self_ensemble(
+        denoiser.engine, prepared.image, settings.tile_px, settings.self_ensemble
+    )
 
 
 def _mean_of_halves(

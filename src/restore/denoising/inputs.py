@@ -3,18 +3,18 @@ cannot be.
 """
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from restore.denoising.denoise import DenoisingSettings
 from restore.denoising.outputs import output_table
+from restore.denoising.settings import DenoisingSettings
 from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
 from restore.io.cryosparc.listings import CryosparcListing
 from restore.io.endings import IMAGE_ENDINGS, ending_of
-from restore.io.file_checks import fit_together
+from restore.io.file_checks import ReadHeader, fit_together
+from restore.io.images.image import read_image_header
 from restore.io.images.maps import read_map_header
 from restore.io.labels import without_denoised
 from restore.io.micrographs import (
@@ -42,9 +42,10 @@ def read_set(
     *,
     pixel_size_A: float | None,
     ctf: CTFParameters | None,
+    read: ReadHeader = read_image_header,
 ) -> MicrographSet:
     """The micrographs to denoise, as `restore.denoising.batch.denoise_set` takes them, without
-    those that are denoised images themselves.
+    those that are denoised images themselves; headers are read by ``read``.
 
     Raises
     ------
@@ -64,11 +65,11 @@ def read_set(
     try:
         chosen = without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs, ctf))
     except UserError as error:
-        do = re.sub(r"(?=(`phase_flip=False`|-{2}dont_phaseflip))", "a model made with ", error.do)
+        do = error.do.replace("`phase_flip=False`", "a model made with `phase_flip=False`")
         raise error.instead(do=do) from None
     if settings.average_halves or settings.calibration != "rings":
         return chosen
-    return without_unusable_halves(chosen)
+    return without_unusable_halves(chosen, read)
 
 
 def uses_halves(micrograph: Micrograph, settings: DenoisingSettings) -> bool:
@@ -80,25 +81,26 @@ def uses_halves(micrograph: Micrograph, settings: DenoisingSettings) -> bool:
     )
 
 
-def without_unusable_halves(chosen: MicrographSet) -> MicrographSet:
+def without_unusable_halves(chosen: MicrographSet, read: ReadHeader) -> MicrographSet:
     """The set without halves that are not there or not whole. For the calibration halves are
     welcome, not needed: nothing is raised.
     """
-    good = {
-        micrograph.row
-        for micrograph in chosen.micrographs
-        if fit_together(micrograph, (*HALVES, "image"))
-    }
+    micrographs = [with_usable_halves(micrograph, read) for micrograph in chosen.micrographs]
     log.info(
         "%d of %d micrographs have halves, with which their denoised images are calibrated",
-        len(good),
-        len(chosen.micrographs),
+        sum(micrograph.even is not None for micrograph in micrographs),
+        len(micrographs),
     )
-    micrographs = [
-        micrograph if micrograph.row in good else replace(micrograph, even=None, odd=None)
-        for micrograph in chosen.micrographs
-    ]
     return replace(chosen, micrographs=tuple(micrographs))
+
+
+def with_usable_halves(micrograph: Micrograph, read: ReadHeader = read_image_header) -> Micrograph:
+    """The micrograph, without its halves where they are not there, not whole, or of another
+    shape.
+    """
+    if fit_together(micrograph, (*HALVES, "image"), read):
+        return micrograph
+    return replace(micrograph, even=None, odd=None)
 
 
 def _refuse_stacks(source: str | Path | Sequence[str | Path]) -> None:
@@ -148,7 +150,9 @@ def table_path(chosen: MicrographSet, output: OutputSettings) -> Path:
     return output_table(source, folder, "micrographs", chosen.listing.ending, output)
 
 
-def rejected_rows(chosen: MicrographSet, settings: DenoisingSettings) -> Mapping[int, BadRow]:
+def rejected_rows(
+    chosen: MicrographSet, settings: DenoisingSettings, read: ReadHeader
+) -> Mapping[int, BadRow]:
     """The rows that cannot be denoised: for their CTF or pixel size, or their files."""
     needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
-    return chosen.unusable(needed)
+    return chosen.unusable(needed, read)

@@ -1,14 +1,16 @@
 """The table and the picture of a denoised set: where they go, and whether they may be written."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from restore.denoising.targets import ELSEWHERE, OutputSettings
 from restore.errors import UserError
 from restore.io.atomic import require_writable
-from restore.io.outputs import refuse_foreign
+from restore.io.outputs import refuse_foreign, write_table
+from restore.io.paths import resolved
 from restore.report.panels import Panel, save_picture, side_by_side
 from restore.runtime.jobs import Job, JobResults
 
@@ -22,9 +24,9 @@ def output_table(
     in ``folder``. UserError where it would replace ``source``, the input's.
     """
     path = (output.output_directory or folder) / f"{stem}{output.suffix}{ending}"
-    if path.resolve() == source.resolve():
-        found = f"the output {ending[1:].upper()} would replace the input's"
-        raise UserError(found, where=path, do="give another `output_suffix`")
+    if resolved(path) == resolved(source):
+        problem = f"the output {ending[1:].upper()} would replace the input's"
+        raise UserError(problem, where=path, do="give another `output_suffix`")
     return path
 
 
@@ -42,6 +44,30 @@ def require_outputs(
     refuse_foreign([*files, *filter(None, [picture])], table, output.overwrite, ELSEWHERE)
     for folder in {path.parent for path in (*files, *(job.outputs[0] for job in jobs))}:
         require_writable(folder)
+
+
+@dataclass(frozen=True)
+class SetFiles:
+    """The files of the table that lists a denoised set (none for one image alone), and the record
+    of how they were made.
+    """
+
+    table: Path
+    files: Mapping[Path, bytes]
+    record: Mapping[str, Any]
+
+
+def write_outputs(
+    results: JobResults[Any],
+    written: SetFiles,
+    panels: Callable[[], Sequence[Panel]],
+    picture: Path | None,
+) -> None:
+    """Write the table, where there is one, and draw the ``panels`` where a picture is wanted."""
+    if written.files:
+        write_table(written.table, written.files, written.record)
+    if picture is not None:
+        draw_raw_beside_denoised(results, panels, picture)
 
 
 def draw_raw_beside_denoised(

@@ -74,8 +74,8 @@ class StackDenoiser:
                 raw = read_particle_images(self._images, [particle.row for particle in some])
                 done = np.empty_like(raw)
                 for index, particle in enumerate(some):
-                    done[index], found = self._one(raw[index], particle, target)
-                    alone += not found
+                    done[index], is_located = self._one(raw[index], particle, target)
+                    alone += not is_located
                     self._count += 1
                     self._report(self._count)
                 yield done

@@ -10,10 +10,9 @@ import numpy as np
 from jaxtyping import Int
 from numpy.typing import NDArray
 
-from restore.denoising.denoise import DenoisingSettings
 from restore.denoising.particle_windows import margin_px
+from restore.denoising.settings import DenoisingSettings
 from restore.denoising.targets import ELSEWHERE, OutputSettings
-from restore.errors import UserError
 from restore.io.cryosparc.paths import finder
 from restore.io.endings import split_ending
 from restore.io.labels import refuse_denoised
@@ -28,7 +27,7 @@ from restore.model.network import receptive_field_px
 from restore.particles.extraction.windows import corners_px, wholly_outside
 from restore.preprocessing import PREPARATION_VERSION
 from restore.runtime.jobs import Job, fingerprint, refuse_clashes
-from restore.settings import setting
+from restore.settings import require, setting
 
 _COORDINATES_TOLERANCE = 1e-3
 ProteinKind = Literal["auto", "bright", "dark"]
@@ -49,10 +48,7 @@ class ParticleSettings:
     )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.margin_A < math.inf:
-            raise UserError(
-                f"margin_A is {self.margin_A:g}", field="margin_A", wanted="zero or more"
-            )
+        require(self, "margin_A", 0 <= self.margin_A < math.inf, "0 or more")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import logging
 from concurrent.futures import Future
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,8 +10,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from restore.denoising.denoise import DenoisingSettings, denoiser_for, merge_band
-from restore.denoising.outputs import draw_raw_beside_denoised, output_table, require_outputs
+from restore.denoising.denoise import denoiser_for
+from restore.denoising.outputs import SetFiles, output_table, require_outputs, write_outputs
 from restore.denoising.particle_stack import StackDenoiser
 from restore.denoising.particle_targets import (
     ParticleSettings,
@@ -20,20 +19,19 @@ from restore.denoising.particle_targets import (
     plan_stacks,
     stored_images,
 )
+from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.denoising.targets import OutputSettings, fingerprint_in
 from restore.errors import UserError
-from restore.io.lock import locked
-from restore.io.outputs import write_table
 from restore.io.particle_images import ParticleImages, open_particle_images, read_particle_images
 from restore.io.particle_listings import (
     CryosparcParticles,
     ParticleListing,
     read_particle_listing,
 )
+from restore.joint_work import joined_to_write
 from restore.model.checkpoint import Model, load_model
 from restore.provenance import provenance
 from restore.report.panels import Panel
-from restore.runtime.distributed import join_processes
 from restore.runtime.jobs import (
     Job,
     JobResults,
@@ -65,32 +63,45 @@ def denoise_particles(
     model_name: str | Path = "",
     bars: Bars = no_bars,
 ) -> SetResults:
-    """Denoise every stack of particle images that a table lists and that has no current denoised
-    one, and list the good ones in a table like the input's.
+    """Denoise the stacks of particle images that a table lists, and list the denoised ones in a
+    table like the input's.
 
-    Each particle is denoised with its own CTF, amid its surroundings: those of its micrograph where
-    that is there (names and coordinates in the table), else its own reflection. Grey values keep
-    the scale that extraction gave them, and their sign. A few images are in memory at a time.
+    Each particle is denoised with its own CTF, together with its surroundings: those in its
+    micrograph if the table has the particle's coordinates and the micrograph is there, otherwise a
+    reflection of the particle image itself. The grey scale and the sign of the contrast are kept.
+    Stacks of an earlier run that are still valid are not denoised again, and only a few images
+    are in memory at a time.
 
     Parameters
     ----------
     table
-        RELION STAR file of particles, or cryoSPARC's ``.cs`` or ``.csg``.
+        A RELION STAR file of particles, or cryoSPARC's ``.cs`` or ``.csg`` file.
     model
-        The model, or its file; ``model_name`` is what labels and records call it.
-    output, settings, particles
-        Where stacks go; what is done with the network's output; how particles are given to it.
-        In cryoSPARC's tables, which cannot mark flipped phases, they are always flipped back.
+        A model, or the path of a model file.
+    output
+        Where the denoised stacks are written.
+    settings
+        What is done with the network's output. In cryoSPARC's tables, which cannot record flipped
+        phases, phases are always flipped back.
+    particles
+        How particle images are given to the network.
     device
-        "cpu", "cuda", "cuda:1" …; "auto" is a GPU where there is one.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; ``"auto"`` is a GPU if there is one.
+    model_name
+        Name of the model in labels and records. It is needed only if ``model`` is no path.
     bars
         Makes the progress bar.
+
+    Returns
+    -------
+    SetResults
+        What has become of each stack, and the table.
 
     Raises
     ------
     UserError
-        An input is missing or wrong, was denoised already, or its phases are flipped already; an
-        output would replace what restore did not write; another process is writing the same table.
+        An input is missing, is wrong, has been denoised already, or has flipped phases; an output
+        would replace a file of another program; or another process is writing the same table.
 
     Examples
     --------
@@ -113,10 +124,7 @@ def denoise_particles(
     files = listing.stored(path, stored_images(jobs), flipped)
     picture = path.with_suffix(".png") if output.picture else None
     require_outputs(files, path, picture, jobs, output)
-    with (
-        join_processes(device) as place,
-        locked(path) if place.is_main else nullcontext(),
-    ):
+    with joined_to_write(path, device) as place:
         denoiser = denoiser_for(model, settings, place.device)
         to_do = stale_jobs(jobs, fingerprint_in, overwrite=output.overwrite, place=place)
         if to_do and place.is_main:
@@ -131,10 +139,8 @@ def denoise_particles(
         if stored and place.is_main:
             inputs = {"particles": table, "model": model_name, "output": output}
             record = provenance(settings, {**inputs, "of_particles": particles})
-            write_table(path, listing.stored(path, stored, flipped), record)
-            if picture:
-                panels = partial(_panels, results, images)
-                draw_raw_beside_denoised(results, panels, picture)
+            written = SetFiles(path, listing.stored(path, stored, flipped), record)
+            write_outputs(results, written, partial(_panels, results, images), picture)
     return SetResults.of(results, {}, path if stored else None)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from restore.denoising.denoise import DenoisingSettings
+from restore.denoising.settings import DenoisingSettings
 from restore.errors import UserError
 from restore.io.endings import split_ending
 from restore.io.labels import fingerprint_label, fingerprint_of
@@ -23,7 +23,7 @@ ELSEWHERE = "give another `output_suffix` or `output_directory`"
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """Where denoised micrographs go."""
+    """Where denoised images are written. Each field is an option of ``restore denoise``."""
 
     output_suffix: str | None = setting(
         None,

@@ -4,7 +4,7 @@ tables.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from restore.errors import UserError
 from restore.evaluation.batch import Subject
 from restore.evaluation.estimators.comparison import ring_numbers, whole_numbers, with_baselines
+from restore.evaluation.estimators.patterns import spikes
 from restore.evaluation.estimators.resampling import (
     Estimate,
     estimate,
@@ -24,11 +24,13 @@ from restore.evaluation.estimators.resampling import (
 from restore.evaluation.estimators.spectra import RingAxis
 from restore.evaluation.measure import Measurement, load_measurement
 from restore.evaluation.outliers import is_strange, strangeness
-from restore.evaluation.records import Evaluation, Facts, Group, Making, MicrographResult
+from restore.evaluation.patterns import common_lattices, is_same
+from restore.evaluation.records import Evaluation, Facts, Group, Lattice, Making, MicrographResult
 from restore.model.calibration import CalibrationKind
+from restore.model.inference.ensemble import ORIENTATIONS
 from restore.quantities import Curve, Number, rounded, rounded_values
 from restore.report.evaluation_words import remarks, summary, unlike_the_others, warnings
-from restore.settings import setting
+from restore.settings import require, setting
 
 HELD_OUT, TRAINED_ON = "held out", "trained on"
 _FEW = 5  # micrographs, fewer than which patches are resampled in their place
@@ -38,7 +40,9 @@ _FEWEST_RESAMPLES, _MOST_RESAMPLES = 20, 20_000  # fewer have no tails; more nee
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How micrographs are measured, and how sure the numbers are."""
+    """How micrographs are measured, and with which confidence intervals. Each field is an option of
+    ``restore evaluate``.
+    """
 
     patch_px: int = setting(
         0,
@@ -67,6 +71,12 @@ class EvaluationSettings:
         "validation micrographs of the training), or none",
         choices=("rings", "model", "none"),
     )
+    self_ensemble: int = setting(
+        1,
+        "number of orientations of each image that the network denoises and that are averaged, as "
+        "in restore denoise",
+        choices=ORIENTATIONS,
+    )
     tile_px: int = setting(
         0,
         (
@@ -76,21 +86,21 @@ class EvaluationSettings:
     )
 
     def __post_init__(self) -> None:
-        wrong = {
-            "patch_px": self.patch_px < 0,
-            "support_window": not 0 < self.support_window < math.inf,
-            "confidence": not 0 < self.confidence < 1,
-            "resamples": not _FEWEST_RESAMPLES <= self.resamples <= _MOST_RESAMPLES,
-            "calibration": self.calibration not in ("rings", "model", "none"),
-            "tile_px": self.tile_px < 0,
-        }
-        for name in (name for name, is_wrong in wrong.items() if is_wrong):
-            raise UserError(f"{name} is {getattr(self, name)}", do="see restore evaluate --help")
+        require(self, "patch_px", self.patch_px >= 0, "0 or more")
+        require(self, "support_window", 0 < self.support_window < math.inf, "above 0")
+        require(self, "confidence", 0 < self.confidence < 1, "above 0 and below 1")
+        is_enough = _FEWEST_RESAMPLES <= self.resamples <= _MOST_RESAMPLES
+        require(self, "resamples", is_enough, f"{_FEWEST_RESAMPLES} to {_MOST_RESAMPLES}")
+        is_known = self.calibration in ("rings", "model", "none")
+        require(self, "calibration", is_known, "rings, model or none")
+        orientations = f"one of {', '.join(map(str, ORIENTATIONS))}"
+        require(self, "self_ensemble", self.self_ensemble in ORIENTATIONS, orientations)
+        require(self, "tile_px", self.tile_px >= 0, "0 or more")
 
     @property
-    def measuring(self) -> tuple[float, str, CalibrationKind]:
+    def measuring(self) -> tuple[float, str, CalibrationKind, int]:
         """The settings that decide what is measured; the others decide only what is made of it."""
-        return self.support_window, self.precision, self.calibration
+        return self.support_window, self.precision, self.calibration, self.self_ensemble
 
 
 def roles(names: Sequence[str], training: Mapping[str, Any] | None) -> list[str]:
@@ -144,14 +154,17 @@ def aggregate(
     for count, (subject, role) in enumerate(zip(subjects, micrograph_roles, strict=True), 1):
         measurement = load_measurement(subject.path)
         stack = _stack(measurement)
-        measured.append(
-            _Measured(subject, role, measurement.facts, _numbers_of_one(stack, axis, settings))
-        )
+        alone = micrograph_roles.count(role) == 1  # then its numbers are those of its group
+        resamples = settings.resamples if alone else min(settings.resamples, _RESAMPLES_OF_ONE)
+        numbers = _numbers_of_one(stack, axis, replace(settings, resamples=resamples))
+        measured.append(_Measured(subject, role, measurement.facts, numbers))
         summed = stack.sum(dim=0, keepdim=True)
         for name in {role, "all"}:
             stacks.setdefault(name, []).append(stack if few[name] else summed)
         progress(count)
-    groups = tuple(_groups(stacks, few, axis, settings))
+    groups = tuple(
+        _with_patterns(group, measured, axis) for group in _groups(stacks, few, axis, settings)
+    )
     return Evaluation(
         provenance=making.provenance,
         recipe=making.recipe,
@@ -159,10 +172,22 @@ def aggregate(
         method=making.method,
         frequency_per_A=tuple(axis.frequency_per_A.tolist()),
         groups=groups,
-        micrographs=tuple(_results(measured)),
+        micrographs=tuple(_results(measured, groups[-1].lattices)),
         warnings=tuple(warnings(groups, has_model="all" not in micrograph_roles)),
         summary=tuple(summary(groups)),
     )
+
+
+def _with_patterns(group: Group, measured: Sequence[_Measured], axis: RingAxis) -> Group:
+    """The group with the lattices that its micrographs share and the spikes of its FRC."""
+    members = [result.facts.lattices for result in measured if group.name in (result.role, "all")]
+    frequency_per_A = axis.frequency_per_A.tolist()
+    in_frc = [
+        spike
+        for halves in ("raw", "denoised")
+        for spike in spikes(halves, group.curves[f"frc_{halves}"], frequency_per_A)
+    ]
+    return replace(group, lattices=common_lattices(members), spikes=tuple(in_frc))
 
 
 def _stack(measurement: Measurement) -> Float[Tensor, "blocks stack rings"]:
@@ -201,15 +226,24 @@ def _groups(
             resampled="patches" if few[name] else "micrographs",
             numbers={key: _number(number) for key, number in _with_sbr(image_numbers).items()},
             curves={key: _curve(curve) for key, curve in _with_sbr(rings).items()},
+            has_signal=rings_with_signal(rings["frc_raw"]),
         )
+
+
+def rings_with_signal(frc: Estimate) -> tuple[bool, ...]:
+    """In which rings the raw halves share a signal: where the interval of their correlation lies
+    above zero, as it does in a ring beside it. (Of rings without signal, one in twenty lies above
+    zero by chance, but rarely two side by side.) Shapes: (rings,).
+    """
+    above = (frc.low > 0).tolist()
+    beside = zip([False, *above[:-1]], [*above[1:], False], strict=True)
+    return tuple(ring and any(pair) for ring, pair in zip(above, beside, strict=True))
 
 
 def _numbers_of_one(
     stack: Tensor, axis: RingAxis, settings: EvaluationSettings
 ) -> dict[str, Number]:
-    weights = resampling_weights(
-        len(stack), min(settings.resamples, _RESAMPLES_OF_ONE), settings.seed
-    )
+    weights = resampling_weights(len(stack), settings.resamples, settings.seed)
     estimates = estimate(
         stack,
         lambda tables: whole_numbers(tables, axis.frequency_per_A),
@@ -233,7 +267,9 @@ def _curve(estimated: Estimate) -> Curve:
     return Curve(*(rounded_values(end.tolist()) for end in ends))
 
 
-def _results(measured: Sequence[_Measured]) -> Iterator[MicrographResult]:
+def _results(
+    measured: Sequence[_Measured], common: Sequence[Lattice]
+) -> Iterator[MicrographResult]:
     scores = strangeness([result.numbers for result in measured])
     for result, score in zip(measured, scores, strict=True):
         micrograph, facts, ctf = (
@@ -241,7 +277,10 @@ def _results(measured: Sequence[_Measured]) -> Iterator[MicrographResult]:
             result.facts,
             result.subject.micrograph.ctf,
         )
-        remarked = remarks(result.numbers, facts)
+        own = [
+            lattice for lattice in facts.lattices if not any(is_same(lattice, of) for of in common)
+        ]
+        remarked = remarks(result.numbers, replace(facts, lattices=tuple(own)))
         if is_strange(score):
             remarked.append(unlike_the_others(score))
         yield MicrographResult(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from restore.errors import UserError
 from restore.evaluation.estimators.decomposition import PAIRS
+from restore.evaluation.half_checks import require_pair
 from restore.evaluation.measure import (
     BinnedHalves,
     Halves,
@@ -46,6 +47,7 @@ from restore.runtime.progress import Bars, no_bars
 
 log = logging.getLogger(__name__)
 
+_MEASURED = "covariances, lattices"  # beside PAIRS: what a measurement of an older version lacks
 _Images = tuple[Halves, BinnedHalves | None]
 
 
@@ -106,7 +108,7 @@ def plan(
             for half in both
         ]
         inputs = [path for half in both for path in half.inputs]
-        digest = fingerprint([PAIRS, made_with, facts], inputs, folder)
+        digest = fingerprint([PAIRS, _MEASURED, made_with, facts], inputs, folder)
         jobs.append(Job(subject, subject.micrograph.name, (subject.path,), digest))
     return jobs
 
@@ -170,11 +172,12 @@ class _Compared:
             device = self._method.device
             try:
                 raw, denoised = read()
-                self._views[index] = self._method.views(
-                    _on(device, raw),
-                    _on(device, denoised) if denoised else None,
-                    self._subjects[index].micrograph,
+                micrograph = self._subjects[index].micrograph
+                views = self._method.views(
+                    _on(device, raw), _on(device, denoised) if denoised else None, micrograph
                 )
+                require_pair(views, micrograph.name)
+                self._views[index] = views
             except FAILURES:
                 self._unusable.add(index)
                 raise

@@ -2,7 +2,6 @@
 map of local support.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +16,9 @@ from torch import Tensor
 from restore.errors import UserError
 from restore.evaluation.covariances import Sampling, blocks_of, covariance_table, with_unpaired
 from restore.evaluation.estimators.decomposition import PAIRS
-from restore.evaluation.estimators.half_identity import half_identity
 from restore.evaluation.estimators.spectra import RingAxis, valid_patches
 from restore.evaluation.estimators.support import Support, local_support
+from restore.evaluation.patterns import lattices_of
 from restore.evaluation.records import Facts
 from restore.evaluation.views import BinnedHalves, Halves, Image, Views, valid_values
 from restore.io.atomic import replacing
@@ -34,10 +33,10 @@ from restore.model.calibration import (
     without_lattice,
 )
 from restore.model.inference.engine import Engine
-from restore.model.inference.tiling import apply_network
+from restore.model.inference.ensemble import apply_self_ensemble
 from restore.model.network import architecture_of
 from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
-from restore.records import as_json, decoded
+from restore.records import as_json, decoded, parse_json
 
 _LARGEST_PATCH_PX, _SMALLEST_PATCH_PX = 256, 32
 _PATCHES_ALONG = 4
@@ -72,7 +71,7 @@ def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sa
                 f"a patch has at least {_SMALLEST_PATCH_PX} pixels a side, and no more than the "
                 "image"
             ),
-            do="give another --patch_px, or leave it out",
+            do="give another `patch_px`, or leave it out",
         )
     rings = patch_px // 4
     return Sampling(patch_px, RingAxis(rings, 1 / recipe.max_resolution_A / rings))
@@ -87,6 +86,7 @@ def views_of_model(
     *,
     calibration: RingCalibration | None = None,
     kind: CalibrationKind = "none",
+    self_ensemble: int = 1,
 ) -> Views:
     """The halves and what a model makes of each, and of their difference, on the network's grid and
     scale: its network's output, calibrated as ``kind`` says, with the model's ``calibration`` where
@@ -95,7 +95,8 @@ def views_of_model(
     first, second = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
     nothing = (first.image - second.image) / 2**0.5
     denoised = [
-        apply_network(engine, image, tile_px) for image in (first.image, second.image, nothing)
+        apply_self_ensemble(engine, image, tile_px, self_ensemble)
+        for image in (first.image, second.image, nothing)
     ]
     if kind != "none":
         raw = (first.image, second.image, nothing)
@@ -172,38 +173,6 @@ def _blank_of(
     return blank[rows.long()][:, columns.long()]
 
 
-_WRONG_HALVES = {
-    "exchanged": (
-        "each denoised half has the noise of the other raw half: are the even and the odd half "
-        "exchanged"
-    ),
-    "made from one image": (
-        "the noise in which the raw halves differ is not in them: were both made from the same "
-        "image"
-    ),
-    "inverted": "their contrast is opposite to that of the raw halves",
-}
-
-
-def require_own_halves(views: Views) -> None:
-    """Raise UserError where the denoised halves were not made from these raw ones, one from each:
-    no number would mean what it says.
-
-    Call this before `fitted`, which turns inverted halves around.
-    """
-    identity = half_identity(views.raw, views.denoised, views.blank)
-    reason = _WRONG_HALVES.get(identity.verdict)
-    if reason is not None:
-        raise UserError(
-            f"the denoised halves look {identity.verdict}: {reason} (correlation of the halves' "
-            f"differences {identity.difference:.2g}, of their sums {identity.total:.2g})",
-            wanted=(
-                "an evaluation needs each half denoised separately, with the contrast of the raw "
-                "half"
-            ),
-        )
-
-
 def _require_same_grid(denoised: Prepared, raw: Prepared) -> None:
     if denoised.grid.shape != raw.grid.shape:
         raise UserError(
@@ -243,7 +212,12 @@ def measure(views: Views, neighbour: Views | None, sampling: Sampling) -> Measur
     table = blocks_of(covariance_table(images, pairs, views.grid, sampling), valid)
     if neighbour is not None:
         table = with_unpaired(table, views, neighbour, sampling)
-    return Measurement(table, Facts(hot_pixels=views.hot_pixels, blank_share=views.blank_share))
+    facts = Facts(
+        hot_pixels=views.hot_pixels,
+        blank_share=views.blank_share,
+        lattices=lattices_of(views, sampling),
+    )
+    return Measurement(table, facts)
 
 
 def _valid_patches(
@@ -270,7 +244,9 @@ def support_of(views: Views, window_A: float) -> Support:
 
 def save_measurement(path: Path, measurement: Measurement) -> None:
     """Write a measurement (numpy's .npz), beside and renamed."""
-    facts = np.frombuffer(as_json(measurement.facts).encode(), dtype=np.uint8)
+    facts = np.frombuffer(
+        as_json(measurement.facts).encode("utf-8", "surrogateescape"), dtype=np.uint8
+    )
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez(file, blocks=measurement.blocks.numpy().astype(np.float32), facts=facts)
 
@@ -281,7 +257,7 @@ def load_measurement(path: Path) -> Measurement:
     with reading(path, "", "not a readable measurement", do):
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                facts = json.loads(file["facts"].tobytes())
+                facts = parse_json(file["facts"].tobytes(), path, "measurement", do)
                 blocks = torch.from_numpy(file["blocks"].astype(np.float64))
         except BadZipFile as error:
             raise ValueError(str(error)) from None

@@ -32,6 +32,30 @@ class Previews:
 
 
 @dataclass(frozen=True)
+class Lattice:
+    """A sharp line in the spectrum of the "raw" or "denoised" ``image``, by its period (Å, and
+    pixels of the cropped image); ``share`` is its share of the image's variance.
+    """
+
+    image: str
+    period_A: float
+    period_px: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Spike:
+    """A ring at ``resolution_A`` whose correlation between the halves, "raw" or "denoised", stands
+    above all rings ``around`` it.
+    """
+
+    halves: str
+    resolution_A: float
+    value: float
+    around: float
+
+
+@dataclass(frozen=True)
 class Facts:
     """What a measurement keeps of a micrograph beside its covariances; ``confirmed`` and
     ``refuted`` are shares of its area, ``blank_share`` is that of pixels without data,
@@ -44,6 +68,7 @@ class Facts:
     preview: Previews | None = None
     blank_share: float = 0.0
     fingerprint: str = ""
+    lattices: tuple[Lattice, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +93,9 @@ class MicrographResult:
 @dataclass(frozen=True, kw_only=True)
 class Group:
     """The numbers and curves of several micrographs together; ``resampled`` names what the
-    intervals were made from.
+    intervals were made from, ``has_signal`` the rings in which the raw halves share a signal beyond
+    the error (empty: not known). ``lattices`` are in at least half of the micrographs, ``spikes``
+    in the correlations of the halves.
     """
 
     name: str
@@ -76,6 +103,9 @@ class Group:
     resampled: str = ""
     numbers: Mapping[str, Number] = field(default_factory=dict[str, Number])
     curves: Mapping[str, Curve] = field(default_factory=dict[str, Curve])
+    has_signal: tuple[bool, ...] = ()
+    lattices: tuple[Lattice, ...] = ()
+    spikes: tuple[Spike, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,12 +142,32 @@ class Making:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """All that an evaluation found, and how it was made.
+    """Everything that an evaluation has measured, and how.
+
+    Attributes
+    ----------
+    provenance
+        Program, version, command, settings, inputs and time.
+    recipe
+        How the images were prepared, as `Recipe.card` gives it.
+    model
+        The model that was evaluated; None for another program's images.
+    method
+        How the measurements were made.
+    frequency_per_A
+        Spatial frequency of each ring, in 1/Å.
+    groups
+        Numbers and curves for each group of micrographs: those held out from training, those
+        trained on, and all.
+    micrographs
+        Numbers for each micrograph.
+    warnings, summary
+        The findings in sentences.
 
     Raises
     ------
     ValueError
-        A curve has not one value for each ring.
+        A curve does not have one value for each ring.
     """
 
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -133,6 +183,8 @@ class Evaluation:
     def __post_init__(self) -> None:
         rings = len(self.frequency_per_A)
         for group in self.groups:
+            if len(group.has_signal) not in (0, rings):
+                raise ValueError(f"{len(group.has_signal)} values of has_signal for {rings} rings")
             for name, curve in group.curves.items():
                 if len(curve.value) != rings:
                     raise ValueError(

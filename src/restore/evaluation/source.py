@@ -10,9 +10,9 @@ import torch
 
 from restore.errors import UsageError
 from restore.evaluation.aggregate import EvaluationSettings
+from restore.evaluation.half_checks import require_own_halves
 from restore.evaluation.measure import (
     fitted,
-    require_own_halves,
     views_of_images,
     views_of_model,
 )
@@ -29,11 +29,20 @@ from restore.records import plain
 
 @dataclass(frozen=True)
 class DenoisedHalves:
-    """Another program's denoised halves, in the place of a model.
+    """Halves that another program has denoised, to be evaluated in place of a model.
 
-    ``folders`` are one for both halves or one for each, ``suffix`` is what their names have after
-    the raw halves'. ``recipe`` says up to which resolution they are compared, and whether their
-    phases are flipped. ``fit_scale`` fits their grey scale, for programs that do not keep it.
+    Attributes
+    ----------
+    folders
+        One folder with all denoised halves, or one for the even and one for the odd ones.
+    suffix
+        What is appended to the raw halves' names in the names of the denoised ones.
+    recipe
+        The resolution in Å up to which they are compared, and whether the raw halves' phases must
+        be flipped because the denoised ones' are.
+    fit_scale
+        Fit the grey scale of the denoised halves to that of the raw ones, for programs that change
+        it.
     """
 
     folders: Sequence[str | PathLike[str]] = ()
@@ -94,6 +103,7 @@ class Source:
             settings.tile_px,
             calibration=calibration,
             kind=kind,
+            self_ensemble=settings.self_ensemble,
         )
 
     def summary(self) -> ModelSummary | None:
@@ -126,9 +136,9 @@ def source_of(
     if not isinstance(model, DenoisedHalves):
         return Source(load_model(Path(model)), named or Path(model))
     if len(model.folders) > 2:
-        found = f"{len(model.folders)} folders of denoised halves"
+        problem = f"{len(model.folders)} folders of denoised halves"
         raise UsageError(
-            found, field="denoised_halves", do="give one folder for both halves, or one for each"
+            problem, field="denoised_halves", do="give one folder for both halves, or one for each"
         )
     return Source(None, None, model)
 
@@ -138,5 +148,5 @@ def _views_of_others(
 ) -> Views:
     assert denoised is not None
     views = views_of_images(halves, denoised, micrograph, others.recipe)
-    require_own_halves(views)
+    require_own_halves(views, micrograph.name)
     return fitted(views) if others.fit_scale else views

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -25,8 +24,8 @@ from restore.evaluation.records import (
 from restore.evaluation.source import DenoisedHalves, Source, source_of
 from restore.face.patches import grid_of
 from restore.io.atomic import require_writable, write_text
+from restore.io.file_checks import ReadHeader, reading_once
 from restore.io.labels import without_denoised
-from restore.io.lock import locked
 from restore.io.micrographs import (
     HALVES,
     MicrographSet,
@@ -35,13 +34,15 @@ from restore.io.micrographs import (
     read_micrographs,
 )
 from restore.io.star import write_star
+from restore.joint_work import joined_to_write
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import Model
+from restore.preprocessing import Grid
 from restore.provenance import provenance
 from restore.records import record_text
 from restore.report.figures import save_png
 from restore.report.spectra import error_curves, shares
-from restore.runtime.distributed import Place, join_processes
+from restore.runtime.distributed import Place
 from restore.runtime.progress import Bars, no_bars
 from restore.tables.evaluation import evaluation_csv, evaluation_star
 
@@ -50,8 +51,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EvaluatedSet:
-    """What `evaluate` found: ``evaluation`` is None where no micrograph could be measured, or in
-    another than the main process; ``failed`` holds the micrographs that could not be, and why.
+    """The result of `evaluate`.
+
+    Attributes
+    ----------
+    evaluation
+        What was measured. None if no micrograph could be measured, and in all processes but the
+        main one.
+    file
+        The ``evaluation.json`` that holds it.
+    failed
+        Name and reason of each micrograph that could not be measured.
+    total
+        Number of micrographs in the set.
     """
 
     evaluation: Evaluation | None
@@ -61,7 +73,7 @@ class EvaluatedSet:
 
 
 def evaluate(
-    micrographs: str | PathLike[str],
+    micrographs: str | PathLike[str] | MicrographSet,
     model: Model | str | PathLike[str] | DenoisedHalves | None = None,
     *,
     model_name: str | PathLike[str] | None = None,
@@ -75,65 +87,69 @@ def evaluate(
     """Measure how much noise a model removes, how much signal it keeps, and how much false signal
     it adds.
 
-    A rerun measures only what is missing or stale.
+    Measurements of an earlier run that are still valid are not repeated.
 
     Parameters
     ----------
     micrographs
-        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, with
-        halves.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, or what
+        `read_micrographs` returned. Every micrograph needs its two halves.
     model
-        The model, or its file; or another program's denoised halves. None is the general model
-        that comes with the package, with its own recipe.
+        A model or the path of its file; or halves that another program has denoised. None stands
+        for the general model that comes with the package, with its own recipe.
     model_name
-        What the evaluation calls the model; its file's name, where it is None.
+        Name of the model in the results. None stands for the name of its file.
     output_directory
-        Where ``evaluation.json``, tables and figures are written, for `write_report` to show.
+        Folder for ``evaluation.json``, tables and figures, from which `write_report` makes a page.
     settings
-        How micrographs are measured, and how sure the numbers are.
+        How the micrographs are measured, and with which confidence.
     suffixes
-        How the names of a full sum and its halves differ, as ``"DW,EVN,ODD"``.
+        What distinguishes the names of the full sum, the even and the odd half, as
+        ``"DW,EVN,ODD"``.
     pixel_size_A
-        Pixel size in Å, where no table says it.
+        Pixel size in Å, for images that no table lists.
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; ``"auto"`` is a GPU if there is one.
     bars
-        Shows how far each step has come.
+        Makes the progress bars.
 
     Returns
     -------
     EvaluatedSet
-        ``evaluation`` holds groups, micrographs, curves, warnings and a summary in sentences.
+        Its ``evaluation`` holds the numbers and curves of groups and micrographs, warnings, and a
+        summary in sentences.
 
     Raises
     ------
     UserError
-        No micrograph can be evaluated, or the folder cannot be written.
+        No micrograph can be evaluated, or the folder cannot be written to.
 
     Examples
     --------
-    >>> found = restore.evaluate("session/micrographs_ctf.star", "Models/model.safetensors")
-    >>> [group.name for group in found.evaluation.groups]
+    >>> evaluated = restore.evaluate("session/micrographs_ctf.star", "Models/model.safetensors")
+    >>> [group.name for group in evaluated.evaluation.groups]
     ['held out', 'trained on', 'all']
-    >>> len(found.evaluation.micrographs), found.failed
+    >>> len(evaluated.evaluation.micrographs), evaluated.failed
     (2, ())
     """
     settings, folder = settings or EvaluationSettings(), Path(output_directory)
     source = source_of(model, model_name)
-    chosen = without_denoised(
-        read_micrographs(
+    if not isinstance(micrographs, MicrographSet):
+        micrographs = read_micrographs(
             str(micrographs),
             parse_suffixes(suffixes) if suffixes else None,
             pixel_size_A,
             Needs(ctf=source.recipe.phase_flip, halves=True, skip_bad=True),
         )
-    )
-    good, bad = _usable(chosen)
+    chosen = without_denoised(micrographs)
+    read = reading_once()
+    good, bad = _usable(chosen, read)
     require_writable(folder)
     file = folder / FILE_NAME
     _refuse_foreign(file)
-    with join_processes(device) as place, locked(file) if place.is_main else nullcontext():
-        method = _method(source, settings, good, place)
+    with joined_to_write(file, device) as place:
+        grids = [grid_of(micrograph, source.recipe, read) for micrograph in good]
+        method = _method(source, settings, grids, place)
         made_with = [source.made_with(), method.sampling, settings.measuring]
         jobs = plan(good, folder, made_with, source.files(good))
         results = measure_jobs(jobs, method, bars=bars, place=place)
@@ -143,7 +159,7 @@ def evaluate(
         bad += [(job.name, reason) for job, reason in results.failed]
         evaluation = None
         if measured and place.is_main:
-            making = _making(source, settings, str(micrographs), method.sampling)
+            making = _making(source, settings, chosen.source, method.sampling)
             training = source.model.training if source.model else None
             known = roles([subject.micrograph.name for subject in measured], training)
             axis = method.sampling.axis
@@ -153,17 +169,21 @@ def evaluate(
     return EvaluatedSet(evaluation, file, tuple(bad), chosen.row_count)
 
 
-def _usable(chosen: MicrographSet) -> tuple[list[Micrograph], list[tuple[str, str]]]:
+def _usable(
+    chosen: MicrographSet, read: ReadHeader
+) -> tuple[list[Micrograph], list[tuple[str, str]]]:
     """The micrographs whose CTF and halves can be used, and the names of the others with the
     reasons.
     """
     micrographs = chosen.micrographs
-    rejected = chosen.unusable(HALVES)
+    rejected = chosen.unusable(HALVES, read)
     good = [micrograph for micrograph in micrographs if micrograph.row not in rejected]
     bad = [(row.name, row.reason) for row in rejected.values()]
     if not good:
         raise UserError(
-            f"none of the {chosen.row_count} micrographs could be evaluated", wanted=bad[0][1]
+            f"none of the {chosen.row_count} micrographs could be evaluated. {bad[0][1]}",
+            wanted="an evaluation needs halves",
+            do="if there are none, make them with restore halves",
         )
     return good, bad
 
@@ -181,9 +201,8 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _method(
-    source: Source, settings: EvaluationSettings, micrographs: Sequence[Micrograph], place: Place
+    source: Source, settings: EvaluationSettings, grids: Sequence[Grid], place: Place
 ) -> Method:
-    grids = [grid_of(micrograph, source.recipe) for micrograph in micrographs]
     sampling = sampling_for(grids, source.recipe, settings.patch_px)
     comparison = source.comparison(settings, place.device)
     return Method(comparison, sampling, settings.support_window, place.device)

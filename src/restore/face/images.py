@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read_image(path: str | PathLike[str]) -> Image:
-    """Read one image: MRC (also packed by gzip or bzip2) or TIFF.
+    """Read one image from an MRC file (which may be compressed by gzip or bzip2) or a TIFF file.
 
     Parameters
     ----------
@@ -28,14 +28,14 @@ def read_image(path: str | PathLike[str]) -> Image:
     Returns
     -------
     Image
-        ``data`` is float32, with rows and columns as RELION has them; ``pixel_size_A`` is the
-        header's pixel size in Å, None where the header has none.
+        ``data`` are the grey values as float32, (y, x), in RELION's order of rows and columns;
+        ``pixel_size_A`` is the pixel size in the header in Å, None if the header has none.
 
     Raises
     ------
     UserError
-        The file is missing, cut short or of another format; it holds several images; the image is
-        constant, or holds NaN or infinity.
+        The file is missing, has been cut short or has another format; it holds several images; or
+        the image is constant or has pixels that are NaN or infinite.
 
     Examples
     --------
@@ -53,24 +53,26 @@ def write_image(
     *,
     dtype: Literal["float32", "float16"] = "float32",
 ) -> None:
-    """Write one image as MRC, whole or not at all.
+    """Write one image as an MRC file.
+
+    An existing file is replaced only when the new one is complete.
 
     Parameters
     ----------
     path
-        The file, which is replaced if it is there.
+        The file.
     image
-        Rows and columns; finite numbers only.
+        The image (y, x). All its values must be finite.
     pixel_size_A
-        Pixel size in Å; an `Image` brings its own.
+        Pixel size in Å. An `Image` has its own.
     dtype
-        Type of the numbers in the file.
+        ``"float32"`` or ``"float16"``, the type of the written numbers.
 
     Raises
     ------
     UserError
-        No pixel size is known, the image is not two-dimensional or not finite, or the file cannot
-        be written.
+        The pixel size is not known, the image does not have two dimensions or has values that are
+        not finite, or the file cannot be written.
 
     Examples
     --------
@@ -90,18 +92,20 @@ def read_micrographs(
     ctf: bool = True,
     halves: bool = False,
 ) -> MicrographSet:
-    """The micrographs of a table, or of a pattern of image files.
+    """Read a table of micrographs, or list the images that match a pattern.
 
     Parameters
     ----------
     source
-        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, an image, or a pattern of images.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, an image, or a pattern such as
+        ``"*.mrc"``.
     suffixes
-        How the names of a full sum and its halves differ, as ``"DW,EVN,ODD"``.
+        What distinguishes the names of the full sum, the even and the odd half, as
+        ``"DW,EVN,ODD"``; it is needed where the table does not name the halves.
     pixel_size_A
-        Pixel size in Å, where no table says it.
+        Pixel size in Å, for images that no table lists.
     ctf, halves
-        Whether every micrograph must have them.
+        Whether every micrograph must have a CTF, and its two halves.
 
     Returns
     -------
@@ -115,10 +119,10 @@ def read_micrographs(
 
     Examples
     --------
-    >>> found = restore.read_micrographs("session/micrographs_ctf.star", halves=True)
-    >>> [micrograph.name for micrograph in found.micrographs]
+    >>> session = restore.read_micrographs("session/micrographs_ctf.star", halves=True)
+    >>> [micrograph.name for micrograph in session.micrographs]
     ['Micrographs/mic_0001_DW.mrc', 'Micrographs/mic_0002_DW.mrc']
-    >>> found.micrographs[0].ctf.voltage_kV
+    >>> session.micrographs[0].ctf.voltage_kV
     300.0
     """
     return micrographs.read_micrographs(
@@ -136,9 +140,9 @@ def pixels_of(image: "NDArray[Any] | torch.Tensor | Image") -> "NDArray[Any] | t
     data: Any = image.data if isinstance(image, Image) else image
     if not hasattr(data, "shape") or len(data.shape) != 2:
         shape = getattr(data, "shape", None)
-        found = f"an array of shape {tuple(shape)}" if shape is not None else f"{type(image)}"
+        problem = f"an array of shape {tuple(shape)}" if shape is not None else f"{type(image)}"
         raise UserError(
-            found, field="image", wanted="an image has two dimensions, rows and columns"
+            problem, field="image", wanted="an image has two dimensions, rows and columns"
         )
     return data
 
@@ -153,6 +157,6 @@ def pixel_size_of(
     if size_A is None:
         raise UserError("the pixel size is not known", do="give `pixel_size_A`")
     if not 0 < size_A < float("inf"):
-        found = f"pixel_size_A is {size_A:g}"
-        raise UserError(found, field="pixel_size_A", wanted="it must be above 0")
+        problem = f"pixel_size_A is {size_A:g}"
+        raise UserError(problem, field="pixel_size_A", wanted="it must be above 0")
     return float(size_A)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from restore import preprocessing
 from restore.denoising import denoise as denoising
-from restore.denoising.denoise import DenoisingSettings, Exposure
+from restore.denoising.denoise import Exposure
+from restore.denoising.settings import DenoisingSettings
 from restore.errors import UserError
 from restore.face.images import pixel_size_of, pixels_of
 from restore.io.images.image import Image
@@ -31,10 +32,12 @@ def load_model(path: str | PathLike[str] | None = None, recipe: Recipe | None = 
     Parameters
     ----------
     path
-        A ``.safetensors`` file that `train` or `save_model` wrote; None is the general model.
+        A ``.safetensors`` file written by `train` or `save_model`. None stands for the general
+        model.
     recipe
-        How images are to be prepared for the general model, its own where it is None. Any other
-        model has a recipe of its own, and is refused where it is not this one.
+        How images are to be prepared. The general model can be used with a range of recipes (None
+        stands for its own). A trained model has exactly one, and is rejected if that differs from
+        this one.
 
     Returns
     -------
@@ -44,8 +47,9 @@ def load_model(path: str | PathLike[str] | None = None, recipe: Recipe | None = 
     Raises
     ------
     UserError
-        There is no such file, or it is of another kind or of a newer version, or knows no images of
-        this recipe. Pickles are refused.
+        The file is missing, is not a model file, or was written by a newer version; or the model
+        was not trained on images of this recipe. Pickles are rejected, because reading one can run
+        any code.
 
     Examples
     --------
@@ -72,12 +76,12 @@ def load_model(path: str | PathLike[str] | None = None, recipe: Recipe | None = 
 
 
 def save_model(path: str | PathLike[str], model: Model) -> None:
-    """Write a model file, whole or not at all.
+    """Write a model file. An existing file is replaced only when the new one is complete.
 
     Parameters
     ----------
     path
-        The file, which is replaced if it is there.
+        The ``.safetensors`` file.
     model
         The model.
 
@@ -100,36 +104,37 @@ def prepare(
     pixel_size_A: float | None = None,
     ctf: CTFParameters | None = None,
 ) -> Prepared:
-    """What the network sees of an image: cropped in Fourier space, band-passed, phase-flipped,
-    scaled to zero mean and unit standard deviation.
+    """Prepare an image as the network sees it: cropped in Fourier space, band-pass filtered,
+    phase-flipped, and scaled to zero mean and unit standard deviation.
 
     Parameters
     ----------
     image
-        Rows and columns, raw.
+        The raw image (y, x).
     recipe
-        How images are prepared, or a model that was trained with a recipe of its own.
+        How the image is prepared; or a model, which has a recipe of its own.
     pixel_size_A
-        Pixel size in Å; an `Image` brings its own.
+        Pixel size in Å. An `Image` has its own.
     ctf
-        The CTF, which is needed where the recipe flips phases.
+        Parameters of the CTF, which are needed if the recipe flips phases.
 
     Returns
     -------
     Prepared
-        ``image``, a tensor on the cropped ``grid``, and what it takes to go back.
+        ``image``, a tensor (y, x) on the cropped ``grid``, and what is needed to undo the scaling.
 
     Raises
     ------
     UserError
-        The pixel size or the CTF is unknown, or the image is too small or too coarse for the
-        recipe.
+        The pixel size or the CTF is not known, or the image is too small or its pixels are too
+        large for the recipe.
 
     Examples
     --------
     >>> image = restore.read_image("session/Micrographs/mic_0001_DW.mrc")
-    >>> seen = restore.prepare(image, restore.Recipe(max_resolution_A=9, phase_flip=False))
-    >>> tuple(seen.image.shape), [round(side_A, 2) for side_A in seen.grid.pixel_size_yx_A]
+    >>> recipe = restore.Recipe(max_resolution_A=9, phase_flip=False)
+    >>> prepared = restore.prepare(image, recipe)
+    >>> tuple(prepared.image.shape), [round(side_A, 2) for side_A in prepared.grid.pixel_size_yx_A]
     ((86, 86), [4.47, 4.47])
     """
     chosen = recipe.recipe if isinstance(recipe, Model) else recipe or Recipe()
@@ -152,31 +157,33 @@ def denoise(
     Parameters
     ----------
     image
-        Rows and columns, raw: a NumPy array, a tensor, or what `read_image` returns.
+        The raw image (y, x): a NumPy array, a tensor, or an `Image` from `read_image`.
     model
-        The model, or its file. None is the general model with its own recipe (4.5 Å, phases
-        flipped); ``load_model(recipe=…)`` gives it with another.
+        A model, or the path of a model file. None stands for the general model, which was trained
+        for 4.5 Å and flipped phases; ``load_model(recipe=…)`` gives it for other settings.
     pixel_size_A
-        Pixel size in Å; an `Image` brings its own.
+        Pixel size in Å. An `Image` has its own.
     ctf
-        The CTF, which is needed where the model was trained on phase-flipped images.
+        Parameters of the CTF, which are needed if the model was trained on phase-flipped images.
     halves
-        The even and the odd half, to be denoised and averaged in the place of ``image``.
+        The even and the odd half (y, x). They are denoised and averaged in place of ``image``.
     settings
-        What is done with the network's output: merging with the raw image, flipping phases back.
+        What is done with the network's output, such as merging with the raw image.
     device
-        ``"cpu"``, ``"cuda"`` …; the tensor's own, or a GPU if there is one, where it is None.
+        ``"cpu"``, ``"cuda"`` …. None stands for the tensor's own device; for other images, for a
+        GPU if there is one.
 
     Returns
     -------
     ndarray, Tensor or Image
-        The denoised image: of the same kind, shape and grey values (float32), a tensor on the same
-        device.
+        The denoised image in float32, of the same kind and shape and on the same grey scale as
+        ``image``; a tensor is on the same device.
 
     Raises
     ------
     UserError
-        The pixel size or the CTF is unknown, or the image is too small or too coarse for the model.
+        The pixel size or the CTF is not known, or the image is too small or its pixels are too
+        large for the model.
 
     Examples
     --------
@@ -188,7 +195,7 @@ def denoise(
     >>> denoised.data.shape, bool(denoised.data.std() < image.data.std())
     ((256, 256), True)
 
-    An array comes back as an array, a tensor as a tensor:
+    An array comes back as an array, and a tensor as a tensor:
 
     >>> model = restore.load_model("Models/model.safetensors")
     >>> array = restore.denoise(image.data, model, pixel_size_A=1.5, ctf=micrograph.ctf)

@@ -16,16 +16,17 @@ def write_report(
 ) -> Path:
     """Write an evaluation as one HTML page that needs no other file.
 
-    It is not called ``report``: that is the room of the package in which the page is drawn.
+    The function is not called ``report`` because that is the name of the subpackage that draws the
+    page.
 
     Parameters
     ----------
     evaluation
-        The folder that `evaluate` wrote.
+        The folder that `evaluate` has written.
     path
-        The page; ``report.html`` in that folder where it is None.
+        The page. None stands for ``report.html`` in that folder.
     previews
-        At most so many micrographs are shown with pictures.
+        Largest number of micrographs that are shown with pictures.
 
     Returns
     -------
@@ -39,7 +40,7 @@ def write_report(
 
     Examples
     --------
-    >>> found = restore.evaluate("session/micrographs_ctf.star", "Models/model.safetensors")
+    >>> evaluated = restore.evaluate("session/micrographs_ctf.star", "Models/model.safetensors")
     >>> restore.write_report("evaluation")
     PosixPath('evaluation/report.html')
     """

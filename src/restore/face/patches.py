@@ -8,9 +8,10 @@ from pathlib import Path
 from restore.errors import UserError
 from restore.face.images import read_micrographs
 from restore.io.atomic import require_writable
-from restore.io.images.image import image_shape
+from restore.io.file_checks import ReadHeader, reading_once, require_files
+from restore.io.images.image import read_image_header
 from restore.io.labels import without_denoised
-from restore.io.micrographs import MicrographSet, require_files
+from restore.io.micrographs import MicrographSet
 from restore.micrograph import Micrograph
 from restore.preprocessing import Grid, Recipe, cropped_grid
 from restore.provenance import provenance
@@ -19,7 +20,7 @@ from restore.training.preparation import Destination, is_made_of, prepare_patche
 
 
 def make_patches(
-    micrographs: str | PathLike[str],
+    micrographs: str | PathLike[str] | MicrographSet,
     patch_file: str | PathLike[str] = "training_data.hdf",
     recipe: Recipe | None = None,
     *,
@@ -30,30 +31,33 @@ def make_patches(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Prepare the halves of micrographs and store them as a patch file; one that is there and was
-    made of the same is left as it is.
+    """Prepare the halves of micrographs for training and store them as a patch file.
+
+    A patch file that was already made of the same halves in the same way is left as it is.
 
     Parameters
     ----------
     micrographs
-        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, or what
+        `read_micrographs` returned. Every micrograph needs its two halves.
     patch_file
         The file to write.
     recipe
         How the halves are prepared.
     suffixes
-        How the names of a full sum and its halves differ, as ``"DW,EVN,ODD"``.
+        What distinguishes the names of the full sum, the even and the odd half, as
+        ``"DW,EVN,ODD"``.
     pixel_size_A
-        Pixel size in Å, where no table says it.
+        Pixel size in Å, for images that no table lists.
     patch_dtype
         Type of the stored numbers, ``"float16"`` or ``"float32"``.
     patch_px
-        Side of the training windows in pixels of the prepared images, for which every image must
-        have room.
+        Side of the training windows in pixels of the prepared images. An image that is smaller is
+        an error.
     overwrite
         Replace a patch file that was made of other micrographs.
     progress
-        Called after each micrograph, with how many are done and how many there are.
+        Called after each micrograph with the number of those that are finished, and of all.
 
     Returns
     -------
@@ -63,8 +67,8 @@ def make_patches(
     Raises
     ------
     UserError
-        A half is missing or does not suit the recipe; the file would replace an input, or was made
-        of other micrographs. Nothing has been written then.
+        A half is missing or does not suit the recipe; or the file would replace an input, or was
+        made of other micrographs. In these cases nothing has been written.
 
     Examples
     --------
@@ -73,17 +77,18 @@ def make_patches(
     PosixPath('patches.hdf')
     """
     path, recipe = Path(patch_file), recipe or Recipe()
-    chosen = without_denoised(
-        read_micrographs(
+    if not isinstance(micrographs, MicrographSet):
+        micrographs = read_micrographs(
             micrographs,
             suffixes=suffixes,
             pixel_size_A=pixel_size_A,
             ctf=recipe.phase_flip,
             halves=True,
         )
-    )
-    require_files(chosen.micrographs)
-    pairs = [_pair(micrograph, recipe) for micrograph in chosen.micrographs]
+    chosen = without_denoised(micrographs)
+    read = reading_once()
+    require_files(chosen.micrographs, read=read)
+    pairs = [_pair(micrograph, recipe, read) for micrograph in chosen.micrographs]
     refuse_smaller(pairs, patch_px)
     _refuse_to_replace_input(path, chosen)
     if path.exists() and not overwrite:
@@ -112,17 +117,17 @@ def make_patches(
     return path
 
 
-def _pair(micrograph: Micrograph, recipe: Recipe) -> Pair:
+def _pair(micrograph: Micrograph, recipe: Recipe, read: ReadHeader) -> Pair:
     """What the patch file will hold of a micrograph, from its header."""
-    grid = grid_of(micrograph, recipe)
+    grid = grid_of(micrograph, recipe, read)
     return Pair(micrograph.name, grid.shape, grid.pixel_size_yx_A)
 
 
-def grid_of(micrograph: Micrograph, recipe: Recipe) -> Grid:
+def grid_of(micrograph: Micrograph, recipe: Recipe, read: ReadHeader = read_image_header) -> Grid:
     """The sampling of a micrograph's halves, from a header. UserError naming it where it does not
     suit the recipe.
     """
-    shape = image_shape(micrograph.even or micrograph.image)
+    shape = read(micrograph.even or micrograph.image).shape
     try:
         return cropped_grid(shape, micrograph.pixel_size_A, recipe.max_resolution_A)
     except UserError as error:

@@ -15,18 +15,18 @@ def simulate(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Simulate a session of micrographs with known truth.
+    """Simulate a session of micrographs whose noise-free images are known.
 
     Parameters
     ----------
     folder
-        Where the session is written: its images lie in ``Micrographs``.
+        Folder of the session. Its images are written to the folder ``Micrographs`` in it.
     settings
         The specimen, the microscope and the number of micrographs.
     overwrite
-        Replace a session that is there already.
+        Replace the session that is already there.
     progress
-        Called after each micrograph, with how many are done and how many there are.
+        Called after each micrograph with the number of those that are finished, and of all.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def simulate(
     Raises
     ------
     UserError
-        A setting is out of range, or the folder holds a session.
+        A setting is out of range, or the folder already holds a session.
 
     Examples
     --------

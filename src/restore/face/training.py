@@ -7,6 +7,7 @@ from typing import Any
 
 from restore.errors import UserError
 from restore.face.patches import make_patches
+from restore.io.micrographs import MicrographSet
 from restore.model.checkpoint import Model
 from restore.preprocessing import Recipe
 from restore.training import run
@@ -16,7 +17,7 @@ from restore.training.watchers import TrainingProgress
 
 
 def train(
-    micrographs: str | PathLike[str] | None = None,
+    micrographs: str | PathLike[str] | MicrographSet | None = None,
     settings: TrainingSettings | Mapping[str, Any] | None = None,
     *,
     recipe: Recipe | None = None,
@@ -35,39 +36,43 @@ def train(
     device: str = "auto",
     progress: Callable[[TrainingProgress], None] | None = None,
 ) -> Model:
-    """Train a network on the halves of micrographs, and write
-    ``MODEL_DIRECTORY/MODEL_PREFIX.safetensors`` with its losses beside it.
+    """Train a network on the halves of micrographs.
+
+    The model is written to ``MODEL_DIRECTORY/MODEL_PREFIX.safetensors``, and its losses beside it.
 
     Parameters
     ----------
     micrographs
-        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, with
-        halves. None where ``patch_file`` holds them already, or a run is resumed.
+        A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images, or what
+        `read_micrographs` returned. Every micrograph needs its two halves. None if
+        ``patch_file`` holds them already, or if a run is resumed.
     settings
-        The settings; or only those that are not to be the preset's, as ``{"batch_size": 8}``.
+        The settings, or a mapping of those that differ from the preset's, such as
+        ``{"batch_size": 8}``.
     recipe
-        How images are prepared: the finest resolution, and whether phases are flipped.
+        How images are prepared: the finest resolution in Å, and whether phases are flipped.
     minutes, steps
-        How long to train.
+        Length of the run, in minutes or in steps of the optimiser.
     preset
-        Where the other settings come from: ``"cpu"``, ``"gpu"`` or ``"paper"``. The
-        device decides where it is None.
+        Origin of the other settings: ``"cpu"``, ``"gpu"`` or ``"paper"``. None leaves the choice to
+        the device.
     suffixes
-        How the names of a full sum and its halves differ, as ``"DW,EVN,ODD"``.
+        What distinguishes the names of the full sum, the even and the odd half, as
+        ``"DW,EVN,ODD"``.
     pixel_size_A
-        Pixel size in Å, where no table says it.
+        Pixel size in Å, for images that no table lists.
     patch_file
-        Where the prepared halves are stored.
+        File in which the prepared halves are stored.
     model_directory, model_prefix
-        Where the run's files lie, and how their names begin.
+        Folder of the run's files, and the beginning of their names.
     initial_model
-        A trained model to start from. Where it is None, training starts from the general model
-        that comes with the package, if that is a network of this kind and knows this recipe.
+        A trained model to start from. None stands for the general model that comes with the
+        package, if its network is of the same kind and it knows this recipe.
     from_scratch
-        Start from nothing instead.
+        Start from random weights instead.
     resume
-        Go on with the run of this name where it stopped; without a training state the run starts
-        from the beginning.
+        Continue the run of this name where it stopped. A run that has not saved its state yet
+        starts from the beginning.
     overwrite
         Replace a run of this name, and the patch file.
     device
@@ -83,8 +88,8 @@ def train(
     Raises
     ------
     UserError
-        Micrographs, patches or initial model do not suit; a run of this name is there already, or
-        a model without a training state where one is to be resumed.
+        The micrographs, the patch file or the initial model do not fit the settings; a run of this
+        name already exists; or the run that is to be resumed has left a model but no state.
 
     Examples
     --------

@@ -1,13 +1,14 @@
 """What may be typed next: command lines that work as they stand, and what is missing for others."""
 
-import shlex
 from pathlib import Path
 
+from restore.commands import CommandLine, Field
+
 CTF_IS_MISSING = (
-    "the image's defocus, where phases are to be flipped: --defocus, --voltage, "
-    "--spherical_aberration and --amplitude_contrast say it, or a STAR file does"
+    "the image's CTF, if phases are to be flipped: give `defocus_A`, `voltage_kV`, "
+    "`spherical_aberration_mm` and `amplitude_contrast`, or a STAR file"
 )
-PIXEL_SIZE_IS_MISSING = "the pixel size, which is not in the file: --pixel_size says it"
+PIXEL_SIZE_IS_MISSING = "the pixel size, which the file does not hold: give `pixel_size_A`"
 FRAMES_MUST_BE_ALIGNED = (
     "frames that are already aligned; if RELION aligned the movie, give restore halves the STAR "
     "file of its motion correction instead"
@@ -18,98 +19,96 @@ HALVES_ARE_MISSING = (
     "halves, for training: none lie beside the images, and no movies are named; the STAR file of "
     "RELION's motion correction goes to restore halves"
 )
-IMAGES_FOR_MODEL = "images to denoise, whose STAR file goes with -m, and this model with -p"
-DOSE_IS_MISSING = "the dose, where frames are to be weighted: --dose_per_frame and --voltage say it"
+IMAGES_FOR_MODEL = (
+    "images to denoise: give their STAR file as `micrographs`, and this model as `model`"
+)
+DOSE_IS_MISSING = (
+    "the dose, if frames are to be weighted by it: give `dose_per_frame` and `voltage_kV`"
+)
 TRAINED = Path("Models/model.safetensors")
 """Where training leaves its model unless it is told otherwise."""
 _FRACTIONS = 40
 """Into how many fractions a movie of hardware frames is proposed to be summed."""
 
 
-def command(*words: object) -> str:
-    """A command line of restore's, quoted for a shell.
-
-    >>> command("denoise", Path("a b.mrc"))
-    "restore denoise 'a b.mrc'"
-    """
-    return shlex.join(["restore", *(str(word) for word in words)])
-
-
-def inspect_file(path: Path) -> str:
+def inspect_file(path: Path) -> CommandLine:
     """The command that says what another file is."""
-    return command("inspect", path)
+    return CommandLine("inspect", path)
 
 
-def denoise_image(path: Path) -> str:
+def denoise_image(path: Path) -> CommandLine:
     """The command that denoises one image whose CTF is not known."""
-    return command("denoise", path, "--dont_phaseflip")
+    return CommandLine("denoise", path, Field("phase_flip", "False"))
 
 
-def thin(source: Path, pixel_size_A: float | None = None) -> str:
+def thin(source: Path, pixel_size_A: float | None = None) -> CommandLine:
     """The command that splits counted images in halves; the pixel size where no table gives it."""
-    size = () if pixel_size_A is None else ("--pixel_size", f"{pixel_size_A:.5g}")
-    return command("halves", "--thin", "-m", source, *size)
+    size = () if pixel_size_A is None else (Field("pixel_size_A"), f"{pixel_size_A:.5g}")
+    return CommandLine("halves", Field("thin", "True"), Field("micrographs"), source, *size)
 
 
-def sum_halves(movie: Path, pixel_size_A: float, hardware_frames: int | None) -> str:
+def sum_halves(movie: Path, pixel_size_A: float, hardware_frames: int | None) -> CommandLine:
     """The command that sums an aligned movie to halves, without weights for dose, which no header
     holds; frames of an EER movie are grouped first, to about forty fractions.
     """
     grouped = (
         ()
         if hardware_frames is None
-        else ("--fraction_frames", max(1, hardware_frames // _FRACTIONS))
+        else (Field("fraction_frames"), max(1, hardware_frames // _FRACTIONS))
     )
-    return command(
+    return CommandLine(
         "halves",
-        "-m",
+        Field("micrographs"),
         movie,
-        "--pixel_size",
+        Field("pixel_size_A"),
         f"{pixel_size_A:.5g}",
-        "--dont_dose_weighting",
+        Field("dose_weighting", "False"),
         *grouped,
     )
 
 
-def halves_of_movies(star: Path) -> str:
+def halves_of_movies(star: Path) -> CommandLine:
     """The command that makes halves of the movies that a STAR file of RELION's names."""
-    return command("halves", "-m", star)
+    return CommandLine("halves", Field("micrographs"), star)
 
 
-def train(source: Path, flip: bool) -> str:
+def train(source: Path, flip: bool) -> CommandLine:
     """The command that trains on a list of micrographs with halves."""
-    return command("train", "-m", source, *_recipe(flip))
+    return CommandLine("train", Field("micrographs"), source, *_recipe(flip))
 
 
-def denoise(source: str | Path, flip: bool, model: Path | None = None) -> str:
+def denoise(source: str | Path, flip: bool, model: Path | None = None) -> CommandLine:
     """The command that denoises a list of micrographs, with the general model where none is given,
     whose recipe is typed; a model has its own.
     """
-    return command("denoise", "-m", source, *(_recipe(flip) if model is None else ("-p", model)))
+    choice = _recipe(flip) if model is None else (Field("model"), model)
+    return CommandLine("denoise", Field("micrographs"), source, *choice)
 
 
-def evaluate(source: str | Path, model: Path = TRAINED) -> str:
+def evaluate(source: str | Path, model: Path = TRAINED) -> CommandLine:
     """The command that measures a model on a list of micrographs: where none is given that which
     :func:`train` leaves.
     """
-    return command("evaluate", "-m", source, "-p", model)
+    return CommandLine("evaluate", Field("micrographs"), source, Field("model"), model)
 
 
-def train_on_patches(patches: Path) -> str:
+def train_on_patches(patches: Path) -> CommandLine:
     """The command that trains on a patch file."""
-    return command("train", "-t", patches)
+    return CommandLine("train", Field("patches"), patches)
 
 
-def resume(state: Path) -> str:
+def resume(state: Path) -> CommandLine:
     """The command that goes on with the run that left this training state."""
     prefix = state.name.removesuffix(".state.safetensors")
-    return command("train", "-d", state.parent, "-x", prefix, "--resume")
+    return CommandLine(
+        "train", Field("directory"), state.parent, Field("prefix"), prefix, Field("resume", "True")
+    )
 
 
-def compare_halves(first: Path, second: Path, mask: Path | None = None) -> str:
+def compare_halves(first: Path, second: Path, mask: Path | None = None) -> CommandLine:
     """The command that correlates two half maps, under a mask where there is one."""
-    return command("fsc", first, second, *(() if mask is None else ("--mask", mask)))
+    return CommandLine("fsc", first, second, *(() if mask is None else (Field("mask"), mask)))
 
 
-def _recipe(flip: bool) -> tuple[str, ...]:
-    return () if flip else ("--dont_phaseflip",)
+def _recipe(flip: bool) -> tuple[Field, ...]:
+    return () if flip else (Field("phase_flip", "False"),)

@@ -81,5 +81,5 @@ def _by_ending(path: Path, ending: str, recipe: Recipe) -> Findings:
         with reading(path, "", "its record cannot be read"):
             return _OWN[ending](path)
     wanted = "restore reads STAR, .cs and .csg tables, MRC, TIFF and EER images, and its own files"
-    found = f'restore does not read files ending in "{ending}"'
-    return unusable("a file of an unknown type", UserError(found, where=path, wanted=wanted))
+    problem = f'restore does not read files ending in "{ending}"'
+    return unusable("a file of an unknown type", UserError(problem, where=path, wanted=wanted))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from restore.commands import CommandLine
 from restore.errors import UserError
 
 
@@ -15,7 +16,7 @@ class Findings:
 
     what: str
     facts: tuple[tuple[str, str], ...] = ()
-    commands: tuple[str, ...] = ()
+    commands: tuple[CommandLine, ...] = ()
     problems: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
 

@@ -1,19 +1,20 @@
 """Files that restore itself writes: patches, models, training states, evaluations, settings."""
 
-import json
-import shlex
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from restore.commands import CommandLine
 from restore.errors import UserError
+from restore.evaluation.records import Making
 from restore.inspection import commands
 from restore.inspection.findings import Findings, number, some, span
-from restore.model.checkpoint import load_model, load_tensors
+from restore.io.reading import reading
+from restore.model.checkpoint import Model, TrainingFacts, load_model, load_tensors
+from restore.preprocessing import Recipe
+from restore.records import decoded, parse_json
 from restore.training.patches import PatchFile
-
-_STATE = "training state"
+from restore.training.state import KIND, load_place
 
 
 def inspect_patches(path: Path) -> Findings:
@@ -28,7 +29,7 @@ def inspect_patches(path: Path) -> Findings:
             f"{path.stat().st_size / 1e6:.3g} MB",
         ),
         ("pixel size", span((side for pair in data.pairs for side in pair.pixel_size_yx_A), "Å")),
-        ("recipe", _recipe_words(data.recipe.card())),
+        ("recipe", _recipe_words(data.recipe)),
         *_made(data.provenance),
     ]
     return Findings("a patch file", tuple(facts), (commands.train_on_patches(path),))
@@ -40,20 +41,18 @@ def inspect_tensors(path: Path) -> Findings:
         model = load_model(path)
     except UserError:
         return _inspect_state(path)
-    best, settings = model.training.get("best", {}), model.network.settings
+    training, settings = model.training_facts(), model.network.settings
     facts = [
         ("network", f"{settings.name}, {settings.filters} filters, {settings.blocks} blocks"),
-        ("recipe", _recipe_words(model.recipe.card())),
-        ("trained", _training_words(model.training)),
+        ("recipe", _recipe_words(model.recipe)),
+        ("trained", _training_words(training)),
     ]
-    if "held_out_loss" in best:
-        losses = (
-            f"{best['held_out_loss']:.4f} in epoch {best['epoch']:.0f}; noise floor "
-            f"{best['perfect_loss']:.4f}"
-        )
-        facts.append(("validation loss", losses))
+    losses = [training.best.get(name) for name in ("held_out_loss", "epoch", "perfect_loss")]
+    if None not in losses:
+        words = "{:.4f} in epoch {:.0f}; noise floor {:.4f}".format(*losses)
+        facts.append(("validation loss", words))
     facts += _made(model.provenance)
-    source = _images_of_command(str(model.provenance.get("command", "")))
+    source = _images_of(model)
     if source is None:
         return Findings("a model", tuple(facts), needs=(commands.IMAGES_FOR_MODEL,))
     flip = model.recipe.phase_flip
@@ -61,65 +60,60 @@ def inspect_tensors(path: Path) -> Findings:
     return Findings("a model", tuple(facts), steps)
 
 
-def _images_of_command(command: str) -> str | None:
-    """What the command that trained a model named as its images, where that is still there."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return None
-    named = [
-        following
-        for word, following in pairwise(words)
-        if word in ("-m", "--training_mics", "--in_mics")
-    ]
-    return named[0] if named and Path(named[0]).is_file() else None
+def _images_of(model: Model) -> str | None:
+    """The table, or the pattern, of the micrographs that a model was trained on, where it is still
+    there.
+    """
+    inputs = model.provenance.get("inputs")
+    source = inputs.get("source") if isinstance(inputs, Mapping) else None
+    return source if isinstance(source, str) and Path(source).is_file() else None
 
 
 def _inspect_state(path: Path) -> Findings:
     """A training state. UserError where it is none, with the words for a model."""
     try:
-        _, card = load_tensors(path, _STATE)
+        load_tensors(path, KIND)
     except UserError:
         load_model(path)
         raise
-    place = card["place"]
+    place = load_place(path)
     facts = [
-        ("step", f"{place['step']}, epoch {place['epoch']}"),
-        ("time", f"{number(place['seconds'] / 60)} minutes"),
+        ("step", f"{place.step}, epoch {place.epoch}"),
+        ("time", f"{number(place.seconds / 60)} minutes"),
     ]
     return Findings("the state of a training run", tuple(facts), (commands.resume(path),))
 
 
 def inspect_json(path: Path) -> Findings:
     """An evaluation, or the settings that a run leaves. Raises UserError."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"this cannot be read as JSON ({error})", where=path) from None
-    if not isinstance(content, Mapping) or not ({"program", "provenance"} & set(content)):
+    with reading(path):
+        content: Any = parse_json(path.read_bytes(), path, "JSON file")
+    if not isinstance(content, dict) or not ({"program", "provenance"} & set(content)):
         return Findings("a JSON file of another program")
     if "groups" in content:
+        making = decoded(Making, content, path, "evaluation").provenance
         return Findings(
-            "an evaluation",
-            tuple(_made(content["provenance"])),
-            (commands.command("report", path.parent),),
+            "an evaluation", tuple(_made(making)), (CommandLine("report", path.parent),)
         )
-    return Findings("the settings of a run", tuple(_made(content)))
+    settings = decoded(dict[str, Any], content, path, "record of a run's settings")
+    return Findings("the settings of a run", tuple(_made(settings)))
 
 
-def _recipe_words(card: Mapping[str, Any]) -> str:
-    flip = "phases flipped" if card["phase_flip"] else "phases not flipped"
-    return f"{card['max_resolution_A']:g} Å, {flip}, high-pass {card['highpass_A']:g} Å"
+def _recipe_words(recipe: Recipe) -> str:
+    flip = "phases flipped" if recipe.phase_flip else "phases not flipped"
+    return f"{recipe.max_resolution_A:g} Å, {flip}, high-pass {recipe.highpass_A:g} Å"
 
 
-def _training_words(training: Mapping[str, Any]) -> str:
-    if not training:
+def _training_words(training: TrainingFacts) -> str:
+    if training.steps is None:
         return "nothing is recorded"
-    names = ", ".join(some(training.get("trained_on", []), most=2))
-    return (
-        f"{training['steps']} steps in {number(training['seconds'] / 60)} minutes, on "
-        f"{len(training['trained_on'])} micrographs: {names}"
-    )
+    words = f"{training.steps} steps"
+    if training.seconds is not None:
+        words += f" in {number(training.seconds / 60)} minutes"
+    if training.trained_on:
+        names = ", ".join(some(training.trained_on, most=2))
+        words += f", on {len(training.trained_on)} micrographs: {names}"
+    return words
 
 
 def _made(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:

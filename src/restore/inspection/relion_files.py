@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from restore.commands import CommandLine
 from restore.inspection.commands import compare_halves, inspect_file
 from restore.inspection.findings import Findings, counted
-from restore.io.paths import Places
+from restore.io.paths import Places, resolved
 from restore.io.star import Block, StarFile
 
 _MOST_SHOWN = 5
@@ -90,7 +91,7 @@ def _job_type(star: StarFile) -> list[tuple[str, str]]:
     return [("job type", job.column(name)[0]) for name in _JOB_TYPES if name in job.columns][:1]
 
 
-def _files_named(path: Path, star: StarFile) -> tuple[str, ...]:
+def _files_named(path: Path, star: StarFile) -> tuple[CommandLine, ...]:
     """Commands that look at the STAR files which this one names, those that are there."""
     places = Places.of_star(path)
     names = (
@@ -102,7 +103,7 @@ def _files_named(path: Path, star: StarFile) -> tuple[str, ...]:
         if name.endswith(".star")
     )
     files = dict.fromkeys(places.find(name) for name in names)
-    there = [file for file in files if file is not None and file.resolve() != path.resolve()]
+    there = [file for file in files if file is not None and resolved(file) != resolved(path)]
     return tuple(inspect_file(file) for file in there[-_MOST_SHOWN:])
 
 
@@ -165,7 +166,7 @@ def _inspect_one_series(path: Path, star: StarFile) -> Findings:
     table = next(
         (
             candidate
-            for candidate in sorted(path.resolve().parent.parent.glob("*.star"))
+            for candidate in sorted(resolved(path).parent.parent.glob("*.star"))
             if "tilt_series" in candidate.name or "tomograms" in candidate.name
         ),
         None,

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from restore.commands import CommandLine
 from restore.errors import UserError
-from restore.inspection.commands import OTHER_HALF, command, compare_halves
+from restore.inspection.commands import OTHER_HALF, compare_halves
 from restore.inspection.findings import Findings, number
 from restore.inspection.movies import inspect_movie, pixel_words, type_words
 from restore.io.endings import split_ending
@@ -91,7 +92,7 @@ def _inspect_map(path: Path, header: MapHeader, facts: tuple[tuple[str, str], ..
     half = _HALF.search(path.name)
     if half is None:
         known = header.voxel_size_zyx_A is not None
-        return Findings("a volume", facts, (command("amplitudes", path),) if known else ())
+        return Findings("a volume", facts, (CommandLine("amplitudes", path),) if known else ())
     place = half.start(2)
     other = path.with_name(f"{path.name[:place]}{_OTHER[half[2]]}{path.name[place + 1 :]}")
     if other.is_file():

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from restore.commands import CommandLine
 from restore.errors import UserError
 from restore.inspection import commands
 from restore.inspection.cryosparc_files import inspect_cryosparc_file
@@ -12,8 +13,8 @@ from restore.inspection.findings import Findings, counted, number, some, span, u
 from restore.inspection.images import crop_words
 from restore.inspection.relion_files import block_facts, inspect_relion_file
 from restore.io.cryosparc.datasets import read_dataset
-from restore.io.file_checks import HALVES, check_files
-from restore.io.images.image import image_shape, read_image
+from restore.io.file_checks import HALVES, ReadHeader, check_files, reading_once
+from restore.io.images.image import read_image
 from restore.io.micrographs import Needs, Suffixes, read_micrographs
 from restore.io.particles import read_particles
 from restore.io.paths import Places
@@ -98,7 +99,7 @@ def _inspect_refined(
         facts.append(
             ("half sets", " and ".join(str(sizes[half_set]) for half_set in sorted(sizes)))
         )
-    next_steps = (commands.command("reconstruct", path),) if _images_are_there(path) else ()
+    next_steps = (CommandLine("reconstruct", path),) if _images_are_there(path) else ()
     return Findings(
         "particles with orientations",
         tuple(facts),
@@ -127,8 +128,9 @@ def _inspect_micrographs(path: Path, recipe: Recipe, star: StarFile | None = Non
         micrographs = read_micrographs(path, Suffixes(), needs=Needs(ctf=False)).micrographs
     except UserError as error:
         return replace(unusable(what, error), facts=blocks)
-    good, problems = check_files(micrographs)
-    paired, half_problems = check_files(good, ("image", *HALVES))
+    read = reading_once()
+    good, problems = check_files(micrographs, read=read)
+    paired, half_problems = check_files(good, ("image", *HALVES), read, warns=False)
     facts = [
         *blocks,
         ("images", f"{len(good)} of {len(micrographs)} are there and readable"),
@@ -142,7 +144,7 @@ def _inspect_micrographs(path: Path, recipe: Recipe, star: StarFile | None = Non
     wrong = [problem.message for problem in problems]
     if paired and half_problems:
         wrong += [problem.message for problem in half_problems]
-    size_facts, size_problems = _sizes(good, recipe)
+    size_facts, size_problems = _sizes(good, recipe, read)
     wrong += [*size_problems, *_ctf_problems(path, micrographs, recipe)]
     flip = recipe.phase_flip and any(micrograph.ctf for micrograph in micrographs)
     steps = _next_steps(path, star, good, bool(paired), flip)
@@ -175,11 +177,11 @@ def _ctf_problems(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe)
 
 
 def _sizes(
-    micrographs: Sequence[Micrograph], recipe: Recipe
+    micrographs: Sequence[Micrograph], recipe: Recipe, read: ReadHeader
 ) -> tuple[list[tuple[str, str]], list[str]]:
     """Shapes and pixel sizes: how many images have each, and what the network sees of it."""
     kinds = Counter(
-        (image_shape(micrograph.image), micrograph.pixel_size_A) for micrograph in micrographs
+        (read(micrograph.image).shape, micrograph.pixel_size_A) for micrograph in micrographs
     )
     facts: list[tuple[str, str]] = []
     problems: list[str] = []

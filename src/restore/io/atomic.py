@@ -68,8 +68,8 @@ def replacing(path: Path) -> Generator[Path]:
     except OSError as error:
         if error.errno not in _MENDABLE or not _is_about(error, path, partial):
             raise
-        found, do = _MENDABLE[error.errno]
-        raise UserError(found, where=path, wanted="The file was not written", do=do) from error
+        problem, do = _MENDABLE[error.errno]
+        raise UserError(problem, where=path, wanted="The file was not written", do=do) from error
     finally:
         if descriptor is not None:
             _remove(partial)
@@ -80,19 +80,32 @@ def require_writable(folder: Path, size_bytes: int = 0) -> None:
     """UserError where no file, or none of this size, could be written into ``folder``, which need
     not exist yet.
     """
+    nowhere = next((path for path in (folder, *folder.parents) if leads_nowhere(path)), None)
+    if nowhere is not None:
+        raise UserError(
+            "it is a symbolic link that leads to nothing, or in a circle",
+            where=nowhere,
+            wanted="Nothing was done",
+            do="correct the link, or choose another folder",
+        )
     there = next(parent for parent in (folder, *folder.parents, Path()) if parent.exists())
     if not there.is_dir():
-        found, do = _MENDABLE[errno.ENOTDIR]
+        problem, do = _MENDABLE[errno.ENOTDIR]
     elif not os.access(there, os.W_OK | os.X_OK):
-        found, do = _MENDABLE[errno.EACCES]
+        problem, do = _MENDABLE[errno.EACCES]
     elif (free_bytes := shutil.disk_usage(there).free) < size_bytes:
-        found, do = (
+        problem, do = (
             f"{free_bytes / 1e9:.3g} GB are free, {size_bytes / 1e9:.3g} are needed",
             _MENDABLE[errno.ENOSPC][1],
         )
     else:
         return
-    raise UserError(found, where=there, wanted="Nothing was done", do=do)
+    raise UserError(problem, where=there, wanted="Nothing has been written", do=do)
+
+
+def leads_nowhere(path: Path) -> bool:
+    """Whether a path is a symbolic link to nothing, or one of several that lead in a circle."""
+    return path.is_symlink() and not path.exists()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -87,8 +87,8 @@ def _require_coordinates(path: Path) -> None:
     with open_bytes(path, "A PDB or mmCIF file is needed") as file:
         content = file.stream.read(_LARGEST_BYTES + 1)
     if len(content) > _LARGEST_BYTES:
-        found = f"it holds more than {_LARGEST_BYTES >> 20} MiB of text"
-        raise UserError(found, where=path, wanted="No atomic model is so large")
+        problem = f"it holds more than {_LARGEST_BYTES >> 20} MiB of text"
+        raise UserError(problem, where=path, wanted="No atomic model is so large")
     if not path.name.lower().removesuffix(".gz").endswith((".pdb", ".ent")):
         return
     for number, line in enumerate(content.splitlines(), 1):

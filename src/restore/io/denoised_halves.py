@@ -6,7 +6,7 @@ from pathlib import Path
 
 from restore.errors import UserError
 from restore.io.endings import split_ending
-from restore.io.paths import mirrored
+from restore.io.paths import mirrored, resolved
 from restore.micrograph import Micrograph
 
 _OPTIONS = "check `denoised_halves` and `denoised_suffix`"
@@ -48,7 +48,7 @@ def denoised_halves(
     owners: dict[Path, Path] = {}
     for micrograph, files in zip(micrographs, denoised, strict=True):
         for half, path in zip(_halves(micrograph), (files.even, files.odd), strict=True):
-            if (owner := owners.setdefault(path.resolve(), half)) != half:
+            if (owner := owners.setdefault(resolved(path), half)) != half:
                 raise UserError(
                     f"this would be the denoised version of {owner} and of {half}",
                     where=path,

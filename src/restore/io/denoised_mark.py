@@ -9,7 +9,7 @@ from restore.errors import UserError
 from restore.io.images.maps import read_map_header
 from restore.io.particle_images import ParticleImages
 from restore.io.particles import is_cryosparc
-from restore.io.paths import Places
+from restore.io.paths import Places, resolved
 from restore.version import __version__
 
 _DENOISED = re.compile(r"restore \S+ denoised\b")
@@ -47,7 +47,7 @@ def shows_denoised(images: ParticleImages) -> bool:
     source = Path(images.particles.source)
     names = dict.fromkeys(images.particles.micrograph_names or ())
     places = (
-        Places((source.resolve().parent.parent,))
+        Places((resolved(source).parent.parent,))
         if is_cryosparc(source)
         else Places.of_star(source)
     )

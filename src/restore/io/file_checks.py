@@ -1,8 +1,9 @@
 """Whether the images of a set are there and fit together, before anything is computed."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,23 @@ Part = Literal["image", "even", "odd"]
 HALVES: tuple[Part, ...] = ("even", "odd")
 """What training needs."""
 
+ALL_PARTS: tuple[Part, ...] = ("image", *HALVES)
+
+_WORDS: dict[Part, str] = {
+    "image": "the full sum",
+    "even": "the even half",
+    "odd": "the odd half",
+}
+
+
+ReadHeader = Callable[[Path], ImageHeader]
+"""A function that reads the header of an image."""
+
+
+def reading_once() -> ReadHeader:
+    """A function that reads the header of each image once, for checks that follow each other."""
+    return cache(read_image_header)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -28,29 +46,41 @@ class Problem:
 
 
 def check_files(
-    micrographs: Iterable[Micrograph], needed: Sequence[Part] = ("image",)
+    micrographs: Iterable[Micrograph],
+    needed: Sequence[Part] = ("image",),
+    read: ReadHeader = read_image_header,
+    *,
+    warns: bool = True,
 ) -> tuple[list[Micrograph], list[Problem]]:
-    """The micrographs whose ``needed`` images are there, readable and of one shape, and the
-    problems of the others.
+    """The micrographs whose ``needed`` images are there, readable, of one shape and each a file of
+    its own, and the problems of the others.
 
-    Only headers are read. Pixel sizes in headers that are more than 1 % off are summed up in one
-    warning in the log.
+    A full sum that is not needed may be missing, but not of another shape. A file that belongs to
+    two micrographs, whatever names lead to it, is the first one's. Only headers are read, by
+    ``read``. Pixel sizes in headers that are more than 1 % off are summed up in one warning in the
+    log, where it ``warns``.
     """
     good: list[Micrograph] = []
     problems: list[Problem] = []
     differing: list[str] = []
+    owners: dict[tuple[int, int], str] = {}
     for micrograph in micrographs:
         try:
-            headers = _headers(micrograph, needed)
+            headers = _headers(micrograph, needed, read)
             _refuse_shapes(micrograph, headers)
+            files = _files(micrograph)
+            _refuse_owned(micrograph, files, owners)
         except UserError as error:
             problems.append(Problem(micrograph, str(error)))
             continue
         good.append(micrograph)
+        owners |= dict.fromkeys(files.values(), micrograph.name)
         differing += [
-            text for header in headers.values() if (text := _difference(micrograph, header))
+            text
+            for part, header in headers.items()
+            if (text := _difference(micrograph, part, header))
         ][:1]
-    if differing:
+    if differing and warns:
         _log.warning(
             "the header's pixel size is not used for %d of the micrographs: %s",
             len(differing),
@@ -59,10 +89,15 @@ def check_files(
     return good, problems
 
 
-def fit_together(micrograph: Micrograph, needed: Sequence[Part]) -> bool:
-    """Whether a micrograph's ``needed`` images are there, readable and of one shape."""
+def fit_together(
+    micrograph: Micrograph, needed: Sequence[Part], read: ReadHeader = read_image_header
+) -> bool:
+    """Whether a micrograph's ``needed`` images are there, readable, of one shape and each a file of
+    its own.
+    """
     try:
-        _refuse_shapes(micrograph, _headers(micrograph, needed))
+        _refuse_shapes(micrograph, _headers(micrograph, needed, read))
+        _files(micrograph)
     except UserError:
         return False
     return True
@@ -88,7 +123,11 @@ def header_pixel_size_A(path: Path) -> float:
     return size_A
 
 
-def require_files(micrographs: Sequence[Micrograph], needed: Sequence[Part] = HALVES) -> None:
+def require_files(
+    micrographs: Sequence[Micrograph],
+    needed: Sequence[Part] = HALVES,
+    read: ReadHeader = read_image_header,
+) -> None:
     """Check as :func:`check_files` does, where one bad micrograph is one too many.
 
     Raises
@@ -96,12 +135,12 @@ def require_files(micrographs: Sequence[Micrograph], needed: Sequence[Part] = HA
     UserError
         There is any problem; the first five are listed, and how many there are.
     """
-    _, problems = check_files(micrographs, needed)
+    _, problems = check_files(micrographs, needed, read)
     if problems:
         lines = "\n".join(f"  {problem.message}" for problem in problems[:5])
         more = f"\n  and {len(problems) - 5} more" if len(problems) > 5 else ""
-        found = f"{len(problems)} of the {len(micrographs)} micrographs cannot be used"
-        raise UserError(f"{found}:\n{lines}{more}\n{_advice(needed)}")
+        summary = f"{len(problems)} of the {len(micrographs)} micrographs cannot be used"
+        raise UserError(f"{summary}:\n{lines}{more}\n{_advice(needed)}")
 
 
 def _advice(needed: Sequence[Part]) -> str:
@@ -115,7 +154,9 @@ def _advice(needed: Sequence[Part]) -> str:
     )
 
 
-def _headers(micrograph: Micrograph, needed: Sequence[Part]) -> dict[Part, ImageHeader]:
+def _headers(
+    micrograph: Micrograph, needed: Sequence[Part], read: ReadHeader
+) -> dict[Part, ImageHeader]:
     headers: dict[Part, ImageHeader] = {}
     for part in needed:
         path = getattr(micrograph, part)
@@ -128,11 +169,65 @@ def _headers(micrograph: Micrograph, needed: Sequence[Part]) -> dict[Part, Image
                 wanted="Both halves are needed",
                 do=do,
             )
-        headers[part] = read_image_header(path)
+        headers[part] = read(path)
     return headers
 
 
-def _refuse_shapes(micrograph: Micrograph, headers: dict[Part, ImageHeader]) -> None:
+def _files(micrograph: Micrograph) -> dict[Part, tuple[int, int]]:
+    """What tells the files of a micrograph's images from all others, of those that are there.
+
+    UserError where two of its images are one file.
+    """
+    files: dict[Part, tuple[int, int]] = {}
+    for part in ALL_PARTS:
+        path = getattr(micrograph, part)
+        try:
+            status = path.stat() if path is not None else None
+        except (OSError, ValueError):
+            continue
+        if status is None:
+            continue
+        identity = (status.st_dev, status.st_ino)
+        if identity in files.values():
+            other: Part = next(name for name, known in files.items() if known == identity)
+            raise UserError(
+                f"{_WORDS[part]} and {_WORDS[other]} are one file, {path}",
+                where=micrograph.name,
+                wanted="Each must be an image of its own",
+                do="check the names of the halves",
+            )
+        files[part] = identity
+    return files
+
+
+def _refuse_owned(
+    micrograph: Micrograph,
+    files: dict[Part, tuple[int, int]],
+    owners: dict[tuple[int, int], str],
+) -> None:
+    for part, identity in files.items():
+        if identity in owners:
+            raise UserError(
+                f"{_WORDS[part]}, {getattr(micrograph, part)}, is a file that belongs to "
+                f"{owners[identity]} as well",
+                where=micrograph.name,
+                wanted="Each micrograph may be there once",
+                do="remove one of the two rows, or correct the names",
+            )
+
+
+def _with_full_sum(
+    micrograph: Micrograph, headers: dict[Part, ImageHeader]
+) -> dict[Part, ImageHeader]:
+    """The headers, and that of the full sum where it can be read."""
+    try:
+        return {"image": read_image_header(micrograph.image), **headers}
+    except (UserError, OSError, ValueError):
+        return headers
+
+
+def _refuse_shapes(micrograph: Micrograph, needed_headers: dict[Part, ImageHeader]) -> None:
+    headers = _with_full_sum(micrograph, needed_headers)
     if len({header.shape for header in headers.values()}) > 1:
         sizes = ", ".join(
             f"{getattr(micrograph, part)} has {header.shape[1]} x {header.shape[0]}"
@@ -147,8 +242,9 @@ def _refuse_shapes(micrograph: Micrograph, headers: dict[Part, ImageHeader]) -> 
         )
 
 
-def _difference(micrograph: Micrograph, header: ImageHeader) -> str:
+def _difference(micrograph: Micrograph, part: Part, header: ImageHeader) -> str:
     ours_A, theirs_A = micrograph.pixel_size_A, header.pixel_size_A
     if theirs_A is None or abs(theirs_A - ours_A) <= 0.01 * ours_A:
         return ""
-    return f"{micrograph.name} has {theirs_A:g} Å in its header, and {ours_A:g} Å is taken"
+    name = micrograph.name if part == "image" else getattr(micrograph, part)
+    return f"{name} has {theirs_A:g} Å in its header, and {ours_A:g} Å is taken"

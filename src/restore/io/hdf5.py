@@ -34,8 +34,8 @@ def require_sound_hdf5(path: Path, do: str = "") -> None:
     try:
         probe = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
-        found = "not a readable HDF5 file: its structure could not be read to the end"
-        raise UserError(found, where=path, do=do) from None
+        problem = "not a readable HDF5 file: its structure could not be read to the end"
+        raise UserError(problem, where=path, do=do) from None
     try:
         fault = json.loads(probe.stdout)
     except ValueError:

@@ -35,13 +35,15 @@ def _fault_of_group(group: h5py.Group, depth: int) -> str:
             return f"{name} is a link to another place"
         item = group[name]
         if isinstance(item, h5py.Group):
-            found = _fault_of_group(item, depth - 1) if depth > 1 else f"{name} is nested too deep"
+            problem = (
+                _fault_of_group(item, depth - 1) if depth > 1 else f"{name} is nested too deep"
+            )
         elif isinstance(item, h5py.Dataset):
-            found = _fault_of_dataset(item)
+            problem = _fault_of_dataset(item)
         else:
-            found = f"{name} is neither a group nor a dataset"
-        if found:
-            return found
+            problem = f"{name} is neither a group nor a dataset"
+        if problem:
+            return problem
     return ""
 
 
@@ -64,7 +66,7 @@ if __name__ == "__main__":
         _, most = resource.getrlimit(resource.RLIMIT_AS)
         limit = _MOST_MEMORY_BYTES if most < 0 else min(most, _MOST_MEMORY_BYTES)
         resource.setrlimit(resource.RLIMIT_AS, (limit, most))
-        found = fault(sys.argv[1])
+        problem = fault(sys.argv[1])
     except Exception as error:  # noqa: BLE001  whatever h5py raises, the file is not to be opened
-        found = str(error).partition("\n")[0][:200] or type(error).__name__
-    sys.stdout.write(json.dumps(found) + "\n")
+        problem = str(error).partition("\n")[0][:200] or type(error).__name__
+    sys.stdout.write(json.dumps(problem) + "\n")

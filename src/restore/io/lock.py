@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from restore.errors import UserError
+from restore.records import decoded, parse_json
 
 BEAT_S = 5.0
 """How often the holder renews the time of its lock file."""
@@ -158,10 +159,8 @@ def _renewed(path: Path) -> int:
 
 def _holder(text: str) -> Holder | None:
     try:
-        fields = json.loads(text)
-        names = ("host", "pid", "started", "machine")
-        return Holder(*(fields[name] for name in names))
-    except (ValueError, KeyError, TypeError):
+        return decoded(Holder, parse_json(text, "lock"), "lock")
+    except UserError:
         return None
 
 

@@ -1,24 +1,20 @@
 """Sets of micrographs: from a table, an image or a pattern, to records, and back to a table."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from restore.errors import UserError
+from restore.io.bad_rows import BadRow, bad_rows, errors_of
 from restore.io.cryosparc.datasets import ENDINGS as CRYOSPARC_ENDINGS
 from restore.io.cryosparc.exposures import read_exposures
 from restore.io.cryosparc.listings import CryosparcListing
+from restore.io.ctf_limits import warn_of_units
 from restore.io.endings import IMAGE_ENDINGS
-from restore.io.file_checks import (
-    HALVES,
-    Part,
-    Problem,
-    check_files,
-    header_pixel_size_A,
-    require_files,
-)
+from restore.io.file_checks import HALVES, Part, ReadHeader, check_files, header_pixel_size_A
 from restore.io.half_names import Suffixes, is_half, parse_suffixes
+from restore.io.images.image import read_image_header
 from restore.io.listings import ImageListing, Listing, StarListing
 from restore.io.paths import Places, image_names
 from restore.io.relion.micrographs import (
@@ -42,15 +38,14 @@ _TABLES = (".star", *CRYOSPARC_ENDINGS)
 
 __all__ = [
     "HALVES",
+    "BadRow",
     "MicrographSet",
     "Needs",
     "Part",
-    "Problem",
     "Suffixes",
     "check_files",
     "parse_suffixes",
     "read_micrographs",
-    "require_files",
 ]
 
 
@@ -70,20 +65,19 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class BadRow:
-    """A row that cannot be used: the micrograph's name, and the reason."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class MicrographSet:
-    """The micrographs of one source, in its order, and the table that lists them.
+    """The micrographs of a table or a pattern, in its order.
 
-    ``problems`` are the rows that cannot be used, by their numbers from zero; they are there only
-    where :class:`Needs` allows them, and may have no micrograph. ``is_listed`` is
-    False where the source is an image or a pattern, and the table one that is yet to be made.
+    Attributes
+    ----------
+    source
+        The table, image or pattern.
+    micrographs
+        The micrographs that can be used.
+    listing
+        The table that lists them; for images and patterns, the one that is yet to be written.
+    problems
+        Rows that cannot be used, counted from 0; there are none unless :class:`Needs` allows them.
     """
 
     source: str
@@ -101,9 +95,11 @@ class MicrographSet:
         """How many rows there are, also of those that cannot be used."""
         return len({*self.problems, *(micrograph.row for micrograph in self.micrographs)})
 
-    def unusable(self, needed: Sequence[Part]) -> dict[int, BadRow]:
+    def unusable(
+        self, needed: Sequence[Part], read: ReadHeader = read_image_header
+    ) -> dict[int, BadRow]:
         """The rows that cannot be used, for their ``needed`` images, their CTF or pixel size."""
-        _, problems = check_files(self.micrographs, needed)
+        _, problems = check_files(self.micrographs, needed, read)
         files = {
             problem.micrograph.row: BadRow(problem.micrograph.name, problem.message)
             for problem in problems
@@ -128,7 +124,7 @@ def read_micrographs(
     and none are given), and are not looked for otherwise. Tables have their own pixel sizes; for
     images such as ``folder/*.mrc`` ``pixel_size_A`` must be given (but see `Needs`), the CTF is
     ``ctf``, which no table takes, and files that are halves by ``suffixes`` are left out. No image
-    is opened here: :func:`check_files`, :func:`require_files`.
+    is opened here: `restore.io.file_checks` does that.
 
     Raises
     ------
@@ -142,13 +138,12 @@ def read_micrographs(
     tables = [name for name in sources if Path(name).suffix.lower() in _TABLES]
     if not tables:
         return read_images([str(name) for name in sources], suffixes, pixel_size_A, needs, ctf)
-    source = _only_table(sources, tables, ctf)
-    if Path(source).suffix.lower() == ".star":
-        return _from_star(Path(source), suffixes, pixel_size_A, needs)
-    found = read_exposures(Path(source), suffixes, pixel_size_A, needs.ctf)
-    problems = _bad_rows(found.errors, found.names, needs)
-    listing = CryosparcListing(found.data, found.micrographs)
-    return MicrographSet(str(source), found.micrographs, listing, problems)
+    source = Path(_only_table(sources, tables, ctf))
+    from_table = _from_star if source.suffix.lower() == ".star" else _from_cryosparc
+    chosen = from_table(source, suffixes, pixel_size_A, needs)
+    if needs.ctf:
+        warn_of_units((micrograph.ctf for micrograph in chosen.micrographs), source)
+    return chosen
 
 
 def is_table(source: str | Path | Sequence[str | Path]) -> bool:
@@ -174,12 +169,12 @@ def read_images(
         )
         raise UserError("there is no pixel size", where=source, wanted=wanted, do=do)
     if needs.ctf and ctf is None:
-        do = (
-            "give a STAR file, or `phase_flip=False`, or for one image `defocus_A`, `voltage_kV`, "
-            "`spherical_aberration_mm` and `amplitude_contrast`"
-        )
-        found, wanted = "images without a STAR file have no CTF", "Phase flipping needs the CTF"
-        raise UserError(found, where=source, wanted=wanted, do=do)
+        do = "give a STAR file, or `phase_flip=False`"
+        if not needs.halves:
+            do += ", or for one image `defocus_A`, `voltage_kV`, "
+            do += "`spherical_aberration_mm` and `amplitude_contrast`"
+        problem, wanted = "images without a STAR file have no CTF", "Phase flipping needs the CTF"
+        raise UserError(problem, where=source, wanted=wanted, do=do)
     full = [name for name in names if suffixes is None or not is_half(name, suffixes)]
     if not full:
         do = "give the full sums, or other suffixes with -s"
@@ -197,7 +192,7 @@ def read_images(
             errors[index] = error
         else:
             micrographs.append(Micrograph(name, Path(name), size_A, index, ctf, even, odd))
-    problems = _bad_rows(errors, full, needs)
+    problems = bad_rows(errors, full, needs.skip_bad)
     return MicrographSet(source, tuple(micrographs), ImageListing(micrographs), problems)
 
 
@@ -238,10 +233,13 @@ def _from_star(
         rows = list(listing.rows())
     require_optics(rows, given_A, needs.ctf)
 
-    unusable = {**_errors(rows, lambda row: pixel_size_A(row, given_A)), **_errors(rows, _named)}
-    errors = {**(_errors(rows, ctf_parameters) if needs.ctf else {}), **unusable}
+    unusable = {
+        **errors_of(rows, lambda row: pixel_size_A(row, given_A)),
+        **errors_of(rows, _named),
+    }
+    errors = {**(errors_of(rows, ctf_parameters) if needs.ctf else {}), **unusable}
     names = [row.row[NAME] for row in rows]
-    problems = _bad_rows(dict(sorted(errors.items())), names, needs)
+    problems = bad_rows(dict(sorted(errors.items())), names, needs.skip_bad)
 
     def micrograph(index: int, row: StarRow) -> Micrograph:
         ctf = ctf_if_any(row)
@@ -256,13 +254,13 @@ def _from_star(
     return MicrographSet(str(path), micrographs, listing, problems)
 
 
-def _bad_rows(
-    errors: Mapping[int, UserError], names: Sequence[str], needs: Needs
-) -> dict[int, BadRow]:
-    """The rows that are skipped. UserError where none may be, or nothing would be left."""
-    if errors and (not needs.skip_bad or len(errors) == len(names)):
-        raise _together(list(errors.values()), len(names))
-    return {row: BadRow(names[row], str(error)) for row, error in errors.items()}
+def _from_cryosparc(
+    path: Path, suffixes: Suffixes | None, given_A: float | None, needs: Needs
+) -> MicrographSet:
+    exposures = read_exposures(path, suffixes, given_A, needs.ctf)
+    problems = bad_rows(exposures.errors, exposures.names, needs.skip_bad)
+    listing = CryosparcListing(exposures.data, exposures.micrographs)
+    return MicrographSet(str(path), exposures.micrographs, listing, problems)
 
 
 def _named(row: StarRow) -> None:
@@ -271,27 +269,3 @@ def _named(row: StarRow) -> None:
         raise UserError(
             f"{NAME} holds a NUL character", where=row.row_place, do="correct the file's name"
         )
-
-
-def _errors(rows: Sequence[StarRow], needed: Callable[[StarRow], object]) -> dict[int, UserError]:
-    """What is wrong with what is needed of rows, by their numbers from zero."""
-    errors: dict[int, UserError] = {}
-    for index, row in enumerate(rows):
-        try:
-            needed(row)
-        except UserError as error:
-            errors[index] = error
-    return errors
-
-
-def _together(errors: Sequence[UserError], total: int) -> UserError:
-    """One error that names the rows of all; the first where that is all, where every row has one,
-    or where they are all of one missing column, as in a tilt series without CTF.
-    """
-    first = errors[0]
-    same_column = all(error.found == first.found for error in errors) and "missing" in first.found
-    if len(errors) in (1, total) or same_column:
-        return first
-    further = [f"{error.where}: {error.found}" for error in errors[1:5]]
-    more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-    return first.instead(found="; ".join([first.found, *further]) + more)

@@ -58,8 +58,8 @@ def refuse_foreign(files: Iterable[Path], table: Path, overwrite: bool, do: str)
         return
     for path in files:
         if path.exists() and not _is_own_picture(path):
-            found = f"a {path.suffix[1:].upper()} file stands here that restore did not write"
-            raise UserError(found, where=path, do=f"{do}, or `overwrite=True`")
+            problem = f"a {path.suffix[1:].upper()} file stands here that restore did not write"
+            raise UserError(problem, where=path, do=f"{do}, or `overwrite=True`")
 
 
 def _is_own_picture(path: Path) -> bool:
@@ -70,7 +70,7 @@ def _is_own_picture(path: Path) -> bool:
         return b"Software\0restore " in file.read(256)
 
 
-def write_table(path: Path, files: Mapping[Path, bytes], made: Mapping[str, Any]) -> None:
+def write_table(path: Path, files: Mapping[Path, bytes], record: Mapping[str, Any]) -> None:
     """Write a table's files, if they are not there as they are to be, and before them the record by
     which a rerun knows it.
     """
@@ -80,6 +80,6 @@ def write_table(path: Path, files: Mapping[Path, bytes], made: Mapping[str, Any]
         if not file.exists() or file.read_bytes() != content
     }
     if stale:
-        write_text(path.with_suffix(".settings.json"), as_json(made) + "\n")
+        write_text(path.with_suffix(".settings.json"), as_json(record) + "\n")
     for file, content in stale.items():
         write_bytes(file, content)

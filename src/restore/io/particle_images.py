@@ -101,9 +101,9 @@ def read_particle_images(
     bad = np.flatnonzero(~np.isfinite(read).all(axis=(1, 2)))
     if len(bad):
         row = rows[int(bad[0])]
-        found = f"image {images.sections[row] + 1} holds values that are not finite"
+        problem = f"image {images.sections[row] + 1} holds values that are not finite"
         raise UserError(
-            found,
+            problem,
             where=images.paths[row],
             wanted="Every pixel must be a number",
             do="make the file again",
@@ -150,18 +150,18 @@ def _refuse_shapes(headers: Sequence[MapHeader]) -> None:
     for header in headers:
         y, x = header.shape[-2:]
         if y != x or y % 2:
-            found, wanted = (
+            problem, wanted = (
                 f"its images have {x} x {y} pixels",
                 "Square images of an even side are needed",
             )
-            raise UserError(found, where=header.path, wanted=wanted, do=_MAKE_AGAIN)
+            raise UserError(problem, where=header.path, wanted=wanted, do=_MAKE_AGAIN)
         if y != first.shape[-1]:
-            found = (
+            problem = (
                 f"its images have {x} x {y} pixels, and those of {first.path} {first.shape[-1]} x "
                 f"{first.shape[-1]}"
             )
             raise UserError(
-                found, where=header.path, wanted="All images must have one size", do=_MAKE_AGAIN
+                problem, where=header.path, wanted="All images must have one size", do=_MAKE_AGAIN
             )
 
 
@@ -169,29 +169,31 @@ def _refuse_section(header: MapHeader, section: int | None, row: str) -> None:
     """UserError where a stack has no such section; None stands for a file's only one."""
     count = header.shape[0]
     if section is None and count > 1:
-        found, wanted = (
+        problem, wanted = (
             f"it has {count} sections, and {row} does not say which",
-            "Images are needed, not volumes",
+            "Each particle is one section of a stack",
         )
     elif section is not None and not 0 <= section < count:
-        found, wanted = (
+        problem, wanted = (
             f"image {section + 1} is asked for, and there are {count}",
             f"{row[0].upper()}{row[1:]} names it",
         )
     else:
         return
-    raise UserError(found, where=header.path, wanted=wanted, do=_MAKE_AGAIN)
+    raise UserError(problem, where=header.path, wanted=wanted, do=_MAKE_AGAIN)
 
 
 def _pixel_size_A(particles: Particles, header: MapHeader) -> float:
     sizes_A = particles.image_pixel_size_A
     if sizes_A is None:
         if header.voxel_size_zyx_A is None:
-            found = f"there is no pixel size of the images, nor one in the header of {header.path}"
+            problem = (
+                f"there is no pixel size of the images, nor one in the header of {header.path}"
+            )
             raise UserError(
-                found,
+                problem,
                 where=particles.source,
-                wanted="It is needed in Å",
+                wanted="The pixel size of the images, in Å, is needed",
                 do="add rlnImagePixelSize",
             )
         return header.voxel_size_zyx_A[-1]
@@ -199,10 +201,10 @@ def _pixel_size_A(particles: Particles, header: MapHeader) -> float:
     differing = np.flatnonzero(~(abs(sizes_A - first_A) <= 1e-3 * first_A))
     if first_A <= 0 or len(differing):
         row = int(differing[0]) if len(differing) else 0
-        found = f"row {row + 1} has images of {sizes_A[row]:g} Å per pixel" + (
+        problem = f"row {row + 1} has images of {sizes_A[row]:g} Å per pixel" + (
             f", row 1 of {first_A:g} Å" if row else ""
         )
         raise UserError(
-            found, where=particles.source, wanted="One pixel size is needed", do=_MAKE_AGAIN
+            problem, where=particles.source, wanted="One pixel size is needed", do=_MAKE_AGAIN
         )
     return first_A

@@ -54,7 +54,7 @@ def match(first: Particles, second: Particles, tolerance_px: float) -> Matches:
     Raises
     ------
     UserError
-        A particle is there twice in one of the files, or no way finds any.
+        A particle is listed twice in one of the files, or no way of matching finds any pair.
     """
     candidates: list[Matches] = []
     for way, find in _WAYS.items():
@@ -257,10 +257,10 @@ def _refuse_repeats(particles: Particles, keys: Sequence[Hashable], words: Seque
     for row, key in enumerate(keys):
         before = first_row.setdefault(key, row)
         if before != row:
-            found = f"rows {before + 1} and {row + 1} both hold {words[row]}"
+            problem = f"rows {before + 1} and {row + 1} both hold {words[row]}"
             do = "remove one of them (a file made by symmetry expansion cannot be compared)"
             raise UserError(
-                found, where=particles.source, wanted="Each particle may be there once", do=do
+                problem, where=particles.source, wanted="A particle may be listed only once", do=do
             )
 
 

@@ -9,6 +9,13 @@ from restore.errors import UserError
 from restore.io.endings import ending_of
 
 
+def resolved(path: Path) -> Path:
+    """The absolute path without symbolic links. Unlike `Path.resolve` it does not raise where links
+    lead in a circle; reading or writing there does.
+    """
+    return Path(os.path.realpath(path))
+
+
 @dataclass(frozen=True)
 class Places:
     """The folders that a relative name may start from, in the order in which they are tried."""
@@ -22,7 +29,7 @@ class Places:
 
         A STAR file in ``CtfFind/job003`` names its images from the project's folder, two levels up.
         """
-        folder = star.resolve().parent
+        folder = resolved(star).parent
         return cls((Path(), folder, *folder.parents))
 
     def find(self, name: str) -> Path | None:
@@ -59,7 +66,7 @@ def image_names(source: str, endings: tuple[str, ...]) -> list[str]:
     """
     if source == "" or "\0" in source:
         raise UserError(
-            f'"{source}" is no name of a file', wanted="Images are needed", do="correct it"
+            f'"{source}" cannot be the name of a file', wanted="Images are needed", do="correct it"
         )
     if Path(source).is_file():
         return [source]

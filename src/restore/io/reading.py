@@ -54,15 +54,15 @@ def reading(
             raise
         raise error.instead(where=path) from error
     except FileNotFoundError as error:
-        found = "there is no such file"
-        raise UserError(found, where=path, wanted=wanted, do="check the name") from error
+        problem = "there is no such file"
+        raise UserError(problem, where=path, wanted=wanted, do="check the name") from error
     except OSError as error:
-        found = f"the file cannot be read ({error.strerror or error})"
-        raise UserError(found, where=path) from error
+        problem = f"the file cannot be read ({error.strerror or error})"
+        raise UserError(problem, where=path) from error
     except MemoryError as error:
-        found = f"it needs more memory than there is ({error})"
-        raise UserError(found, where=path, wanted=wanted, do=do) from error
+        problem = f"it needs more memory than there is ({error})"
+        raise UserError(problem, where=path, wanted=wanted, do=do) from error
     except DAMAGES as error:
         reason = str(error).strip().partition("\n")[0].removeprefix(f"{path}:")[:200]
-        found = f"{damage} ({reason or type(error).__name__})"
-        raise UserError(found, where=path, wanted=wanted, do=do) from error
+        problem = f"{damage} ({reason or type(error).__name__})"
+        raise UserError(problem, where=path, wanted=wanted, do=do) from error

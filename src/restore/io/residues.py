@@ -141,9 +141,9 @@ def _residues(model: gemmi.Model, stretch: Stretch, path: Path) -> Residues:
     ]
     if not atoms:
         least, most = min(number for number, _ in numbered), max(number for number, _ in numbered)
-        found = f"chain {stretch.chain} has no residue from {stretch.first} to {stretch.last}"
+        problem = f"chain {stretch.chain} has no residue from {stretch.first} to {stretch.last}"
         raise UserError(
-            found, where=path, wanted=f"Its residues have numbers from {least} to {most}"
+            problem, where=path, wanted=f"Its residues have numbers from {least} to {most}"
         )
     position_A = np.array([atom.pos.tolist() for _, _, atom in atoms])
     return Residues(

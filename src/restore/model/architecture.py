@@ -6,6 +6,7 @@ one begins.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -22,6 +23,9 @@ class NetworkSettings:
 
     What ``filters`` and ``blocks`` count is said where the network is defined.
     """
+
+    exact: ClassVar[bool] = True
+    """A file must have all of these fields, and no other."""
 
     name: str = "waunet"
     filters: int = 32

@@ -37,7 +37,8 @@ Curve = tuple[float, ...]
 @dataclass(frozen=True)
 class RingCalibration:
     """The covariances of raw and denoised halves that training did not see, at ring centres
-    ``i * width_per_A`` (1/Å); `HalfCovariances` says what each curve is.
+    ``i * width_per_A`` (1/Å); `HalfCovariances` says what each curve is. ValueError where the
+    curves differ in length, or there are none.
     """
 
     width_per_A: float
@@ -46,6 +47,13 @@ class RingCalibration:
     denoised: Curve
     across: Curve
     mixed: Curve
+
+    def __post_init__(self) -> None:
+        curves = (self.raw, self.signal, self.denoised, self.across, self.mixed)
+        if len({len(curve) for curve in curves}) != 1 or not self.raw:
+            raise ValueError("the calibration's curves do not fit together")
+        if not self.width_per_A > 0:
+            raise ValueError(f"the calibration's rings are {self.width_per_A:g} 1/Å wide")
 
     @classmethod
     def of(cls, width_per_A: float, covariances: HalfCovariances) -> "RingCalibration":
@@ -65,16 +73,6 @@ class RingCalibration:
     def card(self) -> dict[str, Any]:
         """The calibration as plain values, for a file."""
         return asdict(self)
-
-    @classmethod
-    def from_card(cls, card: dict[str, Any]) -> "RingCalibration":
-        """The calibration that `card` wrote; ValueError or KeyError where it is none."""
-        names = ("raw", "signal", "denoised", "across", "mixed")
-        curves = [tuple(float(value) for value in card[name]) for name in names]
-        lengths = {len(curve) for curve in curves}
-        if len(lengths) != 1 or lengths == {0} or not card["width_per_A"] > 0:
-            raise ValueError("the calibration's curves do not fit together")
-        return cls(float(card["width_per_A"]), *curves)
 
 
 @dataclass(frozen=True)

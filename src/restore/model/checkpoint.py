@@ -16,10 +16,12 @@ from torch import Tensor
 
 from restore.errors import UserError
 from restore.io.atomic import replacing
+from restore.io.endings import IMAGE_ENDINGS, ending_of
 from restore.io.reading import reading
 from restore.model.calibration import RingCalibration
 from restore.model.network import Network, NetworkSettings, network_of
 from restore.preprocessing import Recipe
+from restore.records import LONGEST_QUOTE, decoded, parse_json, plain
 
 FORMAT_VERSION = 1
 _CARD = "restore"
@@ -28,10 +30,20 @@ _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network with what it takes to use it, and the record of its training.
+    """A trained network, everything that is needed to use it, and the record of its training.
 
-    ``calibration`` is what its output is multiplied by, ring by ring; None where it was not
-    measured.
+    Attributes
+    ----------
+    network
+        The network, in evaluation mode.
+    recipe
+        How images must be prepared for it.
+    training
+        Steps, losses and the names of the micrographs that it was trained on.
+    provenance
+        Program, version, command, settings and inputs of the run that made it.
+    calibration
+        Factors for the network's output, ring by ring; None if they were not measured.
     """
 
     network: Network
@@ -39,6 +51,10 @@ class Model:
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
     calibration: RingCalibration | None = None
+
+    def training_facts(self) -> "TrainingFacts":
+        """What of the training record has a fixed type. UserError where something has another."""
+        return decoded(TrainingFacts, self.training, "", "record of the training")
 
     def digest(self) -> str:
         """A digest of the weights, the recipe and the calibration: of all that decides what the
@@ -61,8 +77,8 @@ def save_model(path: Path, model: Model, dtype: torch.dtype = torch.float32) -> 
         "kind": "model",
         "network": asdict(model.network.settings),
         "recipe": model.recipe.card(),
-        "training": model.training,
-        "provenance": model.provenance,
+        "training": plain(model.training),
+        "provenance": plain(model.provenance),
     }
     if model.calibration is not None:
         card["calibration"] = model.calibration.card()
@@ -70,54 +86,56 @@ def save_model(path: Path, model: Model, dtype: torch.dtype = torch.float32) -> 
     save_tensors(path, weights, card)
 
 
+@dataclass(frozen=True)
+class TrainingFacts:
+    """What is read of the record of a model's training. It may hold more, and any of these may be
+    absent: the general model's has no epochs.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    trained_on: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+    best: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+    history: tuple[Mapping[str, float | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class _ModelCard:
+    """The card of a model file."""
+
+    network: NetworkSettings
+    recipe: Recipe
+    training: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    calibration: RingCalibration | None = None
+
+
 def load_model(path: Path) -> Model:
     """Read a model file. Raises UserError for anything that is not one, pickles by name."""
-    tensors, card = load_tensors(path, "model")
-    with reading(path, "", "the model file is damaged", "train again, or copy the file again"):
-        settings = NetworkSettings(**_bounded(part_of_card(card, "network"), tensors))
-        _require_same_shapes(settings, tensors)
-        network = network_of(settings)
+    tensors, plain_card = load_tensors(path, "model")
+    do = "train again, or copy the file again"
+    card = decoded(_ModelCard, plain_card, path, "model", do)
+    decoded(TrainingFacts, card.training, path, "record of the training", do)
+    with reading(path, "", "a damaged model", do):
+        _require_possible_size(card.network, tensors)
+        _require_same_shapes(card.network, tensors)
+        network = network_of(card.network)
         network.load_state_dict(tensors)
-        recipe = Recipe.from_card(part_of_card(card, "recipe"))
-        calibration = (
-            RingCalibration.from_card(part_of_card(card, "calibration"))
-            if "calibration" in card
-            else None
-        )
-        training, provenance = (
-            part_of_card(card, "training", {}),
-            part_of_card(card, "provenance", {}),
-        )
     network.eval()
-    return Model(network, recipe, training, provenance, calibration)
+    return Model(network, card.recipe, card.training, card.provenance, card.calibration)
 
 
-def part_of_card(
-    card: Mapping[str, Any], name: str, otherwise: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """A part of a card that is a record itself. Raises KeyError, TypeError."""
-    part = card[name] if otherwise is None else card.get(name, otherwise)
-    if not isinstance(part, dict):
-        raise TypeError(f"{name} is not a record")
-    return part
-
-
-def _bounded(network: dict[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The settings of a network, whose numbers cannot exceed what the file holds: neither the
-    number of its tensors nor the longest side of one. Raises ValueError.
+def _require_possible_size(settings: NetworkSettings, tensors: Mapping[str, Tensor]) -> None:
+    """ValueError where the numbers of a network exceed what the file holds: the number of its
+    tensors and the longest side of one.
 
     It keeps a small file from asking for a network that no machine can hold.
     """
-    sides = [side for tensor in tensors.values() for side in tensor.shape]
-    most = max([len(tensors), *sides])
-    for name, value in network.items():
-        values = value if isinstance(value, list) else [value]
-        for number in values:
-            if not isinstance(number, int | float | str | None):
-                raise TypeError(f"{name} is {number}")
-            if isinstance(number, int | float) and not 0 <= number <= most:
-                raise ValueError(f"{name} is {number}, and the largest tensor side is {most}")
-    return network
+    most = max([len(tensors), *(side for tensor in tensors.values() for side in tensor.shape)])
+    for name, number in (("filters", settings.filters), ("blocks", settings.blocks)):
+        if number > most:
+            raise ValueError(f"{name} is {number}, and the largest tensor side is {most}")
 
 
 def _require_same_shapes(settings: NetworkSettings, tensors: Mapping[str, Tensor]) -> None:
@@ -148,29 +166,37 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, A
         partial.write_bytes(save(plain, metadata={_CARD: text}))
 
 
+@dataclass(frozen=True)
+class _CardHead:
+    """What the card of every file of tensors begins with."""
+
+    format_version: int = FORMAT_VERSION
+    kind: str | None = None
+
+
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the card of a file that `save_tensors` wrote, if it is of this kind and not
-    of a newer version.
+    of a newer version. The card is a dictionary of plain values; what is in it is not checked.
     """
     _refuse_other_formats(path)
     with reading(path, "", "not a readable safetensors file"):
         try:
             with safe_open(path, framework="pt") as file:
-                card = json.loads((file.metadata() or {}).get(_CARD, "{}"))
+                text = (file.metadata() or {}).get(_CARD, "{}")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise ValueError(str(error)) from None
-        if not isinstance(card, dict) or not isinstance(card.get("format_version", 1), int):
-            raise ValueError("its card is not a record")
-    if card.get("kind") != kind:
-        found = "the file has no card written by restore"
-        if "kind" in card:
-            found = f"it is a safetensors file that holds a {card['kind']}"
+    card = parse_json(text, path, kind)
+    head = decoded(_CardHead, card, path, kind)
+    if head.kind != kind:
+        problem = "the file has no card written by restore"
+        if head.kind is not None:
+            problem = f"it is a safetensors file that holds a {head.kind[:LONGEST_QUOTE]}"
         wanted = f"it must be a {kind} written by restore train"
-        raise UserError(found, where=path, wanted=wanted)
-    if card.get("format_version", 1) > FORMAT_VERSION:
+        raise UserError(problem, where=path, wanted=wanted)
+    if head.format_version > FORMAT_VERSION:
         raise UserError(
-            f"a {kind} of format {card['format_version']}",
+            f"a {kind} of format {head.format_version}",
             where=path,
             wanted=f"this version of restore reads format {FORMAT_VERSION}",
             do="update restore",
@@ -179,24 +205,37 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
 
 
 def _refuse_other_formats(path: Path) -> None:
+    wanted = "restore reads only the .safetensors that restore train writes"
+    if path.is_dir():
+        inside = next((file for file in sorted(path.glob("*.safetensors")) if _is_model(file)), "")
+        do = f"give {inside}" if inside else ""
+        raise UserError("a folder, not a model", where=path, wanted=wanted, do=do)
     if not path.is_file():
         raise UserError("there is no such model file", where=path)
     with reading(path), path.open("rb") as file:
         start = file.read(4)
-    wanted = "restore reads only the .safetensors that restore train writes"
     if start.startswith(_PICKLE_STARTS):
-        found = (
+        problem = (
             "a pickle or a PyTorch archive: reading it could run any code that its author put "
             "into it"
         )
-        raise UserError(found, where=path, wanted=wanted)
+        raise UserError(problem, where=path, wanted=wanted)
     if path.suffix.lower() == ".star":
-        found = "a STAR file, not a model"
-        raise UserError(found, where=path, wanted=wanted, do="give the table as `micrographs`")
+        problem = "a STAR file, not a model"
+        raise UserError(problem, where=path, wanted=wanted, do="give the table as `micrographs`")
+    if ending_of(path.name) in IMAGE_ENDINGS:
+        raise UserError(
+            "an image, not a model", where=path, wanted=wanted, do="give it as `micrographs`"
+        )
     if start == b"\x89HDF":
         raise UserError(
             "an HDF5 file (of patches, or from Keras), not a model", where=path, wanted=wanted
         )
+
+
+def _is_model(file: Path) -> bool:
+    """Whether a file is called like a model, and not like the state of a training."""
+    return not file.name.endswith(".state.safetensors")
 
 
 def tensors_under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -6,14 +6,22 @@ It is a prior: what it makes of a micrograph owes something to what it has seen 
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from restore.errors import UserError
 from restore.model.checkpoint import Model, load_model
 from restore.preprocessing import Recipe
+from restore.records import decoded
 
 GENERAL_MODEL_PATH = Path(__file__).with_name("general.safetensors")
 """The file of the general model."""
+
+
+@dataclass(frozen=True)
+class _LearnedRecipes:
+    """What the record of a general model's training says of the recipes that it has learned."""
+
+    max_resolution_A: tuple[float, float]
+    phase_flip: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -29,15 +37,14 @@ class RecipeRange:
     @classmethod
     def of_model(cls, model: Model) -> "RecipeRange":
         """What the card of a general model says. Raises UserError where it says nothing."""
-        ranges: Any = model.training.get("recipes")
         try:
-            coarsest, finest = (float(value) for value in ranges["max_resolution_A"])
-            flips = tuple(bool(value) for value in ranges["phase_flip"])
-        except (KeyError, TypeError, ValueError):
+            ranges = decoded(_LearnedRecipes, model.training.get("recipes"), "")
+        except UserError:
             raise UserError(
                 "the model's card gives no range of recipes", wanted="a general model"
             ) from None
-        return cls((min(coarsest, finest), max(coarsest, finest)), flips, model.recipe)
+        finest_A, coarsest_A = sorted(ranges.max_resolution_A)
+        return cls((finest_A, coarsest_A), ranges.phase_flip, model.recipe)
 
     def holds(self, recipe: Recipe) -> bool:
         """Whether the model has learned images that were prepared by this recipe."""
@@ -47,9 +54,9 @@ class RecipeRange:
         """Raise UserError, with both values, where the model has not learned this recipe."""
         difference = self._difference(recipe)
         if difference:
-            field, found = difference
+            field, problem = difference
             raise UserError(
-                found,
+                problem,
                 field=field,
                 wanted="the general model was not trained on such images",
                 do="train a model on the halves of these micrographs",
@@ -60,8 +67,8 @@ class RecipeRange:
         finest_A, coarsest_A = self.max_resolution_A
         resolution_A = recipe.max_resolution_A
         if not finest_A * (1 - 1e-6) <= resolution_A <= coarsest_A * (1 + 1e-6):
-            found = f"max_resolution is {resolution_A:g} Å, not {finest_A:g} to {coarsest_A:g} Å"
-            return "max_resolution", found
+            problem = f"max_resolution is {resolution_A:g} Å, not {finest_A:g} to {coarsest_A:g} Å"
+            return "max_resolution", problem
         if recipe.phase_flip not in self.phase_flip:
             return "phase_flip", f"phase_flip is {recipe.phase_flip}, not {not recipe.phase_flip}"
         known = replace(self.others, max_resolution_A=resolution_A, phase_flip=recipe.phase_flip)

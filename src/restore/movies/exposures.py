@@ -123,10 +123,10 @@ def corrected(image: Path, metadata: Path, settings: MovieSettings, eer: EERSett
     eer = _eer(motion, eer, metadata)
     movie = read_movie_header(_found(motion.movie, "movie", metadata, places), eer)
     if (movie.frames, movie.shape) != (motion.frames, motion.shape):
-        found = f"it has {movie.frames} frames of {_size(movie.shape)} pixels"
+        problem = f"it has {movie.frames} frames of {_size(movie.shape)} pixels"
         wanted = f"{metadata} says {motion.frames} of {_size(motion.shape)}"
         raise UserError(
-            found, where=movie.path, wanted=wanted, do="run MotionCorr on this movie again"
+            problem, where=movie.path, wanted=wanted, do="run MotionCorr on this movie again"
         )
     own_grid = not settings.changes_grid and (image.is_file() or not settings.full_sum)
     own_shape = read_image_header(image).shape if own_grid else None
@@ -175,7 +175,7 @@ def _eer(motion: Motion, typed: EERSettings, metadata: Path) -> EERSettings:
     try:
         return EERSettings(motion.eer_grouping, motion.eer_upsampling or 1)
     except UserError as error:
-        raise UserError(error.found, where=metadata, wanted=error.wanted) from None
+        raise UserError(error.problem, where=metadata, wanted=error.wanted) from None
 
 
 def _found(name: str, what: str, metadata: Path, places: Places) -> Path:

@@ -45,7 +45,17 @@ _UNLIKE, _DOUBTFUL = 0.5, 0.9
 
 @dataclass(frozen=True)
 class HalvesOutput:
-    """Where halves go."""
+    """Where halves are written, and how.
+
+    Attributes
+    ----------
+    output_directory
+        Folder of the halves, in which the folders of the input are repeated.
+    output_dtype
+        ``"float32"`` or ``"float16"``, the type of the written numbers.
+    overwrite
+        Make all halves again, also those that are up to date, and replace other programs' files.
+    """
 
     output_directory: Path = setting(
         Path("Halves"), "folder for the output, which mirrors the folders of the input", "-o"
@@ -173,12 +183,12 @@ def _remark(path: Path, full: NDArray[np.float32]) -> str:
         np.vdot(ours, theirs) / np.sqrt(float(np.vdot(ours, ours)) * float(np.vdot(theirs, theirs)))
     )
     if correlation < _UNLIKE:
-        found = f"the sum of its frames does not match it (correlation {correlation:.2f})"
+        problem = f"the sum of its frames does not match it (correlation {correlation:.2f})"
         do = (
             "check the movie, `gain` and its rotation and flip, or replace the micrograph by the "
             "sum: `full_sum=True`"
         )
-        raise UserError(found, where=path, wanted="Both must be the same exposure", do=do)
+        raise UserError(problem, where=path, wanted="Both must be the same exposure", do=do)
     if correlation < _DOUBTFUL or not 0.8 < scale < 1.25:
         return f"{path} is {scale:.3g} times the sum of its frames, correlation {correlation:.3f}"
     return ""

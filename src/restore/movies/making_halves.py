@@ -16,7 +16,7 @@ from restore.io.listings import ImageListing, star_bytes
 from restore.io.lock import locked
 from restore.io.micrographs import MicrographSet, Needs, Suffixes, read_micrographs
 from restore.io.outputs import refuse_foreign, write_table
-from restore.io.paths import Places, image_names
+from restore.io.paths import Places, image_names, resolved
 from restore.io.relion.halves_star import HalfNames, halves_star, star_listing
 from restore.io.relion.motion import motion_files
 from restore.micrograph import Micrograph
@@ -40,7 +40,13 @@ _ELSEWHERE = "give another `output_directory`"
 
 @dataclass(frozen=True)
 class Thinning:
-    """Counted micrographs are split electron by electron, at random from ``seed``."""
+    """Halves made by thinning: each electron of a counted micrograph goes to one of the two.
+
+    Attributes
+    ----------
+    seed
+        Seed of the random choice.
+    """
 
     seed: int = 0
 
@@ -80,32 +86,38 @@ def make_halves(
     device: str = "auto",
     bars: Bars = no_bars,
 ) -> SetResults:
-    """Make two independent halves of every micrograph that has no current ones, and a STAR file
-    that names them.
+    """Make two independent halves of every micrograph, and a STAR file that names them.
+
+    Halves of an earlier run that are still valid are not made again.
 
     Parameters
     ----------
     micrographs
-        RELION STAR file after MotionCorr or CtfFind, or a pattern of aligned movies; for thinning
-        a STAR file or images.
+        A RELION STAR file written by MotionCorr or CtfFind, or a pattern of movies whose frames are
+        aligned. For thinning, a STAR file or a pattern of counted micrographs.
     method
-        How frames are summed (the default), or that electrons are divided.
+        How the frames are summed (the default), or `Thinning`.
     output
-        Where halves go, and their type of number.
+        Where the halves are written, and the type of their numbers.
     eer
-        How EER movies are read, where the STAR file does not say.
+        How EER movies are read, unless the STAR file says so.
     pixel_size_A
-        Pixel size in Å, where there is no STAR file.
+        Pixel size in Å, for movies and images that no table lists.
     device
-        "cpu", "cuda", "cuda:1" …; "auto" is a GPU where there is one.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; ``"auto"`` is a GPU if there is one.
     bars
         Makes the progress bar.
+
+    Returns
+    -------
+    SetResults
+        What has become of each micrograph, and the STAR file.
 
     Raises
     ------
     UserError
-        An input is missing or wrong; an output would replace what restore did not write; another
-        process is writing the same table; the disk is full.
+        An input is missing or wrong, an output would replace a file of another program, another
+        process is writing the same table, or the disk is full.
 
     Examples
     --------
@@ -229,7 +241,7 @@ def _table_path(chosen: MicrographSet, output: HalvesOutput) -> Path:
     """Where the output STAR goes: at the top of the output folder. Never over the input."""
     source = Path(chosen.source)
     path = output.output_directory / f"{source.stem if chosen.is_listed else 'micrographs'}.star"
-    if chosen.is_listed and path.resolve() == source.resolve():
+    if chosen.is_listed and resolved(path) == resolved(source):
         raise UserError("the output STAR would replace the input's", where=path, do=_ELSEWHERE)
     refuse_foreign([path], path, output.overwrite, _ELSEWHERE)
     return path

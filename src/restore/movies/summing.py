@@ -47,12 +47,12 @@ class Summing:
 
     def __post_init__(self) -> None:
         if any(new > old for new, old in zip(self.new_shape, self.shape, strict=True)):
-            found = f"the micrograph would have {self.new_shape[1]} x {self.new_shape[0]} pixels"
+            problem = f"the micrograph would have {self.new_shape[1]} x {self.new_shape[0]} pixels"
             wanted = (
                 f"The movie has {self.shape[1]} x {self.shape[0]} pixels, and can only be "
                 "made smaller"
             )
-            raise UserError(found, wanted=wanted, do="give another `bin` or `output_pixel_size`")
+            raise UserError(problem, wanted=wanted, do="give another `bin` or `output_pixel_size`")
 
     @property
     def binning_yx(self) -> tuple[float, float]:
@@ -104,19 +104,19 @@ def sum_halves(
         if not summing.uses(number):
             continue
         if tuple(frame.shape) != summing.shape:
-            found, wanted = (
+            problem, wanted = (
                 f"frame {number} has {frame.shape[1]} x {frame.shape[0]} pixels",
                 "All frames must have the same size",
             )
-            raise UserError(found, wanted=wanted, do="write the movie again")
+            raise UserError(problem, wanted=wanted, do="write the movie again")
         image = frame.to(device)
         image = image if gain is None else image * gain
         first = first or number
         (odd if number % 2 else even).add(mend.mended(image), number, number - first)
     if not even.count or not odd.count:
-        found = f"{even.count} even and {odd.count} odd frames are summed"
+        problem = f"{even.count} even and {odd.count} odd frames are summed"
         raise UserError(
-            found, wanted="Two halves need at least two frames", do="give the complete movie"
+            problem, wanted="Two halves need at least two frames", do="give the complete movie"
         )
     return Halves(even.image(), odd.image(), (even.count, odd.count))
 

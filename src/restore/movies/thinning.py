@@ -44,9 +44,9 @@ def counts_of(image: NDArray[np.floating]) -> Counts:
     """
     values = image.astype(np.float64)
     if values.min() < 0:
-        found = f"its lowest value is {values.min():g}"
+        problem = f"its lowest value is {values.min():g}"
         raise UserError(
-            found,
+            problem,
             wanted="Counts are never below zero, so something was subtracted or added",
             do=_CURE,
         )
@@ -136,13 +136,15 @@ def _require_counting_noise(electrons: NDArray[np.float64]) -> None:
     variance = float(np.mean((sample[1:, 1:] - sample[:-1, :-1]) ** 2)) / 2
     ratio = variance / float(sample.mean())
     if not _VARIANCE_TO_MEAN[0] <= ratio <= _VARIANCE_TO_MEAN[1]:
-        found = f"its values are whole numbers, but their variance is {ratio:.3g} times their mean"
-        raise UserError(found, wanted="The two are equal where electrons are counted", do=_CURE)
+        problem = (
+            f"its values are whole numbers, but their variance is {ratio:.3g} times their mean"
+        )
+        raise UserError(problem, wanted="The two are equal where electrons are counted", do=_CURE)
 
 
-def _not_counts(found: str) -> UserError:
+def _not_counts(problem: str) -> UserError:
     wanted = (
         "Only electron counts can be thinned, and these values were multiplied by a gain "
         "reference, dose-weighted, interpolated or filtered"
     )
-    return UserError(found, wanted=wanted, do=_CURE)
+    return UserError(problem, wanted=wanted, do=_CURE)

@@ -20,6 +20,7 @@ from restore.io.particles import (
     match,
     read_particles,
 )
+from restore.io.paths import resolved
 from restore.io.star import Block, StarFile, write_star
 from restore.particles.angles import AngleSummary, AngularDistances, angular_distances, summary
 from restore.provenance import as_json, provenance
@@ -126,13 +127,13 @@ def _with_ending(path: Path) -> Path:
 
 def _refuse_outputs(outputs: Sequence[Path], inputs: Sequence[Path], overwrite: bool) -> None:
     require_writable(outputs[0].parent)
-    resolved = {path.resolve() for path in inputs}
+    sources = {resolved(path) for path in inputs}
     for path in outputs:
-        if path.resolve() in resolved:
+        if resolved(path) in sources:
             raise UserError(
                 "the output would replace an input",
                 where=path,
-                do=("choose another number `output`"),
+                do="choose another `output`",
             )
     refuse_existing(outputs, overwrite)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from restore.errors import UsageError, UserError
 from restore.io.denoised_mark import is_denoised
 from restore.io.images.maps import MapHeader, read_map, read_map_header, read_mask
+from restore.io.paths import resolved
 from restore.maps.fsc import FSC, Voxel
 
 log = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ def _differ(first_A: Voxel, other_A: Voxel) -> bool:
 
 def warn_of_shared_content(headers: Sequence[MapHeader]) -> None:
     """Warn where the agreement of two half maps would prove nothing: one file, or denoised."""
-    if headers[0].path.resolve() == headers[1].path.resolve():
+    if resolved(headers[0].path) == resolved(headers[1].path):
         log.warning(
             "both halves are the same file, %s: its correlation with itself says nothing",
             headers[0].path,
@@ -188,7 +189,7 @@ def warn_of_shared_content(headers: Sequence[MapHeader]) -> None:
 
 def warn_of_copies(fsc: FSC, headers: Sequence[MapHeader]) -> None:
     """Warn where two different files agree so well that they cannot be independent halves."""
-    if headers[0].path.resolve() == headers[1].path.resolve():
+    if resolved(headers[0].path) == resolved(headers[1].path):
         return
     first, second = headers[0].path, headers[1].path
     lowest, highest = float(fsc.unmasked[1:].min()), float(fsc.unmasked[1:].max())

@@ -148,7 +148,7 @@ def _refuse_levels(maps: DrawnMaps, settings: ContourSettings) -> None:
     if settings.level is not None and len(settings.level) not in {1, count}:
         raise UsageError(
             f"{len(settings.level)} levels are given",
-            wanted=f"One is needed, or {count}: one for each map drawn",
+            wanted=f"Give one level, or {count}: one for each map drawn",
         )
 
 

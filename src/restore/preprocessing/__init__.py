@@ -37,11 +37,24 @@ _BAND_ROWS = 256  # of an image that are worked on at a time
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the network sees, and what it takes to go back: input grey value = ``image * scale +
-    mean``.
+    """An image as the network sees it, and what is needed to undo the scaling.
 
-    ``blank`` marks the pixels of the cropped image that hold no data, None where all of them do;
-    scale and mean are those of the others. ``blank_pixels`` counts them in the input.
+    The input's grey values are ``image * scale + mean``.
+
+    Attributes
+    ----------
+    image
+        The cropped, filtered image (y, x), with mean 0 and standard deviation 1.
+    grid
+        Its sampling, and that of the input.
+    scale, mean
+        Standard deviation and mean, in the input's grey values, of the pixels that hold data.
+    hot_pixels
+        Number of hot pixels of the input that were replaced.
+    blank
+        Mask (y, x) of the pixels of ``image`` that hold no data; None if all of them do.
+    blank_pixels
+        Number of pixels of the input that hold no data.
     """
 
     image: Float[Tensor, "y x"]
@@ -240,7 +253,7 @@ def transfer(
         raise UserError(
             "the CTF is not known",
             wanted="phase flipping needs a CTF",
-            do="run CTF estimation, or give --dont_phaseflip",
+            do="run CTF estimation, or give `phase_flip=False`",
         )
     require_plausible_defocus(ctf)
     return band * ctf_sign(ctf, grid.shape, grid.pixel_size_yx_A, device)

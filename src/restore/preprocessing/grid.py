@@ -23,17 +23,34 @@ class Grid:
 _COARSEST_PIXEL_A = 20.0
 """No micrograph has larger pixels, in Å: a larger size is a mistake."""
 
+_FINEST_PIXEL_A = 0.05
+"""No micrograph has smaller pixels, in Å."""
+
+_WHERE_IT_COMES_FROM = "check the pixel size where it comes from (the STAR file, or `pixel_size_A`)"
+
 
 def _pixel_size_advice(pixel_size_A: float) -> str:
     if pixel_size_A <= _COARSEST_PIXEL_A:
         return ""
-    return f"a pixel size of {pixel_size_A:.4g} Å is none of a micrograph"
+    return f"a pixel size of {pixel_size_A:.4g} Å is too large for a micrograph"
 
 
 def _coarser_resolution(pixel_size_A: float) -> str:
     if pixel_size_A > _COARSEST_PIXEL_A:
-        return "check the pixel size where it comes from (the STAR file, or `pixel_size_A`)"
-    return f"give --max_resolution {math.ceil(20 * pixel_size_A) / 10:g} or more"
+        return _WHERE_IT_COMES_FROM
+    return f"give `max_resolution_A` {math.ceil(20 * pixel_size_A) / 10:g} or more"
+
+
+def _small_pixel_advice(pixel_size_A: float) -> str:
+    if pixel_size_A >= _FINEST_PIXEL_A:
+        return ""
+    return f"a pixel size of {pixel_size_A:.4g} Å is too small for a micrograph"
+
+
+def _finer_resolution(pixel_size_A: float) -> str:
+    if pixel_size_A < _FINEST_PIXEL_A:
+        return _WHERE_IT_COMES_FROM
+    return "check the pixel size, or use a finer `max_resolution_A`"
 
 
 def cropped_grid(full_shape: Shape, pixel_size_A: float, max_resolution_A: float) -> Grid:
@@ -55,8 +72,8 @@ def cropped_grid(full_shape: Shape, pixel_size_A: float, max_resolution_A: float
         raise UserError(
             f"an image of {full_shape[0]}×{full_shape[1]} pixels has only {height}×{width} "
             f"left at {max_resolution_A:g} Å",
-            wanted=f"at least {2 * BLOCK_PX} pixels a side",
-            do="check the pixel size, or use a finer --max_resolution",
+            wanted=_small_pixel_advice(pixel_size_A) or f"at least {2 * BLOCK_PX} pixels a side",
+            do=_finer_resolution(pixel_size_A),
         )
     pixel_size_yx_A = (pixel_size_A * full_shape[0] / height, pixel_size_A * full_shape[1] / width)
     return Grid(full_shape, pixel_size_A, (height, width), pixel_size_yx_A)

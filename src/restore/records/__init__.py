@@ -13,7 +13,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from restore.errors import UserError
-from restore.records.decoding import LONGEST_QUOTE, MisfitError, decoder_of
+from restore.records.decoding import LONGEST_QUOTE, MAY_BE_INFINITE, MisfitError, decoder_of
+
+__all__ = [
+    "LONGEST_QUOTE",
+    "MAY_BE_INFINITE",
+    "RecordFile",
+    "as_json",
+    "decoded",
+    "parse_json",
+    "plain",
+    "read_record",
+    "record_text",
+    "require_version",
+]
 
 Record = TypeVar("Record")
 
@@ -53,17 +66,20 @@ def record_text(record: object, file: RecordFile) -> str:
 
 
 def parse_json(text: str | bytes, where: object, noun: str = "file", do: str = "") -> Any:
-    """The value of a JSON text; NaN and Infinity, which are no JSON, become None.
+    """The value of a JSON text; NaN, which is no JSON, becomes None. Infinity, which is none
+    either, stays, and `decoded` takes it in fields that are `MAY_BE_INFINITE`.
+
+    Bytes that are not UTF-8, as names of files can hold, come out as ``surrogateescape`` has them.
 
     Raises
     ------
     UserError
-        The text is not JSON, not UTF-8, nested too deeply, or holds a number of too many digits.
+        The text is not JSON, nested too deeply, or holds a number of too many digits.
     """
     try:
         if isinstance(text, bytes):
-            text = text.decode("utf-8")
-        return json.loads(text, parse_constant=lambda _: None)
+            text = text.decode("utf-8", "surrogateescape")
+        return json.loads(text, parse_constant={"Infinity": math.inf}.get)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise UserError(f"a damaged {noun} ({reason})", where=where, do=do) from None
@@ -72,7 +88,8 @@ def parse_json(text: str | bytes, where: object, noun: str = "file", do: str = "
 def decoded(
     kind: type[Record], value: object, where: object, noun: str = "file", do: str = ""
 ) -> Record:
-    """The record of plain values, as JSON gives them. Keys that it has no field for are left out.
+    """The record of plain values, as JSON gives them. Keys that it has no field for are left out,
+    unless the record's class has ``exact = True``: then its keys must be exactly its fields.
 
     A field's type may be a number, text, truth value, Path, Literal, tuple, list, mapping with text
     as its keys, another dataclass, Any, or a union of these. An absent key takes the field's

@@ -3,6 +3,7 @@ stands.
 """
 
 import json
+import math
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -18,6 +19,8 @@ DEEPEST = 24
 """How deep plain values may be nested where a record takes any (``Mapping[str, Any]``)."""
 LONGEST_QUOTE = 40
 """How much of a value a message quotes."""
+MAY_BE_INFINITE = {"may_be_infinite": True}
+"""The metadata of a field, a float, that may be infinity."""
 _LARGEST_INTEGER = 2**63 - 1
 
 Decoder = Callable[[Any], Any]
@@ -26,15 +29,15 @@ Decoder = Callable[[Any], Any]
 class MisfitError(Exception):
     """A value that does not fit its type; the path to it grows while the error passes upwards."""
 
-    def __init__(self, found: str) -> None:
-        super().__init__(found)
-        self.found = found
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
         self.path: list[str] = []
 
     def words(self) -> str:
         """The place and what stands there, as in ``groups[0].name is 3, not a text``."""
         place = "".join(reversed(self.path)).removeprefix(".")
-        return f"{place} {self.found}" if place else f"it {self.found}"
+        return f"{place} {self.problem}" if place else f"it {self.problem}"
 
 
 @cache
@@ -98,9 +101,16 @@ def _int(value: Any) -> int:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise _reject(value, "a text")
-    if not value.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in value):
+    if not value.isprintable() and any(_is_half(letter) for letter in value):
         raise MisfitError("is a text with half a character in it (a lone surrogate)")
     return value
+
+
+def _is_half(letter: str) -> bool:
+    """Whether a letter is a lone surrogate, other than those that stand for one byte of a name that
+    is not UTF-8 (Python's ``surrogateescape``).
+    """
+    return "\ud800" <= letter <= "\udfff" and not "\udc80" <= letter <= "\udcff"
 
 
 def _truth(value: Any) -> bool:
@@ -208,13 +218,27 @@ def _mapping_decoder(decode_part: Decoder) -> Decoder:
     return decode
 
 
-def _record_decoder(kind: Any) -> Decoder:
+def _or_infinite(decode_finite: Decoder) -> Decoder:
+    return lambda value: value if value == math.inf else decode_finite(value)
+
+
+def _decoders_of_fields(kind: Any) -> dict[str, Decoder]:
+    """A decoder for each field of a record."""
     hints = get_type_hints(kind)
-    decoders = {part.name: decoder_of(hints[part.name]) for part in fields(kind) if part.init}
+    decoders: dict[str, Decoder] = {}
+    for part in (part for part in fields(kind) if part.init):
+        decoder = decoder_of(hints[part.name])
+        infinite = part.metadata.get("may_be_infinite")
+        decoders[part.name] = _or_infinite(decoder) if infinite else decoder
+    return decoders
+
+
+def _record_decoder(kind: Any) -> Decoder:
+    decoders, exact = _decoders_of_fields(kind), getattr(kind, "exact", False)
     required = [
         part.name
         for part in fields(kind)
-        if part.init and part.default is MISSING and part.default_factory is MISSING
+        if part.init and (exact or (part.default is MISSING and part.default_factory is MISSING))
     ]
 
     def decode(value: Any) -> Any:
@@ -224,6 +248,9 @@ def _record_decoder(kind: Any) -> Decoder:
         missing = next((name for name in required if name not in card), None)
         if missing is not None:
             raise MisfitError(f"has no {missing}")
+        unknown = next((name for name in card if name not in decoders), None) if exact else None
+        if unknown is not None:
+            raise MisfitError(f"has {_quoted(unknown)}, which is none of its fields")
         parts = {
             name: _at(f".{name}", decoder, card[name])
             for name, decoder in decoders.items()

@@ -60,6 +60,12 @@ def linear_axis(
     return Axis(low - margin, high + margin)
 
 
+def widened(axis: Axis, span: float) -> Axis:
+    """The axis, about its middle, with at least this span."""
+    spare = max(0.0, span - (axis.high - axis.low)) / 2
+    return Axis(axis.low - spare, axis.high + spare, axis.logarithmic)
+
+
 def logarithmic_axis(values: Sequence[float]) -> Axis:
     """An axis for those of the values that are positive, over six powers of ten at most.
 

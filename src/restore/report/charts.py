@@ -8,7 +8,15 @@ from html import escape
 from itertools import groupby
 
 from restore.quantities import Curve, Values
-from restore.report.axes import TICKS_APART, Axis, linear_axis, logarithmic_axis, resolution_ticks
+from restore.report.axes import (
+    TICKS_APART,
+    Axis,
+    linear_axis,
+    logarithmic_axis,
+    resolution_ticks,
+    widened,
+)
+from restore.report.line_labels import DrawnLine, LineLabel, line_labels
 
 WIDTH, HEIGHT = 480, 300
 LEFT, RIGHT, TOP, BOTTOM = 54, 10, 12, 42
@@ -31,12 +39,21 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Level:
+    """A value of y that is marked across a chart; its words are the value where they are empty."""
+
+    value: float
+    words: str = ""
+
+
+@dataclass(frozen=True)
 class Chart:
     """Lines over a common x: spatial frequencies in 1/Å, or something counted, as ``x_label`` says.
 
     ``limits`` bound a linear y axis; ``logarithmic`` has gaps where a value is not positive.
-    ``levels`` are values of y to be marked across the chart. A pointer reads an x that is counted
-    in the words of ``x_reading``, # its place.
+    ``levels`` are marked across the chart; a linear axis without limits holds them, and spans at
+    least ``least_span``. A pointer reads an x that is counted in the words of ``x_reading``, # its
+    place. ``blank`` marks the x values at which nothing can be said: they are shaded.
     """
 
     title: str
@@ -48,7 +65,9 @@ class Chart:
     x_label: str = "resolution, Å"
     x_logarithmic: bool = False
     x_reading: str = "step #"
-    levels: tuple[float, ...] = ()
+    levels: tuple[Level, ...] = ()
+    least_span: float = 0.0
+    blank: tuple[bool, ...] = ()
 
     @property
     def over_frequency(self) -> bool:
@@ -65,9 +84,11 @@ def y_axis(chart: Chart) -> Axis:
         for end in (*line.curve.low, *line.curve.high)
         if end is not None
     ]
-    return (
-        logarithmic_axis(values) if chart.logarithmic else linear_axis(values, ends, chart.limits)
-    )
+    if chart.logarithmic:
+        return logarithmic_axis(values)
+    if chart.limits is None:
+        values += [level.value for level in chart.levels]
+    return widened(linear_axis(values, ends, chart.limits), chart.least_span)
 
 
 def x_axis(chart: Chart) -> Axis:
@@ -86,13 +107,17 @@ def svg(chart: Chart) -> str:
     lines = "".join(_line(line, chart.x, across, up) for line in chart.lines)
     zero = _height(up, 0.0) if not up.logarithmic and up.low < 0 < up.high else None
     base = f'<path class="zero" d="M0 {zero:.1f}H{PLOT_WIDTH}"/>' if zero is not None else ""
-    base += "".join(_level(value, up) for value in chart.levels)
+    base += "".join(_level(level, up) for level in chart.levels)
+    shades = "".join(_shade(indices, chart.x, across) for indices in _blanks(chart))
+    drawn = [_drawn(line, chart.x, across, up) for line in chart.lines if not line.dots]
+    labels = line_labels(drawn, (PLOT_WIDTH, PLOT_HEIGHT)) if len(chart.lines) > 1 else []
+    names = "".join(_name(label) for label in labels)
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" tabindex="0"'
         f' aria-label="{escape(_description(chart))}">'
         f"{_grid(chart, across, up)}"
         f'<svg x="{LEFT}" y="{TOP}" width="{PLOT_WIDTH}" '
-        f'height="{PLOT_HEIGHT}">{base}{bands}{lines}</svg></svg>'
+        f'height="{PLOT_HEIGHT}">{shades}{base}{bands}{lines}{names}</svg></svg>'
     )
 
 
@@ -127,12 +152,33 @@ def _height(up: Axis, value: float) -> float:
     return min(max((1 - up.place(value)) * PLOT_HEIGHT, -_OUTSIDE_PX), _OUTSIDE_PX)
 
 
-def _level(value: float, up: Axis) -> str:
+def _blanks(chart: Chart) -> list[list[int]]:
+    """The stretches of x values at which nothing can be said."""
+    return _runs(tuple(0.0 if blank else None for blank in chart.blank))
+
+
+def _shade(indices: Sequence[int], x: Sequence[float], across: Axis) -> str:
+    """A stretch of x values as a shaded area that reaches half-way to its neighbours."""
+    first, last = indices[0], indices[-1]
+    left = (x[first] + x[max(first - 1, 0)]) / 2
+    right = (x[last] + x[min(last + 1, len(x) - 1)]) / 2
+    begin, end = (PLOT_WIDTH * across.place(value) for value in (left, right))
+    return (
+        f'<rect class="blank" x="{begin:.1f}" y="0" width="{end - begin:.1f}" '
+        f'height="{PLOT_HEIGHT}"/>'
+    )
+
+
+def _name(label: LineLabel) -> str:
+    return f'<text class="label" x="{label.x:.1f}" y="{label.y:.1f}">{escape(label.text)}</text>'
+
+
+def _level(level: Level, up: Axis) -> str:
     """A value of y across the chart, named at its left end."""
-    y = _height(up, value)
+    y, words = _height(up, level.value), level.words or f"{level.value:g}"
     return (
         f'<path class="level" d="M0 {y:.1f}H{PLOT_WIDTH}"/><text class="level" x="4" '
-        f'y="{y - 4:.1f}">{value:g}</text>'
+        f'y="{y - 4:.1f}">{escape(words)}</text>'
     )
 
 
@@ -145,14 +191,22 @@ def _line(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
         ]
         return f'<path class="line dots {line.look}" d="{"".join(points)}"/>' if points else ""
     pieces: list[str] = []
-    for run in _runs(drawn):
-        points = [
-            f"{across.place(x[i]) * PLOT_WIDTH:.1f} {_height(up, drawn[i] or 0.0):.1f}" for i in run
-        ]
+    for run in _drawn(line, x, across, up).runs:
+        points = [f"{place:.1f} {height:.1f}" for place, height in run]
         pieces.append(
             "M" + "L".join(points if len(points) > 1 else points * 2)
         )  # round caps make a dot of one point
     return f'<path class="line {line.look}" d="{"".join(pieces)}"/>' if pieces else ""
+
+
+def _drawn(line: Line, x: Sequence[float], across: Axis, up: Axis) -> DrawnLine:
+    """The line's points in pixels, in the stretches in which they are joined."""
+    known = _known(line.curve, up)
+    runs = (
+        tuple((across.place(x[i]) * PLOT_WIDTH, _height(up, known[i] or 0.0)) for i in run)
+        for run in _runs(known)
+    )
+    return DrawnLine(line.label, tuple(runs))
 
 
 def _known(curve: Curve, up: Axis) -> Values:

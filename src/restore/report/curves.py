@@ -1,81 +1,95 @@
 """Which curves of an evaluation stand together in a chart, and the words that go with them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from restore.evaluation.records import Evaluation, Group, ModelSummary
 from restore.quantities import Curve, finite
-from restore.report.charts import Chart, Line
+from restore.report.charts import Chart, Level, Line, is_cut_off
 from restore.report.palette import LABELS
+from restore.report.pattern_words import spike_words
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """A chart to be made of those of its curves that the evaluation has: (key, label, look)."""
+    """A chart to be made of those of its curves that the evaluation has: (key, label, look).
+
+    Where the halves have no signal in common, a ratio with the signal says nothing: the curves
+    ``of_signal`` are not drawn there. ``plunge`` explains lines that fall below the axis.
+    """
 
     title: str
     words: str
     curves: tuple[tuple[str, str, str], ...]
+    of_signal: tuple[str, ...] = ()
     logarithmic: bool = False
     limits: tuple[float, float] | None = None
-    levels: tuple[float, ...] = ()
+    levels: tuple[Level, ...] = ()
+    least_span: float = 0.0
+    plunge: str = ""
 
 
 _PLANS = (
     _Plan(
-        "Against the Wiener filter",
-        "The denoised image’s ratio of signal to all error, relative to that of the Wiener "
-        "filter: the fair comparison. Above 1, the network does better than any frequency filter "
-        "can.",
+        "Gain over the Wiener filter",
+        "The ratio of signal to all error (noise and bias together) of the denoised halves, "
+        "divided by that of the Wiener-filtered halves. Above 1, the network does better than any "
+        "filter that only weights frequencies.",
         (("advantage_over_wiener", LABELS["advantage_over_wiener"], "denoised"),),
-        limits=(0.0, 5.0),
-        levels=(1.0,),
+        of_signal=("advantage_over_wiener",),
+        levels=(Level(1.0, "Wiener filter"),),
+        least_span=0.2,
     ),
     _Plan(
         "Signal against all error",
+        "The variance of the signal over that of noise and bias together. An empty image has a "
+        "ratio of 1, as it has lost all the signal and has no noise. That of the raw halves is "
+        "their signal-to-noise ratio, in the next chart.",
         (
-            "Variance of the signal over the variance of noise and bias together. An empty image "
-            "has a ratio of 1."
-        ),
-        (
-            ("signal_to_error_raw", LABELS["signal_to_error_raw"], "raw"),
             ("signal_to_error_wiener", LABELS["signal_to_error_wiener"], "wiener"),
             ("signal_to_error_denoised", LABELS["signal_to_error_denoised"], "denoised"),
         ),
-        logarithmic=True,
+        of_signal=("signal_to_error_wiener", "signal_to_error_denoised"),
+        levels=(Level(1.0, "empty image"),),
+        least_span=0.2,
     ),
     _Plan(
         "Signal against noise",
-        "The signal-to-noise ratio of one half. Only differences between the halves count as "
-        "noise, so that an image that is smooth but wrong scores well here: read this chart "
-        "together with that of the bias.",
+        "The signal-to-noise ratio of one half. Only what differs between the halves counts as "
+        "noise, so an image that is smooth but wrong has a high ratio here. Read this chart "
+        "together with the next one.",
         (("snr_raw", "raw", "raw"), ("snr_denoised", "denoised", "denoised")),
+        of_signal=("snr_raw", "snr_denoised"),
         logarithmic=True,
     ),
     _Plan(
-        "Kept, biased and hallucinated",
-        "How much of the signal’s amplitude is kept (1 is all of it); the bias as a share of the "
-        "signal; and the output for pure noise, as a share of the output for a real half.",
+        "Signal kept, bias, and output for noise alone",
+        "The share of the signal’s amplitude that is kept (1 is all of it), the bias as a share of "
+        "the signal’s variance, and the output for noise alone, in variance, as a share of the "
+        "output for a real half. Where a denoiser is not sure of the signal, it weakens it: the "
+        "bias is mostly signal that is lost in this way.",
         (
             ("gain", LABELS["gain"], "denoised"),
             ("wiener_filter", LABELS["wiener_filter"], "wiener"),
             ("bias_share", LABELS["bias_share"], "bias"),
             ("invented_share", LABELS["invented_share"], "nothing"),
         ),
+        of_signal=("gain", "bias_share"),
         limits=(-0.25, 1.5),
     ),
     _Plan(
         "Agreement of the two halves",
-        "Fourier ring correlation. High agreement after denoising does not mean higher "
-        "resolution: both halves passed through the same network, and share what it hallucinates.",
+        "Fourier ring correlation. A high correlation after denoising does not mean a higher "
+        "resolution: both halves went through the same network, and share what it hallucinates.",
         (("frc_raw", "raw", "raw"), ("frc_denoised", "denoised", "denoised")),
         limits=(-0.3, 1.05),
     ),
     _Plan(
         "Power spectra",
-        "The variance in each ring; the total of a raw half is about 1. The dotted line is the "
-        "network’s output for noise without any signal.",
+        "The variance in each ring; that of all rings of a raw half is about 1. The denoised line "
+        "lies below the raw one because a denoiser removes the noise, which is most of a raw "
+        "half, and signal that it cannot tell from noise.",
         (
             ("power_raw", "raw", "raw"),
             ("power_noise_only_raw", "noise alone, raw", "lowpass"),
@@ -83,33 +97,64 @@ _PLANS = (
             ("power_noise_only_denoised", "noise alone, denoised", "nothing"),
         ),
         logarithmic=True,
+        plunge=" Where it plunges, the halves have next to no signal in common, and next to "
+        "nothing is left of either.",
     ),
     _Plan(
         "Unrelated micrographs",
-        "Correlation between halves of different micrographs, which share nothing but the camera "
-        "and the network. The correlation should be zero; where it is not, there is a fixed "
+        "The correlation between halves of different micrographs, which have only the camera and "
+        "the network in common. It should be zero within the error. If it is not, there is a fixed "
         "pattern.",
         (("unpaired_raw", "raw", "raw"), ("unpaired_denoised", "denoised", "denoised")),
+        least_span=0.02,
     ),
 )  # fmt: skip
+_BLANK_WORDS = (
+    " Shaded: the halves have no measurable signal in common (a zero of the CTF, or finer than the "
+    "data reach)."
+)
 
 
 def charts_of(evaluation: Evaluation, group: Group) -> list[Chart]:
     """The charts that this group's curves allow, the fair comparison first."""
-    charts = [_chart(plan, evaluation.frequency_per_A, group.curves) for plan in _PLANS]
+    charts = [_chart(plan, evaluation.frequency_per_A, group) for plan in _PLANS]
     return [chart for chart in charts if chart.lines]
 
 
-def _chart(plan: _Plan, frequency_per_A: tuple[float, ...], curves: Mapping[str, Curve]) -> Chart:
+def _chart(plan: _Plan, frequency_per_A: tuple[float, ...], group: Group) -> Chart:
+    curves = {
+        key: where_signal(group.curves[key], group.has_signal)
+        if key in plan.of_signal
+        else group.curves[key]
+        for key, _, _ in plan.curves
+        if key in group.curves
+    }
     lines = tuple(
         Line(label, look, curves[key])
         for key, label, look in plan.curves
         if key in curves and any(value is not None for value in curves[key].value)
     )
-    return Chart(
-        plan.title, plan.words, frequency_per_A, lines, plan.logarithmic, plan.limits,
-        levels=plan.levels,
+    blank = tuple(not there for there in group.has_signal) if plan.of_signal else ()
+    words = plan.words + (_BLANK_WORDS if any(blank) else "")
+    if any(key.startswith("frc") for key in curves):
+        words += spike_words(group.spikes)
+    chart = Chart(
+        plan.title, words, frequency_per_A, lines, plan.logarithmic, plan.limits,
+        levels=plan.levels, least_span=plan.least_span, blank=blank,
     )  # fmt: skip
+    return replace(chart, words=words + plan.plunge) if is_cut_off(chart) else chart
+
+
+def where_signal(curve: Curve, has_signal: Sequence[bool]) -> Curve:
+    """The curve in the rings with signal, and gaps elsewhere; the whole where this is not known."""
+    if not has_signal:
+        return curve
+    return Curve(
+        *(
+            tuple(value if there else None for value, there in zip(part, has_signal, strict=True))
+            for part in (curve.value, curve.low, curve.high)
+        )
+    )
 
 
 _LOSSES = (

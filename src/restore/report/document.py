@@ -78,9 +78,9 @@ def readings(charts: Mapping[str, Chart]) -> str:
     return embedded({key: _reading(chart) for key, chart in charts.items()})
 
 
-def embedded(found: object) -> str:
+def embedded(data: object) -> str:
     """JSON that may stand inside a script element: it cannot end the element, and holds no NaN."""
-    text = json.dumps(found, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

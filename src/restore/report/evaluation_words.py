@@ -4,45 +4,100 @@ single micrographs.
 
 import math
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from statistics import median
 
 from restore.evaluation.records import Facts, Group
 from restore.quantities import Number
 from restore.report.numerals import figure, interval, share
+from restore.report.pattern_words import lattice_remark, pattern_warnings
 
 Numbers = Mapping[str, Number]
 
+_WORTHWHILE = 1.05  # times the Wiener filter's: less cannot be seen in an image
 _MUCH_REFUTED = 0.2  # of a micrograph's area
 _MUCH_BLANK = 0.1
 _MANY_HOT_PIXELS = 1000
 
 
 def summary(groups: Sequence[Group]) -> list[str]:
-    """The verdict on the first group (held out, where there is one), a sentence for each thing that
-    matters.
+    """The verdict on the first group (held out, where there is one): whether denoising was of use,
+    then a sentence for each thing that matters.
     """
     group = groups[0]
     numbers = group.numbers
     sentences = [
+        headline(numbers),
         f"{_where(group)}, the estimated correlation with the noise-free image is "
-        f"{_with_interval(numbers['correlation_denoised'])}; "
-        f"it is {figure(numbers['correlation_raw'].value)} for the raw halves, "
+        f"{_with_interval(numbers['correlation_denoised'])}. "
+        f"It is {figure(numbers['correlation_raw'].value)} for the raw halves, "
         f"{figure(numbers['correlation_lowpass'].value)} for the best low-pass filter and "
         f"{figure(numbers['correlation_wiener'].value)} for the Wiener filter.",
         _against_wiener(numbers),
-        f"{share(_ratio(numbers, 'var_noise_denoised', 'var_noise_raw'))} of the noise variance "
-        f"remains, and {share(numbers['gain'].value)} of the signal's amplitude. The bias "
-        f"(false or lost signal) has {share(numbers['bias_share'].value)} of the signal's "
-        f"variance; {share(_ratio(numbers, 'var_invented', 'var_signal'))} is hallucinated, and "
-        "the rest is signal that was lost.",
+        f"Of the noise, {share(_ratio(numbers, 'var_noise_denoised', 'var_noise_raw'))} of the "
+        f"variance remains; of the signal, {share(numbers['gain'].value)} of the amplitude. The "
+        f"bias, which is lost and hallucinated signal together, has "
+        f"{share(numbers['bias_share'].value)} of the signal's variance: "
+        f"{share(_ratio(numbers, 'var_invented', 'var_signal'))} is hallucinated, and the rest is "
+        "lost signal.",
     ]
     if numbers["invented_share"].value is not None:
         sentences.append(
-            "Given noise alone (EVN − ODD, in which the signal cancels), the model still produces "
-            f"an output with {share(numbers['invented_share'].value)} of the variance of its "
-            "output for a real half."
+            "Given noise alone (EVN − ODD, in which the signal cancels), the model still draws "
+            f"{share(numbers['invented_share'].value)} as much, in variance, as for a real half."
         )
     return sentences
+
+
+class Use(Enum):
+    """What denoising was good for, beside a Wiener filter."""
+
+    HELPS, LITTLE, NONE, HARMS, UNCERTAIN, NO_SIGNAL = range(6)
+
+
+def use_of(numbers: Numbers) -> Use:
+    """Whether denoising brought the images closer to the signal than a Wiener filter does, by the
+    interval of the ratio of their signal-to-error ratios.
+
+    A gain beyond the error counts as little where neither this ratio nor that of the correlations
+    with the noise-free image reaches 1.05; a tie counts as no use where the interval ends below.
+    """
+    ratio = numbers["advantage_over_wiener"]
+    if not _at(numbers["frc_raw"]) > 0:
+        return Use.NO_SIGNAL
+    if ratio.value is None or ratio.low is None or ratio.high is None:
+        return Use.UNCERTAIN
+    if ratio.high <= 1:
+        return Use.HARMS
+    if ratio.low <= 1:
+        return Use.NONE if ratio.high < _WORTHWHILE else Use.UNCERTAIN
+    correlations = _ratio(numbers, "correlation_denoised", "correlation_wiener")
+    return Use.HELPS if max(ratio.value, correlations) >= _WORTHWHILE else Use.LITTLE
+
+
+def headline(numbers: Numbers) -> str:
+    """Whether denoising was of use, in one sentence for a reader who reads no other."""
+    denoised, wiener, raw = (
+        figure(numbers[f"correlation_{which}"].value) for which in ("denoised", "wiener", "raw")
+    )
+    correlations = (
+        f"estimated correlation with the noise-free image {denoised}, against {wiener} for the "
+        "Wiener filter"
+    )
+    return {
+        Use.HELPS: "Denoising helps: it brings the images closer to the signal than a Wiener "
+        f"filter can ({correlations} and {raw} for the raw halves).",
+        Use.LITTLE: "This denoising is nearly useless: a Wiener filter, which needs no network, "
+        f"does almost as well ({correlations}).",
+        Use.NONE: "This denoising is useless: a Wiener filter, which needs no network, does as "
+        f"well ({correlations}).",
+        Use.HARMS: "This denoising is worse than useless: a Wiener filter, which needs no network, "
+        f"comes closer to the signal ({correlations}).",
+        Use.UNCERTAIN: "These data do not show whether denoising helps: the difference from a "
+        f"Wiener filter, which needs no network, is within the error ({correlations}).",
+        Use.NO_SIGNAL: "These data do not show whether denoising helps: the two halves have no "
+        "measurable signal in common.",
+    }[use_of(numbers)]
 
 
 def _where(group: Group) -> str:
@@ -52,29 +107,12 @@ def _where(group: Group) -> str:
 
 
 def _against_wiener(numbers: Numbers) -> str:
-    verdict = {
-        1: "The denoised halves are closer to the signal than the Wiener-filtered halves",
-        0: (
-            "The denoised halves and the Wiener-filtered halves are equally close to the signal, "
-            "within error"
-        ),
-        -1: "The denoised halves do NOT beat the Wiener filter",
-    }[_beats_wiener(numbers)]
     return (
-        f"{verdict}: signal-to-error {figure(numbers['signal_to_error_denoised'].value)} against "
-        f"{figure(numbers['signal_to_error_wiener'].value)}, a ratio of "
-        f"{_with_interval(numbers['advantage_over_wiener'])}."
+        "The ratio of signal to error (noise and bias together) is "
+        f"{figure(numbers['signal_to_error_denoised'].value)} for the denoised halves and "
+        f"{figure(numbers['signal_to_error_wiener'].value)} for the Wiener-filtered halves: "
+        f"{_times(numbers['advantage_over_wiener'])}."
     )
-
-
-def _beats_wiener(numbers: Numbers) -> int:
-    """1 where the ratio's interval lies above one, −1 where it lies below, 0 where it includes one,
-    where there is no interval, and where there is no signal.
-    """
-    ratio = numbers["advantage_over_wiener"]
-    if ratio.low is None or ratio.high is None or not _at(numbers["frc_raw"]) > 0:
-        return 0
-    return 1 if ratio.low > 1 else -1 if ratio.high <= 1 else 0
 
 
 def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
@@ -93,16 +131,18 @@ def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
             "kept."
         )
         return [*warned, lost]
-    if _at(numbers["signal_to_error_denoised"]) <= _at(numbers["signal_to_error_wiener"]):
+    no_better = _at(numbers["signal_to_error_denoised"]) <= _at(numbers["signal_to_error_wiener"])
+    if no_better or use_of(numbers) is Use.LITTLE:
+        hardly = "hardly" if use_of(numbers) is Use.LITTLE else "no"
         cure = " Train longer, or on more data." if has_model else ""
-        warned.append(f"The denoised images are no better than a Wiener filter.{cure}")
+        warned.append(f"The denoised images are {hardly} better than a Wiener filter.{cure}")
     if abs(_at(numbers["calibration"]) - 1) > 0.25:
         cure = "" if has_model else " Set fit_scale for programs that do not keep the scale."
         warned.append(
             "The denoised images are not on the scale of the data: multiplying them by "
             f"{_at(numbers['calibration']):.2f} would bring them closer to the data.{cure}"
         )
-    return warned + _doubtful_halves(first)
+    return warned + _doubtful_halves(first) + pattern_warnings(first)
 
 
 def _doubtful_halves(group: Group) -> list[str]:
@@ -130,13 +170,15 @@ def remarks(numbers: Numbers, facts: Facts) -> list[str]:
     remarked: list[str] = []
     if not _at(numbers["frc_raw"]) > 0:
         remarked.append("The halves have no signal in common.")
-    elif _beats_wiener(numbers) < 0:
+    elif use_of(numbers) is Use.HARMS:
         remarked.append("The Wiener filter is closer to the signal here.")
     if (facts.refuted or 0.0) > _MUCH_REFUTED:
         remarked.append(
             f"In {100 * (facts.refuted or 0.0):.0f} % of the area, the other half does not "
             "confirm what the denoised image shows."
         )
+    if facts.lattices:
+        remarked.append(lattice_remark(facts.lattices))
     if facts.hot_pixels > _MANY_HOT_PIXELS:
         remarked.append(f"{facts.hot_pixels} hot pixels were replaced.")
     if facts.blank_share > _MUCH_BLANK:
@@ -156,6 +198,11 @@ def _at(number: Number) -> float:
 def _with_interval(number: Number) -> str:
     ends = interval(number)
     return f"{figure(number.value)} ({ends})" if ends else figure(number.value)
+
+
+def _times(number: Number) -> str:
+    ends = interval(number)
+    return f"{figure(number.value)} times as much" + (f" ({ends})" if ends else "")
 
 
 def _ratio(numbers: Numbers, above: str, below: str) -> float:

@@ -5,12 +5,13 @@ import math
 from restore.quantities import Number
 
 MISSING = "–"
+_LEAST_PERCENT = 1e-3  # smaller shares are written as zero
 
 
 def figure(value: float | None, digits: int = 3) -> str:
     """The number with so many significant digits, without an exponent between 0.0001 and a million.
 
-    >>> [figure(each) for each in (0.012345, 1234.5, 12.0, -0.5, 1e-7, 0.0, None)]
+    >>> [figure(number) for number in (0.012345, 1234.5, 12.0, -0.5, 1e-7, 0.0, None)]
     ['0.0123', '1234', '12.0', '−0.500', '1.00e−07', '0', '–']
     """
     if value is None or not math.isfinite(value):
@@ -20,6 +21,14 @@ def figure(value: float | None, digits: int = 3) -> str:
     if 100 <= abs(value) < 1e6:
         return f"{value:.0f}".replace("-", "−")
     return f"{value:#.{digits}g}".replace("-", "−")
+
+
+def _decimals(value: float) -> int | None:
+    """The decimals that `figure` writes; None where it writes an exponent, or a bare zero."""
+    written = figure(value)
+    if "e" in written or written in ("0", MISSING):
+        return None
+    return len(written.partition(".")[2])
 
 
 def tick(value: float) -> str:
@@ -32,33 +41,56 @@ def tick(value: float) -> str:
 
 
 def share(value: float | None) -> str:
-    """The number as a percentage, with a decimal where it is small.
+    """The number as a percentage: two digits, and as many near 100 % as its distance from it needs.
 
-    >>> [share(each) for each in (0.4321, 0.0123, 0.00041, 0.9996, -0.01, None)]
-    ['43 %', '1.2 %', '0.041 %', '99.96 %', '−1.0 %', '–']
+    >>> [share(number) for number in (0.4321, 0.0123, 0.0041, 0.00041, 0.9996, -0.01, 1e-9, None)]
+    ['43 %', '1.2 %', '0.41 %', '0.041 %', '99.96 %', '−1.0 %', '0.0 %', '–']
     """
     if value is None or not math.isfinite(value):
         return MISSING
-    percent = 100 * value
-    if 0 < abs(percent) < 0.1:
-        return f"{percent:.2g} %".replace("-", "−")
-    decimals = 0 if 10 <= abs(percent) <= 99 or abs(percent) > 101 else 1
+    return _percentage(value, _percent_decimals(value))
+
+
+def _percent_decimals(value: float) -> int:
+    percent = abs(100 * value)
+    if 10 <= percent <= 99 or percent > 101:
+        return 0
     if 99.9 < percent < 100:
-        decimals = 2
-    return f"{percent:.{decimals}f} %".replace("-", "−")
+        return 2
+    if _LEAST_PERCENT <= percent < 1:
+        return 1 - math.floor(math.log10(percent))
+    return 1
+
+
+def _percentage(value: float, decimals: int) -> str:
+    written = f"{100 * value:.{decimals}f} %".replace("-", "−")
+    return written.removeprefix("−") if float(f"{100 * value:.{decimals}f}") == 0 else written
 
 
 def interval(number: Number, as_share: bool = False) -> str:
-    """The two ends of a number's interval; empty where there is none.
+    """The two ends of a number's interval, with as many decimals as the number; empty where there
+    is none.
 
     >>> number = Number(0.5, 0.4, 0.62)
     >>> interval(number), interval(number, as_share=True), interval(Number(0.5))
     ('0.400 to 0.620', '40 to 62 %', '')
+    >>> interval(Number(0.115, 0.0994, 0.128)), interval(Number(0.12, 0.094, 0.15), as_share=True)
+    ('0.099 to 0.128', '9 to 15 %')
     """
     if number.low is None or number.high is None:
         return ""
-    low, high = ((share if as_share else figure)(end) for end in (number.low, number.high))
+    low, high = (_like(number.value, end, as_share) for end in (number.low, number.high))
     return f"{low.removesuffix(' %')} to {high}"
+
+
+def _like(value: float | None, end: float, as_share: bool) -> str:
+    """An end of an interval, written as the value is."""
+    if value is None or not math.isfinite(end):
+        return share(end) if as_share else figure(end)
+    if as_share:
+        return _percentage(end, _percent_decimals(value))
+    decimals = _decimals(value)
+    return figure(end) if decimals is None else f"{end:.{decimals}f}".replace("-", "−")
 
 
 def round_length(length_A: float) -> float:

@@ -41,7 +41,8 @@ def page(evaluation: Evaluation, folder: Path, most_previews: int = 24) -> str:
         "one_line": escape(one_line(evaluation)),
         "warnings": warning_box(evaluation.warnings),
         "groups": _group_choice(groups),
-        "summary": paragraphs(evaluation.summary),
+        "headline": paragraphs(evaluation.summary[:1]),
+        "summary": paragraphs(evaluation.summary[1:]),
         "verdict": "".join(_verdict(number, group) for number, group in enumerate(groups)),
         "comparison": _comparison(shown, len(evaluation.micrographs)),
         "curves": "".join(
@@ -130,8 +131,8 @@ def _comparison(shown: Sequence[Shown], everything: int) -> str:
 def _count_words(shown: int, everything: int) -> str:
     if shown < everything:
         return (
-            f"{shown} of {everything} micrographs are shown: typical ones and the most unusual, "
-            "with the validation micrographs first."
+            f"{shown} of {everything} micrographs are shown: typical ones and the most unusual. "
+            "Those that the model was not trained on come first."
         )
     return f"All {everything} micrographs are shown." if everything > 1 else ""
 

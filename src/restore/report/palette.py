@@ -50,7 +50,7 @@ LABELS = {
     "gain": "signal kept",
     "wiener_filter": "kept by the Wiener filter",
     "bias_share": "bias",
-    "invented_share": "hallucinated from pure noise",
+    "invented_share": "output for noise alone",
     "train_loss": "training loss",
     "held_out_loss": "validation loss",
     "perfect_loss": "noise floor",

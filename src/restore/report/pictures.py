@@ -7,6 +7,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 from restore.evaluation.records import MicrographResult, Previews
+from restore.io.paths import resolved
 from restore.report.document import data_uri
 from restore.report.numerals import figure, interval, length, round_length, share
 
@@ -75,8 +76,8 @@ def _picture(folder: Path, name: str) -> str | None:
     """The picture, or None where there is none. Only pictures inside the evaluation's folder go
     into a page.
     """
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+    path = resolved(folder / name)
+    if not path.is_relative_to(resolved(folder)) or not path.is_file():
         return None
     return data_uri(path.read_bytes())
 
@@ -171,5 +172,6 @@ def _facts(row: MicrographResult) -> str:
     return (
         f'<div class="facts"><h3>{escape(row.name.rpartition("/")[2])}</h3><p '
         f'class="quiet">{escape(line)}</p>'
-        f'<dl>{items}</dl>{remarks}<p class="note">* estimated, with the noise-free image</p></div>'
+        f'<dl>{items}</dl>{remarks}<p class="note">* estimated correlation with the noise-free '
+        "image</p></div>"
     )

@@ -152,8 +152,13 @@ def _plainly(card: Mapping[str, Any]) -> str:
     return escape(", ".join(_setting(str(key), value) for key, value in card.items()))
 
 
+_AUTOMATIC = {"patch_px": "patch size", "tile_px": "tile size"}
+
+
 def _setting(name: str, value: object) -> str:
     """A setting's name and value, the unit at the end of its name put behind the value."""
+    if name in _AUTOMATIC and value == 0:
+        return f"{_AUTOMATIC[name]} chosen automatically"
     for ending, unit in {"_A": " Å", "_px": " px"}.items():
         if name.endswith(ending):
             return f"{name.removesuffix(ending).replace('_', ' ')} {_said(value)}{unit}"

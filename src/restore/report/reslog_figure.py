@@ -86,18 +86,20 @@ def _resolutions(low_per_A: float, high_per_A: float) -> list[float]:
     """Round resolutions (Å) between two frequencies, from the finest on, with room between them:
     four or more.
     """
-    found: list[float] = []
+    resolutions_A: list[float] = []
     for step_A in _STEPS_A:
-        found = []
+        resolutions_A = []
         last = 1 / low_per_A if low_per_A > 0 else 50 / high_per_A
         for length_A in (
             np.arange(np.ceil(1 / high_per_A / step_A), np.floor(last / step_A) + 1) * step_A
         ):
-            if not found or 1 / found[-1] - 1 / length_A >= 0.07 * (high_per_A - low_per_A):
-                found.append(round(float(length_A), 3))
-        if len(found) >= 5:
+            if not resolutions_A or 1 / resolutions_A[-1] - 1 / length_A >= 0.07 * (
+                high_per_A - low_per_A
+            ):
+                resolutions_A.append(round(float(length_A), 3))
+        if len(resolutions_A) >= 5:
             break
-    return found
+    return resolutions_A
 
 
 def _name_particles(axes: Axes, particles: np.ndarray) -> None:

@@ -44,8 +44,8 @@ def scene_scripts(rows: Sequence[SceneRow]) -> str:
 
 
 def viewer_scripts() -> list[str]:
-    """3Dmol.js, and the script that draws scenes with it."""
-    return [asset("3Dmol-min.js"), asset("scenes.js")]
+    """3Dmol.js, what finds surfaces, and the script that draws scenes with both."""
+    return [asset(name) for name in ("3Dmol-min.js", "surface.js", "scenes.js")]
 
 
 def scenes_page(rows: Sequence[SceneRow], title: str, settings: str) -> str:

@@ -38,6 +38,7 @@ ZONE_A = 2.6
 LONGEST_PX = 128
 _MARGIN_PX = 2
 _LEVELS = 127
+_SMALL_NM3 = 10.0
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,9 @@ def residue_rows(shown: Sequence[ShownMap], stretches: Sequence[Residues]) -> It
 
 def surface_scene(shown: ShownMap, contour: Contour) -> Scene:
     """The surface of a map at its level. Large maps are binned to at most 128 voxels a side."""
-    volume = f"{contour.volume_A3 / 1000:,.0f} nm³".replace(",", " ")
+    volume_nm3 = contour.volume_A3 / 1000
+    decimals = 1 if volume_nm3 < _SMALL_NM3 else 0
+    volume = f"{volume_nm3:,.{decimals}f} nm³".replace(",", " ")
     caption = f"{volume} above {figure(contour.level)}"
     return Scene(shown.title, caption, shown.colour, _encoded(_binned(_cropped(contour))))
 

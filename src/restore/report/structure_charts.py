@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from restore.quantities import Curve, Values
-from restore.report.charts import Chart, Line
+from restore.report.charts import Chart, Level, Line
 from restore.structure.records import Bias, Correlation, Reconstruction, ResLog, Structure
 
 LABELS = {
@@ -237,11 +237,12 @@ def _chart(
 ) -> list[Chart]:
     """A chart of correlations; none where there are no lines."""
     drawn = _there(lines)
-    return (
-        [Chart(title, words, structure.frequency_per_A, drawn, limits=_FSC_LIMITS, levels=levels)]
-        if drawn
-        else []
-    )
+    if not drawn:
+        return []
+    marked = tuple(Level(value) for value in levels)
+    return [
+        Chart(title, words, structure.frequency_per_A, drawn, limits=_FSC_LIMITS, levels=marked)
+    ]
 
 
 def _there(lines: list[Line]) -> tuple[Line, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from string import Template
 
 from restore.errors import UserError
+from restore.io.paths import resolved
 from restore.records import read_record
 from restore.report.charts import Chart
 from restore.report.document import (
@@ -264,8 +265,8 @@ def _one_picture(picture: Picture, folder: Path) -> str:
 
 def _inside(picture: Picture, folder: Path) -> Path | None:
     """The picture's file; None where it is not in the folder, or too large for a page."""
-    path = (folder / picture.path).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+    path = resolved(folder / picture.path)
+    if not path.is_relative_to(resolved(folder)) or not path.is_file():
         return None
     if path.stat().st_size > _LARGEST_BYTES:
         log.warning("%s: larger than %d MB, not shown in the page", path, _LARGEST_BYTES // 10**6)

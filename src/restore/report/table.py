@@ -56,8 +56,8 @@ _COLUMNS = (
     _Column("signal kept", "Share of the signal’s amplitude that is kept", _number("gain", share)),
     _Column("bias", "Bias as a share of the signal’s variance", _number("bias_share", share)),
     _Column(
-        "from pure noise",
-        "Output for pure noise, as a share of the output for a real half",
+        "output for noise alone",
+        "Variance of the output for noise alone, as a share of that of the output for a real half",
         _number("invented_share", share),
     ),
     _Column(

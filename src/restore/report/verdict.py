@@ -64,37 +64,45 @@ def _percent(value: float | None) -> float:
 
 
 def large_figures(group: Group) -> str:
-    """Four or five numbers in large type, each with a sentence; those that are not known are left
-    out.
+    """At most six numbers in large type, each beside the Wiener filter's and the ideal, with a
+    sentence; those that are not known are left out.
     """
     numbers = group.numbers
-    drawn = [
-        _noise_removed(numbers),
-        _figure(
-            numbers,
-            "gain",
-            "signal kept",
-            "of the signal’s amplitude is kept. The rest was removed with the noise.",
-            _reference(None, 1.0),
-        ),
-        _figure(
-            numbers,
-            "bias_share",
-            "bias",
-            _bias_words(numbers),
-            _reference(numbers.get("bias_share_wiener", _NOTHING).value, 0.0),
-        ),
-        _figure(
-            numbers,
-            "invented_share",
-            "hallucinated",
-            "of the output’s variance remains when the network is given noise alone: noise that "
-            "passed through, or was turned into hallucinated features.",
-            _reference(None, 0.0),
-        ),
-        _ratio(numbers),
-    ]
+    drawn = [_noise_removed(numbers), *(_figure(numbers, *tile) for tile in _SHARES)]
+    drawn.append(_ratio(numbers))
     return f'<dl class="figures">{"".join(drawn)}</dl>' if any(drawn) else ""
+
+
+_SHARES = (
+    (
+        "gain",
+        "signal kept",
+        "of the signal’s amplitude is kept. The rest was lost with the noise.",
+        1.0,
+    ),
+    (
+        "bias_share",
+        "bias",
+        "as much variance as the signal has: the error that both denoised halves share, made of "
+        "lost and hallucinated signal.",
+        0.0,
+    ),
+    (
+        "hallucinated_share",
+        "hallucinated",
+        "as much variance as the signal has: the part of the bias that is not lost signal, but "
+        "was added.",
+        0.0,
+    ),
+    (
+        "invented_share",
+        "output for noise alone",
+        "as much is drawn, in variance, as for a real half when the network is given noise only "
+        "(EVN − ODD, in which the signal cancels).",
+        0.0,
+    ),
+)
+"""The tiles that are shares: key, title, the sentence that the share begins, and the ideal."""
 
 
 def _is_there(numbers: Mapping[str, Number], key: str) -> bool:
@@ -107,36 +115,31 @@ def _reference(wiener: float | None, ideal: float) -> str:
     return f"{beside}ideal {100 * ideal:.0f} %"
 
 
-def _figure(numbers: Mapping[str, Number], key: str, title: str, words: str, reference: str) -> str:
+def _figure(numbers: Mapping[str, Number], key: str, title: str, words: str, ideal: float) -> str:
     if not _is_there(numbers, key):
         return ""
     ends = interval(numbers[key], as_share=True)
+    reference = _reference(numbers.get(f"{key}_wiener", _NOTHING).value, ideal)
     return _card(title, share(numbers[key].value), ends, words, reference)
 
 
-def _bias_words(numbers: Mapping[str, Number]) -> str:
-    """What the bias is, and how much of it is not merely lost signal: var(B) = (1 − gain)² var(S) +
-    invented.
-    """
-    invented, signal = (numbers.get(key, _NOTHING).value for key in ("var_invented", "var_signal"))
-    words = "of the signal’s variance is error that both halves share: signal lost, or hallucinated"
-    if invented is None or signal is None or signal <= 0:
-        return f"{words}."
-    return f"{words}. The latter is {share(invented / signal)}."
-
-
 def _noise_removed(numbers: Mapping[str, Number]) -> str:
-    raw, denoised, wiener = (
-        numbers.get(f"var_noise_{which}", _NOTHING).value for which in ("raw", "denoised", "wiener")
-    )
-    if raw is None or denoised is None or raw <= 0:
+    removed, wiener = (_complement(numbers.get(key, _NOTHING)) for key in _NOISE_SHARES)
+    if removed.value is None:
         return ""
-    words = (
-        f"of the noise variance was removed: from {figure(raw)} to {figure(denoised)} of a raw "
-        "half’s variance."
-    )
-    reference = _reference(None if wiener is None else 1 - wiener / raw, 1.0)
-    return _card("noise removed", share(1 - denoised / raw), "", words, reference)
+    words = "of the variance of the noise was removed."
+    ends = interval(removed, as_share=True)
+    reference = _reference(wiener.value, 1.0)
+    return _card("noise removed", share(removed.value), ends, words, reference)
+
+
+_NOISE_SHARES = ("noise_share", "noise_share_wiener")
+
+
+def _complement(number: Number) -> Number:
+    """What a share leaves of the whole, with its interval."""
+    ends = (number.value, number.high, number.low)
+    return Number(*(None if end is None else 1 - end for end in ends))
 
 
 def _ratio(numbers: Mapping[str, Number]) -> str:
@@ -148,8 +151,11 @@ def _ratio(numbers: Mapping[str, Number]) -> str:
     ratio = numbers.get("advantage_over_wiener", _NOTHING)
     if reference and ratio.value is not None:
         between = f" ({interval(ratio)})" if interval(ratio) else ""
-        reference += f" · ratio {figure(ratio.value)}{between}"
-    words = "is the signal’s variance over that of all error, noise and bias together."
+        reference += f" · {figure(ratio.value)} times as much{between}"
+    words = (
+        "is the ratio of the signal’s variance to that of all error, noise and bias together. An "
+        "empty image has 1."
+    )
     ends = interval(numbers[key])
     return _card("signal to error", figure(numbers[key].value), ends, words, reference)
 

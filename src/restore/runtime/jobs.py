@@ -249,8 +249,8 @@ def refuse_clashes(jobs: Iterable[Job[Any]], inputs: Iterable[Path], what: str, 
         for path in job.outputs:
             resolved = os.path.realpath(path)
             if resolved in raw:
-                found = f"the {what} {job.name} would replace an input image"
-                raise UserError(found, where=path, do=do)
+                problem = f"the {what} {job.name} would replace an input image"
+                raise UserError(problem, where=path, do=do)
             if resolved in taken:
                 names = f"{taken[resolved].name} and {job.name}"
                 raise UserError(f"{names} would both be written to this file", where=path)
@@ -259,9 +259,18 @@ def refuse_clashes(jobs: Iterable[Job[Any]], inputs: Iterable[Path], what: str, 
 
 @dataclass(frozen=True)
 class SetResults:
-    """What became of a set, by the names of its micrographs: done now, current before, failed and
-    why; and the table that lists the good ones, None where there is none; ``images`` are the first
-    outputs of the good ones.
+    """What has become of each micrograph of a set, by its name.
+
+    Attributes
+    ----------
+    done, current
+        Those processed in this run, and those whose output was up to date.
+    failed
+        Those that could not be processed, and why.
+    table
+        The table that lists the outputs; None if none was written.
+    remarks, images
+        What a person should know of single micrographs, and the first output of each.
     """
 
     done: tuple[str, ...]

@@ -4,6 +4,52 @@ import signal
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from types import FrameType
+
+_IMPORT_WAIT_S = 0.01
+
+
+@contextmanager
+def interruptible() -> Generator[None]:
+    """Inside it, SIGTERM, which a cluster sends before it kills, raises KeyboardInterrupt as ^C
+    does.
+
+    Neither does so in the midst of an import, where other packages may swallow the exception and
+    go on half-imported; it comes as soon as the import has ended, and at the latest at the end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    asked: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        if _is_importing(frame):
+            signal.setitimer(signal.ITIMER_REAL, _IMPORT_WAIT_S)
+            return
+        raise KeyboardInterrupt
+
+    numbers = [signal.SIGTERM, signal.SIGALRM]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is in a shell's background
+        numbers.append(signal.SIGINT)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if asked:  # also where an exception got lost, as in a destructor
+            raise KeyboardInterrupt
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager

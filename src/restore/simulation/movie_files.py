@@ -27,7 +27,7 @@ def tiff_program() -> ModuleType:
         import_module("imagecodecs")
         return import_module("tifffile")
     except ImportError as error:
-        do = "pip install 'restore-em[movies]', or write MRC movies"
+        do = "run: pip install tifffile imagecodecs (or write MRC movies)"
         raise UserError(
             f"{error.name} is not installed", wanted="TIFF movies need it", do=do
         ) from error

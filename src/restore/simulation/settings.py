@@ -15,8 +15,8 @@ _SMALLEST_PX = 32
 
 @dataclass(frozen=True)
 class SimulationSettings:
-    """What is put under the microscope, and how it is set. ``defocus_um`` is (least, most); each
-    micrograph draws its own.
+    """The specimen and the microscope of a simulated session. Each field is an option of ``restore
+    simulate``. ``defocus_um`` is a range in µm, from which each micrograph draws its defocus.
     """
 
     specimen: str = setting(

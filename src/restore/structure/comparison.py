@@ -4,13 +4,13 @@ of Figure S2.
 
 import logging
 import math
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from restore.commands import CommandLine, Field
 from restore.io.atomic import write_text
 from restore.maps.fsc import ShellAxis
 from restore.maps.guinier import AmplitudeSpectrum, TooFewShellsError, on_one_scale
@@ -58,11 +58,14 @@ def compare_structures(
     folder: Path,
     bars: Bars,
     overwrite: bool = False,
+    *,
+    as_typed: Callable[[CommandLine], str] = str,
 ) -> Structure:
     """Extract, reconstruct, measure, and write everything into a folder; returns the record that
     ``structure.json`` holds.
 
-    Stages that are there already, made alike from the same files, are kept.
+    Stages that are there already, made alike from the same files, are kept. ``as_typed`` makes the
+    text of each command that the page shows, with options in place of fields.
 
     Raises
     ------
@@ -105,7 +108,7 @@ def compare_structures(
         angles=angles,
         views=pictures.views,
         regions=pictures.regions,
-        commands=_commands(files, inputs, settings),
+        commands=_commands(files, inputs, settings, as_typed),
         cautions=(CAUTION,),
         warnings=tuple(messages),
         differences=differences(maps, samples),
@@ -198,29 +201,30 @@ def _reslog(
 
 
 def _commands(
-    files: Mapping[str, MapFiles], inputs: StructureInputs, settings: StructureSettings
+    files: Mapping[str, MapFiles],
+    inputs: StructureInputs,
+    settings: StructureSettings,
+    as_typed: Callable[[CommandLine], str],
 ) -> dict[str, str]:
     """The command that makes one row of the page alone."""
-    mask, sym = ["--mask", inputs.mask] if inputs.mask else [], ["--sym", settings.sym]
+    mask = (Field("mask"), inputs.mask) if inputs.mask else ()
+    sym, model = (Field("sym"), settings.sym), (Field("model"), inputs.model)
     own = "denoised_by_denoised" if "denoised_by_denoised" in files else "denoised_by_raw"
     first, other = files["raw_by_raw"], files[own]
-    model = ["--model", inputs.model]
-    commands: dict[str, list[object]] = {
-        "fsc": ["fsc", *first.halves, *mask],
-        "views": ["view", first.mean, other.mean, *mask, "-o", "view.html"],
-        "amplitudes": ["amplitudes", *(file.mean for file in files.values())],
+    view = (first.mean, other.mean, *mask)
+    commands = {
+        "fsc": CommandLine("fsc", *first.halves, *mask),
+        "views": CommandLine("view", *view, Field("output"), "view.html"),
+        "amplitudes": CommandLine("amplitudes", *(file.mean for file in files.values())),
     }
     if settings.reslog_sizes:
-        commands["reslog"] = ["reslog", first.particles, other.particles, *sym]
+        commands["reslog"] = CommandLine("reslog", first.particles, other.particles, *sym)
     if inputs.model:
-        commands["model"] = ["fsc", first.mean, *model, *mask]
-        region = ["--region", *settings.region] if settings.region else []
-        commands["regions"] = ["view", first.mean, other.mean, *mask, *model, *region]
-        commands["regions"] += ["-o", "regions.html"]
+        commands["model"] = CommandLine("fsc", first.mean, *model, *mask)
+        region = (Field("region"), *settings.region) if settings.region else ()
+        page = (Field("output"), "regions.html")
+        commands["regions"] = CommandLine("view", *view, *model, *region, *page)
     if inputs.denoised_particles and "raw_by_denoised" in files:
-        commands["angles"] = ["angles", inputs.raw_particles, inputs.denoised_particles, *sym]
-    return {name: _typed(words) for name, words in commands.items()}
-
-
-def _typed(words: Sequence[object]) -> str:
-    return shlex.join(["restore", *(str(word) for word in words)])
+        refinements = (inputs.raw_particles, inputs.denoised_particles)
+        commands["angles"] = CommandLine("angles", *refinements, *sym)
+    return {name: as_typed(line) for name, line in commands.items()}

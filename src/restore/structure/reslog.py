@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from restore.maps.reslog import (
 from restore.particles.reconstruction.halves import half_sets
 from restore.particles.reconstruction.reslog import ResLogSource, resolutions_per_A, work
 from restore.quantities import Curve, Number
+from restore.records import decoded
 from restore.report.figures import save_png
 from restore.report.reslog_figure import reslog_figure
 from restore.report.structure_charts import LABELS
@@ -28,9 +30,18 @@ from restore.structure.inputs import Bars
 from restore.structure.reconstructions import making
 from restore.structure.records import ResLog
 from restore.structure.settings import StructureSettings
-from restore.structure.stages import Stage, Stages
+from restore.structure.stages import REDO, Stage, Stages
 
 _LEAST_PARTICLES = 16
+
+
+@dataclass(frozen=True)
+class _Frequencies:
+    """What the stage of a curve keeps: the resolution (1/Å) of each repeat at each size, None where
+    it is infinite.
+    """
+
+    frequency_per_A: tuple[tuple[float | None, ...], ...]
 
 
 def reslog(
@@ -91,8 +102,11 @@ def _curve(
     particles = source.images.particles
     made_with = [source.settings, subsets, sizes, particles.rotations.as_quat().tolist()]
     inputs = [*dict.fromkeys(source.images.paths)]
-    rows = stages.run(Stage(f"reslog_{name}", made_with, inputs, []), compute)["frequency_per_A"]
-    frequency = np.array([[math.inf if value is None else value for value in row] for row in rows])
+    stage = Stage(f"reslog_{name}", made_with, inputs, [])
+    kept = decoded(_Frequencies, stages.run(stage, compute), stages.path_of(stage), "stage", REDO)
+    frequency = np.array(
+        [[math.inf if value is None else value for value in row] for row in kept.frequency_per_A]
+    )
     return ResLogCurve(np.array(sizes), frequency, 0.5 / source.images.pixel_size_A)
 
 

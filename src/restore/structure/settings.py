@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import UserError
-from restore.settings import setting
+from restore.settings import require, setting
 
 
 @dataclass(frozen=True)
@@ -104,15 +104,6 @@ class StructureSettings:
     seed: int = setting(0, "seed of the subsets, and of the half sets if a refinement has none")
 
     def __post_init__(self) -> None:
-        if self.reslog_sizes == 1 or self.reslog_sizes < 0:
-            raise UserError(
-                f"reslog_sizes is {self.reslog_sizes}",
-                field="reslog_sizes",
-                wanted="it must be 0, or at least 2",
-            )
-        if not self.tolerance_px >= 0:
-            raise UserError(
-                f"tolerance_px is {self.tolerance_px:g}",
-                field="tolerance_px",
-                wanted="it must be 0 or more pixels",
-            )
+        can_be_drawn = self.reslog_sizes == 0 or self.reslog_sizes >= 2
+        require(self, "reslog_sizes", can_be_drawn, "0, or at least 2")
+        require(self, "tolerance_px", self.tolerance_px >= 0, "0 or more pixels")

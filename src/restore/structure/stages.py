@@ -2,15 +2,16 @@
 same files, is kept.
 """
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from restore.errors import UserError
 from restore.io.atomic import write_text
 from restore.provenance import as_json, plain
+from restore.records import decoded, parse_json
 from restore.runtime.jobs import Job, file_state, fingerprint, is_current
 from restore.version import __version__
 
@@ -31,6 +32,15 @@ class Stage:
     made_with: object
     inputs: Sequence[Path]
     outputs: Sequence[Path]
+
+
+@dataclass(frozen=True)
+class _StageRecord:
+    """What a stage leaves beside its outputs: their states, by name, and what its work gave."""
+
+    fingerprint: str
+    outputs: Mapping[str, Any]
+    result: dict[str, Any]
 
 
 class Stages:
@@ -54,14 +64,14 @@ class Stages:
         job = Job(stage, stage.name, (path,), digest)
         if not self._overwrite and is_current(job, self._fingerprint_in):
             log.info("%s: kept, because nothing that it depends on has changed", stage.name)
-            return _record(path)["found"]
+            return _record(path).result
         path.unlink(missing_ok=True)
         result = plain(work())
         outputs = [self.name_of(output) for output in stage.outputs] + list(result.get("files", ()))
         states = {name: file_state(self.folder / name) for name in outputs}
-        record = {"fingerprint": digest, "outputs": states, "found": result}
+        record = {"fingerprint": digest, "outputs": states, "result": result}
         write_text(path, as_json(record) + "\n")
-        return json.loads(json.dumps(result))
+        return _record(path).result
 
     def path_of(self, stage: Stage) -> Path:
         """Where a stage's record lies."""
@@ -78,12 +88,12 @@ class Stages:
         """
         try:
             record = _record(path)
-            outputs = {name: file_state(self.folder / name) for name in record["outputs"]}
-            whole = record["outputs"] == outputs and isinstance(record["found"], dict)
-            return str(record["fingerprint"]) if whole else ""
-        except (OSError, ValueError, KeyError, TypeError):
+            outputs = {name: file_state(self.folder / name) for name in record.outputs}
+        except (OSError, ValueError, UserError):
             return ""
+        return record.fingerprint if record.outputs == outputs else ""
 
 
-def _record(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _record(path: Path) -> _StageRecord:
+    """Raises OSError, and UserError where the record is damaged."""
+    return decoded(_StageRecord, parse_json(path.read_bytes(), path, "stage", REDO), path, "stage")

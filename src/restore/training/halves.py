@@ -3,65 +3,18 @@ training.
 """
 
 import logging
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from restore import fourier
 from restore.errors import UserError
+from restore.evaluation.estimators.half_pairs import WHAT_IS_WRONG, Finding, finding_of
 from restore.training.patches import PatchFile
 
 log = logging.getLogger(__name__)
 
-Finding = Literal["usable", "identical", "inverted", "shifted", "flipped", "unrelated", "unclear"]
-
 MOST_PAIRS = 16
 """So many micrographs, spread over the set, are looked at."""
-
-IDENTICAL_FROM = 0.999
-"""Halves whose correlation is higher have no noise of their own."""
-
-CLEAR, VERY_CLEAR = 5.0, 8.0
-"""A value of a correlation map so many of its standard deviations away from zero is no accident: at
-one place, and at the best of all places.
-"""
-
-LOW_SHARE = 0.35
-"""Correlation maps hold frequencies up to this share of the Nyquist frequency, where signal is."""
-
-FEWEST_COMPONENTS = 2000
-"""An image with fewer Fourier components there can be too small to show what its halves have in
-common.
-"""
-
-_FOUND: dict[str, tuple[str, str]] = {
-    "identical": (
-        "the halves of {name} are identical",
-        "give the sums of the even and of the odd frames: without independent noise there is "
-        "nothing to learn",
-    ),
-    "inverted": (
-        "one half of {name} has the contrast of the other inverted",
-        "make the halves again with the same contrast",
-    ),
-    "shifted": (
-        "the halves of {name} are shifted against each other",
-        "make the halves again from frames that are aligned to the same reference",
-    ),
-    "flipped": (
-        "one half of {name} is upside down or mirrored",
-        "make the halves again with the same program, or flip one half back",
-    ),
-    "unrelated": (
-        "the halves of {name} have no signal in common",
-        (
-            "check that both belong to the same micrograph, and check the names of the even and "
-            "odd halves"
-        ),
-    ),
-}
 
 
 def check_halves(data: PatchFile) -> None:
@@ -79,70 +32,14 @@ def check_halves(data: PatchFile) -> None:
     }
     for problem in get_args(Finding):
         wrong = [index for index, finding in findings.items() if finding == problem]
-        if not wrong or problem not in _FOUND:
+        if not wrong or problem not in WHAT_IS_WRONG:
             continue
-        found, do = _FOUND[problem]
-        found = found.format(name=data.pairs[wrong[0]].name)
+        words, do = WHAT_IS_WRONG[problem]
+        words = words.format(name=data.pairs[wrong[0]].name)
         if 2 * len(wrong) >= len(findings):
-            raise UserError(found, where=data.path, wanted=_how_many(wrong, len(findings)), do=do)
-        log.warning("%s. %s", found[0].upper() + found[1:], _how_many(wrong, len(findings)))
+            raise UserError(words, where=data.path, wanted=_how_many(wrong, len(findings)), do=do)
+        log.warning("%s. %s", words[0].upper() + words[1:], _how_many(wrong, len(findings)))
 
 
 def _how_many(wrong: list[int], count: int) -> str:
     return f"This is so for {len(wrong)} of the {count} micrographs that were checked"
-
-
-def finding_of(halves: Float[Tensor, "2 y x"]) -> Finding:
-    """What is wrong with a pair of halves, from the map of their correlation at every shift.
-
-    Halves that are alike have its highest value where neither is shifted. ``unclear`` is a pair
-    that is too small for its halves to be called unrelated.
-    """
-    first, second = (half - half.mean() for half in halves)
-    scale = (first.square().mean() * second.square().mean()).sqrt()
-    if float((first * second).mean() / scale) > IDENTICAL_FROM:
-        return "identical"
-    correlation = correlation_map(first, second)
-    here, (best, offset) = float(correlation[0, 0]), _highest(correlation)
-    lowest = float(correlation.min())
-    if here < -CLEAR and lowest < -VERY_CLEAR and -lowest > best:
-        return "inverted"
-    far = max(offset) > 1
-    if far and best > VERY_CLEAR and best > 1.2 * here + CLEAR:
-        return "shifted"
-    if here > CLEAR:
-        return "usable"
-    if any(_highest(correlation_map(first, turned))[0] > VERY_CLEAR for turned in _flips(second)):
-        return "flipped"
-    components = (first.shape[0] * LOW_SHARE) * (first.shape[1] * LOW_SHARE)
-    weak = here < CLEAR / 2
-    return "unrelated" if weak and components > FEWEST_COMPONENTS else "unclear"
-
-
-def correlation_map(
-    first: Float[Tensor, "y x"], second: Float[Tensor, "y x"]
-) -> Float[Tensor, "y x"]:
-    """The correlation of the low frequencies at every cyclic shift, in its own standard deviations.
-
-    Every component counts alike (the phases are correlated, not the amplitudes), so that no strong
-    gradient hides the rest.
-    """
-    shape = (first.shape[0], first.shape[1])
-    product = fourier.spectrum_of(first) * fourier.spectrum_of(second).conj()
-    frequency = fourier.frequency_per_A(shape, (1.0, 1.0))
-    inside = (frequency > 0) & (frequency < LOW_SHARE / 2)
-    phases = torch.where(inside, product / (product.abs() + 1e-30), 0)
-    correlation = fourier.image_of(phases, shape)
-    return correlation / correlation.square().mean().sqrt()
-
-
-def _highest(correlation: Float[Tensor, "y x"]) -> tuple[float, tuple[int, int]]:
-    """The highest value, and how far along each axis it is from no shift."""
-    place = int(correlation.argmax())
-    row, column = divmod(place, correlation.shape[1])
-    far = (min(row, correlation.shape[0] - row), min(column, correlation.shape[1] - column))
-    return float(correlation.max()), far
-
-
-def _flips(image: Float[Tensor, "y x"]) -> list[Float[Tensor, "y x"]]:
-    return [image.flip(0), image.flip(1), image.flip((0, 1))]

@@ -41,7 +41,6 @@ from restore.training.stability import (
     update_average,
 )
 from restore.training.state import TrainingState
-from restore.training.valid_windows import split_with_data
 from restore.training.validation import held_out_losses, verdict, wiener_loss
 from restore.training.watchers import Watcher
 
@@ -81,16 +80,18 @@ def train(
     place: Place,
     watcher: Watcher,
     *,
+    parts: Split,
     trained_start: bool = False,
 ) -> Model:
     """Train on from ``state`` to the end of the run, and return the model of the best epoch.
-    Weights that are those of a trained model (``trained_start``) are validated before the first
-    step, so that the run ends with nothing worse on what is held out.
+    ``parts`` are the regions to train on and those to validate on (`split_with_data`). Weights that
+    are those of a trained model (``trained_start``) are validated before the first step, so that
+    the run ends with nothing worse on what is held out.
 
     A run that diverges goes on from its best weights so far at half the rate. ^C and SIGTERM end
     the run after the step in hand: the watcher is told, and KeyboardInterrupt is raised.
     """
-    parts, run = split_with_data(data, settings), settings.budget
+    run = settings.budget
     validation = _validation(data, parts, settings)
     stepper = DistributedDataParallel(state.network) if place.world_size > 1 else state.network
     batches = iter(_loader(data, parts.training, settings, place, state.step))

@@ -1,6 +1,5 @@
 """A patch file of restore prepare: opened, and everything in it that is small checked."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,10 @@ from restore.errors import UserError
 from restore.io.hdf5 import require_sound_hdf5
 from restore.io.reading import reading
 from restore.preprocessing import Recipe
+from restore.records import decoded, parse_json
 
 FORMAT = "restore patches"
+_AGAIN = "make the patch file again with restore prepare"
 FORMAT_VERSION = 2  # 2: masks of pixels without data; files of version 1 have none
 
 
@@ -48,26 +49,25 @@ def open_patch_file(path: Path) -> tuple[h5py.File, Content]:
     UserError
         The file is missing, damaged, half-written, of a newer version, or no patch file.
     """
-    again = "make the patch file again with restore prepare"
     if not path.exists():
         raise UserError("there is no such patch file", where=path)
     try:
         with path.open("rb"):
             pass
         if not h5py.is_hdf5(path):
-            raise UserError("not a readable HDF5 file", where=path, do=again)
-        require_sound_hdf5(path, again)
+            raise UserError("not a readable HDF5 file", where=path, do=_AGAIN)
+        require_sound_hdf5(path, _AGAIN)
         file = h5py.File(path, "r")
     except OSError as error:
         raise UserError(
-            "not a readable HDF5 file", where=path, wanted=str(error), do=again
+            "not a readable HDF5 file", where=path, wanted=str(error), do=_AGAIN
         ) from None
     try:
-        with reading(path, "", "the patch file is damaged", "make the patch file again"):
-            found, do = _fault(file)
-            if found:
-                raise UserError(found, where=path, do=do)
-            return file, _content(file)
+        with reading(path, "", "the patch file is damaged", _AGAIN):
+            problem, do = _fault(file)
+            if problem:
+                raise UserError(problem, where=path, do=do)
+            return file, _content(file, path)
     except UserError:
         file.close()
         raise
@@ -75,32 +75,32 @@ def open_patch_file(path: Path) -> tuple[h5py.File, Content]:
 
 def _fault(file: h5py.File) -> tuple[str, str]:
     """What keeps an HDF5 file from being a whole patch file of this version, and what to do."""
-    again = "make the patch file again with restore prepare"
     if file.attrs.get("format") != FORMAT:
-        return "an HDF5 file, but not a patch file from restore prepare", again
+        return "an HDF5 file, but not a patch file from restore prepare", _AGAIN
     if int(file.attrs.get("format_version", 0)) > FORMAT_VERSION:
         return "a patch file from a newer version of restore", "update restore"
     if not bool(file.attrs.get("complete", False)):
-        return "the patch file is incomplete", again
+        return "the patch file is incomplete", _AGAIN
     return "", ""
 
 
-def _content(file: h5py.File) -> Content:
+def _content(file: h5py.File, path: Path) -> Content:
     count = int(_attribute(file, "count"))
     if not 0 < count <= len(file):
         raise ValueError(f"it declares {count} micrographs and holds {len(file)}")
     return Content(
-        Recipe.from_card(_card(file, "recipe")),
-        _card(file, "provenance"),
+        decoded(Recipe, _card(file, "recipe", path), path, "patch file", _AGAIN),
+        decoded(dict[str, Any], _card(file, "provenance", path), path, "patch file", _AGAIN),
         tuple(_pair(halves_dataset(file, index)) for index in range(count)),
     )
 
 
-def _card(file: h5py.File, name: str) -> dict[str, Any]:
-    card = json.loads(_attribute(file, name))
-    if not isinstance(card, dict):
-        raise ValueError(f"{name} is not a record")
-    return card
+def _card(file: h5py.File, name: str, path: Path) -> Any:
+    """The plain values of an attribute that holds JSON."""
+    text = _attribute(file, name)
+    if not isinstance(text, str | bytes):
+        raise TypeError(f"{name} is not a text")
+    return parse_json(text, path, "patch file", _AGAIN)
 
 
 def _attribute(holder: h5py.File | h5py.Dataset, name: str) -> Any:
@@ -125,3 +125,9 @@ def _pair(dataset: h5py.Dataset) -> Pair:
     if len(dataset.shape) != 3 or dataset.shape[0] != 2 or min(dataset.shape) < 1:
         raise ValueError(f"{name} is of shape {dataset.shape}: two halves are needed")
     return Pair(name, (dataset.shape[1], dataset.shape[2]), (y_A, x_A), series)
+
+
+def write_text_attribute(dataset: h5py.Dataset, attribute: str, text: str) -> None:
+    """Write a text attribute; bytes of a file's name that are not UTF-8 come back as they were."""
+    content = text.encode("utf-8", "surrogateescape")
+    dataset.attrs.create(attribute, content, dtype=h5py.string_dtype("utf-8"))

@@ -29,6 +29,7 @@ from restore.training.patch_file import (
     Pair,
     halves_dataset,
     open_patch_file,
+    write_text_attribute,
 )
 from restore.training.steady_file import SteadyFile
 
@@ -79,13 +80,14 @@ class PatchWriter:
         dataset = self._file.create_dataset(
             f"{self._count:06d}", data=halves.astype(self._dtype), chunks=chunk
         )
+        write_text_attribute(dataset, "name", name)
+        if series:
+            write_text_attribute(dataset, "series", series)
         dataset.attrs.update(
-            name=name,
             pixel_size_yx_A=even.grid.pixel_size_yx_A,
             scale=(even.scale, odd.scale),
             mean=(even.mean, odd.mean),
             hot_pixels=(even.hot_pixels, odd.hot_pixels),
-            **({"series": series} if series else {}),
         )
         if even.blank is not None:
             bits = np.packbits(even.blank.cpu().numpy(), axis=1)

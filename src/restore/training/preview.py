@@ -18,7 +18,6 @@ from restore.training.settings import TrainingSettings
 from restore.training.split import Split
 from restore.training.stability import averaged
 from restore.training.state import TrainingState
-from restore.training.valid_windows import split_with_data
 from restore.training.validation import validation_windows, wiener_filter_of
 
 log = logging.getLogger(__name__)
@@ -40,10 +39,11 @@ class _Still:
 
 @dataclass(frozen=True)
 class Preview:
-    """The picture of one run, drawn anew as it goes."""
+    """The picture of one run, drawn anew as it goes; ``parts`` say what is held out."""
 
     path: Path
     data: PatchFile
+    parts: Split
     settings: TrainingSettings
 
     def draw_if_due(self, state: TrainingState) -> None:
@@ -71,22 +71,21 @@ class Preview:
 
     @cached_property
     def _still(self) -> _Still:
-        parts = split_with_data(self.data, self.settings)
-        place = self._place(parts)
+        place = self._place()
         pair = self.data.pairs[place.pair]
         half = torch.from_numpy(self.data.halves(place.pair))[:1]
-        filtered = wiener_filter_of(self.data, parts).applied(half, pair.pixel_size_yx_A)
+        filtered = wiener_filter_of(self.data, self.parts).applied(half, pair.pixel_size_yx_A)
         raw, wiener = (
             image[0, place.y0 : place.y1, place.x0 : place.x1] for image in (half, filtered)
         )
         return _Still(raw, wiener, pair.pixel_size_yx_A[1])
 
-    def _place(self, parts: Split) -> Region:
+    def _place(self) -> Region:
         """The part that is shown: around the first validation window, within its own region."""
-        window = validation_windows(self.data, parts.held_out, self.settings.patch_px)[0]
+        window = validation_windows(self.data, self.parts.held_out, self.settings.patch_px)[0]
         region = next(
             region
-            for region in parts.held_out
+            for region in self.parts.held_out
             if region.pair == window.pair
             and region.y0 <= window.y0 < region.y1
             and region.x0 <= window.x0 < region.x1

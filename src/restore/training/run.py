@@ -2,18 +2,18 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from restore.errors import UserError
 from restore.io.atomic import require_writable, write_text
-from restore.io.lock import locked
+from restore.joint_work import joined_to_write
 from restore.model.checkpoint import Model, save_model
 from restore.provenance import as_json, provenance
 from restore.report.figures import losses, save_png
-from restore.runtime.distributed import Place, join_processes
+from restore.runtime.distributed import Place
 from restore.training import loop
 from restore.training.halves import check_halves
 from restore.training.loop import fresh_state
@@ -22,9 +22,10 @@ from restore.training.preview import Preview
 from restore.training.run_files import Journal, RunFiles
 from restore.training.schedules import words_of_open_end
 from restore.training.settings import TrainingSettings, resolve_settings
-from restore.training.split import split, words_of_split
+from restore.training.split import words_of_split
 from restore.training.start import GENERAL_START_RATE, Start, choose_start, named_start
-from restore.training.state import TrainingState, load_run, restore_state
+from restore.training.state import RunRecord, TrainingState, load_run, restore_state
+from restore.training.valid_windows import split_with_data
 from restore.training.watchers import Progress, RunWatcher, SilentWatcher
 
 log = logging.getLogger(__name__)
@@ -90,12 +91,12 @@ def train(
     files = RunFiles(Path(model_directory), model_prefix)
     files.refuse_to_replace(resume, overwrite)
     require_writable(files.directory)
-    with join_processes(device) as place, locked(files.model) if place.is_main else nullcontext():
+    with joined_to_write(files.model, device) as place:
         if place.is_main:
             files.refuse_to_replace(resume, overwrite)  # again: nobody else can make one now
         (resume,) = place.gather([resume and files.can_resume()] if place.is_main else [])
         resumed = load_run(files.state) if resume else None
-        before = TrainingSettings(**resumed["settings"]) if resumed else None
+        before = resumed.settings if resumed else None
         rate_is_given = settings is not None and _gives_rate(settings)
         settings = resolve_settings(settings, preset, place.device, before)
         named = None if resume else named_start(settings, initial_model)
@@ -126,14 +127,14 @@ def train(
 
 def _patch_file(
     patches: str | Path | Callable[[int], Path] | None,
-    resumed: Mapping[str, Any] | None,
+    resumed: RunRecord | None,
     place: Place,
     patch_px: int,
 ) -> Path:
     """The patch file to train on: given, the resumed run's, or made now by the leading process."""
     if patches is None:
         if resumed is not None:
-            return Path(resumed["inputs"]["patches"])
+            return Path(resumed.inputs.patches)
         raise UserError("there is nothing to train on", do="give micrographs, or a patch file")
     if not callable(patches):
         return Path(patches)
@@ -142,13 +143,13 @@ def _patch_file(
     return Path(path)
 
 
-def _refuse_other_data(data: PatchFile, resumed: Mapping[str, Any]) -> None:
-    before = resumed["inputs"]
-    if data.provenance.get("made_of") != before.get("made_of"):
+def _refuse_other_data(data: PatchFile, resumed: RunRecord) -> None:
+    before = resumed.inputs
+    if data.provenance.get("made_of") != before.made_of:
         raise UserError(
             "these are not the patches that the run to resume was trained on",
             where=data.path,
-            wanted=f"the run was trained on {before['patches']}",
+            wanted=f"the run was trained on {before.patches}",
             do="leave the patches out, or start a run with another name",
         )
 
@@ -159,15 +160,16 @@ def _gives_rate(settings: TrainingSettings | Mapping[str, Any]) -> bool:
 
 
 def _beginning(
-    start: Start | None, initial_model: str | Path | None, resumed: Mapping[str, Any] | None
+    start: Start | None, initial_model: str | Path | None, resumed: RunRecord | None
 ) -> dict[str, Any]:
     """What the run started from, and the micrographs that this has seen; of a resumed run, too."""
     if start is None:
-        before = resumed["inputs"] if resumed else {}
+        assert resumed is not None
+        before = resumed.inputs
         return {
-            "initial": before.get("initial"),
-            "start": before.get("start"),
-            "trained_on_before": before.get("trained_on_before", []),
+            "initial": before.initial,
+            "start": before.start,
+            "trained_on_before": list(before.trained_on_before),
         }
     seen = start.model.training.get("trained_on", []) if start.model else []
     return {"initial": initial_model, "start": start.card, "trained_on_before": list(seen)}
@@ -184,6 +186,7 @@ def _record(
         {
             "patches": data.path,
             "made_of": data.provenance.get("made_of"),
+            "source": data.provenance.get("inputs", {}).get("micrographs"),
             "micrographs": len(data.pairs),
             **beginning,
         },
@@ -218,9 +221,10 @@ def _followed(
 ) -> Model:
     """Train on; the leading process keeps the run's files and reports its progress."""
     trained = run.start is not None and run.start.model is not None
+    parts = split_with_data(data, settings)
+    train = partial(loop.train, state, data, settings, place, parts=parts, trained_start=trained)
     if not place.is_main:
-        return loop.train(state, data, settings, place, SilentWatcher(), trained_start=trained)
-    parts = split(data.pairs, settings)
+        return train(SilentWatcher())
     if run.start is not None:
         log.info("%s", run.start.words)
     log.info("%s", words_of_split(parts, [pair.name for pair in data.pairs]))
@@ -230,9 +234,8 @@ def _followed(
     journal = Journal(run.files, run.record)
     try:
         batch = settings.batch_size * place.world_size
-        preview = Preview(run.files.preview, data, settings)
-        watcher = RunWatcher(journal, preview, settings.budget, batch, run.progress)
-        return loop.train(state, data, settings, place, watcher, trained_start=trained)
+        preview = Preview(run.files.preview, data, parts, settings)
+        return train(RunWatcher(journal, preview, settings.budget, batch, run.progress))
     finally:
         journal.close()
 

@@ -9,31 +9,36 @@ from typing import TYPE_CHECKING, Any
 
 from restore.errors import UserError
 from restore.io.atomic import write_text
-from restore.training.state import TrainingState, save_state
+from restore.training.state import COLUMNS, TrainingState, save_state
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 log = logging.getLogger(__name__)
 
-COLUMNS: tuple[str, ...] = (
-    "epoch",
-    "step",
-    "seconds",
-    "learning_rate",
-    "train_loss",
-    "held_out_loss",
-    "perfect_loss",
-    "wiener_loss",
-)
-
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Where the files of the run called ``prefix`` lie."""
+    """Where the files of the run called ``prefix`` lie: all of them in ``directory``. UserError
+    where the prefix is no name that a file can have there.
+    """
 
     directory: Path
     prefix: str
+
+    def __post_init__(self) -> None:
+        if (
+            not self.prefix
+            or "\0" in self.prefix
+            or self.prefix == ".."
+            or (Path(self.prefix).name != self.prefix)
+        ):
+            raise UserError(
+                f"the prefix {self.prefix!r} is not the name of a file",
+                field="model_prefix",
+                wanted="it must be a name without a folder",
+                do="give the folder as `model_directory`",
+            )
 
     @property
     def model(self) -> Path:

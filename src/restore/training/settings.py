@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.nn.functional import l1_loss, mse_loss
@@ -10,10 +10,13 @@ from torch.nn.functional import l1_loss, mse_loss
 from restore.errors import UserError
 from restore.model.architecture import NETWORKS
 from restore.model.network import ARCHITECTURES, NetworkSettings
-from restore.settings import setting
+from restore.settings import require, setting
 from restore.training.schedules import SCHEDULES, Budget, budget
 
 LOSSES = {"l2": mse_loss, "l1": l1_loss}
+
+
+PRECISIONS = ("auto", "float32", "bf16")
 
 
 def _at_least(number: int | None, least: int) -> bool:
@@ -23,7 +26,10 @@ def _at_least(number: int | None, least: int) -> bool:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a network is trained."""
+    """How a network is trained. Each field is an option of ``restore train``."""
+
+    exact: ClassVar[bool] = True
+    """A training state must have all of these, and no other: a resumed run must be the same one."""
 
     batch_size: int = setting(10, "patches per step, in each process; 4 on a CPU", "-b")
     learning_rate: float = setting(2e-3, "highest learning rate of Adam (1e-4 in the paper)", "-lr")
@@ -47,7 +53,7 @@ class TrainingSettings:
     precision: str = setting(
         "auto",
         "precision of the arithmetic; auto is bf16 where it is fast",
-        choices=("auto", "float32", "bf16"),
+        choices=PRECISIONS,
     )
     gradient_checkpointing: bool = setting(
         False, "recompute activations instead of keeping them: less memory, more time"
@@ -78,34 +84,22 @@ class TrainingSettings:
     )
 
     def __post_init__(self) -> None:
-        known = self.architecture in ARCHITECTURES
-        stride = ARCHITECTURES[self.architecture if known else NETWORKS[0]].stride
-        checks = {
-            "batch_size": (self.batch_size >= 1, "it must be 1 or more"),
-            "learning_rate": (0 < self.learning_rate < 1, "it must be above 0 and below 1"),
-            "number_of_epochs": (_at_least(self.number_of_epochs, 1), "it must be 1 or more"),
-            "batches_per_epoch": (self.batches_per_epoch >= 1, "it must be 1 or more"),
-            "steps": (_at_least(self.steps, 1), "it must be 1 or more"),
-            "minutes": (self.minutes is None or self.minutes > 0, "it must be above 0"),
-            "held_out": (0 <= self.held_out < 1, "it must be 0 or more and below 1"),
-            "gradient_clip": (self.gradient_clip >= 0, "it must be 0 or more"),
-            "weight_average": (0 <= self.weight_average < 1, "it must be 0 or more and below 1"),
-            "architecture": (
-                known,
-                f"it must be one of {', '.join(NETWORKS)}",
-            ),
-            "patch_px": (
-                self.patch_px >= 16 and self.patch_px % stride == 0,
-                f"it must be 16 or more, and a multiple of {stride}",
-            ),
-            "filters": (_at_least(self.filters, 2), "it must be 2 or more"),
-            "blocks": (_at_least(self.blocks, 1), "it must be 1 or more"),
-        }
-        for name, (is_right, wanted) in checks.items():
-            if not is_right:
-                value = getattr(self, name)
-                shown = f"{value:g}" if isinstance(value, float) else value
-                raise UserError(f"{name} is {shown}", field=name, wanted=wanted)
+        for name in ("batch_size", "number_of_epochs", "batches_per_epoch", "steps", "blocks"):
+            require(self, name, _at_least(getattr(self, name), 1), "1 or more")
+        require(self, "filters", _at_least(self.filters, 2), "2 or more")
+        require(self, "minutes", self.minutes is None or self.minutes > 0, "above 0")
+        require(self, "learning_rate", 0 < self.learning_rate < 1, "above 0 and below 1")
+        require(self, "gradient_clip", self.gradient_clip >= 0, "0 or more")
+        for name in ("held_out", "weight_average"):
+            require(self, name, 0 <= getattr(self, name) < 1, "0 or more and below 1")
+        networks = ", ".join(NETWORKS)
+        require(self, "architecture", self.architecture in ARCHITECTURES, f"one of {networks}")
+        choices = {"schedule": SCHEDULES, "loss": LOSSES, "precision": PRECISIONS}
+        for name, allowed in choices.items():
+            require(self, name, getattr(self, name) in allowed, f"one of {', '.join(allowed)}")
+        stride = ARCHITECTURES[self.architecture].stride
+        fits = self.patch_px >= 16 and self.patch_px % stride == 0
+        require(self, "patch_px", fits, f"16 or more, and a multiple of {stride}")
 
     @property
     def network(self) -> NetworkSettings:

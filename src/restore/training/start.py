@@ -81,7 +81,7 @@ def choose_start(settings: TrainingSettings, recipe: Recipe, named: Start | None
     try:
         RecipeRange.of_model(general).check(recipe)
     except UserError as outside:
-        return Start(None, reason=f"the general model has seen no such images: {outside.found}")
+        return Start(None, reason=f"the general model has seen no such images: {outside.problem}")
     return Start(general, GENERAL_MODEL_PATH.name)
 
 

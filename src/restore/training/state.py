@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from restore.io.reading import reading
-from restore.model.checkpoint import (
-    load_tensors,
-    named_under,
-    part_of_card,
-    save_tensors,
-    tensors_under,
-)
+from restore.model.checkpoint import load_tensors, named_under, save_tensors, tensors_under
 from restore.model.network import Network
+from restore.records import MAY_BE_INFINITE, decoded
+from restore.training.settings import TrainingSettings
 
 
 @dataclass
@@ -46,22 +42,87 @@ class TrainingState:
     flat_since: int | None = None
 
 
+KIND = "training state"
+"""What the file is called in messages, and in its card."""
+
 _RUN_AGAIN = "start the run again from the beginning"
 
-
-_PLACE_TYPES: dict[str, Any] = {
-    "step": int,
-    "epoch": int,
-    "loss_steps": int,
-    "history": list,
-    "flat_since": int | None,
-}
-
-
-_PLACE = (
-    *("step", "epoch", "seconds", "loss_sum", "loss_steps", "best_loss", "history"),
-    *("rate_factor", "flat_since"),
+COLUMNS: tuple[str, ...] = (
+    "epoch",
+    "step",
+    "seconds",
+    "learning_rate",
+    "train_loss",
+    "held_out_loss",
+    "perfect_loss",
+    "wiener_loss",
 )
+"""What a row of the history can hold; epoch and step are always there."""
+
+
+@dataclass(frozen=True)
+class RunPlace:
+    """Where a run stood, as the card of its state has it; `TrainingState` says what each is."""
+
+    step: int
+    epoch: int
+    seconds: float
+    loss_sum: float
+    loss_steps: int
+    best_loss: float = field(metadata=MAY_BE_INFINITE)
+    history: list[dict[str, int | float | None]]
+    rate_factor: float
+    flat_since: int | None
+
+    def __post_init__(self) -> None:
+        if min(self.step, self.epoch, self.loss_steps, self.flat_since or 0) < 0:
+            raise ValueError("a count is negative")
+        if not (self.rate_factor > 0 and self.seconds >= 0):
+            raise ValueError("a rate or a time is impossible")
+        for row in self.history:
+            if not {"epoch", "step"} <= set(row) <= set(COLUMNS):
+                raise ValueError(f"a row of the history has {', '.join(row) or 'no values'}"[:200])
+
+    def rows(self) -> list[dict[str, float]]:
+        """The history; a loss that was not a number is one that JSON has as nothing."""
+        return [
+            {name: math.nan if value is None else value for name, value in row.items()}
+            for row in self.history
+        ]
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What a run was trained on, and what it started from."""
+
+    patches: str
+    made_of: str | None = None
+    initial: str | None = None
+    start: Mapping[str, Any] | None = None
+    trained_on_before: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The record of a run, as far as going on with it needs it."""
+
+    settings: TrainingSettings
+    inputs: RunInputs
+
+
+@dataclass(frozen=True)
+class _PlaceCard:
+    """The part of a training state's card that says where the run stood."""
+
+    place: RunPlace
+
+
+@dataclass(frozen=True)
+class _StateCard:
+    """The card of a training state."""
+
+    place: RunPlace
+    run: RunRecord
 
 
 def save_state(path: Path, state: TrainingState, run: Mapping[str, Any]) -> None:
@@ -70,33 +131,39 @@ def save_state(path: Path, state: TrainingState, run: Mapping[str, Any]) -> None
     tensors |= named_under("best", state.best_weights) | named_under("average", state.average)
     for index, moments in state.optimizer.state_dict()["state"].items():
         tensors |= named_under(f"adam.{index}", moments)
-    place = {name: getattr(state, name) for name in _PLACE} | {"loss_sum": float(state.loss_sum)}
-    save_tensors(path, tensors, {"kind": "training state", "place": place, "run": run})
+    names = (part.name for part in fields(RunPlace))
+    place = {name: getattr(state, name) for name in names} | {"loss_sum": float(state.loss_sum)}
+    save_tensors(path, tensors, {"kind": KIND, "place": place, "run": run})
 
 
-def load_run(path: Path) -> dict[str, Any]:
-    """The record of the run that a training state belongs to."""
-    _, card = load_tensors(path, "training state")
-    with reading(path, "", "the training state is damaged", _RUN_AGAIN):
-        return part_of_card(card, "run")
+def load_run(path: Path) -> RunRecord:
+    """The record of the run that a training state belongs to. UserError where it is damaged."""
+    return decoded(_StateCard, load_tensors(path, KIND)[1], path, KIND, _RUN_AGAIN).run
+
+
+def load_place(path: Path) -> RunPlace:
+    """Where the run of a training state stood. UserError where it is damaged."""
+    return decoded(_StateCard, load_tensors(path, KIND)[1], path, KIND, _RUN_AGAIN).place
 
 
 def restore_state(path: Path, state: TrainingState) -> None:
     """Put what `save_state` wrote into ``state``: its network, its optimiser, and its place, all
     changed here.
     """
-    tensors, card = load_tensors(path, "training state")
+    tensors, card = load_tensors(path, KIND)
+    place = decoded(_PlaceCard, card, path, KIND, _RUN_AGAIN).place
     with reading(path, "", "the training state does not fit this run", _RUN_AGAIN):
-        place = _place(card)
         state.network.load_state_dict(tensors_under(tensors, "network"))
         groups = state.optimizer.state_dict()["param_groups"]
-        found = {
+        adam_states = {
             index: _laid_out_like(parameter, tensors_under(tensors, f"adam.{index}"))
             for index, parameter in zip(
                 groups[0]["params"], state.optimizer.param_groups[0]["params"], strict=True
             )
         }
-        moments = {index: of_parameter for index, of_parameter in found.items() if of_parameter}
+        moments = {
+            index: of_parameter for index, of_parameter in adam_states.items() if of_parameter
+        }
         state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         state.best_weights = tensors_under(tensors, "best")
         parameters = dict(state.network.named_parameters())
@@ -104,20 +171,9 @@ def restore_state(path: Path, state: TrainingState) -> None:
             name: torch.empty_like(parameters[name]).copy_(value)
             for name, value in tensors_under(tensors, "average").items()
         }
-        for name in _PLACE:
-            setattr(state, name, place[name])
-
-
-def _place(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the run stood, each part of the type that `TrainingState` gives it."""
-    place = part_of_card(card, "place")
-    for name in _PLACE:
-        kind = _PLACE_TYPES.get(name, int | float)
-        if not isinstance(place[name], kind) or isinstance(place[name], bool):
-            raise TypeError(f"{name} is {str(place[name])[:40]}")
-    if not all(isinstance(row, dict) for row in place["history"]):
-        raise TypeError("a row of the history is not a record")
-    return place
+        for part in fields(RunPlace):
+            setattr(state, part.name, getattr(place, part.name))
+        state.history = place.rows()
 
 
 def _laid_out_like(parameter: Tensor, moments: Mapping[str, Tensor]) -> dict[str, Tensor]:

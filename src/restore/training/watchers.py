@@ -32,8 +32,22 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a run is: ``fraction`` goes from 0 to 1, ``patches`` counts those that all processes
-    have seen, ``epoch`` holds the last epoch's losses.
+    """How far a training run has come.
+
+    Attributes
+    ----------
+    fraction
+        Share of the run that is done, from 0 to 1.
+    step
+        Number of steps of the optimiser so far.
+    patches
+        Number of patches that all processes together have seen.
+    seconds
+        Time spent on training so far, in s.
+    budget
+        How long the run is to be.
+    epoch
+        The losses of the last epoch.
     """
 
     fraction: float

@@ -13,7 +13,7 @@ from restore.evaluation.estimators.decomposition import PAIRS, filtered, overall
 
 def table_of(signal, noise):
     """The table of halves with these variances in each ring."""
-    signal, noise = (torch.as_tensor(each, dtype=torch.float64) for each in (signal, noise))
+    signal, noise = (torch.as_tensor(values, dtype=torch.float64) for values in (signal, noise))
     table = torch.full((len(PAIRS), len(signal)), torch.nan, dtype=torch.float64)
     table[PAIRS.index(("M1", "M1"))] = table[PAIRS.index(("M2", "M2"))] = signal + noise
     table[PAIRS.index(("M1", "M2"))] = signal
@@ -29,8 +29,8 @@ def test_the_wiener_filter_of_a_half_is_its_correlation_with_the_other():
 
 
 def test_where_there_is_no_signal_nothing_passes():
-    found = wiener_filter(torch.tensor([0.9, 0.9, 0.9, -0.2, -0.2, torch.nan, -0.1, -0.3]))
-    assert (found[:2] > 0.5).all() and (found[4:] == 0).all()
+    transfer = wiener_filter(torch.tensor([0.9, 0.9, 0.9, -0.2, -0.2, torch.nan, -0.1, -0.3]))
+    assert (transfer[:2] > 0.5).all() and (transfer[4:] == 0).all()
 
 
 def test_a_curve_is_smoothed_over_three_rings_and_two_at_the_ends():

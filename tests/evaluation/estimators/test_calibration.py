@@ -70,11 +70,13 @@ def test_no_ring_is_worse_than_under_the_wiener_filter_or_than_the_denoised_imag
     power = signal.square().mean(dim=-1, keepdim=True)
     wiener = (power / (power + 1) * images[0] - signal).square().mean(dim=-1)
     as_it_is = (images[2] - signal).square().mean(dim=-1)
-    found = error(weights, images, signal)
+    calibrated_error = error(weights, images, signal)
     best = torch.minimum(wiener, as_it_is)
     away = (torch.arange(RINGS) - RINGS // 2).abs() > 6  # no network changes from ring to ring
-    assert (found[away] <= 1.03 * best[away] + 2e-4).all()
-    assert (found[: RINGS // 2 - 6] < 0.5 * wiener[: RINGS // 2 - 6]).all()  # the network is used
+    assert (calibrated_error[away] <= 1.03 * best[away] + 2e-4).all()
+    assert (
+        calibrated_error[: RINGS // 2 - 6] < 0.5 * wiener[: RINGS // 2 - 6]
+    ).all()  # the network is used
 
 
 def test_where_the_denoised_image_knows_nothing_the_wiener_filter_is_left():

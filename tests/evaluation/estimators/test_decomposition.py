@@ -32,11 +32,11 @@ def made_up(seed):
         return torch.randn(RINGS, 60, generator=generator, dtype=torch.float64)
 
     signal, false = 2 * drawn(), drawn()
-    found = {name: signal + drawn() for name in ("M1", "M2")}
-    found |= {
-        f"D{n}": 0.6 * signal + 0.5 * false + 0.2 * found[f"M{n}"] + 0.1 * drawn() for n in (1, 2)
+    images = {name: signal + drawn() for name in ("M1", "M2")}
+    images |= {
+        f"D{n}": 0.6 * signal + 0.5 * false + 0.2 * images[f"M{n}"] + 0.1 * drawn() for n in (1, 2)
     }
-    return found | {name: drawn() for name in ("X", "F", "M2'", "D2'")}
+    return images | {name: drawn() for name in ("X", "F", "M2'", "D2'")}
 
 
 def table_of(images):
@@ -51,21 +51,21 @@ def agree(first, second, leave_out=()):
 @given(SEEDS)
 def test_a_denoiser_that_does_nothing_has_no_bias_and_changes_nothing(seed):
     images = made_up(seed)
-    found = decompose(table_of(images | {"D1": images["M1"], "D2": images["M2"]}))
-    assert torch.allclose(found["var_bias"], torch.zeros(RINGS).double(), atol=1e-12)
-    assert torch.allclose(found["gain"], torch.ones(RINGS).double())
+    estimates = decompose(table_of(images | {"D1": images["M1"], "D2": images["M2"]}))
+    assert torch.allclose(estimates["var_bias"], torch.zeros(RINGS).double(), atol=1e-12)
+    assert torch.allclose(estimates["gain"], torch.ones(RINGS).double())
     for name in ("snr", "correlation", "frc", "power", "signal_to_error"):
-        assert torch.allclose(found[f"{name}_denoised"], found[f"{name}_raw"])
+        assert torch.allclose(estimates[f"{name}_denoised"], estimates[f"{name}_raw"])
     # Eq. 18 as it is printed, with √(cov(M1,M1) cov(M2,M2)) for cov(M1,M2), would find a bias as
     # large as the noise.
-    printed = found["var_bias"] - found["var_signal"] + found["power_raw"]
-    assert torch.allclose(printed, found["var_noise_raw"])
+    printed = estimates["var_bias"] - estimates["var_signal"] + estimates["power_raw"]
+    assert torch.allclose(printed, estimates["var_noise_raw"])
 
 
 @given(SEEDS, st.floats(0.1, 10))
 def test_a_grey_scale_changes_only_what_it_must(seed, scale):
     images = made_up(seed)
-    found = decompose(table_of(images))
+    estimates = decompose(table_of(images))
     scaled = decompose(
         table_of(images | {name: scale * images[name] for name in ("D1", "D2", "F", "D2'")})
     )
@@ -74,12 +74,14 @@ def test_a_grey_scale_changes_only_what_it_must(seed, scale):
         "calibration": -1,
         "var_noise_denoised": 2,
         "var_invented": 2,
+        "hallucinated_share": 2,
+        "noise_share": 2,
         "power_denoised": 2,
         "power_noise_only_denoised": 2,
         "snr_denoised": -2,
         "snr_denoised_full": -2,
     }
-    agree({name: value * scale ** powers.get(name, 0) for name, value in found.items()}, scaled,
+    agree({name: value * scale ** powers.get(name, 0) for name, value in estimates.items()}, scaled,
           leave_out=("var_bias", "bias_share", "signal_to_error_denoised"))  # fmt: skip
 
 
@@ -97,9 +99,9 @@ def test_neither_half_is_preferred(seed):
 
 @given(SEEDS)
 def test_the_bias_is_lost_signal_and_what_is_invented(seed):
-    found = decompose(table_of(made_up(seed)))
-    lost = (1 - found["gain"]) ** 2 * found["var_signal"]
-    assert torch.allclose(found["var_bias"], lost + found["var_invented"])
+    estimates = decompose(table_of(made_up(seed)))
+    lost = (1 - estimates["gain"]) ** 2 * estimates["var_signal"]
+    assert torch.allclose(estimates["var_bias"], lost + estimates["var_invented"])
 
 
 @given(SEEDS, st.lists(st.floats(0, 1.5), min_size=RINGS, max_size=RINGS))
@@ -127,18 +129,21 @@ def test_a_wiener_filter_on_paper_is_the_wiener_filter_of_real_images():
         f"D{n}": torch.fft.irfft2(torch.fft.rfft2(raw[f"M{n}"]) * smooth, s=(512, 384))
         for n in (1, 2)
     }
-    expected, found = overall(blocks_of(raw | really, 64)[0]), overall(filtered(table, transfer))
+    expected, estimates = (
+        overall(blocks_of(raw | really, 64)[0]),
+        overall(filtered(table, transfer)),
+    )
     for name in ("var_bias", "gain", "correlation_denoised", "signal_to_error_denoised"):
-        assert float(found[name]) == pytest.approx(float(expected[name]), rel=0.03), name
+        assert float(estimates[name]) == pytest.approx(float(expected[name]), rel=0.03), name
 
 
 def test_where_there_is_no_signal_ratios_to_it_are_not_numbers():
     table = table_of(made_up(0))
     table[PAIRS.index(("M1", "M2"))] = -0.01
-    found = decompose(table)
+    estimates = decompose(table)
     for name in ("gain", "bias_share", "var_invented", "correlation_raw", "correlation_denoised"):
-        assert found[name].isnan().all(), name
-    assert (found["var_signal"] == -0.01).all() and (found["snr_raw"] < 0).all()
+        assert estimates[name].isnan().all(), name
+    assert (estimates["var_signal"] == -0.01).all() and (estimates["snr_raw"] < 0).all()
 
 
 def test_what_was_not_measured_is_not_a_number():
@@ -146,15 +151,17 @@ def test_what_was_not_measured_is_not_a_number():
     absent = dict.fromkeys(
         set(IMAGES) - images.keys(), torch.full((RINGS, 60), torch.nan, dtype=torch.float64)
     )
-    found = decompose(table_of(images | absent))
-    assert found["invented_share"].isnan().all() and found["unpaired_raw"].isnan().all()
-    assert not found["var_bias"].isnan().any()
+    estimates = decompose(table_of(images | absent))
+    assert estimates["invented_share"].isnan().all() and estimates["unpaired_raw"].isnan().all()
+    assert not estimates["var_bias"].isnan().any()
 
 
 @given(SEEDS, st.lists(st.floats(0, 1.5), min_size=RINGS, max_size=RINGS))
 def test_a_linear_filter_invents_nothing_whatever_its_gain_in_each_ring(seed, transfer):
-    found = overall(filtered(table_of(made_up(seed)), torch.tensor(transfer, dtype=torch.float64)))
-    assert float(found["var_invented"]) == pytest.approx(0, abs=1e-9)
+    estimates = overall(
+        filtered(table_of(made_up(seed)), torch.tensor(transfer, dtype=torch.float64))
+    )
+    assert float(estimates["var_invented"]) == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5])
@@ -169,8 +176,10 @@ def test_a_false_picture_is_invented_beside_a_filter(share):
     signal, false = (coloured((768, 512), seed, power) for seed in (1, 2))
     raw = {f"M{n}": signal + white((768, 512), 2 + n) for n in (1, 2)}
     drawn = {f"D{n}": 0.5 * raw[f"M{n}"] + share**0.5 * false for n in (1, 2)}
-    found = overall(blocks_of(raw | drawn, 64)[0])
-    assert float(found["var_invented"] / found["var_signal"]) == pytest.approx(share, rel=0.15)
+    estimates = overall(blocks_of(raw | drawn, 64)[0])
+    assert float(estimates["var_invented"] / estimates["var_signal"]) == pytest.approx(
+        share, rel=0.15
+    )
 
 
 def test_where_there_is_no_signal_all_that_is_drawn_into_both_halves_is_invented():
@@ -201,3 +210,11 @@ def test_each_ring_is_compared_with_the_wiener_filter_of_that_ring():
     expected = decompose(filtered(table, own))["signal_to_error_denoised"]
     assert torch.allclose(wiener, expected, equal_nan=True)
     assert rings["advantage_over_wiener"].isfinite().any()
+
+
+def test_a_filter_of_one_half_hallucinates_nothing_and_keeps_a_quarter_of_the_noise():
+    table = table_of(made_up(3))
+    numbers = overall(filtered(table, torch.full((table.shape[-1],), 0.5)))
+    assert float(numbers["hallucinated_share"]) == pytest.approx(0, abs=1e-6)
+    assert float(numbers["noise_share"]) == pytest.approx(0.25)
+    assert float(numbers["gain"]) == pytest.approx(0.5)

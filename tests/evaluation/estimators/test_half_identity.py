@@ -22,9 +22,9 @@ def denoised(half, strength=0.3):
 def test_right_halves_are_right_at_any_scale():
     raw = halves()
     for strength in (0.01, 1.0, 100.0):
-        found = half_identity(raw, (denoised(raw[0], strength), denoised(raw[1], strength)))
-        assert found.verdict == "right"
-        assert found.difference > 0.1 and found.total > 0.3
+        identity = half_identity(raw, (denoised(raw[0], strength), denoised(raw[1], strength)))
+        assert identity.verdict == "right"
+        assert identity.difference > 0.1 and identity.total > 0.3
 
 
 def test_exchanged_halves_have_the_noise_of_the_other():

@@ -37,9 +37,9 @@ def components_in_rings(patch_px, rings):
 
 
 def test_white_noise_has_the_same_power_in_every_fourier_component():
-    found = measured(white((1024, 768), seed=0)) / components_in_rings(64, 16)
-    assert found[1:].numpy() == pytest.approx([1.0] * 15, abs=0.04)
-    assert 0.8 < found[0] < 1.1  # what is taken off as the mean of a patch is missing here
+    power = measured(white((1024, 768), seed=0)) / components_in_rings(64, 16)
+    assert power[1:].numpy() == pytest.approx([1.0] * 15, abs=0.04)
+    assert 0.8 < power[0] < 1.1  # what is taken off as the mean of a patch is missing here
 
 
 def test_the_window_keeps_the_variance_that_the_rings_hold():
@@ -56,10 +56,10 @@ def test_a_sine_lands_in_its_ring_with_its_variance(axis, pixel_size_yx_A):
     frequency_per_px = ring * 0.25 / 16 * pixel_size_yx_A[axis]
     wave = torch.sin(2 * math.pi * frequency_per_px * torch.arange(shape[axis]))
     image = (wave[:, None] if axis == 0 else wave[None]).expand(shape)
-    found = measured(image, pixel_size_yx_A=pixel_size_yx_A)
-    assert int(found.argmax()) == ring - 1
-    assert float(found[ring - 2 : ring + 1].sum()) == pytest.approx(0.5, rel=0.01)
-    assert float(found.sum()) == pytest.approx(0.5, rel=0.01)
+    power = measured(image, pixel_size_yx_A=pixel_size_yx_A)
+    assert int(power.argmax()) == ring - 1
+    assert float(power[ring - 2 : ring + 1].sum()) == pytest.approx(0.5, rel=0.01)
+    assert float(power.sum()) == pytest.approx(0.5, rel=0.01)
 
 
 def test_a_slope_of_ice_stays_in_the_lowest_rings_and_would_not_without_the_window(monkeypatch):

@@ -35,13 +35,13 @@ def of_mean(values, confidence=0.9, resamples=4000):
 @pytest.mark.parametrize("count", [8, 40])
 def test_the_interval_of_a_mean_is_students(count, confidence):
     values = np.random.default_rng(count).normal(5, 2, count)
-    found = of_mean(values.tolist(), confidence, resamples=20_000)
+    interval = of_mean(values.tolist(), confidence, resamples=20_000)
     low, high = t.interval(
         confidence, count - 1, values.mean(), values.std(ddof=1) / math.sqrt(count)
     )
-    assert float(found.value) == pytest.approx(values.mean())
-    assert float(found.high - found.low) == pytest.approx(high - low, rel=0.06)
-    assert float(found.low) == pytest.approx(low, abs=0.05 * (high - low))
+    assert float(interval.value) == pytest.approx(values.mean())
+    assert float(interval.high - interval.low) == pytest.approx(high - low, rel=0.06)
+    assert float(interval.low) == pytest.approx(low, abs=0.05 * (high - low))
 
 
 def test_few_units_have_wider_intervals_than_the_plain_bootstrap_gives():
@@ -51,8 +51,8 @@ def test_few_units_have_wider_intervals_than_the_plain_bootstrap_gives():
 
 
 def test_one_unit_has_a_value_and_no_interval():
-    found = of_mean([4.0])
-    assert float(found.value) == 4.0 and math.isnan(found.low) and math.isnan(found.high)
+    interval = of_mean([4.0])
+    assert float(interval.value) == 4.0 and math.isnan(interval.low) and math.isnan(interval.high)
     assert math.isnan(expanded_tails(0.9, 1))
 
 
@@ -78,10 +78,10 @@ def test_a_quantity_that_is_often_undefined_has_no_interval(undefined, is_known)
             values[:undefined] = torch.nan
         return {"x": values}
 
-    found = estimate(units_of(range(20)), quantity, 0.9, resampling_weights(20, 1000, 0))["x"]
+    interval = estimate(units_of(range(20)), quantity, 0.9, resampling_weights(20, 1000, 0))["x"]
     assert (
-        math.isfinite(found.value)
-        and math.isfinite(found.low) == math.isfinite(found.high) == is_known
+        math.isfinite(interval.value)
+        and math.isfinite(interval.low) == math.isfinite(interval.high) == is_known
     )
 
 
@@ -90,16 +90,16 @@ def test_a_quantity_is_a_ratio_of_sums_not_a_mean_of_ratios():
         [[[1.0], [1.0]], [[9.0], [1.0]], [[0.0], [0.0]]], dtype=torch.float64
     )  # the last is 0/0
     weights = resampling_weights(3, 200, 0)
-    found = estimate(
+    ratio = estimate(
         tables, lambda table: {"x": table[..., 0, 0] / table[..., 1, 0]}, 0.9, weights
     )["x"]
-    assert float(found.value) == 5.0
+    assert float(ratio.value) == 5.0
 
 
 def test_the_reciprocal_of_what_may_be_nothing_is_infinite_there():
-    found = reciprocal(
+    estimate = reciprocal(
         Estimate(*torch.tensor([[0.5, -0.1, 2.0], [-0.2, -0.3, 1.0], [1.0, 0.2, torch.nan]]))
     )
-    assert found.value.tolist() == [2.0, math.inf, 0.5]
-    assert found.low.tolist()[:2] == [1.0, 5.0] and math.isnan(found.low[2])
-    assert found.high.tolist() == [math.inf, math.inf, 1.0]
+    assert estimate.value.tolist() == [2.0, math.inf, 0.5]
+    assert estimate.low.tolist()[:2] == [1.0, 5.0] and math.isnan(estimate.low[2])
+    assert estimate.high.tolist() == [math.inf, math.inf, 1.0]

@@ -28,11 +28,11 @@ def test_the_raw_correlation_is_that_of_real_space(images):
 
 def test_the_best_low_pass_is_found_where_the_signal_ends(images):
     truth, raw = images
-    found = score(truth, raw, raw, (1.0, 1.0))
-    assert found.lowpass > found.raw
-    assert found.lowpass_A == pytest.approx(10, rel=0.1)
+    scores = score(truth, raw, raw, (1.0, 1.0))
+    assert scores.lowpass > scores.raw
+    assert scores.lowpass_A == pytest.approx(10, rel=0.1)
     best = max(range(20, 120), key=lambda n: corr(truth, smooth(raw, n / 256)))
-    assert found.lowpass == pytest.approx(corr(truth, smooth(raw, best / 256)), abs=0.01)
+    assert scores.lowpass == pytest.approx(corr(truth, smooth(raw, best / 256)), abs=0.01)
 
 
 def test_the_truth_itself_scores_one(images):

@@ -70,9 +70,9 @@ def group(folder, text, name="g.csg"):
 
 
 def test_a_table_comes_out_as_it_went_in():
-    made = exposures(["J2/a.mrc", "J2/bé.mrc", "J2/long name.mrc"])
-    back = np.load(io.BytesIO(cs_bytes({name: made[name] for name in made.dtype.names})))
-    assert back.dtype == made.dtype and back.tobytes() == made.tobytes()
+    table = exposures(["J2/a.mrc", "J2/bé.mrc", "J2/long name.mrc"])
+    back = np.load(io.BytesIO(cs_bytes({name: table[name] for name in table.dtype.names})))
+    assert back.dtype == table.dtype and back.tobytes() == table.tobytes()
 
 
 def test_texts_of_any_bytes_survive():
@@ -92,40 +92,42 @@ def test_the_compressed_stream_is_refused_with_its_cure(tmp_path, magic):
 
 
 def test_a_header_of_many_columns_is_read(tmp_path):
-    made = np.zeros(
-        2, dtype=[(f"alignments_class_{each}/pose", "<f4", (3,)) for each in range(400)]
+    table = np.zeros(
+        2, dtype=[(f"alignments_class_{index}/pose", "<f4", (3,)) for index in range(400)]
     )
-    assert read_cs(save(tmp_path / "a.cs", made)).dtype == made.dtype
+    assert read_cs(save(tmp_path / "a.cs", table)).dtype == table.dtype
 
 
 # cryosparc-tools itself, where it is installed
 
 
-def same_columns(theirs, made):
+def same_columns(theirs, ours):
     """Whether a Dataset of cryosparc-tools holds the columns of a table: names, types and values,
     the texts as texts.
     """
-    assert theirs.fields() == list(made.dtype.names)
-    for name in made.dtype.names:
-        column = made[name]
+    assert theirs.fields() == list(ours.dtype.names)
+    for name in ours.dtype.names:
+        column = ours[name]
         wanted = np.array(texts(column), dtype=object) if column.dtype.kind == "S" else column
-        found = np.asarray(theirs[name])
+        values = np.asarray(theirs[name])
         assert (
-            found.dtype == wanted.dtype and found.shape == wanted.shape and (found == wanted).all()
+            values.dtype == wanted.dtype
+            and values.shape == wanted.shape
+            and (values == wanted).all()
         ), name
 
 
 def test_cryosparc_tools_reads_what_is_written_and_writes_what_is_read(tmp_path):
     dataset = pytest.importorskip("cryosparc.dataset", reason="cryosparc-tools is not installed")
-    made = exposures(["J2/a.mrc", "J2/bé.mrc", "J2/long name.mrc"])
-    (tmp_path / "ours.cs").write_bytes(cs_bytes({name: made[name] for name in made.dtype.names}))
+    table = exposures(["J2/a.mrc", "J2/bé.mrc", "J2/long name.mrc"])
+    (tmp_path / "ours.cs").write_bytes(cs_bytes({name: table[name] for name in table.dtype.names}))
     theirs = dataset.Dataset.load(tmp_path / "ours.cs")
-    same_columns(theirs, made)
+    same_columns(theirs, table)
     theirs.save(tmp_path / "theirs.cs")
     back = read_cs(tmp_path / "theirs.cs")
     same_columns(theirs, back)
-    numbers = [name for name in made.dtype.names if made.dtype[name].kind != "S"]
-    assert all(back.dtype[name] == made.dtype[name] for name in numbers)
+    numbers = [name for name in table.dtype.names if table.dtype[name].kind != "S"]
+    assert all(back.dtype[name] == table.dtype[name] for name in numbers)
     theirs.save(tmp_path / "stream.cs", format=dataset.CSDAT_FORMAT)
     assert "compressed stream format" in refused(read_cs, tmp_path / "stream.cs")
 
@@ -136,32 +138,32 @@ def test_a_table_that_cryosparc_tools_wrote_is_read(tmp_path):
     """
     path = tmp_path / "made.cs"
     path.write_bytes(zlib.decompress(base64.b64decode(MADE_BY_TOOLS)))
-    found = read_cs(path)
-    assert found.dtype.descr == [
+    dataset = read_cs(path)
+    assert dataset.dtype.descr == [
         ("uid", "<u8"),
         ("micrograph_blob/path", "|S10"),
         ("micrograph_blob/shape", "<u4", (2,)),
         ("micrograph_blob/psize_A", "<f4"),
     ]
     assert (
-        found["uid"].tolist() == [1, 2, 2**63]
-        and found["micrograph_blob/shape"].tolist() == [[3, 4]] * 3
+        dataset["uid"].tolist() == [1, 2, 2**63]
+        and dataset["micrograph_blob/shape"].tolist() == [[3, 4]] * 3
     )
-    assert texts(found["micrograph_blob/path"]) == ["J2/a.mrc", "J2/bb.mrc", "J2/é.mrc"]
+    assert texts(dataset["micrograph_blob/path"]) == ["J2/a.mrc", "J2/bb.mrc", "J2/é.mrc"]
 
 
 # Groups
 
 
 def test_a_group_is_read(tmp_path):
-    found = read_group(group(tmp_path, GROUP))
-    assert found.metafiles == {
+    tables = read_group(group(tmp_path, GROUP))
+    assert tables.metafiles == {
         "ctf": ">J12_passthrough_exposures.cs",
         "micrograph_blob": ">exposures.cs",
         "mscope_params": ">J12_passthrough_exposures.cs",
     }
-    assert found.files == [tmp_path / "J12_passthrough_exposures.cs", tmp_path / "exposures.cs"]
-    assert found.version == "v4.5.3"
+    assert tables.files == [tmp_path / "J12_passthrough_exposures.cs", tmp_path / "exposures.cs"]
+    assert tables.version == "v4.5.3"
     assert read_group(group(tmp_path, EXPORTED)).metafiles["blob"] == ">J350_particles_exported.cs"
     name = (
         ">my files/J12_passthrough_exposures_accepted_with_a_name_that_is_very_long_and has "
@@ -174,9 +176,9 @@ def test_groups_are_read_as_pyyaml_reads_them(tmp_path):
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
     for text in (GROUP, EXPORTED, WRAPPED):
         theirs = yaml.safe_load(text)["results"]
-        found = read_group(group(tmp_path, text))
-        assert found.metafiles == {slot: result["metafile"] for slot, result in theirs.items()}
-        written = yaml.safe_load(found.of("it's new.cs", 7))
+        tables = read_group(group(tmp_path, text))
+        assert tables.metafiles == {slot: result["metafile"] for slot, result in theirs.items()}
+        written = yaml.safe_load(tables.of("it's new.cs", 7))
         for result in theirs.values():
             is_list = isinstance(result["num_items"], list)
             result |= {"metafile": ">it's new.cs", "num_items": [7] if is_list else 7}
@@ -203,7 +205,7 @@ def test_a_group_is_written_with_all_else_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "words"),
     [
         ("", "it names no metafile"),
         ("results: {}\n", "it names no metafile"),
@@ -218,31 +220,31 @@ def test_a_group_is_written_with_all_else_as_it_was(tmp_path):
             "results:\n  ctf:\n    metafile:\n    - '>a.cs'\n    - '>b.cs'\n",
             "results, ctf: 2 metafiles are named",
         ),
-        ("results:\n  ctf:\n    type: x\n  ctf:\n    type: y\n", 'line 4: "ctf:" is there twice'),
+        ("results:\n  ctf:\n    type: x\n  ctf:\n    type: y\n", 'line 4: "ctf:" occurs twice'),
     ],
 )
-def test_what_is_no_group_is_refused(tmp_path, text, said):
-    assert said in refused(read_group, group(tmp_path, text))
+def test_what_is_no_group_is_refused(tmp_path, text, words):
+    assert words in refused(read_group, group(tmp_path, text))
 
 
 def test_a_group_that_is_missing_or_no_text_is_refused(tmp_path):
     assert "there is no such file" in refused(read_group, tmp_path / "none.csg")
     (tmp_path / "b.csg").write_bytes(b"\xff\xfe\x00")
-    assert "it is no text" in refused(read_group, tmp_path / "b.csg")
+    assert "the file is not text" in refused(read_group, tmp_path / "b.csg")
 
 
 # Groups of tables
 
 
 def test_the_tables_of_a_group_are_joined_by_uid(tmp_path):
-    made = exposures(["a.mrc", "b.mrc", "c.mrc"])
-    data = read_dataset(job(tmp_path, made))
-    assert sorted(data.names()) == sorted(made.dtype.names) and len(data) == 3
-    rows = np.argsort(made["uid"]), np.argsort(data.column("uid"))
-    for name in made.dtype.names:
+    table = exposures(["a.mrc", "b.mrc", "c.mrc"])
+    data = read_dataset(job(tmp_path, table))
+    assert sorted(data.names()) == sorted(table.dtype.names) and len(data) == 3
+    rows = np.argsort(table["uid"]), np.argsort(data.column("uid"))
+    for name in table.dtype.names:
         column = data.column(name)
-        assert column is not None and column.dtype == made[name].dtype
-        assert (column[rows[1]] == made[name][rows[0]]).all(), name
+        assert column is not None and column.dtype == table[name].dtype
+        assert (column[rows[1]] == table[name][rows[0]]).all(), name
     assert data.place("ctf/df1_A", 0) == f"{tmp_path}/J12_passthrough_exposures.cs, row 1"
 
 
@@ -250,27 +252,27 @@ def test_a_column_comes_from_its_slots_own_table(tmp_path):
     """The passthrough table, which the group names first, may hold the micrographs of an earlier
     job too.
     """
-    made = exposures(["a.mrc", "b.mrc", "c.mrc"])
-    path = job(tmp_path, made)
-    older = made.copy()
+    table = exposures(["a.mrc", "b.mrc", "c.mrc"])
+    path = job(tmp_path, table)
+    older = table.copy()
     older["micrograph_blob/psize_A"] *= 2
     save(tmp_path / "J12_passthrough_exposures.cs", older)
     data = read_dataset(path)
     assert data.tables[0].path.name == "J12_passthrough_exposures.cs"
     assert (
-        data.column("micrograph_blob/psize_A").tolist() == made["micrograph_blob/psize_A"].tolist()
+        data.column("micrograph_blob/psize_A").tolist() == table["micrograph_blob/psize_A"].tolist()
     )
 
 
 def test_tables_that_cannot_be_joined_are_refused(tmp_path):
-    made = exposures(["a.mrc", "b.mrc", "c.mrc"])
-    path = job(tmp_path, made)
+    rows = exposures(["a.mrc", "b.mrc", "c.mrc"])
+    path = job(tmp_path, rows)
     passthrough = np.load(tmp_path / "J12_passthrough_exposures.cs")
     save(tmp_path / "J12_passthrough_exposures.cs", passthrough[:2])
-    said = refused(read_dataset, path)
+    message = refused(read_dataset, path)
     assert (
-        "J12_passthrough_exposures.cs: 1 of the 3 uids of" in said
-        and str(passthrough["uid"][2]) in said
+        "J12_passthrough_exposures.cs: 1 of the 3 uids of" in message
+        and str(passthrough["uid"][2]) in message
     )
     passthrough["uid"][1] = passthrough["uid"][0]
     save(tmp_path / "J12_passthrough_exposures.cs", passthrough)
@@ -324,18 +326,18 @@ def particles(folder):
 
 def test_particles_of_a_group_have_poses_and_places(tmp_path):
     path, pose = particles(tmp_path)
-    found = read_particles(path)
-    assert found.rotations.as_rotvec() == pytest.approx(pose, abs=1e-6)
-    assert found.uids.tolist() == [9, 2, 7, 4] and found.half_sets.tolist() == [1, 2, 1, 2]
-    assert found.coordinates_px == pytest.approx(
+    grouped = read_particles(path)
+    assert grouped.rotations.as_rotvec() == pytest.approx(pose, abs=1e-6)
+    assert grouped.uids.tolist() == [9, 2, 7, 4] and grouped.half_sets.tolist() == [1, 2, 1, 2]
+    assert grouped.coordinates_px == pytest.approx(
         np.array([[450, 150], [100, 150], [350, 150], [200, 150]])
     )
 
 
 def test_a_passthrough_file_without_poses_names_the_group_that_has_them(tmp_path):
     path, _ = particles(tmp_path)
-    said = refused(read_particles, tmp_path / "J30_passthrough_particles.cs")
+    message = refused(read_particles, tmp_path / "J30_passthrough_particles.cs")
     assert (
-        f"alignments3D/pose is missing. Each particle needs its pose: give {path}, which joins it"
-        in said
+        "alignments3D/pose is missing. Every particle must have a pose: "
+        f"give {path}, which joins it" in message
     )

@@ -68,9 +68,11 @@ def test_exposures_are_found_from_the_projects_folder_whichever_is_the_working_d
     path = save(project / "J12/exposures.cs", exposures(NAMES))
     monkeypatch.chdir("/")
     got = read_micrographs(path)
-    assert [each.name for each in got.micrographs] == NAMES
-    assert [each.image for each in got.micrographs] == [project / name for name in NAMES]
-    assert {each.pixel_size_A for each in got.micrographs} == {0.6575}
+    assert [micrograph.name for micrograph in got.micrographs] == NAMES
+    assert [micrograph.image for micrograph in got.micrographs] == [
+        project / name for name in NAMES
+    ]
+    assert {micrograph.pixel_size_A for micrograph in got.micrographs} == {0.6575}
     assert got.is_listed and got.listing.ending == ".cs"
     assert check_files(got.micrographs) == (list(got.micrographs), [])
 
@@ -166,7 +168,7 @@ def test_the_ctf_is_that_of_the_formula_in_radians(project):
     """sin(π λ z(α) k² − π/2 Cs λ³ k⁴ + φ + asin w), z the defocus along α from x towards y; written
     out for a .cs row.
     """
-    made = exposures(
+    table = exposures(
         NAMES,
         **{
             "ctf/df_angle_rad": [0.7] * 3,
@@ -174,9 +176,9 @@ def test_the_ctf_is_that_of_the_formula_in_radians(project):
             "ctf/phase_shift_rad": [0.3] * 3,
         },
     )
-    parameters = read_micrographs(save(project / "J12/e.cs", made)).micrographs[0].ctf
+    parameters = read_micrographs(save(project / "J12/e.cs", table)).micrographs[0].ctf
     assert parameters is not None
-    row, side, pixel_A = made[0], 64, 1.5
+    row, side, pixel_A = table[0], 64, 1.5
     ky, kx = np.fft.fftfreq(side, pixel_A)[:, None], np.fft.rfftfreq(side, pixel_A)[None]
     squared, angle = kx**2 + ky**2, np.arctan2(ky, kx)
     volts = 1e3 * float(row["ctf/accel_kv"])
@@ -190,21 +192,25 @@ def test_the_ctf_is_that_of_the_formula_in_radians(project):
     wanted = np.sin(
         chi + float(row["ctf/phase_shift_rad"]) + math.asin(float(row["ctf/amp_contrast"]))
     )
-    found = ctf(parameters, (side, side), (pixel_A, pixel_A)).double()
-    assert (found - torch.from_numpy(wanted)).abs().max() < 2e-3
+    values = ctf(parameters, (side, side), (pixel_A, pixel_A)).double()
+    assert (values - torch.from_numpy(wanted)).abs().max() < 2e-3
 
 
 def test_a_group_gives_what_one_table_gives(project):
-    made = exposures(NAMES)
-    whole = read_micrographs(save(project / "J12/all.cs", made)).micrographs
-    got = read_micrographs(job(project / "J12", made))
+    table = exposures(NAMES)
+    whole = read_micrographs(save(project / "J12/all.cs", table)).micrographs
+    got = read_micrographs(job(project / "J12", table))
     assert (
-        sorted(got.micrographs, key=lambda each: each.name) != list(got.micrographs)
+        sorted(got.micrographs, key=lambda micrograph: micrograph.name) != list(got.micrographs)
         or len(whole) == 3
     )
-    by_name = {each.name: (each.image, each.pixel_size_A, each.ctf) for each in whole}
+    by_name = {
+        micrograph.name: (micrograph.image, micrograph.pixel_size_A, micrograph.ctf)
+        for micrograph in whole
+    }
     assert {
-        each.name: (each.image, each.pixel_size_A, each.ctf) for each in got.micrographs
+        micrograph.name: (micrograph.image, micrograph.pixel_size_A, micrograph.ctf)
+        for micrograph in got.micrographs
     } == by_name
 
 
@@ -241,8 +247,8 @@ def test_halves_of_imported_micrographs_are_beside_what_the_link_leads_to(projec
 
 
 def test_thousands_of_exposures_are_read_at_once(project):
-    made = exposures([f"J2/motioncorrected/{number:05d}.mrc" for number in range(5000)])
-    path = job(project / "J12", made, np.random.default_rng(0).permutation(5000))
+    table = exposures([f"J2/motioncorrected/{number:05d}.mrc" for number in range(5000)])
+    path = job(project / "J12", table, np.random.default_rng(0).permutation(5000))
     start = time.perf_counter()
     assert len(read_micrographs(path).micrographs) == 5000
     assert time.perf_counter() - start < 5
@@ -252,13 +258,13 @@ def test_thousands_of_exposures_are_read_at_once(project):
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "said"),
+    ("column", "value", "words"),
     [
         ("micrograph_blob/psize_A", 0.0, "row 2: micrograph_blob/psize_A is 0"),
         ("micrograph_blob/psize_A", np.nan, "row 2: micrograph_blob/psize_A is nan"),
         ("micrograph_blob/idx", 3, "row 2: micrograph_blob/idx is 3"),
         ("micrograph_blob/path", b"", "row 2: micrograph_blob/path is empty"),
-        ("micrograph_blob/path", NAMES[0].encode(), f"row 2: {NAMES[0]} is named again"),
+        ("micrograph_blob/path", NAMES[0].encode(), f"row 2: {NAMES[0]} is listed a second time"),
         (
             "ctf/df1_A",
             np.nan,
@@ -273,13 +279,16 @@ def test_thousands_of_exposures_are_read_at_once(project):
         ("ctf/phase_shift_rad", np.nan, "row 2: ctf/phase_shift_rad is nan"),
     ],
 )
-def test_a_wrong_value_is_refused_by_row(project, column, value, said):
-    made = exposures(NAMES)
-    made[column][1] = value
-    path = save(project / "J12/e.cs", made)
-    assert f"{path}, {said}" in refused(path)
+def test_a_wrong_value_is_refused_by_row(project, column, value, words):
+    table = exposures(NAMES)
+    table[column][1] = value
+    path = save(project / "J12/e.cs", table)
+    assert f"{path}, {words}" in refused(path)
     if column.startswith("ctf/"):
-        assert [each.ctf is None for each in read_micrographs(path, needs=NO_CTF).micrographs] == [
+        assert [
+            micrograph.ctf is None
+            for micrograph in read_micrographs(path, needs=NO_CTF).micrographs
+        ] == [
             False,
             True,
             False,
@@ -288,10 +297,10 @@ def test_a_wrong_value_is_refused_by_row(project, column, value, said):
 
 @pytest.mark.parametrize("column", ["micrograph_blob/path", "micrograph_blob/psize_A", "ctf/cs_mm"])
 def test_a_missing_column_is_named(project, column):
-    made = exposures(NAMES)
+    rows = exposures(NAMES)
     path = save(
         project / "J12/e.cs",
-        table({name: made[name] for name in made.dtype.names if name != column}),
+        table({name: rows[name] for name in rows.dtype.names if name != column}),
     )
     assert f"{path}: {column} is missing" in refused(path)
 
@@ -302,26 +311,29 @@ def test_particles_and_movies_are_no_exposures_to_denoise(project):
         table({"uid": np.arange(2), "blob/path": np.array([b"J30/a.mrc"] * 2)}),
     )
     assert (
-        "it lists particles. Each micrograph needs its file: give the exposures of a motion "
-        "correction job"
+        "it lists particles. Every micrograph must name its image file: give the exposures of a "
+        "motion correction job"
     ) in refused(path)
     save(
         path, table({"uid": np.arange(2), "movie_blob/path": np.array([b"J1/imported/a.tif"] * 2)})
     )
     assert (
-        "micrograph_blob/path is missing. Each micrograph needs its file: give the exposures"
-        in refused(path)
+        "micrograph_blob/path is missing. Every micrograph must name its image file: give the "
+        "exposures" in refused(path)
     )
 
 
 def test_a_table_that_lacks_the_ctf_names_the_group_that_joins_it(project):
     group = job(project / "J12", exposures(NAMES))
-    said = refused(project / "J12/exposures.cs")
-    assert "ctf/df1_A, ctf/df2_A, ctf/df_angle_rad" in said
-    assert f"Phase flipping needs them: give {group}, which joins it with the others" in said
+    message = refused(project / "J12/exposures.cs")
+    assert "ctf/df1_A, ctf/df2_A, ctf/df_angle_rad" in message
+    assert f"Phase flipping needs them: give {group}, which joins it with the others" in message
     assert read_micrographs(project / "J12/exposures.cs", needs=NO_CTF).micrographs[0].ctf is None
-    said = refused(project / "J12/J12_passthrough_exposures.cs")
-    assert f"micrograph_blob/path is missing. Each micrograph needs its file: give {group}" in said
+    message = refused(project / "J12/J12_passthrough_exposures.cs")
+    assert (
+        f"micrograph_blob/path is missing. Every micrograph must name its image file: give {group}"
+        in message
+    )
     group.unlink()
     assert "give the .csg of a CTF estimation job, or `phase_flip=False`" in refused(
         project / "J12/exposures.cs"
@@ -329,15 +341,15 @@ def test_a_table_that_lacks_the_ctf_names_the_group_that_joins_it(project):
 
 
 def test_a_pixel_size_that_is_given_must_agree_or_stands_in(project):
-    made = exposures(NAMES)
-    path = save(project / "J12/e.cs", made)
+    rows = exposures(NAMES)
+    path = save(project / "J12/e.cs", rows)
     assert read_micrographs(path, pixel_size_A=0.66).micrographs[0].pixel_size_A == 0.6575
     assert "row 1: the pixel size is 0.6575 Å, and 1.1 Å was given" in refused(
         path, pixel_size_A=1.1
     )
     save(
         path,
-        table({name: made[name] for name in made.dtype.names if name != "micrograph_blob/psize_A"}),
+        table({name: rows[name] for name in rows.dtype.names if name != "micrograph_blob/psize_A"}),
     )
     assert read_micrographs(path, pixel_size_A=1.1).micrographs[0].pixel_size_A == 1.1
 
@@ -350,44 +362,46 @@ def denoise_beside(chosen, suffix="_denoised", shape=(40, 48), **more):
     names.
     """
     outputs = {}
-    for each in chosen.micrographs:
+    for micrograph in chosen.micrographs:
         image(
-            each.image.with_name(f"{each.image.stem}{suffix}.mrc"),
+            micrograph.image.with_name(f"{micrograph.image.stem}{suffix}.mrc"),
             DATA[: shape[0], : shape[1]],
             **more,
         )
-        outputs[each.row] = each.name.replace(".mrc", f"{suffix}.mrc")
+        outputs[micrograph.row] = micrograph.name.replace(".mrc", f"{suffix}.mrc")
     return outputs
 
 
 CHANGED = {
-    f"micrograph_blob/{each}"
-    for each in ("path", "shape", "idx", "format", "is_background_subtracted")
+    f"micrograph_blob/{column}"
+    for column in ("path", "shape", "idx", "format", "is_background_subtracted")
 }
 
 
 def test_the_denoised_table_keeps_all_but_the_blob_and_the_rows_left_out(project):
-    made = exposures(NAMES)
-    got = read_micrographs(save(project / "J12/e.cs", made))
+    table = exposures(NAMES)
+    got = read_micrographs(save(project / "J12/e.cs", table))
     outputs = denoise_beside(got, shape=(38, 46))
     del outputs[1]
-    found, text, files = listed(got, project / "J12/e_denoised.cs", outputs)
+    written, text, files = listed(got, project / "J12/e_denoised.cs", outputs)
     assert files == ["e_denoised.csg", "e_denoised.cs"]
-    assert found.dtype.names == made.dtype.names
-    for name in set(made.dtype.names) - CHANGED:
+    assert written.dtype.names == table.dtype.names
+    for name in set(table.dtype.names) - CHANGED:
         assert (
-            found[name].dtype == made[name].dtype
-            and found[name].tobytes() == made[name][[0, 2]].tobytes()
+            written[name].dtype == table[name].dtype
+            and written[name].tobytes() == table[name][[0, 2]].tobytes()
         ), name
-    assert texts(found["micrograph_blob/path"]) == [
+    assert texts(written["micrograph_blob/path"]) == [
         NAMES[row].replace(".mrc", "_denoised.mrc") for row in (0, 2)
     ]
-    assert found["micrograph_blob/shape"].tolist() == [[38, 46]] * 2
-    assert found["micrograph_blob/format"].tolist() == [b"MRC/2"] * 2
-    assert found["micrograph_blob/is_background_subtracted"].tolist() == [1, 1]
+    assert written["micrograph_blob/shape"].tolist() == [[38, 46]] * 2
+    assert written["micrograph_blob/format"].tolist() == [b"MRC/2"] * 2
+    assert written["micrograph_blob/is_background_subtracted"].tolist() == [1, 1]
     assert text.count("num_items: 2") == 3 and text.count("metafile: '>e_denoised.cs'") == 3
     again = read_micrographs(project / "J12/e_denoised.csg")
-    assert [each.ctf for each in again.micrographs] == [got.micrographs[row].ctf for row in (0, 2)]
+    assert [micrograph.ctf for micrograph in again.micrographs] == [
+        got.micrographs[row].ctf for row in (0, 2)
+    ]
     assert check_files(again.micrographs)[1] == []
 
 
@@ -395,46 +409,48 @@ SLOT = "micrograph_blob_denoised"
 
 
 def test_denoised_images_stand_in_a_slot_of_their_own_beside_the_raw_ones(project):
-    made = exposures(NAMES)
-    got = read_micrographs(save(project / "J12/e.cs", made))
+    table = exposures(NAMES)
+    got = read_micrographs(save(project / "J12/e.cs", table))
     outputs = denoise_beside(got, shape=(38, 46))
-    found, text, _ = listed(got, project / "J12/e_denoised.cs", outputs, replace_raw=False)
-    for name in made.dtype.names:
-        assert found[name].tobytes() == made[name].tobytes(), name
-    new = [name for name in found.dtype.names if name not in made.dtype.names]
+    written, text, _ = listed(got, project / "J12/e_denoised.cs", outputs, replace_raw=False)
+    for name in table.dtype.names:
+        assert written[name].tobytes() == table[name].tobytes(), name
+    new = [name for name in written.dtype.names if name not in table.dtype.names]
     assert new == [
-        name.replace("micrograph_blob", SLOT) for name in made.dtype.names if "_blob/" in name
+        name.replace("micrograph_blob", SLOT) for name in table.dtype.names if "_blob/" in name
     ]
-    last = found.dtype.names.index("micrograph_blob/import_sig")
-    assert found.dtype.names[last + 1] == f"{SLOT}/path"
-    assert texts(found[f"{SLOT}/path"]) == [name.replace(".mrc", "_denoised.mrc") for name in NAMES]
-    assert found[f"{SLOT}/shape"].tolist() == [[38, 46]] * 3
-    assert found[f"{SLOT}/format"].tolist() == [b"MRC/2"] * 3
-    assert found[f"{SLOT}/is_background_subtracted"].tolist() == [1] * 3
+    last = written.dtype.names.index("micrograph_blob/import_sig")
+    assert written.dtype.names[last + 1] == f"{SLOT}/path"
+    assert texts(written[f"{SLOT}/path"]) == [
+        name.replace(".mrc", "_denoised.mrc") for name in NAMES
+    ]
+    assert written[f"{SLOT}/shape"].tolist() == [[38, 46]] * 3
+    assert written[f"{SLOT}/format"].tolist() == [b"MRC/2"] * 3
+    assert written[f"{SLOT}/is_background_subtracted"].tolist() == [1] * 3
     for field in ("psize_A", "vmin", "vmax", "import_sig"):
-        assert found[f"{SLOT}/{field}"].dtype == made[f"micrograph_blob/{field}"].dtype
-        assert found[f"{SLOT}/{field}"].tolist() == made[f"micrograph_blob/{field}"].tolist()
+        assert written[f"{SLOT}/{field}"].dtype == table[f"micrograph_blob/{field}"].dtype
+        assert written[f"{SLOT}/{field}"].tolist() == table[f"micrograph_blob/{field}"].tolist()
     assert f"  {SLOT}:\n    metafile: '>e_denoised.cs'\n    num_items: 3\n" in text
     again = read_micrographs(project / "J12/e_denoised.csg")
     assert [micrograph.name for micrograph in again.micrographs] == NAMES
 
 
 def test_a_table_of_paths_and_sizes_alone_gets_the_three_columns_of_the_slot(project):
-    made = exposures(NAMES)
-    few = {name: made[name] for name in ("uid", "micrograph_blob/path", "micrograph_blob/psize_A")}
+    rows = exposures(NAMES)
+    few = {name: rows[name] for name in ("uid", "micrograph_blob/path", "micrograph_blob/psize_A")}
     got = read_micrographs(save(project / "J12/e.cs", table(few)), needs=NO_CTF)
     outputs = denoise_beside(got, shape=(38, 46))
-    found, *_ = listed(got, project / "J12/e_denoised.cs", outputs, replace_raw=False)
+    written, *_ = listed(got, project / "J12/e_denoised.cs", outputs, replace_raw=False)
     new = [f"{SLOT}/{field}" for field in ("path", "psize_A", "shape")]
-    assert found.dtype.names == (*few, *new)
-    assert found[f"{SLOT}/shape"].dtype == "<u4" and found[f"{SLOT}/psize_A"].dtype == "<f4"
-    assert found[f"{SLOT}/shape"].tolist() == [[38, 46]] * 3
+    assert written.dtype.names == (*few, *new)
+    assert written[f"{SLOT}/shape"].dtype == "<u4" and written[f"{SLOT}/psize_A"].dtype == "<f4"
+    assert written[f"{SLOT}/shape"].tolist() == [[38, 46]] * 3
 
 
 def test_the_slot_takes_its_place_in_a_jobs_group_as_pyyaml_would_write_it(project):
     got = read_micrographs(job(project / "J12", exposures(NAMES)))
     outputs = denoise_beside(got)
-    found, text, _ = listed(got, project / "out/e.csg", outputs, replace_raw=False)
+    written, text, _ = listed(got, project / "out/e.csg", outputs, replace_raw=False)
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
     results = yaml.safe_load(text)["results"]
     assert list(results) == ["ctf", "micrograph_blob", SLOT, "mscope_params"]
@@ -447,26 +463,29 @@ def test_the_slot_takes_its_place_in_a_jobs_group_as_pyyaml_would_write_it(proje
     again = read_micrographs(project / "out/e.csg")
     assert again.listing.data.group.metafiles[SLOT] == ">e.cs"
     second, text, _ = listed(again, project / "out/f.csg", outputs, replace_raw=False)
-    assert text.count(f"{SLOT}:") == 1 and sorted(second.dtype.names) == sorted(found.dtype.names)
+    assert text.count(f"{SLOT}:") == 1 and sorted(second.dtype.names) == sorted(written.dtype.names)
 
 
 def test_a_group_becomes_one_table_and_the_group_names_it(project):
-    made = exposures(NAMES)
-    got = read_micrographs(job(project / "J12", made))
-    found, text, files = listed(got, project / "out/exposures_denoised.csg", denoise_beside(got))
+    table = exposures(NAMES)
+    got = read_micrographs(job(project / "J12", table))
+    written, text, files = listed(got, project / "out/exposures_denoised.csg", denoise_beside(got))
     assert files == ["exposures_denoised.cs", "exposures_denoised.csg"]
-    assert sorted(found.dtype.names) == sorted(made.dtype.names)
-    order = np.argsort(found["uid"]), np.argsort(made["uid"])
-    for name in set(made.dtype.names) - CHANGED:
-        assert found[name][order[0]].tolist() == made[name][order[1]].tolist(), name
+    assert sorted(written.dtype.names) == sorted(table.dtype.names)
+    order = np.argsort(written["uid"]), np.argsort(table["uid"])
+    for name in set(table.dtype.names) - CHANGED:
+        assert written[name][order[0]].tolist() == table[name][order[1]].tolist(), name
     assert (
         "title: Exposures accepted" in text
         and "version: v4.5.3" in text
         and "threshold, and no more" in text
     )
     again = read_micrographs(project / "out/exposures_denoised.csg")
-    wanted = {each.name.replace(".mrc", "_denoised.mrc"): each.ctf for each in got.micrographs}
-    assert {each.name: each.ctf for each in again.micrographs} == wanted
+    wanted = {
+        micrograph.name.replace(".mrc", "_denoised.mrc"): micrograph.ctf
+        for micrograph in got.micrographs
+    }
+    assert {micrograph.name: micrograph.ctf for micrograph in again.micrographs} == wanted
     assert check_files(again.micrographs)[1] == []
 
 
@@ -474,23 +493,26 @@ def test_images_under_the_tables_folder_are_named_as_exported_ones_are(project, 
     monkeypatch.chdir(project)
     save(project / "J12/e.cs", exposures(NAMES))
     got = read_micrographs("J12/e.cs")
-    outputs = {each.row: f"out/{each.name}" for each in got.micrographs}
+    outputs = {micrograph.row: f"out/{micrograph.name}" for micrograph in got.micrographs}
     for name in outputs.values():
         image(project / name)
-    found, *_ = listed(got, project / "out/e.cs", outputs)
-    assert texts(found["micrograph_blob/path"]) == [f">{name}" for name in NAMES]
-    assert texts(found["ctf/path"])[0] == "J12/ctf/0_spline.npy"
+    written, *_ = listed(got, project / "out/e.cs", outputs)
+    assert texts(written["micrograph_blob/path"]) == [f">{name}" for name in NAMES]
+    assert texts(written["ctf/path"])[0] == "J12/ctf/0_spline.npy"
     again = read_micrographs(project / "out/e.cs")
-    assert [each.image for each in again.micrographs] == [project / "out" / name for name in NAMES]
+    assert [micrograph.image for micrograph in again.micrographs] == [
+        project / "out" / name for name in NAMES
+    ]
 
 
 def test_images_outside_the_project_are_named_in_full(project, tmp_path):
     got = read_micrographs(save(project / "J12/e.cs", exposures(NAMES)))
     outputs = {
-        each.row: str(image(tmp_path / f"elsewhere/{each.row}.mrc")) for each in got.micrographs
+        micrograph.row: str(image(tmp_path / f"elsewhere/{micrograph.row}.mrc"))
+        for micrograph in got.micrographs
     }
-    found, *_ = listed(got, tmp_path / "out/e.cs", outputs)
-    assert texts(found["micrograph_blob/path"]) == [
+    written, *_ = listed(got, tmp_path / "out/e.cs", outputs)
+    assert texts(written["micrograph_blob/path"]) == [
         f"{tmp_path}/elsewhere/{row}.mrc" for row in range(3)
     ]
 
@@ -502,12 +524,15 @@ def test_exported_paths_stay_right_when_the_table_moves(project, tmp_path):
     (project / "J12/ctf").mkdir(parents=True)
     folder = project / "exports/groups/J12_exposures"
     folder.mkdir(parents=True)
-    for each in ("J2", "J12"):
-        (folder / each).symlink_to(project / each)
+    for job_folder in ("J2", "J12"):
+        (folder / job_folder).symlink_to(project / job_folder)
     marked = [f">{name}" for name in NAMES]
-    made = exposures(marked, **{"ctf/path": [f">J12/ctf/{row}.npy" for row in range(3)]})
-    got = read_micrographs(save(folder / "e_exported.cs", made))
-    outputs = {each.row: str(image(tmp_path / f"out/{each.name}")) for each in got.micrographs}
+    table = exposures(marked, **{"ctf/path": [f">J12/ctf/{row}.npy" for row in range(3)]})
+    got = read_micrographs(save(folder / "e_exported.cs", table))
+    outputs = {
+        micrograph.row: str(image(tmp_path / f"out/{micrograph.name}"))
+        for micrograph in got.micrographs
+    }
     same, *_ = listed(got, folder / "e_denoised.cs", outputs)
     assert texts(same["ctf/path"]) == [f">J12/ctf/{row}.npy" for row in range(3)]
     moved, *_ = listed(got, tmp_path / "out/e.cs", outputs)
@@ -521,16 +546,16 @@ def test_exported_paths_stay_right_when_the_table_moves(project, tmp_path):
 
 def test_float16_images_are_called_so(project):
     got = read_micrographs(save(project / "J12/e.cs", exposures(NAMES)))
-    found, *_ = listed(got, project / "J12/e_denoised.cs", denoise_beside(got, dtype="float16"))
-    assert found["micrograph_blob/format"].tolist() == [b"MRC/12"] * 3
+    written, *_ = listed(got, project / "J12/e_denoised.cs", denoise_beside(got, dtype="float16"))
+    assert written["micrograph_blob/format"].tolist() == [b"MRC/12"] * 3
 
 
 def test_a_slot_of_unknown_type_is_left_out_of_the_group_and_kept_in_the_table(project, caplog):
-    made = exposures(NAMES)
-    more = {name: made[name] for name in made.dtype.names} | {"my_slot/value": np.arange(3)}
+    rows = exposures(NAMES)
+    more = {name: rows[name] for name in rows.dtype.names} | {"my_slot/value": np.arange(3)}
     got = read_micrographs(save(project / "J12/e.cs", table(more)))
-    found, text, _ = listed(got, project / "J12/e_denoised.cs", denoise_beside(got))
-    assert found["my_slot/value"].tolist() == [0, 1, 2] and "my_slot" not in text
+    written, text, _ = listed(got, project / "J12/e_denoised.cs", denoise_beside(got))
+    assert written["my_slot/value"].tolist() == [0, 1, 2] and "my_slot" not in text
     assert "the .csg leaves out my_slot" in caplog.text
 
 

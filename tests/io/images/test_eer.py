@@ -18,9 +18,9 @@ from restore.io.images.movies import EERSettings, read_frames, read_movie_header
 SHAPE = (40, 48)
 
 
-def electrons(count, each=60, shape=SHAPE, seed=0):
+def electrons(count, per_frame=60, shape=SHAPE, seed=0):
     rng = np.random.default_rng(seed)
-    return [random_electrons(rng, shape, each) for _ in range(count)]
+    return [random_electrons(rng, shape, per_frame) for _ in range(count)]
 
 
 def grouped(frames, fraction, shape=SHAPE, upsampling=1):
@@ -37,15 +37,15 @@ def test_every_electron_is_where_it_was_put(tmp_path, compression, upsampling, f
     frames, settings = electrons(10), EERSettings(fraction, upsampling)
     path = write_eer(tmp_path / "µ 1.eer", frames, SHAPE, compression)
     expected = grouped(frames, fraction, upsampling=upsampling)
-    header, found = read_movie_header(path, settings), list(read_frames(path, settings))
+    header, images = read_movie_header(path, settings), list(read_frames(path, settings))
     assert (header.frames, header.shape) == (len(expected), expected[0].shape)
     assert header.format == "EER" and header.pixel_size_A is None
-    assert np.array_equal(found, expected) and found[0].dtype == np.float32
+    assert np.array_equal(images, expected) and images[0].dtype == np.float32
 
 
 def test_a_trailing_group_that_is_not_whole_is_left_out(tmp_path):
     path = write_eer(tmp_path / "a.eer", electrons(11), SHAPE)
-    assert [read_movie_header(path, EERSettings(each)).frames for each in (2, 3, 4, 5)] == [
+    assert [read_movie_header(path, EERSettings(count)).frames for count in (2, 3, 4, 5)] == [
         5,
         3,
         2,
@@ -61,8 +61,8 @@ def test_electrons_in_the_first_and_the_last_pixel_and_frames_without_any_are_ri
     frames = [corners, none, full, corners[1:]]
     path = write_eer(tmp_path / "a.eer", frames, SHAPE)
     for upsampling in 1, 2:
-        found = list(read_frames(path, EERSettings(1, upsampling)))
-        assert np.array_equal(found, grouped(frames, 1, upsampling=upsampling))
+        images = list(read_frames(path, EERSettings(1, upsampling)))
+        assert np.array_equal(images, grouped(frames, 1, upsampling=upsampling))
 
 
 def test_a_page_with_the_sum_of_all_frames_is_none_of_them(tmp_path):
@@ -95,7 +95,7 @@ def test_relion_renders_the_same_frames(tmp_path, upsampling, strips):
         read_frames(tmp_path / "tiff" / "a.tif"),
         read_frames(path, EERSettings(2, upsampling)),
     )
-    same = [np.array_equal(*each) for each in zip(theirs, ours, strict=True)]
+    same = [np.array_equal(*pair) for pair in zip(theirs, ours, strict=True)]
     assert same == [True, True]
 
 
@@ -132,18 +132,18 @@ def test_damaged_codes_are_refused(tmp_path):
 
 def test_settings_that_cannot_be_are_refused():
     for fraction, upsampling in (0, 1), (40, 0), (40, 3), (40, 4):
-        with pytest.raises(UserError, match="1 or 2 times, can be had"):
+        with pytest.raises(UserError, match="upsampling is by 1 or 2"):
             EERSettings(fraction, upsampling)
 
 
 def test_without_imagecodecs_or_with_an_old_one_the_cure_is_named(tmp_path, monkeypatch):
     path = write_eer(tmp_path / "a.eer", electrons(4), SHAPE)
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
-    refused(path, r'imagecodecs is not installed.*pip install "restore-em\[movies\]"')
+    refused(path, r"imagecodecs is not installed.*pip install tifffile imagecodecs")
     monkeypatch.setitem(sys.modules, "imagecodecs", SimpleNamespace(__version__="2024.6.1"))
     refused(
         path,
-        r"imagecodecs 2024\.6\.1 is too old.*2025\.11 or newer: pip install --upgrade imagecodecs",
+        r"imagecodecs 2024\.6\.1 is too old.*2025\.11 or newer: run: pip install --upgrade",
     )
     monkeypatch.setitem(sys.modules, "tifffile", None)
     refused(Path(path), "tifffile is not installed")

@@ -156,7 +156,10 @@ def test_what_is_no_gain_reference_is_refused(tmp_path):
         with pytest.raises(UserError, match=words):
             read_gain(stored(tmp_path / "g.tif", gain))
     for name, words in [
-        ("g.dm4", r'"\.dm4" is no ending of one. Gain references are read as MRC'),
+        (
+            "g.dm4",
+            r'"\.dm4" is not the ending of a gain reference. Gain references are read',
+        ),
         ("none.mrc", "there is no such file"),
         ("none.gain", "there is no such file"),
     ]:

@@ -57,8 +57,8 @@ def test_the_frames_of_an_mrc_movie_come_in_order_as_stored(tmp_path):
     assert header.pixel_size_A == pytest.approx(0.7)
     assert np.array_equal(frames, FRAMES)
     assert all(
-        each.dtype == np.float32 and each.flags.c_contiguous and each.flags.writeable
-        for each in frames
+        frame.dtype == np.float32 and frame.flags.c_contiguous and frame.flags.writeable
+        for frame in frames
     )
 
 
@@ -86,7 +86,7 @@ def test_an_extended_header_and_bytes_at_the_end_are_left_alone(tmp_path, caplog
     path.write_bytes(path.read_bytes() + b"extra!")
     with caplog.at_level(logging.WARNING):
         assert np.array_equal(list(read_frames(path)), FRAMES)
-    assert [each.getMessage() for each in caplog.records] == [
+    assert [record.getMessage() for record in caplog.records] == [
         f"{path}: there are 6 bytes after the last frame; they are not used"
     ]
 
@@ -104,7 +104,7 @@ def test_the_pages_of_a_tiff_movie_come_in_order_upside_down(tmp_path, kind, com
     )
     assert header.pixel_size_A is None
     assert np.array_equal(frames, FRAMES[:, ::-1])
-    assert all(each.dtype == np.float32 and each.flags.c_contiguous for each in frames)
+    assert all(frame.dtype == np.float32 and frame.flags.c_contiguous for frame in frames)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_single_image_is_no_movie(tmp_path):
 def test_another_format_and_a_missing_movie_are_refused(tmp_path):
     refused(
         tmp_path / "a.dm4",
-        r'"\.dm4" is no ending of a movie\. MRC, TIFF and EER movies \(\.mrc, .*\.eer\) are read',
+        r'"\.dm4" is not the ending of a movie\. MRC, TIFF and EER movies \(\.mrc, .*\.eer\)',
     )
     for name in "a.mrcs", "a.tif", "a.eer", "a.mrc.gz":
         refused(tmp_path / name, f"{name}: there is no such file")
@@ -270,5 +270,5 @@ def test_a_frame_that_holds_no_numbers_is_named(tmp_path, ending):
 def test_without_tifffile_the_cure_is_named_and_mrc_is_read(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tifffile", None)
     (tmp_path / "a.tif").write_bytes(struct.pack("<2sHIHIIHI", b"II", 42, 8, 0, 0, 0, 0, 0))
-    refused(tmp_path / "a.tif", r'tifffile is not installed.*pip install "restore-em\[movies\]"')
+    refused(tmp_path / "a.tif", r"tifffile is not installed.*pip install tifffile imagecodecs")
     assert len(list(read_frames(mrcs(tmp_path / "a.mrcs", FRAMES.astype("i2"))))) == 5

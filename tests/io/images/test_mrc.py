@@ -154,7 +154,7 @@ def test_an_image_that_cannot_be_written_leaves_the_old_file(tmp_path):
         write_mrc(path, DATA * np.float32("nan"), 1.0)
     with pytest.raises(ValueError, match="11 labels"):
         write_mrc(path, DATA, 1.0, ["l"] * 11)
-    assert path.read_bytes() == before and [each.name for each in tmp_path.iterdir()] == ["a.mrc"]
+    assert path.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["a.mrc"]
 
 
 def test_the_real_halves_sum_to_the_whole():
@@ -188,3 +188,23 @@ def test_relion_reads_what_we_write(tmp_path):
     words = out.stdout.replace("=", " ").split()
     assert float(words[words.index("avg") + 1]) == pytest.approx(data.mean(), rel=1e-3)
     assert float(words[words.index("stddev") + 1]) == pytest.approx(data.std(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "order"), [("u1", "<"), ("u2", "<"), ("u2", ">")])
+def test_unsigned_numbers_under_a_signed_mode_are_known_by_the_headers_statistics(
+    tmp_path, kind, order
+):
+    most = np.iinfo(kind).max
+    data = np.array([[3, most // 2 + 1], [most // 2, most]], kind)
+    signed = data.view(f"i{kind[1]}").astype(f"{order}i{kind[1]}")
+    path = stored(tmp_path / "a.mrc", signed)
+    assert np.array_equal(read_mrc(path)[0], signed.astype("f4"))
+    patched(path, 76, f"{order}2f", 3.0, float(most))
+    assert np.array_equal(read_mrc(path)[0], data.astype("f4"))
+
+
+@pytest.mark.parametrize("statistics", [(0.0, -1.0), (0.0, 127.0), (-5.0, 200.0), (0.0, 1e9)])
+def test_signed_bytes_stay_signed_where_the_statistics_say_nothing_else(tmp_path, statistics):
+    data = np.array([[-3, 100], [5, -128]], "i1")
+    path = patched(stored(tmp_path / "a.mrc", data), 76, "<2f", *statistics)
+    assert np.array_equal(read_mrc(path)[0], data.astype("f4"))

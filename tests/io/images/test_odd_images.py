@@ -21,7 +21,7 @@ from restore.denoising.targets import OutputSettings, plan
 from restore.errors import UserError
 from restore.io.denoised_halves import denoised_halves
 from restore.io.half_names import Suffixes, is_half
-from restore.io.images.image import image_shape, read_image, read_image_header
+from restore.io.images.image import read_image, read_image_header
 from restore.io.images.maps import read_map, read_map_header
 from restore.io.micrographs import Needs, read_micrographs
 from restore.micrograph import Micrograph
@@ -52,7 +52,7 @@ def test_a_packed_image_is_read_as_mrcfile_reads_it(tmp_path, compression, endin
     path = mrc(tmp_path / f"a b{ending}{packed}", DATA.astype(kind), compression=compression)
     image, header = read_image(path), read_image_header(path)
     assert np.array_equal(image.data, mrcfile.read(path)) and image.data.dtype == np.float32
-    assert header.shape == image_shape(path) == (13, 21)
+    assert header.shape == (13, 21)
     assert header.pixel_size_A == image.pixel_size_A == pytest.approx(1.25)
 
 
@@ -62,7 +62,7 @@ def test_the_header_of_a_packed_file_needs_only_its_beginning(tmp_path, packed):
     whole = PACKERS[packed](mrc(tmp_path / "a.mrc", noise).read_bytes())
     path = tmp_path / f"a.mrc{packed}"
     path.write_bytes(whole[: len(whole) // 2])
-    assert image_shape(path) == (1200, 1000)
+    assert read_image_header(path).shape == (1200, 1000)
     with pytest.raises(
         UserError, match=r"a\.mrc\.\w+: the file is cut short: .*\. Copy it again\."
     ):
@@ -159,7 +159,7 @@ def test_a_tiff_file_that_is_not_one_grey_image_is_refused(tmp_path):
             read_image(path)
     path.write_bytes(b"some text " * 20)
     with pytest.raises(UserError, match=r"a\.tif: it is not a TIFF file"):
-        image_shape(path)
+        read_image_header(path)
     with pytest.raises(UserError, match=r"none\.tif: there is no such file"):
         read_image(tmp_path / "none.tif")
 
@@ -191,7 +191,7 @@ def test_tiff_without_tifffile_names_the_cure(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tifffile", None)
     for read in read_image, read_image_header:
         with pytest.raises(
-            UserError, match=r'tifffile is not installed.*: pip install "restore-em\[movies\]"'
+            UserError, match=r"tifffile is not installed.*: pip install tifffile imagecodecs"
         ):
             read(path)
 
@@ -248,10 +248,12 @@ def test_a_pattern_finds_all_images_and_tells_halves_from_full_sums(tmp_path):
     assert [name for name in names if is_half(name, Suffixes())] == [
         name for name in names if "DW" not in name
     ]
-    found = read_micrographs(
+    listed = read_micrographs(
         f"{tmp_path}/*", Suffixes(), 1.0, Needs(ctf=False, halves=True)
     ).micrographs
-    assert [(each.image.name, each.even.name, each.odd.name) for each in found] == [
+    assert [
+        (micrograph.image.name, micrograph.even.name, micrograph.odd.name) for micrograph in listed
+    ] == [
         ("a b_DW.mrc.gz", "a b_EVN.mrc.gz", "a b_ODD.mrc.gz"),
         ("c_DW.mrc.bz2", "c_EVN.mrc.bz2", "c_ODD.mrc.bz2"),
         ("µ_DW.tif", "µ_EVN.tif", "µ_ODD.tif"),
@@ -262,7 +264,7 @@ def test_a_pattern_finds_all_images_and_tells_halves_from_full_sums(tmp_path):
 def test_what_is_denoised_is_mrc_whatever_it_was(ending):
     given = [Micrograph(f"job/a b.v2_DW{ending}", Path(f"/data/a b.v2_DW{ending}"), 1.0, 0)]
     beside, below = (
-        plan(given, output, lambda each: "f")[0]
+        plan(given, output, lambda micrograph: "f")[0]
         for output in (OutputSettings(), OutputSettings(output_directory=Path("out")))
     )
     assert (
@@ -280,7 +282,7 @@ def test_one_image_twice_packed_and_not_is_no_two_outputs(tmp_path):
     with pytest.raises(
         UserError, match=r"a\.mrc and a\.mrc\.gz would both be written to this file"
     ):
-        plan(given, OutputSettings(), lambda each: "f")
+        plan(given, OutputSettings(), lambda micrograph: "f")
 
 
 def test_denoised_halves_of_packed_ones_are_found_packed_or_not(tmp_path):
@@ -317,5 +319,5 @@ def test_odd_images_are_denoised_as_the_plain_one_is(tmp_path, monkeypatch):
         if path.suffix == ".mrc"
     }
     assert set(outputs) == {"plain.mrc", "a b.mrc", "été.mrc", "µ.mrc"}
-    assert all(np.array_equal(each, outputs["plain.mrc"]) for each in outputs.values())
+    assert all(np.array_equal(output, outputs["plain.mrc"]) for output in outputs.values())
     assert np.ptp(outputs["plain.mrc"]) > 0

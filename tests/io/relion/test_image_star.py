@@ -24,13 +24,13 @@ def again(images, folder):
 
 
 def test_orientations_shifts_half_sets_and_ctfs_come_back(images, tmp_path):
-    found = again(images, tmp_path)
-    first, second = images.particles, found.particles
+    images_again = again(images, tmp_path)
+    first, second = images.particles, images_again.particles
     assert (first.rotations.inv() * second.rotations).magnitude().max() < 1e-6
     np.testing.assert_allclose(first.origins_A, second.origins_A, atol=1e-6)
     np.testing.assert_array_equal(first.half_sets, second.half_sets)
     assert first.ctfs == second.ctfs and first.micrograph_names == second.micrograph_names
-    assert (found.box_px, found.pixel_size_A) == (images.box_px, images.pixel_size_A)
+    assert (images_again.box_px, images_again.pixel_size_A) == (images.box_px, images.pixel_size_A)
 
 
 def test_the_images_are_the_same_pixels(images, tmp_path):
@@ -44,12 +44,12 @@ def test_what_is_not_known_is_not_made_up(images, tmp_path):
     bare = replace(
         images.particles, ctfs=None, half_sets=None, origins_A=None, micrograph_names=None
     )
-    found = again(replace(images, particles=bare), tmp_path).particles
+    particles = again(replace(images, particles=bare), tmp_path).particles
     assert (
-        found.ctfs is None
-        and found.half_sets is None
-        and found.origins_A is None
-        and found.micrograph_names is None
+        particles.ctfs is None
+        and particles.half_sets is None
+        and particles.origins_A is None
+        and particles.micrograph_names is None
     )
 
 

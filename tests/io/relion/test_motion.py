@@ -51,7 +51,7 @@ def test_the_patches_tell_whether_the_polynomial_is_in_pixels_before_or_after_bi
     random = np.random.default_rng(3)
     written_px = random.normal(0, 0.3, (2, 6, 3))
     frames, x, y = (
-        each.ravel() for each in np.meshgrid([2, 3, 4], [8.0, 24.0, 40.0], [5.0, 16.0, 27.0])
+        grid.ravel() for grid in np.meshgrid([2, 3, 4], [8.0, 24.0, 40.0], [5.0, 16.0, 27.0])
     )
     along_y, along_x = (
         local_shifts_px(written_px[::-1], frames - 2, y / 32 - 0.5, x / 48 - 0.5) * unit
@@ -99,7 +99,11 @@ def test_no_model_is_no_local_motion(tmp_path):
             r"data_global_shift: rlnMicrographShiftY is missing",
         ),
         ("-0.25000", "nan", r'data_global_shift, row 3: rlnMicrographShiftY is "nan"'),
-        ("           3 ", "           9 ", r"row 3: its frame number is 9\. Each of 1 to 4"),
+        (
+            "           3 ",
+            "           9 ",
+            r"row 3: its frame number is 9\. The frames are numbered from",
+        ),
         ("           3 ", "           2 ", r"row 3: its frame number is 2"),
         (
             "rlnMotionModelVersion                                1",
@@ -152,9 +156,9 @@ def test_the_motion_is_found_by_its_column_and_else_beside_the_micrograph(tmp_pa
     (tmp_path / "with.star").write_text(
         head + "_rlnMicrographMetadata\njob1/a.mrc 1.0 job1/b.star\n"
     )
-    found = [
+    files = [
         motion_files(read_micrographs(tmp_path / name, needs=Needs(ctf=False)))[0]
         for name in ("plain.star", "with.star")
     ]
-    assert found[0].name == "a.star"
-    assert found[1] == tmp_path / "job1/b.star"
+    assert files[0].name == "a.star"
+    assert files[1] == tmp_path / "job1/b.star"

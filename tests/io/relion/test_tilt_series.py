@@ -42,9 +42,9 @@ def edit(path, old, new):
 def outputs(chosen, leave_out=()):
     """A new name for each image, by its row, but those left out."""
     return {
-        each.row: f"Denoised/{each.name}"
-        for each in chosen.micrographs
-        if each.row not in leave_out
+        micrograph.row: f"Denoised/{micrograph.name}"
+        for micrograph in chosen.micrographs
+        if micrograph.row not in leave_out
     }
 
 
@@ -58,8 +58,8 @@ def written(chosen, path=OUT, leave_out=()):
 
 def test_every_tilt_image_is_a_micrograph_with_its_halves_its_series_and_the_series_optics(project):
     chosen = read_micrographs(TABLE)
-    assert [each.row for each in chosen.micrographs] == list(range(6))
-    assert [each.series for each in chosen.micrographs] == ["TS_01"] * 3 + ["TS_02"] * 3
+    assert [micrograph.row for micrograph in chosen.micrographs] == list(range(6))
+    assert [micrograph.series for micrograph in chosen.micrographs] == ["TS_01"] * 3 + ["TS_02"] * 3
     fifth = chosen.micrographs[4]
     assert fifth.name == f"{image_of('TS_02', 1)}.mrc" and fifth.pixel_size_A == 1.35
     assert (fifth.even, fifth.odd) == tuple(
@@ -73,7 +73,9 @@ def test_every_tilt_image_is_a_micrograph_with_its_halves_its_series_and_the_ser
 
 def test_the_original_pixel_size_stands_in_where_there_is_no_binned_one(project):
     edit(TABLE, "_rlnTomoTiltSeriesPixelSize", "_rlnTomoSomething")
-    assert {each.pixel_size_A for each in read_micrographs(TABLE).micrographs} == {0.675}
+    assert {micrograph.pixel_size_A for micrograph in read_micrographs(TABLE).micrographs} == {
+        0.675
+    }
 
 
 def test_the_halves_follow_from_the_name_where_their_columns_are_not_there(project):
@@ -91,9 +93,9 @@ def test_series_before_ctf_estimation_do_for_a_model_that_flips_no_phases(projec
         f"{FIRST}, data_TS_01, row 1: rlnDefocusU is missing. "
         "Phase flipping needs it: run CTF estimation, or give `phase_flip=False`."
     )
-    assert [each.ctf is None for each in read_micrographs(TABLE, needs=NO_CTF).micrographs] == [
-        True
-    ] * 3 + [False] * 3
+    assert [
+        micrograph.ctf is None for micrograph in read_micrographs(TABLE, needs=NO_CTF).micrographs
+    ] == [True] * 3 + [False] * 3
 
 
 def test_names_are_looked_for_from_the_projects_folder_wherever_one_stands(project, monkeypatch):
@@ -109,7 +111,7 @@ def test_names_are_looked_for_from_the_projects_folder_wherever_one_stands(proje
 def test_the_output_differs_from_the_input_only_in_names(project):
     chosen = read_micrographs(TABLE)
     first, second, table = written(chosen)
-    assert [str(each) for each in (first, second, table)] == [
+    assert [str(path) for path in (first, second, table)] == [
         "Denoised/tilt_series_ctf_tilts/TS_01.star",
         "Denoised/tilt_series_ctf_tilts/TS_02.star",
         str(OUT),
@@ -128,10 +130,10 @@ def test_the_output_differs_from_the_input_only_in_names(project):
         line.split() for line in expected.splitlines()
     ]
     again = read_micrographs(table)
-    assert [each.name for each in again.micrographs] == list(outputs(chosen).values())
-    assert [(each.ctf, each.even, each.series) for each in again.micrographs] == [
-        (each.ctf, each.even, each.series) for each in chosen.micrographs
-    ]
+    assert [micrograph.name for micrograph in again.micrographs] == list(outputs(chosen).values())
+    assert [
+        (micrograph.ctf, micrograph.even, micrograph.series) for micrograph in again.micrographs
+    ] == [(micrograph.ctf, micrograph.even, micrograph.series) for micrograph in chosen.micrographs]
 
 
 def test_starfile_finds_the_same_tables_but_for_the_names(project):
@@ -152,25 +154,25 @@ def test_relion_reads_the_new_files(project):
     if printer is None:
         pytest.skip("RELION is not installed")
     _, second, table = written(read_micrographs(TABLE), leave_out=[3])
-    said = subprocess.run(
+    output = subprocess.run(
         [printer, second, "data_TS_02", "rlnMicrographName", "rlnDefocusU"],
         capture_output=True,
         text=True,
         check=True,
     )
     names = [f"Denoised/{image_of('TS_02', tilt)}.mrc" for tilt in (1, 2)]
-    assert said.stdout.split() == [names[0], "28750.120000", names[1], "28750.120000"]
-    said = subprocess.run(
+    assert output.stdout.split() == [names[0], "28750.120000", names[1], "28750.120000"]
+    output = subprocess.run(
         [printer, table, "data_global", "rlnVoltage"], capture_output=True, text=True, check=True
     )
-    assert said.stdout.split() == ["300.000000"] * 2
+    assert output.stdout.split() == ["300.000000"] * 2
 
 
 def test_a_series_keeps_the_rows_that_were_denoised_and_one_without_any_is_left_out(project):
     chosen = read_micrographs(TABLE)
     files = written(chosen, leave_out=[1, 3, 4, 5])
-    assert [each.name for each in files] == ["TS_01.star", OUT.name]
-    names = [each.name for each in read_micrographs(OUT).micrographs]
+    assert [path.name for path in files] == ["TS_01.star", OUT.name]
+    names = [micrograph.name for micrograph in read_micrographs(OUT).micrographs]
     assert names == [f"Denoised/{image_of('TS_01', tilt)}.mrc" for tilt in (0, 2)]
     assert "TS_02" not in OUT.read_text()
 
@@ -226,7 +228,7 @@ def test_a_series_file_of_the_input_is_never_replaced(project):
 
 def test_one_series_by_itself_is_read_with_what_it_does_not_say_given(project):
     chosen = read_micrographs(FIRST, None, 1.35, NO_CTF)
-    assert [each.pixel_size_A for each in chosen.micrographs] == [1.35] * 3
+    assert [micrograph.pixel_size_A for micrograph in chosen.micrographs] == [1.35] * 3
     (path,) = written(chosen, Path("one.star"), leave_out=[0])
     assert path.read_text().count("Denoised/") == 2 and "data_TS_01" in path.read_text()
     with pytest.raises(
@@ -341,9 +343,9 @@ def test_series_without_any_pixel_size_are_refused_or_take_the_one_given(project
 def test_an_empty_table_is_refused_and_an_empty_series_left_out_with_a_warning(project, caplog):
     FIRST.write_text(series_text("TS_01", []))
     chosen = read_micrographs(TABLE)
-    assert [each.series for each in chosen.micrographs] == ["TS_02"] * 3
+    assert [micrograph.series for micrograph in chosen.micrographs] == ["TS_02"] * 3
     assert "TS_01 has no images" in caplog.text
-    assert [each.name for each in written(chosen)] == ["TS_02.star", OUT.name]
+    assert [path.name for path in written(chosen)] == ["TS_02.star", OUT.name]
     (FIRST.parent / "TS_02.star").write_text(series_text("TS_02", []))
     with pytest.raises(UserError, match="no series in it has an image"):
         read_micrographs(TABLE)

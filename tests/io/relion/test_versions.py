@@ -105,8 +105,10 @@ def denoised(text, outputs):
 def test_each_micrograph_has_its_optics_groups_pixel_size_and_voltage(here, text):
     Path("m.star").write_bytes(text.encode())
     first, second, third = read_micrographs("m.star").micrographs
-    assert [each.pixel_size_A for each in (first, second, third)] == [1.72, 1.0, 0.885]
-    assert [each.ctf and each.ctf.voltage_kV for each in (first, second, third)] == [300, 300, 200]
+    assert [micrograph.pixel_size_A for micrograph in (first, second, third)] == [1.72, 1.0, 0.885]
+    assert [
+        micrograph.ctf and micrograph.ctf.voltage_kV for micrograph in (first, second, third)
+    ] == [300, 300, 200]
     assert third.even == Path("MotionCorr/job002/Movies/c_EVN.mrc") and second.even is None
 
 
@@ -133,7 +135,7 @@ def test_the_rows_that_failed_are_left_out(here):
     out = denoised(RELION5, {1: "b.mrc"})
     assert len([line for line in out.splitlines() if "_PS.ctf:mrc" in line]) == 1
     again = read_micrographs("out.star").micrographs
-    assert [(each.name, each.pixel_size_A) for each in again] == [("b.mrc", 1.0)]
+    assert [(micrograph.name, micrograph.pixel_size_A) for micrograph in again] == [("b.mrc", 1.0)]
 
 
 @VERSIONS

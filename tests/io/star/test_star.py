@@ -163,7 +163,7 @@ def test_a_block_can_be_added_after_a_file_without_a_last_line_end():
         ),
         ("data_m\nloop_\n_a\n_b\n1 2\nsome text after it\n", r"line 6: row 2 has 4 values"),
         ("data_m\nloop_\n_a\n1\n\ndata_m\nloop_\n_a\n1\n", r"two blocks called data_m"),
-        ("data_m\nloop_\n_a\n_a\n1 2\n", r"data_m, line 4: _a is there twice"),
+        ("data_m\nloop_\n_a\n_a\n1 2\n", r"data_m, line 4: _a is listed twice"),
         ("data_m\nloop_\n_a\n1\nloop_\n_b\n2\n", r"line 5: a second loop_"),
         ("data_m\nloop_\n_a\n1\n_b\n", r'line 5: "_b" comes after the rows'),
         ("data_m\nloop_\n_a\n;text\n", r"line 4: a value of several lines"),

@@ -48,7 +48,7 @@ def whole(world, settings=None):
 
 
 @pytest.mark.parametrize(
-    ("made", "asked"),
+    ("making", "asked"),
     [
         ({}, {}),
         ({"with_ctf": False}, {"ctf": False}),
@@ -60,9 +60,9 @@ def whole(world, settings=None):
     ],
 )
 def test_projections_without_noise_give_the_map_back_to_three_quarters_of_nyquist(
-    tmp_path, made, asked
+    tmp_path, making, asked
 ):
-    world = write_particles(tmp_path, side=SIDE, **{"count": 250} | made)
+    world = write_particles(tmp_path, side=SIDE, **{"count": 250} | making)
     density = whole(world, ReconstructionSettings(**asked))
     assert agreement(density, world) > 0.99
     assert scale(density, world.volume) == pytest.approx(1, abs=0.04)
@@ -80,7 +80,9 @@ def test_images_that_were_multiplied_with_their_ctf_are_not_multiplied_again(tmp
     images = open_particle_images(world.star)
     particles = images.particles
     pixels = torch.from_numpy(read_particle_images(images, range(200)))
-    values = torch.stack([ctf(each, (SIDE, SIDE), (3.0, 3.0)) for each in particles.ctfs])
+    values = torch.stack(
+        [ctf(parameters, (SIDE, SIDE), (3.0, 3.0)) for parameters in particles.ctfs]
+    )
     multiplied = torch.fft.irfft2(torch.fft.rfft2(pixels) * values, s=(SIDE, SIDE))
     sums = Accumulator(SIDE, 3.0, images_are="multiplied")
     sums.add(multiplied, particles.rotations, particles.origins_A, particles.ctfs)
@@ -139,13 +141,15 @@ def test_symmetry_makes_up_for_particles(tmp_path):
 
 def test_half_maps_are_of_their_own_particles_only(tmp_path):
     world = write_particles(tmp_path, side=SIDE, count=120, noise=1.0)
-    told = []
+    reports = []
     maps = reconstruct_halves(
-        open_particle_images(world.star), ReconstructionSettings(), told.append
+        open_particle_images(world.star), ReconstructionSettings(), reports.append
     )
-    assert (maps.voxel_size_A, maps.counts, told[-1]) == (3.0, (60, 60), 120) and told == sorted(
-        told
-    )
+    assert (maps.voxel_size_A, maps.counts, reports[-1]) == (
+        3.0,
+        (60, 60),
+        120,
+    ) and reports == sorted(reports)
     images = open_particle_images(world.star)
     second = accumulator(images, ReconstructionSettings())
     add_particles(second, images, np.flatnonzero(world.half_sets == 2), ReconstructionSettings())
@@ -168,11 +172,11 @@ def test_half_sets_that_cannot_be_and_a_ctf_that_is_not_there_are_refused(tmp_pa
     images = open_particle_images(
         write_particles(tmp_path, side=SIDE, count=4, with_ctf=False).star
     )
-    for halves, said in (
+    for halves, words in (
         ([1, 2, 3, 1], "row 3 is 3"),
         ([2, 2, 2, 2], "all particles are in half set 2"),
     ):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=words):
             half_sets(replace(images.particles, half_sets=np.array(halves)), 0)
     with pytest.raises(UserError, match="the particles have no CTF"):
         accumulator(images, ReconstructionSettings())
@@ -191,7 +195,9 @@ def test_images_of_the_other_contrast_count_as_their_negative(tmp_path):
     negative = replace(
         images, particles=replace(images.particles, contrast_signs=np.full(60, -1.0))
     )
-    maps = [reconstruct_halves(each, ReconstructionSettings()).first for each in (images, negative)]
+    maps = [
+        reconstruct_halves(image, ReconstructionSettings()).first for image in (images, negative)
+    ]
     assert torch.allclose(maps[0], -maps[1], atol=1e-5)
 
 

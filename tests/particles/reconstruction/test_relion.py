@@ -32,7 +32,7 @@ def both(star, **asked):
 
 
 @pytest.mark.parametrize(
-    ("made", "asked", "shells"),
+    ("making", "asked", "shells"),
     [
         ({"noise": 2.0, "count": 600, "side": 48}, {}, 25),
         ({"noise": 3.0, "count": 200, "side": 48, "symmetry": "D7"}, {"symmetry": "D7"}, 25),
@@ -46,11 +46,11 @@ def both(star, **asked):
     ],
 )
 def test_half_maps_agree_with_each_other_as_relions_do_in_every_shell(
-    tmp_path, made, asked, shells
+    tmp_path, making, asked, shells
 ):
     """In a box of 32 but for the last two shells, in which there are few components."""
-    ours, theirs = both(write_particles(tmp_path, **({"side": 32} | made)).star, **asked)
-    curves = [shell_correlations(each.first, each.second)[:shells] for each in (ours, theirs)]
+    ours, theirs = both(write_particles(tmp_path, **({"side": 32} | making)).star, **asked)
+    curves = [shell_correlations(our.first, our.second)[:shells] for our in (ours, theirs)]
     assert abs(curves[0] - curves[1]).max() < 0.02
     assert shell_correlations(ours.first, theirs.first)[: shells - 2].min() > 0.98
     scale = float((ours.first * theirs.first).sum() / theirs.first.square().sum())
@@ -99,7 +99,7 @@ def test_projections_that_relion_made_come_out_alike(tmp_path, monkeypatch):
 
 def test_images_multiplied_with_their_ctf_are_known_by_the_optics_table(tmp_path):
     world = write_particles(tmp_path, side=SIDE, count=200, noise=1.0)
-    values = torch.stack([ctf(each, (SIDE, SIDE), (3.0, 3.0)) for each in world.ctfs])
+    values = torch.stack([ctf(parameters, (SIDE, SIDE), (3.0, 3.0)) for parameters in world.ctfs])
     for path, rows in zip(world.stacks, np.array_split(np.arange(200), 2), strict=True):
         with mrcfile.open(path, "r+") as file:
             spectra = torch.fft.rfft2(torch.from_numpy(file.data.copy())) * values[rows]
@@ -121,8 +121,8 @@ def test_images_whose_negative_is_meant_give_the_same_map_from_relion(tmp_path):
         images, particles=replace(images.particles, contrast_signs=np.full(30, -1.0))
     )
     maps = [
-        reconstruct_halves_by_relion(each, ReconstructionSettings()).first
-        for each in (images, negative)
+        reconstruct_halves_by_relion(image, ReconstructionSettings()).first
+        for image in (images, negative)
     ]
     assert torch.allclose(maps[0], -maps[1])
     mixed = replace(

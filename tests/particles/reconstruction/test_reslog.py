@@ -64,20 +64,22 @@ def test_white_noise_and_a_known_particle_give_the_resolutions_that_they_must(tm
         tmp_path, count=6400, side=side, noise=noise, with_ctf=False, particle=particle, shift_A=3.0
     )
     making = ReconstructionSettings(ctf=False)
-    sizes, found = grown(world, ResLogSettings(sizes=5, repeats=1), making=making)
+    sizes, resolutions = grown(world, ResLogSettings(sizes=5, repeats=1), making=making)
     expected = np.array([expected_per_A(world, noise, size) for size in sizes])
-    np.testing.assert_allclose(found[0], expected, atol=1 / (side * PIXEL_A))
+    np.testing.assert_allclose(resolutions[0], expected, atol=1 / (side * PIXEL_A))
     truth = fit_reslog(ResLogCurve(np.array(sizes), expected[None], 1.0)).bfactor_A2.value
-    assert fit_reslog(ResLogCurve(np.array(sizes), found, 1.0)).bfactor_A2.value == pytest.approx(
-        truth, rel=0.2
-    )
+    assert fit_reslog(
+        ResLogCurve(np.array(sizes), resolutions, 1.0)
+    ).bfactor_A2.value == pytest.approx(truth, rel=0.2)
 
 
 def test_all_particles_give_the_resolution_of_the_half_maps(small):
-    _, found = grown(small, ResLogSettings(sizes=3, repeats=2))
+    _, resolutions = grown(small, ResLogSettings(sizes=3, repeats=2))
     maps = reconstruct_halves(open_particle_images(small.star), MAKING)
     fsc = half_map_fsc(maps.first[None], maps.second[None], (PIXEL_A,) * 3, FSCSettings())
-    np.testing.assert_allclose(found[:, -1], 1 / fsc.crossing_A(fsc.unmasked, 0.143), rtol=1e-4)
+    np.testing.assert_allclose(
+        resolutions[:, -1], 1 / fsc.crossing_A(fsc.unmasked, 0.143), rtol=1e-4
+    )
 
 
 def test_a_subset_is_what_its_own_particles_would_give(small):
@@ -110,17 +112,17 @@ def test_cropped_images_give_the_same_resolution_where_it_is_coarse(tmp_path):
         ResLogSource(images, world.half_sets, MAKING, mask, limit) for limit in (None, 10.0)
     )
     assert (whole.box_px, cropped.box_px, cropped.voxel_size_A) == (40, 24, 5.0)
-    found = [resolutions_per_A(each, orders, [150, 300]) for each in (whole, cropped)]
-    assert (found[0] < 0.8 * 0.1).all()
-    np.testing.assert_allclose(found[0], found[1], atol=0.3 / (40 * PIXEL_A))
+    resolutions = [resolutions_per_A(images, orders, [150, 300]) for images in (whole, cropped)]
+    assert (resolutions[0] < 0.8 * 0.1).all()
+    np.testing.assert_allclose(resolutions[0], resolutions[1], atol=0.3 / (40 * PIXEL_A))
 
 
 def test_the_images_that_are_added_are_counted(small):
-    told = []
+    reports = []
     sizes, _ = grown(
-        small, ResLogSettings(sizes=3, repeats=2), sizes=[50, 100, 200], watch=told.append
+        small, ResLogSettings(sizes=3, repeats=2), sizes=[50, 100, 200], watch=reports.append
     )
-    assert told == sorted(told) and told[-1] == work(2, sizes) == 300
+    assert reports == sorted(reports) and reports[-1] == work(2, sizes) == 300
 
 
 def test_perfect_halves_reach_nyquist_and_noise_falls_in_the_first_shells(tmp_path):

@@ -26,14 +26,14 @@ def test_half_turns_and_cosets_give_the_sum_over_the_whole_group(name):
     others = [
         matrix for matrix in group.as_matrix() if not np.allclose(matrix, np.eye(3), atol=1e-6)
     ]
-    expected, found = _over_others(sums, others), symmetrised(sums, group)
+    expected, sum_ = _over_others(sums, others), symmetrised(sums, group)
     z, y = torch.meshgrid(*[torch.arange(SIDE) - SIDE // 2] * 2, indexing="ij")
     radius = (z[..., None] ** 2 + y[..., None] ** 2 + torch.arange(SIDE // 2 + 1) ** 2).sqrt()
     inside = radius <= SIDE // 2 - 1
     # in the plane x = 0 a rotated place may fall on either side by rounding, where interpolation
     # differs
     inside[..., 0] = False
-    torch.testing.assert_close(found[:, inside], expected[:, inside], atol=2e-3, rtol=0)
+    torch.testing.assert_close(sum_[:, inside], expected[:, inside], atol=2e-3, rtol=0)
 
 
 def test_a_group_of_half_turns_needs_no_interpolation():

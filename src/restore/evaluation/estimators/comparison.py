@@ -19,7 +19,16 @@ from restore.evaluation.estimators.decomposition import (
 Stack = Float[Tensor, "*batch stack rings"]
 """The tables of the denoiser, of the Wiener filter and of the low-pass, one after the other."""
 
-_SHARED = ("signal_to_error_denoised", "correlation_denoised", "var_noise_denoised", "bias_share")
+_SHARED = (
+    "signal_to_error_denoised",
+    "correlation_denoised",
+    "var_noise_denoised",
+    "bias_share",
+    "gain",
+    "noise_share",
+    "hallucinated_share",
+    "invented_share",
+)
 
 
 def with_baselines(

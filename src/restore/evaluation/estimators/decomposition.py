@@ -54,7 +54,8 @@ def decompose(table: Table) -> Numbers:
 
     ``gain`` is the share of the signal's amplitude that is kept: D = gain · S + what is
     uncorrelated with S. ``var_invented`` is the part of var(B) that is not merely lost signal:
-    var(B) = (1 − gain)² var(S) + var_invented. ``signal_to_error_denoised`` = var(S) / (var(N_den)
+    var(B) = (1 − gain)² var(S) + var_invented; ``hallucinated_share`` is its share of var(S).
+    ``noise_share`` is var(N_den)/var(N_raw). ``signal_to_error_denoised`` = var(S) / (var(N_den)
     + var(B)) counts both kinds of harm; a Wiener filter maximises it among linear filters.
     ``calibration`` is the slope of the regression of the other raw half on the denoised one, 1
     where what is drawn is as strong as the data say. ``correlation_…`` is the estimated correlation
@@ -73,6 +74,7 @@ def decompose(table: Table) -> Numbers:
         "var_noise_raw": noise_raw,
         "var_noise_denoised": noise_denoised,
         "var_bias": bias,
+        "noise_share": noise_denoised / noise_raw,
         "snr_raw": signal / noise_raw,
         "snr_denoised": signal / noise_denoised,
         "snr_raw_full": 2 * signal / noise_raw,
@@ -81,6 +83,7 @@ def decompose(table: Table) -> Numbers:
         "gain": across / positive,
         "calibration": 2 * across / (covariance(table, "D1", "D1") + covariance(table, "D2", "D2")),
         "var_invented": denoised_common - across.square() / positive,
+        "hallucinated_share": denoised_common / positive - (across / positive).square(),
         "signal_to_error_raw": signal / noise_raw,
         "signal_to_error_denoised": signal / (noise_denoised + bias),
         "correlation_raw": (positive / power_raw).sqrt(),
@@ -110,12 +113,14 @@ def overall(table: Table) -> Numbers:
     """The quantities of the whole image: those of the table summed over all rings.
 
     ``var_invented`` is summed over rings, so that a filter whose gain differs from ring to ring has
-    invented nothing.
+    invented nothing; ``hallucinated_share`` is that sum's share of the signal.
     """
     whole = {
         name: value[..., 0] for name, value in decompose(table.sum(dim=-1, keepdim=True)).items()
     }
-    return whole | {"var_invented": _invented(table).sum(dim=-1)}
+    invented, signal = _invented(table).sum(dim=-1), whole["var_signal"]
+    share = invented / torch.where(signal > 0, signal, torch.nan)
+    return whole | {"var_invented": invented, "hallucinated_share": share}
 
 
 def _invented(table: Table) -> Float[Tensor, "*batch rings"]:

@@ -101,7 +101,7 @@ def patch_covariances(
     holds the covariances in real space. It is signed.
     """
     tops, lefts = (_starts(extent, patch_px) for extent in images.shape[-2:])
-    window = _hann(patch_px).to(images)
+    window = hann(patch_px).to(images)
     member = _membership((patch_px, patch_px), pixel_size_yx_A, axis).to(images)
     first, second = ([pair[side] for pair in pairs] for side in (0, 1))
     table = images.new_zeros(len(tops), len(lefts), len(pairs), axis.count)
@@ -137,7 +137,7 @@ def _starts(extent: int, patch_px: int) -> list[int]:
     return [round(index * (extent - patch_px) / max(steps, 1)) for index in range(steps + 1)]
 
 
-def _hann(size: int) -> Float[Tensor, "y x"]:
+def hann(size: int) -> Float[Tensor, "y x"]:
     """The Hann window of a square patch, scaled to unit mean square."""
     side = torch.sin(torch.pi * (torch.arange(size) + 0.5) / size).square()
     window = side[:, None] * side[None, :]

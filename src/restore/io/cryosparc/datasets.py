@@ -125,7 +125,10 @@ def _uids(table: Table) -> NDArray[np.uint64]:
         uid = uids[first[counts > 1][0]]
         rows = " and ".join(str(row + 1) for row in np.flatnonzero(uids == uid)[:2])
         raise UserError(
-            f"rows {rows} both have {UID} {uid}", where=table.path, wanted="Each may be there once"
+            f"rows {rows} both have {UID} {uid}",
+            where=table.path,
+            wanted="Every row must have an identifier of its own",
+            do="export the table from cryoSPARC again",
         )
     return uids
 
@@ -137,13 +140,13 @@ def _order(
     missing, extra = ~np.isin(wanted, uids), ~np.isin(uids, wanted)
     for lacks, other, which in ((table, first, wanted[missing]), (first, table, uids[extra])):
         if len(which):
-            found = (
+            problem = (
                 f"{len(which)} of the {len(other.rows)} {UID}s of {other.path} are missing, the "
                 f"first {which[0]}"
             )
             do = "export the result group again, or give one .cs file"
             raise UserError(
-                found,
+                problem,
                 where=lacks.path,
                 wanted="The tables of a group must have the same ones",
                 do=do,

@@ -21,7 +21,7 @@ from restore.io.cryosparc.datasets import Dataset, read_dataset
 from restore.io.cryosparc.paths import finder, without_mark
 from restore.io.cryosparc.tables import texts
 from restore.io.half_names import Suffixes
-from restore.io.paths import Places
+from restore.io.paths import Places, resolved
 from restore.io.relion.micrographs import halves_by_suffix
 from restore.micrograph import CTFParameters, Micrograph
 
@@ -30,6 +30,7 @@ PATH, PIXEL_SIZE, INDEX = f"{BLOB}/path", f"{BLOB}/psize_A", f"{BLOB}/idx"
 
 _FOR_CTF = "Phase flipping needs it"
 _CTF_CURE = "estimate the CTF again, or give `phase_flip=False`"
+_NEEDS_FILE = "Every micrograph must name its image file"
 _CORRECTED = "give the exposures of a motion correction job, or of one after it"
 
 
@@ -80,8 +81,8 @@ def read_exposures(
     ]
     if suffixes:
         micrographs = [_with_halves(micrograph, suffixes) for micrograph in micrographs]
-    found = tuple(without_mark(name) for name in names)
-    return Exposures(data, found, tuple(micrographs), dict(sorted(errors.items())))
+    names_without_mark = tuple(without_mark(name) for name in names)
+    return Exposures(data, names_without_mark, tuple(micrographs), dict(sorted(errors.items())))
 
 
 def ctf_parameters(data: Dataset) -> list[CTFParameters]:
@@ -119,10 +120,10 @@ def _ctf_errors(data: Dataset) -> dict[int, UserError]:
     errors: dict[int, UserError] = {}
     for row, number in np.argwhere(bad).tolist():
         name = f"ctf/{(*CTF_COLUMNS, PHASE_SHIFT)[number]}"
-        found = f"{name} is {values[row, number]:g}"
+        problem = f"{name} is {values[row, number]:g}"
         finite = np.isfinite(values[row, number])
         wanted = _FOR_CTF + (needed_ctf(name) if finite else "")
-        error = UserError(found, where=data.place(name, row), wanted=wanted, do=_CTF_CURE)
+        error = UserError(problem, where=data.place(name, row), wanted=wanted, do=_CTF_CURE)
         errors.setdefault(row, error)
     return errors
 
@@ -146,9 +147,9 @@ def _names(data: Dataset) -> list[str]:
             data.column("blob/path") is not None
             or data.column("location/micrograph_path") is not None
         )
-        found = "it lists particles" if of_particles else f"{PATH} is missing"
+        problem = "it lists particles" if of_particles else f"{PATH} is missing"
         do = _CORRECTED if of_particles else data.where_to_find() or _CORRECTED
-        raise UserError(found, where=data.source, wanted="Each micrograph needs its file", do=do)
+        raise UserError(problem, where=data.source, wanted=_NEEDS_FILE, do=do)
     names = texts(column)
     first_row: dict[str, int] = {}
     for row, name in enumerate(names):
@@ -156,13 +157,16 @@ def _names(data: Dataset) -> list[str]:
             raise UserError(
                 f"{PATH} is empty",
                 where=data.place(PATH, row),
-                wanted="Each micrograph needs its file",
+                wanted=_NEEDS_FILE,
                 do=_CORRECTED,
             )
         if first_row.setdefault(name, row) != row:
-            found, wanted = f"{name} is named again", "Each micrograph may be there once"
+            problem, wanted = (
+                f"{name} is listed a second time",
+                "A micrograph may be listed only once",
+            )
             raise UserError(
-                found, where=data.place(PATH, row), wanted=wanted, do="remove one of the rows"
+                problem, where=data.place(PATH, row), wanted=wanted, do="remove one of the rows"
             )
     return names
 
@@ -213,11 +217,11 @@ def _pixel_sizes_A(data: Dataset, given_A: float | None) -> list[float]:
         given_A is not None
         and (off := np.flatnonzero(abs(given_A - sizes_A) > 0.01 * sizes_A)).size
     ):
-        found = f"the pixel size is {sizes_A[off[0]]:g} Å, and {given_A:g} Å was given"
+        problem = f"the pixel size is {sizes_A[off[0]]:g} Å, and {given_A:g} Å was given"
         raise UserError(
-            found,
+            problem,
             where=data.place(PIXEL_SIZE, int(off[0])),
-            wanted="They must agree",
+            wanted="The two pixel sizes must agree to within 1 %",
             do="leave `pixel_size_A` out",
         )
     return sizes_A.tolist()
@@ -243,7 +247,7 @@ def _with_halves(micrograph: Micrograph, suffixes: Suffixes) -> Micrograph:
     """
     even, odd = halves_by_suffix(str(micrograph.image), suffixes, Places())
     if not (even.is_file() and odd.is_file()) and micrograph.image.is_symlink():
-        linked = halves_by_suffix(str(micrograph.image.resolve()), suffixes, Places())
+        linked = halves_by_suffix(str(resolved(micrograph.image)), suffixes, Places())
         if linked[0].is_file() and linked[1].is_file():
             even, odd = linked
     return replace(micrograph, even=even, odd=odd)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from restore.errors import UserError
 from restore.io.cryosparc.paths import MARK, finder
+from restore.io.paths import resolved
 from restore.io.reading import reading
 
 _LINE = re.compile(r"""( *)('[^']*'|"[^"]*"|[^\s'"#\-:\[{][^:]*):(?:[ ]+(.*))?""")
@@ -131,7 +132,7 @@ def read_group(path: Path) -> ResultGroup:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError("it is no text", where=path, wanted=_IS_GROUP, do=_EXPORT) from error
+        raise UserError("the file is not text", where=path, wanted=_IS_GROUP, do=_EXPORT) from error
     return _parsed(path, text.splitlines())
 
 
@@ -145,7 +146,7 @@ def groups_with(table: Path) -> list[ResultGroup]:
             group = read_group(path)
         except UserError:
             continue
-        if any(file.resolve() == table.resolve() for file in group.files):
+        if any(resolved(file) == resolved(table) for file in group.files):
             groups.append(group)
     return groups
 
@@ -168,11 +169,11 @@ def _parsed(path: Path, text_lines: Sequence[str]) -> ResultGroup:
         raise UserError("it names no metafile", where=path, wanted=_IS_GROUP, do=_EXPORT)
     for slot, files in named.items():
         if len(files) != 1:
-            found = f"{len(files)} metafiles are named"
+            problem = f"{len(files)} metafiles are named"
             raise UserError(
-                found,
+                problem,
                 where=f"{path}, results, {slot}",
-                wanted="Each slot is in one file",
+                wanted="cryoSPARC keeps each slot in exactly one metafile",
                 do=_EXPORT,
             )
     return ResultGroup(path, lines, entries, {slot: files[0] for slot, files in named.items()})
@@ -200,9 +201,9 @@ def _entries(lines: tuple[str, ...], where: object) -> dict[tuple[str, ...], Ent
         key = _plain(match[2]) if match else ""
         keys = (*(key for _, key in above), key)
         if match is None or keys in entries:
-            found = f'"{words[:40]}" is {"there twice" if match else "not understood"}'
+            problem = f'"{words[:40]}" {"occurs twice" if match else "is not understood"}'
             raise UserError(
-                found, where=f"{where}, line {number + 1}", wanted=_IS_GROUP, do=_EXPORT
+                problem, where=f"{where}, line {number + 1}", wanted=_IS_GROUP, do=_EXPORT
             )
         above.append((indent, key))
         text = (match[3] or "").strip()

@@ -72,15 +72,15 @@ def _rotations(data: Dataset, needed: bool) -> Rotation:
             or "give the particles file of a refinement, not its passthrough file"
         )
         raise UserError(
-            f"{POSE} is missing", where=data.source, wanted="Each particle needs its pose", do=do
+            f"{POSE} is missing", where=data.source, wanted="Every particle must have a pose", do=do
         )
     pose = np.asarray(pose, dtype=np.float64).reshape(len(data), -1)
     bad = np.flatnonzero(~np.isfinite(pose).all(axis=1))
     if pose.shape[1] != 3 or len(bad):
         row = int(bad[0]) if len(bad) else 0
-        found = f"{POSE} is {pose[row].tolist()}"
+        problem = f"{POSE} is {pose[row].tolist()}"
         raise UserError(
-            found, where=data.place(POSE, row), wanted="Three finite numbers are needed"
+            problem, where=data.place(POSE, row), wanted="Three finite numbers are needed"
         )
     return Rotation.from_rotvec(pose)
 
@@ -135,8 +135,8 @@ def _ctfs(data: Dataset) -> tuple[CTFParameters, ...] | None:
     if bad.any():
         row, number = np.argwhere(bad)[0].tolist()
         name = f"ctf/{(*CTF_COLUMNS, PHASE_SHIFT)[number]}"
-        found = f"{name} is {values[row, number]:g}"
+        problem = f"{name} is {values[row, number]:g}"
         raise UserError(
-            found, where=data.place(name, row), wanted=f"The CTF needs it{needed_ctf(name)}"
+            problem, where=data.place(name, row), wanted=f"The CTF needs it{needed_ctf(name)}"
         )
     return tuple(parameters_of(row) for row in values.tolist())

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from restore.io.paths import Places
+from restore.io.paths import Places, resolved
 
 MARK = ">"
 """What an exported name begins with: the file lies beside the table. Other names start at the
@@ -32,7 +32,7 @@ def project_folder(path: Path) -> Path | None:
     return next(
         (
             parent
-            for parent in path.resolve().parents
+            for parent in resolved(path).parents
             if any((parent / name).exists() for name in _PROJECT_HAS)
         ),
         None,
@@ -46,7 +46,7 @@ def finder(path: Path) -> Callable[[str], Path]:
     that cannot be told in the one above the table's, which is the job's. Then each folder above the
     table is tried, and the one where one works; where nothing is found, the first place is given.
     """
-    folder = path.resolve().parent
+    folder = resolved(path).parent
     marked = Places((folder, *folder.parents, Path()))
     other = Places((project_folder(path) or folder.parent, *marked.folders))
 
@@ -68,10 +68,10 @@ def reference(file: Path, folder: Path, project: Path | None) -> str:
     '/x/a.mrc'
     """
     whole = _absolute(file)
-    for start in (_absolute(folder), folder.resolve()):
+    for start in (_absolute(folder), resolved(folder)):
         if whole.is_relative_to(start):
             return MARK + str(whole.relative_to(start))
-    inside = [path for path in (whole, whole.resolve()) if project and path.is_relative_to(project)]
+    inside = [path for path in (whole, resolved(whole)) if project and path.is_relative_to(project)]
     return str(inside[0].relative_to(project)) if project and inside else str(whole)
 
 

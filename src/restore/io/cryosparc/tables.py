@@ -91,9 +91,11 @@ def _require_known_types(table: NDArray[Any], path: Path) -> None:
         column = table.dtype[name]
         kinds, shape = _KNOWN.get(name, ("SUbiuf", column.shape))
         if column.base.kind not in kinds or column.shape != shape:
-            found = f"{name} is of type {column.base.name} and shape {column.shape}"
+            problem = f"{name} is of type {column.base.name} and shape {column.shape}"
             wanted = f"Type {' or '.join(_KINDS[kind] for kind in kinds)} and shape {shape}"
-            raise UserError(found, where=path, wanted=f"{wanted} are needed", do="export it again")
+            raise UserError(
+                problem, where=path, wanted=f"{wanted} are needed", do="export it again"
+            )
 
 
 def cs_bytes(columns: Mapping[str, NDArray[Any]]) -> bytes:

@@ -16,6 +16,7 @@ from restore.io.cryosparc.datasets import Dataset
 from restore.io.cryosparc.groups import groups_with, quoted
 from restore.io.cryosparc.paths import MARK, project_folder, reference, without_mark
 from restore.io.cryosparc.tables import text_column, texts
+from restore.io.paths import resolved
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +37,8 @@ class GroupKind:
 
 def refuse_to_replace_inputs(data: Dataset, *files: Path) -> None:
     """UserError where one of the files is a table or group that was read."""
-    inputs = {data.source.resolve(), *(table.path.resolve() for table in data.tables)}
-    replaced = next((file for file in files if file.resolve() in inputs), None)
+    inputs = {resolved(data.source), *(resolved(table.path) for table in data.tables)}
+    replaced = next((file for file in files if resolved(file) in inputs), None)
     if replaced:
         raise UserError(
             "the output would replace an input",
@@ -64,7 +65,7 @@ def _moved(
 ) -> NDArray[Any]:
     table = data.table_of(name)
     start = table.path.parent if table else folder
-    if "path" not in name or column.dtype.kind not in "SU" or start.resolve() == folder.resolve():
+    if "path" not in name or column.dtype.kind not in "SU" or resolved(start) == resolved(folder):
         return column
     values = texts(column)
     if not any(value.startswith(MARK) for value in values):

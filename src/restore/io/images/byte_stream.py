@@ -38,9 +38,9 @@ class ByteStream:
         numbers = np.empty(count, dtype)
         got_bytes = self.stream.readinto(numbers.view(np.uint8).data)  # pyright: ignore[reportAttributeAccessIssue]
         if got_bytes < numbers.nbytes:
-            found = f"only {got_bytes // dtype.itemsize} of {count} pixels could be read"
+            problem = f"only {got_bytes // dtype.itemsize} of {count} pixels could be read"
             raise UserError(
-                found, where=self.path, wanted="The file is cut short", do="copy it again"
+                problem, where=self.path, wanted="The file is cut short", do="copy it again"
             )
         return numbers
 
@@ -88,12 +88,12 @@ def require_plausible(path: Path, content_bytes: int, pixels: int, packed_bytes:
     Images of up to 2²⁸ pixels (1 GiB as float32) are always plausible.
     """
     if pixels > _ALWAYS_PLAUSIBLE_PX and content_bytes > _MOST_INFLATION * packed_bytes:
-        found = (
+        problem = (
             f"its header claims {pixels} pixels, {content_bytes / 1e9:.3g} GB, and they are packed "
             f"into {packed_bytes} bytes"
         )
         wanted = f"Images are not packed to less than 1/{_MOST_INFLATION} of their size"
-        raise UserError(found, where=path, wanted=wanted, do="copy it again, or unpack it")
+        raise UserError(problem, where=path, wanted=wanted, do="copy it again, or unpack it")
 
 
 @contextmanager
@@ -101,8 +101,8 @@ def _inflating(path: Path) -> Generator[None]:
     try:
         yield
     except EOFError as error:
-        found = "the file is cut short: it ends before what is packed in it"
-        raise UserError(found, where=path, do="copy it again") from error
+        problem = "the file is cut short: it ends before what is packed in it"
+        raise UserError(problem, where=path, do="copy it again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise _damaged(path, error) from error
     except OSError as error:

@@ -50,12 +50,13 @@ class EERSettings:
 
     def __post_init__(self) -> None:
         if self.fraction_frames < 1 or self.upsampling not in (1, 2):
-            found = (
-                f"EER frames of {self.fraction_frames} hardware frames, upsampled "
-                f"{self.upsampling} times, were asked for"
+            problem = (
+                f"EER movies were to be read with {self.fraction_frames} hardware frames in each "
+                f"frame, upsampled {self.upsampling} times"
             )
             raise UserError(
-                found, wanted="One hardware frame or more, and 1 or 2 times, can be had"
+                problem,
+                wanted="A frame holds at least one hardware frame, and upsampling is by 1 or 2",
             )
 
 
@@ -171,7 +172,9 @@ def _decoder(path: Path) -> Any:
     imagecodecs = require_module("imagecodecs", path)
     version = tuple(int(part) for part in imagecodecs.__version__.split(".")[:2])
     if version < _OLDEST_IMAGECODECS:
-        found = f"imagecodecs {imagecodecs.__version__} is too old"
+        problem = f"imagecodecs {imagecodecs.__version__} is too old"
         wanted = f"EER movies need {'.'.join(map(str, _OLDEST_IMAGECODECS))} or newer"
-        raise UserError(found, where=path, wanted=wanted, do="pip install --upgrade imagecodecs")
+        raise UserError(
+            problem, where=path, wanted=wanted, do="run: pip install --upgrade imagecodecs"
+        )
     return imagecodecs.eer_decode

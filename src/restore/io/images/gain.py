@@ -27,12 +27,12 @@ class Gain:
         Raises UserError.
         """
         if rotation not in range(4) or flip not in range(3):
-            found = f"it is to be rotated {rotation} times and flipped by {flip}"
+            problem = f"it is to be rotated {rotation} times and flipped by {flip}"
             wanted = (
                 "Rotations are 0 to 3 times 90°, flips 0 (none), 1 (upside down) or 2 (left to "
                 "right)"
             )
-            raise UserError(found, where=self.path, wanted=wanted)
+            raise UserError(problem, where=self.path, wanted=wanted)
         factors = np.rot90(self.factors, -rotation)
         flipped = {0: factors, 1: factors[::-1], 2: factors[:, ::-1]}[flip]
         return replace(self, factors=np.ascontiguousarray(flipped))
@@ -72,24 +72,29 @@ def read_gain_file(path: Path) -> Gain:
     else:
         wanted = "Gain references are read as MRC (.mrc), TIFF (.tif, .tiff) and .gain"
         raise UserError(
-            f'"{ending}" is no ending of one', where=path, wanted=wanted, do="convert it to MRC"
+            f'"{ending}" is not the ending of a gain reference',
+            where=path,
+            wanted=wanted,
+            do="convert it to MRC",
         )
     bad = np.count_nonzero(~np.isfinite(factors))
     if bad or not factors.any():
-        found = (
+        problem = (
             f"{bad} of its {factors.size} pixels are NaN or infinite"
             if bad
             else "all of its pixels are zero"
         )
-        raise UserError(found, where=path, wanted="A gain reference is needed", do="make it again")
+        raise UserError(
+            problem, where=path, wanted="A gain reference is needed", do="make it again"
+        )
     return Gain(np.ascontiguousarray(factors), path)
 
 
 def _one_page(path: Path) -> NDArray[np.float32]:
     header = read_tiff_header(path)
     if header.pages != 1:
-        found = f"it has {header.pages} pages"
+        problem = f"it has {header.pages} pages"
         raise UserError(
-            found, where=path, wanted="A gain reference is one image", do="check the name"
+            problem, where=path, wanted="A gain reference is one image", do="check the name"
         )
     return next(read_pages(path)).astype(np.float32)

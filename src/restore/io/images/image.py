@@ -20,8 +20,16 @@ from restore.io.images.tiff import read_pages, read_tiff_header
 
 @dataclass(frozen=True)
 class Image:
-    """One image as float32 (y, x), its header's pixel size in Å (None where there is none), and its
-    file.
+    """One image, as `read_image` returns it.
+
+    Attributes
+    ----------
+    data
+        Grey values as float32, (y, x): rows and columns in RELION's order.
+    pixel_size_A
+        Pixel size in the file's header, in Å; None if the header has none.
+    path
+        The file.
     """
 
     data: NDArray[np.float32]
@@ -67,13 +75,6 @@ def read_image_header(path: Path) -> ImageHeader:
     return ImageHeader(header.shape, header.pixel_size_A)
 
 
-def image_shape(path: Path) -> tuple[int, int]:
-    """Rows and columns of one image, without reading its pixels. Raises UserError as
-    :func:`read_image`.
-    """
-    return read_image_header(path).shape
-
-
 def write_image(
     path: Path,
     data: NDArray[np.floating],
@@ -99,7 +100,9 @@ def _refuse_other_formats(path: Path, endings: Sequence[str], verb: str) -> None
         formats = "MRC" if endings == MRC_ENDINGS else "MRC and TIFF"
         wanted = f"{formats} images ({', '.join(endings)}) are {verb}"
         do = "convert it to MRC" if verb == "read" else "choose a name with one of these endings"
-        raise UserError(f'"{ending}" is no ending of an image', where=path, wanted=wanted, do=do)
+        raise UserError(
+            f'"{ending}" is not the ending of an image', where=path, wanted=wanted, do=do
+        )
 
 
 def _is_tiff(path: Path) -> bool:
@@ -110,9 +113,9 @@ def _one_image(path: Path) -> tuple[int, int]:
     """Rows and columns of the only page of a TIFF file. UserError where there are more."""
     header = read_tiff_header(path)
     if header.pages != 1:
-        found = f"it is a stack of {header.pages} images"
+        problem = f"it is a stack of {header.pages} images"
         raise UserError(
-            found,
+            problem,
             where=path,
             wanted="One micrograph in a file is needed",
             do="sum or split the stack",
@@ -130,18 +133,18 @@ def _refuse_useless(data: NDArray[np.float32], path: Path) -> None:
     if not np.isfinite(highest - lowest):
         bad = ~np.isfinite(data)
         row, column = np.unravel_index(int(bad.argmax()), data.shape)
-        found = (
+        problem = (
             f"{np.count_nonzero(bad)} of its {data.size} pixels are NaN or infinite, first at row "
             f"{row}, column {column}"
         )
         raise UserError(
-            found, where=path, wanted="Every pixel must be a number", do="make the image again"
+            problem, where=path, wanted="Every pixel must be a number", do="make the image again"
         )
     if lowest == highest:
-        found = f"all of its pixels are {lowest:g}"
+        problem = f"all of its pixels are {lowest:g}"
         raise UserError(
-            found,
+            problem,
             where=path,
-            wanted="There is nothing in a constant image",
+            wanted="An image whose pixels are all equal holds no signal",
             do="make it again or leave it out",
         )

@@ -111,19 +111,19 @@ def read_map(header: MapHeader) -> NDArray[np.float32]:
         bad = ~np.isfinite(voxels)
         n, z, y, x = (int(index) for index in np.unravel_index(int(bad.argmax()), voxels.shape))
         section = z if header.shape[0] == 1 else n
-        found = (
+        problem = (
             f"{np.count_nonzero(bad)} of its voxels are NaN or infinite, first in section "
             f"{section} at row {y}, column {x}"
         )
         raise UserError(
-            found, where=path, wanted="Every voxel must be a number", do="make the file again"
+            problem, where=path, wanted="Every voxel must be a number", do="make the file again"
         )
     if lowest == highest:
-        found = f"all of its voxels are {lowest:g}"
+        problem = f"all of its voxels are {lowest:g}"
         raise UserError(
-            found,
+            problem,
             where=path,
-            wanted="There is nothing in a constant map",
+            wanted="A map whose voxels are all equal holds no density",
             do="check that it is the right file",
         )
     return voxels
@@ -181,9 +181,9 @@ def read_mask(path: Path, shape: tuple[int, int, int], masked: str) -> NDArray[n
     """
     header = read_map_header(path, "volume")
     if header.shape[1:] != shape:
-        found = f"the mask has {_voxels(header.shape[1:])}, and {masked} has {_voxels(shape)}"
+        problem = f"the mask has {_voxels(header.shape[1:])}, and {masked} has {_voxels(shape)}"
         raise UserError(
-            found,
+            problem,
             where=path,
             wanted="A mask must have the shape of what it masks",
             do="resample it",
@@ -191,9 +191,9 @@ def read_mask(path: Path, shape: tuple[int, int, int], masked: str) -> NDArray[n
     mask = read_map(header)[0]
     lowest, highest = float(mask.min()), float(mask.max())
     if lowest < -1e-4 or highest > 1 + 1e-4:
-        found = f"its values go from {lowest:g} to {highest:g}"
+        problem = f"its values go from {lowest:g} to {highest:g}"
         raise UserError(
-            found,
+            problem,
             where=path,
             wanted="A mask lies between 0 and 1",
             do="make it with relion_mask_create",
@@ -234,7 +234,7 @@ def _refuse_turned_axes(header: np.void, path: Path) -> None:
         raise UserError(
             f"its columns, rows and sections run along {names}",
             where=path,
-            wanted="They must run along x, y, z",
+            wanted="Maps are read only if these run along x, y, z",
             do="write it again in that order, for example with ChimeraX or gemmi",
         )
 

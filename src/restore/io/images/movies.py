@@ -56,13 +56,15 @@ def read_movie_header(path: Path, eer: EERSettings = _AS_RELION) -> MovieHeader:
     """
     header = _header(path, eer)
     if header.frames < 2:
-        found = "it holds no whole frame" if header.frames == 0 else "it holds a single image"
+        problem = "it holds no whole frame" if header.frames == 0 else "it holds a single image"
         do = (
             f"sum fewer than {eer.fraction_frames} hardware frames"
             if header.format == "EER"
             else "give the movie"
         )
-        raise UserError(found, where=path, wanted="A movie of two frames or more is needed", do=do)
+        raise UserError(
+            problem, where=path, wanted="A movie of two frames or more is needed", do=do
+        )
     return header
 
 
@@ -80,13 +82,13 @@ def read_frames(path: Path, eer: EERSettings = _AS_RELION) -> Iterator[NDArray[n
     for number, frame in enumerate(_stored_frames(header, eer), 1):
         pixels = np.ascontiguousarray(frame, np.float32)
         if frame.dtype.kind == "f" and not np.isfinite(pixels).all():
-            found = (
+            problem = (
                 f"{np.count_nonzero(~np.isfinite(pixels))} of its {pixels.size} pixels are NaN or "
                 "infinite"
             )
             where = f"{path}, frame {number}"
             raise UserError(
-                found,
+                problem,
                 where=where,
                 wanted="Every pixel must be a number",
                 do="write the movie again",
@@ -152,7 +154,7 @@ def _header(path: Path, eer: EERSettings) -> MovieHeader:
     if ending not in MOVIE_ENDINGS:
         wanted = f"MRC, TIFF and EER movies ({', '.join(MOVIE_ENDINGS)}) are read"
         raise UserError(
-            f'"{ending}" is no ending of a movie',
+            f'"{ending}" is not the ending of a movie',
             where=path,
             wanted=wanted,
             do="convert it to TIFF or MRC",

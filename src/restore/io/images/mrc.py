@@ -164,9 +164,9 @@ def write_mrc(
 
 def _shape(header: np.void, path: Path) -> tuple[int, int]:
     if header["nz"] != 1:
-        found = f"it is a stack of {header['nz']} images"
+        problem = f"it is a stack of {header['nz']} images"
         raise UserError(
-            found,
+            problem,
             where=path,
             wanted="One micrograph in a file is needed",
             do="sum or split the stack",

@@ -15,6 +15,8 @@ from restore.io.images.byte_stream import open_bytes, require_plausible
 
 HEADER_BYTES = HEADER_DTYPE.itemsize
 _READABLE = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+_UNSIGNED = {0: 127, 1: 32767}
+"""The modes that some programs write unsigned numbers in, and the largest signed one."""
 _IMOD_STAMP = 1146047817
 
 
@@ -44,9 +46,12 @@ def raw_header(path: Path) -> tuple[np.void, int | None]:
     with open_bytes(path) as file:
         start = file.stream.read(HEADER_BYTES)
     if len(start) < HEADER_BYTES:
-        found = f"it has {len(start)} bytes"
+        problem = f"it has {len(start)} bytes"
         raise UserError(
-            found, where=path, wanted=f"An MRC file has {HEADER_BYTES} and more", do="copy it again"
+            problem,
+            where=path,
+            wanted=f"An MRC file has {HEADER_BYTES} and more",
+            do="copy it again",
         )
     return _in_its_byte_order(np.frombuffer(start, HEADER_DTYPE)[0], path), file.size_bytes
 
@@ -64,8 +69,10 @@ def extra_bytes(path: Path, size: int | None, needed: int, pixels: int, content:
         require_plausible(path, needed, pixels, path.stat().st_size)
         return 0
     if size < needed:
-        found = f"the file is cut short: it has {size} bytes of {needed}"
-        raise UserError(found, where=path, wanted=f"Its header says {content}", do="copy it again")
+        problem = f"the file is cut short: it has {size} bytes of {needed}"
+        raise UserError(
+            problem, where=path, wanted=f"Its header says {content}", do="copy it again"
+        )
     return size - needed
 
 
@@ -125,8 +132,10 @@ def _in_its_byte_order(header: np.void, path: Path) -> np.void:
             and view["nsymbt"] >= 0
         ):
             return view
-    found = "its header is not that of an MRC file"
-    raise UserError(found, where=path, wanted="A file in MRC format is needed", do="check the name")
+    problem = "its header is not that of an MRC file"
+    raise UserError(
+        problem, where=path, wanted="A file in MRC format is needed", do="check the name"
+    )
 
 
 def pixel_type(header: np.void, path: Path) -> np.dtype[np.generic]:
@@ -143,9 +152,20 @@ def pixel_type(header: np.void, path: Path) -> np.dtype[np.generic]:
             do="convert it to mode 2 (float32)",
         )
     order = mrcfile.utils.normalise_byte_order(header.dtype["mode"].byteorder)
-    return np.dtype(
-        "u1" if mode == 0 and _has_unsigned_bytes(header) else _READABLE[mode]
-    ).newbyteorder(order)
+    kind = _READABLE[mode]
+    if mode in _UNSIGNED and (
+        (mode == 0 and _has_unsigned_bytes(header)) or _exceeds(header, _UNSIGNED[mode])
+    ):
+        kind = f"u{kind[1]}"
+    return np.dtype(kind).newbyteorder(order)
+
+
+def _exceeds(header: np.void, largest: int) -> bool:
+    """Whether the header's least and largest value are ones that only an unsigned type can hold:
+    some programs write unsigned numbers under a signed mode.
+    """
+    least, most = float(header["dmin"]), float(header["dmax"])
+    return 0 <= least <= most and largest < most <= 2 * largest + 1
 
 
 def _has_unsigned_bytes(header: np.void) -> bool:
@@ -180,11 +200,11 @@ def refuse_not_finite(stored: NDArray[np.floating], path: Path, dtype: str) -> N
     """UserError where values that are about to be written are NaN or infinite."""
     count = stored.size - int(np.count_nonzero(np.isfinite(stored)))
     if count:
-        found = (
+        problem = (
             f"{count} of the {stored.size} values to be written are not finite numbers in {dtype}"
         )
         do = "write float32" if dtype == "float16" else ""
-        raise UserError(found, where=path, wanted="The file was not written", do=do)
+        raise UserError(problem, where=path, wanted="The file was not written", do=do)
 
 
 def _printable_ascii(label: str) -> str:

@@ -67,10 +67,12 @@ def read_pages(path: Path) -> Iterator[NDArray[np.generic]]:
             page = file.pages[index]
             where = f"{path}, page {index + 1}"
             if _grey(page, where) != (header.shape, header.dtype):
-                found = f"it has {page.imagewidth} x {page.imagelength} pixels of type {page.dtype}"
+                problem = (
+                    f"it has {page.imagewidth} x {page.imagelength} pixels of type {page.dtype}"
+                )
                 rows, columns = header.shape
                 wanted = f"The first page has {columns} x {rows} of type {header.dtype}"
-                raise UserError(found, where=where, wanted=wanted, do="write the file again")
+                raise UserError(problem, where=where, wanted=wanted, do="write the file again")
             require_whole(page, path, where)
             yield page.asarray()[::-1]
 
@@ -116,7 +118,7 @@ def page_offsets(path: Path) -> list[int]:
         raise UserError(
             "there is no page in it",
             where=path,
-            wanted="An image is needed",
+            wanted="A TIFF file must hold at least one image",
             do="write the file again",
         )
     return list(offsets)
@@ -138,7 +140,7 @@ def require_module(name: str, path: Path) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         wanted = f"{name} reads TIFF and EER files"
-        do = 'pip install "restore-em[movies]"'
+        do = "run: pip install tifffile imagecodecs"
         raise UserError(f"{name} is not installed", where=path, wanted=wanted, do=do) from error
 
 
@@ -148,8 +150,8 @@ def page_shape(page: Any, where: object) -> tuple[int, int]:
     """
     rows, columns = int(page.imagelength), int(page.imagewidth)
     if not 0 < rows * columns <= _MOST_PIXELS:
-        found, wanted = f"it says that it has {columns} x {rows} pixels", "The file is damaged"
-        raise UserError(found, where=where, wanted=wanted, do="copy it again")
+        problem, wanted = f"it says that it has {columns} x {rows} pixels", "The file is damaged"
+        raise UserError(problem, where=where, wanted=wanted, do="copy it again")
     return rows, columns
 
 
@@ -167,7 +169,7 @@ def require_whole(page: Any, path: Path, where: object) -> None:
         raise UserError(
             "the file ends before its pixels do",
             where=where,
-            wanted="It is cut short",
+            wanted="The file has been cut short",
             do="copy it again",
         )
 
@@ -182,9 +184,9 @@ def _grey(page: Any, where: object) -> tuple[tuple[int, int], np.dtype[np.generi
     """Shape and type of a page. UserError where its pixels are colours, complex numbers or bits."""
     dtype = page.dtype
     if len(page.shape) != 2 or dtype is None or dtype.kind not in "iuf":
-        found = f"its pixels are colours or no numbers (shape {page.shape}, type {dtype})"
+        problem = f"its pixels are colours or no numbers (shape {page.shape}, type {dtype})"
         raise UserError(
-            found,
+            problem,
             where=where,
             wanted="Grey images of real numbers are read",
             do="convert it to MRC",

@@ -24,9 +24,12 @@ def image_star(images: ParticleImages) -> StarFile:
     """
     particles = images.particles
     if particles.contrast_signs is not None and (particles.contrast_signs < 0).any():
-        found = "some of its images have their contrast inverted (blob/sign is -1)"
+        problem = "some of its images have their contrast inverted (blob/sign is -1)"
         raise UserError(
-            found, where=particles.source, wanted="RELION cannot say so", do="extract them again"
+            problem,
+            where=particles.source,
+            wanted="RELION's STAR files cannot record that",
+            do="extract the particles again",
         )
     absolute = {path: Path(path).absolute() for path in dict.fromkeys(images.paths)}
     places = zip(images.sections.tolist(), images.paths, strict=True)

@@ -80,13 +80,13 @@ def micrograph_block(star: StarFile, where: object) -> Block:
     block = star.block("micrographs") or (named[0] if len(named) == 1 else None)
     if block is None or NAME not in block.columns:
         blocks = ", ".join(f"data_{block.name}" for block in star.blocks)
-        found = (
+        problem = (
             f"{NAME} is missing (the blocks are {blocks})"
             if len(named) < 2
             else f"several blocks have {NAME}"
         )
         do = "give the STAR file of a motion correction or CTF estimation job"
-        raise UserError(found, where=where, wanted="A table of micrographs is needed", do=do)
+        raise UserError(problem, where=where, wanted="A table of micrographs is needed", do=do)
     if "rlnImageName" in block.columns:
         wanted, do = "A table of micrographs is needed", "give micrographs_ctf.star instead"
         raise UserError(
@@ -111,12 +111,12 @@ def star_rows(star: StarFile, block: Block, where: object) -> list[StarRow]:
     """
     groups = _optics_groups(star, where)
     if groups and "rlnOpticsGroup" not in block.columns:
-        found, wanted = (
+        problem, wanted = (
             "rlnOpticsGroup is missing",
             "With data_optics each micrograph needs its optics group",
         )
         raise UserError(
-            found, where=f"{where}, data_{block.name}", wanted=wanted, do="add the column"
+            problem, where=f"{where}, data_{block.name}", wanted=wanted, do="add the column"
         )
     rows: list[StarRow] = []
     for index, values in enumerate(block.rows, 1):
@@ -163,9 +163,12 @@ def pixel_size_A(row: StarRow, given_A: float | None) -> float:
             missing, where=row.row_place, wanted=wanted, do="add the column, or give `pixel_size_A`"
         )
     if given_A is not None and abs(given_A - size_A) > 0.01 * size_A:
-        found = f"the pixel size is {size_A:g} Å, and {given_A:g} Å was given"
+        problem = f"the pixel size is {size_A:g} Å, and {given_A:g} Å was given"
         raise UserError(
-            found, where=row.row_place, wanted="They must agree", do="leave `pixel_size_A` out"
+            problem,
+            where=row.row_place,
+            wanted="The two pixel sizes must agree to within 1 %",
+            do="leave `pixel_size_A` out",
         )
     return size_A
 
@@ -234,8 +237,8 @@ def _optics_groups(star: StarFile, where: object) -> dict[str, tuple[Mapping[str
     if optics is None:
         return groups
     if "rlnOpticsGroup" not in optics.columns:
-        found, wanted = "rlnOpticsGroup is missing", "Each optics group needs its number"
-        raise UserError(found, where=f"{where}, data_optics", wanted=wanted, do="add the column")
+        problem, wanted = "rlnOpticsGroup is missing", "Every optics group must have a number"
+        raise UserError(problem, where=f"{where}, data_optics", wanted=wanted, do="add the column")
     for index, values in enumerate(optics.rows, 1):
         row, place = (
             dict(zip(optics.columns, values, strict=True)),
@@ -246,7 +249,7 @@ def _optics_groups(star: StarFile, where: object) -> dict[str, tuple[Mapping[str
             raise UserError(
                 f"optics group {group} is defined twice",
                 where=place,
-                wanted="Each needs its own number",
+                wanted="Every optics group must have a number of its own",
             )
         groups[group] = row, place
     return groups
@@ -270,14 +273,14 @@ def _group_of(
 def refuse_repeats(
     values: Sequence[str], where: str, what: str = "micrograph", having: str = "name"
 ) -> None:
-    """UserError where two rows both ``having`` one value: each ``what`` may be there once."""
+    """UserError where two rows both ``having`` one value: a ``what`` may be listed only once."""
     first_row: dict[str, int] = {}
     for index, value in enumerate(values, 1):
         if first_row.setdefault(value, index) != index:
-            found = f"rows {first_row[value]} and {index} both {having} {value}"
+            problem = f"rows {first_row[value]} and {index} both {having} {value}"
             raise UserError(
-                found,
+                problem,
                 where=where,
-                wanted=f"Each {what} may be there once",
+                wanted=f"A {what} may be listed only once",
                 do="remove one of the rows",
             )

@@ -124,9 +124,8 @@ class _General:
 
     def text(self, name: str) -> str:
         if not self.values.row.get(name):
-            raise UserError(
-                f"{name} is missing", where=self.values.row_place, wanted="It is needed", do=_CURE
-            )
+            where, wanted = self.values.row_place, "Frames cannot be summed without it"
+            raise UserError(f"{name} is missing", where=where, wanted=wanted, do=_CURE)
         return self.values.row[name]
 
     def positive(self, name: str, otherwise: float | None = None) -> float:
@@ -142,8 +141,8 @@ class _General:
     def count(self, name: str) -> int:
         value = self.positive(name)
         if value != int(value):
-            found, wanted = f'{name} is "{self.text(name)}"', "A whole number is needed"
-            raise UserError(found, where=self.values.row_place, wanted=wanted, do=_CURE)
+            problem, wanted = f'{name} is "{self.text(name)}"', "A whole number is needed"
+            raise UserError(problem, where=self.values.row_place, wanted=wanted, do=_CURE)
         return int(value)
 
     def count_if_any(self, name: str) -> int | None:
@@ -158,9 +157,8 @@ class _General:
 def _general(star: StarFile, path: Path) -> _General:
     block = _block(star, "general", path)
     if len(block.rows) != 1:
-        raise UserError(
-            f"it has {len(block.rows)} rows", where=f"{path}, data_general", wanted="One is needed"
-        )
+        where, wanted = f"{path}, data_general", "The motion of a movie has exactly one there"
+        raise UserError(f"it has {len(block.rows)} rows", where=where, wanted=wanted, do=_CURE)
     return _General(
         StarRow(
             dict(zip(block.columns, block.rows[0], strict=True)), f"{path}, data_general", {}, ""
@@ -183,9 +181,9 @@ def _numbers(block: Block, columns: tuple[str, ...], where: str) -> NDArray[np.f
     """The columns of a table as numbers, (rows, columns)."""
     missing = [column for column in columns if column not in block.columns]
     if missing:
-        raise UserError(
-            f"{', '.join(missing)} is missing", where=where, wanted="It is needed", do=_CURE
-        )
+        problem = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        wanted = "Frames cannot be summed without their motion"
+        raise UserError(problem, where=where, wanted=wanted, do=_CURE)
     table = np.empty((len(block.rows), len(columns)))
     for at, column in enumerate(columns):
         for index, text in enumerate(block.column(column)):
@@ -204,16 +202,19 @@ def _shifts(block: Block, frames: int, where: str) -> dict[int, tuple[float, flo
     shifts: dict[int, tuple[float, float]] = {}
     for index, (number, y, x) in enumerate(_numbers(block, columns, where), 1):
         if number != int(number) or not 1 <= number <= frames or int(number) in shifts:
-            found, wanted = (
+            problem, wanted = (
                 f"its frame number is {number:g}",
-                f"Each of 1 to {frames} may be there once",
+                f"The frames are numbered from 1 to {frames}, and each number occurs once",
             )
-            raise UserError(found, where=f"{where}, row {index}", wanted=wanted, do=_CURE)
+            raise UserError(problem, where=f"{where}, row {index}", wanted=wanted, do=_CURE)
         if min(y, x) > _NOT_USED_PX:
             shifts[int(number)] = float(y), float(x)
     if len(shifts) < 2:
-        found, wanted = f"{len(shifts)} frames have a shift", "Two halves need two frames and more"
-        raise UserError(found, where=where, wanted=wanted, do=_CURE)
+        problem, wanted = (
+            f"{len(shifts)} frames have a shift",
+            "Two halves need two frames and more",
+        )
+        raise UserError(problem, where=where, wanted=wanted, do=_CURE)
     return dict(sorted(shifts.items()))
 
 
@@ -223,12 +224,12 @@ def _local(star: StarFile, path: Path, general: _General, first_frame: int) -> L
     if version == _NO_LOCAL or (block is None and version < _NO_LOCAL):
         return None
     if version != _CUBIC:
-        found, wanted = (
+        problem, wanted = (
             f"rlnMotionModelVersion is {version}",
             "Models 0 (none) and 1 (third order) are known",
         )
         raise UserError(
-            found,
+            problem,
             where=f"{path}, data_general",
             wanted=wanted,
             do="give the movies already aligned",
@@ -240,11 +241,11 @@ def _local(star: StarFile, path: Path, general: _General, first_frame: int) -> L
         where,
     )
     if sorted(table[:, 0]) != list(range(2 * _TERMS)):
-        found, wanted = (
+        problem, wanted = (
             f"it has {len(table)} coefficients",
             f"Numbers 0 to {2 * _TERMS - 1}, each once, are needed",
         )
-        raise UserError(found, where=where, wanted=wanted, do=_CURE)
+        raise UserError(problem, where=where, wanted=wanted, do=_CURE)
     x, y = table[np.argsort(table[:, 0]), 1].reshape(2, 6, 3)
     coefficients = np.stack([y, x])
     return LocalMotion(coefficients * _unit_px(star, path, coefficients, general, first_frame))

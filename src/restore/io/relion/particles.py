@@ -79,11 +79,11 @@ def read_relion_particles(path: Path, needs_poses: bool = True) -> Particles:
     table = _table(read_star(path), path)
     missing = [column for column in EULER if not table.has([column])]
     if missing and needs_poses:
-        found = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        problem = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         raise UserError(
-            found,
+            problem,
             where=table.where,
-            wanted="Each particle needs its three Euler angles",
+            wanted="Every particle must have three Euler angles",
             do=_REFINED,
         )
     image_A = _image_pixel_size_A(table)
@@ -113,8 +113,8 @@ def _table(star: StarFile, path: Path) -> _Table:
     block = star.block("particles") or (named[0] if named else None)
     if block is None:
         blocks = ", ".join(f"data_{block.name}" for block in star.blocks)
-        found = f"no table has {IMAGE} or {EULER[0]} (the blocks are {blocks})"
-        raise UserError(found, where=path, wanted="A table of particles is needed", do=_REFINED)
+        problem = f"no table has {IMAGE} or {EULER[0]} (the blocks are {blocks})"
+        raise UserError(problem, where=path, wanted="A table of particles is needed", do=_REFINED)
     where = f"{path}, data_{block.name}"
     if not block.rows:
         raise UserError(
@@ -127,12 +127,12 @@ def _table(star: StarFile, path: Path) -> _Table:
     groups = block.column(OPTICS)
     strange = next((index for index, group in enumerate(groups) if group not in rows), None)
     if strange is not None:
-        found, known = (
+        problem, known = (
             f'{OPTICS} is "{groups[strange]}"',
             f"the groups in data_optics are {', '.join(rows)}",
         )
         do = "add the group or correct the row"
-        raise UserError(found, where=f"{where}, row {strange + 1}", wanted=known, do=do)
+        raise UserError(problem, where=f"{where}, row {strange + 1}", wanted=known, do=do)
     return _Table(block, optics, [rows[group] for group in groups], where)
 
 
@@ -157,9 +157,9 @@ def _ctfs(table: _Table) -> tuple[CTFParameters, ...] | None:
         column = values[:, CTF_COLUMNS.index(name)]
         bad = np.flatnonzero((column < limits.least) | (column > limits.most))
         if len(bad):
-            found, where = f"{name} is {column[bad[0]]:g}", f"{table.where}, row {bad[0] + 1}"
+            problem, where = f"{name} is {column[bad[0]]:g}", f"{table.where}, row {bad[0] + 1}"
             raise UserError(
-                found, where=where, wanted=f"The CTF needs it {limits.words}", do="correct it"
+                problem, where=where, wanted=f"The CTF needs it {limits.words}", do="correct it"
             )
     return tuple(CTFParameters(*row) for row in values.tolist())
 
@@ -183,12 +183,12 @@ def _image_pixel_size_A(table: _Table) -> Float[np.ndarray, "n"] | None:
     detector_um, magnification = table.numbers(FLAT_PIXEL_SIZE).T
     if not (magnification > 0).all():
         row = int(np.flatnonzero(~(magnification > 0))[0])
-        found, where = (
+        problem, where = (
             f"rlnMagnification is {magnification[row]:g}",
             f"{table.where}, row {row + 1}",
         )
         raise UserError(
-            found, where=where, wanted="A positive magnification is needed", do="correct it"
+            problem, where=where, wanted="A positive magnification is needed", do="correct it"
         )
     return detector_um * 1e4 / magnification
 

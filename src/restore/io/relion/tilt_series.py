@@ -13,7 +13,7 @@ from pathlib import Path
 
 from restore.errors import UserError
 from restore.io.listings import star_bytes
-from restore.io.paths import Places
+from restore.io.paths import Places, resolved
 from restore.io.relion.micrographs import NAME, PIXEL_SIZES, StarRow, refuse_repeats
 from restore.io.star import Block, StarFile, read_star
 
@@ -85,7 +85,7 @@ class TiltSeriesListing:
         table = self.star.block(self.block)
         if table is None:
             raise ValueError(f"the STAR file has no block {self.block!r}")
-        inputs = {series.path.resolve() for series in self.series}
+        inputs = {resolved(series.path) for series in self.series}
         files: dict[Path, bytes] = {}
         names: dict[int, str] = {}
         for index, series in enumerate(self.series):
@@ -93,7 +93,7 @@ class TiltSeriesListing:
             if not rows:
                 continue
             target = path.parent / f"{path.stem}_tilts" / f"{series.name}.star"
-            if target.resolve() in inputs:
+            if resolved(target) in inputs:
                 do = "give another `output_suffix` or `output_directory`"
                 raise UserError(
                     "the output STAR would replace a series' of the input", where=target, do=do
@@ -153,7 +153,7 @@ def series_table(star: StarFile, where: object) -> Block | None:
         raise UserError(
             f"{SERIES} is missing",
             where=place,
-            wanted="Each series needs its name",
+            wanted="Every tilt series must have a name",
             do="add the column",
         )
     return table
@@ -166,7 +166,7 @@ def read_tilt_series(star: StarFile, table: Block, path: Path, places: Places) -
     ------
     UserError
         A series is named twice, or its file is missing, broken, another's, or names no image or an
-        image of a stack; an image is there twice, or there is none.
+        image of a stack; an image is listed twice, or there is none.
     """
     where = f"{path}, data_{table.name}"
     refuse_repeats(table.column(SERIES), where, "series", "have the series")
@@ -220,7 +220,7 @@ def _refuse_bad_images(listing: TiltSeriesListing) -> None:
     for row in listing.rows():
         name = row.row[NAME]
         if not name:
-            wanted, do = "Each row needs the name of its image", "remove the row"
+            wanted, do = "Every row must name its image", "remove the row"
             raise UserError(f"{NAME} is empty", where=row.row_place, wanted=wanted, do=do)
         if "@" in name.partition("/")[0]:
             wanted = "An image file for each tilt is needed"
@@ -231,7 +231,7 @@ def _refuse_bad_images(listing: TiltSeriesListing) -> None:
                 do=_GIVE_CORRECTED,
             )
         if places.setdefault(name, row.row_place) != row.row_place:
-            wanted, do = "Each tilt image may be there once", "remove one of the rows"
+            wanted, do = "A tilt image may be listed only once", "remove one of the rows"
             raise UserError(
                 f"{name} is also in {places[name]}", where=row.row_place, wanted=wanted, do=do
             )
@@ -259,9 +259,9 @@ def require_optics(rows: Sequence[StarRow], given_A: float | None, ctf: bool) ->
             else "give the table of series that names this file"
         )
         if given_A is None and not any(row.has(column) for column in PIXEL_SIZES):
-            found = f"there is no pixel size ({PIXEL_SIZES[1]} or {PIXEL_SIZES[2]})"
+            problem = f"there is no pixel size ({PIXEL_SIZES[1]} or {PIXEL_SIZES[2]})"
             wanted = "A positive pixel size in Å is needed"
-            raise UserError(found, where=where, wanted=wanted, do=f"{do}, or `pixel_size_A`")
+            raise UserError(problem, where=where, wanted=wanted, do=f"{do}, or `pixel_size_A`")
         if ctf and not row.has("rlnVoltage"):
             wanted = "Phase flipping needs it"
             raise UserError(

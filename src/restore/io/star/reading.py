@@ -9,7 +9,7 @@ from restore.io.reading import reading
 from restore.io.star.records import Block, StarFile
 from restore.io.star.tokens import BLANKS, split_line
 
-_WHOLE_ROWS = "Each row must have one value for each column"
+_WHOLE_ROWS = "Every row must have one value for each column"
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class _Section:
     lines: Sequence[str]
 
     def refusal(
-        self, found: str, line: int, wanted: str = "", do: str = "look at the file there"
+        self, problem: str, line: int, wanted: str = "", do: str = "correct that line of the file"
     ) -> UserError:
         where = f"{self.path}, data_{self.name}, line {line}"
-        return UserError(found, where=where, wanted=wanted, do=do if wanted else "")
+        return UserError(problem, where=where, wanted=wanted, do=do if wanted else "")
 
     def words(self, comments: list[str]) -> Iterator[tuple[int, list[str], str]]:
         """Line number, values and stripped text of each line that has values; the comments are
@@ -153,11 +153,11 @@ def _loop(
         if line[0] in "_;l":
             _refuse_if_no_row(section, values, line, number)
         if len(values) != len(columns):
-            found = (
+            problem = (
                 f"row {len(rows) + 1} has {len(values)} values, and there are {len(columns)} "
                 "columns"
             )
-            raise section.refusal(found, number, _WHOLE_ROWS)
+            raise section.refusal(problem, number, _WHOLE_ROWS)
         rows.append(tuple(values))
     if not columns:
         raise section.refusal(
@@ -198,7 +198,7 @@ def _single_values(
 def _new_name(section: _Section, columns: Collection[str], name: str, number: int) -> str:
     if name[1:] in columns:
         raise section.refusal(
-            f"{name} is there twice", number, "Each column needs a name of its own"
+            f"{name} is listed twice", number, "Every column must have a name of its own"
         )
     return name[1:]
 
@@ -207,7 +207,7 @@ def _refuse_repeats(names: Sequence[str], where: object) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            wanted, do = "Each block needs a name of its own", "rename or remove one"
+            wanted, do = "Every block must have a name of its own", "rename or remove one"
             raise UserError(
                 f"there are two blocks called data_{name}", where=where, wanted=wanted, do=do
             )

@@ -14,6 +14,7 @@ from restore.io.endings import ending_of
 from restore.io.images.image import read_image, write_image
 from restore.io.images.mrc import read_mrc_header
 from restore.io.images.mrc_stack import read_stack
+from restore.io.paths import resolved
 from restore.io.star import Block, StarFile, write_star
 from restore.particles.extraction.windows import ExtractionSettings
 
@@ -66,7 +67,7 @@ def relion_windows(
 
 def _place(image: Path, link: Path) -> None:
     if ending_of(image.name) == ".mrc" and read_mrc_header(image).dtype in _READ_ALIKE:
-        link.symlink_to(image.resolve())
+        link.symlink_to(resolved(image))
     else:
         write_image(link, read_image(image).data, _ANY_PIXEL_A)
 

@@ -220,7 +220,7 @@ def _write(job: _Job, ready: Future[Windows], settings: ExtractionSettings) -> N
         windows = ready.result()
     except UserError as error:
         raise UserError(
-            error.found, where=error.where or job.image, wanted=error.wanted, do=error.do
+            error.problem, where=error.where or job.image, wanted=error.wanted, do=error.do
         ) from None
     labels = [label for label in _labels(job.image) if is_denoised([label])]
     pixel_size_A = job.pixel_size_A * settings.box_px / settings.image_px

@@ -17,6 +17,7 @@ from restore.errors import UserError
 from restore.io.images.maps import read_map, read_map_header
 from restore.io.particle_images import ParticleImages
 from restore.io.particles import Particles
+from restore.io.paths import resolved
 from restore.io.relion.optics import optics_table
 from restore.io.star import Block, StarFile, write_star
 from restore.micrograph import CTFParameters
@@ -110,7 +111,7 @@ def _linked(images: ParticleImages, folder: Path) -> dict[Path, str]:
     links: dict[Path, str] = {}
     for path in dict.fromkeys(images.paths):
         links[path] = f"{len(links) + 1:06d}.mrcs"
-        (folder / links[path]).symlink_to(path.resolve())
+        (folder / links[path]).symlink_to(resolved(path))
     return links
 
 

@@ -105,7 +105,24 @@
     show();
   }
 
-  const said = (number) => (number === null ? "–" : String(Number(number.toPrecision(3))).replace("-", "−"));
+  const short = (number) => String(Number(number.toPrecision(3)));
+
+  // As restore.report.numerals.figure writes it; the ends of an interval have the value's decimals.
+  const figure = (number) => {
+    const size = Math.abs(number);
+    if (number === 0) return "0";
+    if (size >= 100 && size < 1e6) return number.toFixed(0);
+    return size >= 1e-4 && size < 1e6 ? number.toPrecision(3) : number.toExponential(2);
+  };
+  const like = (value, end) => {
+    const written = figure(value);
+    return written.includes("e") || written === "0" ? figure(end) : end.toFixed((written.split(".")[1] || "").length);
+  };
+  const estimate = (value, low, high) => {
+    if (value === null) return "–";
+    const ends = low === null || high === null ? "" : ` (${like(value, low)} to ${like(value, high)})`;
+    return (figure(value) + ends).replaceAll("-", "−");
+  };
 
   function readable(chart, readings) {
     const plot = one(".plot", chart), outputs = all(".reading", chart);
@@ -124,10 +141,9 @@
       at.setAttribute("x", left + (place > 0.5 ? -6 : 6));
       at.setAttribute("y", 24);
       at.setAttribute("text-anchor", place > 0.5 ? "end" : "start");
-      at.textContent = readings.unit === "Å" ? `${said(1 / x)} Å` : readings.unit.replace("#", x);
+      at.textContent = readings.unit === "Å" ? `${short(1 / x)} Å` : readings.unit.replace("#", x);
       readings.lines.forEach(([value, low, high], line) => {
-        const ends = low[index] === null || high[index] === null ? "" : ` (${said(low[index])} to ${said(high[index])})`;
-        outputs[line].textContent = said(value[index]) + ends;
+        outputs[line].textContent = estimate(value[index], low[index], high[index]);
       });
     };
     const clear = () => {

@@ -1,29 +1,27 @@
 "use strict";
-// Scenes of maps: rows of surfaces that turn together. 3Dmol.js draws them.
+// Scenes of maps: rows of surfaces that turn together. surface.js finds the surfaces, 3Dmol.js draws them.
 (() => {
   const rows = JSON.parse(document.getElementById("scenes").textContent);
 
   async function unpacked(volume) {
     const bytes = Uint8Array.from(atob(volume.steps), (letter) => letter.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    const steps = new Int8Array(await new Response(stream).arrayBuffer());
-    const data = new $3Dmol.VolumeData("", "");
-    const [x, y, z] = volume.size_xyz;
-    const [unitX, unitY, unitZ] = volume.voxel_xyz_A;
-    data.size = new $3Dmol.Vector3(x, y, z);
-    data.unit = new $3Dmol.Vector3(unitX, unitY, unitZ);
-    data.origin = new $3Dmol.Vector3(0, 0, 0);
-    data.data = Float32Array.from(steps);
-    return data;
+    return new Int8Array(await new Response(stream).arrayBuffer());
   }
 
   async function drawn(scene, place) {
     const viewer = $3Dmol.createViewer(place, {
       backgroundColor: getComputedStyle(place).backgroundColor, orthographic: true, antialias: true,
     });
-    const data = await unpacked(scene.volume);
-    const look = { isoval: 0.5, color: scene.colour, smoothness: 4, opacity: scene.atoms ? 0.55 : 1 };
-    viewer.addIsosurface(data, look);
+    const { size_xyz: size, voxel_xyz_A: voxel } = scene.volume;
+    const { points, normals, triangles } = surfaceOf(await unpacked(scene.volume), size, voxel, 0.5);
+    const vector = ([x, y, z]) => new $3Dmol.Vector3(x, y, z);
+    const shape = viewer.addCustom({
+      vertexArr: points.map(vector), normalArr: normals.map(vector), faceArr: triangles,
+      color: scene.colour, opacity: scene.atoms ? 0.55 : 1,
+    });
+    const end = (choose) => [0, 1, 2].map((axis) => points.reduce((end, point) => choose(end, point[axis]), points[0][axis]));
+    if (points.length) shape.boundingSphere.box = { min: vector(end(Math.min)), max: vector(end(Math.max)) };
     if (scene.atoms) {
       viewer.addModel(scene.atoms, "pdb");
       viewer.setStyle({}, { stick: { radius: 0.14, colorscheme: "Jmol" } });

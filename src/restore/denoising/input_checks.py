@@ -1,0 +1,66 @@
+"""Whether an image is a raw one, and whether its halves are those of the full sum."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from restore import fourier
+from restore.preprocessing import Prepared
+
+LEAST_CORRELATION = 0.1
+"""A full sum and the sum of its own halves have most of their noise in common, and correlate far
+more than this; images of two exposures do not.
+"""
+
+_SAME_IMAGE, _UNLIKE = 0.995, 0.01
+
+
+def objection_to_halves(prepared: Sequence[Prepared]) -> str:
+    """What speaks against the halves being those of the full sum, the first of three prepared
+    images: another exposure's, turned, inverted, or one of them the full sum itself. Empty where
+    nothing does.
+    """
+    full, first, second = (_flat(image) for image in prepared)
+    together = first * prepared[1].scale + second * prepared[2].scale
+    correlation = _correlation(full, together)
+    if correlation < LEAST_CORRELATION:
+        return f"its halves do not show what the full sum shows (correlation {correlation:.2f})"
+    least, most = sorted(_correlation(full, half) for half in (first, second))
+    if most > _SAME_IMAGE and most - least > _UNLIKE:
+        return "one of its halves is the full sum"
+    return ""
+
+
+def _flat(prepared: Prepared) -> Float[Tensor, "n"]:
+    """The pixels that hold data."""
+    image, blank = prepared.image, prepared.blank
+    return image.flatten() if blank is None else image[~blank]
+
+
+def _correlation(first: Float[Tensor, "n"], second: Float[Tensor, "n"]) -> float:
+    scale = torch.linalg.vector_norm(first) * torch.linalg.vector_norm(second)
+    return float((first @ second) / scale) if scale > 0 else 0.0
+
+
+LEAST_FINE_POWER = 0.02
+"""A component near the end of the band of a raw image has more than this share of the mean power of
+those in the coarser half: usually more than half of it, and an integrating detector leaves a tenth.
+"""
+
+_COARSE, _END = (0.0, 0.5), (0.75, 0.9)  # of the Nyquist frequency of the recipe
+
+
+def has_fine_noise(prepared: Prepared) -> bool:
+    """Whether a prepared image has noise up to the recipe's resolution, as every raw image does;
+    one that was low-pass filtered, binned and enlarged, or denoised has not.
+    """
+    grid = prepared.grid
+    power = fourier.spectrum_of(prepared.image).abs().square()
+    frequency = fourier.frequency_per_A(grid.shape, grid.pixel_size_yx_A, power.device)
+    share = frequency * 2 * max(grid.pixel_size_yx_A)
+    coarse, end = (
+        power[(share > first) & (share < last)].mean() for first, last in (_COARSE, _END)
+    )
+    return bool(end > LEAST_FINE_POWER * coarse)

@@ -1,0 +1,98 @@
+"""What is done with the network's output: every choice with its default."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from restore.denoising.merge import MergeBand, band_between
+from restore.model.calibration import CalibrationKind
+from restore.model.inference.ensemble import ORIENTATIONS
+from restore.settings import require, setting
+
+OutputType = Literal["float32", "float16"]
+
+_CHOICES = {
+    "calibration": ("rings", "model", "none"),
+    "output_dtype": ("float32", "float16"),
+    "precision": ("auto", "float32", "bf16"),
+    "self_ensemble": ORIENTATIONS,
+}
+"""The settings that have a few possible values."""
+
+
+@dataclass(frozen=True)
+class DenoisingSettings:
+    """What is done with the network's output. Each field is an option of ``restore denoise``."""
+
+    merge_noisy: bool = setting(
+        False,
+        "replace the denoised image by the raw one at resolutions finer than the merge band",
+        off="--dont_merge_noisy",
+    )
+    merge_resolution: float | None = setting(
+        None,
+        (
+            "centre of the merge band, Å (default: 3, or 1.25 × the model's resolution where that "
+            "is coarser)"
+        ),
+        "-x",
+    )
+    merge_width: float | None = setting(
+        None,
+        "width of the merge band, Å (default: 2, or 0.4 × the centre where that is narrower)",
+        "-w",
+    )
+    flip_phases_back: bool = setting(
+        False,
+        "undo the phase flip, for programs that expect uncorrected images",
+        off="--dont_flip_phases_back",
+    )
+    average_halves: bool = setting(
+        False, "denoise the two halves and average them, instead of the full sum"
+    )
+    calibration: CalibrationKind = setting(
+        "rings",
+        "calibration of the network's output, ring by ring: rings (by each micrograph's own "
+        "halves where a table names them, otherwise as model), model (as measured on the "
+        "validation micrographs of the training), or none",
+        choices=_CHOICES["calibration"],
+    )
+    output_dtype: OutputType = setting(
+        "float32",
+        ("number format of the written images"),
+        choices=_CHOICES["output_dtype"],
+    )
+    precision: str = setting(
+        "auto",
+        "precision of the network; auto is bf16 where it is fast",
+        choices=_CHOICES["precision"],
+    )
+    self_ensemble: int = setting(
+        1,
+        "number of orientations of each image that the network denoises and that are averaged: a "
+        "better image for as many times the time",
+        choices=_CHOICES["self_ensemble"],
+    )
+    tile_px: int = setting(
+        0,
+        (
+            "side of the tiles that the network processes, in pixels of the cropped image (0: "
+            "chosen automatically)"
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            choices = ", ".join(str(choice) for choice in allowed)
+            require(self, name, getattr(self, name) in allowed, f"one of {choices}")
+        require(self, "tile_px", self.tile_px >= 0, "0 or more")
+
+
+def merge_band(settings: DenoisingSettings, max_resolution_A: float) -> MergeBand | None:
+    """The band that the settings ask for, None without a merge.
+
+    It must end at or before the model's resolution, beyond which there is nothing denoised to
+    merge; UserError if not.
+    """
+    if not settings.merge_noisy:
+        return None
+    return band_between(settings.merge_resolution, settings.merge_width, max_resolution_A)

@@ -1,0 +1,111 @@
+"""What is wrong with a pair of halves: identical, inverted, shifted, flipped, unrelated."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from restore import fourier
+
+Finding = Literal["usable", "identical", "inverted", "shifted", "flipped", "unrelated", "unclear"]
+
+IDENTICAL_FROM = 0.999
+"""Halves whose correlation is higher have no noise of their own."""
+
+CLEAR, VERY_CLEAR = 5.0, 8.0
+"""A value of a correlation map so many of its standard deviations away from zero is no accident: at
+one place, and at the best of all places.
+"""
+
+LOW_SHARE = 0.35
+"""Correlation maps hold frequencies up to this share of the Nyquist frequency, where signal is."""
+
+FEWEST_COMPONENTS = 2000
+"""An image with fewer Fourier components there can be too small to show what its halves have in
+common.
+"""
+
+WHAT_IS_WRONG: dict[str, tuple[str, str]] = {
+    "identical": (
+        "the halves of {name} are identical",
+        "give the sums of the even and of the odd frames: without independent noise there is "
+        "nothing to learn",
+    ),
+    "inverted": (
+        "one half of {name} has the contrast of the other inverted",
+        "make the halves again with the same contrast",
+    ),
+    "shifted": (
+        "the halves of {name} are shifted against each other",
+        "make the halves again from frames that are aligned to the same reference",
+    ),
+    "flipped": (
+        "one half of {name} is upside down or mirrored",
+        "make the halves again with the same program, or flip one half back",
+    ),
+    "unrelated": (
+        "the halves of {name} have no signal in common",
+        (
+            "check that both belong to the same micrograph, and check the names of the even and "
+            "odd halves"
+        ),
+    ),
+}
+"""What a finding means, with ``{name}`` for the micrograph's, and what to do."""
+
+
+def finding_of(halves: Float[Tensor, "2 y x"]) -> Finding:
+    """What is wrong with a pair of halves, from the map of their correlation at every shift.
+
+    Halves that are alike have its highest value where neither is shifted. ``unclear`` is a pair
+    that is too small for its halves to be called unrelated.
+    """
+    first, second = (half - half.mean() for half in halves)
+    scale = (first.square().mean() * second.square().mean()).sqrt()
+    if float((first * second).mean() / scale) > IDENTICAL_FROM:
+        return "identical"
+    correlation = correlation_map(first, second)
+    here, (best, offset) = float(correlation[0, 0]), _highest(correlation)
+    lowest = float(correlation.min())
+    if here < -CLEAR and lowest < -VERY_CLEAR and -lowest > best:
+        return "inverted"
+    far = max(offset) > 1
+    if far and best > VERY_CLEAR and best > 1.2 * here + CLEAR:
+        return "shifted"
+    if here > CLEAR:
+        return "usable"
+    if any(_highest(correlation_map(first, turned))[0] > VERY_CLEAR for turned in _flips(second)):
+        return "flipped"
+    components = (first.shape[0] * LOW_SHARE) * (first.shape[1] * LOW_SHARE)
+    weak = here < CLEAR / 2
+    return "unrelated" if weak and components > FEWEST_COMPONENTS else "unclear"
+
+
+def correlation_map(
+    first: Float[Tensor, "y x"], second: Float[Tensor, "y x"]
+) -> Float[Tensor, "y x"]:
+    """The correlation of the low frequencies at every cyclic shift, in its own standard deviations.
+
+    Every component counts alike (the phases are correlated, not the amplitudes), so that no strong
+    gradient hides the rest.
+    """
+    shape = (first.shape[0], first.shape[1])
+    product = fourier.spectrum_of(first) * fourier.spectrum_of(second).conj()
+    frequency = fourier.frequency_per_A(shape, (1.0, 1.0))
+    inside = (frequency > 0) & (frequency < LOW_SHARE / 2)
+    phases = torch.where(inside, product / (product.abs() + 1e-30), 0)
+    correlation = fourier.image_of(phases, shape)
+    return correlation / correlation.square().mean().sqrt()
+
+
+def _highest(correlation: Float[Tensor, "y x"]) -> tuple[float, tuple[int, int]]:
+    """The highest value, and how far along each axis it is from no shift."""
+    place = int(correlation.argmax())
+    row, column = divmod(place, correlation.shape[1])
+    far = (min(row, correlation.shape[0] - row), min(column, correlation.shape[1] - column))
+    return float(correlation.max()), far
+
+
+def _flips(image: Float[Tensor, "y x"]) -> list[Float[Tensor, "y x"]]:
+    return [image.flip(0), image.flip(1), image.flip((0, 1))]

@@ -1,0 +1,66 @@
+"""Halves that no evaluation can be made of, named before anything is measured."""
+
+import logging
+
+import torch
+
+from restore.errors import UserError
+from restore.evaluation.estimators.half_identity import half_identity
+from restore.evaluation.estimators.half_pairs import WHAT_IS_WRONG, finding_of
+from restore.evaluation.views import Views
+
+log = logging.getLogger(__name__)
+
+
+def require_pair(views: Views, name: str) -> None:
+    """Raise UserError where the raw halves are identical, inverted, shifted or flipped: what they
+    have in common is not the signal, and no number would mean what it says.
+
+    Halves without any common signal, as an empty micrograph can have, are a warning in the log.
+    """
+    finding = finding_of(torch.stack(list(views.raw)))
+    if finding not in WHAT_IS_WRONG:
+        return
+    words, do = WHAT_IS_WRONG[finding]
+    if finding != "unrelated":
+        raise UserError(words.format(name=name), do=do)
+    log.warning("%s; %s", words.format(name=name), do)
+
+
+_WRONG_HALVES = {
+    "exchanged": (
+        "each denoised half has the noise of the other raw half: are the even and the odd half "
+        "exchanged"
+    ),
+    "made from one image": (
+        "the noise in which the raw halves differ is not in them: were both made from the same "
+        "image, or from another micrograph"
+    ),
+    "inverted": "their contrast is opposite to that of the raw halves",
+}
+
+
+def require_own_halves(views: Views, name: str = "the micrograph") -> None:
+    """Raise UserError where the denoised halves were not made from these raw ones, one from each:
+    no number would mean what it says. Where so little noise is left in them that this cannot be
+    told, the log says so.
+
+    Call this before `fitted`, which turns inverted halves around.
+    """
+    identity = half_identity(views.raw, views.denoised, views.blank)
+    if identity.verdict == "unknown":
+        log.warning(
+            "%s: too little is left of the noise to tell whether the denoised halves were made "
+            "from these raw halves, one from each; check their names",
+            name,
+        )
+    reason = _WRONG_HALVES.get(identity.verdict)
+    if reason is not None:
+        raise UserError(
+            f"the denoised halves look {identity.verdict}: {reason} (correlation of the halves' "
+            f"differences {identity.difference:.2g}, of their sums {identity.total:.2g})",
+            wanted=(
+                "an evaluation needs each half denoised separately, with the contrast of the raw "
+                "half"
+            ),
+        )

@@ -1,0 +1,22 @@
+"""Work that several processes share and whose result one of them writes."""
+
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from restore.io.lock import locked
+from restore.runtime.distributed import Place, join_processes
+
+
+@contextmanager
+def joined_to_write(result: Path, device: str) -> Generator[Place]:
+    """Inside it the processes that torchrun or srun started are one group, of which the leading one
+    holds the lock of ``result``; gives this process's place among them.
+
+    Raises
+    ------
+    UserError
+        Another run is writing ``result``; its folder cannot be written to; there is no such device.
+    """
+    with join_processes(device) as place, locked(result) if place.is_main else nullcontext():
+        yield place

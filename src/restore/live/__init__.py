@@ -1,0 +1,1 @@
+"""A session that is followed while it is collected."""

@@ -1,0 +1,189 @@
+"""The denoised images of a session: which are there, which are to be made, and their table."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from restore.denoising.batch import denoise_jobs
+from restore.denoising.denoise import Denoiser, denoiser_for
+from restore.denoising.inputs import table_path, uses_halves, with_usable_halves
+from restore.denoising.outputs import require_outputs
+from restore.denoising.settings import DenoisingSettings
+from restore.denoising.targets import (
+    OutputSettings,
+    Target,
+    fingerprint_in,
+    made_with,
+    plan,
+)
+from restore.errors import UserError
+from restore.io.micrographs import MicrographSet
+from restore.io.outputs import write_table
+from restore.live.files import ArrivingFiles
+from restore.micrograph import Micrograph
+from restore.model.checkpoint import Model
+from restore.provenance import provenance
+from restore.runtime.jobs import Job, is_current
+from restore.runtime.progress import Bars
+
+log = logging.getLogger(__name__)
+
+_Key = tuple[Micrograph, tuple[tuple[int, ...] | None, ...]]
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A model, and what labels and records call it."""
+
+    model: Model
+    name: str
+
+
+@dataclass
+class _Entry:
+    """What is known of one micrograph: the state of its row and its files, and the job that
+    denoises them; whether this is done, and why it failed where it did.
+    """
+
+    key: _Key
+    job: Job[Target]
+    is_done: bool = False
+    reason: str = ""
+
+
+class SessionImages:
+    """The denoised images of a session, made with one model after another.
+
+    An image is made again when its row, its files or the model has changed. What failed is tried
+    again only then.
+    """
+
+    def __init__(
+        self,
+        model: NamedModel,
+        settings: DenoisingSettings,
+        output: OutputSettings,
+        device: torch.device,
+        files: ArrivingFiles,
+    ) -> None:
+        self._settings, self._output, self._device, self._files = settings, output, device, files
+        self._entries: dict[str, _Entry] = {}
+        self._written: dict[str, Target] = {}
+        self._owners: dict[Path, str] = {}
+        self._may_write = False
+        self.use(model)
+
+    def use(self, model: NamedModel) -> None:
+        """Take this model from now on, for the images that are there already as well."""
+        self.model = model
+        self._denoiser: Denoiser | None = None
+        self._made_with = made_with(model.model, self._settings)
+        self._entries.clear()
+
+    @property
+    def written(self) -> dict[str, Target]:
+        """The denoised images that are there, by the names of their micrographs, the last the
+        newest; some may be those of an earlier model.
+        """
+        return self._written
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The micrographs that could not be denoised, and why."""
+        return {name: entry.reason for name, entry in self._entries.items() if entry.reason}
+
+    def waiting(self, micrographs: Sequence[Micrograph]) -> list[Job[Target]]:
+        """The micrographs to denoise, those that have no denoised image yet before the others.
+
+        Raises
+        ------
+        UserError
+            A file that restore did not write stands where a denoised image would go.
+        """
+        adopted = 0
+        for micrograph in micrographs:
+            key = self._key(micrograph)
+            entry = self._entries.get(micrograph.name)
+            if entry is None or entry.key != key:
+                self._entries[micrograph.name] = self._entry(micrograph, key)
+                adopted += self._entries[micrograph.name].is_done
+        if adopted:
+            log.info("%d of %d micrographs are already denoised", adopted, len(micrographs))
+        entries = (self._entries[micrograph.name] for micrograph in micrographs)
+        jobs = [entry.job for entry in entries if not entry.is_done and not entry.reason]
+        return sorted(jobs, key=lambda job: job.name in self._written)
+
+    def denoise(self, jobs: Sequence[Job[Target]], bars: Bars) -> int:
+        """Denoise micrographs; how many are done comes back.
+
+        Raises
+        ------
+        UserError
+            The disk is full, or the folder of the output was removed.
+        """
+        if self._denoiser is None:
+            self._denoiser = denoiser_for(self.model.model, self._settings, self._device)
+        results = denoise_jobs(jobs, self._denoiser, Path(self.model.name).name, bars=bars)
+        for job in results.good:
+            self._entries[job.name].is_done = True
+            self._written.pop(job.name, None)
+            self._written[job.name] = job.subject
+        for job, reason in results.failed:
+            self._entries[job.name].reason = reason
+        return len(results.good)
+
+    def write_table(self, chosen: MicrographSet) -> Path | None:
+        """The table of the denoised images, like that of the session; None where there are none.
+
+        Raises
+        ------
+        UserError
+            It would replace the session's own table, or a file that restore did not write.
+        """
+        table = table_path(chosen, self._output)
+        names = {
+            micrograph.row: self._written[micrograph.name].written_name
+            for micrograph in chosen.micrographs
+            if micrograph.name in self._written
+        }
+        if not self._may_write:
+            require_outputs([table], table, None, [], self._output)
+            self._may_write = True
+        if not names:
+            return None
+        inputs = {
+            "micrographs": chosen.source,
+            "model": self.model.name,
+            "output": self._output,
+        }
+        files = chosen.listing.denoised(table, names)
+        write_table(table, files, provenance(self._settings, inputs))
+        return table
+
+    def _key(self, micrograph: Micrograph) -> _Key:
+        paths = (micrograph.image, micrograph.even, micrograph.odd)
+        states = tuple(self._files.state(path) if path else None for path in paths)
+        return replace(micrograph, row=0), states
+
+    def _entry(self, micrograph: Micrograph, key: _Key) -> _Entry:
+        """A micrograph as it is now, and whether its denoised image is there already."""
+        if self._settings.calibration == "rings" and not self._settings.average_halves:
+            micrograph = with_usable_halves(micrograph)
+        with_halves = partial(uses_halves, settings=self._settings)
+        (job,) = plan([micrograph], self._output, self._made_with, with_halves)
+        path = job.subject.path
+        owner = self._owners.setdefault(path, job.name)
+        if owner != job.name:
+            reason = f"its denoised image would be written to the same file as that of {owner}"
+            return _Entry(key, job, reason=f"{reason}: {path}.")
+        try:
+            done = is_current(job, fingerprint_in)
+        except UserError as error:
+            raise error.instead(do="give another `output_directory`") from None
+        if done or (path.exists() and job.name not in self._written):
+            self._written[job.name] = job.subject
+        return _Entry(key, job, is_done=done)

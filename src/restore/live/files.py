@@ -1,0 +1,88 @@
+"""Which files have arrived whole: a file that is still being copied is left alone.
+
+Nothing tells of a change on a network disk, so files are looked at again and again. A file has
+settled when its size and its time have been the same for some seconds by this machine's own clock;
+the times in the file system, whose clock may be another's, are only compared with each other. An
+image must also have as many bytes as its header says, since a copy may stand still for a while.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from restore.errors import UserError
+from restore.io.images.image import read_image_header
+from restore.io.images.movies import read_movie_header
+from restore.runtime.jobs import file_state
+
+
+@dataclass
+class _Seen:
+    """A file as it was at the last look; ``since`` is when it was first seen so. ``problem`` says
+    why it is no whole image, and is None where that is not known yet.
+    """
+
+    state: list[int]
+    since: float
+    problem: str | None = None
+
+
+class ArrivingFiles:
+    """Files that are being written, looked at repeatedly."""
+
+    def __init__(self, settle_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settle_s, self._clock = settle_s, clock
+        self._files: dict[Path, _Seen] = {}
+        self.changed_at = clock()
+        """When a file was last seen to appear or to change."""
+
+    def look(self, paths: Iterable[Path]) -> None:
+        """See what has become of these files. One that is gone is forgotten."""
+        for path in paths:
+            state, before = file_state(path), self._files.get(path)
+            if state is None:
+                self._files.pop(path, None)
+            elif before is None or before.state != state:
+                self.changed_at = self._clock()
+                self._files[path] = _Seen(state, self.changed_at)
+
+    def state(self, path: Path) -> tuple[int, ...] | None:
+        """Size and time of a file at the last look; None where it was not there."""
+        seen = self._files.get(path)
+        return tuple(seen.state) if seen else None
+
+    def has_settled(self, path: Path) -> bool:
+        """Whether a file is there and has not changed for long enough."""
+        seen = self._files.get(path)
+        return seen is not None and self._clock() - seen.since >= self._settle_s
+
+    def problem(self, path: Path) -> str:
+        """Why a file that has settled is no whole image; empty where it is one.
+
+        Read again only when the file has changed.
+        """
+        seen = self._files[path]
+        if seen.problem is None:
+            seen.problem = _problem(path)
+        return seen.problem
+
+    def is_unsettled(self, path: Path) -> bool:
+        """Whether a file is there and may still be changing."""
+        return path in self._files and not self.has_settled(path)
+
+
+def is_movie(path: Path) -> bool:
+    """Whether a file holds more than one image."""
+    try:
+        return read_movie_header(path).frames > 1
+    except UserError:
+        return False
+
+
+def _problem(path: Path) -> str:
+    try:
+        read_image_header(path)
+    except UserError as error:
+        return str(error)
+    return ""

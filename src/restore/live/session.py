@@ -1,0 +1,148 @@
+"""A session followed while it is collected: what has arrived is denoised, again and again."""
+
+import logging
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from restore.denoising.settings import DenoisingSettings, merge_band
+from restore.denoising.targets import OutputSettings
+from restore.errors import UserError
+from restore.io.atomic import require_writable
+from restore.io.half_names import Suffixes, parse_suffixes
+from restore.io.lock import locked
+from restore.live.denoised import NamedModel, SessionImages
+from restore.live.evaluation import SessionEvaluation
+from restore.live.files import ArrivingFiles
+from restore.live.following import Session, Shown, WatchedSession
+from restore.live.page import SessionPage
+from restore.live.settings import WatchSettings
+from restore.live.sources import source_of
+from restore.live.training import SessionTraining, ShowTraining, unseen_training
+from restore.model.checkpoint import Model
+from restore.runtime.distributed import launch, pick_device
+from restore.runtime.progress import Bars, no_bars
+
+log = logging.getLogger(__name__)
+
+
+def watch(
+    source: str | Path,
+    output_directory: str | Path,
+    model: Model,
+    *,
+    model_name: str = "",
+    settings: WatchSettings | None = None,
+    denoising: DenoisingSettings | None = None,
+    training: Mapping[str, Any] | None = None,
+    suffixes: str | None = None,
+    pixel_size_A: float | None = None,
+    device: str = "auto",
+    bars: Bars = no_bars,
+    show_training: ShowTraining = unseen_training,
+) -> WatchedSession:
+    """Denoise the micrographs of a session as they appear.
+
+    After enough of them have come with halves, a model is trained on these, takes the place of the
+    first, and denoises all of them again. New ones are denoised meanwhile. ``session.html`` in the
+    output folder shows the latest micrograph, curves and outliers.
+
+    Started again, it goes on where it stopped, however it ended.
+
+    Parameters
+    ----------
+    source
+        A RELION STAR file, or a cryoSPARC ``.cs`` or ``.csg`` file, that is rewritten as the
+        session goes on, and need not be there yet; or a folder in which images appear.
+    output_directory
+        Folder of all output.
+    model
+        The model to denoise with, and in ``model_name`` what labels and records call it.
+    settings
+        How files are looked at, and when to end.
+    denoising
+        What is done with the network's output.
+    training
+        Settings of the training that are not to be the device's defaults.
+    suffixes
+        How the names of a full sum and its halves differ, as ``"DW,EVN,ODD"``.
+    pixel_size_A
+        Pixel size in Å of images that no table lists (the headers', where it is None).
+    device
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; ``"auto"`` is a GPU if there is one.
+    bars
+        Shows how far each step has come.
+    show_training
+        Shows how far the training has come.
+
+    Returns
+    -------
+    WatchedSession
+        Where the session was idle for long enough; without such a limit it goes on for ever.
+
+    Raises
+    ------
+    UserError
+        There is no such folder, an output would replace what restore did not write, another
+        process follows the same session, or the disk is full; and in the end, where the table
+        could not be read or no image has come.
+    KeyboardInterrupt
+        After ^C or SIGTERM. What is finished is kept.
+    """
+    settings, denoising = settings or WatchSettings(), denoising or DenoisingSettings()
+    folder = Path(output_directory)
+    if launch(os.environ) is not None:
+        raise UserError("a session is followed by one process", do="start it without torchrun")
+    merge_band(denoising, model.recipe.max_resolution_A)
+    files = ArrivingFiles(settings.settle)
+    listing = source_of(
+        source,
+        pattern=settings.pattern,
+        not_in=folder,
+        files=files,
+        suffixes=parse_suffixes(suffixes) if suffixes else Suffixes(),
+        pixel_size_A=pixel_size_A,
+        phase_flip=model.recipe.phase_flip,
+    )
+    require_writable(folder)
+    trainer = SessionTraining(
+        folder, model.recipe, device, {"minutes": settings.minutes, **(training or {})}
+    )
+    named = NamedModel(model, model_name)
+    with _followed(source, folder):
+        session = Session(
+            listing,
+            images=SessionImages(
+                (trainer.trained_before() if settings.train_after else None) or named,
+                denoising,
+                OutputSettings(output_directory=folder),
+                pick_device(device),
+                files,
+            ),
+            files=files,
+            training=trainer,
+            evaluation=SessionEvaluation(folder / "evaluation", device),
+            page=SessionPage(folder / "session.html", str(source)),
+            settings=settings,
+            shown=Shown(bars, show_training),
+        )
+        log.info("watching %s; ^C ends it. Its page is %s", source, folder / "session.html")
+        session.follow()
+        return session.results()
+
+
+@contextmanager
+def _followed(source: str | Path, folder: Path) -> Generator[None]:
+    """Inside it no other process follows a session into ``folder``."""
+    try:
+        with locked(folder / "session"):
+            yield
+    except UserError as error:
+        if error.where != str(folder / "session"):
+            raise
+        problem = error.problem.replace("is writing it", "is following this session")
+        raise error.instead(
+            problem=problem, where=source, do="give another `output_directory`"
+        ) from None

@@ -1,0 +1,123 @@
+"""The model of a session: trained once, on the first micrographs that have come with halves."""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from restore.errors import UserError
+from restore.face.training import train
+from restore.io.micrographs import MicrographSet
+from restore.live.denoised import NamedModel
+from restore.model.checkpoint import Model, load_model
+from restore.preprocessing import Recipe
+from restore.training.run_files import RunFiles
+from restore.training.watchers import TrainingProgress
+
+log = logging.getLogger(__name__)
+
+ShowTraining = Callable[[], AbstractContextManager[Callable[[TrainingProgress], None]]]
+"""Makes what shows how far a training is."""
+
+_PREFIX = "session"
+
+
+def unseen_training() -> AbstractContextManager[Callable[[TrainingProgress], None]]:
+    """A training whose progress nobody sees."""
+    return nullcontext(lambda _: None)
+
+
+@dataclass(frozen=True)
+class SessionTraining:
+    """How the model of a session is trained, and where it lies in the session's output folder.
+
+    ``settings`` are those of training that are not to be the device's defaults.
+    """
+
+    folder: Path
+    recipe: Recipe
+    device: str
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def files(self) -> RunFiles:
+        """The files of the training."""
+        return RunFiles(self.folder / "Models", _PREFIX)
+
+    def trained_before(self) -> NamedModel | None:
+        """The model, where it has been trained.
+
+        Raises
+        ------
+        UserError
+            It was trained with another recipe.
+        """
+        if not self.files.model.exists():
+            return None
+        model = load_model(self.files.model)
+        if model.recipe != self.recipe:
+            raise UserError(
+                f"the session's model was trained for {_words(model.recipe)}",
+                where=self.files.model,
+                wanted=f"the session is to be denoised for {_words(self.recipe)}",
+                do="give the settings of before, or another `output_directory`",
+            )
+        return self._named(model)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a training was begun that has not ended."""
+        return self.files.state.exists() and not self.files.model.exists()
+
+    def train(
+        self, chosen: MicrographSet, show: ShowTraining, meanwhile: Callable[[], None]
+    ) -> NamedModel:
+        """Train on micrographs with halves, or go on with a training that was interrupted;
+        ``meanwhile`` is called after every step.
+
+        Raises
+        ------
+        UserError
+            The halves cannot be learned from; or as `restore.face.training.train`.
+        """
+        with show() as shown:
+
+            def progress(how_far: TrainingProgress) -> None:
+                shown(how_far)
+                meanwhile()
+
+            if self.is_interrupted:
+                try:
+                    return self._train(None, progress)
+                except UserError as error:
+                    log.warning("the training begins again: %s", error)
+            return self._train(chosen, progress)
+
+    def _train(
+        self, chosen: MicrographSet | None, progress: Callable[[TrainingProgress], None]
+    ) -> NamedModel:
+        """Train on these micrographs, or go on where there are none."""
+        model = train(
+            chosen,
+            self.settings,
+            recipe=self.recipe,
+            # The run to go on with names its patches, wherever it is started from.
+            patch_file=self.folder.absolute() / "training_data.hdf",
+            model_directory=self.files.directory,
+            model_prefix=_PREFIX,
+            resume=chosen is None,
+            overwrite=chosen is not None,
+            device=self.device,
+            progress=progress,
+        )
+        return self._named(model)
+
+    def _named(self, model: Model) -> NamedModel:
+        return NamedModel(model, str(self.files.model))
+
+
+def _words(recipe: Recipe) -> str:
+    phases = "phases flipped" if recipe.phase_flip else "phases as they are"
+    return f"{recipe.max_resolution_A:g} Å, {phases}"

@@ -1,0 +1,123 @@
+"""Where the names of a chart's lines stand: each beside its own line, clear of all others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from math import inf
+
+_CHARACTER_PX, _HEIGHT_PX = 8.6, 16.0  # as wide and high as letters become on a phone
+_AWAY_PX = 5.0
+_STEP_PX = 8.0
+_EDGE_PX = 3.0
+_CLEAR_PX = 30.0  # farther away than this, other lines do not matter
+_BESIDE = (0.6, 0.2)  # of a name's width stands beside its line: this, or at least that
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class DrawnLine:
+    """A line as it is drawn: its name, and its stretches of points (x, y), in pixels."""
+
+    name: str
+    runs: tuple[tuple[Point, ...], ...]
+
+
+@dataclass(frozen=True)
+class LineLabel:
+    """A name, and the middle of its baseline."""
+
+    text: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class _Box:
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def overlaps(self, other: "_Box") -> bool:
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.top < other.bottom
+            and other.top < self.bottom
+        )
+
+
+def line_labels(lines: Sequence[DrawnLine], size: tuple[float, float]) -> list[LineLabel]:
+    """The labels of lines in a plot of this width and height, each where its line is farthest from
+    the others, and as far right as that allows. A line beside which there is no room has none: the
+    legend names it.
+    """
+    placed: list[tuple[LineLabel, _Box]] = []
+    for line in lines:
+        taken = [box for _, box in placed]
+        others = [run for other in lines if other is not line for run in other.runs]
+        free = [
+            (label, box)
+            for label, box in _candidates(line, size)
+            if not any(box.overlaps(other) for other in taken)
+            and not any(_distance(run, box) <= 0 for run in (*line.runs, *others))
+        ]
+        if free:
+            placed.append(max(free, key=partial(_merit, line, others)))
+    return [label for label, _ in placed]
+
+
+def _merit(
+    line: DrawnLine, others: Sequence[Sequence[Point]], place: tuple[LineLabel, _Box]
+) -> tuple[bool, float, float]:
+    """How good a place is: beside its line, far from the others, far to the right."""
+    label, box = place
+    distance_px = min([_distance(run, box) for run in others], default=_CLEAR_PX)
+    beside = _beside(line, box.left, box.right) >= _BESIDE[0] * (box.right - box.left)
+    return beside, min(distance_px, _CLEAR_PX), label.x
+
+
+def _candidates(line: DrawnLine, size: tuple[float, float]) -> list[tuple[LineLabel, _Box]]:
+    """Places just above and just below a line, inside the plot."""
+    width, height = len(line.name) * _CHARACTER_PX, _HEIGHT_PX
+    placed: list[tuple[LineLabel, _Box]] = []
+    for step in range(int((size[0] - width - 2 * _EDGE_PX) / _STEP_PX) + 1):
+        left = size[0] - _EDGE_PX - width - step * _STEP_PX
+        heights = [y for run in line.runs for y in _heights(run, left, left + width)]
+        if not heights or _beside(line, left, left + width) < _BESIDE[1] * width:
+            continue
+        for bottom in (min(heights) - _AWAY_PX, max(heights) + _AWAY_PX + height):
+            box = _Box(left, bottom - height, left + width, bottom)
+            if box.top >= 0 and box.bottom <= size[1]:
+                placed.append((LineLabel(line.name, left + width / 2, bottom - 3.5), box))
+    return placed
+
+
+def _beside(line: DrawnLine, left: float, right: float) -> float:
+    """How much of the way between two places the line is drawn."""
+    return sum(max(0.0, min(run[-1][0], right) - max(run[0][0], left)) for run in line.runs)
+
+
+def _heights(run: Sequence[Point], left: float, right: float) -> list[float]:
+    """The heights of a stretch between two places, those at the places included."""
+    inside = [y for x, y in run if left <= x <= right]
+    at_ends = [_at(run, x) for x in (left, right)]
+    return inside + [y for y in at_ends if y is not None]
+
+
+def _at(run: Sequence[Point], x: float) -> float | None:
+    """The height of a stretch at x; None beside it."""
+    for (x1, y1), (x2, y2) in pairwise(run):
+        if x1 <= x <= x2 and x2 > x1:
+            return y1 + (y2 - y1) * (x - x1) / (x2 - x1)
+    return None
+
+
+def _distance(run: Sequence[Point], box: _Box) -> float:
+    """How far above or below a box a stretch passes: 0 through it, without end beside it."""
+    heights = _heights(run, box.left, box.right)
+    if not heights:
+        return inf
+    return max(0.0, min(heights) - box.bottom, box.top - max(heights))
