@@ -200,5 +200,5 @@ def test_halves_of_noise_alone_are_said_to_have_no_signal(capsys):
     assert main(list(MODEL)) == 0
     output = capsys.readouterr()
     assert "Warning: The halves have no signal in common" in output.err
-    assert output.err.count("Warning: ") == 1 and "within error" in output.out
+    assert output.err.count("Warning: ") == 1 and "no measurable signal in common" in output.out
     assert "NaN" not in Path("evaluation/evaluation.json").read_text()

@@ -99,6 +99,7 @@ def test_a_training_that_was_killed_goes_on(recorded, live, plain, caplog):
     assert not MODEL.exists() and len(list(Path("Out/Raw").glob("*.mrc"))) == 3
     stamp = Path("Out/training_data.hdf").stat().st_mtime_ns
     caplog.set_level(logging.INFO, "restore")
+    caplog.clear()
     watch("Raw", "Out", plain, settings=QUICK, training=TINY)
     assert restore.load_model(MODEL).training["steps"] == 2
     assert Path("Out/training_data.hdf").stat().st_mtime_ns == stamp

@@ -5,6 +5,7 @@ after all is done.
 import os
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -21,7 +22,9 @@ def main() -> int:
     from restore.cli.main import main as run
 
     status = run()
-    sys.stdout.flush()
+    with suppress(OSError):  # `cli.main.main` has told of an output that cannot be written
+        if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison]  it may be closed
+            sys.stdout.flush()
     _leave_at_signals(status)
     return status
 

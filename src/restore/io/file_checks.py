@@ -67,7 +67,7 @@ def check_files(
     for micrograph in micrographs:
         try:
             headers = _headers(micrograph, needed, read)
-            _refuse_shapes(micrograph, headers)
+            _refuse_shapes(micrograph, headers, read)
             files = _files(micrograph)
             _refuse_owned(micrograph, files, owners)
         except UserError as error:
@@ -96,7 +96,7 @@ def fit_together(
     its own.
     """
     try:
-        _refuse_shapes(micrograph, _headers(micrograph, needed, read))
+        _refuse_shapes(micrograph, _headers(micrograph, needed, read), read)
         _files(micrograph)
     except UserError:
         return False
@@ -211,23 +211,25 @@ def _refuse_owned(
                 f"{_WORDS[part]}, {getattr(micrograph, part)}, is a file that belongs to "
                 f"{owners[identity]} as well",
                 where=micrograph.name,
-                wanted="Each micrograph may be there once",
+                wanted="each micrograph must be listed only once",
                 do="remove one of the two rows, or correct the names",
             )
 
 
 def _with_full_sum(
-    micrograph: Micrograph, headers: dict[Part, ImageHeader]
+    micrograph: Micrograph, headers: dict[Part, ImageHeader], read: ReadHeader
 ) -> dict[Part, ImageHeader]:
     """The headers, and that of the full sum where it can be read."""
     try:
-        return {"image": read_image_header(micrograph.image), **headers}
+        return {"image": read(micrograph.image), **headers}
     except (UserError, OSError, ValueError):
         return headers
 
 
-def _refuse_shapes(micrograph: Micrograph, needed_headers: dict[Part, ImageHeader]) -> None:
-    headers = _with_full_sum(micrograph, needed_headers)
+def _refuse_shapes(
+    micrograph: Micrograph, needed_headers: dict[Part, ImageHeader], read: ReadHeader
+) -> None:
+    headers = _with_full_sum(micrograph, needed_headers, read)
     if len({header.shape for header in headers.values()}) > 1:
         sizes = ", ".join(
             f"{getattr(micrograph, part)} has {header.shape[1]} x {header.shape[0]}"
