@@ -39,6 +39,8 @@ from quality_methods import (
 )
 from quality_metrics import Score, band_name, score_by_halves, score_by_truth, with_whole
 from quality_restore import Variant, forget_models, restore_for
+from restore.model.calibration import CALIBRATION_KINDS
+from restore.model.inference.ensemble import ORIENTATIONS
 
 PEERS = ("bm3d", "topaz", "careamics")
 
@@ -287,7 +289,7 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
         "--calibrations",
         nargs="+",
         default=["rings"],
-        choices=("rings", "model", "none"),
+        choices=CALIBRATION_KINDS,
         help="of restore's output",
     )
     parser.add_argument(
@@ -295,7 +297,7 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
         type=int,
         nargs="+",
         default=[1],
-        choices=(1, 2, 4, 8),
+        choices=ORIENTATIONS,
         help="orientations of each image that restore averages",
     )
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each kind")

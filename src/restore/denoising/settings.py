@@ -1,19 +1,20 @@
 """What is done with the network's output: every choice with its default."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from restore.denoising.merge import MergeBand, band_between
-from restore.model.calibration import CalibrationKind
+from restore.model.calibration import CALIBRATION_KINDS, CalibrationKind
 from restore.model.inference.ensemble import ORIENTATIONS
+from restore.runtime.precision import PRECISIONS
 from restore.settings import require, setting
 
 OutputType = Literal["float32", "float16"]
 
 _CHOICES = {
-    "calibration": ("rings", "model", "none"),
-    "output_dtype": ("float32", "float16"),
-    "precision": ("auto", "float32", "bf16"),
+    "calibration": CALIBRATION_KINDS,
+    "output_dtype": get_args(OutputType),
+    "precision": PRECISIONS,
     "self_ensemble": ORIENTATIONS,
 }
 """The settings that have a few possible values."""

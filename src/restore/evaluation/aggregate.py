@@ -26,10 +26,11 @@ from restore.evaluation.measure import Measurement, load_measurement
 from restore.evaluation.outliers import is_strange, strangeness
 from restore.evaluation.patterns import common_lattices, is_same
 from restore.evaluation.records import Evaluation, Facts, Group, Lattice, Making, MicrographResult
-from restore.model.calibration import CalibrationKind
+from restore.model.calibration import CALIBRATION_KINDS, CalibrationKind
 from restore.model.inference.ensemble import ORIENTATIONS
 from restore.quantities import Curve, Number, rounded, rounded_values
 from restore.report.evaluation_words import remarks, summary, unlike_the_others, warnings
+from restore.runtime.precision import PRECISIONS
 from restore.settings import require, setting
 
 HELD_OUT, TRAINED_ON = "held out", "trained on"
@@ -62,14 +63,14 @@ class EvaluationSettings:
     precision: str = setting(
         "auto",
         "precision of the network's arithmetic; auto is bf16 where it is fast",
-        choices=("auto", "float32", "bf16"),
+        choices=PRECISIONS,
     )
     calibration: CalibrationKind = setting(
         "rings",
         "calibration of the network's output, ring by ring: rings (by each micrograph's own "
         "halves, each half of the Fourier components by the other), model (as measured on the "
         "validation micrographs of the training), or none",
-        choices=("rings", "model", "none"),
+        choices=CALIBRATION_KINDS,
     )
     self_ensemble: int = setting(
         1,
@@ -91,7 +92,7 @@ class EvaluationSettings:
         require(self, "confidence", 0 < self.confidence < 1, "above 0 and below 1")
         is_enough = _FEWEST_RESAMPLES <= self.resamples <= _MOST_RESAMPLES
         require(self, "resamples", is_enough, f"{_FEWEST_RESAMPLES} to {_MOST_RESAMPLES}")
-        is_known = self.calibration in ("rings", "model", "none")
+        is_known = self.calibration in CALIBRATION_KINDS
         require(self, "calibration", is_known, "rings, model or none")
         orientations = f"one of {', '.join(map(str, ORIENTATIONS))}"
         require(self, "self_ensemble", self.self_ensemble in ORIENTATIONS, orientations)

@@ -7,7 +7,7 @@ travel in the model's card, and those of the micrograph itself, where its halves
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -27,6 +27,8 @@ from restore.evaluation.estimators.spectra import ring_covariances
 
 CalibrationKind = Literal["rings", "model", "none"]
 """By the micrograph's own halves where they are there, by the model's card, or not at all."""
+
+CALIBRATION_KINDS: tuple[str, ...] = get_args(CalibrationKind)
 
 RING_PER_A = 1 / 600
 """The width of the rings, except for small images."""

@@ -2,6 +2,9 @@
 
 import torch
 
+PRECISIONS = ("auto", "float32", "bf16")
+"""What a person can ask for."""
+
 
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bf16 numbers in hardware."""

@@ -10,13 +10,11 @@ from torch.nn.functional import l1_loss, mse_loss
 from restore.errors import UserError
 from restore.model.architecture import NETWORKS
 from restore.model.network import ARCHITECTURES, NetworkSettings
+from restore.runtime.precision import PRECISIONS
 from restore.settings import require, setting
 from restore.training.schedules import SCHEDULES, Budget, budget
 
 LOSSES = {"l2": mse_loss, "l1": l1_loss}
-
-
-PRECISIONS = ("auto", "float32", "bf16")
 
 
 def _at_least(number: int | None, least: int) -> bool:
