@@ -2,11 +2,9 @@
 another way to prepare images.
 """
 
-import shutil
 from pathlib import Path
 
 import pytest
-from evaluation_world import write_full_sums, write_model, write_session
 
 import restore
 from restore.errors import UserError
@@ -16,19 +14,7 @@ RECIPE = restore.Recipe(max_resolution_A=9.0)
 TINY = {"steps": 1, "batch_size": 2, "patch_px": 32, "filters": 4, "blocks": 1}
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """Three micrographs with halves and full sums, and a model."""
-    folder = write_session(tmp_path_factory.mktemp("world"), names="abc", power=100.0)
-    write_full_sums(folder, "abc")
-    write_model(folder / "model.safetensors")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def here(world, tmp_path, monkeypatch):
-    monkeypatch.chdir(shutil.copytree(world, tmp_path / "here"))
-    monkeypatch.setattr("restore.face.evaluation.save_png", lambda figure, path: None)
+pytestmark = pytest.mark.usefixtures("in_three_micrographs")
 
 
 def circle(name):

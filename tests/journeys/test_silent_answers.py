@@ -7,7 +7,7 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
-from evaluation_world import SHAPE, write_full_sums, write_model, write_session
+from evaluation_world import SHAPE
 
 from restore.cli.main import main
 
@@ -16,19 +16,7 @@ EVALUATE = ("evaluate", "-m", "mics.star", "-p", "model.safetensors", "--resampl
 PREPARE = ("prepare", "-m", "mics.star", "-r", "9", "-f", "new.hdf")
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """Three micrographs with halves and full sums, and a model."""
-    folder = write_session(tmp_path_factory.mktemp("world"), names="abc", power=100.0)
-    write_full_sums(folder, "abc")
-    write_model(folder / "model.safetensors")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def here(world, tmp_path, monkeypatch):
-    monkeypatch.chdir(shutil.copytree(world, tmp_path / "here"))
-    monkeypatch.setattr("restore.face.evaluation.save_png", lambda figure, path: None)
+pytestmark = pytest.mark.usefixtures("in_three_micrographs")
 
 
 def image(name):

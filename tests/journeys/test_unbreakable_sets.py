@@ -12,7 +12,6 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
-from evaluation_world import write_full_sums, write_model, write_session
 
 from restore.cli.main import main
 from restore.denoising.batch import denoise_set
@@ -29,19 +28,7 @@ TRAIN = ("train", "-t", "new.hdf", "--steps=1", "--filters=4", "--blocks=1", "--
          "--patch_px=32")  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """Three micrographs with halves and full sums, and a model."""
-    folder = write_session(tmp_path_factory.mktemp("world"), names="abc", power=100.0)
-    write_full_sums(folder, "abc")
-    write_model(folder / "model.safetensors")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def here(world, tmp_path, monkeypatch):
-    monkeypatch.chdir(shutil.copytree(world, tmp_path / "here"))
-    monkeypatch.setattr("restore.face.evaluation.save_png", lambda figure, path: None)
+pytestmark = pytest.mark.usefixtures("in_three_micrographs")
 
 
 def spoil(*names):
