@@ -61,7 +61,7 @@ def band_limited(image, recipe=PLAIN):
     sides = (2 * round(side * 2 * PIXEL_A / recipe.max_resolution_A / 2) for side in image.shape)
     nyquist = min(new / (2 * old * PIXEL_A) for new, old in zip(sides, image.shape, strict=True))
     kept = fourier.bandpass(frequency, recipe.highpass_A, recipe.max_resolution_A)
-    kept = kept * fourier.soft_lowpass(frequency, 0.9 * nyquist, nyquist)
+    kept = kept * fourier.soft_lowpass(frequency, 0.97 * nyquist, nyquist)
     kept[0, 0] = 1
     return fourier.image_of(fourier.spectrum_of(image) * kept, tuple(image.shape))
 

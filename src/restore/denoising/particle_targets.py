@@ -25,7 +25,7 @@ from restore.micrograph import CTFParameters
 from restore.model.checkpoint import Model
 from restore.model.network import receptive_field_px
 from restore.particles.extraction.windows import corners_px, wholly_outside
-from restore.preprocessing import PREPARATION_VERSION
+from restore.preprocessing import PREPARATION_VERSION, SOFT_EDGE
 from restore.runtime.jobs import Job, fingerprint, refuse_clashes
 from restore.settings import require, setting
 
@@ -110,7 +110,14 @@ def plan_stacks(
         by_stack.setdefault(path, []).append(row)
     refuse_denoised(by_stack)
     refuse_denoised({source.micrograph for source in sources if source.micrograph})
-    shared = [PREPARATION_VERSION, model.digest(), replace(settings, tile_px=0), particles, margin]
+    shared = [
+        PREPARATION_VERSION,
+        SOFT_EDGE,
+        model.digest(),
+        replace(settings, tile_px=0),
+        particles,
+        margin,
+    ]
     jobs: list[Job[StackTarget]] = []
     names = [_stack_name(images, rows[0]) for rows in by_stack.values()]
     places = names_within_job(names) if output.within_job else names

@@ -13,7 +13,7 @@ from restore.io.paths import mirrored
 from restore.io.relion.job import names_within_job
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import Model
-from restore.preprocessing import PREPARATION_VERSION
+from restore.preprocessing import PREPARATION_VERSION, SOFT_EDGE
 from restore.runtime.jobs import Job, JobResults, fingerprint, refuse_clashes
 from restore.settings import setting
 from restore.version import __version__
@@ -115,7 +115,7 @@ def _target(micrograph: Micrograph, name: Path, output: OutputSettings) -> Targe
 
 def made_with(model: Model, settings: DenoisingSettings) -> Callable[[Micrograph], object]:
     """A function that gives all that decides a micrograph's denoised image, except the images."""
-    shared = [PREPARATION_VERSION, model.digest(), replace(settings, tile_px=0)]
+    shared = [PREPARATION_VERSION, SOFT_EDGE, model.digest(), replace(settings, tile_px=0)]
     return lambda micrograph: [shared, micrograph.pixel_size_A, micrograph.ctf]
 
 

@@ -277,7 +277,7 @@ def restored_spectrum(
     return spectrum
 
 
-SOFT_EDGE = 0.9
+SOFT_EDGE = 0.97
 """Where the soft low-pass of a full-size output begins, as a share of the recipe's Nyquist
 frequency.
 """
