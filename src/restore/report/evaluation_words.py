@@ -26,6 +26,8 @@ def summary(groups: Sequence[Group]) -> list[str]:
     """
     group = groups[0]
     numbers = group.numbers
+    if use_of(numbers) is Use.IMPOSSIBLE:
+        return [headline(numbers)]
     sentences = [
         headline(numbers),
         f"{_where(group)}, the estimated correlation with the noise-free image is "
@@ -52,7 +54,7 @@ def summary(groups: Sequence[Group]) -> list[str]:
 class Use(Enum):
     """What denoising was good for, beside a Wiener filter."""
 
-    HELPS, LITTLE, NONE, HARMS, UNCERTAIN, NO_SIGNAL = range(6)
+    HELPS, LITTLE, NONE, HARMS, UNCERTAIN, NO_SIGNAL, IMPOSSIBLE = range(7)
 
 
 def use_of(numbers: Numbers) -> Use:
@@ -61,7 +63,12 @@ def use_of(numbers: Numbers) -> Use:
 
     A gain beyond the error counts as little where neither this ratio nor that of the correlations
     with the noise-free image reaches 1.05; a tie counts as no use where the interval ends below.
+    Where the denoised halves correlate with the noise-free image by more than 1, beyond the error,
+    nothing is judged: they share noise of the raw halves.
     """
+    correlation = numbers["correlation_denoised"]
+    if correlation.low is not None and correlation.low > 1:
+        return Use.IMPOSSIBLE
     ratio = numbers["advantage_over_wiener"]
     if not _at(numbers["frc_raw"]) > 0:
         return Use.NO_SIGNAL
@@ -97,6 +104,10 @@ def headline(numbers: Numbers) -> str:
         f"Wiener filter, which needs no network, is within the error ({correlations}).",
         Use.NO_SIGNAL: "These data do not show whether denoising helps: the two halves have no "
         "measurable signal in common.",
+        Use.IMPOSSIBLE: "There is no verdict, because the numbers cannot be right: an estimated "
+        f"correlation with the noise-free image of {denoised} is more than any image has. Each "
+        "denoised half holds noise of the other raw half, or they are not versions of these raw "
+        "halves: were both made from the full sum?",
     }[use_of(numbers)]
 
 
@@ -131,6 +142,8 @@ def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
             "kept."
         )
         return [*warned, lost]
+    if use_of(numbers) is Use.IMPOSSIBLE:
+        return [*warned, *_doubtful_halves(first)]
     no_better = _at(numbers["signal_to_error_denoised"]) <= _at(numbers["signal_to_error_wiener"])
     if no_better or use_of(numbers) is Use.LITTLE:
         hardly = "hardly" if use_of(numbers) is Use.LITTLE else "no"
@@ -172,6 +185,8 @@ def remarks(numbers: Numbers, facts: Facts) -> list[str]:
         remarked.append("The halves have no signal in common.")
     elif use_of(numbers) is Use.HARMS:
         remarked.append("The Wiener filter is closer to the signal here.")
+    elif use_of(numbers) is Use.IMPOSSIBLE:
+        remarked.append("The numbers cannot be right: each denoised half holds noise of the other.")
     if (facts.refuted or 0.0) > _MUCH_REFUTED:
         remarked.append(
             f"In {100 * (facts.refuted or 0.0):.0f} % of the area, the other half does not "
