@@ -157,9 +157,7 @@ def values_of_field(settings: FieldSettings, field: Field, other: Field) -> Iter
 
 
 def values_of_denoised(shot: Shot) -> Iterator[Value]:
-    """What denoised images say: those of the general model, calibrated or not, and sums of these
-    with a little of the raw image.
-    """
+    """What denoised images say: those of the general model, calibrated or not."""
     full, *halves = shot.images
     micrograph = Micrograph("a.mrc", Path("a.mrc"), shot.pixel_size_A, 0, shot.ctf)
     model = load_general_model(shot.recipe)
@@ -188,7 +186,7 @@ def values(options: argparse.Namespace) -> Iterator[Value]:
         assert micrograph.odd is not None
         paths = (micrograph.image, micrograph.even, micrograph.odd)
         full, even, odd = (read_tensor(path) for path in paths)
-        for resolution_A in (2.0, 3.0, 4.5, 9.0):
+        for resolution_A in (3.0, 9.0):
             recipe = Recipe(resolution_A, phase_flip=micrograph.ctf is not None)
             shot = Shot((full, even, odd), micrograph.pixel_size_A, micrograph.ctf, recipe)
             for value in values_of_shot(shot):
