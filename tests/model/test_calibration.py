@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from restore.ctf import ctf
 from restore.errors import UserError
 from restore.evaluation.estimators.calibration import Weights
+from restore.micrograph import CTFParameters
 from restore.model.calibration import (
     RingCalibration,
     calibrated,
@@ -124,7 +126,7 @@ def test_pixels_without_data_count_for_nothing():
     blank[:40] = True
     images = torch.stack([*halves, signal * 0.5])
     clean = own_weights(images.masked_fill(blank, 0), None, PIXEL_A)
-    dirty = own_weights(images.masked_fill(blank, 1e4), None, PIXEL_A, blank)
+    dirty = own_weights(images.masked_fill(blank, 1e4), None, PIXEL_A, blank=blank)
     torch.testing.assert_close(clean.half.slope, dirty.half.slope)
 
 
@@ -158,3 +160,35 @@ def test_a_lattice_is_taken_off_and_the_rest_stays(shape):
 def test_a_small_image_keeps_what_could_be_a_lattice():
     image = noise(64, 300)
     assert torch.equal(without_lattice(image, 16), image)
+
+
+CTF = CTFParameters(20000.0, 20000.0, 0.0, 300.0, 2.7, 0.1)
+
+
+def behind_a_ctf(side=384, seed=0):
+    """A weak signal that went through a CTF, and two halves with independent noise."""
+    spectrum = torch.fft.rfft2(noise(side, side, seed=seed)) * ctf(CTF, (side, side), PIXEL_A)
+    signal = torch.fft.irfft2(spectrum, s=(side, side))
+    signal = 0.2 * signal / signal.std()
+    return signal, [signal + noise(side, side, seed=seed + n) for n in (100, 200)]
+
+
+def test_weights_that_follow_the_ctf_bring_an_image_nearer_to_the_truth():
+    """By a part of what there is to gain, which is little where there is this much noise."""
+    gained = {True: 0.0, False: 0.0}
+    for seed in range(4):
+        signal, halves = behind_a_ctf(seed=seed)
+        images = torch.stack([*halves, 0.04 * halves[0]])  # a network that does nothing but scale
+        for known in gained:
+            own = own_weights(images, None, PIXEL_A, parameters=CTF if known else None)
+            image = calibrated(own.half, own.width_per_A, images[2], halves[0], PIXEL_A)
+            gained[known] += float(signal.square().mean()) - distance(image, signal)
+    assert gained[True] > 1.04 * gained[False] > 0
+
+
+def test_a_ctf_that_cannot_be_computed_is_not_followed():
+    _, halves = signal_and_halves()
+    images = torch.stack([*halves, 0.3 * halves[0]])
+    without = own_weights(images, None, PIXEL_A)
+    unknown = own_weights(images, None, PIXEL_A, parameters=replace(CTF, voltage_kV=1e-35))
+    torch.testing.assert_close(unknown.half.slope, without.half.slope)

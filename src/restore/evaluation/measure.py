@@ -103,7 +103,9 @@ def views_of_model(
         stride = architecture_of(engine.settings).stride
         clean = [without_lattice(image, stride) for image in denoised]
         sizes_A = first.grid.pixel_size_yx_A
-        own = kind == "rings" and cross_calibrated(clean, raw, calibration, sizes_A, first.blank)
+        own = kind == "rings" and cross_calibrated(
+            clean, raw, calibration, sizes_A, blank=first.blank, parameters=micrograph.ctf
+        )
         if own:
             denoised = own
         elif calibration is not None:

@@ -25,11 +25,20 @@ micrographs, whose CTFs have their zeros elsewhere.
 OWN_RINGS = 3
 """So many where they are the micrograph's own."""
 
-PRIOR_PIXELS = 8e5
+PRIOR_PIXELS = 1e5
 """The prior that a model brings counts as much as so many pixels of the micrograph."""
 
 TRUST_PIXELS = 1e5
 """So many where nothing was measured, and the network is taken to be right."""
+
+CTF_WINDOW = 0.2
+"""The CTF is followed over so large a share of the frequency, to either side."""
+
+CTF_FROM_PER_A = 1 / 60
+"""Coarser rings are strong enough to stand alone."""
+
+CTF_MISFIT = 1 / 30
+"""The relative variance that the true covariances have about the curve that follows the CTF."""
 
 LARGEST_SLOPE = 1.5
 
@@ -126,6 +135,51 @@ def with_prior(
     )
 
 
+def following_ctf(
+    own: HalfCovariances,
+    ctf_square: Float[Tensor, "rings"],
+    components: Float[Tensor, "rings"],
+    width_per_A: float,
+) -> HalfCovariances:
+    """A micrograph's own covariances, less their noise.
+
+    The power of the signal follows the CTF squared from ring to ring, and everything else changes
+    slowly: each covariance is taken to be a linear function of ``ctf_square`` (its mean over the
+    ring), with coefficients from the neighbouring rings by weighted least squares. A ring keeps of
+    its own measurement what that is surer of than the curve is. ``components`` is the number of
+    Fourier components of each ring, a pair of conjugates counting as two.
+    """
+    curves = torch.stack([curve.double() for curve in own.curves()])
+    fitted = _local_lines(curves, ctf_square.double(), components.double(), width_per_A)
+    fitted[1].clamp_(min=0)
+    evidence = components * own.across.clamp(min=0).square() / (own.denoised * own.raw)
+    trust = (evidence / (evidence + 1 / CTF_MISFIT)).nan_to_num(0.0)
+    return HalfCovariances(*(trust * curves + (1 - trust) * fitted))
+
+
+def _local_lines(
+    curves: Float[Tensor, "curves rings"],
+    ctf_square: Float[Tensor, "rings"],
+    components: Float[Tensor, "rings"],
+    width_per_A: float,
+) -> Float[Tensor, "curves rings"]:
+    """In each ring, the value of the line through the curves of the rings around it, as functions
+    of ``ctf_square``, by least squares with the weights of an Epanechnikov kernel.
+    """
+    index = torch.arange(len(ctf_square), dtype=torch.float64)
+    reach = (CTF_WINDOW * (index - CTF_FROM_PER_A / width_per_A)).clamp(min=1) + 1
+    kernel = (1 - ((index - index[:, None]) / reach[:, None]).square()).clamp(min=0) * components
+    kernel = kernel / kernel.sum(dim=1, keepdim=True).clamp(min=1e-30)
+    mean, level = kernel @ ctf_square, curves @ kernel.T
+    spread = kernel @ ctf_square.square() - mean.square()
+    slope = ((curves * ctf_square) @ kernel.T - level * mean) / (spread + _LEAST_SPREAD)
+    return level + slope * (ctf_square - mean)
+
+
+_LEAST_SPREAD = 1e-3
+"""Where the CTF squared varies less than this from ring to ring, the line is a mean."""
+
+
 def smoothed_rings(
     table: Float[Tensor, "*batch rings"], window: int = SMOOTHED_RINGS
 ) -> Float[Tensor, "*batch rings"]:
@@ -139,24 +193,12 @@ def smoothed_rings(
 
 
 def _solved(covariances: HalfCovariances) -> Weights:
-    """The share by least squares, as far as the raw image is needed, and the matching slope."""
+    """The share by least squares, and the matching slope."""
     power, mixed, raw_power = covariances.denoised, covariances.mixed, covariances.raw
     across, signal = covariances.across.clamp(min=0), covariances.signal.clamp(min=0)
     raw_alone = (signal / raw_power).nan_to_num(0.0, 0.0, 0.0)
     share = (power * signal - mixed * across) / (power * raw_power - mixed.square())
-    share = (share * _need_of_raw(power, raw_power, across, signal)).nan_to_num(0.0, 0.0, 0.0)
-    share = share.clamp(min=0).minimum(raw_alone)
+    share = share.nan_to_num(0.0, 0.0, 0.0).clamp(min=0).minimum(raw_alone)
     slope = ((across - share * mixed) / power).nan_to_num(0.0, 0.0, 0.0)
     share = torch.where(slope > 0, share, raw_alone)
     return Weights(slope.clamp(0, LARGEST_SLOPE), share.clamp(0, 1))
-
-
-def _need_of_raw(power: Tensor, raw_power: Tensor, across: Tensor, signal: Tensor) -> Tensor:
-    """1 where the raw image is as near to the truth as the denoised one, falling to 0 where it is
-    half as near.
-
-    Nearness is the squared correlation with the truth. Where the denoised image is far ahead, the
-    raw one has little to add, and a share measured on a few micrographs would add their noise.
-    """
-    denoised_square, raw_square = across.square() / (power * signal), signal / raw_power
-    return (2 - denoised_square / raw_square).nan_to_num(0.0, 0.0, 0.0).clamp(0, 1)
