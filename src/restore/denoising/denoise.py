@@ -21,7 +21,6 @@ from restore.model.calibration import (
     RingWeights,
     calibrated,
     model_weights,
-    own_weights,
     without_lattice,
 )
 from restore.model.checkpoint import Model
@@ -29,6 +28,7 @@ from restore.model.inference.engine import Engine
 from restore.model.inference.ensemble import apply_self_ensemble
 from restore.model.inference.selection import engine_for
 from restore.model.network import architecture_of
+from restore.model.own_calibration import own_weights
 from restore.preprocessing import (
     Grid,
     Prepared,

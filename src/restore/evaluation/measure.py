@@ -28,13 +28,13 @@ from restore.model.calibration import (
     CalibrationKind,
     RingCalibration,
     calibrated,
-    cross_calibrated,
     model_weights,
     without_lattice,
 )
 from restore.model.inference.engine import Engine
 from restore.model.inference.ensemble import apply_self_ensemble
 from restore.model.network import architecture_of
+from restore.model.own_calibration import cross_calibrated
 from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
 from restore.records import as_json, decoded, parse_json
 

@@ -5,28 +5,21 @@ Output = slope(k) · denoised + share(k) · raw. Both curves follow from covaria
 travel in the model's card, and those of the micrograph itself, where its halves are there.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from restore import fourier
-from restore.ctf import ctf
 from restore.evaluation.estimators.calibration import (
-    OWN_RINGS,
     SMOOTHED_RINGS,
     HalfCovariances,
     Weights,
-    following_ctf,
     least_squares_weights,
     weights_for_full_sum,
-    with_prior,
 )
-from restore.evaluation.estimators.spectra import ring_covariances, ring_means
-from restore.micrograph import CTFParameters
 
 CalibrationKind = Literal["rings", "model", "none"]
 """By the micrograph's own halves where they are there, by the model's card, or not at all."""
@@ -92,110 +85,18 @@ class RingWeights:
 def model_weights(calibration: RingCalibration) -> RingWeights:
     """The weights that a model's card gives to any micrograph."""
     width_per_A = calibration.width_per_A
-    return _weights(calibration.covariances, width_per_A, _window(SMOOTHED_RINGS, width_per_A))
+    return weights_from(
+        calibration.covariances, width_per_A, rings_together(SMOOTHED_RINGS, width_per_A)
+    )
 
 
-def own_weights(
-    images: Float[Tensor, "n y x"],
-    calibration: RingCalibration | None,
-    pixel_size_yx_A: tuple[float, float],
-    *,
-    blank: Bool[Tensor, "y x"] | None = None,
-    parameters: CTFParameters | None = None,
-) -> RingWeights | None:
-    """The weights that a micrograph's own halves give, with the model's calibration as a prior.
-
-    ``images`` are M1, M2, D1 and, where the second half was denoised too, D2; ``blank`` pixels
-    count for nothing, and with the CTF's ``parameters`` the weights follow the CTF from ring to
-    ring. None where the halves cannot be what they are said to be: they are alike in their noise,
-    too, or the denoised half has nothing in common with the other one.
-    """
-    halves = _Halves.of(images, calibration, pixel_size_yx_A, blank, parameters)
-    own = halves.covariances()
-    return halves.weights(own) if _plausible(own) else None
-
-
-@dataclass(frozen=True)
-class _Halves:
-    """The images of a micrograph that its weights are measured on, and what is known of it."""
-
-    images: Float[Tensor, "n y x"]
-    calibration: RingCalibration | None
-    pixel_size_yx_A: tuple[float, float]
-    width_per_A: float
-    ctf_square: Float[Tensor, "y kx"] | None
-
-    @classmethod
-    def of(
-        cls,
-        images: Float[Tensor, "n y x"],
-        calibration: RingCalibration | None,
-        pixel_size_yx_A: tuple[float, float],
-        blank: Bool[Tensor, "y x"] | None,
-        parameters: CTFParameters | None,
-    ) -> "_Halves":
-        if blank is not None:
-            images = images.masked_fill(blank, 0)
-        square = None
-        if parameters is not None:
-            square = ctf(parameters, _shape(images), pixel_size_yx_A, images.device).square()
-            square = square if square.isfinite().all() else None
-        width_per_A = _ring_width_per_A(images, calibration, pixel_size_yx_A)
-        return cls(images, calibration, pixel_size_yx_A, width_per_A, square)
-
-    def covariances(self, components: Bool[Tensor, "y kx"] | None = None) -> HalfCovariances:
-        """As measured, over all components of the half spectrum or over some."""
-        measured = ring_covariances(self.images, self.pixel_size_yx_A, self.width_per_A, components)
-        return HalfCovariances.of(measured.covariance)
-
-    def weights(
-        self, own: HalfCovariances, components: Bool[Tensor, "y kx"] | None = None
-    ) -> RingWeights:
-        """The weights that these covariances give, which were measured over ``components``."""
-        window = _window(OWN_RINGS, self.width_per_A)
-        if self.ctf_square is None:
-            smooth = own.smoothed(window)
-        else:
-            means = ring_means(
-                self.ctf_square,
-                _shape(self.images),
-                self.pixel_size_yx_A,
-                self.width_per_A,
-                components,
-            )
-            smooth = following_ctf(own, *means, self.width_per_A)
-        pixels = self.images[0].numel() / (1 if components is None else 2)
-        prior = self.calibration.covariances.smoothed(window) if self.calibration else None
-        return _weights(with_prior(smooth, prior, pixels), self.width_per_A, 1)
-
-
-def _shape(images: Tensor) -> fourier.Shape:
-    return (images.shape[-2], images.shape[-1])
-
-
-def _ring_width_per_A(
-    images: Tensor, calibration: RingCalibration | None, pixel_size_yx_A: tuple[float, float]
-) -> float:
-    if calibration is not None:
-        return calibration.width_per_A
-    sides_A = (side * size for side, size in zip(images.shape[1:], pixel_size_yx_A, strict=True))
-    return max(RING_PER_A, 2 / min(sides_A))
-
-
-_ALIKE, _UNRELATED = 0.98, 0.2
-
-
-def _plausible(own: HalfCovariances) -> bool:
-    raw, signal, denoised, across, _ = (float(curve[1:].sum()) for curve in own.curves())
-    return signal < _ALIKE * raw and across > _UNRELATED * denoised > 0
-
-
-def _weights(covariances: HalfCovariances, width_per_A: float, window: int) -> RingWeights:
+def weights_from(covariances: HalfCovariances, width_per_A: float, window: int) -> RingWeights:
+    """The least-squares weights, ``window`` rings taken together."""
     half = least_squares_weights(covariances, window)
     return RingWeights(width_per_A, half, weights_for_full_sum(half, covariances, window))
 
 
-def _window(rings: int, width_per_A: float) -> int:
+def rings_together(rings: int, width_per_A: float) -> int:
     """The odd number of rings that is nearest to so many of 1/600 Å."""
     return max(2 * round((rings * RING_PER_A / width_per_A - 1) / 2) + 1, 1)
 
@@ -233,12 +134,12 @@ def calibrated(
     share: the Wiener filter.
     """
     shape = (denoised.shape[0], denoised.shape[1])
-    return _weighted(
-        _on_grid(weights, width_per_A, shape, pixel_size_yx_A, raw.device), denoised, raw
+    return weighted_sum(
+        on_grid(weights, width_per_A, shape, pixel_size_yx_A, raw.device), denoised, raw
     )
 
 
-def _on_grid(
+def on_grid(
     weights: Weights,
     width_per_A: float,
     shape: fourier.Shape,
@@ -251,52 +152,9 @@ def _on_grid(
     return torch.stack([fourier.along_rings(curve, width_per_A, frequency) for curve in curves])
 
 
-def _weighted(
-    on_grid: Float[Tensor, "2 y kx"], denoised: Float[Tensor, "y x"], raw: Float[Tensor, "y x"]
+def weighted_sum(
+    weights: Float[Tensor, "2 y kx"], denoised: Float[Tensor, "y x"], raw: Float[Tensor, "y x"]
 ) -> Float[Tensor, "y x"]:
-    """The sum of the denoised and the raw image with the weights of `_on_grid`."""
-    spectrum = on_grid[0] * fourier.spectrum_of(denoised) + on_grid[1] * fourier.spectrum_of(raw)
+    """The sum of the denoised and the raw image with the weights of `on_grid`."""
+    spectrum = weights[0] * fourier.spectrum_of(denoised) + weights[1] * fourier.spectrum_of(raw)
     return fourier.image_of(spectrum, (raw.shape[0], raw.shape[1]))
-
-
-def cross_calibrated(
-    denoised: Sequence[Float[Tensor, "y x"]],
-    raw: Sequence[Float[Tensor, "y x"]],
-    calibration: RingCalibration | None,
-    pixel_size_yx_A: tuple[float, float],
-    *,
-    blank: Bool[Tensor, "y x"] | None = None,
-    parameters: CTFParameters | None = None,
-) -> list[Float[Tensor, "y x"]] | None:
-    """Images calibrated as halves, by the first two, which are the micrograph's; None where those
-    give no weights (`own_weights`).
-
-    A Fourier component is weighted by what the components of the other colour of a checkerboard
-    say. The noise that is in the weights is so independent of the noise that they are multiplied
-    with, and what is then measured of the images holds for others.
-    """
-    images = torch.stack([*raw[:2], *denoised[:2]])
-    halves = _Halves.of(images, calibration, pixel_size_yx_A, blank, parameters)
-    shape, width_per_A = _shape(images), halves.width_per_A
-    white = _checkerboard(shape, images.device)
-    if not _plausible(halves.covariances()):
-        return None
-    for_white, for_black = (
-        _on_grid(
-            halves.weights(halves.covariances(others), others).half,
-            width_per_A,
-            shape,
-            pixel_size_yx_A,
-            images.device,
-        )
-        for others in (~white, white)
-    )
-    on_grid = torch.where(white, for_white, for_black)
-    return [_weighted(on_grid, image, half) for image, half in zip(denoised, raw, strict=True)]
-
-
-def _checkerboard(shape: tuple[int, int], device: torch.device) -> Bool[Tensor, "y kx"]:
-    """Every other component of a half spectrum."""
-    rows = torch.arange(shape[0], device=device)[:, None]
-    columns = torch.arange(shape[1] // 2 + 1, device=device)[None]
-    return (rows + columns) % 2 == 0
