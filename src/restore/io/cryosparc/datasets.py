@@ -18,6 +18,11 @@ from restore.io.cryosparc.tables import UID, read_cs
 ENDINGS = (".cs", ".csg")
 
 
+def is_cryosparc(path: Path) -> bool:
+    """Whether a file is one of cryoSPARC's, by its name."""
+    return path.suffix.lower() in ENDINGS
+
+
 @dataclass(frozen=True)
 class Table:
     """A ``.cs`` file and which of its rows are the items of the first table, in their order (None:
