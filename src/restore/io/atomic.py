@@ -182,8 +182,7 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def _is_about(error: OSError, path: Path, partial: Path) -> bool:
-    """Whether the failure concerns writing ``path``, not reading some input inside the block.
-    """
+    """Whether the failure concerns writing ``path``, not reading some input inside the block."""
     return error.filename is None or Path(os.fsdecode(error.filename)) in {
         partial,
         path,
@@ -192,7 +191,8 @@ def _is_about(error: OSError, path: Path, partial: Path) -> bool:
 
 
 def _remove(partial: Path) -> None:
-    """Remove what is left of the temporary file. If even that fails, the first failure is reported.
+    """Remove what is left of the temporary file. If even that fails, the first failure is
+    reported.
     """
     try:
         partial.unlink(missing_ok=True)

@@ -18,7 +18,8 @@ class BadRow:
 def bad_rows(
     errors: Mapping[int, UserError], names: Sequence[str], skip: bool
 ) -> dict[int, BadRow]:
-    """The rows that are skipped. Raises UserError if none may be skipped or nothing would be left.
+    """The rows that are skipped. Raises UserError if none may be skipped or nothing would
+    be left.
     """
     if errors and (not skip or len(errors) == len(names)):
         raise _together(list(errors.values()), len(names))

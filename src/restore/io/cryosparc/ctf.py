@@ -50,7 +50,8 @@ def needed_ctf(name: str) -> str:
 
 
 def parameters_of(row: Sequence[float]) -> CTFParameters:
-    """The record of one row of these columns, in Å and degrees (the columns are in Å and radians).
+    """The record of one row of these columns, in Å and degrees (the columns are in Å and
+    radians).
     """
     defocus_1_A, defocus_2_A, angle_rad, voltage_kV, cs_mm, contrast, shift_rad = row
     return CTFParameters(
@@ -65,6 +66,7 @@ def parameters_of(row: Sequence[float]) -> CTFParameters:
 
 
 def decimals(column: NDArray[Any]) -> Float[np.ndarray, "n"]:
-    """Numbers as they were typed: the shortest decimal of a float32, 0.6575 and not 0.65750002861.
+    """Numbers as they were typed: the shortest decimal of a float32, 0.6575 and not
+    0.65750002861.
     """
     return np.array([float(str(value)) for value in column])

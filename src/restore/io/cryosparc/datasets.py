@@ -81,7 +81,8 @@ class Dataset:
         return f"{table.path}, row {row + 1}"
 
     def where_to_find(self) -> str:
-        """Advice for a ``.cs`` file that lacks columns: the group that joins it with other tables.
+        """Advice for a ``.cs`` file that lacks columns: the group that joins it with
+        other tables.
         """
         groups = groups_with(self.source) if self.group is None else []
         return f"give {groups[0].path}, which joins it with the others" if groups else ""

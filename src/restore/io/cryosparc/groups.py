@@ -24,8 +24,7 @@ _EXPORT = "export the result group again"
 
 @dataclass(frozen=True)
 class Entry:
-    """One key of a group file: its value ("" if there is none) and its lines, counted from zero.
-    """
+    """One key of a group file: its value ("" if there is none) and its lines, counted from zero."""
 
     text: str
     is_list: bool
@@ -222,7 +221,8 @@ def _longer(entry: Entry, words: str, number: int) -> Entry:
 
 
 def _plain(text: str) -> str:
-    """A text without its quotes. Within double quotes, a backslash escapes the character after it.
+    """A text without its quotes. Within double quotes, a backslash escapes the character
+    after it.
     """
     if len(text) > 1 and text[0] == text[-1] == "'":
         return text[1:-1].replace("''", "'")

@@ -82,8 +82,7 @@ class CryosparcListing:
     def _columns(
         self, rows: Sequence[int], outputs: Mapping[int, str], folder: Path
     ) -> dict[str, NDArray[Any]]:
-        """The columns of some rows, in the order of the tables, for a table in ``folder``.
-        """
+        """The columns of some rows, in the order of the tables, for a table in ``folder``."""
         of_row = {micrograph.row: micrograph for micrograph in self.micrographs}
         images = [_image(of_row[row], outputs[row]) for row in rows]
         project = project_folder(self.data.source)

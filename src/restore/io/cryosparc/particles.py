@@ -62,7 +62,8 @@ def read_cryosparc_particles(path: Path, needs_poses: bool = True) -> Particles:
 
 
 def _rotations(data: Dataset, needed: bool) -> Rotation:
-    """The rotations of all particles. Raises UserError if they are needed and missing, or invalid.
+    """The rotations of all particles. Raises UserError if they are needed and missing, or
+    invalid.
     """
     pose = data.column(POSE)
     if pose is None and not needed:

@@ -113,7 +113,8 @@ def cs_bytes(columns: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def texts(column: NDArray[Any]) -> list[str]:
-    """A column of texts; bytes that are not UTF-8 survive a round trip through :func:`text_column`.
+    """A column of texts; bytes that are not UTF-8 survive a round trip through
+    :func:`text_column`.
     """
     if column.dtype.kind == "S":
         return [text.decode("utf-8", "surrogateescape") for text in column.tolist()]
