@@ -1,8 +1,8 @@
-"""What a network's output is multiplied by, ring by ring, so that it is nearest to the truth.
+"""Weights of a network's output, ring by ring, that bring it closest to the truth.
 
 Output = slope(k) · denoised + share(k) · raw. Both curves follow from covariances between halves
-(`restore.evaluation.estimators.calibration`): those of micrographs that training did not see, which
-travel in the model's card, and those of the micrograph itself, where its halves are there.
+(`restore.evaluation.estimators.calibration`): those of micrographs held out from training, which
+are stored in the model's card, and those of the micrograph itself if its halves are available.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,9 @@ from restore.evaluation.estimators.calibration import (
 from restore.evaluation.estimators.spectra import ring_covariances
 
 CalibrationKind = Literal["rings", "model", "none"]
-"""By the micrograph's own halves where they are there, by the model's card, or not at all."""
+"""Calibrate by the micrograph's own halves if they are available, by the model's card, or not at
+all.
+"""
 
 CALIBRATION_KINDS: tuple[str, ...] = get_args(CalibrationKind)
 
@@ -38,9 +40,9 @@ Curve = tuple[float, ...]
 
 @dataclass(frozen=True)
 class RingCalibration:
-    """The covariances of raw and denoised halves that training did not see, at ring centres
-    ``i * width_per_A`` (1/Å); `HalfCovariances` says what each curve is. ValueError where the
-    curves differ in length, or there are none.
+    """The covariances of raw and denoised halves that were held out from training, at ring centres
+    ``i * width_per_A`` (1/Å); `HalfCovariances` describes each curve. Raises ValueError if the
+    curves differ in length or are empty.
     """
 
     width_per_A: float
@@ -59,7 +61,7 @@ class RingCalibration:
 
     @classmethod
     def of(cls, width_per_A: float, covariances: HalfCovariances) -> "RingCalibration":
-        """With numbers of six digits."""
+        """A calibration from covariances, rounded to six digits."""
         curves = (
             tuple(float(f"{value:.6g}") for value in curve.tolist())
             for curve in covariances.curves()
@@ -68,7 +70,7 @@ class RingCalibration:
 
     @property
     def covariances(self) -> HalfCovariances:
-        """The curves as tensors."""
+        """The covariance curves as tensors."""
         curves = (self.raw, self.signal, self.denoised, self.across, self.mixed)
         return HalfCovariances(*(torch.tensor(curve, dtype=torch.float64) for curve in curves))
 
@@ -79,7 +81,7 @@ class RingCalibration:
 
 @dataclass(frozen=True)
 class RingWeights:
-    """The weights of a half and of the full sum, in rings ``width_per_A`` (1/Å) wide."""
+    """The weights for a half and for the full sum, in rings ``width_per_A`` (1/Å) wide."""
 
     width_per_A: float
     half: Weights
@@ -87,7 +89,7 @@ class RingWeights:
 
 
 def model_weights(calibration: RingCalibration) -> RingWeights:
-    """The weights that a model's card gives to any micrograph."""
+    """The weights for any micrograph, from a model's card."""
     return _weights(calibration.covariances, calibration.width_per_A, SMOOTHED_RINGS)
 
 
@@ -97,11 +99,11 @@ def own_weights(
     pixel_size_yx_A: tuple[float, float],
     blank: Bool[Tensor, "y x"] | None = None,
 ) -> RingWeights | None:
-    """The weights that a micrograph's own halves give, with the model's calibration as a prior.
+    """The weights from a micrograph's own halves, with the model's calibration as a prior.
 
-    ``images`` are M1, M2, D1 and, where the second half was denoised too, D2; ``blank`` pixels
-    count for nothing. None where the halves cannot be what they are said to be: they are alike in
-    their noise, too, or the denoised half has nothing in common with the other one.
+    ``images`` are M1, M2, D1 and, if the second half was denoised too, D2; ``blank`` pixels are
+    ignored. None if the images cannot be independent halves: they share their noise as well, or the
+    denoised half has nothing in common with the other raw half.
     """
     width_per_A = _ring_width_per_A(images, calibration, pixel_size_yx_A)
     if blank is not None:
@@ -143,15 +145,16 @@ def _weights(covariances: HalfCovariances, width_per_A: float, rings: int) -> Ri
 
 
 _FEWEST_PERIODS = 16
-"""An image with fewer of a network's periods along an axis would lose signal with the lattice."""
+"""In an image with fewer periods along an axis, signal would be removed with the lattice."""
 
 
 def without_lattice(image: Float[Tensor, "y x"], period_px: int) -> Float[Tensor, "y x"]:
-    """A network's output without what repeats in it every ``period_px`` pixels.
+    """A network's output without the pattern that repeats every ``period_px`` pixels.
 
-    Strides and pixel-shuffles treat the pixels of one period unlike, and what that leaves is a
-    faint lattice with this period. The mean of each place in the period, less the mean of all, is
-    taken off: ``period_px``² of the image's components. A small image stays as it is.
+    Strides and pixel-shuffles treat the pixels within a period differently, which leaves a faint
+    lattice of this period. For each position in the period, its mean minus the overall mean is
+    subtracted, which changes ``period_px``² Fourier components. A small image is returned
+    unchanged.
     """
     rows, columns = (side // period_px for side in image.shape)
     if min(rows, columns) < _FEWEST_PERIODS:
@@ -169,9 +172,9 @@ def calibrated(
     raw: Float[Tensor, "y x"],
     pixel_size_yx_A: tuple[float, float],
 ) -> Float[Tensor, "y x"]:
-    """An image: slope · denoised + share · raw in each ring.
+    """The calibrated image: slope · denoised + share · raw in each ring.
 
-    Both images must have one scale. A ring whose slope is nothing holds the raw image times its
+    Both images must have the same scale. A ring whose slope is zero is the raw image times its
     share: the Wiener filter.
     """
     shape = (denoised.shape[0], denoised.shape[1])
@@ -187,7 +190,7 @@ def _on_grid(
     pixel_size_yx_A: tuple[float, float],
     device: torch.device,
 ) -> Float[Tensor, "2 y kx"]:
-    """Slope and share of each component of a half spectrum."""
+    """Slope and share for each component of a half spectrum."""
     frequency = fourier.frequency_per_A(shape, pixel_size_yx_A, device)
     curves = (weights.slope.float(), weights.share.float())
     return torch.stack([fourier.along_rings(curve, width_per_A, frequency) for curve in curves])
@@ -208,12 +211,12 @@ def cross_calibrated(
     pixel_size_yx_A: tuple[float, float],
     blank: Bool[Tensor, "y x"] | None = None,
 ) -> list[Float[Tensor, "y x"]] | None:
-    """Images calibrated as halves, by the first two, which are the micrograph's; None where those
-    give no weights (`own_weights`).
+    """Images calibrated with weights from the first two, which are the micrograph's halves; None if
+    those give no weights (`own_weights`).
 
-    A Fourier component is weighted by what the components of the other colour of a checkerboard
-    say. The noise that is in the weights is so independent of the noise that they are multiplied
-    with, and what is then measured of the images holds for others.
+    Fourier components are divided like the squares of a checkerboard, and each is weighted by the
+    statistics of the components of the other colour. The noise in the weights is thus independent
+    of the noise that they multiply, so that measurements of the calibrated images are unbiased.
     """
     images = torch.stack([*raw[:2], *denoised[:2]])
     if blank is not None:
@@ -242,7 +245,7 @@ def cross_calibrated(
 
 
 def _checkerboard(shape: tuple[int, int], device: torch.device) -> Bool[Tensor, "y kx"]:
-    """Every other component of a half spectrum."""
+    """A mask of every other component of a half spectrum, like the squares of one colour."""
     rows = torch.arange(shape[0], device=device)[:, None]
     columns = torch.arange(shape[1] // 2 + 1, device=device)[None]
     return (rows + columns) % 2 == 0
