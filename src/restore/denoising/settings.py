@@ -1,4 +1,4 @@
-"""What is done with the network's output: every choice with its default."""
+"""The settings of denoising, with their defaults."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -17,7 +17,7 @@ _CHOICES = {
     "precision": PRECISIONS,
     "self_ensemble": ORIENTATIONS,
 }
-"""The settings that have a few possible values."""
+"""The settings with a fixed set of values."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,10 @@ class DenoisingSettings:
 
 
 def merge_band(settings: DenoisingSettings, max_resolution_A: float) -> MergeBand | None:
-    """The band that the settings ask for, None without a merge.
+    """The merge band of the settings, or None without merging.
 
-    It must end at or before the model's resolution, beyond which there is nothing denoised to
-    merge; UserError if not.
+    It must end at or before the model's resolution, beyond which nothing is denoised; otherwise
+    UserError is raised.
     """
     if not settings.merge_noisy:
         return None

@@ -48,9 +48,7 @@ from restore.training.watchers import Watcher
 def fresh_state(
     settings: TrainingSettings, device: torch.device, initial: Network | None = None
 ) -> TrainingState:
-    """The state before the first step: new weights, or those of ``initial``, with weight
-    normalisation.
-    """
+    """The initial state: new weights, or those of ``initial``, with weight normalisation."""
     network = build_network(settings.network, torch.Generator().manual_seed(settings.seed))
     if initial is not None:
         if initial.settings != settings.network:
@@ -88,9 +86,8 @@ def train(
     weights are those of a trained model (``trained_start``), they are validated before the first
     step, so that the result is not worse than them on the held-out data.
 
-    A run that diverges continues from its best weights so far at half the learning rate. ^C and
-    SIGTERM end the run after the current step: the watcher is notified, and KeyboardInterrupt is
-    raised.
+    A run that diverges continues from its best weights so far at half the rate. ^C and SIGTERM end
+    it after the current step: the watcher is notified, and KeyboardInterrupt is raised.
     """
     run = settings.budget
     validation = _validation(data, parts, settings)
@@ -149,17 +146,13 @@ def _set_rate(state: TrainingState, settings: TrainingSettings, progress: float)
 
 
 def _next_epoch(state: TrainingState, settings: TrainingSettings, progress: float) -> int:
-    """The number of the epoch that has just ended; in a run that ends by itself, one more than the
-    last.
-    """
+    """The number of the epoch that has just ended, counted on in a run that ends by itself."""
     run = settings.budget
     return state.epoch + 1 if run.open_ended else max(run.epoch(progress), state.epoch + 1)
 
 
 def _is_first_look(state: TrainingState, epochs_done: float, parts: Split) -> bool:
-    """Whether it is time for an early measurement of the validation loss, after 50 steps of a long
-    first epoch.
-    """
+    """Whether the validation loss is measured early, after 50 steps of a long first epoch."""
     due = state.step == MIN_STEPS and not any(row["step"] for row in state.history)
     return due and epochs_done < 0.5 and bool(parts.held_out)
 
@@ -220,9 +213,7 @@ def _step(
 def _end_epoch(
     state: TrainingState, validation: _Validation, settings: TrainingSettings, place: Place
 ) -> bool:
-    """Measure the validation loss and keep the best weights. Returns False if the run had
-    diverged.
-    """
+    """Measure the validation loss and keep the best weights; False if the run has diverged."""
     train_loss = float(state.loss_sum) / max(state.loss_steps, 1)
     row = {
         "epoch": state.epoch,

@@ -59,9 +59,7 @@ class Region:
 
 
 class PatchWriter:
-    """Writes a patch file pair by pair; the file is complete only after `finish` has been
-    called.
-    """
+    """Writes a patch file pair by pair; it is complete only after `finish` has been called."""
 
     def __init__(self, path: Path, recipe: Recipe, dtype: str = "float16") -> None:
         self._disk = SteadyFile(path, "w+")
@@ -144,9 +142,7 @@ class PatchFile:
         return np.asarray(halves_dataset(self._file, index)[()], dtype=np.float32)
 
     def blank(self, region: Region) -> Bool[NDArray[Any], "y x"] | None:
-        """A mask of the pixels of a region that hold no data; None if all pixels of its pair hold
-        data.
-        """
+        """A mask of a region's pixels without data; None if all pixels of its pair hold data."""
         name = _blank_name(region.pair)
         if name not in self._file:
             return None
