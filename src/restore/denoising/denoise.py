@@ -16,12 +16,11 @@ from restore.denoising.input_checks import has_fine_noise, objection_to_halves
 from restore.denoising.merge import merge
 from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.errors import UserError
-from restore.micrograph import Micrograph
+from restore.micrograph import CTFParameters, Micrograph
 from restore.model.calibration import (
     RingWeights,
     calibrated,
     model_weights,
-    own_weights,
     without_lattice,
 )
 from restore.model.checkpoint import Model
@@ -29,6 +28,7 @@ from restore.model.inference.engine import Engine
 from restore.model.inference.ensemble import apply_self_ensemble
 from restore.model.inference.selection import engine_for
 from restore.model.network import architecture_of
+from restore.model.own_calibration import own_weights
 from restore.preprocessing import (
     Grid,
     Prepared,
@@ -128,7 +128,7 @@ def _denoised(
     sources = prepared[1:] if settings.average_halves else prepared[:1]
     outputs = [_network_output(denoiser, source) for source in sources]
     denoised = _mean_of_halves(outputs, prepared) if settings.average_halves else outputs[0]
-    weights = _weights(denoiser, prepared, outputs, micrograph.name)
+    weights = _weights(denoiser, prepared, outputs, micrograph)
     if weights is not None:
         denoised = calibrated(
             weights.full,
@@ -160,7 +160,7 @@ def _weights(
     denoiser: Denoiser,
     prepared: Sequence[Prepared],
     outputs: Sequence[Float[Tensor, "y x"]],
-    name: str,
+    micrograph: Micrograph,
 ) -> RingWeights | None:
     """The weights of the calibration, or None without calibration: from the micrograph's own
     halves, one of which is denoised for this purpose, or else from the model's card.
@@ -170,16 +170,19 @@ def _weights(
     kind, calibration = denoiser.settings.calibration, denoiser.model.calibration
     if kind == "rings" and len(prepared) == 3:
         objection = objection_to_halves(prepared)
-        weights = None if objection else _own_weights(denoiser, prepared, outputs)
+        weights = None if objection else _own_weights(denoiser, prepared, outputs, micrograph.ctf)
         if weights is not None:
             return weights
         objection = objection or "its halves do not look like two halves of one exposure"
-        log.warning("%s: %s; the image is calibrated without them", name, objection)
+        log.warning("%s: %s; the image is calibrated without them", micrograph.name, objection)
     return None if calibration is None or kind == "none" else model_weights(calibration)
 
 
 def _own_weights(
-    denoiser: Denoiser, prepared: Sequence[Prepared], outputs: Sequence[Float[Tensor, "y x"]]
+    denoiser: Denoiser,
+    prepared: Sequence[Prepared],
+    outputs: Sequence[Float[Tensor, "y x"]],
+    parameters: CTFParameters | None,
 ) -> RingWeights | None:
     """The weights from a micrograph's own halves; None if these cannot be halves."""
     full, first, second = prepared
@@ -187,7 +190,9 @@ def _own_weights(
     denoised = without_lattice(denoised, _stride(denoiser))
     images = torch.stack([first.image, second.image, denoised])
     calibration = denoiser.model.calibration
-    return own_weights(images, calibration, full.grid.pixel_size_yx_A, full.blank)
+    return own_weights(
+        images, calibration, full.grid.pixel_size_yx_A, blank=full.blank, parameters=parameters
+    )
 
 
 def _stride(denoiser: Denoiser) -> int:

@@ -28,13 +28,13 @@ from restore.model.calibration import (
     CalibrationKind,
     RingCalibration,
     calibrated,
-    cross_calibrated,
     model_weights,
     without_lattice,
 )
 from restore.model.inference.engine import Engine
 from restore.model.inference.ensemble import apply_self_ensemble
 from restore.model.network import architecture_of
+from restore.model.own_calibration import cross_calibrated
 from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
 from restore.records import as_json, decoded, parse_json
 
@@ -103,7 +103,9 @@ def views_of_model(
         stride = architecture_of(engine.settings).stride
         clean = [without_lattice(image, stride) for image in denoised]
         sizes_A = first.grid.pixel_size_yx_A
-        own = kind == "rings" and cross_calibrated(clean, raw, calibration, sizes_A, first.blank)
+        own = kind == "rings" and cross_calibrated(
+            clean, raw, calibration, sizes_A, blank=first.blank, parameters=micrograph.ctf
+        )
         if own:
             denoised = own
         elif calibration is not None:

@@ -5,25 +5,21 @@ Output = slope(k) · denoised + share(k) · raw. Both curves follow from covaria
 are stored in the model's card, and those of the micrograph itself if its halves are available.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from restore import fourier
 from restore.evaluation.estimators.calibration import (
-    OWN_RINGS,
     SMOOTHED_RINGS,
     HalfCovariances,
     Weights,
     least_squares_weights,
     weights_for_full_sum,
-    with_prior,
 )
-from restore.evaluation.estimators.spectra import ring_covariances
 
 CalibrationKind = Literal["rings", "model", "none"]
 """Calibrate by the micrograph's own halves if they are available, by the model's card, or not at
@@ -90,58 +86,21 @@ class RingWeights:
 
 def model_weights(calibration: RingCalibration) -> RingWeights:
     """The weights for any micrograph, from a model's card."""
-    return _weights(calibration.covariances, calibration.width_per_A, SMOOTHED_RINGS)
+    width_per_A = calibration.width_per_A
+    return weights_from(
+        calibration.covariances, width_per_A, rings_together(SMOOTHED_RINGS, width_per_A)
+    )
 
 
-def own_weights(
-    images: Float[Tensor, "n y x"],
-    calibration: RingCalibration | None,
-    pixel_size_yx_A: tuple[float, float],
-    blank: Bool[Tensor, "y x"] | None = None,
-) -> RingWeights | None:
-    """The weights from a micrograph's own halves, with the model's calibration as a prior.
-
-    ``images`` are M1, M2, D1 and, if the second half was denoised too, D2; ``blank`` pixels are
-    ignored. None if the images cannot be independent halves: they share their noise as well, or the
-    denoised half has nothing in common with the other raw half.
-    """
-    width_per_A = _ring_width_per_A(images, calibration, pixel_size_yx_A)
-    if blank is not None:
-        images = images.masked_fill(blank, 0)
-    own = HalfCovariances.of(ring_covariances(images, pixel_size_yx_A, width_per_A).covariance)
-    if not _plausible(own):
-        return None
-    return _own(own, images[0].numel(), calibration, width_per_A)
-
-
-def _ring_width_per_A(
-    images: Tensor, calibration: RingCalibration | None, pixel_size_yx_A: tuple[float, float]
-) -> float:
-    if calibration is not None:
-        return calibration.width_per_A
-    sides_A = (side * size for side, size in zip(images.shape[1:], pixel_size_yx_A, strict=True))
-    return max(RING_PER_A, 2 / min(sides_A))
-
-
-def _own(
-    own: HalfCovariances, pixels: float, calibration: RingCalibration | None, width_per_A: float
-) -> RingWeights:
-    prior = calibration.covariances if calibration else None
-    return _weights(with_prior(own, prior, pixels), width_per_A, OWN_RINGS)
-
-
-_ALIKE, _UNRELATED = 0.98, 0.2
-
-
-def _plausible(own: HalfCovariances) -> bool:
-    raw, signal, denoised, across, _ = (float(curve[1:].sum()) for curve in own.curves())
-    return signal < _ALIKE * raw and across > _UNRELATED * denoised > 0
-
-
-def _weights(covariances: HalfCovariances, width_per_A: float, rings: int) -> RingWeights:
-    window = max(2 * round((rings * RING_PER_A / width_per_A - 1) / 2) + 1, 1)
+def weights_from(covariances: HalfCovariances, width_per_A: float, window: int) -> RingWeights:
+    """The least-squares weights; ``window`` rings are combined."""
     half = least_squares_weights(covariances, window)
     return RingWeights(width_per_A, half, weights_for_full_sum(half, covariances, window))
+
+
+def rings_together(rings: int, width_per_A: float) -> int:
+    """The odd number of rings of ``width_per_A`` closest to this many rings of 1/600 Å."""
+    return max(2 * round((rings * RING_PER_A / width_per_A - 1) / 2) + 1, 1)
 
 
 _FEWEST_PERIODS = 16
@@ -178,12 +137,12 @@ def calibrated(
     share: the Wiener filter.
     """
     shape = (denoised.shape[0], denoised.shape[1])
-    return _weighted(
-        _on_grid(weights, width_per_A, shape, pixel_size_yx_A, raw.device), denoised, raw
+    return weighted_sum(
+        on_grid(weights, width_per_A, shape, pixel_size_yx_A, raw.device), denoised, raw
     )
 
 
-def _on_grid(
+def on_grid(
     weights: Weights,
     width_per_A: float,
     shape: fourier.Shape,
@@ -196,56 +155,9 @@ def _on_grid(
     return torch.stack([fourier.along_rings(curve, width_per_A, frequency) for curve in curves])
 
 
-def _weighted(
-    on_grid: Float[Tensor, "2 y kx"], denoised: Float[Tensor, "y x"], raw: Float[Tensor, "y x"]
+def weighted_sum(
+    weights: Float[Tensor, "2 y kx"], denoised: Float[Tensor, "y x"], raw: Float[Tensor, "y x"]
 ) -> Float[Tensor, "y x"]:
-    """The sum of the denoised and the raw image with the weights of `_on_grid`."""
-    spectrum = on_grid[0] * fourier.spectrum_of(denoised) + on_grid[1] * fourier.spectrum_of(raw)
+    """The sum of the denoised and the raw image with the weights of `on_grid`."""
+    spectrum = weights[0] * fourier.spectrum_of(denoised) + weights[1] * fourier.spectrum_of(raw)
     return fourier.image_of(spectrum, (raw.shape[0], raw.shape[1]))
-
-
-def cross_calibrated(
-    denoised: Sequence[Float[Tensor, "y x"]],
-    raw: Sequence[Float[Tensor, "y x"]],
-    calibration: RingCalibration | None,
-    pixel_size_yx_A: tuple[float, float],
-    blank: Bool[Tensor, "y x"] | None = None,
-) -> list[Float[Tensor, "y x"]] | None:
-    """Images calibrated with weights from the first two, which are the micrograph's halves; None if
-    those give no weights (`own_weights`).
-
-    Fourier components are divided like the squares of a checkerboard, and each is weighted by the
-    statistics of the components of the other colour. The noise in the weights is thus independent
-    of the noise that they multiply, so that measurements of the calibrated images are unbiased.
-    """
-    images = torch.stack([*raw[:2], *denoised[:2]])
-    if blank is not None:
-        images = images.masked_fill(blank, 0)
-    shape = (images.shape[1], images.shape[2])
-    white = _checkerboard(shape, images.device)
-    width_per_A = _ring_width_per_A(images, calibration, pixel_size_yx_A)
-    of_white, of_black = (
-        ring_covariances(images, pixel_size_yx_A, width_per_A, components).covariance
-        for components in (white, ~white)
-    )
-    if not _plausible(HalfCovariances.of(of_white + of_black)):
-        return None
-    for_white, for_black = (
-        _on_grid(
-            _own(HalfCovariances.of(table), images[0].numel() / 2, calibration, width_per_A).half,
-            width_per_A,
-            shape,
-            pixel_size_yx_A,
-            images.device,
-        )
-        for table in (of_black, of_white)
-    )
-    on_grid = torch.where(white, for_white, for_black)
-    return [_weighted(on_grid, image, half) for image, half in zip(denoised, raw, strict=True)]
-
-
-def _checkerboard(shape: tuple[int, int], device: torch.device) -> Bool[Tensor, "y kx"]:
-    """A mask of every other component of a half spectrum, like the squares of one colour."""
-    rows = torch.arange(shape[0], device=device)[:, None]
-    columns = torch.arange(shape[1] // 2 + 1, device=device)[None]
-    return (rows + columns) % 2 == 0

@@ -26,11 +26,20 @@ other micrographs, whose CTFs have their zeros elsewhere.
 OWN_RINGS = 3
 """The number of rings that are combined if the covariances are the micrograph's own."""
 
-PRIOR_PIXELS = 8e5
+PRIOR_PIXELS = 1e5
 """The weight of a model's prior, as a number of pixels of the micrograph."""
 
 TRUST_PIXELS = 1e5
 """The weight, in pixels, of the prior used if nothing was measured: that the network is right."""
+
+CTF_WINDOW = 0.2
+"""The range over which the CTF is followed, to either side, as a share of the frequency."""
+
+CTF_FROM_PER_A = 1 / 60
+"""The frequency below which rings have enough signal to be used alone."""
+
+CTF_MISFIT = 1 / 30
+"""The relative variance of the true covariances about the curve that follows the CTF."""
 
 LARGEST_SLOPE = 1.5
 
@@ -127,6 +136,51 @@ def with_prior(
     )
 
 
+def following_ctf(
+    own: HalfCovariances,
+    ctf_square: Float[Tensor, "rings"],
+    components: Float[Tensor, "rings"],
+    width_per_A: float,
+) -> HalfCovariances:
+    """A micrograph's own covariances with less noise.
+
+    The power of the signal follows the CTF squared from ring to ring, and everything else changes
+    slowly: each covariance is modelled as a linear function of ``ctf_square`` (its mean over the
+    ring), with coefficients from the neighbouring rings by weighted least squares. A ring's own
+    measurement is kept to the extent that it is more certain than the curve. ``components`` is the
+    number of Fourier components of each ring, a pair of conjugates counting as two.
+    """
+    curves = torch.stack([curve.double() for curve in own.curves()])
+    fitted = _local_lines(curves, ctf_square.double(), components.double(), width_per_A)
+    fitted[1].clamp_(min=0)
+    evidence = components * own.across.clamp(min=0).square() / (own.denoised * own.raw)
+    trust = (evidence / (evidence + 1 / CTF_MISFIT)).nan_to_num(0.0)
+    return HalfCovariances(*(trust * curves + (1 - trust) * fitted))
+
+
+def _local_lines(
+    curves: Float[Tensor, "curves rings"],
+    ctf_square: Float[Tensor, "rings"],
+    components: Float[Tensor, "rings"],
+    width_per_A: float,
+) -> Float[Tensor, "curves rings"]:
+    """In each ring, the value of the line through the curves of the rings around it, as functions
+    of ``ctf_square``, by least squares with the weights of an Epanechnikov kernel.
+    """
+    index = torch.arange(len(ctf_square), dtype=torch.float64)
+    reach = (CTF_WINDOW * (index - CTF_FROM_PER_A / width_per_A)).clamp(min=1) + 1
+    kernel = (1 - ((index - index[:, None]) / reach[:, None]).square()).clamp(min=0) * components
+    kernel = kernel / kernel.sum(dim=1, keepdim=True).clamp(min=1e-30)
+    mean, level = kernel @ ctf_square, curves @ kernel.T
+    spread = kernel @ ctf_square.square() - mean.square()
+    slope = ((curves * ctf_square) @ kernel.T - level * mean) / (spread + _LEAST_SPREAD)
+    return level + slope * (ctf_square - mean)
+
+
+_LEAST_SPREAD = 1e-3
+"""Where the CTF squared varies less than this from ring to ring, the line is a mean."""
+
+
 def smoothed_rings(
     table: Float[Tensor, "*batch rings"], window: int = SMOOTHED_RINGS
 ) -> Float[Tensor, "*batch rings"]:
@@ -140,26 +194,12 @@ def smoothed_rings(
 
 
 def _solved(covariances: HalfCovariances) -> Weights:
-    """The share by least squares, reduced by how far the raw image is needed, and the matching
-    slope.
-    """
+    """The share by least squares, and the matching slope."""
     power, mixed, raw_power = covariances.denoised, covariances.mixed, covariances.raw
     across, signal = covariances.across.clamp(min=0), covariances.signal.clamp(min=0)
     raw_alone = (signal / raw_power).nan_to_num(0.0, 0.0, 0.0)
     share = (power * signal - mixed * across) / (power * raw_power - mixed.square())
-    share = (share * _need_of_raw(power, raw_power, across, signal)).nan_to_num(0.0, 0.0, 0.0)
-    share = share.clamp(min=0).minimum(raw_alone)
+    share = share.nan_to_num(0.0, 0.0, 0.0).clamp(min=0).minimum(raw_alone)
     slope = ((across - share * mixed) / power).nan_to_num(0.0, 0.0, 0.0)
     share = torch.where(slope > 0, share, raw_alone)
     return Weights(slope.clamp(0, LARGEST_SLOPE), share.clamp(0, 1))
-
-
-def _need_of_raw(power: Tensor, raw_power: Tensor, across: Tensor, signal: Tensor) -> Tensor:
-    """1 where the raw image is as close to the truth as the denoised one, falling to 0 where it is
-    half as close.
-
-    Closeness is the squared correlation with the truth. Where the denoised image is much closer,
-    the raw one has little to add, and a share measured on a few micrographs would add noise.
-    """
-    denoised_square, raw_square = across.square() / (power * signal), signal / raw_power
-    return (2 - denoised_square / raw_square).nan_to_num(0.0, 0.0, 0.0).clamp(0, 1)

@@ -68,6 +68,29 @@ def ring_covariances(
     return RingCovariances(torch.arange(count) * width_per_A, table.cpu())
 
 
+def ring_means(
+    values: Float[Tensor, "y kx"],
+    shape: fourier.Shape,
+    pixel_size_yx_A: tuple[float, float],
+    width_per_A: float,
+    components: Bool[Tensor, "y kx"] | None = None,
+) -> tuple[Float[Tensor, "rings"], Float[Tensor, "rings"]]:
+    """The mean of a half spectrum's ``values`` in each ring of `ring_covariances`, and how many
+    components of the whole spectrum each ring has; the mean of an empty ring is 0.
+    """
+    frequency = fourier.frequency_per_A(shape, pixel_size_yx_A, values.device)
+    rings = fourier.ring_index(frequency, width_per_A).flatten()
+    count = int(0.5 / max(pixel_size_yx_A) / width_per_A) + 1
+    weights = fourier.friedel_weights(shape, values.device).expand(values.shape).double()
+    if components is not None:
+        weights = weights * components
+    sums, counts = (
+        torch.bincount(rings, weighted.flatten(), minlength=count)[:count].cpu()
+        for weighted in (weights * values, weights)
+    )
+    return sums / counts.clamp(min=1), counts
+
+
 @dataclass(frozen=True)
 class RingAxis:
     """The rings that all micrographs of a set share: ``count`` of them without DC, each
