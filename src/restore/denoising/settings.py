@@ -1,4 +1,4 @@
-"""What is done with the network's output: every choice with its default."""
+"""The settings of denoising, with their defaults."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _CHOICES = {
     "precision": PRECISIONS,
     "self_ensemble": ORIENTATIONS,
 }
-"""The settings that have a few possible values."""
+"""The settings with a fixed set of values."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ class DenoisingSettings:
 
 
 def merge_band(settings: DenoisingSettings, max_resolution_A: float) -> MergeBand | None:
-    """The band that the settings ask for, None without a merge.
+    """The merge band of the settings, or None without merging.
 
-    It must end at or before the model's resolution, beyond which there is nothing denoised to
-    merge; UserError if not.
+    It must end at or before the model's resolution, beyond which nothing is denoised; otherwise
+    UserError is raised.
     """
     if not settings.merge_noisy:
         return None
@@ -103,7 +103,7 @@ def merge_band(settings: DenoisingSettings, max_resolution_A: float) -> MergeBan
 
 @dataclass(frozen=True)
 class ParticleSettings:
-    """How particle images are given to the network, which has learned whole micrographs."""
+    """How particle images are presented to the network, which was trained on whole micrographs."""
 
     protein: ProteinKind = setting(
         "auto",

@@ -20,11 +20,11 @@ __all__ = [
 
 
 def read_particles(path: Path, needs_poses: bool = True) -> Particles:
-    """The particles of a file, with their orientations; its name's ending tells cryoSPARC's from
-    RELION's.
+    """The particles of a file, with their orientations; the ending of its name distinguishes
+    cryoSPARC's files from RELION's.
 
-    Where poses are not needed, as by what looks at images only, a file without them will do; the
-    rotations in the record are then all the identity, and mean nothing.
+    Where poses are not needed, as for work on images only, a file without them is accepted; the
+    rotations in the record are then all the identity, and meaningless.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""What a network's output is multiplied by, ring by ring, so that it is nearest to the truth.
+"""Weights of a network's output, ring by ring, that bring it closest to the truth.
 
 Output = slope(k) · denoised + share(k) · raw. Both curves follow from covariances between halves
-(`restore.evaluation.estimators.calibration`): those of micrographs that training did not see, which
-travel in the model's card, and those of the micrograph itself, where its halves are there.
+(`restore.evaluation.estimators.calibration`): those of micrographs held out from training, which
+are stored in the model's card, and those of the micrograph itself if its halves are available.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,7 +22,9 @@ from restore.evaluation.estimators.calibration import (
 )
 
 CalibrationKind = Literal["rings", "model", "none"]
-"""By the micrograph's own halves where they are there, by the model's card, or not at all."""
+"""Calibrate by the micrograph's own halves if they are available, by the model's card, or not at
+all.
+"""
 
 CALIBRATION_KINDS: tuple[str, ...] = get_args(CalibrationKind)
 
@@ -34,9 +36,9 @@ Curve = tuple[float, ...]
 
 @dataclass(frozen=True)
 class RingCalibration:
-    """The covariances of raw and denoised halves that training did not see, at ring centres
-    ``i * width_per_A`` (1/Å); `HalfCovariances` says what each curve is. ValueError where the
-    curves differ in length, or there are none.
+    """The covariances of raw and denoised halves that were held out from training, at ring centres
+    ``i * width_per_A`` (1/Å); `HalfCovariances` describes each curve. Raises ValueError if the
+    curves differ in length or are empty.
     """
 
     width_per_A: float
@@ -55,7 +57,7 @@ class RingCalibration:
 
     @classmethod
     def of(cls, width_per_A: float, covariances: HalfCovariances) -> "RingCalibration":
-        """With numbers of six digits."""
+        """A calibration from covariances, rounded to six digits."""
         curves = (
             tuple(float(f"{value:.6g}") for value in curve.tolist())
             for curve in covariances.curves()
@@ -64,7 +66,7 @@ class RingCalibration:
 
     @property
     def covariances(self) -> HalfCovariances:
-        """The curves as tensors."""
+        """The covariance curves as tensors."""
         curves = (self.raw, self.signal, self.denoised, self.across, self.mixed)
         return HalfCovariances(*(torch.tensor(curve, dtype=torch.float64) for curve in curves))
 
@@ -75,7 +77,7 @@ class RingCalibration:
 
 @dataclass(frozen=True)
 class RingWeights:
-    """The weights of a half and of the full sum, in rings ``width_per_A`` (1/Å) wide."""
+    """The weights for a half and for the full sum, in rings ``width_per_A`` (1/Å) wide."""
 
     width_per_A: float
     half: Weights
@@ -83,7 +85,7 @@ class RingWeights:
 
 
 def model_weights(calibration: RingCalibration) -> RingWeights:
-    """The weights that a model's card gives to any micrograph."""
+    """The weights for any micrograph, from a model's card."""
     width_per_A = calibration.width_per_A
     return weights_from(
         calibration.covariances, width_per_A, rings_together(SMOOTHED_RINGS, width_per_A)
@@ -91,26 +93,27 @@ def model_weights(calibration: RingCalibration) -> RingWeights:
 
 
 def weights_from(covariances: HalfCovariances, width_per_A: float, window: int) -> RingWeights:
-    """The least-squares weights, ``window`` rings taken together."""
+    """The least-squares weights; ``window`` rings are combined."""
     half = least_squares_weights(covariances, window)
     return RingWeights(width_per_A, half, weights_for_full_sum(half, covariances, window))
 
 
 def rings_together(rings: int, width_per_A: float) -> int:
-    """The odd number of rings that is nearest to so many of 1/600 Å."""
+    """The odd number of rings of ``width_per_A`` closest to this many rings of 1/600 Å."""
     return max(2 * round((rings * RING_PER_A / width_per_A - 1) / 2) + 1, 1)
 
 
 _FEWEST_PERIODS = 16
-"""An image with fewer of a network's periods along an axis would lose signal with the lattice."""
+"""In an image with fewer periods along an axis, signal would be removed with the lattice."""
 
 
 def without_lattice(image: Float[Tensor, "y x"], period_px: int) -> Float[Tensor, "y x"]:
-    """A network's output without what repeats in it every ``period_px`` pixels.
+    """A network's output without the pattern that repeats every ``period_px`` pixels.
 
-    Strides and pixel-shuffles treat the pixels of one period unlike, and what that leaves is a
-    faint lattice with this period. The mean of each place in the period, less the mean of all, is
-    taken off: ``period_px``² of the image's components. A small image stays as it is.
+    Strides and pixel-shuffles treat the pixels within a period differently, which leaves a faint
+    lattice of this period. For each position in the period, its mean minus the overall mean is
+    subtracted, which changes ``period_px``² Fourier components. A small image is returned
+    unchanged.
     """
     rows, columns = (side // period_px for side in image.shape)
     if min(rows, columns) < _FEWEST_PERIODS:
@@ -128,9 +131,9 @@ def calibrated(
     raw: Float[Tensor, "y x"],
     pixel_size_yx_A: tuple[float, float],
 ) -> Float[Tensor, "y x"]:
-    """An image: slope · denoised + share · raw in each ring.
+    """The calibrated image: slope · denoised + share · raw in each ring.
 
-    Both images must have one scale. A ring whose slope is nothing holds the raw image times its
+    Both images must have the same scale. A ring whose slope is zero is the raw image times its
     share: the Wiener filter.
     """
     shape = (denoised.shape[0], denoised.shape[1])
@@ -146,7 +149,7 @@ def on_grid(
     pixel_size_yx_A: tuple[float, float],
     device: torch.device,
 ) -> Float[Tensor, "2 y kx"]:
-    """Slope and share of each component of a half spectrum."""
+    """Slope and share for each component of a half spectrum."""
     frequency = fourier.frequency_per_A(shape, pixel_size_yx_A, device)
     curves = (weights.slope.float(), weights.share.float())
     return torch.stack([fourier.along_rings(curve, width_per_A, frequency) for curve in curves])

@@ -1,5 +1,5 @@
-"""The calibration of a micrograph by its own halves: for an image to be written, and for one to be
-judged by the same halves.
+"""The calibration of a micrograph by its own halves, for an image to be written or for one that the
+same halves will evaluate.
 """
 
 from collections.abc import Sequence
@@ -38,12 +38,12 @@ def own_weights(
     blank: Bool[Tensor, "y x"] | None = None,
     parameters: CTFParameters | None = None,
 ) -> RingWeights | None:
-    """The weights that a micrograph's own halves give, with the model's calibration as a prior.
+    """The weights from a micrograph's own halves, with the model's calibration as a prior.
 
-    ``images`` are M1, M2, D1 and, where the second half was denoised too, D2; ``blank`` pixels
-    count for nothing, and with the CTF's ``parameters`` the weights follow the CTF from ring to
-    ring. None where the halves cannot be what they are said to be: they are alike in their noise,
-    too, or the denoised half has nothing in common with the other one.
+    ``images`` are M1, M2, D1 and, if the second half was denoised too, D2; ``blank`` pixels are
+    ignored, and with the CTF's ``parameters`` the weights follow the CTF from ring to ring. None if
+    the images cannot be independent halves: they share their noise as well, or the denoised half
+    has nothing in common with the other raw half.
     """
     halves = _Halves.of(images, calibration, pixel_size_yx_A, blank, parameters)
     own = halves.covariances()
@@ -52,7 +52,7 @@ def own_weights(
 
 @dataclass(frozen=True)
 class _Halves:
-    """The images of a micrograph that its weights are measured on, and what is known of it."""
+    """The images of a micrograph from which its weights are measured, and its properties."""
 
     images: Float[Tensor, "n y x"]
     calibration: RingCalibration | None
@@ -79,14 +79,14 @@ class _Halves:
         return cls(images, calibration, pixel_size_yx_A, width_per_A, square)
 
     def covariances(self, components: Bool[Tensor, "y kx"] | None = None) -> HalfCovariances:
-        """As measured, over all components of the half spectrum or over some."""
+        """The measured covariances, over all components of the half spectrum or over some."""
         measured = ring_covariances(self.images, self.pixel_size_yx_A, self.width_per_A, components)
         return HalfCovariances.of(measured.covariance)
 
     def weights(
         self, own: HalfCovariances, components: Bool[Tensor, "y kx"] | None = None
     ) -> RingWeights:
-        """The weights that these covariances give, which were measured over ``components``."""
+        """The weights from these covariances, which were measured over ``components``."""
         window = rings_together(OWN_RINGS, self.width_per_A)
         if self.ctf_square is None:
             smooth = own.smoothed(window)
@@ -134,12 +134,12 @@ def cross_calibrated(
     blank: Bool[Tensor, "y x"] | None = None,
     parameters: CTFParameters | None = None,
 ) -> list[Float[Tensor, "y x"]] | None:
-    """Images calibrated as halves, by the first two, which are the micrograph's; None where those
-    give no weights (`own_weights`).
+    """Images calibrated with weights from the first two, which are the micrograph's halves; None if
+    those give no weights (`own_weights`).
 
-    A Fourier component is weighted by what the components of the other colour of a checkerboard
-    say. The noise that is in the weights is so independent of the noise that they are multiplied
-    with, and what is then measured of the images holds for others.
+    Fourier components are divided like the squares of a checkerboard, and each is weighted by the
+    statistics of the components of the other colour. The noise in the weights is thus independent
+    of the noise that they multiply, so that measurements of the calibrated images are unbiased.
     """
     images = torch.stack([*raw[:2], *denoised[:2]])
     halves = _Halves.of(images, calibration, pixel_size_yx_A, blank, parameters)
@@ -162,7 +162,7 @@ def cross_calibrated(
 
 
 def _checkerboard(shape: tuple[int, int], device: torch.device) -> Bool[Tensor, "y kx"]:
-    """Every other component of a half spectrum."""
+    """A mask of every other component of a half spectrum, like the squares of one colour."""
     rows = torch.arange(shape[0], device=device)[:, None]
     columns = torch.arange(shape[1] // 2 + 1, device=device)[None]
     return (rows + columns) % 2 == 0
