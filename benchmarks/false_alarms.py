@@ -212,7 +212,9 @@ def table(collected: Sequence[Value]) -> str:
             lines.append(f"| **{'nothing' if raw else 'all'} should be warned of** |" + " |" * 7)
             for (kind, is_raw, group), numbers in groups.items():
                 if (kind, is_raw) == (quantity, raw):
-                    cells = [f"{cell:.2g}" for cell in np.quantile(numbers, (0, 0.01, 0.5, 0.99, 1))]
+                    cells = [
+                        f"{cell:.2g}" for cell in np.quantile(numbers, (0, 0.01, 0.5, 0.99, 1))
+                    ]
                     warned = sum(number < limit for number in numbers)
                     lines.append(f"| {group} | {len(numbers)} | {' | '.join(cells)} | {warned} |")
     return "\n".join(lines[1:])
