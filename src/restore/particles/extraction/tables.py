@@ -68,7 +68,8 @@ def read_table(path: Path) -> ParticleTable:
     Raises
     ------
     UserError
-        The file is missing or wrong, has no such table or no rows, or a coordinate is no number.
+        The file is missing or invalid, has no such table or no rows, or a coordinate is not a
+        number.
     """
     star = particle_star(read_particles(path)) if is_cryosparc(path) else read_star(path)
     needed = (MICROGRAPH, *COORDINATES)
@@ -103,7 +104,7 @@ def pixel_sizes_A(table: ParticleTable, header_A: Mapping[str, float | None]) ->
     Raises
     ------
     UserError
-        There is none, it is no positive number, or the optics group is not defined.
+        There is no pixel size, it is not a positive number, or the optics group is not defined.
     """
     group_of = _optics_rows(table)
     sizes: dict[str, float] = {}
