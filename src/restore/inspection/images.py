@@ -1,4 +1,4 @@
-"""Images: one in a file, and the way to stacks, maps and movies."""
+"""Files of single images, and the distinction from stacks, maps and movies."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ _OTHER_PICTURES = (
     (re.compile(r"_(PS|ps|diag|avrot)$|_power(_spectrum)?$|\.ctf$"), "a power spectrum"),
     (re.compile(r"(?<![a-z])gain(_?ref(erence)?)?(?![a-z])", re.IGNORECASE), "a gain reference"),
 )
-"""What the names of single images say that are no micrographs."""
+"""Parts of the names of single images that are not micrographs."""
 
 
 def inspect_image(path: Path, recipe: Recipe) -> Findings:
@@ -97,7 +97,7 @@ def _with_next_steps(
     is_counted: bool,
     recipe: Recipe,
 ) -> Findings:
-    """The image, what can be done with it, and what is missing for the rest."""
+    """The image, the commands for it, and what is missing for others."""
     pixel_A = header.pixel_size_A
     if pixel_A is None:
         return Findings("an image", facts, needs=(PIXEL_SIZE_IS_MISSING,))
@@ -114,7 +114,7 @@ def _with_next_steps(
 
 
 def blank_words(blank: Tensor | None) -> str:
-    """How many pixels hold no data, and at which sides."""
+    """The number of pixels without data, and the sides at which they are."""
     if blank is None:
         return "none"
     count = int(blank.sum())
@@ -131,8 +131,8 @@ def blank_words(blank: Tensor | None) -> str:
 
 
 def crop_words(shape: tuple[int, int], pixel_size_A: float, recipe: Recipe) -> tuple[str, str]:
-    """What is left of an image once it is cropped for the network, and what stands against it (one
-    of the two is empty).
+    """The size of an image after cropping for the network, and the objection if it cannot be
+    cropped (one of the two is empty).
     """
     try:
         grid = cropped_grid(shape, pixel_size_A, recipe.max_resolution_A)
