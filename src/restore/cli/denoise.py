@@ -1,4 +1,4 @@
-"""``restore denoise``: every micrograph of a set, with a trained model."""
+"""``restore denoise``: denoise every micrograph of a set with a trained model."""
 
 import argparse
 import os
@@ -75,7 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Denoise what is missing or stale, list it; the exit status comes back."""
+    """Denoise what is missing or outdated, and write the table; returns the exit status."""
     settle(namespace)
     tune_malloc()
     sources = _sources(namespace)
@@ -126,7 +126,7 @@ def _particles(namespace: argparse.Namespace, table: str, chosen: NamedModel) ->
 
 
 def _sources(namespace: argparse.Namespace) -> list[str]:
-    """The inputs, which stand alone or after ``-m``."""
+    """The inputs, given as arguments or with ``-m``."""
     if namespace.images and namespace.input_micrographs is not None:
         raise UsageError(
             "inputs are given both with and without -m", do="give them either way, not both"

@@ -1,4 +1,6 @@
-"""``restore evaluate``: how much noise went, how much signal stayed, how much false signal came."""
+"""``restore evaluate``: measure how much noise was removed, how much signal was kept, and how much
+was hallucinated.
+"""
 
 import argparse
 import os
@@ -104,7 +106,7 @@ def _add_options_of_others(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Measure what is missing or stale, write the evaluation; the exit status comes back."""
+    """Measure what is missing or outdated, and write the evaluation; returns the exit status."""
     tune_malloc()
     subject = _subject(namespace)
     named = isinstance(subject, NamedModel)
@@ -126,7 +128,7 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def print_evaluation(evaluated: EvaluatedSet) -> None:
-    """Print the warnings of an evaluation, its summary, and where it is written."""
+    """Print the warnings of an evaluation, its summary, and its path."""
     if evaluated.evaluation is None:
         return
     for sentence in evaluated.evaluation.warnings:
@@ -136,7 +138,7 @@ def print_evaluation(evaluated: EvaluatedSet) -> None:
 
 
 def _subject(namespace: argparse.Namespace) -> NamedModel | DenoisedHalves:
-    """What is evaluated: a model, or another program's images."""
+    """The object of the evaluation: a model, or another program's images."""
     from_other_program = namespace.denoised_halves is not None or bool(namespace.denoised_suffix)
     if not from_other_program:
         if namespace.fit_scale:
@@ -151,7 +153,7 @@ def _subject(namespace: argparse.Namespace) -> NamedModel | DenoisedHalves:
             "both a model and denoised halves are given",
             do="give a model with --model, or the images of another program with --denoised_halves",
         )
-    # Another program's phases are not flipped unless it is said.
+    # Another program's phases are not flipped unless the option says so.
     recipe = replace(typed_recipe(namespace), phase_flip=bool(namespace.phaseflip))
     folders = tuple(namespace.denoised_halves or ())
     return DenoisedHalves(folders, namespace.denoised_suffix, recipe, namespace.fit_scale)

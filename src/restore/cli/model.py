@@ -1,4 +1,4 @@
-"""The model that denoise and evaluate use: the one that was named, or the general one."""
+"""The model that commands use: the one given, or the general model."""
 
 import argparse
 import logging
@@ -22,11 +22,11 @@ class NamedModel:
 
 
 def chosen_model(namespace: argparse.Namespace, ctf_is_known: bool = True) -> NamedModel:
-    """The model that was named, or the general one for the recipe that was typed; a line says
-    which.
+    """The model given in the options, or the general one for the given recipe; a line of output
+    says which.
 
-    The general model serves images whose phases are flipped and others: where the CTF is not known
-    and nothing was typed, it leaves them.
+    The general model can be used with or without phase flipping: if the CTF is not known and no
+    option decides, phases are not flipped.
     """
     if namespace.model is None:
         recipe = typed_recipe(namespace)

@@ -1,5 +1,5 @@
-"""``restore structure``: raw and denoised images of the same particles, compared by the structures
-that they give.
+"""``restore structure``: compare raw and denoised images of the same particles by the structures
+obtained from them.
 """
 
 import argparse

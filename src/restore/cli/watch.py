@@ -1,4 +1,4 @@
-"""``restore watch``: a session that is denoised while it is collected."""
+"""``restore watch``: denoise a session while it is collected."""
 
 import argparse
 from collections.abc import Callable, Generator
@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="OUT",
-        help="folder for all output; images are in the folders of the input, repeated in it",
+        help="folder for all output, in which the input's folders are repeated",
     )
     group.add_argument(
         "--model",
@@ -66,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Follow the session; the exit status comes back where it ends by itself."""
+    """Follow the session; returns the exit status if it ends by itself."""
     settings = settings_from(namespace, WatchSettings)
     if namespace.model is not None:
         settings = replace(settings, train_after=0)
@@ -92,6 +92,6 @@ def run(namespace: argparse.Namespace) -> int:
 
 @contextmanager
 def _training_bar() -> Generator[Callable[[TrainingProgress], None]]:
-    """The bar of the training, as ``restore train`` draws it."""
+    """The progress bar of the training, like that of ``restore train``."""
     with LateBar("", "training") as bar:
         yield partial(show_training, bar)

@@ -81,7 +81,7 @@ def _spike_warnings(spikes: Sequence[Spike]) -> list[str]:
     if own:
         warned.append(
             f"The correlation of the denoised halves has {_spikes(own)}, which that of the raw "
-            "halves has not. Something repeats in both that comes from the denoising."
+            "halves does not have. Something that comes from the denoising repeats in both."
         )
     return warned
 
