@@ -11,8 +11,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from restore.denoising.denoise import Denoiser, Exposure, denoise_with
-from restore.denoising.particle_targets import ProteinKind, Source, StackTarget, outside
+from restore.denoising.particle_targets import Source, StackTarget, outside
 from restore.denoising.particle_windows import Window, surrounded, window_of
+from restore.denoising.settings import ProteinKind
 from restore.denoising.targets import labels
 from restore.errors import UserError
 from restore.io.images.image import read_image

@@ -1,24 +1,22 @@
 """The output stacks of denoised particle images, and everything that determines them."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
 from numpy.typing import NDArray
 
 from restore.denoising.particle_windows import margin_px
-from restore.denoising.settings import DenoisingSettings
+from restore.denoising.settings import DenoisingSettings, ParticleSettings
 from restore.denoising.targets import ELSEWHERE, OutputSettings
+from restore.io.cryosparc.datasets import is_cryosparc
 from restore.io.cryosparc.paths import finder
 from restore.io.endings import split_ending
 from restore.io.labels import refuse_denoised
 from restore.io.particle_images import ParticleImages
 from restore.io.particle_listings import StoredImage
-from restore.io.particles import is_cryosparc
 from restore.io.paths import Places, mirrored
 from restore.io.relion.job import names_within_job
 from restore.micrograph import CTFParameters
@@ -27,28 +25,8 @@ from restore.model.network import receptive_field_px
 from restore.particles.extraction.windows import corners_px, wholly_outside
 from restore.preprocessing import PREPARATION_VERSION, SOFT_EDGE
 from restore.runtime.jobs import Job, fingerprint, refuse_clashes
-from restore.settings import require, setting
 
 _COORDINATES_TOLERANCE = 1e-3
-ProteinKind = Literal["auto", "bright", "dark"]
-
-
-@dataclass(frozen=True)
-class ParticleSettings:
-    """How particle images are presented to the network, which was trained on whole micrographs."""
-
-    protein: ProteinKind = setting(
-        "auto",
-        "in particle images; auto: as the micrographs show, else cryoSPARC's sign, else bright",
-        choices=("auto", "bright", "dark"),
-    )
-    margin_A: float = setting(
-        100.0,
-        "what the network sees of the micrograph around each particle, at most its field, Å",
-    )
-
-    def __post_init__(self) -> None:
-        require(self, "margin_A", 0 <= self.margin_A < math.inf, "0 or more")
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from itertools import islice
 from pathlib import Path
 
 from restore.errors import UserError
+from restore.io.cryosparc.datasets import is_cryosparc
 from restore.io.images.maps import read_map_header
 from restore.io.particle_images import ParticleImages
-from restore.io.particles import is_cryosparc
 from restore.io.paths import Places, resolved
 from restore.version import __version__
 

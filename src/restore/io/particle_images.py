@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from restore.errors import UserError
+from restore.io.cryosparc.datasets import is_cryosparc
 from restore.io.cryosparc.paths import MARK, finder
 from restore.io.images.byte_stream import open_bytes
 from restore.io.images.maps import MapHeader, read_map_header
-from restore.io.particles import Particles, is_cryosparc, read_particles
+from restore.io.particles import Particles, read_particles
 from restore.io.paths import Places
 
 _MAKE_AGAIN = "extract the particles again, all with one box and pixel size"

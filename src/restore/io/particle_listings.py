@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from restore.errors import UserError
-from restore.io.cryosparc.datasets import Dataset, read_dataset
+from restore.io.cryosparc.datasets import Dataset, is_cryosparc, read_dataset
 from restore.io.cryosparc.paths import project_folder, reference
 from restore.io.cryosparc.tables import cs_bytes, text_column
 from restore.io.cryosparc.writing import (
@@ -18,8 +18,7 @@ from restore.io.cryosparc.writing import (
     refuse_to_replace_inputs,
 )
 from restore.io.listings import star_bytes
-from restore.io.particles import is_cryosparc
-from restore.io.relion.particles import IMAGE, OPTICS, PHASES_FLIPPED
+from restore.io.relion.particle_columns import IMAGE, OPTICS, PHASES_FLIPPED
 from restore.io.star import StarFile, read_star
 
 PARTICLES = GroupKind(

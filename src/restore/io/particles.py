@@ -4,7 +4,7 @@ two sets to pairs.
 
 from pathlib import Path
 
-from restore.io.cryosparc.datasets import ENDINGS
+from restore.io.cryosparc.datasets import is_cryosparc
 from restore.io.cryosparc.particles import read_cryosparc_particles
 from restore.io.particle_matching import Matches, coordinates_apart_px, match
 from restore.io.particle_records import Particles
@@ -14,7 +14,6 @@ __all__ = [
     "Matches",
     "Particles",
     "coordinates_apart_px",
-    "is_cryosparc",
     "match",
     "read_particles",
 ]
@@ -34,8 +33,3 @@ def read_particles(path: Path, needs_poses: bool = True) -> Particles:
     """
     read = read_cryosparc_particles if is_cryosparc(path) else read_relion_particles
     return read(path, needs_poses)
-
-
-def is_cryosparc(path: Path) -> bool:
-    """Whether, by its name, a file is one of cryoSPARC's."""
-    return path.suffix.lower() in ENDINGS

@@ -18,6 +18,11 @@ from restore.io.cryosparc.tables import UID, read_cs
 ENDINGS = (".cs", ".csg")
 
 
+def is_cryosparc(path: Path) -> bool:
+    """Whether, by its name, a file is one of cryoSPARC's."""
+    return path.suffix.lower() in ENDINGS
+
+
 @dataclass(frozen=True)
 class Table:
     """A ``.cs`` file, and the rows that match the items of the first table, in their order (None:

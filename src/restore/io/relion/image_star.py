@@ -7,8 +7,8 @@ import numpy as np
 
 from restore.errors import UserError
 from restore.io.particle_images import ParticleImages
+from restore.io.relion.particle_columns import PHASES_FLIPPED, PREMULTIPLIED
 from restore.io.relion.particle_star import particle_star
-from restore.io.relion.particles import PHASES_FLIPPED, PREMULTIPLIED
 from restore.io.star import Block, StarFile
 
 

@@ -12,24 +12,26 @@ from restore.errors import UserError
 from restore.io.ctf_limits import RELION_LIMITS
 from restore.io.particle_records import Particles
 from restore.io.relion.micrographs import CTF_COLUMNS
+from restore.io.relion.particle_columns import (
+    COORDINATES,
+    EULER,
+    FLAT_PIXEL_SIZE,
+    HALF,
+    IMAGE,
+    MICROGRAPH,
+    OPTICS,
+    ORIGINS_A,
+    ORIGINS_PX,
+    PHASE_SHIFT,
+    PHASES_FLIPPED,
+    PREMULTIPLIED,
+    TOMOGRAM_NAME,
+)
 from restore.io.star import Block, StarFile, read_star
 from restore.io.star.numbers import finite_numbers
 from restore.micrograph import CTFParameters
 from restore.symmetry import from_euler_deg
 
-IMAGE, MICROGRAPH, OPTICS, HALF = (
-    "rlnImageName",
-    "rlnMicrographName",
-    "rlnOpticsGroup",
-    "rlnRandomSubset",
-)
-TOMOGRAM_NAME = "rlnTomoParticleName"
-EULER = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
-COORDINATES = ("rlnCoordinateX", "rlnCoordinateY")
-ORIGINS_A, ORIGINS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
-PHASE_SHIFT = "rlnPhaseShift"
-PHASES_FLIPPED, PREMULTIPLIED = "rlnCtfDataArePhaseFlipped", "rlnCtfDataAreCtfPremultiplied"
-FLAT_PIXEL_SIZE = ("rlnDetectorPixelSize", "rlnMagnification")
 _REFINED = "give the STAR file of a refinement, such as run_data.star"
 
 
