@@ -73,8 +73,8 @@ def sharpen_half_maps(
 ) -> SharpenedMap:
     """The mean of two half maps, weighted by their FSC and sharpened by a B factor.
 
-    The map is written to ``output``, the map under the mask to ``…_masked.mrc``, and beside them
-    go a STAR file, a figure and the settings.
+    The map is written to ``output``, the masked map to ``…_masked.mrc``, and a STAR file, a figure
+    and the settings beside them.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def _sharpened(
 
 
 def _labels(headers: Sequence[MapHeader], sharpening: Sharpening) -> list[str]:
-    """Those of the half maps, which say how they were made, and what was done to them here."""
+    """The labels of the half maps, which say how these were made, and one for the sharpening."""
     lowpass = f", low-pass {sharpening.lowpass_A:.2f} A" if sharpening.lowpass_A else ""
     kept = dict.fromkeys(label for header in headers for label in header.labels)
     return [
