@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from restore.cli.job import is_main
-from restore.cli.model import NamedModel, chosen_model
+from restore.cli.model import chosen_model
 from restore.cli.options import (
     add_device_option,
+    add_model_option,
+    add_output_directory_option,
     add_pixel_size_option,
     add_settings,
     add_suffix_option,
@@ -24,6 +26,7 @@ from restore.errors import UsageError
 from restore.evaluation.aggregate import EvaluationSettings
 from restore.evaluation.source import DenoisedHalves
 from restore.face.evaluation import EvaluatedSet, evaluate
+from restore.model.checkpoint import NamedModel
 from restore.preprocessing import Recipe
 from restore.runtime.memory import tune_malloc
 
@@ -41,30 +44,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             "(MRC, TIFF) as a quoted pattern"
         ),
     )
-    group.add_argument(
-        "--model",
-        "-p",
-        type=Path,
-        metavar="MODEL",
-        help="model to evaluate, written by restore train (default: the general model that comes "
-        "with restore)",
-    )
+    add_model_option(group)
     words = (
         "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
     )
     add_suffix_option(group, words, "-s")
     add_pixel_size_option(group)
     add_device_option(group)
-    group.add_argument(
-        "--output_directory",
-        "-o",
-        type=Path,
-        default=Path("evaluation"),
-        metavar="FOLDER",
-        help=(
-            "folder of the results (default: evaluation); a rerun measures only what is missing "
-            "or outdated"
-        ),
+    add_output_directory_option(
+        group,
+        "folder of the results (default: evaluation); a rerun measures only what is missing or "
+        "outdated",
+        Path("evaluation"),
     )
     _add_options_of_others(parser)
     add_recipe_options(
@@ -113,7 +104,7 @@ def run(namespace: argparse.Namespace) -> int:
     evaluated = evaluate(
         namespace.input_micrographs,
         subject.model if named else subject,
-        model_name=subject.file if named else None,
+        model_name=subject.name if named else None,
         output_directory=namespace.output_directory,
         settings=settings_from(namespace, EvaluationSettings),
         suffixes=namespace.even_odd_suffix,

@@ -45,6 +45,38 @@ def add_device_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ign
     )
 
 
+def add_model_option(
+    group: "argparse._ArgumentGroup",  # pyright: ignore[reportPrivateUsage]
+    more: str = "",
+) -> None:
+    """Add ``--model``; ``more`` is put after the default in the help."""
+    group.add_argument(
+        "--model",
+        "-p",
+        type=Path,
+        metavar="MODEL",
+        help="model file written by restore train (default: the general model that comes with "
+        f"restore{more})",
+    )
+
+
+def add_output_directory_option(
+    group: "argparse._ArgumentGroup",  # pyright: ignore[reportPrivateUsage]
+    words: str,
+    default: Path | None = None,
+) -> None:
+    """Add ``--output_directory``, which must be given if it has no default."""
+    group.add_argument(
+        "--output_directory",
+        "-o",
+        type=Path,
+        default=default,
+        required=default is None,
+        metavar="FOLDER",
+        help=words,
+    )
+
+
 def add_settings(
     parser: argparse.ArgumentParser, title: str, record: type[Any], leave_out: Sequence[str] = ()
 ) -> None:

@@ -4,8 +4,6 @@ work is done.
 
 import os
 import signal
-import sys
-from contextlib import suppress
 from functools import partial
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -22,9 +20,6 @@ def main() -> int:
     from restore.cli.main import main as run
 
     status = run()
-    with suppress(OSError):  # `cli.main.main` has reported output that cannot be written
-        if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison]  it may be closed
-            sys.stdout.flush()
     _leave_at_signals(status)
     return status
 

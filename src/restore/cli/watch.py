@@ -5,11 +5,12 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from restore.cli.model import chosen_model
 from restore.cli.options import (
     add_device_option,
+    add_model_option,
+    add_output_directory_option,
     add_pixel_size_option,
     add_settings,
     add_suffix_option,
@@ -36,22 +37,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="folder in which images appear, or RELION STAR or cryoSPARC .cs or .csg file that "
         "grows",
     )
-    group.add_argument(
-        "--output_directory",
-        "-o",
-        type=Path,
-        required=True,
-        metavar="OUT",
-        help="folder for all output, in which the input's folders are repeated",
+    add_output_directory_option(
+        group, "folder for all output, in which the input's folders are repeated"
     )
-    group.add_argument(
-        "--model",
-        "-p",
-        type=Path,
-        metavar="MODEL",
-        help="model file written by restore train, to be used throughout (default: the general "
-        "model that comes with restore, until one is trained on the session)",
-    )
+    add_model_option(group, ", until one is trained on the session; one given here is kept")
     add_suffix_option(group, "suffixes of the full sum and its halves", "-s")
     add_pixel_size_option(group)
     add_device_option(group)
@@ -76,7 +65,7 @@ def run(namespace: argparse.Namespace) -> int:
         namespace.source,
         namespace.output_directory,
         chosen.model,
-        model_name=str(chosen.file),
+        model_name=chosen.name,
         settings=settings,
         denoising=settings_from(namespace, DenoisingSettings),
         suffixes=namespace.even_odd_suffix,

@@ -25,7 +25,7 @@ from restore.io.micrographs import MicrographSet
 from restore.io.outputs import write_table
 from restore.live.files import ArrivingFiles
 from restore.micrograph import Micrograph
-from restore.model.checkpoint import Model
+from restore.model.checkpoint import NamedModel
 from restore.provenance import provenance
 from restore.runtime.jobs import Job, is_current
 from restore.runtime.progress import Bars
@@ -33,14 +33,6 @@ from restore.runtime.progress import Bars
 log = logging.getLogger(__name__)
 
 _Key = tuple[Micrograph, tuple[tuple[int, ...] | None, ...]]
-
-
-@dataclass(frozen=True)
-class NamedModel:
-    """A model, and what labels and records call it."""
-
-    model: Model
-    name: str
 
 
 @dataclass

@@ -9,8 +9,8 @@ from restore.evaluation.records import Evaluation
 from restore.face.evaluation import evaluate
 from restore.face.pages import write_report
 from restore.io.micrographs import MicrographSet
-from restore.live.denoised import NamedModel
 from restore.micrograph import Micrograph
+from restore.model.checkpoint import NamedModel
 from restore.runtime.progress import Bars
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from restore.errors import UserError
 from restore.io.atomic import require_writable
 from restore.io.half_names import Suffixes, parse_suffixes
 from restore.io.lock import locked
-from restore.live.denoised import NamedModel, SessionImages
+from restore.live.denoised import SessionImages
 from restore.live.evaluation import SessionEvaluation
 from restore.live.files import ArrivingFiles
 from restore.live.following import Session, Shown, WatchedSession
@@ -21,7 +21,7 @@ from restore.live.page import SessionPage
 from restore.live.settings import WatchSettings
 from restore.live.sources import source_of
 from restore.live.training import SessionTraining, ShowTraining, unseen_training
-from restore.model.checkpoint import Model
+from restore.model.checkpoint import Model, NamedModel
 from restore.runtime.distributed import launch, pick_device
 from restore.runtime.progress import Bars, no_bars
 

@@ -10,8 +10,7 @@ from typing import Any
 from restore.errors import UserError
 from restore.face.training import train
 from restore.io.micrographs import MicrographSet
-from restore.live.denoised import NamedModel
-from restore.model.checkpoint import Model, load_model
+from restore.model.checkpoint import Model, NamedModel, load_model
 from restore.preprocessing import Recipe
 from restore.training.run_files import RunFiles
 from restore.training.watchers import TrainingProgress
