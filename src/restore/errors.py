@@ -1,6 +1,7 @@
 """The errors that are reported to the user."""
 
 import re
+from collections.abc import Sequence
 from typing import Self
 
 
@@ -64,6 +65,15 @@ class UserError(Exception):
 
 class UsageError(UserError):
     """Wrong use, such as a request for nothing or for two things at once: exit status 2."""
+
+
+def missing_words(names: Sequence[str]) -> str:
+    """The problem that these columns are missing.
+
+    >>> missing_words(["rlnVoltage"]), missing_words(["rlnDefocusU", "rlnDefocusV"])
+    ('rlnVoltage is missing', 'rlnDefocusU, rlnDefocusV are missing')
+    """
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} missing"
 
 
 def _stopped(sentence: str) -> str:

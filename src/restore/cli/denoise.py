@@ -16,7 +16,7 @@ from restore.cli.options import (
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_recipe_options
+from restore.cli.recipe import RECIPE_OF_MODEL, add_recipe_options
 from restore.cli.results import report_failures
 from restore.denoising.batch import denoise_set
 from restore.denoising.settings import DenoisingSettings, ParticleSettings
@@ -55,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_job_options(group)
     add_recipe_options(
         parser,
-        "recipe (default: the model's own; the general model uses the one that is given)",
+        RECIPE_OF_MODEL,
         "finest resolution, Å",
         "correct the CTF's sign",
     )

@@ -20,7 +20,7 @@ from restore.cli.options import (
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_recipe_options, typed_recipe
+from restore.cli.recipe import SUFFIXES_OF_TRAINING, add_recipe_options, typed_recipe
 from restore.cli.results import report_failures
 from restore.errors import UsageError
 from restore.evaluation.aggregate import EvaluationSettings
@@ -45,10 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         ),
     )
     add_model_option(group)
-    words = (
-        "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
-    )
-    add_suffix_option(group, words, "-s")
+    add_suffix_option(group, SUFFIXES_OF_TRAINING, "-s")
     add_pixel_size_option(group)
     add_device_option(group)
     add_output_directory_option(

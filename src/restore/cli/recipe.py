@@ -9,6 +9,12 @@ from restore.cli.options import add_pixel_size_option, add_suffix_option
 from restore.errors import UserError
 from restore.preprocessing import Recipe
 
+SUFFIXES_OF_TRAINING = (
+    "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
+)
+
+RECIPE_OF_MODEL = "recipe (default: the model's own; the general model uses the one that is given)"
+
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for the training micrographs."""
@@ -20,10 +26,7 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         metavar="STAR",
         help="RELION STAR, cryoSPARC .cs or .csg, or images as a quoted pattern",
     )
-    words = (
-        "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
-    )
-    add_suffix_option(group, words, "-s")
+    add_suffix_option(group, SUFFIXES_OF_TRAINING, "-s")
     add_pixel_size_option(group)
     group.add_argument(
         "--training_filename",

@@ -17,7 +17,7 @@ from restore.cli.options import (
     settings_from,
 )
 from restore.cli.progress import Bar, LateBar
-from restore.cli.recipe import add_recipe_options
+from restore.cli.recipe import RECIPE_OF_MODEL, add_recipe_options
 from restore.cli.results import report_failures
 from restore.cli.train import show_training
 from restore.denoising.settings import DenoisingSettings
@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, "session", WatchSettings)
     add_recipe_options(
         parser,
-        "recipe (default: the model's own; the general model uses the one that is given)",
+        RECIPE_OF_MODEL,
         "finest resolution, Å",
         "correct the CTF's sign (not in a folder, which holds no CTF)",
     )

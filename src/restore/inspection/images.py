@@ -22,7 +22,7 @@ from restore.inspection.sections import inspect_sections, is_stack_by_name
 from restore.io.endings import COMPRESSED_MRC_ENDINGS, MRC_ENDINGS, ending_of, split_ending
 from restore.io.images.image import ImageHeader, read_image, read_image_header
 from restore.io.images.maps import read_map_header
-from restore.io.images.movies import read_movie_header
+from restore.io.images.movies import is_movie
 from restore.io.images.mrc import mrc_labels
 from restore.movies.thinning import Counts, counts_of
 from restore.preprocessing import Recipe, completed, cropped_grid
@@ -42,16 +42,9 @@ def inspect_image(path: Path, recipe: Recipe) -> Findings:
         header = read_map_header(path)
         if max(header.shape[:2]) > 1 or is_stack_by_name(path, header):
             return inspect_sections(path, header)
-    elif _is_movie(path):
+    elif is_movie(path):
         return inspect_movie(path)
     return _inspect_one(path, recipe)
-
-
-def _is_movie(path: Path) -> bool:
-    try:
-        return read_movie_header(path).frames > 1
-    except UserError:
-        return False
 
 
 def _inspect_one(path: Path, recipe: Recipe) -> Findings:

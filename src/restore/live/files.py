@@ -13,7 +13,6 @@ from pathlib import Path
 
 from restore.errors import UserError
 from restore.io.images.image import read_image_header
-from restore.io.images.movies import read_movie_header
 from restore.runtime.jobs import file_state
 
 
@@ -70,14 +69,6 @@ class ArrivingFiles:
     def is_unsettled(self, path: Path) -> bool:
         """Whether a file exists and may still be changing."""
         return path in self._files and not self.has_settled(path)
-
-
-def is_movie(path: Path) -> bool:
-    """Whether a file holds more than one image."""
-    try:
-        return read_movie_header(path).frames > 1
-    except UserError:
-        return False
 
 
 def _problem(path: Path) -> str:

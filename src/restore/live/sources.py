@@ -13,10 +13,11 @@ from restore.errors import UserError
 from restore.io.endings import IMAGE_ENDINGS, ending_of, split_ending
 from restore.io.half_names import Suffixes, is_half
 from restore.io.images.image import read_image_header
+from restore.io.images.movies import is_movie
 from restore.io.labels import fingerprint_of
 from restore.io.listings import ImageListing
 from restore.io.micrographs import MicrographSet, Needs, is_table, read_images, read_micrographs
-from restore.live.files import ArrivingFiles, is_movie
+from restore.live.files import ArrivingFiles
 from restore.micrograph import Micrograph
 
 log = logging.getLogger(__name__)

@@ -160,19 +160,6 @@ def draw_particles(
     return Particles(placed[:number], np.stack([rot, tilt, psi], axis=1))
 
 
-def image_contrast(
-    settings: SimulationSettings,
-    specimen: SpecimenTransform,
-    particles: Particles,
-    parameters: CTFParameters,
-    generator: torch.Generator,
-) -> Float[Tensor, "y x"]:
-    """The image of :func:`canvas_contrast`."""
-    return canvas_contrast(settings, specimen, particles, parameters, generator).image(
-        settings.shape
-    )
-
-
 def canvas_contrast(
     settings: SimulationSettings,
     specimen: SpecimenTransform,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from restore.errors import UserError
 from restore.io.cryosparc.datasets import is_cryosparc
 from restore.io.particles import read_particles
+from restore.io.relion.optics import undefined_group
 from restore.io.relion.particle_star import particle_star
 from restore.io.star import Block, StarFile, read_star
 from restore.io.star.numbers import finite_numbers, number_of
@@ -246,13 +247,7 @@ def _optics_rows(table: ParticleTable) -> Callable[[int], Mapping[str, str]]:
     strange = next((row for row, group in enumerate(named) if group not in groups), None)
     if strange is not None:
         where = f"{table.path}, data_{table.block.name}, row {strange + 1}"
-        known = f"the groups in data_optics are {', '.join(groups)}"
-        raise UserError(
-            f'{OPTICS} is "{named[strange]}"',
-            where=where,
-            wanted=known,
-            do="add the optics group or correct the row",
-        )
+        raise undefined_group(named[strange], groups, where)
     return lambda row: groups[named[row]]
 
 
