@@ -5,7 +5,7 @@ sheet's.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import groupby
+from itertools import groupby, repeat
 
 from restore.quantities import Curve, Values
 from restore.report.axes import (
@@ -16,11 +16,12 @@ from restore.report.axes import (
     resolution_ticks,
     widened,
 )
-from restore.report.line_labels import DrawnLine, LineLabel, line_labels
+from restore.report.line_labels import DrawnLine, LineLabel, level_label, line_labels
 
 WIDTH, HEIGHT = 480, 300
 LEFT, RIGHT, TOP, BOTTOM = 54, 10, 12, 42
 PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+_SIZE = (PLOT_WIDTH, PLOT_HEIGHT)
 _OUTSIDE_PX = 4000.0  # far beyond the plot, which cuts off what lies outside
 _SPARE = 1.15
 
@@ -107,10 +108,13 @@ def svg(chart: Chart) -> str:
     lines = "".join(_line(line, chart.x, across, up) for line in chart.lines)
     zero = _height(up, 0.0) if not up.logarithmic and up.low < 0 < up.high else None
     base = f'<path class="zero" d="M0 {zero:.1f}H{PLOT_WIDTH}"/>' if zero is not None else ""
-    base += "".join(_level(level, up) for level in chart.levels)
     shades = "".join(_shade(indices, chart.x, across) for indices in _blanks(chart))
     drawn = [_drawn(line, chart.x, across, up) for line in chart.lines if not line.dots]
-    labels = line_labels(drawn, (PLOT_WIDTH, PLOT_HEIGHT)) if len(chart.lines) > 1 else []
+    levels = [_level_label(level, up, drawn) for level in chart.levels]
+    base += "".join(map(_level, chart.levels, levels, repeat(up)))
+    heights = [_height(up, level.value) for level in chart.levels]
+    heights += [] if zero is None else [zero]
+    labels = line_labels(drawn, _SIZE, levels, heights) if len(chart.lines) > 1 else []
     names = "".join(_name(label) for label in labels)
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" tabindex="0"'
@@ -173,12 +177,17 @@ def _name(label: LineLabel) -> str:
     return f'<text class="label" x="{label.x:.1f}" y="{label.y:.1f}">{escape(label.text)}</text>'
 
 
-def _level(level: Level, up: Axis) -> str:
-    """A value of y across the chart, named at its left end."""
-    y, words = _height(up, level.value), level.words or f"{level.value:g}"
+def _level_label(level: Level, up: Axis, lines: Sequence[DrawnLine]) -> LineLabel:
+    words = level.words or f"{level.value:g}"
+    return level_label(words, _height(up, level.value), lines, _SIZE)
+
+
+def _level(level: Level, label: LineLabel, up: Axis) -> str:
+    """A value of y across the chart, with its name."""
     return (
-        f'<path class="level" d="M0 {y:.1f}H{PLOT_WIDTH}"/><text class="level" x="4" '
-        f'y="{y - 4:.1f}">{escape(words)}</text>'
+        f'<path class="level" d="M0 {_height(up, level.value):.1f}H{PLOT_WIDTH}"/>'
+        f'<text class="level {label.anchor}" x="{label.x:g}" y="{label.y:.1f}">'
+        f"{escape(label.text)}</text>"
     )
 
 

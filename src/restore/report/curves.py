@@ -165,15 +165,21 @@ _LOSSES = (
 )
 
 
+_LEVELS = ("perfect_loss", "wiener_loss")
+"""The losses that do not change during the training."""
+
+
 def loss_chart(model: ModelSummary | None) -> Chart | None:
     """The losses of each epoch of the model's training; None where its record has none."""
     rows = _history(model) if model else []
-    drawn = [
-        (LABELS[key], look, tuple(finite(row.get(key)) for row in rows)) for key, look in _LOSSES
-    ]
+    alone = len(rows) == 1
+    if alone:  # an axis from the beginning, with one mark at its end, and the levels across it
+        levels = {key: value for key, value in rows[0].items() if key in _LEVELS}
+        rows = [{**levels, "step": 0}, *rows]
+    drawn = [(key, look, tuple(finite(row.get(key)) for row in rows)) for key, look in _LOSSES]
     lines = tuple(
-        Line(label, look, Curve(values))
-        for label, look, values in drawn
+        Line(LABELS[key], look, Curve(values), dots=alone and key not in _LEVELS)
+        for key, look, values in drawn
         if any(value is not None for value in values)
     )
     if not lines:

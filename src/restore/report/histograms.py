@@ -8,6 +8,7 @@ from restore.report.palette import SERIES
 
 _BAND = "#dddddd"
 _BINS = 60
+_HEADROOM = 1.4  # of the highest bin: above the bars stands the legend
 _FINEST = 0.01  # equal files differ by rounding alone, which is no spread to draw
 _SHOWN_PERCENT = 98.0  # a few particles far out would press all others into one bin
 
@@ -31,7 +32,7 @@ def histogram(
     beyond = int((values > end).sum())
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.hist(values[values <= end], bins=_BINS, range=(0, end), color=SERIES[0])
+    counts, _, _ = axes.hist(values[values <= end], bins=_BINS, range=(0, end), color=SERIES[0])
     axes.axvspan(
         *quartiles,
         zorder=0,
@@ -42,9 +43,10 @@ def histogram(
     axes.axvline(median, color=SERIES[1], linewidth=2, label=f"median: {median:.2f}{unit}")
     axes.plot([], [], " ", label=f"{beyond} of {len(values)} beyond {end:.2f}{unit}")
     axes.set_xlim(0, end)
+    axes.set_ylim(0, _HEADROOM * np.max(counts))
     axes.set_xlabel(quantity)
     axes.set_ylabel("particles")
     axes.set_title(title, fontsize=9, loc="left")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
     axes.spines[["top", "right"]].set_visible(False)
     return figure

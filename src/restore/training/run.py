@@ -30,6 +30,9 @@ from restore.training.watchers import Progress, RunWatcher, SilentWatcher
 
 log = logging.getLogger(__name__)
 
+RESUME_WORDS = "the same command with `resume=True` continues from there"
+"""How a run is continued that was interrupted."""
+
 
 def train(
     patches: str | Path | Callable[[int], Path] | None = None,
@@ -44,6 +47,7 @@ def train(
     device: str = "auto",
     check_recipe: Callable[[PatchFile], None] | None = None,
     progress: Progress | None = None,
+    resume_words: str = RESUME_WORDS,
 ) -> Model:
     """Train a network and write ``model_directory/model_prefix.safetensors``, with its losses
     beside it.
@@ -73,6 +77,8 @@ def train(
         Looks at the patch file before anything is computed, and raises where it does not suit.
     progress
         Called after every step.
+    resume_words
+        How to go on after an interruption, as its message says it.
 
     Returns
     -------
@@ -116,7 +122,9 @@ def train(
         if resume:
             restore_state(files.state, state)
         record = _record(data, settings, _beginning(start, initial_model, resumed))
-        model = _followed(state, data, settings, place, _Run(files, record, start, progress))
+        model = _followed(
+            state, data, settings, place, _Run(files, record, start, progress, resume_words)
+        )
         model = _finished(model, record)
         if place.is_main:
             save_model(files.model, model)
@@ -207,13 +215,14 @@ def _finished(model: Model, record: Mapping[str, Any]) -> Model:
 @dataclass(frozen=True)
 class _Run:
     """Where a run's files lie, what is recorded of it, what it starts from (None where it is
-    resumed), and who follows it.
+    resumed), who follows it, and how it is said to go on after an interruption.
     """
 
     files: RunFiles
     record: dict[str, Any]
     start: Start | None
     progress: Progress | None
+    resume_words: str
 
 
 def _followed(
@@ -235,7 +244,10 @@ def _followed(
     try:
         batch = settings.batch_size * place.world_size
         preview = Preview(run.files.preview, data, parts, settings)
-        return train(RunWatcher(journal, preview, settings.budget, batch, run.progress))
+        watcher = RunWatcher(
+            journal, preview, settings.budget, batch, run.progress, resume_words=run.resume_words
+        )
+        return train(watcher)
     finally:
         journal.close()
 
