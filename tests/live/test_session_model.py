@@ -102,6 +102,7 @@ def test_a_training_that_was_killed_goes_on(recorded, live, plain, caplog):
     caplog.clear()
     watch("Raw", "Out", plain, settings=QUICK, training=TINY)
     assert "the training that was interrupted goes on" in caplog.text
+    assert "the run continues after step" in caplog.text
     assert restore.load_model(MODEL).training["steps"] == 2
     assert Path("Out/training_data.hdf").stat().st_mtime_ns == stamp
     assert "training starts from" not in caplog.text

@@ -236,6 +236,8 @@ def _followed(
         return train(SilentWatcher())
     if run.start is not None:
         log.info("%s", run.start.words)
+    else:
+        log.info("the run continues after step %d", state.step)
     log.info("%s", words_of_split(parts, [pair.name for pair in data.pairs]))
     if settings.budget.open_ended:
         log.info("%s", words_of_open_end(settings.budget, place.device.type == "cpu"))
