@@ -1,4 +1,4 @@
-"""The denoised image's spectrum merged with the raw one's (Palovcak 2020, S2.4)."""
+"""Merging the spectra of the denoised and the raw image (Palovcak 2020, S2.4)."""
 
 from dataclasses import dataclass
 
@@ -21,11 +21,12 @@ class MergeBand:
 def band_between(
     resolution_A: float | None, width_A: float | None, max_resolution_A: float
 ) -> MergeBand:
-    """The band with this centre and width; by default 3 Å, or 1.25 times the model's resolution
-    where that is coarser, and 2 Å, or 0.4 times the centre where that is narrower.
+    """The band with this centre and width. The default centre is 3 Å, or 1.25 times the model's
+    resolution if that is coarser; the default width is 2 Å, or 0.4 times the centre if that is
+    narrower.
 
-    It must end at or before the model's resolution, beyond which there is nothing denoised to
-    merge; UserError if not.
+    It must end at or before the model's resolution, beyond which nothing is denoised; otherwise
+    UserError is raised.
     """
     centre_A = resolution_A or max(3.0, 1.25 * max_resolution_A)
     width_A = width_A or min(2.0, 0.4 * centre_A, 2 * (centre_A - max_resolution_A))
@@ -51,7 +52,7 @@ def merge(
     (Palovcak 2020, S2.4).
 
     The filters are complementary. The denoised amplitudes are scaled so that their standard
-    deviation in the band is that of the raw amplitudes there; the mean of the image is left alone.
+    deviation in the band equals that of the raw amplitudes; the mean of the image is not changed.
     """
     keep = fourier.soft_lowpass(frequency_per_A, band.start_per_A, band.stop_per_A)
     inside = (frequency_per_A >= band.start_per_A) & (frequency_per_A <= band.stop_per_A)
