@@ -65,3 +65,11 @@ def test_names_keep_clear_of_the_names_of_levels_and_of_lines_across():
     level = LineLabel("a level", SIZE[0] - 4, free.y, "end")
     moved = [*line_labels([only], SIZE, [level]), *line_labels([only], SIZE, across=[free.y - 5])]
     assert len(moved) == 2 and all((label.x, label.y) != (free.x, free.y) for label in moved)
+
+
+def test_names_keep_clear_of_dots():
+    only = line("raw", 100, 100)
+    (free,) = line_labels([only], SIZE)
+    dot = DrawnLine("", (((free.x, free.y - 5),),))
+    (moved,) = line_labels([only, dot], SIZE)
+    assert (moved.x, moved.y) != (free.x, free.y)

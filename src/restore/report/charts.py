@@ -109,7 +109,7 @@ def svg(chart: Chart) -> str:
     zero = _height(up, 0.0) if not up.logarithmic and up.low < 0 < up.high else None
     base = f'<path class="zero" d="M0 {zero:.1f}H{PLOT_WIDTH}"/>' if zero is not None else ""
     shades = "".join(_shade(indices, chart.x, across) for indices in _blanks(chart))
-    drawn = [_drawn(line, chart.x, across, up) for line in chart.lines if not line.dots]
+    drawn = [_drawn(line, chart.x, across, up) for line in chart.lines]
     levels = [_level_label(level, up, drawn) for level in chart.levels]
     base += "".join(map(_level, chart.levels, levels, repeat(up)))
     heights = [_height(up, level.value) for level in chart.levels]
@@ -209,13 +209,13 @@ def _line(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
 
 
 def _drawn(line: Line, x: Sequence[float], across: Axis, up: Axis) -> DrawnLine:
-    """The line's points in pixels, in the stretches in which they are joined."""
+    """The line's points in pixels, in the stretches in which they are joined; dots have no name."""
     known = _known(line.curve, up)
     runs = (
         tuple((across.place(x[i]) * PLOT_WIDTH, _height(up, known[i] or 0.0)) for i in run)
         for run in _runs(known)
     )
-    return DrawnLine(line.label, tuple(runs))
+    return DrawnLine("" if line.dots else line.label, tuple(runs))
 
 
 def _known(curve: Curve, up: Axis) -> Values:

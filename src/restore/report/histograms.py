@@ -35,12 +35,15 @@ def histogram(
     counts, _, _ = axes.hist(values[values <= end], bins=_BINS, range=(0, end), color=SERIES[0])
     axes.axvspan(
         *quartiles,
+        ymax=1 / _HEADROOM,
         zorder=0,
         color=_BAND,
         linewidth=0,
         label=f"interquartile range: {quartiles[0]:.2f} to {quartiles[1]:.2f}{unit}",
     )
-    axes.axvline(median, color=SERIES[1], linewidth=2, label=f"median: {median:.2f}{unit}")
+    axes.axvline(
+        median, 0, 1 / _HEADROOM, color=SERIES[1], linewidth=2, label=f"median: {median:.2f}{unit}"
+    )
     axes.plot([], [], " ", label=f"{beyond} of {len(values)} beyond {end:.2f}{unit}")
     axes.set_xlim(0, end)
     axes.set_ylim(0, _HEADROOM * np.max(counts))

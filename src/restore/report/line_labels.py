@@ -19,7 +19,9 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class DrawnLine:
-    """A line as it is drawn: its name, and its stretches of points (x, y), in pixels."""
+    """A line as it is drawn: its name, and its stretches of points (x, y), in pixels. One without
+    a name is only to be kept clear of.
+    """
 
     name: str
     runs: tuple[tuple[Point, ...], ...]
@@ -82,7 +84,7 @@ def line_labels(
     straight lines ``across`` the plot at these heights.
     """
     placed: list[tuple[LineLabel, _Box]] = []
-    for line in lines:
+    for line in (line for line in lines if line.name):
         taken = [box for _, box in placed] + [_box(level) for level in levels]
         others = [run for other in lines if other is not line for run in other.runs]
         free = [
