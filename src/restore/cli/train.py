@@ -117,7 +117,7 @@ def show_training(bar: LateBar, progress: TrainingProgress) -> None:
     shown = None if progress.budget.open_ended else total
     rate = progress.patches / max(progress.seconds, 1e-3)
     bar.to(
-        round(progress.fraction * total, 1),
+        round(progress.fraction * total) if steps is not None else progress.fraction * total,
         shown,
         unit="steps" if steps is not None else "minutes",
         words=f"{rate:.3g} patches/s",

@@ -36,8 +36,16 @@ class Shown:
 
 @dataclass(frozen=True)
 class WatchedSession:
-    """The result of a session: the names of the micrographs that were denoised, of those that were
-    not with the reasons, and the table, None if there is none.
+    """The result of a session.
+
+    Attributes
+    ----------
+    denoised
+        Names of the micrographs that were denoised.
+    failed
+        Names of those that were not, with the reasons.
+    table
+        The STAR or cryoSPARC table of the denoised images. None if there is none.
     """
 
     denoised: tuple[str, ...]
@@ -160,7 +168,8 @@ class Session:
         if jobs:
             count = self._images.denoise(jobs[:AT_ONCE], bars)
             model = Path(self._images.model.name).name
-            log.info("%d denoised with %s, %d in all", count, model, len(self._images.written))
+            if count:
+                log.info("%d denoised with %s, %d in all", count, model, len(self._images.written))
         self._table = self._images.write_table(self._listed)
         self._write_page(doing, max(len(jobs) - AT_ONCE, 0))
 
@@ -173,9 +182,10 @@ class Session:
         if not self._may_train or not due or self._listed is None:
             return False
         self._may_train = False
-        log.info(
-            "%d micrographs have come with halves: a model is trained on them now", len(with_halves)
-        )
+        if self._training.is_interrupted:
+            log.info("the training that was interrupted goes on")
+        else:
+            log.info("%d micrographs have come with halves: training begins", len(with_halves))
         self._write_page(self._training_words())
         try:
             model = self._training.train(
@@ -184,7 +194,7 @@ class Session:
         except UserError as error:
             log.warning("the session goes on without a model of its own: %s", error)
             return True
-        log.info("from now on with %s; what is denoised is denoised again", model.name)
+        log.info("from now on with %s; all micrographs are denoised again with it", model.name)
         self._images.use(model)
         self._evaluation.begin_again()
         return True

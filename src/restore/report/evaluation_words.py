@@ -52,7 +52,7 @@ def summary(groups: Sequence[Group]) -> list[str]:
 class Use(Enum):
     """The usefulness of denoising compared with a Wiener filter."""
 
-    HELPS, LITTLE, NONE, HARMS, UNCERTAIN, NO_SIGNAL = range(6)
+    HELPS, LITTLE, NONE, HARMS, UNCERTAIN, NO_SIGNAL, OFF_SCALE = range(7)
 
 
 def use_of(numbers: Numbers) -> Use:
@@ -60,18 +60,22 @@ def use_of(numbers: Numbers) -> Use:
     interval of the ratio of their signal-to-error ratios.
 
     A significant gain counts as small if neither this ratio nor that of the correlations with the
-    noise-free image reaches 1.05; a tie counts as useless if the interval ends below that.
+    noise-free image reaches 1.05; a tie counts as useless if the interval ends below that. Images
+    that are closer than the Wiener filter's in all but their scale are a case of their own.
     """
     ratio = numbers["advantage_over_wiener"]
     if not _at(numbers["frc_raw"]) > 0:
         return Use.NO_SIGNAL
     if ratio.value is None or ratio.low is None or ratio.high is None:
         return Use.UNCERTAIN
+    correlations = _ratio(numbers, "correlation_denoised", "correlation_wiener")
+    no_use = ratio.low <= 1 and ratio.high < _WORTHWHILE
+    if no_use and correlations >= _WORTHWHILE:
+        return Use.OFF_SCALE
     if ratio.high <= 1:
         return Use.HARMS
     if ratio.low <= 1:
-        return Use.NONE if ratio.high < _WORTHWHILE else Use.UNCERTAIN
-    correlations = _ratio(numbers, "correlation_denoised", "correlation_wiener")
+        return Use.NONE if no_use else Use.UNCERTAIN
     return Use.HELPS if max(ratio.value, correlations) >= _WORTHWHILE else Use.LITTLE
 
 
@@ -84,6 +88,12 @@ def headline(numbers: Numbers) -> str:
         f"estimated correlation with the noise-free image {denoised}, against {wiener} for the "
         "Wiener filter"
     )
+    use = use_of(numbers)
+    if use is Use.HARMS and _ratio(numbers, "correlation_denoised", "correlation_wiener") >= 1:
+        denoised, wiener = (
+            figure(numbers[f"signal_to_error_{which}"].value) for which in ("denoised", "wiener")
+        )
+        correlations = f"signal over all error {denoised}, against {wiener}"
     return {
         Use.HELPS: "Denoising helps: it brings the images closer to the signal than a Wiener "
         f"filter can ({correlations} and {raw} for the raw halves).",
@@ -97,7 +107,10 @@ def headline(numbers: Numbers) -> str:
         f"Wiener filter, which needs no network, is within the error ({correlations}).",
         Use.NO_SIGNAL: "These data do not show whether denoising helps: the two halves have no "
         "measurable signal in common.",
-    }[use_of(numbers)]
+        Use.OFF_SCALE: "Denoising shows the signal better than a Wiener filter does "
+        f"({correlations}), but the grey values are on another scale, so that the error is no "
+        "smaller.",
+    }[use]
 
 
 def _where(group: Group) -> str:
@@ -132,12 +145,16 @@ def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
         )
         return [*warned, lost]
     no_better = _at(numbers["signal_to_error_denoised"]) <= _at(numbers["signal_to_error_wiener"])
-    if no_better or use_of(numbers) is Use.LITTLE:
+    if (no_better or use_of(numbers) is Use.LITTLE) and use_of(numbers) is not Use.OFF_SCALE:
         hardly = "hardly" if use_of(numbers) is Use.LITTLE else "no"
         cure = " Train longer, or on more data." if has_model else ""
         warned.append(f"The denoised images are {hardly} better than a Wiener filter.{cure}")
-    if abs(_at(numbers["calibration"]) - 1) > 0.25:
-        cure = "" if has_model else " Set fit_scale for programs that do not keep the scale."
+    if abs(_at(numbers["calibration"]) - 1) > 0.25 or use_of(numbers) is Use.OFF_SCALE:
+        cure = (
+            " Denoising does so where a micrograph comes with its halves."
+            if has_model
+            else " Set fit_scale for programs that do not keep the scale."
+        )
         warned.append(
             "The denoised images are not on the scale of the data: multiplying them by "
             f"{_at(numbers['calibration']):.2f} would bring them closer to the data.{cure}"
