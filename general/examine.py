@@ -51,8 +51,9 @@ from restore.evaluation.estimators.spectra import ring_covariances  # noqa: E402
 from restore.image_tensors import read_tensor  # noqa: E402
 from restore.micrograph import CTFParameters  # noqa: E402
 from restore.model.calibration import calibrated as calibrate  # noqa: E402
-from restore.model.calibration import cross_calibrated, own_weights, without_lattice  # noqa: E402
+from restore.model.calibration import without_lattice  # noqa: E402
 from restore.model.network import ARCHITECTURES  # noqa: E402
+from restore.model.own_calibration import cross_calibrated, own_weights  # noqa: E402
 from restore.preprocessing import Recipe, prepare_alike  # noqa: E402
 from restore.simulation.assemblies import Particle, read_particle  # noqa: E402
 from restore.simulation.detectors import DETECTORS  # noqa: E402
@@ -80,6 +81,7 @@ class Question:
     truth: Image | None
     pixel_size_yx_A: tuple[float, float]
     bands: Bands
+    ctf: CTFParameters | None
 
 
 Method = Callable[[Question], Triple]
@@ -102,7 +104,7 @@ def prepared_question(images: Sequence[Image], source: Source) -> Question:
     grey = [image.image * image.scale for image in prepared]
     truth = grey[3] if len(grey) > 3 else None
     pixels = prepared[0].grid.pixel_size_yx_A
-    return Question(source.group, Triple(*grey[:3]), truth, pixels, source.bands)
+    return Question(source.group, Triple(*grey[:3]), truth, pixels, source.bands, source.ctf)
 
 
 def exam_questions(chosen: argparse.Namespace, folder: Path) -> list[Question]:
@@ -221,8 +223,9 @@ def calibrated(network: Network) -> Method:
             )
         )
         halves, own = [output.even, output.odd], [raw.even, raw.odd]
-        weights = own_weights(torch.stack([*own, output.even]), None, pixels)
-        crossed = cross_calibrated(halves, own, None, pixels)
+        images = torch.stack([*own, output.even])
+        weights = own_weights(images, None, pixels, parameters=question.ctf)
+        crossed = cross_calibrated(halves, own, None, pixels, parameters=question.ctf)
         if weights is None or crossed is None:
             return output
         full = calibrate(weights.full, weights.width_per_A, output.full, raw.full, pixels)

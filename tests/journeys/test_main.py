@@ -842,6 +842,13 @@ def test_restore_help_imports_neither_torch_nor_numpy():
     assert "restore train" in done.stdout
 
 
+def test_denoise_starts_without_what_micrographs_do_not_need():
+    heavy = ["h5py", "matplotlib", "openvino", "pandas", "scipy", "starfile", "torch_ctf"]
+    program = f"import sys, restore.cli.denoise; print(set({heavy}) & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout == b"set()\n"
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [("dance", 'there is no command "dance"'),

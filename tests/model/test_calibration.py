@@ -10,9 +10,7 @@ from restore.evaluation.estimators.calibration import Weights
 from restore.model.calibration import (
     RingCalibration,
     calibrated,
-    cross_calibrated,
     model_weights,
-    own_weights,
     without_lattice,
 )
 from restore.model.checkpoint import Model, load_model, save_model
@@ -85,65 +83,6 @@ def test_a_network_that_is_right_is_left_alone_by_its_own_card():
     by_card = model_weights(calibration())
     assert (by_card.half.slope == 1).all() and (by_card.half.share == 0).all()
     assert (by_card.full.slope == 1).all()
-
-
-def signal_and_halves(side=256, seed=0, noisy=2.0):
-    """A band-limited signal, and two halves with independent noise."""
-    spectrum = torch.fft.rfft2(noise(side, side, seed=seed))
-    frequency = torch.fft.fftfreq(side)[:, None].square() + torch.fft.rfftfreq(side).square()
-    signal = torch.fft.irfft2(spectrum * torch.exp(-frequency * 100), s=(side, side))
-    signal = signal / signal.std()
-    return signal, [signal + noisy * noise(side, side, seed=seed + n) for n in (100, 200)]
-
-
-def distance(image, signal):
-    return float((image - signal).square().mean())
-
-
-def test_its_own_halves_mend_the_scale_of_a_micrograph_that_the_card_does_not_know():
-    signal, halves = signal_and_halves()
-    denoised = [signal * 0.5 + 0.05 * noise(256, 256, seed=n) for n in (7, 8)]  # half too weak
-    images = torch.stack([*halves, *denoised])
-    own = own_weights(images, None, PIXEL_A)
-    mended = calibrated(own.full, own.width_per_A, denoised[0], halves[0], PIXEL_A)
-    assert distance(mended, signal) < 0.5 * distance(denoised[0], signal)
-
-
-@pytest.mark.parametrize("wrong", ["one image twice", "of different micrographs"])
-def test_halves_that_are_none_give_no_weights(wrong):
-    signal, halves = signal_and_halves()
-    other = halves[0] if wrong == "one image twice" else noise(256, 256, seed=9)
-    assert own_weights(torch.stack([halves[0], other, signal]), None, PIXEL_A) is None
-    denoised = [signal, other if wrong == "of different micrographs" else signal]
-    assert cross_calibrated(denoised, [halves[0], other], None, PIXEL_A) is None
-
-
-def test_pixels_without_data_count_for_nothing():
-    signal, halves = signal_and_halves()
-    blank = torch.zeros(256, 256, dtype=torch.bool)
-    blank[:40] = True
-    images = torch.stack([*halves, signal * 0.5])
-    clean = own_weights(images.masked_fill(blank, 0), None, PIXEL_A)
-    dirty = own_weights(images.masked_fill(blank, 1e4), None, PIXEL_A, blank)
-    torch.testing.assert_close(clean.half.slope, dirty.half.slope)
-
-
-def test_what_is_measured_after_cross_calibration_is_so(monkeypatch):
-    """Weights that see the noise that they weigh make the halves agree better than they do."""
-    monkeypatch.setattr("restore.evaluation.estimators.calibration.TRUST_PIXELS", 1.0)
-    claimed, plainly_claimed = [], []
-    for seed in range(0, 300, 5):
-        signal = 0.3 * noise(64, 64, seed=seed)
-        halves = [signal + noise(64, 64, seed=seed + n) for n in (1, 2)]
-        denoised = [0.3 * signal + 0.1 * noise(64, 64, seed=seed + n) for n in (3, 4)]
-        crossed = cross_calibrated(denoised, halves, None, PIXEL_A)[0]
-        own = own_weights(torch.stack([*halves, *denoised]), None, PIXEL_A)
-        plain = calibrated(own.half, own.width_per_A, denoised[0], halves[0], PIXEL_A)
-        for image, claims in ((crossed, claimed), (plain, plainly_claimed)):
-            claims.append(float((image * (halves[1] - signal)).mean()))  # nothing, in truth
-    errors = [torch.tensor(claims) for claims in (claimed, plainly_claimed)]
-    crossed, plain = (float(e.mean() / e.std() * len(e) ** 0.5) for e in errors)
-    assert abs(crossed) < 3 < plain
 
 
 @pytest.mark.parametrize("shape", [(256, 272), (261, 300)])

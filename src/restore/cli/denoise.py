@@ -18,9 +18,7 @@ from restore.cli.progress import Bar
 from restore.cli.recipe import add_recipe_options
 from restore.cli.results import report_failures
 from restore.denoising.batch import denoise_set
-from restore.denoising.particle_targets import ParticleSettings
-from restore.denoising.particles import denoise_particles
-from restore.denoising.settings import DenoisingSettings
+from restore.denoising.settings import DenoisingSettings, ParticleSettings
 from restore.denoising.targets import OutputSettings
 from restore.errors import UsageError
 from restore.io.micrographs import is_table
@@ -113,6 +111,9 @@ def run(namespace: argparse.Namespace) -> int:
 
 def _particles(namespace: argparse.Namespace, table: str, chosen: NamedModel) -> SetResults:
     """Denoise the particle images of a table."""
+    # Half a second, which micrographs need not wait for.
+    from restore.denoising.particles import denoise_particles
+
     return denoise_particles(
         table,
         chosen.model,

@@ -1,1 +1,1 @@
-"""From a raw micrograph, or a set of them, to the denoised ones."""
+"""Denoising of a micrograph or of a set."""

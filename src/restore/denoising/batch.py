@@ -1,4 +1,4 @@
-"""A whole set denoised: what goes where, what is already there, what failed."""
+"""Denoising a whole set of micrographs."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -101,7 +101,7 @@ def denoise_set(
     Returns
     -------
     SetResults
-        What has become of each micrograph, and the table.
+        The result of each micrograph, and the table.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def denoise_set(
 def read_exposure(micrograph: Micrograph, with_halves: bool) -> Exposure:
     """Read the full sum of a micrograph, and with ``with_halves`` its halves.
 
-    Raises UserError where they are wanted and it has none.
+    Raises UserError if they are wanted and it has none.
     """
     full = read_tensor(micrograph.image)
     if not with_halves:
@@ -179,7 +179,7 @@ def denoise_jobs(
     bars: Bars = no_bars,
     place: Place = ALONE,
 ) -> JobResults[Target]:
-    """Denoise and write the jobs that are not current, as `restore.runtime.jobs.run_jobs` says."""
+    """Denoise and write the jobs that are not current, by `restore.runtime.jobs.run_jobs`."""
     stale = stale_jobs(jobs, fingerprint_in, "are already denoised", overwrite, place)
 
     def read(job: Job[Target]) -> Exposure:

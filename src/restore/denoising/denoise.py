@@ -17,12 +17,11 @@ from restore.denoising.input_checks import has_fine_noise, objection_to_halves
 from restore.denoising.merge import low_frequencies_of, merge
 from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.errors import UserError
-from restore.micrograph import Micrograph
+from restore.micrograph import CTFParameters, Micrograph
 from restore.model.calibration import (
     RingWeights,
     calibrated,
     model_weights,
-    own_weights,
     without_lattice,
 )
 from restore.model.checkpoint import Model
@@ -30,6 +29,7 @@ from restore.model.inference.engine import Engine
 from restore.model.inference.ensemble import apply_self_ensemble
 from restore.model.inference.selection import engine_for
 from restore.model.network import architecture_of
+from restore.model.own_calibration import own_weights
 from restore.preprocessing import (
     Grid,
     Prepared,
@@ -45,8 +45,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Exposure:
-    """The images of one micrograph as they were read: the full sum, and the two halves where they
-    are to be averaged or calibrate the output.
+    """The images of one micrograph as they were read: the full sum, and the two halves if they are
+    to be averaged or used for calibration.
     """
 
     full: Float[Tensor, "y x"]
@@ -55,8 +55,8 @@ class Exposure:
 
 @dataclass(frozen=True)
 class Denoiser:
-    """A model, what is done with its output, and the engine that runs its network: made once, for
-    many micrographs.
+    """A model with the settings for its output and the engine that runs its network, prepared once
+    for many micrographs.
     """
 
     model: Model
@@ -65,18 +65,18 @@ class Denoiser:
 
 
 def denoiser_for(model: Model, settings: DenoisingSettings, device: torch.device) -> Denoiser:
-    """A model made ready on a device, with the fastest engine that is there."""
+    """A model prepared on a device, with the fastest available engine."""
     return Denoiser(model, settings, engine_for(model.network, device, settings.precision))
 
 
 def denoise(
     exposure: Exposure, micrograph: Micrograph, model: Model, settings: DenoisingSettings
 ) -> Float[Tensor, "y x"]:
-    """The denoised micrograph: the raw one's shape and grey values, nothing finer than the recipe's
-    resolution.
+    """The denoised micrograph, with the raw one's shape and grey scale, and nothing finer than the
+    recipe's resolution.
 
-    It is computed on the images' device. For many micrographs, `denoise_with` one `Denoiser` is
-    faster.
+    It is computed on the images' device. For many micrographs, `denoise_with` with one `Denoiser`
+    is faster.
     """
     return denoise_with(denoiser_for(model, settings, exposure.full.device), exposure, micrograph)
 
@@ -84,10 +84,9 @@ def denoise(
 def denoise_with(
     denoiser: Denoiser, exposure: Exposure, micrograph: Micrograph
 ) -> Float[Tensor, "y x"]:
-    """As `denoise`, with a model that has been made ready. The images must be on its engine's
-    device.
+    """As `denoise`, with a prepared model. The images must be on its engine's device.
 
-    Pixels without data in any of the images are as they were in the full sum.
+    Pixels without data in any of the images keep their values in the full sum.
     """
     images = [exposure.full, *(exposure.halves or ())]
     blank = common_blank_pixels(images)
@@ -130,8 +129,8 @@ class _Raw:
 
 
 def _denoised(denoiser: Denoiser, raw: _Raw, prepared: Sequence[Prepared]) -> Float[Tensor, "y x"]:
-    """The denoised full sum; ``prepared`` are the full sum and, where they are denoised in its
-    place, its halves.
+    """The denoised full sum; ``prepared`` are the full sum and, if they are denoised instead, its
+    halves.
     """
     settings, name = denoiser.settings, raw.micrograph.name
     full = prepared[0]
@@ -140,7 +139,7 @@ def _denoised(denoiser: Denoiser, raw: _Raw, prepared: Sequence[Prepared]) -> Fl
     sources = prepared[1:] if settings.average_halves else prepared[:1]
     outputs = [_network_output(denoiser, source) for source in sources]
     denoised = _mean_of_halves(outputs, prepared) if settings.average_halves else outputs[0]
-    weights = _weights(denoiser, prepared, outputs, name)
+    weights = _weights(denoiser, prepared, outputs, raw.micrograph)
     if weights is not None:
         denoised = calibrated(
             weights.full,
@@ -187,34 +186,39 @@ def _weights(
     denoiser: Denoiser,
     prepared: Sequence[Prepared],
     outputs: Sequence[Float[Tensor, "y x"]],
-    name: str,
+    micrograph: Micrograph,
 ) -> RingWeights | None:
-    """The weights of the calibration, None where there is to be none: by the micrograph's own
-    halves, of which one is denoised for it, or else by the model's card.
+    """The weights of the calibration, or None without calibration: from the micrograph's own
+    halves, one of which is denoised for this purpose, or else from the model's card.
 
-    ``outputs`` are the network's, of the full sum or of both halves.
+    ``outputs`` are the network's outputs for the full sum or for both halves.
     """
     kind, calibration = denoiser.settings.calibration, denoiser.model.calibration
     if kind == "rings" and len(prepared) == 3:
         objection = objection_to_halves(prepared)
-        weights = None if objection else _own_weights(denoiser, prepared, outputs)
+        weights = None if objection else _own_weights(denoiser, prepared, outputs, micrograph.ctf)
         if weights is not None:
             return weights
         objection = objection or "its halves do not look like two halves of one exposure"
-        log.warning("%s: %s; the image is calibrated without them", name, objection)
+        log.warning("%s: %s; the image is calibrated without them", micrograph.name, objection)
     return None if calibration is None or kind == "none" else model_weights(calibration)
 
 
 def _own_weights(
-    denoiser: Denoiser, prepared: Sequence[Prepared], outputs: Sequence[Float[Tensor, "y x"]]
+    denoiser: Denoiser,
+    prepared: Sequence[Prepared],
+    outputs: Sequence[Float[Tensor, "y x"]],
+    parameters: CTFParameters | None,
 ) -> RingWeights | None:
-    """The weights that a micrograph's own halves give; None where these cannot be halves."""
+    """The weights from a micrograph's own halves; None if these cannot be halves."""
     full, first, second = prepared
     denoised = outputs[0] if len(outputs) == 2 else _network_output(denoiser, first)
     denoised = without_lattice(denoised, _stride(denoiser))
     images = torch.stack([first.image, second.image, denoised])
     calibration = denoiser.model.calibration
-    return own_weights(images, calibration, full.grid.pixel_size_yx_A, full.blank)
+    return own_weights(
+        images, calibration, full.grid.pixel_size_yx_A, blank=full.blank, parameters=parameters
+    )
 
 
 def _stride(denoiser: Denoiser) -> int:
@@ -222,7 +226,7 @@ def _stride(denoiser: Denoiser) -> int:
 
 
 def _network_output(denoiser: Denoiser, prepared: Prepared) -> Float[Tensor, "y x"]:
-    """What the network makes of an image, on the cropped grid and in the image's scale."""
+    """The network's output for an image, on the cropped grid and in the image's scale."""
     settings = denoiser.settings
     return apply_self_ensemble(
         denoiser.engine, prepared.image, settings.tile_px, settings.self_ensemble
@@ -240,8 +244,8 @@ def _mean_of_halves(
     denoised = torch.zeros_like(full.image)
     for output, half in zip(outputs, halves, strict=True):
         denoised += output * half.scale / 2
-    # Halves may be sums or averages of frames: what takes their mean to the full sum takes the
-    # denoised mean there.
+    # Halves may be sums or averages of frames: the factor from their mean to the full sum is also
+    # that of the denoised mean.
     reference = full.image
     if full.blank is not None:
         reference, raw = reference[~full.blank], raw[~full.blank]

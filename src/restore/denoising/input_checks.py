@@ -1,4 +1,4 @@
-"""Whether an image is a raw one, and whether its halves are those of the full sum."""
+"""Checks that an image is raw, and that its halves belong to the full sum."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,17 @@ from restore import fourier
 from restore.preprocessing import Prepared
 
 LEAST_CORRELATION = 0.1
-"""A full sum and the sum of its own halves have most of their noise in common, and correlate far
-more than this; images of two exposures do not.
+"""The least correlation of a full sum with the sum of its halves. They have most of their noise in
+common, and correlate far more than this; images of two exposures do not.
 """
 
 _SAME_IMAGE, _UNLIKE = 0.995, 0.01
 
 
 def objection_to_halves(prepared: Sequence[Prepared]) -> str:
-    """What speaks against the halves being those of the full sum, the first of three prepared
-    images: another exposure's, turned, inverted, or one of them the full sum itself. Empty where
-    nothing does.
+    """The reason why two halves cannot belong to the full sum, the first of three prepared images:
+    they are of another exposure, rotated or inverted, or one of them is the full sum itself. Empty
+    if there is no objection.
     """
     full, first, second = (_flat(image) for image in prepared)
     together = first * prepared[1].scale + second * prepared[2].scale
@@ -45,16 +45,17 @@ def _correlation(first: Float[Tensor, "n"], second: Float[Tensor, "n"]) -> float
 
 
 LEAST_FINE_POWER = 0.02
-"""A component near the end of the band of a raw image has more than this share of the mean power of
-those in the coarser half: usually more than half of it, and an integrating detector leaves a tenth.
+"""The least power of components near the end of a raw image's band, relative to the mean of those
+in the coarser half: usually the ratio is more than one half, and with an integrating detector a
+tenth.
 """
 
 _COARSE, _END = (0.0, 0.5), (0.75, 0.9)  # of the Nyquist frequency of the recipe
 
 
 def has_fine_noise(prepared: Prepared) -> bool:
-    """Whether a prepared image has noise up to the recipe's resolution, as every raw image does;
-    one that was low-pass filtered, binned and enlarged, or denoised has not.
+    """Whether a prepared image has noise up to the recipe's resolution, as every raw image does,
+    but not one that was low-pass filtered, binned and enlarged, or denoised.
     """
     grid = prepared.grid
     power = fourier.spectrum_of(prepared.image).abs().square()

@@ -1,5 +1,5 @@
-"""What is to be denoised: the set as it is read, how its outputs are listed, and which micrographs
-cannot be.
+"""The inputs of denoising: reading the set, the form of the output table, and micrographs that must
+be skipped.
 """
 
 import logging
@@ -44,8 +44,8 @@ def read_set(
     ctf: CTFParameters | None,
     read: ReadHeader = read_image_header,
 ) -> MicrographSet:
-    """The micrographs to denoise, as `restore.denoising.batch.denoise_set` takes them, without
-    those that are denoised images themselves; headers are read by ``read``.
+    """The micrographs to denoise, with the arguments of `restore.denoising.batch.denoise_set`,
+    leaving out images that are themselves denoised; headers are read by ``read``.
 
     Raises
     ------
@@ -73,8 +73,8 @@ def read_set(
 
 
 def uses_halves(micrograph: Micrograph, settings: DenoisingSettings) -> bool:
-    """Whether the halves of a micrograph are read: wherever they are averaged, and for the
-    calibration where there are any.
+    """Whether the halves of a micrograph are read: always if they are averaged, and for the
+    calibration if there are any.
     """
     return settings.average_halves or (
         settings.calibration == "rings" and None not in (micrograph.even, micrograph.odd)
@@ -82,8 +82,8 @@ def uses_halves(micrograph: Micrograph, settings: DenoisingSettings) -> bool:
 
 
 def without_unusable_halves(chosen: MicrographSet, read: ReadHeader) -> MicrographSet:
-    """The set without halves that are not there or not whole. For the calibration halves are
-    welcome, not needed: nothing is raised.
+    """The set without halves that are missing or incomplete. The calibration can do without halves,
+    so nothing is raised.
     """
     micrographs = [with_usable_halves(micrograph, read) for micrograph in chosen.micrographs]
     log.info(
@@ -95,16 +95,14 @@ def without_unusable_halves(chosen: MicrographSet, read: ReadHeader) -> Microgra
 
 
 def with_usable_halves(micrograph: Micrograph, read: ReadHeader = read_image_header) -> Micrograph:
-    """The micrograph, without its halves where they are not there, not whole, or of another
-    shape.
-    """
+    """The micrograph, without its halves if they are missing, incomplete, or of another shape."""
     if fit_together(micrograph, (*HALVES, "image"), read):
         return micrograph
     return replace(micrograph, even=None, odd=None)
 
 
 def _refuse_stacks(source: str | Path | Sequence[str | Path]) -> None:
-    """UserError where an input is a stack of images, of which nothing is known but their pixels."""
+    """Raise UserError if an input is a stack of images, of which only the pixels are known."""
     for name in [source] if isinstance(source, str | Path) else source:
         path = Path(name)
         if ending_of(path.name) != ".mrcs" or not path.is_file():
@@ -120,7 +118,7 @@ def _refuse_stacks(source: str | Path | Sequence[str | Path]) -> None:
 
 
 def listed_as(chosen: MicrographSet, output: OutputSettings) -> MicrographSet:
-    """The set, whose denoised images are to be listed as the settings say."""
+    """The set, with the form of its output table according to the settings."""
     if not output.replace_raw:
         return chosen
     if not isinstance(chosen.listing, CryosparcListing):
@@ -130,7 +128,7 @@ def listed_as(chosen: MicrographSet, output: OutputSettings) -> MicrographSet:
 
 
 def is_one_image(micrographs: str | Path | Sequence[str | Path]) -> bool:
-    """Whether the input is the name of one image, and no table or pattern."""
+    """Whether the input is the name of one image, not a table or pattern."""
     names = [micrographs] if isinstance(micrographs, str | Path) else list(micrographs)
     return (
         len(names) == 1
@@ -140,8 +138,8 @@ def is_one_image(micrographs: str | Path | Sequence[str | Path]) -> bool:
 
 
 def table_path(chosen: MicrographSet, output: OutputSettings) -> Path:
-    """Where the output's table goes: beside the input's, or at the top of the output folder. Never
-    over the input.
+    """The path of the output table: beside the input's, or at the top of the output folder, never
+    replacing the input.
     """
     source = Path(chosen.source)
     if chosen.is_listed:
@@ -153,6 +151,6 @@ def table_path(chosen: MicrographSet, output: OutputSettings) -> Path:
 def rejected_rows(
     chosen: MicrographSet, settings: DenoisingSettings, read: ReadHeader
 ) -> Mapping[int, BadRow]:
-    """The rows that cannot be denoised: for their CTF or pixel size, or their files."""
+    """The rows that cannot be denoised because of their CTF, pixel size or files."""
     needed: tuple[Part, ...] = ("image", *HALVES) if settings.average_halves else ("image",)
     return chosen.unusable(needed, read)

@@ -1,5 +1,5 @@
-"""What the denoised image's spectrum takes from the raw one's: what is finer than the merge band
-(Palovcak 2020, S2.4), and what is coarser than the recipe's high-pass.
+"""What a denoised image takes from the raw one: what is finer than the merge band (Palovcak 2020,
+S2.4), and what the high-pass removes.
 """
 
 from dataclasses import dataclass
@@ -25,11 +25,12 @@ class MergeBand:
 def band_between(
     resolution_A: float | None, width_A: float | None, max_resolution_A: float
 ) -> MergeBand:
-    """The band with this centre and width; by default 3 Å, or 1.25 times the model's resolution
-    where that is coarser, and 2 Å, or 0.4 times the centre where that is narrower.
+    """The band with this centre and width. The default centre is 3 Å, or 1.25 times the model's
+    resolution if that is coarser; the default width is 2 Å, or 0.4 times the centre if that is
+    narrower.
 
-    It must end at or before the model's resolution, beyond which there is nothing denoised to
-    merge; UserError if not.
+    It must end at or before the model's resolution, beyond which nothing is denoised; otherwise
+    UserError is raised.
     """
     centre_A = resolution_A or max(3.0, 1.25 * max_resolution_A)
     width_A = width_A or min(2.0, 0.4 * centre_A, 2 * (centre_A - max_resolution_A))
@@ -55,7 +56,7 @@ def merge(
     (Palovcak 2020, S2.4).
 
     The filters are complementary. The denoised amplitudes are scaled so that their standard
-    deviation in the band is that of the raw amplitudes there; the mean of the image is left alone.
+    deviation in the band equals that of the raw amplitudes; the mean of the image is not changed.
     """
     keep = fourier.soft_lowpass(frequency_per_A, band.start_per_A, band.stop_per_A)
     inside = (frequency_per_A >= band.start_per_A) & (frequency_per_A <= band.stop_per_A)

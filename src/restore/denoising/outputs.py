@@ -1,4 +1,4 @@
-"""The table and the picture of a denoised set: where they go, and whether they may be written."""
+"""The table and the picture of a denoised set: their paths, and whether they may be written."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ def output_table(
     source: Path, folder: Path, stem: str, ending: str, output: OutputSettings
 ) -> Path:
     """The path of the table that lists the denoised images: at the top of the output folder, else
-    in ``folder``. UserError where it would replace ``source``, the input's.
+    in ``folder``. Raises UserError if it would replace ``source``, the input's.
     """
     path = (output.output_directory or folder) / f"{stem}{output.suffix}{ending}"
     if resolved(path) == resolved(source):
@@ -37,8 +37,8 @@ def require_outputs(
     jobs: Iterable[Job[Any]],
     output: OutputSettings,
 ) -> None:
-    """UserError where the ``table``'s files or the picture would replace what restore did not
-    write, or a folder cannot be written to.
+    """Raise UserError if the ``table``'s files or the picture would replace a file that restore did
+    not write, or a folder cannot be written to.
     """
     files = list(files)
     refuse_foreign([*files, *filter(None, [picture])], table, output.overwrite, ELSEWHERE)
@@ -48,8 +48,8 @@ def require_outputs(
 
 @dataclass(frozen=True)
 class SetFiles:
-    """The files of the table that lists a denoised set (none for one image alone), and the record
-    of how they were made.
+    """The files of the table that lists a denoised set (none for a single image), and the record of
+    how they were made.
     """
 
     table: Path
@@ -63,7 +63,7 @@ def write_outputs(
     panels: Callable[[], Sequence[Panel]],
     picture: Path | None,
 ) -> None:
-    """Write the table, where there is one, and draw the ``panels`` where a picture is wanted."""
+    """Write the table, if there is one, and draw the ``panels`` if a picture is wanted."""
     if written.files:
         write_table(written.table, written.files, written.record)
     if picture is not None:
@@ -73,9 +73,9 @@ def write_outputs(
 def draw_raw_beside_denoised(
     results: JobResults[Any], panels: Callable[[], Sequence[Panel]], path: Path
 ) -> None:
-    """Draw a picture, where anything is new or the picture is gone.
+    """Draw a picture, if any result is new or the picture does not exist.
 
-    One that cannot be written is no reason to call the work undone.
+    If it cannot be written, only a warning is logged.
     """
     if not results.done and path.exists():
         return

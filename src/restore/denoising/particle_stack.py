@@ -1,4 +1,4 @@
-"""One stack of particle images, denoised a few images at a time."""
+"""Denoising one stack of particle images, a few images at a time."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -11,8 +11,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from restore.denoising.denoise import Denoiser, Exposure, denoise_with
-from restore.denoising.particle_targets import ProteinKind, Source, StackTarget, outside
+from restore.denoising.particle_targets import Source, StackTarget, outside
 from restore.denoising.particle_windows import Window, surrounded, window_of
+from restore.denoising.settings import ProteinKind
 from restore.denoising.targets import labels
 from restore.errors import UserError
 from restore.io.images.image import read_image
@@ -24,16 +25,16 @@ from restore.runtime.jobs import FAILURES, Job, Write
 log = logging.getLogger(__name__)
 
 BATCH = 64
-"""Images that are read, and written, at a time."""
+"""The number of images read and written at a time."""
 
 Windows = Float[NDArray[np.float32], "n y x"]
 
 
 class StackDenoiser:
-    """Denoises stacks of ``images`` and reports how many particles are done.
+    """Denoises stacks of ``images`` and reports the number of particles done.
 
-    ``protein`` says how protein looks in them, where neither micrograph nor table tells; the
-    network has learned micrographs, in which it is dark.
+    ``protein`` says whether protein is dark or bright in them, if neither micrograph nor table
+    reveals it; the network was trained on micrographs, in which protein is dark.
     """
 
     def __init__(
@@ -50,8 +51,8 @@ class StackDenoiser:
         self._micrograph = lru_cache(2)(_micrograph)
 
     def denoised(self, job: Job[StackTarget]) -> Write:
-        """Denoise and write a stack. What comes back says at the engine's usual place how that
-        went: it does nothing, or raises what went wrong.
+        """Denoise and write a stack. The returned function, which the job engine calls to write
+        results, does nothing or raises the exception that occurred.
         """
         target = job.subject
         side, settings = self._images.box_px, self._denoiser.settings
@@ -119,7 +120,7 @@ class StackDenoiser:
         return sign * denoised[inner, inner], around.contrast is not None
 
     def _window(self, particle: Source, target: StackTarget, side: int) -> Window | None:
-        """What the micrograph shows about a particle, None where it is not there."""
+        """The micrograph around a particle, or None if there is no micrograph."""
         if particle.micrograph is None:
             return None
         micrograph = self._micrograph(particle.micrograph)
@@ -129,7 +130,7 @@ class StackDenoiser:
         return window_of(micrograph, corner, target.window_px, side, target.margin_px)
 
     def _sign(self, particle: Source) -> int:
-        """What makes protein dark in a particle image that no micrograph shows."""
+        """The sign that makes protein dark in a particle image without a micrograph."""
         if self._protein != "auto":
             return 1 if self._protein == "dark" else -1
         # cryoSPARC's sign makes protein bright in its maps; RELION extracts it bright by default.

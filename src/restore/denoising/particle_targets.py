@@ -1,24 +1,22 @@
-"""Which stacks of particle images are denoised into which, and what decides them."""
+"""The output stacks of denoised particle images, and everything that determines them."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
 from numpy.typing import NDArray
 
 from restore.denoising.particle_windows import margin_px
-from restore.denoising.settings import DenoisingSettings
+from restore.denoising.settings import DenoisingSettings, ParticleSettings
 from restore.denoising.targets import ELSEWHERE, OutputSettings
+from restore.io.cryosparc.datasets import is_cryosparc
 from restore.io.cryosparc.paths import finder
 from restore.io.endings import split_ending
 from restore.io.labels import refuse_denoised
 from restore.io.particle_images import ParticleImages
 from restore.io.particle_listings import StoredImage
-from restore.io.particles import is_cryosparc
 from restore.io.paths import Places, mirrored
 from restore.io.relion.job import names_within_job
 from restore.micrograph import CTFParameters
@@ -27,34 +25,14 @@ from restore.model.network import receptive_field_px
 from restore.particles.extraction.windows import corners_px, wholly_outside
 from restore.preprocessing import PREPARATION_VERSION, SOFT_EDGE
 from restore.runtime.jobs import Job, fingerprint, refuse_clashes
-from restore.settings import require, setting
 
 _COORDINATES_TOLERANCE = 1e-3
-ProteinKind = Literal["auto", "bright", "dark"]
-
-
-@dataclass(frozen=True)
-class ParticleSettings:
-    """How particle images are given to the network, which has learned whole micrographs."""
-
-    protein: ProteinKind = setting(
-        "auto",
-        "in particle images; auto: as the micrographs show, else cryoSPARC's sign, else bright",
-        choices=("auto", "bright", "dark"),
-    )
-    margin_A: float = setting(
-        100.0,
-        "what the network sees of the micrograph around each particle, at most its field, Å",
-    )
-
-    def __post_init__(self) -> None:
-        require(self, "margin_A", 0 <= self.margin_A < math.inf, "0 or more")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a particle comes from: its section in the stack, its micrograph where that is there,
-    and the corner (column, row) of its window in it; its CTF, and the sign of its contrast.
+    """The origin of a particle: its section in the stack, its micrograph if available, the corner
+    (column, row) of its window there, its CTF, and the sign of its contrast.
     """
 
     section: int
@@ -67,8 +45,8 @@ class Source:
 
 @dataclass(frozen=True)
 class StackTarget:
-    """A stack of particle images: the particles that the table lists of it, each once, in the order
-    of their sections; where their denoised images go; and the rows of the table by section.
+    """A stack of particle images: the distinct particles that the table lists, in the order of
+    their sections; the path of their denoised images; and the rows of the table by section.
     """
 
     stack: Path
@@ -80,7 +58,7 @@ class StackTarget:
     rows: Mapping[int, tuple[int, ...]]
 
     def stored(self) -> dict[int, StoredImage]:
-        """Where the new image of each of the table's rows lies."""
+        """The place of the new image of each row of the table."""
         return {
             row: StoredImage(Path(self.written_name), index)
             for index, particle in enumerate(self.particles)
@@ -100,7 +78,7 @@ def plan_stacks(
     Raises
     ------
     UserError
-        An output would replace an input or another output; an image is denoised already.
+        An output would replace an input or another output, or an image is denoised already.
     """
     sources = _sources(images, model.recipe.phase_flip)
     window_px = _window_px(images)
@@ -144,7 +122,7 @@ def plan_stacks(
 
 
 def _sources(images: ParticleImages, needs_ctf: bool) -> list[Source]:
-    """Where each particle comes from, row by row."""
+    """The origin of each particle, row by row."""
     particles = images.particles
     signs, ctfs = particles.contrast_signs, particles.ctfs
     corners = _corners_px(images)
@@ -165,7 +143,7 @@ def _sources(images: ParticleImages, needs_ctf: bool) -> list[Source]:
 
 
 def _corners_px(images: ParticleImages) -> Int[NDArray[np.int64], "n 2"] | None:
-    """The corners of the particles' windows, None where they are not known."""
+    """The corners of the particles' windows, None if they are not known."""
     coordinates = images.particles.coordinates_px
     if coordinates is None or images.particles.micrograph_names is None:
         return None
@@ -174,7 +152,7 @@ def _corners_px(images: ParticleImages) -> Int[NDArray[np.int64], "n 2"] | None:
 
 def _window_px(images: ParticleImages) -> int:
     """The side of the window that was cut out of a micrograph for each image, which may have been
-    scaled down since; the image's own where the micrograph's pixel size is not known.
+    scaled down since; the side of the image itself if the micrograph's pixel size is not known.
     """
     sizes_A = images.particles.micrograph_pixel_size_A
     if sizes_A is None or not sizes_A[0] > 0:
@@ -204,14 +182,14 @@ def _margin_px(
 
 
 def _stack_name(images: ParticleImages, row: int) -> str:
-    """What the table calls the stack of a row."""
+    """The name of a row's stack in the table."""
     names = images.particles.image_names
-    assert names is not None  # they were opened by these names
+    assert names is not None  # the stacks were opened by these names
     return names[row].rpartition("@")[2]
 
 
 def _place(stack: Path, name: str, place: Path, output: OutputSettings) -> tuple[Path, str]:
-    """Where the denoised stack goes, and what the table calls it."""
+    """The path of the denoised stack, and its name in the table."""
     new_name = f"{split_ending(place.name)[0]}{output.suffix}.mrcs"
     if output.output_directory is None:
         path = stack.with_name(new_name)
@@ -221,10 +199,10 @@ def _place(stack: Path, name: str, place: Path, output: OutputSettings) -> tuple
 
 
 def outside(source: Source, window_px: int, shape: tuple[int, int]) -> bool:
-    """Whether a particle's window lies wholly outside a micrograph of this shape (y, x)."""
+    """Whether a particle's window is completely outside a micrograph of this shape (y, x)."""
     return bool(wholly_outside(np.array([source.corner_px]), window_px, shape)[0])
 
 
 def stored_images(jobs: Sequence[Job[StackTarget]]) -> dict[int, StoredImage]:
-    """Where the new image of each row of the table lies, of these jobs."""
+    """The place of the new image of each row of the table that these jobs cover."""
     return {row: image for job in jobs for row, image in job.subject.stored().items()}

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from restore.particles.extraction.windows import rescaled
 
 _ALIKE = 0.5
-"""Share of a particle image's variance that its window in the micrograph must explain. That of the
-right window is near 1; noise makes that of any other near 0.
+"""The least share of a particle image's variance that its window in the micrograph must explain. It
+is near 1 for the right window and, because of the noise, near 0 for any other.
 """
 
 
@@ -19,8 +19,8 @@ right window is near 1; noise makes that of any other near 0.
 class Surrounded:
     """A particle image in the middle of a larger one.
 
-    ``contrast`` is the sign by which a micrograph's grey values became the particle's, None where
-    there is no micrograph, or the particle is not found in it at its coordinates.
+    ``contrast`` is the sign between the grey values of the micrograph and of the particle, or None
+    if there is no micrograph, or the particle is not found in it at its coordinates.
     """
 
     image: Float[NDArray[np.float64], "Y X"]
@@ -28,8 +28,8 @@ class Surrounded:
 
 
 def margin_px(wanted_px: float, image_px: int, window_px: int) -> int:
-    """The margin, in pixels of the particle image, that is at least ``wanted_px`` and a whole
-    number of pixels also of the micrograph, where the image is a window of ``window_px``.
+    """The margin, in pixels of the particle image, that is at least ``wanted_px`` and corresponds
+    to a whole number of pixels of the micrograph, in which the image is a window of ``window_px``.
 
     >>> margin_px(10.0, 64, 64), margin_px(10.0, 64, 96), margin_px(10.0, 64, 100)
     (10, 10, 16)
@@ -52,8 +52,9 @@ def reflected(start: int, count: int, side: int) -> Int[NDArray[np.int64], "coun
 
 @dataclass(frozen=True)
 class Window:
-    """What a micrograph shows about a particle, on the particle image's pixels, a margin on each
-    side; ``inside`` marks the pixels of the particle image itself that lie in the micrograph.
+    """The part of a micrograph around a particle, sampled like the particle image and with a margin
+    on each side; ``inside`` marks the pixels of the particle image itself that are within the
+    micrograph.
     """
 
     image: Float[NDArray[np.float64], "Y X"]
@@ -67,7 +68,7 @@ def window_of(
     image_px: int,
     margin: int,
 ) -> Window:
-    """The window of a micrograph about a particle.
+    """The window of a micrograph around a particle.
 
     ``corner_px`` is the first column and row of the particle's own window of ``window_px``; beyond
     its edges the micrograph is reflected.
@@ -94,11 +95,11 @@ def surrounded(
 ) -> Surrounded:
     """A particle image with a margin of ``margin`` pixels on each side.
 
-    Extraction has normalised the particle, taken a plane off and perhaps inverted it: by least
-    squares, particle = gain · window + plane inside, and the same gain and plane continue it
-    outside. So they do where the particle image itself reaches beyond the micrograph, and
-    extraction has repeated its edge. Where the window does not show the particle, or is None, the
-    particle is reflected.
+    Extraction has normalised the particle, subtracted a plane and perhaps inverted it. A
+    least-squares fit inside gives particle = gain · window + plane, and the same gain and plane
+    continue the particle outside. They are also used where the particle image itself reaches beyond
+    the micrograph, so that extraction has repeated its edge. If the window does not show the
+    particle, or is None, the particle is reflected.
     """
     side = particle.shape[0]
     if window is not None:
@@ -119,7 +120,7 @@ def _fit(
     inside: Bool[NDArray[np.bool_], "y x"],
 ) -> tuple[float, Float[NDArray[np.float64], "3"], float]:
     """Gain, plane (constant, along x, along y), and the share of variance that the window explains
-    beyond a plane; by the pixels ``inside`` the micrograph.
+    beyond a plane, from the pixels ``inside`` the micrograph.
     """
     y, x = np.nonzero(inside)
     terms = np.stack([np.ones(len(x)), x, y], axis=1).astype(np.float64)
@@ -136,5 +137,5 @@ def _fit(
 def _plane(
     terms: Float[NDArray[np.float64], "n 3"], values: Float[NDArray[np.float64], "n"]
 ) -> Float[NDArray[np.float64], "3"]:
-    """The plane through values, by least squares (normal equations, of three terms)."""
+    """The plane through values, by least squares (three normal equations)."""
     return np.linalg.lstsq(terms.T @ terms, terms.T @ values, rcond=None)[0].astype(np.float64)

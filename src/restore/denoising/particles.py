@@ -1,4 +1,4 @@
-"""Denoised particle images: each with its own CTF, amid its surroundings in the micrograph."""
+"""Denoising of particle images, each with its own CTF and its surroundings in the micrograph."""
 
 import logging
 from concurrent.futures import Future
@@ -84,7 +84,7 @@ def denoise_particles(
         What is done with the network's output. In cryoSPARC's tables, which cannot record flipped
         phases, phases are always flipped back.
     particles
-        How particle images are given to the network.
+        How particle images are presented to the network.
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; ``"auto"`` is a GPU if there is one.
     model_name
@@ -95,7 +95,7 @@ def denoise_particles(
     Returns
     -------
     SetResults
-        What has become of each stack, and the table.
+        The result of each stack, and the table.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def denoise_particles(
 
 
 def _nothing(_: Job[StackTarget]) -> None:
-    """Nothing is read ahead: a stack is read in parts, while it is denoised."""
+    """Do not read ahead: a stack is read in parts while it is denoised."""
 
 
 def _denoised(work: StackDenoiser, job: Job[StackTarget], _: Future[None]) -> Write:
@@ -155,7 +155,7 @@ def _denoised(work: StackDenoiser, job: Job[StackTarget], _: Future[None]) -> Wr
 def _settings_for(
     listing: ParticleListing, settings: DenoisingSettings, model: Model
 ) -> DenoisingSettings:
-    """The settings, checked, and as the table can tell of what was done. Raises UserError."""
+    """The settings, checked and adapted to what the table can record. Raises UserError."""
     merge_band(settings, model.recipe.max_resolution_A)
     if settings.average_halves:
         raise UserError(
@@ -169,8 +169,8 @@ def _settings_for(
 
 
 def _require_usable(images: ParticleImages, model: Model) -> None:
-    """UserError where the images were multiplied by (the sign of) their CTF, have no CTF where one
-    is needed, or are sampled more coarsely than the model works.
+    """Raise UserError if the images were multiplied by (the sign of) their CTF, lack a CTF that is
+    needed, or are sampled more coarsely than the model requires.
     """
     particles = images.particles
     for marks, what in (
@@ -222,7 +222,7 @@ def _panels(results: JobResults[StackTarget], images: ParticleImages) -> list[Pa
 
 
 def _gallery(pixels: Float[np.ndarray, "n y x"]) -> Float[np.ndarray, "Y X"]:
-    """Images beside and above each other, row by row; places that are left over hold their mean."""
+    """Images in a rectangular arrangement, row by row; remaining places hold their mean."""
     columns = min(_PICTURE_SIDE, len(pixels))
     lines = -(-len(pixels) // columns)
     side = pixels.shape[-1]

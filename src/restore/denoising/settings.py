@@ -1,5 +1,6 @@
-"""What is done with the network's output: every choice with its default."""
+"""The settings of denoising, with their defaults."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -10,6 +11,7 @@ from restore.runtime.precision import PRECISIONS
 from restore.settings import require, setting
 
 OutputType = Literal["float32", "float16"]
+ProteinKind = Literal["auto", "bright", "dark"]
 
 _CHOICES = {
     "calibration": CALIBRATION_KINDS,
@@ -17,7 +19,7 @@ _CHOICES = {
     "precision": PRECISIONS,
     "self_ensemble": ORIENTATIONS,
 }
-"""The settings that have a few possible values."""
+"""The settings with a fixed set of values."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,29 @@ class DenoisingSettings:
 
 
 def merge_band(settings: DenoisingSettings, max_resolution_A: float) -> MergeBand | None:
-    """The band that the settings ask for, None without a merge.
+    """The merge band of the settings, or None without merging.
 
-    It must end at or before the model's resolution, beyond which there is nothing denoised to
-    merge; UserError if not.
+    It must end at or before the model's resolution, beyond which nothing is denoised; otherwise
+    UserError is raised.
     """
     if not settings.merge_noisy:
         return None
     return band_between(settings.merge_resolution, settings.merge_width, max_resolution_A)
+
+
+@dataclass(frozen=True)
+class ParticleSettings:
+    """How particle images are presented to the network, which was trained on whole micrographs."""
+
+    protein: ProteinKind = setting(
+        "auto",
+        "in particle images; auto: as the micrographs show, else cryoSPARC's sign, else bright",
+        choices=("auto", "bright", "dark"),
+    )
+    margin_A: float = setting(
+        100.0,
+        "what the network sees of the micrograph around each particle, at most its field, Å",
+    )
+
+    def __post_init__(self) -> None:
+        require(self, "margin_A", 0 <= self.margin_A < math.inf, "0 or more")

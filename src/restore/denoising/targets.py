@@ -1,4 +1,6 @@
-"""Where denoised micrographs go, and what tells a rerun that one is current."""
+"""The paths of denoised micrographs, and the fingerprint by which a rerun recognises a
+current one.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -51,7 +53,7 @@ class OutputSettings:
 
     @property
     def suffix(self) -> str:
-        """What is put after each name."""
+        """The suffix of each name."""
         if self.output_suffix is None:
             return "" if self.output_directory else "_denoised"
         return self.output_suffix
@@ -59,7 +61,7 @@ class OutputSettings:
 
 @dataclass(frozen=True)
 class Target:
-    """One micrograph and where its denoised image goes: the path, and its name for a STAR file."""
+    """A micrograph and its denoised image: the path, and the name for a STAR file."""
 
     micrograph: Micrograph
     path: Path
@@ -72,8 +74,8 @@ def plan(
     made_with: Callable[[Micrograph], object],
     uses_halves: Callable[[Micrograph], bool] | None = None,
 ) -> list[Job[Target]]:
-    """The jobs of a set; ``made_with`` is all that decides an image besides its input files, of
-    which its halves are two where ``uses_halves``.
+    """The jobs of a set; ``made_with`` is everything that determines an image besides its input
+    files, which include its halves if ``uses_halves``.
 
     Raises UserError if an output would replace an input or another output.
     """
@@ -114,7 +116,9 @@ def _target(micrograph: Micrograph, name: Path, output: OutputSettings) -> Targe
 
 
 def made_with(model: Model, settings: DenoisingSettings) -> Callable[[Micrograph], object]:
-    """A function that gives all that decides a micrograph's denoised image, except the images."""
+    """A function that returns everything, except the images, that determines a micrograph's
+    denoised image.
+    """
     shared = [PREPARATION_VERSION, SOFT_EDGE, model.digest(), replace(settings, tile_px=0)]
     return lambda micrograph: [shared, micrograph.pixel_size_A, micrograph.ctf]
 
@@ -125,9 +129,7 @@ def written_names(results: JobResults[Target]) -> dict[int, str]:
 
 
 def labels(job: Job[Any], model_name: str) -> list[str]:
-    """What an output's header says: program, version, model, and the fingerprint that a rerun looks
-    for.
-    """
+    """The labels of an output's header: program, version, model, and the fingerprint for reruns."""
     ascii_name = model_name.encode("ascii", "replace").decode()
     return [
         f"restore {__version__} denoised with {ascii_name}"[:80],
@@ -136,7 +138,7 @@ def labels(job: Job[Any], model_name: str) -> list[str]:
 
 
 def fingerprint_in(path: Path) -> str:
-    """The fingerprint in an output. UserError where it is another program's file."""
+    """The fingerprint in an output. Raises UserError if it is another program's file."""
     if (fingerprint := fingerprint_of(path)) == "":
         do = "give another `output_suffix`, or `overwrite=True`"
         raise UserError("there is a file here that restore did not write", where=path, do=do)

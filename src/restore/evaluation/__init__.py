@@ -1,1 +1,1 @@
-"""What the results say of themselves: tensors in, result records out."""
+"""Measurement of how good denoised images are, from independent halves."""

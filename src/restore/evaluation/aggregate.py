@@ -1,6 +1,4 @@
-"""From the measurements of a set to its evaluation: groups, numbers with intervals, curves; and its
-tables.
-"""
+"""From the measurements of a set to its evaluation: groups, numbers with intervals, and curves."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,9 +32,9 @@ from restore.runtime.precision import PRECISIONS
 from restore.settings import require, setting
 
 HELD_OUT, TRAINED_ON = "held out", "trained on"
-_FEW = 5  # micrographs, fewer than which patches are resampled in their place
+_FEW = 5  # with fewer micrographs, patches are resampled instead
 _RESAMPLES_OF_ONE = 200
-_FEWEST_RESAMPLES, _MOST_RESAMPLES = 20, 20_000  # fewer have no tails; more need gigabytes
+_FEWEST_RESAMPLES, _MOST_RESAMPLES = 20, 20_000  # fewer leave no tails; more need gigabytes
 
 
 @dataclass(frozen=True)
@@ -100,15 +98,15 @@ class EvaluationSettings:
 
     @property
     def measuring(self) -> tuple[float, str, CalibrationKind, int]:
-        """The settings that decide what is measured; the others decide only what is made of it."""
+        """The settings that determine the measurements; the others affect only their statistics."""
         return self.support_window, self.precision, self.calibration, self.self_ensemble
 
 
 def roles(names: Sequence[str], training: Mapping[str, Any] | None) -> list[str]:
-    """Whether each micrograph was trained on: by its name in the model's record, or by its file's
-    name where no name fits; "all" where there is no model.
+    """Whether each micrograph was trained on, judged by its name in the model's record, or by its
+    file name if no name matches; "all" if there is no model.
 
-    One of which only a part was held out was trained on.
+    A micrograph of which only a part was held out counts as trained on.
     """
     if training is None:
         return ["all"] * len(names)
@@ -121,7 +119,7 @@ def roles(names: Sequence[str], training: Mapping[str, Any] | None) -> list[str]
 
 @dataclass(frozen=True)
 class _Measured:
-    """One measured micrograph: its subject, role, facts and numbers."""
+    """A measured micrograph: its subject, role, facts and numbers."""
 
     subject: Subject
     role: str
@@ -138,9 +136,8 @@ def aggregate(
     *,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """The evaluation of subjects that have been measured: groups, micrographs, warnings, summary.
-
-    ``making`` says what was run, and stands in the evaluation as it is.
+    """The evaluation of measured subjects; ``making`` describes what was run, and is copied into
+    it.
 
     Raises
     ------
@@ -155,7 +152,7 @@ def aggregate(
     for count, (subject, role) in enumerate(zip(subjects, micrograph_roles, strict=True), 1):
         measurement = load_measurement(subject.path)
         stack = _stack(measurement)
-        alone = micrograph_roles.count(role) == 1  # then its numbers are those of its group
+        alone = micrograph_roles.count(role) == 1  # its numbers are then those of its group
         resamples = settings.resamples if alone else min(settings.resamples, _RESAMPLES_OF_ONE)
         numbers = _numbers_of_one(stack, axis, replace(settings, resamples=resamples))
         measured.append(_Measured(subject, role, measurement.facts, numbers))
@@ -197,8 +194,8 @@ def _stack(measurement: Measurement) -> Float[Tensor, "blocks stack rings"]:
 
 
 def _without_gaps(units: Float[Tensor, "units stack rings"]) -> Float[Tensor, "units stack rings"]:
-    """The tables with the others' mean for what only some units lack (an unrelated neighbour), NaN
-    for what all lack.
+    """The tables in which values that only some units lack (for want of an unrelated neighbour) are
+    replaced by the others' mean; values that all lack stay NaN.
     """
     return torch.where(units.isnan(), units.nanmean(dim=0), units)
 
@@ -232,8 +229,8 @@ def _groups(
 
 
 def rings_with_signal(frc: Estimate) -> tuple[bool, ...]:
-    """In which rings the raw halves share a signal: where the interval of their correlation lies
-    above zero, as it does in a ring beside it. (Of rings without signal, one in twenty lies above
+    """The rings in which the raw halves share a signal: the interval of their correlation is above
+    zero in the ring and in a neighbouring one. (Of rings without signal, one in twenty is above
     zero by chance, but rarely two side by side.) Shapes: (rings,).
     """
     above = (frc.low > 0).tolist()

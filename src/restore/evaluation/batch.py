@@ -1,5 +1,5 @@
-"""A set measured, micrograph by micrograph: what is there already is left, what fails is noted and
-skipped.
+"""Measuring a set, micrograph by micrograph: existing measurements are kept, failures are recorded
+and skipped.
 """
 
 import logging
@@ -47,14 +47,16 @@ from restore.runtime.progress import Bars, no_bars
 
 log = logging.getLogger(__name__)
 
-_MEASURED = "covariances, lattices"  # beside PAIRS: what a measurement of an older version lacks
+_MEASURED = (
+    "covariances, lattices"  # besides PAIRS: a number that measurements of older versions lack
+)
 _Images = tuple[Halves, BinnedHalves | None]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One micrograph to be measured, and where its measurement and its previews go (``preview`` is
-    the start of a name).
+    """A micrograph to be measured, and the paths of its measurement and previews (``preview`` is
+    the start of their names).
     """
 
     micrograph: Micrograph
@@ -64,7 +66,7 @@ class Subject:
 
     @property
     def inputs(self) -> list[Path]:
-        """Every file that is read of it."""
+        """All files that are read for it."""
         paths = [self.micrograph.even, self.micrograph.odd]
         if self.denoised is not None:
             paths += [self.denoised.even, self.denoised.odd]
@@ -89,11 +91,11 @@ def plan(
     made_with: object,
     denoised: Sequence[DenoisedFiles] | None,
 ) -> list[Job[Subject]]:
-    """The jobs of a set, in the evaluation's folder; ``made_with`` is all that decides the numbers
-    besides the micrographs.
+    """The jobs of a set, in the evaluation's folder; ``made_with`` is everything that determines
+    the numbers besides the micrographs.
 
-    Each micrograph is compared with the one before it as well (the first with the last), as an
-    unrelated one; a measurement depends on both, and is the same whatever else is measured with it.
+    Each micrograph is also compared with the one before it (the first with the last) as an
+    unrelated one. A measurement depends on both, but on nothing else in the set.
     """
     chosen: list[Subject] = []
     for index, micrograph in enumerate(micrographs):
@@ -114,7 +116,7 @@ def plan(
 
 
 def fingerprint_in(path: Path) -> str:
-    """The fingerprint in a measurement; nothing in one that is damaged."""
+    """The fingerprint in a measurement; empty if it is damaged."""
     try:
         return load_measurement(path).facts.fingerprint
     except UserError:
@@ -124,8 +126,8 @@ def fingerprint_in(path: Path) -> str:
 def measure_jobs(
     jobs: Sequence[Job[Subject]], method: Method, *, bars: Bars = no_bars, place: Place = ALONE
 ) -> JobResults[Subject]:
-    """Measure the micrographs of a set that are not current, as `restore.runtime.jobs.run_jobs`
-    says. ``jobs`` is the whole set, in its order.
+    """Measure the micrographs of a set that are not current, by `restore.runtime.jobs.run_jobs`.
+    ``jobs`` is the whole set, in its order.
     """
     to_do = stale_jobs(jobs, fingerprint_in, "are already measured", place=place)
     if to_do and to_do[0] is jobs[0]:
@@ -148,7 +150,7 @@ class _Compared:
         self._unusable: set[int] = set()
 
     def measured(self, job: Job[Subject], images: Future[_Images]) -> Write:
-        """Measure one; what writes it comes back."""
+        """Measure one micrograph, and return the function that writes the measurement."""
         index, method = self._numbers[id(job)], self._method
         views = self._views_of(index, images.result)
         measurement = measure(views, self._neighbour(index), method.sampling)
@@ -156,7 +158,7 @@ class _Compared:
         return partial(_write, job, views, measurement, method.support_window_A)
 
     def _neighbour(self, index: int) -> Views | None:
-        """The views of the nearest one before that can be read; None where there is none."""
+        """The views of the nearest preceding micrograph that can be read, or None."""
         for step in range(1, len(self._subjects)):
             neighbour = (index - step) % len(self._subjects)
             if neighbour not in self._unusable:
@@ -202,7 +204,7 @@ def _write(
     measurement: Measurement,
     support_window_A: float,
 ) -> None:
-    """Write the previews first, so that a measurement that is there is complete."""
+    """Write the previews, then the measurement, so that a measurement that exists is complete."""
     subject, support = job.subject, support_of(views, support_window_A)
     preview = save_previews(
         subject.preview, views.raw, views.denoised, support, views.grid.pixel_size_yx_A

@@ -12,12 +12,12 @@ from restore.evaluation.estimators.spectra import RingAxis, patch_covariances, v
 from restore.evaluation.views import Image, Views, valid_values
 from restore.preprocessing import Grid
 
-_BLOCKS = 4  # along each axis: few enough to store, many enough to resample
+_BLOCKS = 4  # along each axis: few enough to store, and enough to resample
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """What all micrographs of a set share: the side of the patches, and the rings."""
+    """The settings that all micrographs of a set share: the side of the patches, and the rings."""
 
     patch_px: int
     axis: RingAxis
@@ -26,7 +26,7 @@ class Sampling:
 def covariance_table(
     images: Mapping[str, Image], pairs: Sequence[tuple[str, str]], grid: Grid, sampling: Sampling
 ) -> Float[Tensor, "rows columns pairs rings"]:
-    """The table of all `PAIRS`, NaN where one is not in ``pairs``."""
+    """The covariances of all `PAIRS`; NaN for those that are not in ``pairs``."""
     names = [name for name in IMAGES if name in images]
     indices = [(names.index(first), names.index(second)) for first, second in pairs]
     stacked = torch.stack([images[name] for name in names])
@@ -44,8 +44,8 @@ def blocks_of(
     table: Float[Tensor, "rows columns pairs rings"],
     valid: Bool[Tensor, "rows columns"] | None = None,
 ) -> Float[Tensor, "blocks pairs rings"]:
-    """Neighbouring patches taken together, at most 4×4 blocks; together they sum to the mean over
-    patches. Where only some patches are ``valid``, blocks without any are left out.
+    """Neighbouring patches combined into at most 4×4 blocks, whose sum is the mean over patches. If
+    only some patches are ``valid``, blocks without any are left out.
     """
     parts = [part for rows in _parts(table, 0) for part in _parts(rows, 1)]
     if valid is not None:
@@ -68,8 +68,8 @@ def _parts(table: Tensor, axis: int) -> tuple[Tensor, ...]:
 def with_unpaired(
     blocks: Float[Tensor, "blocks pairs rings"], views: Views, neighbour: Views, sampling: Sampling
 ) -> Float[Tensor, "blocks pairs rings"]:
-    """The table with what the first half has in common with the second half of another micrograph,
-    where both have pixels.
+    """The table with the covariances of the first half and the second half of another micrograph,
+    over the area that both cover.
     """
     rows, columns = (
         min(sides) for sides in zip(views.grid.shape, neighbour.grid.shape, strict=True)
@@ -86,7 +86,7 @@ def with_unpaired(
     valid = None
     if blank is not None:
         valid = valid_patches(blank, sampling.patch_px)
-        if not valid.any():  # nowhere do both have data: no number
+        if not valid.any():  # no area in which both have data
             return blocks
     first, second = (images["M1"], images["D1"]), (images["M2'"], images["D2'"])
     scales = [
@@ -100,7 +100,7 @@ def with_unpaired(
     for pair in unpaired:
         rings = covariance(table, *pair)
         if len(rings) != len(blocks):
-            # The common area is so small that it makes fewer blocks: each gets an equal share.
+            # The common area is so small that it gives fewer blocks: each gets an equal share.
             rings = rings.sum(dim=0).expand(len(blocks), -1) / len(blocks)
         filled[:, PAIRS.index(pair)] = rings
     return filled

@@ -1,4 +1,4 @@
-"""Halves that no evaluation can be made of, named before anything is measured."""
+"""Checks, before anything is measured, for halves on which no evaluation can be based."""
 
 import logging
 
@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 
 
 def require_pair(views: Views, name: str) -> None:
-    """Raise UserError where the raw halves are identical, inverted, shifted or flipped: what they
-    have in common is not the signal, and no number would mean what it says.
+    """Raise UserError if the raw halves are identical, inverted, shifted or flipped: what they have
+    in common is then not the signal, and all numbers would be meaningless.
 
-    Halves without any common signal, as an empty micrograph can have, are a warning in the log.
+    For halves without any common signal, as of an empty micrograph, a warning is logged.
     """
     finding = finding_of(torch.stack(list(views.raw)))
     if finding not in WHAT_IS_WRONG:
@@ -41,9 +41,8 @@ _WRONG_HALVES = {
 
 
 def require_own_halves(views: Views, name: str = "the micrograph") -> None:
-    """Raise UserError where the denoised halves were not made from these raw ones, one from each:
-    no number would mean what it says. Where so little noise is left in them that this cannot be
-    told, the log says so.
+    """Raise UserError if the denoised halves were not made from these raw ones, one from each: all
+    numbers would be meaningless. If too little noise is left in them to decide, the log says so.
 
     Call this before `fitted`, which turns inverted halves around.
     """

@@ -1,5 +1,5 @@
-"""One micrograph measured: its halves, raw and denoised, become a table of covariances, and a
-map of local support.
+"""Measuring one micrograph: from its halves, raw and denoised, to a table of covariances and a map
+of local agreement.
 """
 
 import math
@@ -28,13 +28,13 @@ from restore.model.calibration import (
     CalibrationKind,
     RingCalibration,
     calibrated,
-    cross_calibrated,
     model_weights,
     without_lattice,
 )
 from restore.model.inference.engine import Engine
 from restore.model.inference.ensemble import apply_self_ensemble
 from restore.model.network import architecture_of
+from restore.model.own_calibration import cross_calibrated
 from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare_masked
 from restore.records import as_json, decoded, parse_json
 
@@ -44,8 +44,8 @@ _PATCHES_ALONG = 4
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is kept of one micrograph: tables of blocks of patches that sum to the whole's, and a
-    few facts.
+    """The stored measurement of one micrograph: tables of blocks of patches, whose sum is the table
+    of the whole, and a few facts.
     """
 
     blocks: Float[Tensor, "blocks pairs rings"]
@@ -53,10 +53,10 @@ class Measurement:
 
 
 def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sampling:
-    """The patches and rings for a set: 256 pixels where the smallest image holds four of them a
-    side, else less.
+    """The patches and rings for a set: 256 pixels if the smallest image holds four of them along
+    each side, else fewer.
 
-    Rings are two Fourier pixels of a patch wide. Raises UserError where an image is too small.
+    Rings are two Fourier pixels of a patch wide. Raises UserError if an image is too small.
     """
     smallest = min(min(grid.shape) for grid in grids)
     if patch_px == 0:
@@ -88,9 +88,9 @@ def views_of_model(
     kind: CalibrationKind = "none",
     self_ensemble: int = 1,
 ) -> Views:
-    """The halves and what a model makes of each, and of their difference, on the network's grid and
-    scale: its network's output, calibrated as ``kind`` says, with the model's ``calibration`` where
-    it has one.
+    """The halves and their difference, raw and denoised by a model, on the network's grid and
+    scale. The network's output is calibrated according to ``kind``, with the model's
+    ``calibration`` if it has one.
     """
     first, second = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
     nothing = (first.image - second.image) / 2**0.5
@@ -103,7 +103,9 @@ def views_of_model(
         stride = architecture_of(engine.settings).stride
         clean = [without_lattice(image, stride) for image in denoised]
         sizes_A = first.grid.pixel_size_yx_A
-        own = kind == "rings" and cross_calibrated(clean, raw, calibration, sizes_A, first.blank)
+        own = kind == "rings" and cross_calibrated(
+            clean, raw, calibration, sizes_A, blank=first.blank, parameters=micrograph.ctf
+        )
         if own:
             denoised = own
         elif calibration is not None:
@@ -131,12 +133,12 @@ def _blank_share(prepared: Prepared) -> float:
 def views_of_images(
     halves: Halves, denoised: BinnedHalves, micrograph: Micrograph, recipe: Recipe
 ) -> Views:
-    """The halves and another program's versions of them, on one grid and in the grey values of the
-    raw halves.
+    """The halves and their versions denoised by another program, on the same grid and in the grey
+    values of the raw halves.
 
-    The denoised images may be binned. A ``recipe`` that flips phases says that theirs are flipped
-    already. Their sharp spots are left as they are: in an image without noise they are no hot
-    pixels.
+    The denoised images may be binned. A ``recipe`` that flips phases implies that theirs are
+    flipped already. Sharp spots in them are left unchanged: in an image without noise they are not
+    hot pixels.
     """
     raw = prepare_alike(halves, micrograph.pixel_size_A, micrograph.ctf, recipe)
     as_they_are = replace(recipe, phase_flip=False, hot_pixel_sigma=math.inf)
@@ -161,8 +163,8 @@ def views_of_images(
 def _blank_of(
     blank: Bool[Tensor, "y x"] | None, shape: tuple[int, int]
 ) -> Bool[Tensor, "rows columns"] | None:
-    """The raw image's mask on another image of the same area: denoised images, which have areas
-    without noise, cannot be searched themselves.
+    """The raw image's mask, resampled to another image of the same area. Denoised images have areas
+    without noise, so blank pixels cannot be found in them.
     """
     if blank is None:
         return None
@@ -184,7 +186,7 @@ def _require_same_grid(denoised: Prepared, raw: Prepared) -> None:
 
 
 def fitted(views: Views) -> Views:
-    """The views with the denoised halves multiplied by the one number that brings them nearest to
+    """The views with the denoised halves multiplied by the one factor that brings them closest to
     the other raw halves.
     """
     m1, m2, d1, d2 = (valid_values(image, views.blank) for image in (*views.raw, *views.denoised))
@@ -196,8 +198,8 @@ def measure(views: Views, neighbour: Views | None, sampling: Sampling) -> Measur
     """The covariances of a micrograph's halves by blocks of patches; ``neighbour`` is an unrelated
     micrograph.
 
-    The tables of all blocks sum to the mean over patches. Only patches without blank pixels count;
-    UserError where there are none.
+    The tables of all blocks sum to the mean over patches. Only patches without blank pixels are
+    used; raises UserError if there are none.
     """
     images = {
         "M1": views.raw[0],
@@ -223,7 +225,7 @@ def measure(views: Views, neighbour: Views | None, sampling: Sampling) -> Measur
 def _valid_patches(
     blank: Bool[Tensor, "y x"] | None, sampling: Sampling
 ) -> Bool[Tensor, "rows columns"] | None:
-    """Which patches hold no blank pixel; None where there are no blank pixels."""
+    """A mask of the patches without blank pixels; None if there are no blank pixels."""
     if blank is None:
         return None
     valid = valid_patches(blank, sampling.patch_px)
@@ -237,13 +239,13 @@ def _valid_patches(
 
 
 def support_of(views: Views, window_A: float) -> Support:
-    """Where in the micrograph each denoised half is confirmed by the other raw one."""
+    """The map of where each denoised half is confirmed by the other raw one."""
     window_px = window_A / views.grid.pixel_size_yx_A[0]
     return local_support(views.raw, views.denoised, window_px, views.blank)
 
 
 def save_measurement(path: Path, measurement: Measurement) -> None:
-    """Write a measurement (numpy's .npz), beside and renamed."""
+    """Write a measurement (numpy's .npz) under a temporary name and rename it."""
     facts = np.frombuffer(
         as_json(measurement.facts).encode("utf-8", "surrogateescape"), dtype=np.uint8
     )
@@ -252,7 +254,7 @@ def save_measurement(path: Path, measurement: Measurement) -> None:
 
 
 def load_measurement(path: Path) -> Measurement:
-    """Read a measurement. Raises UserError where the file is not one, or damaged."""
+    """Read a measurement. Raises UserError if the file is not one, or is damaged."""
     do = "delete it and evaluate again"
     with reading(path, "", "not a readable measurement", do):
         try:

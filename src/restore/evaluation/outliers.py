@@ -1,4 +1,4 @@
-"""How far each micrograph of a set is from the others."""
+"""Outliers: how far each micrograph of a set is from the others."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,12 @@ _LOG_KEYS = ("snr_raw", "bias_share", "invented_share")
 
 
 def strangeness(everything: Sequence[Mapping[str, Number]]) -> list[float]:
-    """How far each micrograph is from the others: the largest robust z-score of what is compared.
+    """How far each micrograph is from the others: the largest robust z-score of the quantities
+    compared.
 
-    The spread of a few micrographs is known badly: a distance counts as Student's t with as many
-    degrees of freedom as the median absolute deviation has, and the z-score returned is
-    that of a normal distribution with the same tail probability.
+    The spread of a few micrographs is poorly known: a distance is treated as Student's t with the
+    degrees of freedom of the median absolute deviation, and the returned z-score is that of a
+    normal distribution with the same tail probability.
     """
     scores = [0.0] * len(everything)
     for key in _OUTLIER_KEYS:
@@ -49,7 +50,9 @@ def _z_score(distance: float, count: int) -> float:
 
 
 def _scaled(numbers: Mapping[str, Number], key: str) -> float | None:
-    """The number that is compared: its logarithm where it is a ratio of variances."""
+    """The number that is compared: the logarithm of a ratio of variances, other quantities as they
+    are.
+    """
     value = numbers[key].value
     if value is None or key not in _LOG_KEYS:
         return value

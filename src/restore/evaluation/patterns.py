@@ -1,4 +1,4 @@
-"""The lattices of one micrograph, and those that the micrographs of a set have in common."""
+"""Lattices of one micrograph, and those that the micrographs of a set have in common."""
 
 from collections.abc import Iterator, Sequence
 from statistics import fmean
@@ -28,7 +28,7 @@ def lattices_of(views: Views, sampling: Sampling) -> tuple[Lattice, ...]:
 
 def common_lattices(micrographs: Sequence[Sequence[Lattice]]) -> tuple[Lattice, ...]:
     """The lattices that at least half of the micrographs have, the strongest first; their shares
-    are means over the micrographs that have them. One period is named once for each image.
+    are means over the micrographs that have them. A period is listed once for each kind of image.
     """
     return tuple(sorted(_common(micrographs), key=lambda lattice: -lattice.share))
 
@@ -48,6 +48,6 @@ def _common(micrographs: Sequence[Sequence[Lattice]]) -> Iterator[Lattice]:
 
 
 def is_same(first: Lattice, second: Lattice) -> bool:
-    """Whether two lattices have one period (within 2 %) in one kind of image."""
+    """Whether two lattices have the same period (within 2 %) in the same kind of image."""
     ratio = first.period_A / second.period_A
     return first.image == second.image and abs(ratio - 1) < _SAME

@@ -19,7 +19,7 @@ _QUALITY = 72
 _CONFIRMED_RGB, _REFUTED_RGB = (
     (86, 180, 233),
     (213, 94, 0),
-)  # told apart by colour-blind readers (Okabe & Ito)
+)  # distinguishable by colour-blind readers (Okabe & Ito)
 _OPAQUE = 150
 
 Halves = tuple[Float[Tensor, "y x"], Float[Tensor, "y x"]]
@@ -34,8 +34,8 @@ def save_previews(
 ) -> Previews:
     """Write the pictures as ``start_raw.jpg``, ``start_denoised.jpg``, ``start_support.png``.
 
-    Returns their names (relative to the folder above ``start``'s), size and pixel size, as an
-    evaluation lists them.
+    Returns their names (relative to the parent of ``start``'s folder), size and pixel size, as
+    listed in an evaluation.
     """
     size = shrunk_size((raw[0].shape[0], raw[0].shape[1]), LONGEST_PX)
     paths = {
@@ -60,8 +60,8 @@ def save_previews(
 
 
 def overlay(support: Support) -> UInt8[np.ndarray, "rows columns 4"]:
-    """Blue where the drawing is confirmed, orange where it is refuted, clear where it cannot be
-    told.
+    """Blue where the denoised image is confirmed, orange where it is refuted, transparent where
+    neither is significant.
     """
     confirmed, refuted = support.confirmed.cpu().numpy(), support.refuted.cpu().numpy()
     colours = np.where(

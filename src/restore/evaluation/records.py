@@ -1,4 +1,6 @@
-"""The results of an evaluation: records that are computed, kept in ``evaluation.json``, drawn."""
+"""Records of the results of an evaluation, which are computed, stored in ``evaluation.json``, and
+drawn.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,8 +35,8 @@ class Previews:
 
 @dataclass(frozen=True)
 class Lattice:
-    """A sharp line in the spectrum of the "raw" or "denoised" ``image``, by its period (Å, and
-    pixels of the cropped image); ``share`` is its share of the image's variance.
+    """A sharp line in the spectrum of the "raw" or "denoised" ``image``, given by its period (Å,
+    and pixels of the cropped image); ``share`` is its share of the image's variance.
     """
 
     image: str
@@ -57,9 +59,9 @@ class Spike:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a measurement keeps of a micrograph beside its covariances; ``confirmed`` and
-    ``refuted`` are shares of its area, ``blank_share`` is that of pixels without data,
-    ``fingerprint`` that of all it was made of.
+    """The contents of a measurement other than the covariances. ``confirmed`` and ``refuted`` are
+    shares of the area, ``blank_share`` is that of pixels without data, ``fingerprint`` that of
+    everything the measurement depends on.
     """
 
     hot_pixels: int = 0
@@ -73,8 +75,8 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class MicrographResult:
-    """One micrograph; ``outlier`` is larger the further it is from the others, ``role`` is empty
-    where there is no model.
+    """The result of one micrograph; ``outlier`` is larger the further it is from the others,
+    ``role`` is empty if there is no model.
     """
 
     name: str
@@ -92,10 +94,10 @@ class MicrographResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """The numbers and curves of several micrographs together; ``resampled`` names what the
-    intervals were made from, ``has_signal`` the rings in which the raw halves share a signal beyond
-    the error (empty: not known). ``lattices`` are in at least half of the micrographs, ``spikes``
-    in the correlations of the halves.
+    """The numbers and curves of several micrographs together; ``resampled`` names the units that
+    were resampled for the intervals, ``has_signal`` marks the rings in which the raw halves share a
+    significant signal (empty if not known). ``lattices`` are those of at least half of the
+    micrographs, ``spikes`` those in the correlations of the halves.
     """
 
     name: str
@@ -110,7 +112,7 @@ class Group:
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """The model that was evaluated; ``training`` and ``provenance`` are as its file has them."""
+    """The model that was evaluated; ``training`` and ``provenance`` are copied from its file."""
 
     name: str = ""
     parameters: int | None = None
@@ -120,7 +122,7 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class MethodSummary:
-    """How the numbers and their intervals were made."""
+    """The settings behind the numbers and their intervals."""
 
     patch_px: int | None = None
     rings: int | None = None
@@ -132,7 +134,9 @@ class MethodSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Making:
-    """What was run: the part of an evaluation that is known before anything is measured."""
+    """The description of a run: the part of an evaluation that is known before anything is
+    measured.
+    """
 
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
     recipe: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -142,14 +146,14 @@ class Making:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Everything that an evaluation has measured, and how.
+    """Everything measured in an evaluation, and the method.
 
     Attributes
     ----------
     provenance
         Program, version, command, settings, inputs and time.
     recipe
-        How the images were prepared, as `Recipe.card` gives it.
+        How the images were prepared, as given by `Recipe.card`.
     model
         The model that was evaluated; None for another program's images.
     method
@@ -199,7 +203,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     Raises
     ------
     UserError
-        There is none, it is damaged, or another version of the program made it.
+        There is no evaluation, it is damaged, or another version of the program wrote it.
     """
     path = folder / FILE_NAME
     if not path.is_file():
@@ -213,5 +217,5 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 
 def evaluation_from(card: Mapping[str, Any]) -> Evaluation:
-    """The evaluation of its JSON's plain values. Raises UserError where they are damaged."""
+    """The evaluation from the plain values of its JSON. Raises UserError if they are damaged."""
     return decoded(Evaluation, card, FILE_NAME, FILE.noun)

@@ -1,4 +1,4 @@
-"""What is evaluated: a model, or another program's denoised halves in its place."""
+"""The object of an evaluation: a model, or another program's denoised halves."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,8 +38,8 @@ class DenoisedHalves:
     suffix
         What is appended to the raw halves' names in the names of the denoised ones.
     recipe
-        The resolution in Å up to which they are compared, and whether the raw halves' phases must
-        be flipped because the denoised ones' are.
+        The resolution in Å up to which they are compared, and whether the phases of the raw halves
+        must be flipped because those of the denoised halves are.
     fit_scale
         Fit the grey scale of the denoised halves to that of the raw ones, for programs that change
         it.
@@ -53,8 +53,8 @@ class DenoisedHalves:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the denoised halves come from: ``model``, read from ``model_file`` where it is known,
-    or ``others``.
+    """The source of the denoised halves: a ``model``, with its ``model_file`` if known, or
+    ``others``.
     """
 
     model: Model | None
@@ -67,7 +67,7 @@ class Source:
         return self.model.recipe if self.model else self.others.recipe
 
     def inputs(self) -> dict[str, object]:
-        """The files and the choices behind it, for the record of an evaluation."""
+        """The files and settings of the source, for the record of an evaluation."""
         return {
             "model": self.model_file,
             "denoised": list(self.others.folders) or None,
@@ -76,12 +76,14 @@ class Source:
         }
 
     def made_with(self) -> list[object]:
-        """All of it that decides the numbers of a micrograph, beside the images."""
+        """Everything about the source, besides the images, that determines a micrograph's
+        numbers.
+        """
         digest = self.model and self.model.digest()
         return [PREPARATION_VERSION, digest, self.recipe, self.others.fit_scale]
 
     def files(self, micrographs: Sequence[Micrograph]) -> list[DenoisedFiles] | None:
-        """The denoised halves of each micrograph on the disk; None where a model makes them."""
+        """The files of each micrograph's denoised halves; None if a model makes them."""
         if self.model is not None:
             return None
         folders = [Path(folder) for folder in self.others.folders]
@@ -107,7 +109,7 @@ class Source:
         )
 
     def summary(self) -> ModelSummary | None:
-        """The model as an evaluation records it; None where there is none."""
+        """The summary of the model for an evaluation; None if there is no model."""
         if self.model is None:
             return None
         parameters = sum(parameter.numel() for parameter in self.model.network.parameters())
@@ -120,8 +122,8 @@ def source_of(
     model: Model | str | PathLike[str] | DenoisedHalves | None,
     name: str | PathLike[str] | None = None,
 ) -> Source:
-    """The source of denoised halves that the caller of an evaluation gives: the general model with
-    its own recipe, where that is None. ``name`` is what a model is called, in its file's place.
+    """The source of denoised halves for ``model`` (the general model with its own recipe if None).
+    ``name`` is the name of a model that has no file.
 
     Raises
     ------

@@ -1,4 +1,6 @@
-"""The halves of one micrograph as they are compared: raw, denoised, and their difference."""
+"""The halves of one micrograph in the form in which they are compared: raw, denoised, and their
+difference.
+"""
 
 from dataclasses import dataclass
 
@@ -14,11 +16,11 @@ BinnedHalves = tuple[Float[Tensor, "rows columns"], Float[Tensor, "rows columns"
 
 @dataclass(frozen=True)
 class Views:
-    """The two halves of a micrograph as they are compared, all in one scale; ``nothing`` is EVN −
-    ODD before and after.
+    """The two halves of a micrograph in the form in which they are compared, all in one scale;
+    ``nothing`` is EVN − ODD, raw and denoised.
 
-    ``blank`` marks pixels that hold no data, None where there are none; ``blank_share`` is their
-    share of the raw image.
+    ``blank`` marks pixels that hold no data, and is None if there are none; ``blank_share`` is
+    their share of the raw image.
     """
 
     raw: Halves

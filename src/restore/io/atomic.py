@@ -35,13 +35,13 @@ _MENDABLE = {
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """A temporary path beside ``path``, which takes the name ``path`` when the block ends well.
+    """A temporary path beside ``path``, renamed to ``path`` when the block ends without an error.
 
-    Missing parent folders are made. The temporary has a hidden name, ``.NAME.RANDOM.partial``,
-    that nobody can know before; it is made anew, and a link that stands there is never followed.
-    Its contents are on the disk before it is renamed; when the block fails or is interrupted it is
-    removed, and what stood under ``path`` before stays as it was. What killed processes have left
-    in the folder is removed by the first write of a process there.
+    Missing parent folders are made. The temporary file has a hidden name that cannot be predicted,
+    ``.NAME.RANDOM.partial``; it is always a new file, and an existing link is never followed. Its
+    contents are flushed to the disk before it is renamed. If the block fails or is interrupted, the
+    temporary file is removed and an earlier file at ``path`` stays unchanged. The first write of a
+    process to a folder removes the temporary files that killed processes have left there.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -53,8 +53,8 @@ def replacing(path: Path) -> Generator[Path]:
     Raises
     ------
     UserError
-        The disk is full, the folder is read-only, or the like, with ``path`` named. Anything else
-        that the block raises passes through, an OSError about another file included.
+        The disk is full, the folder is read-only, or the like; the error names ``path``. Any other
+        exception of the block passes through, including an OSError about another file.
     """
     partial = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.partial")
     descriptor: int | None = None
@@ -77,8 +77,8 @@ def replacing(path: Path) -> Generator[Path]:
 
 
 def require_writable(folder: Path, size_bytes: int = 0) -> None:
-    """UserError where no file, or none of this size, could be written into ``folder``, which need
-    not exist yet.
+    """Raise UserError if no file, or no file of this size, can be written into ``folder``, which
+    need not exist yet.
     """
     nowhere = next((path for path in (folder, *folder.parents) if leads_nowhere(path)), None)
     if nowhere is not None:
@@ -104,14 +104,14 @@ def require_writable(folder: Path, size_bytes: int = 0) -> None:
 
 
 def leads_nowhere(path: Path) -> bool:
-    """Whether a path is a symbolic link to nothing, or one of several that lead in a circle."""
+    """Whether a path is a broken symbolic link, or one of several links that form a circle."""
     return path.is_symlink() and not path.exists()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` as UTF-8, line ends as they are, whole or not at all.
+    """Write ``text`` to ``path`` as UTF-8, with its line ends unchanged, completely or not at all.
 
-    Bytes that were read with the ``surrogateescape`` handler come out as they went in.
+    Bytes that were read with the ``surrogateescape`` handler are written unchanged.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. Raises as :func:`replacing`."""
+    """Write a file completely or not at all. Raises as :func:`replacing`."""
     with replacing(path) as partial:
         partial.write_bytes(content)
 
@@ -133,8 +133,8 @@ _swept: set[tuple[int, int]] = set()
 
 
 def _create(partial: Path) -> int:
-    """A new, empty file, locked as long as its descriptor is open: one that is not locked was left
-    by a process that is gone.
+    """Create an empty file that is locked while its descriptor is open. A file without a lock was
+    left by a process that has ended.
     """
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
     while True:
@@ -146,7 +146,7 @@ def _create(partial: Path) -> int:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporaries of processes that are gone from a folder, once for each process."""
+    """Remove from a folder the temporary files of processes that have ended, once per process."""
     status = folder.stat()
     if (status.st_dev, status.st_ino) in _swept:
         return
@@ -165,7 +165,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _is_locked_now(descriptor: int) -> bool:
-    """Whether this process could lock the file; never where the file system knows no locks."""
+    """Whether this process could lock the file; False if the file system does not support locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -182,9 +182,7 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def _is_about(error: OSError, path: Path, partial: Path) -> bool:
-    """Whether the failure is that of writing ``path``, not that of reading some input inside the
-    block.
-    """
+    """Whether the failure concerns writing ``path``, not reading some input inside the block."""
     return error.filename is None or Path(os.fsdecode(error.filename)) in {
         partial,
         path,
@@ -193,8 +191,8 @@ def _is_about(error: OSError, path: Path, partial: Path) -> bool:
 
 
 def _remove(partial: Path) -> None:
-    """Remove what is left of the temporary; where even that fails, the first failure is the one to
-    report.
+    """Remove what is left of the temporary file. If even that fails, the first failure is
+    reported.
     """
     try:
         partial.unlink(missing_ok=True)

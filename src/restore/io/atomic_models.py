@@ -16,7 +16,7 @@ MODEL_ENDINGS = (".pdb", ".ent", ".cif", ".mmcif")
 
 
 def is_model(path: Path) -> bool:
-    """Whether the name is that of an atomic model.
+    """Whether the file name is one of an atomic model.
 
     >>> is_model(Path("3j9i.pdb.gz")), is_model(Path("map.mrc"))
     (True, False)
@@ -25,18 +25,18 @@ def is_model(path: Path) -> bool:
 
 
 def read_atoms(path: Path) -> Atoms:
-    """The atoms of the first model of a PDB or mmCIF file, as they stand there, without waters.
+    """The atoms of the first model of a PDB or mmCIF file, in the file's order and without waters.
 
-    Of alternatives the first is taken, and counts whole. Hydrogens are there where the file has
-    them; their place is not made up where it has not.
+    Of alternate conformations the first is taken, with full occupancy. Hydrogens are included if
+    the file has them; missing ones are not added.
 
     Raises
     ------
     UserError
-        There is no such file, it cannot be read as a model, it holds no atoms, or places that are
-        no numbers.
+        There is no such file, it cannot be read as a model, it holds no atoms, or coordinates are
+        not numbers.
     """
-    structure = read_structure(path)  # gemmi's atoms live as long as it does
+    structure = read_structure(path)  # gemmi's atoms live only as long as the structure
     atoms = [site.atom for site in structure[0].all()]
     position_A = np.array([atom.pos.tolist() for atom in atoms])
     bfactor_A2 = np.nan_to_num(np.array([atom.b_iso for atom in atoms]))
@@ -49,8 +49,8 @@ def read_atoms(path: Path) -> Atoms:
 
 
 def read_structure(path: Path) -> gemmi.Structure:
-    """The file as gemmi reads it, without waters and all alternatives but the first; raises what
-    ``read_atoms`` does.
+    """The file as gemmi reads it, without waters and with the first alternate conformation only.
+    Raises as ``read_atoms``.
     """
     if not path.is_file():
         raise UserError(
@@ -81,8 +81,8 @@ def read_structure(path: Path) -> gemmi.Structure:
 
 
 def _require_coordinates(path: Path) -> None:
-    """UserError where a PDB file has an atom without three numbers in the columns of coordinates
-    (gemmi reads zeros there), or where a packed file holds more than any model.
+    """Raise UserError if an atom of a PDB file lacks three numbers in the columns of coordinates
+    (gemmi would read zeros), or if a packed file holds more than any model.
     """
     with open_bytes(path, "A PDB or mmCIF file is needed") as file:
         content = file.stream.read(_LARGEST_BYTES + 1)
@@ -106,7 +106,9 @@ def _require_coordinates(path: Path) -> None:
 
 
 def _refuse_one_place(structure: gemmi.Structure, path: Path) -> None:
-    """UserError where several atoms all have one place: the same line again and again."""
+    """Raise UserError if all of several atoms are at the same position: the same line again and
+    again.
+    """
     if len(structure) == 0:
         return
     position_A = np.array([site.atom.pos.tolist() for site in structure[0].all()])
@@ -121,7 +123,7 @@ def _refuse_one_place(structure: gemmi.Structure, path: Path) -> None:
 
 
 def _require_text(structure: gemmi.Structure) -> None:
-    """ValueError where a name is no UTF-8: gemmi finds out only when it is asked for the name."""
+    """Raise ValueError if a name is not UTF-8, which gemmi notices only when asked for the name."""
     for model in structure:
         for chain in model:
             _ = chain.name
@@ -132,7 +134,7 @@ def _require_text(structure: gemmi.Structure) -> None:
 
 
 def _thin_out(structure: gemmi.Structure) -> None:
-    """Take off waters and all alternatives but the first, which counts whole."""
+    """Remove waters and all alternate conformations but the first, which gets full occupancy."""
     if len(structure) == 0:
         return
     structure.remove_waters()

@@ -1,4 +1,4 @@
-"""Rows of a table that cannot be used, by their numbers from zero."""
+"""Rows of a table that cannot be used, by row number counted from zero."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +18,16 @@ class BadRow:
 def bad_rows(
     errors: Mapping[int, UserError], names: Sequence[str], skip: bool
 ) -> dict[int, BadRow]:
-    """The rows that are skipped. UserError where none may be, or nothing would be left."""
+    """The rows that are skipped. Raises UserError if none may be skipped or nothing would
+    be left.
+    """
     if errors and (not skip or len(errors) == len(names)):
         raise _together(list(errors.values()), len(names))
     return {row: BadRow(names[row], str(error)) for row, error in errors.items()}
 
 
 def errors_of(rows: Sequence[StarRow], needed: Callable[[StarRow], object]) -> dict[int, UserError]:
-    """What is wrong with what is needed of rows, by their numbers from zero."""
+    """The errors in the needed values of rows, by row number counted from zero."""
     errors: dict[int, UserError] = {}
     for index, row in enumerate(rows):
         try:
@@ -36,8 +38,9 @@ def errors_of(rows: Sequence[StarRow], needed: Callable[[StarRow], object]) -> d
 
 
 def _together(errors: Sequence[UserError], total: int) -> UserError:
-    """One error that names the rows of all; the first where that is all, where every row has one,
-    or where they are all of one missing column, as in a tilt series without CTF.
+    """One error that names all rows concerned. The first error alone is returned if it is the only
+    one, if every row has one, or if all are about one missing column, as in a tilt series without
+    CTF.
     """
     first = errors[0]
     same_column = (

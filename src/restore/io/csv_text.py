@@ -8,8 +8,8 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
-    r"""Rows as CSV, one a line. A text that a spreadsheet would take for a formula, such as the
-    name of a micrograph that begins with "=", has an apostrophe before it; numbers stay numbers.
+    r"""Rows as CSV, one per line. A text that a spreadsheet would take for a formula, such as a
+    micrograph's name that begins with "=", is preceded by an apostrophe; numbers stay numbers.
 
     >>> csv_text([("name", "defocus"), ("=1+1.mrc", -1.5), ("-1.5", "")])
     "name,defocus\n'=1+1.mrc,-1.5\n-1.5,\n"

@@ -1,6 +1,6 @@
-"""Between which values the parameters of a CTF lie; others stand in a wrong unit or column.
+"""Limits of the parameters of a CTF; values beyond them are in a wrong unit or column.
 
-A micrograph's defocus is checked where its phases are flipped
+A micrograph's defocus is checked when its phases are flipped
 (:func:`restore.ctf.require_plausible_defocus`), so that one bad row is one skipped micrograph.
 """
 
@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """The least and the largest value of a parameter, both possible, and the words for them."""
+    """The least and the largest possible value of a parameter, and a text that states them."""
 
     least: float
     most: float
     words: str
 
     def hold(self, value: float) -> bool:
-        """Whether the value lies between them; NaN does not."""
+        """Whether the value is within the limits; NaN is not."""
         return self.least <= value <= self.most
 
 
@@ -37,14 +37,14 @@ RELION_LIMITS: Mapping[str, Limits] = {
     "rlnSphericalAberration": _ABERRATION,
     "rlnAmplitudeContrast": _CONTRAST,
 }
-"""By the name of the column. Angles and phase shifts, which are periodic, have none."""
+"""Limits by column name. Angles and phase shifts, which are periodic, have none."""
 
 CRYOSPARC_LIMITS: Mapping[str, Limits] = {
     "accel_kv": _VOLTAGE,
     "cs_mm": _ABERRATION,
     "amp_contrast": _CONTRAST,
 }
-"""By the name of the column in the slot ``ctf``."""
+"""Limits by the name of the column in the slot ``ctf``."""
 
 _FEWEST_ANGLES = 5
 _LARGEST_ANGLE_DEG = 400.0
@@ -53,8 +53,8 @@ _LENS_IN_METRES = (0.0015, 0.0055)
 
 
 def warn_of_units(ctfs: Iterable[CTFParameters | None], where: object) -> None:
-    """Warn, once for a set, where its numbers are possible but look like those of another unit:
-    radians in a column of degrees or the other way round, nm in one of Å, m in one of mm.
+    """Warn, once per set, if its values are possible but seem to be in another unit: radians in a
+    column of degrees or vice versa, nm in a column of Å, m in a column of mm.
     """
     known = [ctf for ctf in ctfs if ctf is not None]
     for words in _suspicions(known) if known else ():

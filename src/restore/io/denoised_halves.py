@@ -1,4 +1,4 @@
-"""Where another program's denoised halves lie, from the names of the raw ones."""
+"""Paths of another program's denoised halves, from the names of the raw ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ def denoised_halves(
     """The denoised halves of each micrograph: in the folders of the even and the odd ones, or
     beside the raw ones.
 
-    Their names are the raw halves' with ``suffix``, ending in ``.mrc`` or as the raw ones do.
-    ``folders`` holds two, one for both, or none. In a folder they lie at the place that the
-    micrograph's or the half's own name gives them there, or at its top.
+    Their names are those of the raw halves with ``suffix`` added, and end in ``.mrc`` or as the raw
+    ones do. ``folders`` holds two folders, one for both halves, or none. Within a folder, a file is
+    expected below the subfolders of the micrograph's or the half's name, or at the top.
 
     Raises
     ------
     UserError
-        One is missing, is the raw half itself, or would be that of two halves.
+        A denoised half is missing, is the raw half itself, or would belong to two raw halves.
     """
     both = (folders[0], folders[-1]) if folders else (None, None)
     denoised: list[DenoisedFiles] = []

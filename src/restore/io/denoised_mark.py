@@ -1,4 +1,4 @@
-"""Which images restore has denoised: their headers' labels say so."""
+"""Labels that mark images as denoised by restore."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -6,9 +6,9 @@ from itertools import islice
 from pathlib import Path
 
 from restore.errors import UserError
+from restore.io.cryosparc.datasets import is_cryosparc
 from restore.io.images.maps import read_map_header
 from restore.io.particle_images import ParticleImages
-from restore.io.particles import is_cryosparc
 from restore.io.paths import Places, resolved
 from restore.version import __version__
 
@@ -17,8 +17,8 @@ _ENOUGH = 5
 
 
 def is_denoised(labels: Iterable[str]) -> bool:
-    """Whether labels of an MRC header say that restore denoised the image, or made the map from
-    such images.
+    """Whether the labels of an MRC header say that restore denoised the image, or computed the map
+    from denoised images.
 
     >>> is_denoised(["restore 0.1.0 denoised with a.safetensors"]), is_denoised(["RELION 3.1.3"])
     (True, False)
@@ -27,7 +27,7 @@ def is_denoised(labels: Iterable[str]) -> bool:
 
 
 def denoised_label(words: str) -> str:
-    """A label by which :func:`is_denoised` knows what was made from denoised images.
+    """A label by which :func:`is_denoised` recognises files made from denoised images.
 
     >>> is_denoised([denoised_label("particles, reconstructed")])
     True
@@ -36,11 +36,11 @@ def denoised_label(words: str) -> str:
 
 
 def shows_denoised(images: ParticleImages) -> bool:
-    """Whether particle images were denoised: by the label of their stack, else by that of their
+    """Whether particle images were denoised, judged by the label of their stack, else of their
     micrograph.
 
-    A few of each are looked at. A micrograph that is not where the file says, or no MRC image,
-    tells nothing.
+    Only a few stacks and micrographs are checked. A micrograph that is not found, or is not an MRC
+    image, is ignored.
     """
     if any(is_denoised(_labels(path)) for path in islice(dict.fromkeys(images.paths), _ENOUGH)):
         return True

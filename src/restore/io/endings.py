@@ -1,22 +1,22 @@
-"""The ending of an image's name, which may be of two parts: ``.mrc``, ``.tif``, ``.mrc.gz``."""
+"""The ending of an image's name, which may have two parts: ``.mrc``, ``.tif``, ``.mrc.gz``."""
 
 MRC_ENDINGS = (".mrc", ".mrcs", ".map")
 TIFF_ENDINGS = (".tif", ".tiff")
 EER_ENDINGS = (".eer",)
 COMPRESSED = (".gz", ".bz2")
-"""gzip and bzip2: they may stand after an ending of MRC."""
+"""Endings of gzip and bzip2, which may follow that of an MRC file."""
 
 COMPRESSED_MRC_ENDINGS = tuple(first + second for first in MRC_ENDINGS for second in COMPRESSED)
 IMAGE_ENDINGS = (*MRC_ENDINGS, *COMPRESSED_MRC_ENDINGS, *TIFF_ENDINGS)
-"""Names of images that are read, in any case of letters."""
+"""Endings of the images that can be read, in upper or lower case."""
 
 MOVIE_ENDINGS = (*IMAGE_ENDINGS, *EER_ENDINGS)
-"""Names of movies that are read, in any case of letters."""
+"""Endings of the movies that can be read, in upper or lower case."""
 
 
 def split_ending(name: str) -> tuple[str, str]:
-    """A file's name, with its folder or without, in two: what comes before the ending, and the
-    ending as it stands.
+    """A file's name, with or without its folder, in two parts: what comes before the ending, and
+    the ending itself.
 
     >>> names = ("raw/a b_DW.mrc.gz", "µ.v2_DW.TIF", "a.b/c", ".mrc", "notes.gz")
     >>> [split_ending(name) for name in names]
@@ -32,7 +32,7 @@ def split_ending(name: str) -> tuple[str, str]:
 
 
 def ending_of(name: str) -> str:
-    """The ending of a file's name, in small letters.
+    """The ending of a file's name, in lower case.
 
     >>> ending_of("job002/mic_DW.MRC.bz2")
     '.mrc.bz2'

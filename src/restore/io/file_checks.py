@@ -1,4 +1,4 @@
-"""Whether the images of a set are there and fit together, before anything is computed."""
+"""Checks, before anything is computed, that the images of a set exist and fit together."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -14,10 +14,10 @@ from restore.micrograph import Micrograph
 _log = logging.getLogger(__name__)
 
 Part = Literal["image", "even", "odd"]
-"""Which image of a micrograph: the full sum, or one of its halves."""
+"""An image of a micrograph: the full sum, or one of its halves."""
 
 HALVES: tuple[Part, ...] = ("even", "odd")
-"""What training needs."""
+"""The images that training needs."""
 
 ALL_PARTS: tuple[Part, ...] = ("image", *HALVES)
 
@@ -33,13 +33,13 @@ ReadHeader = Callable[[Path], ImageHeader]
 
 
 def reading_once() -> ReadHeader:
-    """A function that reads the header of each image once, for checks that follow each other."""
+    """A function that reads each image's header only once, for several checks in a row."""
     return cache(read_image_header)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A micrograph that cannot be used, and why, in words for a person."""
+    """A micrograph that cannot be used, and the reason as a message for the user."""
 
     micrograph: Micrograph
     message: str
@@ -52,13 +52,13 @@ def check_files(
     *,
     warns: bool = True,
 ) -> tuple[list[Micrograph], list[Problem]]:
-    """The micrographs whose ``needed`` images are there, readable, of one shape and each a file of
-    its own, and the problems of the others.
+    """The micrographs whose ``needed`` images exist, are readable, have the same shape and are
+    distinct files; and the problems of the others.
 
-    A full sum that is not needed may be missing, but not of another shape. A file that belongs to
-    two micrographs, whatever names lead to it, is the first one's. Only headers are read, by
-    ``read``. Pixel sizes in headers that are more than 1 % off are summed up in one warning in the
-    log, where it ``warns``.
+    A full sum that is not needed may be missing, but must not have another shape. A file listed for
+    two micrographs, under whatever names, counts for the first only. Only headers are read, by
+    ``read``. If ``warns``, header pixel sizes that are more than 1 % off are summarised in one
+    warning in the log.
     """
     good: list[Micrograph] = []
     problems: list[Problem] = []
@@ -92,8 +92,8 @@ def check_files(
 def fit_together(
     micrograph: Micrograph, needed: Sequence[Part], read: ReadHeader = read_image_header
 ) -> bool:
-    """Whether a micrograph's ``needed`` images are there, readable, of one shape and each a file of
-    its own.
+    """Whether a micrograph's ``needed`` images exist, are readable, have the same shape and are
+    distinct files.
     """
     try:
         _refuse_shapes(micrograph, _headers(micrograph, needed, read), read)
@@ -106,8 +106,8 @@ def fit_together(
 def header_pixel_size_A(path: Path) -> float:
     """The pixel size in an image's header, in Å.
 
-    One of exactly 1 Å is often a program's way to say nothing: it is taken, and the log says so.
-    Raises UserError where the header has none that can be used.
+    Many programs write exactly 1 Å when they do not know the pixel size: it is used, with a note in
+    the log. Raises UserError if the header has no usable pixel size.
     """
     size_A = read_image_header(path).pixel_size_A
     if size_A is None or not 0 < size_A < float("inf"):
@@ -128,12 +128,12 @@ def require_files(
     needed: Sequence[Part] = HALVES,
     read: ReadHeader = read_image_header,
 ) -> None:
-    """Check as :func:`check_files` does, where one bad micrograph is one too many.
+    """Check as :func:`check_files` does, but do not accept any bad micrograph.
 
     Raises
     ------
     UserError
-        There is any problem; the first five are listed, and how many there are.
+        There is any problem; the first five are listed, with the total number.
     """
     _, problems = check_files(micrographs, needed, read)
     if problems:
@@ -144,7 +144,7 @@ def require_files(
 
 
 def _advice(needed: Sequence[Part]) -> str:
-    """The last line of what :func:`require_files` says."""
+    """The advice at the end of the message of :func:`require_files`."""
     halves = "even" in needed or "odd" in needed
     return "Fix them or leave them out" + (
         "; the halves' names follow from `suffixes`. If there are no halves, make them with "
@@ -174,9 +174,8 @@ def _headers(
 
 
 def _files(micrograph: Micrograph) -> dict[Part, tuple[int, int]]:
-    """What tells the files of a micrograph's images from all others, of those that are there.
-
-    UserError where two of its images are one file.
+    """The identities of the existing files of a micrograph's images. Raises UserError if two of its
+    images are the same file.
     """
     files: dict[Part, tuple[int, int]] = {}
     for part in ALL_PARTS:
@@ -219,7 +218,7 @@ def _refuse_owned(
 def _with_full_sum(
     micrograph: Micrograph, headers: dict[Part, ImageHeader], read: ReadHeader
 ) -> dict[Part, ImageHeader]:
-    """The headers, and that of the full sum where it can be read."""
+    """The headers, including that of the full sum if it can be read."""
     try:
         return {"image": read(micrograph.image), **headers}
     except (UserError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The names of the two half-sums of a micrograph, from the name of its full sum."""
+"""Names of the two half-sums of a micrograph, from the name of its full sum."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from restore.io.endings import split_ending
 
 @dataclass(frozen=True)
 class Suffixes:
-    """What stands in the names of the full sum and of its halves, as MotionCor2 and RELION write
+    """The suffixes in the names of the full sum and of its halves, as MotionCor2 and RELION write
     them.
     """
 
@@ -19,8 +19,8 @@ class Suffixes:
 
 
 def parse_suffixes(text: str) -> Suffixes:
-    """The three suffixes that a person types, separated by commas; the first may be empty where
-    full sums have none.
+    """The three suffixes, typed with commas between them; the first may be empty if full sums have
+    none.
 
     >>> parse_suffixes("DW,EVN,ODD")
     Suffixes(full='DW', even='EVN', odd='ODD')
@@ -28,7 +28,7 @@ def parse_suffixes(text: str) -> Suffixes:
     Raises
     ------
     UserError
-        There are not three, one is a path, or the halves would have one name.
+        There are not three suffixes, one is a path, or both halves would have the same name.
     """
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 3 or not parts[1] or not parts[2] or len(set(parts)) != 3 or "/" in text:
@@ -38,11 +38,11 @@ def parse_suffixes(text: str) -> Suffixes:
 
 
 def half_names(name: str, suffixes: Suffixes) -> list[tuple[str, str]]:
-    """The names that the even and the odd half may have, the likelier pair first.
+    """The possible names of the even and the odd half, the likelier pair first.
 
-    The full sum's suffix is replaced where it last stands in the file name as a word of its own,
-    else at the end of the name; the folder and the ending (``.mrc``, ``.mrc.gz``) are left alone.
-    The other possibility is RELION's: the half's suffix after the whole name.
+    The last occurrence of the full sum's suffix as a separate word in the file name is replaced,
+    else one at the end of the name; the folder and the ending (``.mrc``, ``.mrc.gz``) are
+    unchanged. The other possibility is RELION's: the half's suffix after the whole name.
 
     >>> half_names("DW/DWARF_01_DW.mrc", Suffixes())[0]
     ('DW/DWARF_01_EVN.mrc', 'DW/DWARF_01_ODD.mrc')
@@ -75,8 +75,8 @@ def is_half(name: str, suffixes: Suffixes) -> bool:
 
 
 def _word(suffix: str) -> re.Pattern[str]:
-    """The suffix standing by itself: where it begins or ends with a letter or digit, no other one
-    touches it there.
+    """A pattern of the suffix as a separate word: no further letter or digit is next to a letter or
+    digit at either end.
     """
     before = r"(?<![^\W_])" if suffix[:1].isalnum() else ""
     after = r"(?![^\W_])" if suffix[-1:].isalnum() else ""

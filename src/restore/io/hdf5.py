@@ -1,4 +1,4 @@
-"""Whether an HDF5 file can be opened without harm."""
+"""Check that an HDF5 file can be opened safely."""
 
 import json
 import subprocess
@@ -14,16 +14,16 @@ _sound: set[tuple[int, int, int, int]] = set()
 
 
 def require_sound_hdf5(path: Path, do: str = "") -> None:
-    """Look through an HDF5 file in a process of its own, before it is opened in this one.
+    """Examine an HDF5 file in a separate process before it is opened in this one.
 
-    A file is looked through once in the life of a process, unless it changes. What this takes
-    (0.4 s and more) buys that a damaged file cannot hang or crash a run that is hours old.
+    A file is examined once per process, unless it changes. This takes 0.4 s or more, and prevents a
+    damaged file from hanging or crashing a run that has taken hours.
 
     Raises
     ------
     UserError
-        The file cannot be read within a time that follows from its size, refers to other files or
-        places, or has datasets that claim more than is stored. ``do`` is the cure.
+        The file cannot be read within a time that depends on its size, refers to other files or
+        places, or has datasets that claim more than is stored. ``do`` is the advice in the error.
     """
     status = path.stat()
     key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

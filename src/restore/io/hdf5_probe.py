@@ -1,10 +1,9 @@
-"""Reads the structure of an HDF5 file whose maker is not known, as a program of its own:
-``python hdf5_probe.py FILE``. :mod:`restore.io.hdf5` runs it under a time limit.
+"""Reads the structure of an HDF5 file of unknown origin, as a separate program: ``python
+hdf5_probe.py FILE``. :mod:`restore.io.hdf5` runs it under a time limit.
 
-HDF5's library can loop without end, or crash, on a damaged file, and a file can name others for
-it to open. What stands here looks at every link, every attribute and every dataset once, so that
-whoever opens the file afterwards meets nothing new. One line of JSON says what was found, null
-where nothing is wrong.
+On a damaged file, HDF5's library can crash or loop forever, and a file can make it open other
+files. This program looks at every link, attribute and dataset once, so that opening the file
+afterwards is safe. It prints one line of JSON: the fault, or null if there is none.
 """
 
 import json
@@ -16,18 +15,18 @@ import numpy as np
 
 _MOST_MEMORY_BYTES = 4 << 30
 _REAL_NUMBERS = "biuf"
-_MOST_DEFLATION = 1100  # 1032 bytes for one, and what is left over
+_MOST_DEFLATION = 1100  # 1032 bytes for one, and the remainder
 _DEEPEST = 2
 
 
 def fault(path: str) -> str | None:
-    """What is wrong with the file, None where nothing is."""
+    """The fault of the file, or None."""
     with h5py.File(path, "r") as file:
         return _fault_of_group(file, _DEEPEST) or None
 
 
 def _fault_of_group(group: h5py.Group, depth: int) -> str:
-    """What is wrong with a group and all that it holds, in at most so many levels."""
+    """The fault of a group and of everything in it, down to ``depth`` levels."""
     for _ in group.attrs.values():
         pass
     for name in group:

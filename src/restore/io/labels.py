@@ -1,4 +1,4 @@
-"""The label by which a rerun knows an image that restore wrote, and what it was made with."""
+"""Labels by which a rerun recognises the images that restore wrote, and how they were made."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from restore.io.images.mrc import mrc_labels
 from restore.io.micrographs import MicrographSet
 
 Kind = Literal["denoised", "halves"]
-"""What an image is: denoised, or a half (or full sum) made from a movie or from counts."""
+"""The kind of an image: denoised, or a half (or full sum) made from a movie or from counts."""
 
 _PREFIXES: dict[Kind, str] = {
     "denoised": "restore fingerprint ",
@@ -20,13 +20,13 @@ _PREFIXES: dict[Kind, str] = {
 
 
 def fingerprint_label(fingerprint: str, kind: Kind = "denoised") -> str:
-    """The label, for an image's header, that says ``fingerprint``."""
+    """The label with ``fingerprint`` for an image's header."""
     return _PREFIXES[kind] + fingerprint
 
 
 def fingerprint_of(path: Path, kind: Kind = "denoised") -> str:
-    """The fingerprint in the labels of an image, or of a stack of images, of this kind; nothing
-    where restore did not write it so, or not whole.
+    """The fingerprint in the labels of an image or stack of this kind; "" if restore did not
+    write it, or did not write it completely.
     """
     labels = _labels(path)
     prefix = _PREFIXES[kind]
@@ -45,9 +45,9 @@ def _labels(path: Path) -> Sequence[str]:
 
 
 def refuse_denoised(paths: Iterable[Path]) -> None:
-    """UserError that names the label of the first of these images that restore denoised: its phases
-    would be flipped twice, and nothing of what is measured would hold. Images that are not there,
-    or are no MRC files, are passed over.
+    """Raise UserError, quoting the label, if restore has denoised one of these images: its phases
+    would be flipped twice, and no measurement on it would be valid. Images that do not exist or are
+    not MRC files are ignored.
     """
     for path in paths:
         if (fingerprint := fingerprint_of(path)) != "":
@@ -61,8 +61,8 @@ def refuse_denoised(paths: Iterable[Path]) -> None:
 
 
 def without_denoised(chosen: MicrographSet) -> MicrographSet:
-    """The set without images that restore denoised, where it is of a pattern: a rerun's pattern
-    matches its output. A table that lists such images, or halves, is refused with a UserError.
+    """The set without images that restore denoised, if the source is a pattern, because in a rerun
+    a pattern also matches the output. A table that lists such images or halves raises UserError.
     """
     if chosen.is_listed:
         for micrograph in chosen.micrographs:

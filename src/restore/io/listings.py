@@ -1,4 +1,4 @@
-"""The tables that list micrographs, and how the denoised ones are listed in the same form."""
+"""The tables that list micrographs, and tables of the same form for the denoised ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from restore.micrograph import Micrograph
 
 
 class Listing(Protocol):
-    """A table of micrographs as it was read, with everything that must survive into the one of the
+    """A table of micrographs as it was read, with everything that must survive in the table of the
     denoised images.
     """
 
     @property
     def ending(self) -> str:
-        """What the name of the table's file ends in, with its dot."""
+        """The ending of the table's file name, with its dot."""
         ...
 
     def denoised(self, path: Path, outputs: Mapping[int, str]) -> dict[Path, bytes]:
-        """The files that make the listing at ``path`` of the denoised images, ``path`` itself the
+        """The files that make up the listing of the denoised images at ``path``, ``path`` itself
         last.
 
         ``outputs`` holds the name of the denoised image of each row that has one; the other rows
-        are left out. All else is as it was.
+        are left out. Everything else is unchanged.
         """
         ...
 
@@ -39,7 +39,7 @@ class StarListing:
     ending: str = ".star"
 
     def denoised(self, path: Path, outputs: Mapping[int, str]) -> dict[Path, bytes]:
-        """One STAR file, as `Listing` says; blocks that do not change come out byte for byte."""
+        """One STAR file, as described in `Listing`; unchanged blocks are written byte for byte."""
         block = self.star.block(self.block)
         if block is None:
             raise ValueError(f"the STAR file has no block {self.block!r}")
@@ -50,8 +50,8 @@ class StarListing:
 
 @dataclass(frozen=True)
 class ImageListing:
-    """Images that no table lists: their denoised ones get a minimal STAR file, of RELION 3.1, with
-    an optics group for each pixel size.
+    """Images without a table: their denoised versions get a minimal STAR file in the form of RELION
+    3.1, with an optics group for each pixel size.
     """
 
     micrographs: Sequence[Micrograph]
@@ -83,7 +83,7 @@ class ImageListing:
 
 
 def star_bytes(star: StarFile) -> bytes:
-    """A STAR file's text as it stands on the disk: UTF-8, and bytes that were none as they were
-    read.
+    """The bytes of a STAR file: UTF-8, except that bytes that were not valid UTF-8 are written as
+    they were read.
     """
     return star.text().encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""One run at a time: a lock file that says which process holds it."""
+"""A lock file that allows one run at a time and names the process that holds it."""
 
 import json
 import os
@@ -15,15 +15,15 @@ from restore.errors import UserError
 from restore.records import decoded, parse_json
 
 BEAT_S = 5.0
-"""How often the holder renews the time of its lock file."""
+"""The interval at which the holder renews the time stamp of its lock file."""
 
 _PATIENCE_S = 4 * BEAT_S
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A process: its host, its number there, when it was started (clock ticks after the host), and
-    the machine and container in which the number has a meaning.
+    """A process: its host, its process id there, its start time (in clock ticks after that of the
+    host), and the machine and container in which the id is valid.
     """
 
     host: str
@@ -33,17 +33,17 @@ class Holder:
 
     @classmethod
     def of(cls, pid: int) -> "Holder":
-        """The process of this number on this host; ``started`` is empty where there is none."""
+        """The process with this id on this host; ``started`` is empty if there is none."""
         return cls(socket.gethostname(), pid, _start_of(pid), _machine())
 
 
 @contextmanager
 def locked(result: Path, do: str = "wait until it ends, or choose another name") -> Generator[None]:
-    """Inside it no other process writes ``result`` and what belongs to it: ``.NAME.lock`` stands
-    beside it.
+    """Within the block no other process writes ``result`` and its associated files; the lock file
+    ``.NAME.lock`` is beside it.
 
-    A lock whose process is gone is taken over: at once on the same machine, and after twenty
-    seconds without a sign of life where it was another.
+    The lock of a process that has ended is taken over: at once on the same machine, and after
+    twenty seconds without a sign of life if it was another one.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def locked(result: Path, do: str = "wait until it ends, or choose another name")
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:
-    """Remove folders that were made for a lock, unless something else stands in them by now."""
+    """Remove folders that were made for a lock, unless they contain something else by now."""
     for folder in folders:
         try:
             folder.rmdir()
@@ -94,7 +94,9 @@ def _take(path: Path, text: str, result: Path, do: str) -> None:
 
 
 def _create(path: Path, text: str) -> bool:
-    """Whether the lock file could be made: whole, so that nobody reads half of it."""
+    """Whether the lock file could be created. It appears complete, so that nobody reads
+    half of it.
+    """
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
         with draft.open("x", encoding="utf-8") as file:
@@ -108,7 +110,9 @@ def _create(path: Path, text: str) -> bool:
 
 
 def _discard(path: Path, stale: str) -> None:
-    """Remove a stale lock file; another process's new one that came into its place is put back."""
+    """Remove a stale lock file; if another process has replaced it by a new one in the meantime,
+    that is put back.
+    """
     aside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
         path.rename(aside)
@@ -120,8 +124,8 @@ def _discard(path: Path, stale: str) -> None:
 
 
 def _lives(path: Path, text: str, holder: Holder | None) -> bool:
-    """Whether the holder is alive: its number says so on this machine, its lock file's time on
-    another.
+    """Whether the holder is alive, judged by its process id on this machine, and by the time stamp
+    of its lock file on another one.
     """
     if holder is not None and holder.machine == _machine():
         return holder.started != "" and holder.started == _start_of(holder.pid)
@@ -165,7 +169,9 @@ def _holder(text: str) -> Holder | None:
 
 
 def _start_of(pid: int) -> str:
-    """When a process was started, in the kernel's clock ticks; nothing where there is none."""
+    """The start time of a process, in the kernel's clock ticks; empty if there is no such
+    process.
+    """
     try:
         words = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         return words.rpartition(")")[2].split()[19]
@@ -184,7 +190,7 @@ def _answers(pid: int) -> bool:
 
 
 def _machine() -> str:
-    """What tells this machine, and this container, from others."""
+    """An identifier of this machine and container."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"

@@ -1,4 +1,4 @@
-"""Sets of micrographs: from a table, an image or a pattern, to records, and back to a table."""
+"""Sets of micrographs: from a table, an image or a pattern to records, and back to a table."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -51,11 +51,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Needs:
-    """What the work ahead needs of every micrograph: its CTF, its two halves.
+    """What the following step needs of every micrograph: its CTF, its two halves.
 
-    With ``skip_bad`` a row whose CTF or pixel size cannot be used is no reason to stop: the
-    micrograph has no CTF, or is left out, and the set's ``problems`` say why. With
-    ``header_pixel_size`` images that no table lists may have the pixel size of their headers.
+    With ``skip_bad``, a row whose CTF or pixel size cannot be used does not stop the run: the
+    micrograph has no CTF, or is left out, and the set's ``problems`` give the reason. With
+    ``header_pixel_size``, images without a table may have the pixel size of their headers.
     """
 
     ctf: bool = True
@@ -75,7 +75,7 @@ class MicrographSet:
     micrographs
         The micrographs that can be used.
     listing
-        The table that lists them; for images and patterns, the one that is yet to be written.
+        The table that lists them; for images and patterns, the one that will be written.
     problems
         Rows that cannot be used, counted from 0; there are none unless :class:`Needs` allows them.
     """
@@ -92,13 +92,15 @@ class MicrographSet:
 
     @property
     def row_count(self) -> int:
-        """How many rows there are, also of those that cannot be used."""
+        """The number of rows, including those that cannot be used."""
         return len({*self.problems, *(micrograph.row for micrograph in self.micrographs)})
 
     def unusable(
         self, needed: Sequence[Part], read: ReadHeader = read_image_header
     ) -> dict[int, BadRow]:
-        """The rows that cannot be used, for their ``needed`` images, their CTF or pixel size."""
+        """The rows that cannot be used because of their ``needed`` images, their CTF or their pixel
+        size.
+        """
         _, problems = check_files(self.micrographs, needed, read)
         files = {
             problem.micrograph.row: BadRow(problem.micrograph.name, problem.message)
@@ -115,21 +117,22 @@ def read_micrographs(
     ctf: CTFParameters | None = None,
 ) -> MicrographSet:
     """The micrographs of a RELION STAR file, of a cryoSPARC ``.cs`` or ``.csg`` file, of one image,
-    or of a pattern; several sources are images and patterns, and are one set.
+    or of a pattern. If there are several sources, they are images and patterns, and form one set.
 
     A STAR file may list micrographs, or tilt series (RELION 5), of which each tilt image is a
     micrograph.
 
-    Halves come from the STAR's own columns, else by ``suffixes`` (DW,EVN,ODD where they are needed
-    and none are given), and are not looked for otherwise. Tables have their own pixel sizes; for
-    images such as ``folder/*.mrc`` ``pixel_size_A`` must be given (but see `Needs`), the CTF is
-    ``ctf``, which no table takes, and files that are halves by ``suffixes`` are left out. No image
-    is opened here: `restore.io.file_checks` does that.
+    Halves are named by the STAR file's own columns, else found by ``suffixes`` (DW,EVN,ODD if
+    halves are needed and no suffixes are given); otherwise they are not looked for. Tables have
+    their own pixel sizes and CTFs. For images such as ``folder/*.mrc``, ``pixel_size_A`` must be
+    given (but see `Needs`), ``ctf`` is their CTF, and files that are halves by ``suffixes`` are
+    left out. No image is opened here: `restore.io.file_checks` does that.
 
     Raises
     ------
     UserError
-        The source is missing, empty or wrong, or lacks what is needed, with block, row and column.
+        The source is missing, empty or invalid, or lacks what is needed; the error names block, row
+        and column.
     """
     _refuse_pixel_size(pixel_size_A)
     if suffixes is None and needs.halves:
@@ -147,7 +150,9 @@ def read_micrographs(
 
 
 def is_table(source: str | Path | Sequence[str | Path]) -> bool:
-    """Whether a source of `read_micrographs` is a STAR file or one of cryoSPARC's, by its name."""
+    """Whether a source of `read_micrographs` is, by its name, a STAR file or one of cryoSPARC's
+    tables.
+    """
     sources = [source] if isinstance(source, str | Path) else source
     return any(Path(name).suffix.lower() in _TABLES for name in sources)
 
@@ -159,7 +164,7 @@ def read_images(
     needs: Needs = Needs(),
     ctf: CTFParameters | None = None,
 ) -> MicrographSet:
-    """The images that names and patterns stand for, each once, as `read_micrographs` says."""
+    """The distinct images that names and patterns stand for, as described in `read_micrographs`."""
     source = " ".join(sources)
     names = list(dict.fromkeys(n for source in sources for n in image_names(source, IMAGE_ENDINGS)))
     if pixel_size_A is None and not needs.header_pixel_size:
@@ -264,7 +269,7 @@ def _from_cryosparc(
 
 
 def _named(row: StarRow) -> None:
-    """UserError where the micrograph's name cannot be one of a file."""
+    """Raise UserError if the micrograph's name cannot be a file name."""
     if "\0" in row.row[NAME]:
         raise UserError(
             f"{NAME} holds a NUL character", where=row.row_place, do="correct the file's name"

@@ -1,4 +1,4 @@
-"""The files that a result is written to: checked before the work that makes them begins."""
+"""The files of a result, checked before the computation starts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,9 +14,10 @@ _KINDS = {".star": "a STAR file", ".mrc": "an MRC map", ".html": "an HTML page"}
 def output_paths(
     result: Path | None, ending: str, beside: Sequence[str], overwrite: bool
 ) -> list[Path]:
-    """The path of a result and of the files beside it, which end in ``beside`` after its stem.
+    """The paths of a result and of the files beside it, whose names are its stem and the endings
+    ``beside``.
 
-    The list is empty where there is to be no result.
+    The list is empty if no result is to be written.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def output_paths(
 
 
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
-    """UserError where one of the files exists and must not be replaced."""
+    """Raise UserError if one of the files exists and must not be replaced."""
     for path in paths:
         if path.exists() and not overwrite:
             raise UserError(
@@ -50,9 +51,9 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
 
 
 def refuse_foreign(files: Iterable[Path], table: Path, overwrite: bool, do: str) -> None:
-    """UserError where one of the ``table``'s files is there already, and is not restore's.
+    """Raise UserError if one of the ``table``'s files exists and was not written by restore.
 
-    restore's own are known by the record beside the table, and pictures by what they say.
+    restore's own tables are recognised by the record beside them, and pictures by their metadata.
     """
     if overwrite or table.with_suffix(".settings.json").exists():
         return
@@ -63,7 +64,7 @@ def refuse_foreign(files: Iterable[Path], table: Path, overwrite: bool, do: str)
 
 
 def _is_own_picture(path: Path) -> bool:
-    """Whether it is a PNG file whose text chunk names restore as the program that wrote it."""
+    """Whether a file is a PNG whose text chunk names restore as the program that wrote it."""
     if path.suffix != ".png" or not path.is_file():
         return False
     with path.open("rb") as file:
@@ -71,8 +72,8 @@ def _is_own_picture(path: Path) -> bool:
 
 
 def write_table(path: Path, files: Mapping[Path, bytes], record: Mapping[str, Any]) -> None:
-    """Write a table's files, if they are not there as they are to be, and before them the record by
-    which a rerun knows it.
+    """Write a table's files unless they are up to date, and before them the record by which a rerun
+    recognises the table.
     """
     stale = {
         file: content

@@ -1,4 +1,4 @@
-"""The images of particles: stacks that a refinement's file names, read some at a time."""
+"""Particle images: stacks named by a refinement's file, read some images at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from restore.errors import UserError
+from restore.io.cryosparc.datasets import is_cryosparc
 from restore.io.cryosparc.paths import MARK, finder
 from restore.io.images.byte_stream import open_bytes
 from restore.io.images.maps import MapHeader, read_map_header
-from restore.io.particles import Particles, is_cryosparc, read_particles
+from restore.io.particles import Particles, read_particles
 from restore.io.paths import Places
 
 _MAKE_AGAIN = "extract the particles again, all with one box and pixel size"
@@ -20,8 +21,8 @@ _MAKE_AGAIN = "extract the particles again, all with one box and pixel size"
 
 @dataclass(frozen=True)
 class ParticleImages:
-    """Particles and where their square images lie: of each its stack, and its section in it,
-    counted from zero.
+    """Particles and the places of their square images: the stack of each, and its section, counted
+    from zero.
     """
 
     particles: Particles
@@ -38,15 +39,15 @@ def open_particle_images(path: Path, needs_poses: bool = True) -> ParticleImages
     """The particles of a RELION STAR, ``.cs`` or ``.csg`` file, and their images, found and checked
     but not read.
 
-    The pixel size is the file's; where it has none, that of the first stack's header. Poses are
-    checked, and needed, as `read_particles` says.
+    The pixel size is the file's or, if it has none, that of the first stack's header. Poses are
+    checked, and needed, as described in `read_particles`.
 
     Raises
     ------
     UserError
-        As :func:`read_particles`; no images are named; a stack is missing, no MRC file or cut
-        short, or has fewer images than are asked for; images are not square, of odd side, or of
-        several sizes or pixel sizes.
+        As :func:`read_particles`; or no images are named; a stack is missing, is not an MRC file,
+        is cut short, or has fewer images than are named; or images are not square, have an odd
+        side, or differ in size or pixel size.
     """
     particles = read_particles(path, needs_poses)
     if particles.image_names is None:
@@ -84,7 +85,7 @@ def open_particle_images(path: Path, needs_poses: bool = True) -> ParticleImages
 def read_particle_images(
     images: ParticleImages, rows: Sequence[int] | Int[np.ndarray, "m"]
 ) -> Float[np.ndarray, "m y x"]:
-    """The images of some particles, by their rows counted from zero, in this order, as float32.
+    """The images of the particles in these rows (counted from zero), in this order, as float32.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def read_particle_images(
 def _read_sections(
     path: Path, wanted: Sequence[tuple[int, int]], into: Float[np.ndarray, "m y x"]
 ) -> None:
-    """Read sections of one stack, in rising order, into their places."""
+    """Read sections of one stack, in ascending order, into their places."""
     header = read_map_header(path, "stack")
     pixels = header.shape[-2] * header.shape[-1]
     with open_bytes(path) as file:
@@ -130,8 +131,8 @@ def _read_sections(
 
 
 def _place(name: str, row: int, source: str) -> tuple[str, int]:
-    """The stack and the section, from zero, of an image's name, "000001@stack.mrcs"; a name without
-    "@" is one image.
+    """The stack and the section (from zero) that an image's name "000001@stack.mrcs" stands for; a
+    name without "@" is a single image.
     """
     number, at, stack = name.rpartition("@")
     if at and not number.isdigit():
@@ -166,7 +167,9 @@ def _refuse_shapes(headers: Sequence[MapHeader]) -> None:
 
 
 def _refuse_section(header: MapHeader, section: int | None, row: str) -> None:
-    """UserError where a stack has no such section; None stands for a file's only one."""
+    """Raise UserError if a stack has no such section; None stands for the only section of
+    a file.
+    """
     count = header.shape[0]
     if section is None and count > 1:
         problem, wanted = (

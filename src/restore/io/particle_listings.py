@@ -1,4 +1,4 @@
-"""Tables of particles whose images are stored anew, with everything else in them as it was."""
+"""Tables of particles whose images are stored again, with everything else unchanged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from restore.errors import UserError
-from restore.io.cryosparc.datasets import Dataset, read_dataset
+from restore.io.cryosparc.datasets import Dataset, is_cryosparc, read_dataset
 from restore.io.cryosparc.paths import project_folder, reference
 from restore.io.cryosparc.tables import cs_bytes, text_column
 from restore.io.cryosparc.writing import (
@@ -18,8 +18,7 @@ from restore.io.cryosparc.writing import (
     refuse_to_replace_inputs,
 )
 from restore.io.listings import star_bytes
-from restore.io.particles import is_cryosparc
-from restore.io.relion.particles import IMAGE, OPTICS, PHASES_FLIPPED
+from restore.io.relion.particle_columns import IMAGE, OPTICS, PHASES_FLIPPED
 from restore.io.star import StarFile, read_star
 
 PARTICLES = GroupKind(
@@ -35,7 +34,7 @@ PARTICLES = GroupKind(
 
 @dataclass(frozen=True)
 class StoredImage:
-    """Where the new image of a particle lies: its stack, and its section, counted from zero."""
+    """The place of a particle's new image: its stack, and its section, counted from zero."""
 
     stack: Path
     section: int
@@ -47,13 +46,13 @@ class ParticleListing(Protocol):
 
     @property
     def ending(self) -> str:
-        """What the name of the table's file ends in, with its dot."""
+        """The ending of the table's file name, with its dot."""
         ...
 
     def stored(
         self, path: Path, images: Mapping[int, StoredImage], phases_flipped: bool
     ) -> dict[Path, bytes]:
-        """The files that make the table at ``path``, ``path`` itself the last.
+        """The files that make up the table at ``path``, ``path`` itself last.
 
         ``images`` holds the new image of each row that has one; the other rows are left out.
         """
@@ -61,15 +60,15 @@ class ParticleListing(Protocol):
 
 
 def read_particle_listing(path: Path) -> ParticleListing:
-    """The table of particles in a STAR, ``.cs`` or ``.csg`` file. Raises UserError as the readers
-    of these do.
+    """The table of particles in a STAR, ``.cs`` or ``.csg`` file. Raises UserError as their readers
+    do.
     """
     return CryosparcParticles(read_dataset(path)) if is_cryosparc(path) else _star_particles(path)
 
 
 def lists_particles(path: Path) -> bool:
     """Whether a file lists particle images: a STAR file with a table of ``rlnImageName``, or a file
-    of cryoSPARC's with ``blob/path`` and no micrographs. False also where it cannot be read.
+    of cryoSPARC's with ``blob/path`` and no micrographs. Also False if it cannot be read.
     """
     try:
         if is_cryosparc(path):
@@ -95,10 +94,10 @@ class StarParticles:
     def stored(
         self, path: Path, images: Mapping[int, StoredImage], phases_flipped: bool
     ) -> dict[Path, bytes]:
-        """One STAR file, as `ParticleListing` says.
+        """One STAR file, as described in `ParticleListing`.
 
-        Images that were multiplied by the sign of their CTF are marked so in the optics table, or
-        where there is none, in the table itself.
+        Images that were multiplied by the sign of their CTF are marked so in the optics table or,
+        without one, in the particle table.
         """
         block = self.star.block(self.block)
         if block is None:
@@ -123,16 +122,16 @@ class CryosparcParticles:
 
     @property
     def ending(self) -> str:
-        """``.cs`` or ``.csg``, as it was given; both are written."""
+        """``.cs`` or ``.csg``, whichever was given; both are written."""
         return self.data.source.suffix.lower()
 
     def stored(
         self, path: Path, images: Mapping[int, StoredImage], phases_flipped: bool
     ) -> dict[Path, bytes]:
-        """The ``.cs`` and the ``.csg``, as `ParticleListing` says. Changed are ``blob/path`` and
-        ``blob/idx``.
+        """The ``.cs`` and the ``.csg``, as described in `ParticleListing`. Only ``blob/path`` and
+        ``blob/idx`` change.
 
-        cryoSPARC has no mark for flipped phases: ValueError where they are.
+        Raises ValueError if phases are flipped, for which cryoSPARC has no mark.
         """
         if phases_flipped:
             raise ValueError("cryoSPARC's tables cannot say that phases are flipped")

@@ -1,4 +1,4 @@
-"""Which particle of one file is which of another."""
+"""Matching the particles of two files."""
 
 import re
 from collections import Counter
@@ -18,7 +18,9 @@ _NamesOf = Callable[[Sequence[str]], list[str]]
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Rows of two files, and how many particles of the first share their key with others."""
+    """Matching rows of two files, and the number of particles of the first whose key is
+    not unique.
+    """
 
     first: Int[np.ndarray, "m"]
     second: Int[np.ndarray, "m"]
@@ -28,10 +30,10 @@ class _Pairs:
 @dataclass(frozen=True)
 class Matches:
     """Rows (from zero) of two files that hold the same particle, in the order of the first; ``way``
-    says how it is known.
+    names the criterion.
 
-    ``ambiguous`` counts the particles of the first file that were left unmatched because others
-    have the same name by this way.
+    ``ambiguous`` counts the particles of the first file that were left unmatched because, by this
+    criterion, others have the same name.
     """
 
     way: str
@@ -41,20 +43,19 @@ class Matches:
 
 
 def match(first: Particles, second: Particles, tolerance_px: float) -> Matches:
-    """The particles that both files hold, by the first of these ways that finds half of the smaller
-    file's, else the best.
+    """The particles that both files hold, by the first of these criteria that matches half of the
+    smaller file, else by the one that matches most.
 
     Unique identifier (cryoSPARC's); name in the tomogram (RELION 5's); image name; micrograph and
     coordinates, nearest within ``tolerance_px`` pixels of the first file's micrographs; the same
-    with the folders of micrographs left aside; image name without the job that made the stack;
-    image name with the folders of stacks left aside. Leading zeros of an image's number do not
-    count, nor, where folders do not, the long number that cryoSPARC puts before the names of
-    imported files.
+    ignoring the micrographs' folders; image name without the job that made the stack; image name
+    ignoring the stacks' folders. Leading zeros of an image's number are ignored and, where folders
+    are, so is the long number that cryoSPARC puts before the names of imported files.
 
     Raises
     ------
     UserError
-        A particle is listed twice in one of the files, or no way of matching finds any pair.
+        A particle is listed twice in one of the files, or no criterion matches any pair.
     """
     candidates: list[Matches] = []
     for way, find in _WAYS.items():
@@ -82,8 +83,8 @@ def match(first: Particles, second: Particles, tolerance_px: float) -> Matches:
 def coordinates_apart_px(
     first: Particles, second: Particles, matches: Matches
 ) -> Float[np.ndarray, "m"] | None:
-    """How far apart the coordinates of each matched particle are, in the first file's pixels; None
-    where not known.
+    """The distance between the two coordinates of each matched particle, in the first file's
+    pixels; None if not known.
     """
     places = _same_pixels(first, second)
     if places is None:
@@ -164,7 +165,7 @@ _WAYS = {
 def _nearest(
     first: Particles, second: Particles, tolerance_px: float, names_of: _NamesOf
 ) -> _Pairs | None:
-    """Pairs in which each is the other's nearest in the same micrograph, within the tolerance."""
+    """Pairs of mutual nearest neighbours in the same micrograph, within the tolerance."""
     places = _same_pixels(first, second)
     if places is None or first.micrograph_names is None or second.micrograph_names is None:
         return None
@@ -188,7 +189,7 @@ def _nearest(
 def _same_pixels(
     first: Particles, second: Particles
 ) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "m 2"]] | None:
-    """The coordinates of both in the first file's pixels; as they stand where a pixel size is not
+    """The coordinates of both files in the first one's pixels; unchanged if a pixel size is not
     known.
     """
     if first.coordinates_px is None or second.coordinates_px is None:
@@ -203,8 +204,8 @@ def _same_pixels(
 
 
 def _common(first: Sequence[Hashable], second: Sequence[Hashable]) -> _Pairs:
-    """Where each key of ``first`` stands in ``second``, those that stand there. A key that is twice
-    in either of them identifies no particle: these are counted, and left out.
+    """The rows of the keys of ``first`` that are also in ``second``. A key that occurs twice in
+    either file does not identify a particle: such keys are counted and left out.
     """
     repeated = {
         key for keys in (first, second) for key, times in Counter(keys).items() if times > 1
@@ -235,7 +236,7 @@ def _without_folder(key: tuple[str, str]) -> tuple[str, str]:
 
 
 def _without_job(key: tuple[str, str]) -> tuple[str, str]:
-    """The key without the folders up to that of RELION's or cryoSPARC's job.
+    """The key without the folders up to and including that of RELION's or cryoSPARC's job.
 
     >>> _without_job(("", "Extract/job018/Subtomograms/TS_01/12_stack2d.mrcs"))
     ('', 'Subtomograms/TS_01/12_stack2d.mrcs')
@@ -265,7 +266,7 @@ def _refuse_repeats(particles: Particles, keys: Sequence[Hashable], words: Seque
 
 
 def _description(particles: Particles) -> str:
-    """The first particle of a file, by all that it could be known by."""
+    """The first particle of a file, with everything by which it could be identified."""
     parts = [particles.image_names[0]] if particles.image_names else []
     if particles.coordinates_px is not None and particles.micrograph_names:
         x, y = particles.coordinates_px[0]

@@ -1,4 +1,4 @@
-"""Particles of a refinement, as arrays of one row each."""
+"""Particles of a refinement, as arrays with one row per particle."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,18 +12,18 @@ from restore.micrograph import CTFParameters
 
 @dataclass(frozen=True)
 class Particles:
-    """Particles and their orientations, in the order of the file ``source``; what a file does not
-    hold is None.
+    """Particles and their orientations, in the order of the file ``source``; fields that a file
+    lacks are None.
 
     ``rotations`` turn image axes into specimen axes (:func:`restore.symmetry.from_euler_deg`).
     ``image_names`` are RELION's, as "000001@stack.mrcs", counted from one. ``coordinates_px`` are x
     and y in the micrograph, in its pixels of ``micrograph_pixel_size_A``. ``origins_A`` are
-    RELION's x and y shifts of the image, ``half_sets`` 1 or 2. ``contrast_signs`` are −1 where the
-    image's negative is meant, cryoSPARC's ``blob/sign``: it leaves protein dark in its images and
-    makes it bright in its maps. ``phases_flipped`` and ``ctf_premultiplied`` tell images to which
-    the sign of the CTF, or the CTF itself, was applied. ``tomogram_names`` are RELION 5's names of
-    subtomograms, "TS_01/12", the same in every job. ``exported`` tells image names that start at
-    the file's own folder, and not at the project's, as cryoSPARC marks them.
+    RELION's x and y shifts of the image, ``half_sets`` are 1 or 2. ``contrast_signs`` are −1 if the
+    negative of the image is meant (cryoSPARC's ``blob/sign``: cryoSPARC leaves protein dark in its
+    images and makes it bright in its maps). ``phases_flipped`` and ``ctf_premultiplied`` mark
+    images to which the sign of the CTF, or the CTF itself, was applied. ``tomogram_names`` are
+    RELION 5's names of subtomograms, "TS_01/12", the same in every job. ``exported`` marks image
+    names that are relative to the file's own folder, not to the project's, as cryoSPARC marks them.
     """
 
     source: str
@@ -57,11 +57,11 @@ class Particles:
                 raise ValueError(f"{len(value)} {name} for {len(self)} particles")
 
     def rotations_of(self, rows: Int[np.ndarray, "m"]) -> Rotation:
-        """The rotations of some rows, counted from zero, in this order."""
+        """The rotations of these rows (counted from zero), in this order."""
         return Rotation.from_quat(self.rotations.as_quat()[rows])
 
     def selected(self, rows: Int[np.ndarray, "m"]) -> "Particles":
-        """Some of the particles, by their rows counted from zero, in this order."""
+        """The particles in these rows (counted from zero), in this order."""
         fields: dict[str, Any] = {}
         for name, value in vars(self).items():
             if isinstance(value, tuple):

@@ -4,7 +4,7 @@ two sets to pairs.
 
 from pathlib import Path
 
-from restore.io.cryosparc.datasets import ENDINGS
+from restore.io.cryosparc.datasets import is_cryosparc
 from restore.io.cryosparc.particles import read_cryosparc_particles
 from restore.io.particle_matching import Matches, coordinates_apart_px, match
 from restore.io.particle_records import Particles
@@ -14,18 +14,17 @@ __all__ = [
     "Matches",
     "Particles",
     "coordinates_apart_px",
-    "is_cryosparc",
     "match",
     "read_particles",
 ]
 
 
 def read_particles(path: Path, needs_poses: bool = True) -> Particles:
-    """The particles of a file, with their orientations; its name's ending tells cryoSPARC's from
-    RELION's.
+    """The particles of a file, with their orientations; the ending of its name distinguishes
+    cryoSPARC's files from RELION's.
 
-    Where poses are not needed, as by what looks at images only, a file without them will do; the
-    rotations in the record are then all the identity, and mean nothing.
+    Where poses are not needed, as for work on images only, a file without them is accepted; the
+    rotations in the record are then all the identity, and meaningless.
 
     Raises
     ------
@@ -34,8 +33,3 @@ def read_particles(path: Path, needs_poses: bool = True) -> Particles:
     """
     read = read_cryosparc_particles if is_cryosparc(path) else read_relion_particles
     return read(path, needs_poses)
-
-
-def is_cryosparc(path: Path) -> bool:
-    """Whether a file is one of cryoSPARC's, by its name."""
-    return path.suffix.lower() in ENDINGS

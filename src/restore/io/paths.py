@@ -1,4 +1,4 @@
-"""Where a file lies that a STAR file names."""
+"""Finding the files that a STAR file names."""
 
 import glob
 import os
@@ -10,24 +10,25 @@ from restore.io.endings import ending_of
 
 
 def resolved(path: Path) -> Path:
-    """The absolute path without symbolic links. Unlike `Path.resolve` it does not raise where links
-    lead in a circle; reading or writing there does.
+    """The absolute path without symbolic links. Unlike `Path.resolve` it does not raise if links
+    form a circle; reading or writing there will.
     """
     return Path(os.path.realpath(path))
 
 
 @dataclass(frozen=True)
 class Places:
-    """The folders that a relative name may start from, in the order in which they are tried."""
+    """The folders that a relative name may refer to, in the order in which they are tried."""
 
     folders: tuple[Path, ...] = (Path(),)
 
     @classmethod
     def of_star(cls, star: Path) -> "Places":
-        """The working directory (RELION's habit), then the STAR's folder, then each folder that
-        this one is in.
+        """The working directory (RELION's convention), then the STAR file's folder, then each
+        folder above it.
 
-        A STAR file in ``CtfFind/job003`` names its images from the project's folder, two levels up.
+        A STAR file in ``CtfFind/job003`` names its images relative to the project's folder, two
+        levels up.
         """
         folder = resolved(star).parent
         return cls((Path(), folder, *folder.parents))
@@ -39,12 +40,12 @@ class Places:
         return next((Path(path) for path in paths if os.path.isfile(path)), None)  # noqa: PTH113
 
     def find_or_first(self, name: str) -> Path:
-        """The first existing file of this name, else its place in the first folder."""
+        """The first existing file of this name, else its path in the first folder."""
         return self.find(name) or self.folders[0] / name
 
 
 def mirrored(folder: Path, name: Path) -> Path:
-    """The place below ``folder`` that repeats the tree of ``name``.
+    """The path below ``folder`` that repeats the folders of ``name``.
 
     >>> names = ("job002/a.mrc", "../up/b.mrc", "/abs/c.mrc")
     >>> [str(mirrored(Path("out"), Path(name))) for name in names]
@@ -54,10 +55,9 @@ def mirrored(folder: Path, name: Path) -> Path:
 
 
 def image_names(source: str, endings: tuple[str, ...]) -> list[str]:
-    """The files that ``source``, a file's name or a pattern such as ``folder/*.mrc``, stands for,
-    sorted.
+    """The files that match ``source``, a file name or a pattern such as ``folder/*.mrc``, sorted.
 
-    A pattern gives only files with one of ``endings`` (in any case).
+    A pattern matches only files with one of ``endings`` (in upper or lower case).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the operating system and the parsers under us raise about a bad file, as one error."""
+"""One kind of error for everything that the operating system and parsers raise about a bad file."""
 
 import struct
 import tokenize
@@ -23,7 +23,7 @@ DAMAGES = (
     tokenize.TokenError,
     zlib.error,
 )
-"""What numpy, tifffile, imagecodecs, h5py, gemmi and json raise, version by version, where a file
+"""What the various versions of numpy, tifffile, imagecodecs, h5py, gemmi and json raise if a file
 is damaged. `RecursionError` is a `RuntimeError`, `UnicodeDecodeError` a `ValueError`.
 """
 
@@ -35,12 +35,12 @@ def reading(
     damage: str = "the file is damaged or cut short",
     do: str = "copy it again",
 ) -> Generator[None]:
-    """A block that reads the file at ``path``: what is raised about the file comes out as an error
-    that names it. ``wanted`` is what the file should have been, "A STAR file is needed", ``damage``
-    what is said of one whose content cannot be read, and ``do`` its cure.
+    """A block that reads the file at ``path``: exceptions about the file become a UserError that
+    names it. ``wanted`` says what is needed, such as "A STAR file is needed", ``damage`` describes
+    a file whose content cannot be read, and ``do`` is the advice.
 
-    Only parsing belongs inside the block, for a mistake of ours in it would be called a damaged
-    file.
+    Only parsing belongs inside the block, because a programming error in it would be reported as a
+    damaged file.
 
     Raises
     ------

@@ -1,5 +1,5 @@
-"""Stretches of residues of an atomic model, as a person names them or as the model's own records of
-helices and strands do.
+"""Stretches of residues of an atomic model, given by the user or by the model's own records of
+helices and strands.
 """
 
 import re
@@ -29,7 +29,7 @@ class Stretch:
     last: int
 
     def __str__(self) -> str:
-        """As it is typed."""
+        """The stretch as it is typed."""
         return f"{self.chain}/{self.first}" + (f"-{self.last}" if self.last != self.first else "")
 
 
@@ -38,7 +38,7 @@ class Residues:
     """The n atoms of a stretch, without hydrogens and in the file's order; positions are x, y and z
     in Å.
 
-    ``around_A`` is where the model's other atoms are that lie within 8 Å of these.
+    ``around_A`` holds the positions of the model's other atoms within 8 Å of these.
     """
 
     stretch: Stretch
@@ -51,7 +51,7 @@ class Residues:
 
 
 def stretch_from(words: str) -> Stretch:
-    """The stretch that a person typed.
+    """The stretch that a user typed.
 
     >>> stretch_from("A/45-60"), str(stretch_from("B:7"))
     (Stretch(chain='A', first=45, last=60), 'B/7')
@@ -59,7 +59,7 @@ def stretch_from(words: str) -> Stretch:
     Raises
     ------
     UserError
-        It is no chain with one or two residue numbers, the smaller first.
+        The text is not a chain with one or two residue numbers, the smaller one first.
     """
     match = _WORDS.fullmatch(words)
     if match is None or int(match[3] or match[2]) < int(match[2]):
@@ -73,14 +73,14 @@ def stretch_from(words: str) -> Stretch:
 def read_residues(path: Path, stretches: Sequence[Stretch] = ()) -> list[Residues]:
     """These stretches of the first model of a PDB or mmCIF file.
 
-    Where none is named, they are the middle of the longest helix (up to 14 residues) and of the
-    longest strand (up to 9) that the file's own records have (HELIX and SHEET, or their like in
-    mmCIF), the first of several equally long.
+    If none are named, they are the middle of the longest helix (up to 14 residues) and of the
+    longest strand (up to 9) in the file's own records (HELIX and SHEET, or their equivalents in
+    mmCIF); of several equally long ones, the first.
 
     Raises
     ------
     UserError
-        The file is no model, it has no such chain or residues, or none were named and it has no
+        The file is not a model, it has no such chain or residues, or none were named and it has no
         such records.
     """
     structure = read_structure(path)
@@ -104,7 +104,7 @@ def _usual(structure: gemmi.Structure, path: Path) -> list[Stretch]:
 def _longest(
     model: gemmi.Model, ends: Sequence[tuple[gemmi.AtomAddress, gemmi.AtomAddress]], kind: str
 ) -> Iterator[Stretch]:
-    """The middle of the longest stretch whose two ends are in one chain of the model; nothing where
+    """The middle of the longest stretch whose two ends are in one chain of the model; empty if
     there is none.
     """
     chains = {chain.name for chain in model}

@@ -1,1 +1,1 @@
-"""The networks, the file that a trained one is kept in, and the engines that run it."""
+"""The networks, the model file, and the engines that run a trained network."""

@@ -1,7 +1,7 @@
-"""The description of a network: a name, two sizes, and the stages that an image passes.
+"""The description of a network: its name, two sizes, and the stages that an image passes through.
 
-A stage is the part of a network that is computed tile by tile over a whole image, before the next
-one begins.
+A stage is a part of a network that is computed tile by tile over a whole image before the next
+stage begins.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,13 +19,14 @@ RunStage = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """Which network: its name, how many feature maps it has, and how many layers a block has.
+    """The choice of network: its name, its number of feature maps, and the number of layers per
+    block.
 
-    What ``filters`` and ``blocks`` count is said where the network is defined.
+    The definition of each network says what ``filters`` and ``blocks`` count.
     """
 
     exact: ClassVar[bool] = True
-    """A file must have all of these fields, and no other."""
+    """A file must have all of these fields, and no others."""
 
     name: str = "waunet"
     filters: int = 32
@@ -43,7 +44,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class Halo:
-    """How far beyond its valid pixels a stage must read, in pixels of its input."""
+    """The margin, in pixels of its input, that a stage must read around its valid pixels."""
 
     before: int
     after: int
@@ -53,9 +54,9 @@ class Halo:
 class Stage:
     """One stage of a network.
 
-    Its output has ``numerator / denominator`` pixels along an axis for each of the input's. Tiles
-    of its input begin and end at multiples of ``multiple``. ``features`` are the maps of each
-    input.
+    Its output has ``numerator / denominator`` pixels along an axis for each pixel of the input.
+    Tiles of its input begin and end at multiples of ``multiple``. ``features`` are the numbers of
+    maps of its inputs.
     """
 
     name: str
@@ -67,11 +68,12 @@ class Stage:
 
 
 def receptive_field_of(stages: Sequence[Stage], stride: int) -> int:
-    """How far from an output pixel, in input pixels, a network can look: the halo of exact tiles.
+    """The distance from an output pixel, in input pixels, over which a network reads: the halo of
+    exact tiles.
 
-    Walks back through the stages, which must be the path that looks furthest, with the first and
-    last pixel that each reads, for every position of an output pixel in the coarsest cell, of
-    ``stride`` pixels.
+    ``stages`` must be the path that reads furthest. For every position of an output pixel in the
+    coarsest cell, of ``stride`` pixels, the first and last pixels read are followed back through
+    the stages.
     """
     halo = 0
     for pixel in range(stride):

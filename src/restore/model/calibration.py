@@ -1,32 +1,30 @@
-"""What a network's output is multiplied by, ring by ring, so that it is nearest to the truth.
+"""Weights of a network's output, ring by ring, that bring it closest to the truth.
 
 Output = slope(k) · denoised + share(k) · raw. Both curves follow from covariances between halves
-(`restore.evaluation.estimators.calibration`): those of micrographs that training did not see, which
-travel in the model's card, and those of the micrograph itself, where its halves are there.
+(`restore.evaluation.estimators.calibration`): those of micrographs held out from training, which
+are stored in the model's card, and those of the micrograph itself if its halves are available.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from restore import fourier
 from restore.evaluation.estimators.calibration import (
-    OWN_RINGS,
     SMOOTHED_RINGS,
     HalfCovariances,
     Weights,
     least_squares_weights,
     weights_for_full_sum,
-    with_prior,
 )
-from restore.evaluation.estimators.spectra import ring_covariances
 
 CalibrationKind = Literal["rings", "model", "none"]
-"""By the micrograph's own halves where they are there, by the model's card, or not at all."""
+"""Calibrate by the micrograph's own halves if they are available, by the model's card, or not at
+all.
+"""
 
 CALIBRATION_KINDS: tuple[str, ...] = get_args(CalibrationKind)
 
@@ -38,9 +36,9 @@ Curve = tuple[float, ...]
 
 @dataclass(frozen=True)
 class RingCalibration:
-    """The covariances of raw and denoised halves that training did not see, at ring centres
-    ``i * width_per_A`` (1/Å); `HalfCovariances` says what each curve is. ValueError where the
-    curves differ in length, or there are none.
+    """The covariances of raw and denoised halves that were held out from training, at ring centres
+    ``i * width_per_A`` (1/Å); `HalfCovariances` describes each curve. Raises ValueError if the
+    curves differ in length or are empty.
     """
 
     width_per_A: float
@@ -59,7 +57,7 @@ class RingCalibration:
 
     @classmethod
     def of(cls, width_per_A: float, covariances: HalfCovariances) -> "RingCalibration":
-        """With numbers of six digits."""
+        """A calibration from covariances, rounded to six digits."""
         curves = (
             tuple(float(f"{value:.6g}") for value in curve.tolist())
             for curve in covariances.curves()
@@ -68,7 +66,7 @@ class RingCalibration:
 
     @property
     def covariances(self) -> HalfCovariances:
-        """The curves as tensors."""
+        """The covariance curves as tensors."""
         curves = (self.raw, self.signal, self.denoised, self.across, self.mixed)
         return HalfCovariances(*(torch.tensor(curve, dtype=torch.float64) for curve in curves))
 
@@ -79,7 +77,7 @@ class RingCalibration:
 
 @dataclass(frozen=True)
 class RingWeights:
-    """The weights of a half and of the full sum, in rings ``width_per_A`` (1/Å) wide."""
+    """The weights for a half and for the full sum, in rings ``width_per_A`` (1/Å) wide."""
 
     width_per_A: float
     half: Weights
@@ -87,71 +85,35 @@ class RingWeights:
 
 
 def model_weights(calibration: RingCalibration) -> RingWeights:
-    """The weights that a model's card gives to any micrograph."""
-    return _weights(calibration.covariances, calibration.width_per_A, SMOOTHED_RINGS)
+    """The weights for any micrograph, from a model's card."""
+    width_per_A = calibration.width_per_A
+    return weights_from(
+        calibration.covariances, width_per_A, rings_together(SMOOTHED_RINGS, width_per_A)
+    )
 
 
-def own_weights(
-    images: Float[Tensor, "n y x"],
-    calibration: RingCalibration | None,
-    pixel_size_yx_A: tuple[float, float],
-    blank: Bool[Tensor, "y x"] | None = None,
-) -> RingWeights | None:
-    """The weights that a micrograph's own halves give, with the model's calibration as a prior.
-
-    ``images`` are M1, M2, D1 and, where the second half was denoised too, D2; ``blank`` pixels
-    count for nothing. None where the halves cannot be what they are said to be: they are alike in
-    their noise, too, or the denoised half has nothing in common with the other one.
-    """
-    width_per_A = _ring_width_per_A(images, calibration, pixel_size_yx_A)
-    if blank is not None:
-        images = images.masked_fill(blank, 0)
-    own = HalfCovariances.of(ring_covariances(images, pixel_size_yx_A, width_per_A).covariance)
-    if not _plausible(own):
-        return None
-    return _own(own, images[0].numel(), calibration, width_per_A)
-
-
-def _ring_width_per_A(
-    images: Tensor, calibration: RingCalibration | None, pixel_size_yx_A: tuple[float, float]
-) -> float:
-    if calibration is not None:
-        return calibration.width_per_A
-    sides_A = (side * size for side, size in zip(images.shape[1:], pixel_size_yx_A, strict=True))
-    return max(RING_PER_A, 2 / min(sides_A))
-
-
-def _own(
-    own: HalfCovariances, pixels: float, calibration: RingCalibration | None, width_per_A: float
-) -> RingWeights:
-    prior = calibration.covariances if calibration else None
-    return _weights(with_prior(own, prior, pixels), width_per_A, OWN_RINGS)
-
-
-_ALIKE, _UNRELATED = 0.98, 0.2
-
-
-def _plausible(own: HalfCovariances) -> bool:
-    raw, signal, denoised, across, _ = (float(curve[1:].sum()) for curve in own.curves())
-    return signal < _ALIKE * raw and across > _UNRELATED * denoised > 0
-
-
-def _weights(covariances: HalfCovariances, width_per_A: float, rings: int) -> RingWeights:
-    window = max(2 * round((rings * RING_PER_A / width_per_A - 1) / 2) + 1, 1)
+def weights_from(covariances: HalfCovariances, width_per_A: float, window: int) -> RingWeights:
+    """The least-squares weights; ``window`` rings are combined."""
     half = least_squares_weights(covariances, window)
     return RingWeights(width_per_A, half, weights_for_full_sum(half, covariances, window))
 
 
+def rings_together(rings: int, width_per_A: float) -> int:
+    """The odd number of rings of ``width_per_A`` closest to this many rings of 1/600 Å."""
+    return max(2 * round((rings * RING_PER_A / width_per_A - 1) / 2) + 1, 1)
+
+
 _FEWEST_PERIODS = 16
-"""An image with fewer of a network's periods along an axis would lose signal with the lattice."""
+"""In an image with fewer periods along an axis, signal would be removed with the lattice."""
 
 
 def without_lattice(image: Float[Tensor, "y x"], period_px: int) -> Float[Tensor, "y x"]:
-    """A network's output without what repeats in it every ``period_px`` pixels.
+    """A network's output without the pattern that repeats every ``period_px`` pixels.
 
-    Strides and pixel-shuffles treat the pixels of one period unlike, and what that leaves is a
-    faint lattice with this period. The mean of each place in the period, less the mean of all, is
-    taken off: ``period_px``² of the image's components. A small image stays as it is.
+    Strides and pixel-shuffles treat the pixels within a period differently, which leaves a faint
+    lattice of this period. For each position in the period, its mean minus the overall mean is
+    subtracted, which changes ``period_px``² Fourier components. A small image is returned
+    unchanged.
     """
     rows, columns = (side // period_px for side in image.shape)
     if min(rows, columns) < _FEWEST_PERIODS:
@@ -169,80 +131,33 @@ def calibrated(
     raw: Float[Tensor, "y x"],
     pixel_size_yx_A: tuple[float, float],
 ) -> Float[Tensor, "y x"]:
-    """An image: slope · denoised + share · raw in each ring.
+    """The calibrated image: slope · denoised + share · raw in each ring.
 
-    Both images must have one scale. A ring whose slope is nothing holds the raw image times its
+    Both images must have the same scale. A ring whose slope is zero is the raw image times its
     share: the Wiener filter.
     """
     shape = (denoised.shape[0], denoised.shape[1])
-    return _weighted(
-        _on_grid(weights, width_per_A, shape, pixel_size_yx_A, raw.device), denoised, raw
+    return weighted_sum(
+        on_grid(weights, width_per_A, shape, pixel_size_yx_A, raw.device), denoised, raw
     )
 
 
-def _on_grid(
+def on_grid(
     weights: Weights,
     width_per_A: float,
     shape: fourier.Shape,
     pixel_size_yx_A: tuple[float, float],
     device: torch.device,
 ) -> Float[Tensor, "2 y kx"]:
-    """Slope and share of each component of a half spectrum."""
+    """Slope and share for each component of a half spectrum."""
     frequency = fourier.frequency_per_A(shape, pixel_size_yx_A, device)
     curves = (weights.slope.float(), weights.share.float())
     return torch.stack([fourier.along_rings(curve, width_per_A, frequency) for curve in curves])
 
 
-def _weighted(
-    on_grid: Float[Tensor, "2 y kx"], denoised: Float[Tensor, "y x"], raw: Float[Tensor, "y x"]
+def weighted_sum(
+    weights: Float[Tensor, "2 y kx"], denoised: Float[Tensor, "y x"], raw: Float[Tensor, "y x"]
 ) -> Float[Tensor, "y x"]:
-    """The sum of the denoised and the raw image with the weights of `_on_grid`."""
-    spectrum = on_grid[0] * fourier.spectrum_of(denoised) + on_grid[1] * fourier.spectrum_of(raw)
+    """The sum of the denoised and the raw image with the weights of `on_grid`."""
+    spectrum = weights[0] * fourier.spectrum_of(denoised) + weights[1] * fourier.spectrum_of(raw)
     return fourier.image_of(spectrum, (raw.shape[0], raw.shape[1]))
-
-
-def cross_calibrated(
-    denoised: Sequence[Float[Tensor, "y x"]],
-    raw: Sequence[Float[Tensor, "y x"]],
-    calibration: RingCalibration | None,
-    pixel_size_yx_A: tuple[float, float],
-    blank: Bool[Tensor, "y x"] | None = None,
-) -> list[Float[Tensor, "y x"]] | None:
-    """Images calibrated as halves, by the first two, which are the micrograph's; None where those
-    give no weights (`own_weights`).
-
-    A Fourier component is weighted by what the components of the other colour of a checkerboard
-    say. The noise that is in the weights is so independent of the noise that they are multiplied
-    with, and what is then measured of the images holds for others.
-    """
-    images = torch.stack([*raw[:2], *denoised[:2]])
-    if blank is not None:
-        images = images.masked_fill(blank, 0)
-    shape = (images.shape[1], images.shape[2])
-    white = _checkerboard(shape, images.device)
-    width_per_A = _ring_width_per_A(images, calibration, pixel_size_yx_A)
-    of_white, of_black = (
-        ring_covariances(images, pixel_size_yx_A, width_per_A, components).covariance
-        for components in (white, ~white)
-    )
-    if not _plausible(HalfCovariances.of(of_white + of_black)):
-        return None
-    for_white, for_black = (
-        _on_grid(
-            _own(HalfCovariances.of(table), images[0].numel() / 2, calibration, width_per_A).half,
-            width_per_A,
-            shape,
-            pixel_size_yx_A,
-            images.device,
-        )
-        for table in (of_black, of_white)
-    )
-    on_grid = torch.where(white, for_white, for_black)
-    return [_weighted(on_grid, image, half) for image, half in zip(denoised, raw, strict=True)]
-
-
-def _checkerboard(shape: tuple[int, int], device: torch.device) -> Bool[Tensor, "y kx"]:
-    """Every other component of a half spectrum."""
-    rows = torch.arange(shape[0], device=device)[:, None]
-    columns = torch.arange(shape[1] // 2 + 1, device=device)[None]
-    return (rows + columns) % 2 == 0

@@ -1,5 +1,5 @@
-"""The model file (weights and a readable card) and the training state; safetensors both, so neither
-can run code.
+"""The model file (weights and a readable card) and the training state. Both are safetensors files,
+so neither can run code.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network, everything that is needed to use it, and the record of its training.
+    """A trained network with everything needed to use it, and the record of its training.
 
     Attributes
     ----------
@@ -53,12 +53,14 @@ class Model:
     calibration: RingCalibration | None = None
 
     def training_facts(self) -> "TrainingFacts":
-        """What of the training record has a fixed type. UserError where something has another."""
+        """The entries of the training record that have a fixed type. Raises UserError if one has
+        another type.
+        """
         return decoded(TrainingFacts, self.training, "", "record of the training")
 
     def digest(self) -> str:
-        """A digest of the weights, the recipe and the calibration: of all that decides what the
-        model makes of an image.
+        """A digest of the weights, the recipe and the calibration: of everything that determines
+        the model's output.
         """
         digest = hashlib.sha256(json.dumps(self.recipe.card()).encode())
         if self.calibration is not None:
@@ -70,8 +72,9 @@ class Model:
 
 
 def save_model(path: Path, model: Model, dtype: torch.dtype = torch.float32) -> None:
-    """Write a model file, beside and renamed. Weights are stored in the network's own layer names,
-    in ``dtype`` (float16 halves the file; a network that was read from it computes in float32).
+    """Write a model file under a temporary name and rename it. Weights are stored under the
+    network's own layer names, in ``dtype`` (float16 halves the file; a network read from it
+    computes in float32).
     """
     card = {
         "kind": "model",
@@ -88,8 +91,8 @@ def save_model(path: Path, model: Model, dtype: torch.dtype = torch.float32) -> 
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """What is read of the record of a model's training. It may hold more, and any of these may be
-    absent: the general model's has no epochs.
+    """The entries that are read from the record of a model's training. The record may hold more,
+    and any of these may be absent: the general model's has no epochs.
     """
 
     steps: int | None = None
@@ -112,7 +115,9 @@ class _ModelCard:
 
 
 def load_model(path: Path) -> Model:
-    """Read a model file. Raises UserError for anything that is not one, pickles by name."""
+    """Read a model file. Raises UserError if the file is not one; pickles are identified in the
+    message.
+    """
     tensors, plain_card = load_tensors(path, "model")
     do = "train again, or copy the file again"
     card = decoded(_ModelCard, plain_card, path, "model", do)
@@ -127,10 +132,10 @@ def load_model(path: Path) -> Model:
 
 
 def _require_possible_size(settings: NetworkSettings, tensors: Mapping[str, Tensor]) -> None:
-    """ValueError where the numbers of a network exceed what the file holds: the number of its
-    tensors and the longest side of one.
+    """Raise ValueError if a network's sizes exceed the number of tensors in the file and the
+    longest side of any.
 
-    It keeps a small file from asking for a network that no machine can hold.
+    This keeps a small file from requesting a network that no machine can hold.
     """
     most = max([len(tensors), *(side for tensor in tensors.values() for side in tensor.shape)])
     for name, number in (("filters", settings.filters), ("blocks", settings.blocks)):
@@ -139,8 +144,8 @@ def _require_possible_size(settings: NetworkSettings, tensors: Mapping[str, Tens
 
 
 def _require_same_shapes(settings: NetworkSettings, tensors: Mapping[str, Tensor]) -> None:
-    """ValueError where the file's tensors are not those of the network that its card describes, or
-    hold values that are no numbers. The network is laid out without memory.
+    """Raise ValueError if the file's tensors are not those of the network that its card describes,
+    or hold values that are not finite. The network is built without allocating memory.
     """
     with torch.device("meta"):
         wanted = {name: tuple(t.shape) for name, t in network_of(settings).state_dict().items()}
@@ -156,7 +161,9 @@ def _require_same_shapes(settings: NetworkSettings, tensors: Mapping[str, Tensor
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON card as one safetensors file, beside and renamed."""
+    """Write tensors and a JSON card as one safetensors file, under a temporary name that is then
+    renamed.
+    """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # In ASCII: a name in it that is not UTF-8 could not be written otherwise.
     text = json.dumps({"format_version": FORMAT_VERSION, **card})
@@ -168,15 +175,15 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], card: Mapping[str, A
 
 @dataclass(frozen=True)
 class _CardHead:
-    """What the card of every file of tensors begins with."""
+    """The first fields in the card of every file of tensors."""
 
     format_version: int = FORMAT_VERSION
     kind: str | None = None
 
 
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the card of a file that `save_tensors` wrote, if it is of this kind and not
-    of a newer version. The card is a dictionary of plain values; what is in it is not checked.
+    """The tensors and the card of a file written by `save_tensors`, if it is of this kind and not
+    of a newer version. The card is a dictionary of plain values, which are not checked.
     """
     _refuse_other_formats(path)
     with reading(path, "", "not a readable safetensors file"):
@@ -234,12 +241,12 @@ def _refuse_other_formats(path: Path) -> None:
 
 
 def _is_model(file: Path) -> bool:
-    """Whether a file is called like a model, and not like the state of a training."""
+    """Whether a file has the name of a model, not of a training state."""
     return not file.name.endswith(".state.safetensors")
 
 
 def tensors_under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with ``prefix.``, without it."""
+    """The tensors whose names begin with ``prefix.``, named without it."""
     return {
         name.removeprefix(f"{prefix}."): value
         for name, value in tensors.items()
@@ -248,5 +255,5 @@ def tensors_under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tenso
 
 
 def named_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors, each with ``prefix.`` before its name."""
+    """The same tensors, named with ``prefix.`` before each name."""
     return {f"{prefix}.{name}": value for name, value in tensors.items()}

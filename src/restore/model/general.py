@@ -1,7 +1,8 @@
-"""The general model that comes with the package: trained on simulated micrographs of many specimens
-with their truth, by ``general/train.py``. docs/general_model.md says what it has seen.
+"""The general model that comes with the package, trained by ``general/train.py`` on simulated
+micrographs of many specimens and their noise-free truth. docs/general_model.md describes its
+training data.
 
-It is a prior: what it makes of a micrograph owes something to what it has seen elsewhere.
+It is a prior: its output for a micrograph is influenced by the data that it was trained on.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ GENERAL_MODEL_PATH = Path(__file__).with_name("general.safetensors")
 
 @dataclass(frozen=True)
 class _LearnedRecipes:
-    """What the record of a general model's training says of the recipes that it has learned."""
+    """The recipes that a general model was trained on, from the record of its training."""
 
     max_resolution_A: tuple[float, float]
     phase_flip: tuple[bool, ...]
@@ -26,8 +27,8 @@ class _LearnedRecipes:
 
 @dataclass(frozen=True)
 class RecipeRange:
-    """The recipes that a general model has learned: any resolution (Å) between two, with phases
-    flipped or not, and all else as it was.
+    """The recipes that a general model was trained on: any resolution (Å) between two limits, with
+    phases flipped or not, and everything else fixed.
     """
 
     max_resolution_A: tuple[float, float]
@@ -36,7 +37,7 @@ class RecipeRange:
 
     @classmethod
     def of_model(cls, model: Model) -> "RecipeRange":
-        """What the card of a general model says. Raises UserError where it says nothing."""
+        """The range given in a general model's card. Raises UserError if there is none."""
         try:
             ranges = decoded(_LearnedRecipes, model.training.get("recipes"), "")
         except UserError:
@@ -47,11 +48,11 @@ class RecipeRange:
         return cls((finest_A, coarsest_A), ranges.phase_flip, model.recipe)
 
     def holds(self, recipe: Recipe) -> bool:
-        """Whether the model has learned images that were prepared by this recipe."""
+        """Whether the model was trained on images prepared by this recipe."""
         return not self._difference(recipe)
 
     def check(self, recipe: Recipe) -> None:
-        """Raise UserError, with both values, where the model has not learned this recipe."""
+        """Raise UserError, with both values, if the model was not trained on this recipe."""
         difference = self._difference(recipe)
         if difference:
             field, problem = difference
@@ -63,7 +64,9 @@ class RecipeRange:
             )
 
     def _difference(self, recipe: Recipe) -> tuple[str, str] | None:
-        """What of a recipe is outside the range, and that in words; None where nothing is."""
+        """The field of a recipe that is outside the range, and a text that says so; None if the
+        recipe is within it.
+        """
         finest_A, coarsest_A = self.max_resolution_A
         resolution_A = recipe.max_resolution_A
         if not finest_A * (1 - 1e-6) <= resolution_A <= coarsest_A * (1 + 1e-6):
@@ -79,9 +82,8 @@ class RecipeRange:
 
 
 def load_general_model(recipe: Recipe | None = None, path: Path = GENERAL_MODEL_PATH) -> Model:
-    """The general model, to be used with a recipe in its range (its own where none is given).
-
-    Raises UserError where the recipe is out of its range, or the file is not a general model.
+    """The general model, for use with a recipe within its range (by default its own). Raises
+    UserError if the recipe is outside the range, or the file is not a general model.
 
     >>> load_general_model(Recipe(6.0, phase_flip=False)).recipe.max_resolution_A
     6.0

@@ -1,4 +1,4 @@
-"""The networks by their names: how each is built, and the stages in which it is computed."""
+"""The networks by name: their construction, and the stages in which they are computed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,11 +41,11 @@ Network = UNet | WAUNet
 
 @dataclass(frozen=True)
 class Architecture:
-    """One network: its class, what fills it with fresh weights, its stages and how they are joined.
+    """One network: its class, the function that builds it with new weights, its stages and how they
+    are joined.
 
-    Image sides must be multiples of ``stride``. ``usual`` are the settings that it is trained with
-    if no others are asked for. ``weight_norm`` says whether it is trained under weight
-    normalisation.
+    Image sides must be multiples of ``stride``. ``usual`` are its default settings. ``weight_norm``
+    says whether it is trained with weight normalisation.
     """
 
     empty: Callable[[NetworkSettings], Network]
@@ -77,7 +77,7 @@ ARCHITECTURES = {
         weight_norm=True,
     ),
 }
-"""The networks by their names."""
+"""The networks by name."""
 
 
 def architecture_of(settings: NetworkSettings) -> Architecture:
@@ -86,12 +86,12 @@ def architecture_of(settings: NetworkSettings) -> Architecture:
 
 
 def build_network(settings: NetworkSettings, generator: torch.Generator) -> Network:
-    """A network with fresh weights."""
+    """A network with new weights."""
     return architecture_of(settings).build(settings, generator)
 
 
 def network_of(settings: NetworkSettings) -> Network:
-    """A network whose weights are about to be loaded."""
+    """A network without initialised weights, for loading weights into it."""
     return architecture_of(settings).empty(settings)
 
 
@@ -101,7 +101,9 @@ def stage_named(settings: NetworkSettings, name: str) -> Stage:
 
 
 def receptive_field_px(settings: NetworkSettings) -> int:
-    """How far from an output pixel the network reads, in input pixels: the halo of exact tiles."""
+    """The distance from an output pixel, in input pixels, over which the network reads: the halo of
+    exact tiles.
+    """
     architecture = architecture_of(settings)
     return receptive_field_of(architecture.stages(settings), architecture.stride)
 
@@ -112,14 +114,14 @@ def convolutions(network: nn.Module) -> list[nn.Conv2d]:
 
 
 def add_weight_norm(network: nn.Module) -> None:
-    """Put weight normalisation (Salimans & Kingma 2016) on every convolution, in place; the outputs
-    stay the same.
+    """Apply weight normalisation (Salimans & Kingma 2016) to every convolution, in place; the
+    outputs stay the same.
     """
     for conv in convolutions(network):
         parametrizations.weight_norm(conv)
 
 
 def remove_weight_norm(network: nn.Module) -> None:
-    """Remove weight normalisation, in place, leaving the plain weights that it amounts to."""
+    """Remove weight normalisation, in place, leaving the equivalent plain weights."""
     for conv in convolutions(network):
         parametrize.remove_parametrizations(conv, "weight")

@@ -1,11 +1,11 @@
-"""A compact residual U-net: a tenth of the arithmetic of the paper's network, and better pictures
-for the time.
+"""A compact residual U-net: a tenth of the arithmetic of the paper's network, and better images in
+the same time.
 
-The image is taken apart into four maps of half its size (pixel-unshuffle), so that nothing is
-computed at full size. Four levels follow, each at half the sampling of the one before. A level is a
-few residual blocks of two 3×3 convolutions; a 2×2 convolution of stride 2 leads down, a 1×1
-convolution and a pixel-shuffle lead up, where the skip connection is added. Zero padding keeps
-sizes. docs/decisions/018-compact-network.md says how the shape was chosen.
+The image is split into four maps of half its size (pixel-unshuffle), so that nothing is computed at
+full size. Four levels follow, each at half the sampling of the one before. A level consists of a
+few residual blocks of two 3×3 convolutions; a 2×2 convolution of stride 2 leads down, and a 1×1
+convolution with a pixel-shuffle leads up, where the skip connection is added. Zero padding
+preserves sizes. docs/decisions/018-compact-network.md explains the choice of shape.
 """
 
 from functools import partial
@@ -24,17 +24,17 @@ WIDTHS = (1, 2, 3, 4)
 """The feature maps of each level, as multiples of ``filters``."""
 
 DEPTHS = (1, 1, 2, 2)
-"""The residual blocks of each level, as multiples of ``blocks``; as many on the way up."""
+"""The residual blocks of each level, as multiples of ``blocks``; the same number on the way up."""
 
 STRIDE = 2 ** len(WIDTHS)
 """Image sides must be multiples of this."""
 
 RESIDUAL_SCALE = 0.1
-"""How strongly a residual block acts before training, relative to He's rule."""
+"""The initial scale of a residual block, relative to He's rule."""
 
 OUTPUT_SCALE = 0.1
-"""What the last layer's output is multiplied by: the signal of a micrograph is about a tenth of its
-noise, and without this every step of the optimiser would shake the output by far more than that.
+"""The factor of the last layer's output: the signal of a micrograph is about a tenth of its noise,
+and without this factor every step of the optimiser would change the output by far more than that.
 """
 
 
@@ -47,12 +47,12 @@ class ResidualBlock(nn.Module):
         self.after = nn.Conv2d(features, features, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "b f y x"]) -> Float[Tensor, "b f y x"]:
-        """The maps plus what the block adds to them."""
+        """The input plus the output of the convolutions."""
         return x + self.after(relu(self.before(x), inplace=not torch.is_grad_enabled()))
 
 
 class Level(nn.Module):
-    """Residual blocks, with what leads into them and what leads out."""
+    """Residual blocks, with the layers that lead into and out of them."""
 
     def __init__(self, features: int, blocks: int, enter: nn.Module, leave: nn.Module) -> None:
         super().__init__()
@@ -66,10 +66,10 @@ class Level(nn.Module):
 
 
 class UNet(nn.Module):
-    """The whole network: an image in, its denoised estimate out, both scaled as the recipe says.
+    """The whole network, from an image to its denoised estimate, both scaled as in the recipe.
 
-    ``settings.filters`` are the feature maps of the first level, ``settings.blocks`` multiplies the
-    number of residual blocks of every level.
+    ``settings.filters`` is the number of feature maps of the first level; ``settings.blocks``
+    multiplies the number of residual blocks of every level.
     """
 
     def __init__(self, settings: NetworkSettings) -> None:
@@ -95,7 +95,9 @@ class UNet(nn.Module):
         return through_stages(self.stage, image)
 
     def stage(self, name: str, *maps: Tensor) -> Tensor:
-        """One of the `stages`; on the way up it takes the maps from below and those of its skip."""
+        """The module of one of the `stages`; on the way up it takes the maps from below and those
+        of its skip connection.
+        """
         if name == "down1":
             halves = pixel_unshuffle(maps[0], 2)
             return self.down1(halves.contiguous(memory_format=torch.channels_last))
@@ -106,13 +108,13 @@ class UNet(nn.Module):
 
 
 def _sizes(settings: NetworkSettings) -> tuple[list[int], list[int]]:
-    """The feature maps and the residual blocks of each level."""
+    """The numbers of feature maps and residual blocks of each level."""
     maps = [settings.filters * width for width in WIDTHS]
     return maps, [settings.blocks * depth for depth in DEPTHS]
 
 
 def through_stages(run: RunStage, image: Tensor) -> Tensor:
-    """The network's output: the `stages`, each computed by ``run(name, *maps)``, joined."""
+    """The network's output, from the `stages`, each computed by ``run(name, *maps)``."""
     level1 = run("down1", image)
     level2 = run("down2", level1)
     level3 = run("down3", level2)
@@ -123,13 +125,13 @@ def through_stages(run: RunStage, image: Tensor) -> Tensor:
 
 
 def stages(settings: NetworkSettings) -> tuple[Stage, ...]:
-    """The stages, in the order in which an image passes them.
+    """The stages, in the order in which an image passes through them.
 
-    A 3×3 convolution reads one pixel on each side, two of the input's where it is computed at half
-    its sampling.
+    A 3×3 convolution reads one pixel on each side, or two input pixels if it is computed at half
+    the input's sampling.
     """
     maps, depths = _sizes(settings)
-    wide = [2 * depth for depth in depths]  # what the blocks of a level read on each side
+    wide = [2 * depth for depth in depths]  # pixels that the blocks of a level read on each side
     halved = [Halo(2 * side, 2 * side) for side in (wide[0] + 1, *wide[1:])]
     same = [Halo(side, side) for side in (wide[0] + 1, *wide[1:])]
     return (
@@ -144,12 +146,12 @@ def stages(settings: NetworkSettings) -> tuple[Stage, ...]:
 
 
 def build_unet(settings: NetworkSettings, generator: torch.Generator) -> UNet:
-    """A network with fresh weights: He-normal, zero biases, weak residual blocks, zero output."""
+    """A network with new weights: He-normal, zero biases, weak residual blocks, zero output."""
     network = UNet(settings)
     for conv in (module for module in network.modules() if isinstance(module, nn.Conv2d)):
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=generator)
         nn.init.zeros_(cast(Tensor, conv.bias))
-        if conv.kernel_size != (3, 3):  # the maps that lead down or up are followed by no ReLU
+        if conv.kernel_size != (3, 3):  # no ReLU follows the maps that lead down or up
             conv.weight.data *= 0.5**0.5
     for module in network.modules():
         if isinstance(module, ResidualBlock):

@@ -1,9 +1,9 @@
 """The WDSR U-net of the paper's Figure S1 (Palovcak 2020, S2.2): 96 convolutions, 2,383,826
 parameters.
 
-Blocks carry the figure's names: ``first``, the encoder's ``down1`` … ``down3``, the decoder's
-``up3`` … ``up1`` (numbered by the level that they join), and ``last``. Sizes are kept as
-TensorFlow's "same" padding does, with zeros.
+Blocks have the figure's names: ``first``, the encoder's ``down1`` … ``down3``, the decoder's
+``up3`` … ``up1`` (numbered by the level that they join), and ``last``. Sizes are preserved by
+zeros, as with TensorFlow's "same" padding.
 """
 
 from dataclasses import replace
@@ -23,7 +23,7 @@ STRIDE = 2**LEVELS
 """Image sides must be multiples of this."""
 
 RESIDUAL_SCALE = 0.1
-"""How strongly a wide activation acts before training, relative to Glorot's rule."""
+"""The initial scale of a wide activation, relative to Glorot's rule."""
 
 
 class WideActivation(nn.Module):
@@ -41,13 +41,15 @@ class WideActivation(nn.Module):
         self.border = (before, after, before, after)
 
     def forward(self, x: Float[Tensor, "b f y x"]) -> Float[Tensor, "b f y x"]:
-        """The maps plus what the layer adds to them."""
+        """The input plus the output of the convolutions."""
         wide = relu(self.widen(x), inplace=not torch.is_grad_enabled())
         return x + self.mix(pad(self.narrow(wide), self.border))
 
 
 class Down(nn.Module):
-    """The down-sampling block: wide activations and a convolution of stride 2 beside a max-pool."""
+    """The down-sampling block: wide activations and a convolution of stride 2, plus a max-pool of
+    the input.
+    """
 
     def __init__(self, features: int, blocks: int) -> None:
         super().__init__()
@@ -60,7 +62,7 @@ class Down(nn.Module):
 
 
 class Upsample(nn.Module):
-    """The up-sampling layer: 4f maps, a wide activation, depth to space."""
+    """The up-sampling layer: 4f maps, a wide activation, depth-to-space."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -73,8 +75,8 @@ class Upsample(nn.Module):
 
 
 class Up(nn.Module):
-    """The up-sampling block: an Upsample of the input, plus one of the input joined with its skip
-    connection.
+    """The up-sampling block: the Upsample of the input, plus the Upsample of the input combined
+    with its skip connection.
     """
 
     def __init__(self, features: int, blocks: int) -> None:
@@ -93,7 +95,7 @@ class Up(nn.Module):
 
 
 class WAUNet(nn.Module):
-    """The whole network: an image in, its denoised estimate out, both scaled as the recipe says."""
+    """The whole network, from an image to its denoised estimate, both scaled as in the recipe."""
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
@@ -117,23 +119,23 @@ class WAUNet(nn.Module):
         return through_stages(run, image)
 
     def stage(self, name: str, *maps: Tensor) -> Tensor:
-        """One of the `stages`: a down block takes the maps of a level, an up block those from below
-        and the skip's.
+        """The module of one of the `stages`: a down block takes the maps of a level, an up block
+        those from below and those of the skip connection.
         """
         x = self._first_maps(maps[0]) if name == "down1" else maps[0]
         x = getattr(self, name)(x, *maps[1:])
         return self.last(x) if name == "up1" else x
 
     def _first_maps(self, image: Tensor) -> Tensor:
-        """The first layer's maps, channels last: from one channel, and weights under weight
-        normalisation, they are not.
+        """The first layer's maps, in channels-last layout, which they do not have by themselves
+        after one input channel and weight normalisation.
         """
         return self.first(image).contiguous(memory_format=torch.channels_last)
 
 
 def through_stages(run: RunStage, image: Tensor) -> Tensor:
-    """The network's output, with ``run(name, *maps)`` for each of the `stages`: this is how they
-    are joined. The first layer belongs to down1, the last ones to up1.
+    """The network's output, from the `stages`, each computed by ``run(name, *maps)``. The first
+    layer belongs to down1, the last ones to up1.
     """
     level1 = run("down1", image)
     level2 = run("down2", level1)
@@ -144,10 +146,10 @@ def through_stages(run: RunStage, image: Tensor) -> Tensor:
 
 
 def build_waunet(settings: NetworkSettings, generator: torch.Generator) -> WAUNet:
-    """A network with fresh weights: Glorot-uniform, biases zero, as Keras draws them.
+    """A network with new weights: Glorot-uniform with zero biases, as in Keras.
 
-    What each wide activation adds to its input begins at a tenth of that, from which short runs get
-    further (docs/decisions/004-default-schedule.md).
+    The last convolution of each wide activation starts at a tenth of that scale, which gives better
+    results in short runs (docs/decisions/004-default-schedule.md).
     """
     network = WAUNet(settings)
     for conv in (module for module in network.modules() if isinstance(module, nn.Conv2d)):
@@ -160,10 +162,10 @@ def build_waunet(settings: NetworkSettings, generator: torch.Generator) -> WAUNe
 
 
 def stages(settings: NetworkSettings) -> tuple[Stage, ...]:
-    """The stages, in the order in which an image passes them.
+    """The stages, in the order in which an image passes through them.
 
-    A 4×4 kernel reads 1 before and 2 after, a 3×3 one 1 on each side. A down block makes pixel p of
-    2p … 2p + 1, and its convolution of stride 2 reads 2p + 2 as well.
+    A 4×4 kernel reads 1 pixel before and 2 after, a 3×3 kernel 1 on each side. A down block
+    computes pixel p from pixels 2p and 2p + 1; its convolution of stride 2 also reads 2p + 2.
     """
     features, blocks = settings.filters, settings.blocks
     first = Stage("down1", 1, 2, 2, Halo(blocks + 1, blocks + 2), (1,))

@@ -1,4 +1,4 @@
-"""The ring calibration of a trained network, measured on what was held out of its training."""
+"""The ring calibration of a trained network, measured on data held out from its training."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from restore.training.settings import TrainingSettings
 from restore.training.validation import ring_width_per_A
 
 MOST_REGIONS = 16
-"""On so many held-out micrographs, spread over them, the calibration is measured."""
+"""The number of held-out regions, spread evenly, on which the calibration is measured."""
 
 
 @torch.no_grad()
@@ -26,10 +26,11 @@ def measure_calibration(
     settings: TrainingSettings,
     device: torch.device,
 ) -> RingCalibration | None:
-    """The covariances of raw and denoised halves, in each ring, over the regions that training did
-    not see; None where there are none.
+    """The covariances of raw and denoised halves, in each ring, over the regions held out from
+    training; None if there are none.
 
-    They are added up over `MOST_REGIONS` of them. The network sees what surrounds a region, too.
+    They are summed over up to `MOST_REGIONS` regions. The network also sees the surroundings of
+    each region.
     """
     if not regions:
         return None
@@ -51,7 +52,7 @@ def measure_calibration(
         ]
         images = torch.stack([*halves[:, rows, columns], *denoised])
         blank = data.blank(region)
-        if blank is not None:  # pixels without data count for nothing
+        if blank is not None:  # pixels without data are ignored
             images = images.masked_fill(torch.from_numpy(blank).to(device), 0)
         tables.append(ring_covariances(images, pair.pixel_size_yx_A, width_per_A).covariance)
     count = min(table.shape[-1] for table in tables)
@@ -62,7 +63,9 @@ def measure_calibration(
 def _with_surroundings(
     region: Region, shape: tuple[int, int], reach_px: int
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The part of an image within ``reach_px`` of a region, and the region's place in that part."""
+    """The part of an image within ``reach_px`` of a region, and the region's position in
+    that part.
+    """
     y0, x0 = max(region.y0 - reach_px, 0), max(region.x0 - reach_px, 0)
     y1 = min(region.y1 + reach_px, shape[0])
     x1 = min(region.x1 + reach_px, shape[1])

@@ -1,6 +1,4 @@
-"""Whether the two halves of each micrograph can be learned from: halves that cannot, named before
-training.
-"""
+"""A check, before training, that the two halves of each micrograph can be learned from."""
 
 import logging
 from typing import get_args
@@ -14,16 +12,16 @@ from restore.training.patches import PatchFile
 log = logging.getLogger(__name__)
 
 MOST_PAIRS = 16
-"""So many micrographs, spread over the set, are looked at."""
+"""The number of micrographs, spread over the set, that are checked."""
 
 
 def check_halves(data: PatchFile) -> None:
-    """Look at some of the pairs; warn of those that cannot be learned from.
+    """Check some of the pairs, and warn of those that cannot be learned from.
 
     Raises
     ------
     UserError
-        Half or more of the micrographs that were looked at have one and the same problem.
+        At least half of the checked micrographs have the same problem.
     """
     count = len(data.pairs)
     indices = range(0, count, -(-count // MOST_PAIRS))

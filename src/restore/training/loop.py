@@ -1,4 +1,4 @@
-"""Noise2noise training: one loop, read from top to bottom (Palovcak 2020, S1 and S2.3)."""
+"""Noise2noise training in one loop (Palovcak 2020, S1 and S2.3)."""
 
 import math
 import signal
@@ -48,9 +48,7 @@ from restore.training.watchers import Watcher
 def fresh_state(
     settings: TrainingSettings, device: torch.device, initial: Network | None = None
 ) -> TrainingState:
-    """The state before the first step: new weights, or those of ``initial``, under weight
-    normalisation.
-    """
+    """The initial state: new weights, or those of ``initial``, with weight normalisation."""
     network = build_network(settings.network, torch.Generator().manual_seed(settings.seed))
     if initial is not None:
         if initial.settings != settings.network:
@@ -84,12 +82,12 @@ def train(
     trained_start: bool = False,
 ) -> Model:
     """Train on from ``state`` to the end of the run, and return the model of the best epoch.
-    ``parts`` are the regions to train on and those to validate on (`split_with_data`). Weights that
-    are those of a trained model (``trained_start``) are validated before the first step, so that
-    the run ends with nothing worse on what is held out.
+    ``parts`` are the regions to train on and those to validate on (`split_with_data`). If the
+    weights are those of a trained model (``trained_start``), they are validated before the first
+    step, so that the result is not worse than them on the held-out data.
 
-    A run that diverges goes on from its best weights so far at half the rate. ^C and SIGTERM end
-    the run after the step in hand: the watcher is told, and KeyboardInterrupt is raised.
+    A run that diverges continues from its best weights so far at half the rate. ^C and SIGTERM end
+    it after the current step: the watcher is notified, and KeyboardInterrupt is raised.
     """
     run = settings.budget
     validation = _validation(data, parts, settings)
@@ -126,7 +124,7 @@ _BEFORE_TRAINING: Mapping[str, float] = {"epoch": 0, "step": 0, "seconds": 0.0}
 
 @dataclass(frozen=True)
 class _Validation:
-    """What is held out, and the losses there that do not change from epoch to epoch."""
+    """The held-out data, and the losses on it that do not change from epoch to epoch."""
 
     data: PatchFile
     held_out: Sequence[Region]
@@ -148,7 +146,7 @@ def _set_rate(state: TrainingState, settings: TrainingSettings, progress: float)
 
 
 def _next_epoch(state: TrainingState, settings: TrainingSettings, progress: float) -> int:
-    """The number of the epoch that has just ended; a run that ends by itself counts on by one."""
+    """The number of the epoch that has just ended, counted on in a run that ends by itself."""
     run = settings.budget
     return state.epoch + 1 if run.open_ended else max(run.epoch(progress), state.epoch + 1)
 
@@ -190,8 +188,8 @@ def _step(
 ) -> Callable[[], bool]:
     """One step of the optimiser on a batch of (input half, target half); the state is changed.
 
-    A function comes back that says whether the loss is one of a run that has diverged: to ask it is
-    to wait for a GPU.
+    Returns a function that says whether the loss is that of a diverged run. Calling it waits for
+    the GPU.
     """
     batch = batch.to(place.device, non_blocking=True)
     with autocast(place.device, resolve_precision(settings.precision, place.device)):
@@ -215,7 +213,7 @@ def _step(
 def _end_epoch(
     state: TrainingState, validation: _Validation, settings: TrainingSettings, place: Place
 ) -> bool:
-    """Measure the validation loss and keep the best weights; False where the run had diverged."""
+    """Measure the validation loss and keep the best weights; False if the run has diverged."""
     train_loss = float(state.loss_sum) / max(state.loss_steps, 1)
     row = {
         "epoch": state.epoch,
@@ -242,9 +240,9 @@ def _validate(
     place: Place,
 ) -> bool:
     """Add the validation loss to a row, and the row to the history; keep the weights if they are
-    the best so far. False, and nothing else, where the loss is no number.
+    the best so far. If the loss is not a number, only return False.
     """
-    loss = -float(state.epoch)  # nothing held out: the last epoch is the best
+    loss = -float(state.epoch)  # nothing is held out: the last epoch counts as the best
     if validation.held_out:
         with averaged(state):
             row |= held_out_losses(

@@ -1,4 +1,4 @@
-"""A patch file of restore prepare: opened, and everything in it that is small checked."""
+"""Opening a patch file of restore prepare, and checking everything in it but the pixels."""
 
 import math
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ FORMAT_VERSION = 2  # 2: masks of pixels without data; files of version 1 have n
 
 @dataclass(frozen=True)
 class Pair:
-    """One micrograph in a patch file: its name, the prepared shape (y, x) and pixel sizes (y, x) in
-    Å.
+    """One micrograph in a patch file: its name, and its shape (y, x) and pixel sizes (y, x, in Å)
+    after preparation.
 
-    ``series`` is the tilt series that it is an image of, empty where it is of none.
+    ``series`` is the tilt series that it belongs to, empty if there is none.
     """
 
     name: str
@@ -34,7 +34,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Content:
-    """What a patch file says of itself: the recipe, how it was made, and its pairs in order."""
+    """The description of a patch file: the recipe, the record of its making, and its pairs in
+    order.
+    """
 
     recipe: Recipe
     provenance: dict[str, Any]
@@ -42,12 +44,12 @@ class Content:
 
 
 def open_patch_file(path: Path) -> tuple[h5py.File, Content]:
-    """An HDF5 file of patches, open, and what it says of itself.
+    """An open HDF5 file of patches, and its description.
 
     Raises
     ------
     UserError
-        The file is missing, damaged, half-written, of a newer version, or no patch file.
+        The file is missing, damaged, half-written, of a newer version, or not a patch file.
     """
     if not path.exists():
         raise UserError("there is no such patch file", where=path)
@@ -74,7 +76,7 @@ def open_patch_file(path: Path) -> tuple[h5py.File, Content]:
 
 
 def _fault(file: h5py.File) -> tuple[str, str]:
-    """What keeps an HDF5 file from being a whole patch file of this version, and what to do."""
+    """The reason why an HDF5 file is not a complete patch file of this version, and what to do."""
     if file.attrs.get("format") != FORMAT:
         return "an HDF5 file, but not a patch file from restore prepare", _AGAIN
     if int(file.attrs.get("format_version", 0)) > FORMAT_VERSION:
@@ -108,7 +110,7 @@ def _attribute(holder: h5py.File | h5py.Dataset, name: str) -> Any:
 
 
 def halves_dataset(file: h5py.File, index: int) -> h5py.Dataset:
-    """The dataset of a pair's two halves. Raises KeyError where there is none."""
+    """The dataset of a pair's two halves. Raises KeyError if there is none."""
     dataset = file[f"{index:06d}"]
     if not isinstance(dataset, h5py.Dataset):
         raise KeyError(f"{index:06d} is not a dataset")
@@ -128,6 +130,6 @@ def _pair(dataset: h5py.Dataset) -> Pair:
 
 
 def write_text_attribute(dataset: h5py.Dataset, attribute: str, text: str) -> None:
-    """Write a text attribute; bytes of a file's name that are not UTF-8 come back as they were."""
+    """Write a text attribute; bytes of a file's name that are not UTF-8 are preserved."""
     content = text.encode("utf-8", "surrogateescape")
     dataset.attrs.create(attribute, content, dtype=h5py.string_dtype("utf-8"))

@@ -1,9 +1,10 @@
-"""The store of prepared half/half pairs, and the random windows that training draws from it.
+"""The store of prepared pairs of halves, and the random windows that training draws from it.
 
-One HDF5 file holds every micrograph's two prepared halves whole, in chunks, and the recipe that
-they were prepared with. Windows are drawn at random places (docs/decisions/003-whole-images.md).
-Which window, flip and order of halves sample ``i`` of a run is follows from the seed and ``i``
-alone: a run can be resumed, or divided among processes and workers, without a state to carry.
+One HDF5 file holds both prepared halves of every micrograph as whole images, in chunks, and the
+recipe of their preparation. Windows are drawn at random positions
+(docs/decisions/003-whole-images.md). The window, flip and order of halves of sample ``i`` of a run
+follow from the seed and ``i`` alone, so that a run can be resumed, or divided among processes and
+workers, without any further state.
 """
 
 import json
@@ -42,8 +43,7 @@ class Region:
     """A rectangle of one pair that windows may be drawn from: rows y0 … y1, columns x0 … x1 (ends
     excluded).
 
-    ``valid_share`` is the share of its windows that hold no pixel without data: only they are
-    drawn.
+    ``valid_share`` is the share of its windows in which all pixels hold data: only these are drawn.
     """
 
     pair: int
@@ -54,12 +54,12 @@ class Region:
     valid_share: float = 1.0
 
     def corners(self, patch_px: int) -> tuple[int, int]:
-        """How many rows and columns a window's first corner can stand on."""
+        """The numbers of rows and columns at which a window's first corner can be."""
         return self.y1 - self.y0 - patch_px + 1, self.x1 - self.x0 - patch_px + 1
 
 
 class PatchWriter:
-    """Writes a patch file pair by pair; it counts as whole only once `finish` has been called."""
+    """Writes a patch file pair by pair; it is complete only after `finish` has been called."""
 
     def __init__(self, path: Path, recipe: Recipe, dtype: str = "float16") -> None:
         self._disk = SteadyFile(path, "w+")
@@ -74,7 +74,7 @@ class PatchWriter:
         )
 
     def add(self, name: str, even: Prepared, odd: Prepared, series: str = "") -> None:
-        """Append one micrograph's two prepared halves; ``series`` as in `Pair`."""
+        """Append the two prepared halves of a micrograph; ``series`` as in `Pair`."""
         halves = torch.stack([even.image, odd.image]).cpu().numpy()
         chunk = (2, min(CHUNK_PX, halves.shape[1]), min(CHUNK_PX, halves.shape[2]))
         dataset = self._file.create_dataset(
@@ -97,7 +97,7 @@ class PatchWriter:
         self._disk.check()
 
     def finish(self, provenance: dict[str, Any]) -> None:
-        """Mark the file as whole and close it."""
+        """Mark the file as complete and close it."""
         self._file.attrs.update(complete=True, count=self._count, provenance=json.dumps(provenance))
         self.close()
         self._disk.check()
@@ -120,7 +120,7 @@ class PatchWriter:
 
 
 class PatchFile:
-    """A whole patch file, open for reading. Several processes may each open the same one."""
+    """A complete patch file, open for reading. Several processes may open the same file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -132,17 +132,17 @@ class PatchFile:
         )
 
     def window(self, region: Region, patch_px: int) -> Float[NDArray[Any], "2 y x"]:
-        """The two halves in the window whose first corner is the region's."""
+        """The two halves in the window that starts at the region's first corner."""
         y, x = region.y0, region.x0
         halves = halves_dataset(self._file, region.pair)[:, y : y + patch_px, x : x + patch_px]
         return np.asarray(halves, dtype=np.float32)
 
     def halves(self, index: int) -> Float[NDArray[Any], "2 y x"]:
-        """The two halves of one pair, whole."""
+        """The two whole halves of one pair."""
         return np.asarray(halves_dataset(self._file, index)[()], dtype=np.float32)
 
     def blank(self, region: Region) -> Bool[NDArray[Any], "y x"] | None:
-        """Which pixels of a region hold no data; None where all pixels of its pair do."""
+        """A mask of a region's pixels without data; None if all pixels of its pair hold data."""
         name = _blank_name(region.pair)
         if name not in self._file:
             return None
@@ -166,16 +166,16 @@ class PatchFile:
 
 
 def _blank_name(index: int) -> str:
-    """Where the mask of a pair's pixels without data is, if it has any."""
+    """The name of the dataset with the mask of a pair's pixels without data, if it has any."""
     return f"{index:06d}_blank"
 
 
 def grouped(pairs: Sequence[Pair]) -> list[list[int]]:
-    """The numbers of the pairs that are held out of training together or not at all: the images of
-    a tilt series.
+    """The indices of pairs in groups that are held out from training together: the images of a tilt
+    series.
 
-    The images of one series show the same specimen a few degrees apart. Where there are fewer than
-    four series, one is too large a share of the data, and each image stands by itself.
+    The images of one series show the same specimen a few degrees apart. With fewer than four
+    series, one would be too large a share of the data, and each image forms its own group.
     """
     groups: dict[str | int, list[int]] = {}
     for index, pair in enumerate(pairs):
@@ -188,7 +188,7 @@ def grouped(pairs: Sequence[Pair]) -> list[list[int]]:
 
 
 def refuse_smaller(pairs: Sequence[Pair], patch_px: int) -> None:
-    """UserError where a pair is smaller than a patch."""
+    """Raise UserError if a pair is smaller than a patch."""
     small = [pair for pair in pairs if min(pair.shape) < patch_px]
     if small:
         raise UserError(
@@ -199,8 +199,8 @@ def refuse_smaller(pairs: Sequence[Pair], patch_px: int) -> None:
 
 
 def cover(extent: int, patch_px: int) -> list[int]:
-    """First pixels of the fewest evenly spread windows that together cover ``extent`` pixels, the
-    last included.
+    """First pixels of the fewest evenly spread windows that together cover ``extent`` pixels,
+    including the last one.
 
     >>> cover(500, 192)
     [0, 154, 308]
@@ -226,8 +226,8 @@ def covering_windows(regions: Sequence[Region], patch_px: int) -> list[Region]:
 
 
 class RandomWindows(Dataset[Float[Tensor, "2 y x"]]):
-    """Sample ``i``: a random window of a random region, flipped and turned at random, its halves in
-    random order.
+    """Sample ``i`` is a random window of a random region, flipped and rotated at random, with its
+    halves in random order.
     """
 
     def __init__(self, path: Path, regions: Sequence[Region], patch_px: int, seed: int) -> None:
@@ -245,7 +245,7 @@ class RandomWindows(Dataset[Float[Tensor, "2 y x"]]):
         region = self._regions[random.choice(len(self._regions), p=self._share)]
         if (
             self._file is None
-        ):  # opened by the process that reads, for HDF5 handles do not survive a fork
+        ):  # opened by the process that reads, because HDF5 handles do not survive a fork
             self._file = PatchFile(self._path)
         window = _random_window(self._file, region, self._patch_px, random)
         halves = self._file.window(window, self._patch_px)
@@ -255,7 +255,7 @@ class RandomWindows(Dataset[Float[Tensor, "2 y x"]]):
 def _random_window(
     data: PatchFile, region: Region, patch_px: int, random: np.random.Generator
 ) -> Region:
-    """A window at a random place of the region, drawn again until it holds no blank pixel."""
+    """A window at a random position in the region, drawn again until it holds no blank pixel."""
     rows, columns = region.corners(patch_px)
     while True:
         y, x = region.y0 + int(random.integers(rows)), region.x0 + int(random.integers(columns))
@@ -267,7 +267,7 @@ def _random_window(
 def _augment(
     halves: Float[NDArray[Any], "2 y x"], random: np.random.Generator
 ) -> Float[NDArray[Any], "2 y x"]:
-    """One of the eight turns and flips, the same for both halves, which come in either order."""
+    """The halves under one of the eight rotations and flips, the same for both, in random order."""
     turned = np.rot90(halves, int(random.integers(4)), axes=(1, 2))
     if random.random() < 0.5:
         turned = turned[:, :, ::-1]
@@ -277,8 +277,8 @@ def _augment(
 
 
 class DistributedBatchSampler(torch.utils.data.Sampler[list[int]]):
-    """The sample numbers of each batch of one process: step s of all processes together takes
-    consecutive ones.
+    """The sample numbers of the batches of one process: at each step, all processes together take
+    consecutive samples.
     """
 
     def __init__(self, first_step: int, batch_size: int, rank: int, world_size: int) -> None:
@@ -290,7 +290,7 @@ class DistributedBatchSampler(torch.utils.data.Sampler[list[int]]):
         )
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Batches without end."""
+        """An endless sequence of batches."""
         step = self._first_step
         while True:
             start = (step * self._world_size + self._rank) * self._batch_size

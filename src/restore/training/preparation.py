@@ -1,4 +1,4 @@
-"""The patch file made from micrographs: read ahead, prepared, stored."""
+"""Making the patch file from micrographs, which are read ahead, prepared and stored."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a patch file goes, the type of its numbers, and what is recorded of its making."""
+    """The path of a patch file, its number format, and the record of its making."""
 
     path: Path
     dtype: str = "float16"
@@ -37,10 +37,10 @@ def prepare_patches(
     progress: Callable[[Micrograph], None],
 ) -> None:
     """Prepare both halves of every micrograph and store them as one patch file, which appears only
-    when it is whole.
+    when it is complete.
 
-    One bad micrograph ends it with a UserError that names the file: training data should be chosen,
-    not left to luck.
+    One bad micrograph raises a UserError that names the file, because training data should be
+    chosen deliberately.
     """
     path = destination.path
     made_of = _digest(micrographs, recipe, destination.dtype)
@@ -77,8 +77,8 @@ def _read_halves(micrograph: Micrograph) -> tuple[Tensor, Tensor]:
 
 
 def is_made_of(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe, dtype: str) -> bool:
-    """Whether the patch file holds just these micrographs, as they are, prepared in this way.
-    UserError if broken.
+    """Whether the patch file holds exactly these micrographs in their present state, prepared in
+    this way. Raises UserError if the file is damaged.
     """
     job = Job(path, path.name, (path,), _digest(micrographs, recipe, dtype))
     return is_current(job, _made_of)
@@ -91,7 +91,9 @@ def _made_of(path: Path) -> str:
 
 
 def _digest(micrographs: Sequence[Micrograph], recipe: Recipe, dtype: str) -> str:
-    """A digest of all that decides what is in a patch file; images count by path, size and time."""
+    """A digest of everything that determines the contents of a patch file; images are identified by
+    path, size and time.
+    """
     each_one = [
         (
             micrograph.name,

@@ -1,5 +1,5 @@
-"""A small picture of how a run comes along: a part of a held-out half, denoised by the network as
-it is, and by the Wiener filter.
+"""A small picture of a run's progress: a part of a held-out half, denoised by the network in its
+present state and by the Wiener filter.
 """
 
 import logging
@@ -23,14 +23,14 @@ from restore.training.validation import validation_windows, wiener_filter_of
 log = logging.getLogger(__name__)
 
 LONGEST_PX = 384
-"""The longest side of what is shown, in pixels of the cropped image."""
+"""The longest side of the part that is shown, in pixels of the cropped image."""
 
 _STRIDE_PX = 16
 
 
 @dataclass(frozen=True)
 class _Still:
-    """What stays as it is from picture to picture."""
+    """What does not change from picture to picture."""
 
     raw: Float[Tensor, "y x"]
     wiener: Float[Tensor, "y x"]
@@ -39,7 +39,7 @@ class _Still:
 
 @dataclass(frozen=True)
 class Preview:
-    """The picture of one run, drawn anew as it goes; ``parts`` say what is held out."""
+    """The picture of one run, redrawn as it proceeds; ``parts`` say what is held out."""
 
     path: Path
     data: PatchFile
@@ -47,10 +47,10 @@ class Preview:
     settings: TrainingSettings
 
     def draw_if_due(self, state: TrainingState) -> None:
-        """Draw after the first validation, the second, the fourth, the eighth and so on; nothing
-        where nothing is held out.
+        """Draw the picture after the first validation, the second, the fourth, the eighth and so
+        on, unless nothing is held out.
 
-        A picture that cannot be drawn is a warning, and never the end of the run.
+        If it cannot be drawn, a warning is logged and the run continues.
         """
         looks = len(state.history)
         if "held_out_loss" not in state.history[-1] or looks & (looks - 1):
@@ -81,7 +81,7 @@ class Preview:
         return _Still(raw, wiener, pair.pixel_size_yx_A[1])
 
     def _place(self) -> Region:
-        """The part that is shown: around the first validation window, within its own region."""
+        """The part that is shown: around the first validation window, within its region."""
         window = validation_windows(self.data, self.parts.held_out, self.settings.patch_px)[0]
         region = next(
             region
@@ -95,7 +95,7 @@ class Preview:
         return Region(window.pair, y0, y0 + rows, x0, x0 + columns)
 
     def _denoised(self, half: Float[Tensor, "y x"], state: TrainingState) -> Float[Tensor, "y x"]:
-        """The network's output, by the average of its weights where one is kept."""
+        """The network's output, with the averaged weights if they are kept."""
         device = next(state.network.parameters()).device
         precision = resolve_precision(self.settings.precision, device)
         with torch.no_grad(), averaged(state), autocast(device, precision):
@@ -103,5 +103,5 @@ class Preview:
 
 
 def _side_px(available_px: int) -> int:
-    """The longest side within what is available that every network takes."""
+    """The longest side, at most ``available_px``, that every network accepts."""
     return min(LONGEST_PX, available_px) // _STRIDE_PX * _STRIDE_PX

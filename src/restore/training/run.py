@@ -1,4 +1,4 @@
-"""A whole training run: from a patch file to a model file, with all that lies beside it."""
+"""A whole training run: from a patch file to a model file and the files beside it."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -45,32 +45,35 @@ def train(
     check_recipe: Callable[[PatchFile], None] | None = None,
     progress: Progress | None = None,
 ) -> Model:
-    """Train a network and write ``model_directory/model_prefix.safetensors``, with its losses
-    beside it.
+    """Train a network and write ``model_directory/model_prefix.safetensors``, with the record of
+    its losses beside it.
 
     Parameters
     ----------
     patches
-        The patch file, or a function that makes it: it gets the side of a training window in
-        pixels, and is called in the main process only. None for those of the run to resume.
+        The patch file, or a function that makes it, which is given the side of a training window in
+        pixels and is called in the main process only. None stands for the patches of the run to
+        resume.
     settings
-        The settings; or only those that are not to be the preset's (or the resumed run's).
+        All settings, or only those that differ from the preset's (or from the resumed run's).
     preset
-        Where the other settings come from, one of `PRESETS`; the device decides where it is None.
+        The source of the other settings, one of `PRESETS`; if None, it follows from the device.
     model_directory, model_prefix
-        Where the run's files lie, and how their names begin.
+        The folder of the run's files, and the start of their names.
     initial_model
-        A trained model to start from. Where it is None, the general model that comes with the
-        package is, if its network and its range suit and the settings are not ``from_scratch``.
+        A trained model to start from. If None, the run starts from the general model that comes
+        with the package, provided that its network and range are suitable and the settings are not
+        ``from_scratch``.
     resume
-        Go on with the run of this name where it stopped; without a training state the run starts
+        Continue the run of this name from where it stopped; without a training state the run starts
         from the beginning.
     overwrite
         Replace a run of this name.
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; ``"auto"`` is a GPU if there is one.
     check_recipe
-        Looks at the patch file before anything is computed, and raises where it does not suit.
+        A check of the patch file before anything is computed, which raises if the file is not
+        suitable.
     progress
         Called after every step.
 
@@ -82,18 +85,20 @@ def train(
     Raises
     ------
     UserError
-        A run of this name is there already, or a model without a training state where one is to
-        be resumed; the patches or the initial model do not suit; the halves cannot be learned from;
-        the loss is no longer a finite number.
+        A run of this name exists already, or, when resuming, a model without a training state; the
+        patches or the initial model are not suitable; the halves cannot be learned from; the loss
+        is no longer a finite number.
     KeyboardInterrupt
-        After ^C or SIGTERM, when the state has been saved.
+        ^C or SIGTERM; the state has been saved.
     """
     files = RunFiles(Path(model_directory), model_prefix)
     files.refuse_to_replace(resume, overwrite)
     require_writable(files.directory)
     with joined_to_write(files.model, device) as place:
         if place.is_main:
-            files.refuse_to_replace(resume, overwrite)  # again: nobody else can make one now
+            files.refuse_to_replace(
+                resume, overwrite
+            )  # checked again, because no other process can make one now
         (resume,) = place.gather([resume and files.can_resume()] if place.is_main else [])
         resumed = load_run(files.state) if resume else None
         before = resumed.settings if resumed else None
@@ -131,7 +136,9 @@ def _patch_file(
     place: Place,
     patch_px: int,
 ) -> Path:
-    """The patch file to train on: given, the resumed run's, or made now by the leading process."""
+    """The patch file to train on: the given one, the resumed run's, or one made now by the main
+    process.
+    """
     if patches is None:
         if resumed is not None:
             return Path(resumed.inputs.patches)
@@ -155,14 +162,18 @@ def _refuse_other_data(data: PatchFile, resumed: RunRecord) -> None:
 
 
 def _gives_rate(settings: TrainingSettings | Mapping[str, Any]) -> bool:
-    """Whether the caller chose the learning rate: a whole record of settings chooses all."""
+    """Whether the caller chose the learning rate; a complete record of settings counts as
+    a choice.
+    """
     return isinstance(settings, TrainingSettings) or "learning_rate" in settings
 
 
 def _beginning(
     start: Start | None, initial_model: str | Path | None, resumed: RunRecord | None
 ) -> dict[str, Any]:
-    """What the run started from, and the micrographs that this has seen; of a resumed run, too."""
+    """What the run (or the run that it resumes) started from, and the micrographs which that model
+    has seen.
+    """
     if start is None:
         assert resumed is not None
         before = resumed.inputs
@@ -180,7 +191,7 @@ def _record(
     settings: TrainingSettings,
     beginning: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """How the run was made: what the model file and the state carry."""
+    """The record of how the run was made, for the model file and the state."""
     return provenance(
         settings,
         {
@@ -194,7 +205,9 @@ def _record(
 
 
 def _finished(model: Model, record: Mapping[str, Any]) -> Model:
-    """The model with its record; what the initial model was trained on is no longer held out."""
+    """The model with its record; micrographs that the initial model was trained on no longer count
+    as held out.
+    """
     before = record["inputs"]["trained_on_before"]
     training = {
         **model.training,
@@ -206,9 +219,7 @@ def _finished(model: Model, record: Mapping[str, Any]) -> Model:
 
 @dataclass(frozen=True)
 class _Run:
-    """Where a run's files lie, what is recorded of it, what it starts from (None where it is
-    resumed), and who follows it.
-    """
+    """A run's files, its record, its start (None if it is resumed), and its progress callback."""
 
     files: RunFiles
     record: dict[str, Any]
@@ -219,7 +230,7 @@ class _Run:
 def _followed(
     state: TrainingState, data: PatchFile, settings: TrainingSettings, place: Place, run: _Run
 ) -> Model:
-    """Train on; the leading process keeps the run's files and reports its progress."""
+    """Continue training; the main process writes the run's files and reports its progress."""
     trained = run.start is not None and run.start.model is not None
     parts = split_with_data(data, settings)
     train = partial(loop.train, state, data, settings, place, parts=parts, trained_start=trained)

@@ -1,4 +1,4 @@
-"""The files that a training run leaves beside its model: state, CSV, TensorBoard."""
+"""The files that a training run writes beside its model: state, CSV, TensorBoard log."""
 
 import csv
 import io
@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Where the files of the run called ``prefix`` lie: all of them in ``directory``. UserError
-    where the prefix is no name that a file can have there.
+    """Paths of the files of the run called ``prefix``, all in ``directory``. Raises UserError if
+    the prefix cannot be a file name.
     """
 
     directory: Path
@@ -47,43 +47,43 @@ class RunFiles:
 
     @property
     def state(self) -> Path:
-        """What a resumed run goes on from."""
+        """The training state, from which a resumed run continues."""
         return self.directory / f"{self.prefix}.state.safetensors"
 
     @property
     def table(self) -> Path:
-        """The losses, one row an epoch."""
+        """The table of losses, one row per epoch."""
         return self.directory / f"{self.prefix}.csv"
 
     @property
     def picture(self) -> Path:
-        """The losses, drawn."""
+        """The plot of the losses."""
         return self.directory / f"{self.prefix}.png"
 
     @property
     def preview(self) -> Path:
-        """A part of a held-out half: raw, denoised, and Wiener-filtered."""
+        """The picture of a part of a held-out half: raw, denoised, and Wiener-filtered."""
         return self.directory / f"{self.prefix}.preview.png"
 
     @property
     def settings(self) -> Path:
-        """What was asked for, and of what."""
+        """The record of the run's settings and inputs."""
         return self.directory / f"{self.prefix}.settings.json"
 
     @property
     def tensorboard(self) -> Path:
-        """The folder that TensorBoard takes."""
+        """The folder of the TensorBoard log."""
         return self.directory / f"{self.prefix}.tensorboard"
 
     def can_resume(self) -> bool:
-        """Whether there is a training state; where there is none, that is logged."""
+        """Whether there is a training state; if there is none, that is logged."""
         if not self.state.exists():
             log.info("%s: nothing to resume, so training starts from the beginning", self.state)
         return self.state.exists()
 
     def refuse_to_replace(self, resume: bool, overwrite: bool) -> None:
-        """UserError where a run of this name is in the way: one that is not to be resumed, or a
-        finished model that has no training state.
+        """Raise UserError if a run of this name exists and is not to be resumed or replaced, or a
+        finished model has no training state to resume.
         """
         if overwrite or (resume and self.state.exists()):
             return
@@ -105,14 +105,14 @@ class RunFiles:
 
 
 class Journal:
-    """Writes a run's files as training goes; only the leading process has one."""
+    """Writes a run's files while training proceeds; only the main process has one."""
 
     def __init__(self, files: RunFiles, run: dict[str, Any]) -> None:
         self._files, self._run = files, run
         self._board = _tensorboard(files.tensorboard)
 
     def epoch(self, state: TrainingState) -> None:
-        """Save the state, and the epoch's line in the table and the TensorBoard log."""
+        """Save the state, and add the epoch's losses to the table and the TensorBoard log."""
         self.save(state)
         write_text(self._files.table, _as_csv(state))
         row = state.history[-1]
@@ -133,8 +133,8 @@ class Journal:
 
 
 def _tensorboard(folder: Path) -> "SummaryWriter | None":
-    """The writer of the TensorBoard log; None where TensorBoard is not installed, or cannot write a
-    name that is not UTF-8.
+    """The writer of the TensorBoard log; None if TensorBoard is not installed, or the folder's name
+    is not UTF-8, which TensorBoard cannot write.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""How long a run is, and its learning rate along the way."""
+"""The length of a run, and its learning rate over time."""
 
 import math
 from collections.abc import Callable
@@ -16,12 +16,14 @@ def cosine(progress: float) -> float:
 
 
 def staircase(progress: float) -> float:
-    """The paper's: 1, ¾, ½, ¼ of the initial rate a quarter of the run each (Palovcak S2.3)."""
+    """The paper's schedule: 1, ¾, ½ and ¼ of the initial rate, for a quarter of the run each
+    (Palovcak S2.3).
+    """
     return 1 - 0.25 * min(int(progress * 4), 3)
 
 
 def constant(progress: float) -> float:  # noqa: ARG001
-    """The initial rate all along."""
+    """The initial rate throughout."""
     return 1.0
 
 
@@ -34,9 +36,9 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 @dataclass(frozen=True)
 class Budget:
-    """The length of a run in steps or, where those are None, in seconds; and its number of epochs.
+    """The length of a run in steps or, if those are None, in seconds; and its number of epochs.
 
-    A run that is ``open_ended`` ends by itself, after ``steps`` at the latest.
+    An ``open_ended`` run ends when it no longer improves, after ``steps`` at the latest.
     """
 
     steps: int | None
@@ -45,40 +47,42 @@ class Budget:
     open_ended: bool = False
 
     def progress(self, step: int, seconds: float) -> float:
-        """How much of the run is over, from 0 to 1, after so many steps and seconds."""
+        """The fraction of the run that is done, from 0 to 1, after this many steps and seconds."""
         if self.steps is not None:
             return min(step / self.steps, 1.0)
         return min(seconds / (self.seconds or 1.0), 1.0)
 
     def epoch(self, progress: float) -> int:
-        """The epoch that this point of the run lies in, from 0; the end is ``epochs``."""
+        """The epoch at this point of the run, counted from 0; it is ``epochs`` at the end."""
         return int(progress * self.epochs + 1e-9)
 
     def ends_epoch(self, progress: float, epoch: int, steps: int) -> bool:
         """Whether an epoch ends here, ``steps`` after ``epoch`` did.
 
-        On a slow machine a run of so many minutes has longer epochs, of 50 steps at least: at the
-        end of each the validation loss is measured, which costs as much as several steps.
+        On a slow machine, a run bounded by minutes has longer epochs, of at least 50 steps, because
+        measuring the validation loss at the end of each costs as much as several steps.
         """
-        if progress >= 1:  # the end, also of a run that was made longer while it stood still
+        if (
+            progress >= 1
+        ):  # the end, also of a run whose length was changed while it was interrupted
             return steps > 0
         long_enough = self.steps is not None or steps >= MIN_STEPS
         return self.epoch(progress) > epoch and long_enough
 
 
 MOST_EPOCHS = 100
-"""After so many epochs a run ends that was not told how long it is."""
+"""The number of epochs after which a run without a given length ends at the latest."""
 
 
 def budget(
     steps: int | None, minutes: float | None, epochs: int | None, batches_per_epoch: int
 ) -> Budget:
-    """The run that the options ask for: ``steps``, else ``minutes``, else ``epochs`` of
-    ``batches_per_epoch`` steps, else one that ends by itself.
+    """The requested length of a run: ``steps``, else ``minutes``, else ``epochs`` of
+    ``batches_per_epoch`` steps, else open-ended.
 
-    The epochs of a run bounded by steps are a twentieth of it, at least 50 steps and at most
-    ``batches_per_epoch``; a run of minutes has 20, or more where they would be longer than ten
-    minutes, so that a lost machine never costs more than that.
+    An epoch of a run bounded by steps is a twentieth of the run, but at least 50 steps and at most
+    ``batches_per_epoch``. A run bounded by minutes has 20 epochs, or more if they would exceed ten
+    minutes, so that losing the machine never costs more than that.
     """
     if steps is not None:
         length = min(batches_per_epoch, max(MIN_STEPS, math.ceil(steps / 20)))
@@ -91,7 +95,7 @@ def budget(
 
 
 def words_of_open_end(budget: Budget, on_cpu: bool) -> str:
-    """What a run does that was not told how long it is, and how to shorten or stop it."""
+    """A message about when a run without a given length ends, and how to shorten or stop it."""
     where = ", which on a CPU can take hours" if on_cpu else ""
     return (
         f"training ends when the validation loss no longer improves, or after {budget.steps} steps"

@@ -18,7 +18,7 @@ LOSSES = {"l2": mse_loss, "l1": l1_loss}
 
 
 def _at_least(number: int | None, least: int) -> bool:
-    """Whether a number that may be left out is large enough."""
+    """Whether an optional number is large enough."""
     return number is None or number >= least
 
 
@@ -27,7 +27,9 @@ class TrainingSettings:
     """How a network is trained. Each field is an option of ``restore train``."""
 
     exact: ClassVar[bool] = True
-    """A training state must have all of these, and no other: a resumed run must be the same one."""
+    """A training state must have all of these fields and no others, so that a resumed run is the
+    same run.
+    """
 
     batch_size: int = setting(10, "patches per step, in each process; 4 on a CPU", "-b")
     learning_rate: float = setting(2e-3, "highest learning rate of Adam (1e-4 in the paper)", "-lr")
@@ -130,7 +132,7 @@ PRESETS = {
 
 
 _MAY_CHANGE = ("steps", "minutes", "number_of_epochs", "workers")
-"""Settings that a resumed run may have other values of."""
+"""Settings that may change when a run is resumed."""
 
 
 def resolve_settings(
@@ -139,12 +141,12 @@ def resolve_settings(
     device: torch.device,
     resumed: TrainingSettings | None = None,
 ) -> TrainingSettings:
-    """The preset's settings, or the resumed run's, with what is given in their place.
+    """The preset's settings, or the resumed run's, with the given ones in their place.
 
     Raises
     ------
     UserError
-        A setting is unknown, or is one that the resumed run has another value of and cannot change.
+        A setting is unknown, or cannot change and has another value in the resumed run.
     """
     if isinstance(settings, TrainingSettings):
         given = {field.name: getattr(settings, field.name) for field in fields(settings)}

@@ -1,4 +1,4 @@
-"""Which micrographs are trained on, and which are held out to measure the loss on."""
+"""The division into micrographs to train on and micrographs held out for measuring the loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,20 +9,20 @@ from restore.training.patches import Pair, Region, grouped, refuse_smaller
 from restore.training.settings import TrainingSettings
 
 CALIBRATION_REGIONS = 8
-"""On so many micrographs at least the calibration is measured, where there are as many: one alone
-would be calibrated by its own defocus and dose.
+"""The least number of micrographs (if there are as many) on which the calibration is measured: with
+only one, it would reflect that micrograph's defocus and dose.
 """
 
 HELD_OUT_STRIP, CALIBRATION_STRIP = 8, 12
-"""The strip of a single micrograph that is held out is an eighth of it; those for the calibration
-are a twelfth of theirs.
+"""The held-out strip of a single micrograph is an eighth of it; the strips for the calibration are
+a twelfth of their micrographs.
 """
 
 
 @dataclass(frozen=True)
 class Split:
-    """Where patches are drawn from, where the loss is measured that training never saw, and what
-    the calibration is measured on: that, and strips of what is trained on.
+    """The regions from which patches are drawn, those held out for the validation loss, and those
+    on which the calibration is measured: the held-out ones, and strips of the others.
     """
 
     training: Sequence[Region]
@@ -31,9 +31,9 @@ class Split:
 
 
 def split(pairs: Sequence[Pair], settings: TrainingSettings) -> Split:
-    """Hold out a share of the micrographs (or series: `grouped`), at least one; of a single one, a
-    strip of it. Where few are held out, strips of others are kept from training, too, for the
-    calibration.
+    """Hold out a share of the micrographs (or series: `grouped`), at least one; of a single
+    micrograph, a strip. If few are held out, strips of others are also kept out of training, for
+    the calibration.
     """
     patch_px = settings.patch_px
     whole = [Region(index, 0, pair.shape[0], 0, pair.shape[1]) for index, pair in enumerate(pairs)]
@@ -65,8 +65,9 @@ def split(pairs: Sequence[Pair], settings: TrainingSettings) -> Split:
 def _with_strips_off(
     regions: Sequence[Region], patch_px: int, share: int, most: float
 ) -> tuple[list[Region], list[Region]]:
-    """The regions without a strip at the end of their longer side, and the strips: a ``share``-th,
-    at least a patch. A region of which a patch is more than ``most`` stays whole.
+    """The regions without a strip at the end of their longer side, and the strips: one ``share``-th
+    of the side, at least a patch. A region of which a patch would be more than ``most`` stays
+    whole.
     """
     shorter: list[Region] = []
     strips: list[Region] = []
@@ -88,7 +89,7 @@ def _with_strips_off(
 
 
 def words_of_split(parts: Split, names: Sequence[str]) -> str:
-    """What is trained on and what is held out, for a person; ``names`` are those of the pairs.
+    """A message saying what is trained on and what is held out; ``names`` are those of the pairs.
 
     >>> strip, rest = Region(0, 0, 8, 0, 64), Region(0, 8, 64, 0, 64)
     >>> words_of_split(Split([rest], [strip]), ["a.mrc"])

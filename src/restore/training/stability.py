@@ -1,5 +1,5 @@
-"""What keeps a run on its way: the average of the weights, the way back from divergence, and when
-to end.
+"""Stability of a run: averaging of the weights, recovery from divergence, and the decision when to
+end.
 """
 
 import logging
@@ -18,13 +18,13 @@ from restore.training.state import TrainingState
 log = logging.getLogger(__name__)
 
 CHECK_STEPS = 20
-"""The interval, in steps, between looks at the loss, each of which waits for the GPU."""
+"""The interval, in steps, between checks of the loss, each of which waits for the GPU."""
 
 DIVERGED_AT = 10.0
-"""A loss so many times that of an empty output is one of a run that has diverged."""
+"""A run has diverged if its loss exceeds that of an empty output by this factor."""
 
 MOST_FALLS = 6
-"""A run that has fallen back so often is given up."""
+"""The number of recoveries after which a run is abandoned."""
 
 WARM_UP_STEPS = 100
 FLAT_EPOCHS = 4
@@ -32,10 +32,11 @@ FLAT_GAIN = 0.01
 
 
 def update_average(state: TrainingState, decay: float) -> None:
-    """Move the average of the weights towards the weights, in place; nothing where none is kept.
+    """Move the average of the weights towards the weights, in place; do nothing if no average is
+    kept.
 
-    The share that is kept grows with the steps, min(decay, (1 + n) / (10 + n)), so that a short
-    run's average does not remember how it began.
+    The decay grows with the number of steps n, min(decay, (1 + n) / (10 + n)), so that the average
+    of a short run does not retain its initial weights.
     """
     if state.average:
         kept = min(decay, (1 + state.step) / (10 + state.step))
@@ -47,7 +48,7 @@ def update_average(state: TrainingState, decay: float) -> None:
 
 @contextmanager
 def averaged(state: TrainingState) -> Generator[None]:
-    """Inside it, the network has the average of its weights, where one is kept."""
+    """A block within which the network has its averaged weights, if they are kept."""
     if not state.average:
         yield
         return
@@ -60,19 +61,19 @@ def averaged(state: TrainingState) -> Generator[None]:
 
 
 def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors, detached, in memory of their own."""
+    """Detached copies of the tensors."""
     return {name: value.detach().clone() for name, value in tensors.items()}
 
 
 def has_diverged(loss: float, empty_loss: float) -> bool:
-    """Whether a loss is no number, or far above that of an output of nothing but zeros."""
+    """Whether a loss is not a number, or is far above that of an output of zeros."""
     return not math.isfinite(loss) or loss > DIVERGED_AT * empty_loss
 
 
 def fall_back(state: TrainingState) -> None:
-    """Restore the best weights so far, at half the rate and with a fresh optimiser.
+    """Restore the best weights so far, at half the learning rate and with a new optimiser.
 
-    UserError where that has happened too often.
+    Raises UserError if that has happened too often.
     """
     if state.rate_factor <= 0.5**MOST_FALLS:
         raise UserError(
@@ -96,8 +97,8 @@ def fall_back(state: TrainingState) -> None:
 def is_flat(history: Sequence[Mapping[str, float]]) -> bool:
     """Whether the validation loss has stopped improving.
 
-    What matters is its excess over the noise floor: it is flat where the best of the last third of
-    the epochs (four at least) is not a hundredth below the best before.
+    The criterion is its excess over the noise floor: it is flat if the best of the last third of
+    the epochs (at least four) is not at least a hundredth below the best before.
     """
     excess = [
         row["held_out_loss"] - row["perfect_loss"] for row in history if "held_out_loss" in row
@@ -110,7 +111,7 @@ def is_flat(history: Sequence[Mapping[str, float]]) -> bool:
 
 
 def open_ended_rate(state: TrainingState, settings: TrainingSettings) -> float:
-    """The relative learning rate of a run that ends by itself: 1, then half a cosine to 0.01."""
+    """The relative learning rate of an open-ended run: 1, then half a cosine down to 0.01."""
     if state.flat_since is None:
         return min(1.0, (state.step + 1) / WARM_UP_STEPS)
     done = (state.step - state.flat_since) / cool_down_steps(state, settings)
@@ -118,14 +119,14 @@ def open_ended_rate(state: TrainingState, settings: TrainingSettings) -> float:
 
 
 def cool_down_steps(state: TrainingState, settings: TrainingSettings) -> int:
-    """How many steps the rate takes to fall once the loss is flat: a quarter of the run, an epoch
-    at least.
+    """The number of steps over which the rate falls once the loss is flat: a quarter of the run, at
+    least an epoch.
     """
     return max(settings.batches_per_epoch, (state.flat_since or 0) // 4)
 
 
 def progress_of(state: TrainingState, run: Budget, settings: TrainingSettings) -> float:
-    """How much of the run is over, from 0 to 1; of one that ends by itself, at most how much is."""
+    """The fraction of the run that is done, from 0 to 1; for an open-ended run, a lower bound."""
     progress = run.progress(state.step, state.seconds)
     if not run.open_ended or state.flat_since is None:
         return progress

@@ -1,4 +1,4 @@
-"""What a training run starts from: the general model, another trained model, or nothing."""
+"""What a training run starts from: the general model, another trained model, or random weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,12 @@ from restore.preprocessing import Recipe
 from restore.training.settings import TrainingSettings
 
 GENERAL_START_RATE = 0.5
-"""The share of the usual learning rate at which a run from the general model learns."""
+"""The factor of the default learning rate for a run that starts from the general model."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """The model that a run starts from, with its name; or None, and the reason."""
+    """The model that a run starts from, with its name; or None, with the reason."""
 
     model: Model | None
     name: str = ""
@@ -25,8 +25,8 @@ class Start:
 
     @property
     def card(self) -> dict[str, Any] | None:
-        """Name, digest and steps of the model, as the trained model's card records them; None where
-        the run starts from nothing.
+        """Name, digest and steps of the initial model, for the trained model's card; None if there
+        is no initial model.
         """
         if self.model is None:
             return None
@@ -40,7 +40,7 @@ class Start:
 
     @property
     def words(self) -> str:
-        """What the run starts from, in a line."""
+        """A line that says what the run starts from."""
         if self.model is None:
             return f"training starts from nothing: {self.reason}"
         steps: Any = self.model.training.get("steps")
@@ -50,9 +50,9 @@ class Start:
 
 
 def named_start(settings: TrainingSettings, initial_model: str | Path | None) -> Start | None:
-    """The model that is named to start from; None where none is.
+    """The initial model that the user named, or None.
 
-    UserError where it cannot be read, or a start from nothing is asked for as well.
+    Raises UserError if it cannot be read, or if a start from random weights is requested as well.
     """
     if initial_model is None:
         return None
@@ -64,10 +64,10 @@ def named_start(settings: TrainingSettings, initial_model: str | Path | None) ->
 
 
 def choose_start(settings: TrainingSettings, recipe: Recipe, named: Start | None = None) -> Start:
-    """The model that is named; else the general one, where its network is the one that is asked for
-    and the recipe is in its range; else nothing.
+    """The named model; else the general model, if it has the requested network and the recipe is
+    within its range; else none.
 
-    UserError where the model that is named was made with another recipe.
+    Raises UserError if the named model was made with another recipe.
     """
     if named is not None:
         _require_same_recipe(named, recipe)

@@ -1,4 +1,4 @@
-"""The training state: what a resumed run goes on from."""
+"""The training state, from which a resumed run continues."""
 
 import math
 from collections.abc import Mapping
@@ -19,12 +19,13 @@ from restore.training.settings import TrainingSettings
 
 @dataclass
 class TrainingState:
-    """Everything that a run needs to go on: weights, optimiser, place, and the best weights so far.
+    """Everything that a run needs to continue: weights, optimiser, position, and the best weights
+    so far.
 
-    ``average`` is the moving average of the weights, empty where none is kept; it is what is
-    validated, and what ``best_weights`` are copies of. ``rate_factor`` multiplies the learning
-    rate; it is halved each time the run falls back to them. ``flat_since`` is the step from which
-    on a run without a given length winds down, or None.
+    ``average`` is the moving average of the weights, empty if none is kept; the average is
+    validated and copied to ``best_weights``. ``rate_factor`` multiplies the learning rate; it is
+    halved each time the run falls back to the best weights. ``flat_since`` is the step at which an
+    open-ended run starts to lower its learning rate, or None.
     """
 
     network: Network
@@ -43,7 +44,7 @@ class TrainingState:
 
 
 KIND = "training state"
-"""What the file is called in messages, and in its card."""
+"""The name of the file's kind in messages and in its card."""
 
 _RUN_AGAIN = "start the run again from the beginning"
 
@@ -57,12 +58,14 @@ COLUMNS: tuple[str, ...] = (
     "perfect_loss",
     "wiener_loss",
 )
-"""What a row of the history can hold; epoch and step are always there."""
+"""The possible entries of a row of the history; epoch and step are always present."""
 
 
 @dataclass(frozen=True)
 class RunPlace:
-    """Where a run stood, as the card of its state has it; `TrainingState` says what each is."""
+    """The position of a run, as in the card of its state; the fields are described in
+    `TrainingState`.
+    """
 
     step: int
     epoch: int
@@ -84,7 +87,7 @@ class RunPlace:
                 raise ValueError(f"a row of the history has {', '.join(row) or 'no values'}"[:200])
 
     def rows(self) -> list[dict[str, float]]:
-        """The history; a loss that was not a number is one that JSON has as nothing."""
+        """The history; losses that are null in JSON become NaN."""
         return [
             {name: math.nan if value is None else value for name, value in row.items()}
             for row in self.history
@@ -93,7 +96,7 @@ class RunPlace:
 
 @dataclass(frozen=True)
 class RunInputs:
-    """What a run was trained on, and what it started from."""
+    """The data that a run was trained on, and the model it started from."""
 
     patches: str
     made_of: str | None = None
@@ -104,7 +107,7 @@ class RunInputs:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The record of a run, as far as going on with it needs it."""
+    """The part of a run's record that is needed to continue it."""
 
     settings: TrainingSettings
     inputs: RunInputs
@@ -112,7 +115,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class _PlaceCard:
-    """The part of a training state's card that says where the run stood."""
+    """The part of a training state's card with the position of the run."""
 
     place: RunPlace
 
@@ -126,7 +129,9 @@ class _StateCard:
 
 
 def save_state(path: Path, state: TrainingState, run: Mapping[str, Any]) -> None:
-    """Write the training state and the record of the run that it belongs to, beside and renamed."""
+    """Write the training state and the record of its run, under a temporary name that is then
+    renamed.
+    """
     tensors = named_under("network", state.network.state_dict())
     tensors |= named_under("best", state.best_weights) | named_under("average", state.average)
     for index, moments in state.optimizer.state_dict()["state"].items():
@@ -137,18 +142,18 @@ def save_state(path: Path, state: TrainingState, run: Mapping[str, Any]) -> None
 
 
 def load_run(path: Path) -> RunRecord:
-    """The record of the run that a training state belongs to. UserError where it is damaged."""
+    """The record of the run that a training state belongs to. Raises UserError if it is damaged."""
     return decoded(_StateCard, load_tensors(path, KIND)[1], path, KIND, _RUN_AGAIN).run
 
 
 def load_place(path: Path) -> RunPlace:
-    """Where the run of a training state stood. UserError where it is damaged."""
+    """The position of the run of a training state. Raises UserError if it is damaged."""
     return decoded(_StateCard, load_tensors(path, KIND)[1], path, KIND, _RUN_AGAIN).place
 
 
 def restore_state(path: Path, state: TrainingState) -> None:
-    """Put what `save_state` wrote into ``state``: its network, its optimiser, and its place, all
-    changed here.
+    """Load what `save_state` wrote into ``state``: its network, its optimiser and its position are
+    changed in place.
     """
     tensors, card = load_tensors(path, KIND)
     place = decoded(_PlaceCard, card, path, KIND, _RUN_AGAIN).place
@@ -177,8 +182,8 @@ def restore_state(path: Path, state: TrainingState) -> None:
 
 
 def _laid_out_like(parameter: Tensor, moments: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The moments in their parameter's memory layout: fused Adam walks through memory, whatever the
-    strides say.
+    """The moments in their parameter's memory layout: fused Adam walks through memory and ignores
+    strides.
     """
     return {
         name: torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value

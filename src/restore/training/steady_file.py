@@ -5,15 +5,16 @@ from typing import Any
 
 
 class SteadyFile(FileIO):
-    """A file that takes every write in silence and keeps the first failure for `check`.
+    """A file that accepts every write without an error and keeps the first failure for `check`.
 
-    HDF5 cannot close a file whose writes fail (a full disk), and the process crashes at its end.
+    HDF5 cannot close a file whose writes fail (as on a full disk), and the process then crashes at
+    its end.
     """
 
     failure: OSError | None = None
 
     def write(self, data: Any, /) -> int:
-        """All of the bytes, or as many as the disk takes."""
+        """Write all bytes, or as many as the disk can take."""
         rest = memoryview(data).cast("B")
         try:
             while rest and self.failure is None:
@@ -23,7 +24,7 @@ class SteadyFile(FileIO):
         return memoryview(data).nbytes
 
     def truncate(self, size: int | None = None, /) -> int:
-        """The size asked for, whether or not the disk has room for it."""
+        """Report the requested size, whether or not the disk has room for it."""
         try:
             return super().truncate(size)
         except OSError as error:

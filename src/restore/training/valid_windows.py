@@ -1,4 +1,4 @@
-"""The regions and windows of a patch file that hold no pixels without data."""
+"""The regions and windows of a patch file in which all pixels hold data."""
 
 import logging
 from collections.abc import Sequence
@@ -17,11 +17,13 @@ from restore.training.split import Split, split
 log = logging.getLogger(__name__)
 
 FEWEST_VALID_SHARE = 0.02
-"""The share of a region's windows that must be free of blank pixels, for windows to be drawn."""
+"""The least share of a region's windows that must be free of blank pixels for the region to be
+used.
+"""
 
 
 def split_with_data(data: PatchFile, settings: TrainingSettings) -> Split:
-    """The split of a patch file, without regions and borders that hold no data."""
+    """The split of a patch file, without regions and borders that lack data."""
     parts = split(data.pairs, settings)
     return Split(
         valid_regions(data, parts.training, settings.patch_px),
@@ -31,10 +33,10 @@ def split_with_data(data: PatchFile, settings: TrainingSettings) -> Split:
 
 
 def valid_regions(data: PatchFile, regions: Sequence[Region], patch_px: int) -> list[Region]:
-    """The regions, less their blank borders, and with the share of their windows that are valid.
+    """The regions without their blank borders, and with the share of their windows that are valid.
 
-    Those with next to none are left out, with a warning that names the micrograph. Raises UserError
-    where none is left.
+    Regions with almost none are left out, with a warning that names the micrograph. Raises
+    UserError if none is left.
     """
     kept: list[Region] = []
     for region in regions:
@@ -71,8 +73,7 @@ def valid_covering_windows(
 ) -> list[Region]:
     """Windows that cover the regions, without those that hold blank pixels.
 
-    Of a region in which none of the covering windows is valid, one valid window elsewhere in it
-    comes back.
+    If none of a region's covering windows is valid, one valid window elsewhere in it is returned.
     """
     windows: list[Region] = []
     for region in regions:
@@ -97,7 +98,7 @@ def _one_window(data: PatchFile, region: Region, patch_px: int) -> Region:
 def _valid_corners(
     blank: Bool[NDArray[Any], "y x"], patch_px: int
 ) -> Bool[NDArray[Any], "rows columns"]:
-    """Where the first corner of a window can stand so that the window holds no blank pixel."""
+    """The positions of a window's first corner for which the window holds no blank pixel."""
     # The number of blank pixels above and to the left of each pixel: the number in any window is
     # the difference of its four corners.
     summed = np.zeros((blank.shape[0] + 1, blank.shape[1] + 1), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The validation loss, on windows that training never saw, and the two losses around it."""
+"""The validation loss on held-out windows, and the two losses that it is compared with."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from restore.training.valid_windows import valid_covering_windows
 
 MAX_HELD_OUT_WINDOWS = 32
 MOST_PAIRS = 16
-"""From so many micrographs, spread over the set, its spectra are taken."""
+"""The number of micrographs, spread over the set, from which the filter's spectra are measured."""
 
 
 @torch.no_grad()
@@ -33,8 +33,8 @@ def held_out_losses(
     settings: TrainingSettings,
     device: torch.device,
 ) -> dict[str, float]:
-    """The loss on windows that training never saw, and the loss that a perfect denoiser would have
-    there.
+    """The loss on held-out windows, and the noise floor: the loss that a perfect denoiser would
+    have there.
 
     A perfect denoiser leaves the noise of the other half: var(M2) − cov(M1, M2), Palovcak 2020,
     eqs. 10–15; for the absolute error, the mean of a normal distribution of that variance, √(2
@@ -54,7 +54,9 @@ def held_out_losses(
 
 
 def validation_windows(data: PatchFile, held_out: Sequence[Region], patch_px: int) -> list[Region]:
-    """The windows that the validation loss is measured on: spread over all, and not too many."""
+    """The windows on which the validation loss is measured: spread over the held-out regions, and
+    limited in number.
+    """
     windows = valid_covering_windows(data, held_out, patch_px)
     return windows[:: -(-len(windows) // MAX_HELD_OUT_WINDOWS)]
 
@@ -77,16 +79,16 @@ class WienerFilter:
 
 
 def wiener_filter_of(data: PatchFile, parts: Split) -> WienerFilter:
-    """The one filter for the whole set that the training micrographs' spectra imply."""
+    """The Wiener filter for the whole set, from the spectra of the training micrographs."""
     rings = spectra_of(data, sorted({region.pair for region in parts.training}))
     transfer = wiener_filter(rings.correlation(0, 1)).float()
     return WienerFilter(transfer, float(rings.frequency_per_A[1]))
 
 
 def wiener_loss(data: PatchFile, parts: Split, settings: TrainingSettings) -> float:
-    """The validation loss of the Wiener filter that the training micrographs' spectra imply.
+    """The validation loss of the Wiener filter from the spectra of the training micrographs.
 
-    One filter for the whole set, applied to whole micrographs; the windows are those of
+    One filter for the whole set is applied to whole micrographs; the windows are those of
     `held_out_losses`.
     """
     windows = validation_windows(data, parts.held_out, settings.patch_px)
@@ -126,7 +128,9 @@ def spectra_of(data: PatchFile, indices: Sequence[int]) -> RingCovariances:
 
 
 def epoch_words(row: Mapping[str, float]) -> str:
-    """An epoch's losses in a line: validation loss, noise floor, and the Wiener filter's."""
+    """A line with an epoch's losses: validation loss, noise floor, and the loss of the Wiener
+    filter.
+    """
     if "train_loss" in row:
         words = f"epoch {row['epoch']:.0f}: training loss {row['train_loss']:.4f}, "
     else:
@@ -153,8 +157,8 @@ def ring_width_per_A(
 
 
 def verdict(best: Mapping[str, float]) -> str:
-    """What a run came to, in words: whether it beats the Wiener filter on held-out micrographs, and
-    what to do.
+    """A verdict on a run: whether it beats the Wiener filter on held-out micrographs, and what to
+    do.
     """
     if "wiener_loss" not in best:
         return (

@@ -1,4 +1,4 @@
-"""Who follows a training run: shows it, logs it, saves its state."""
+"""Observers of a training run, which show it, log it and save its state."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -15,18 +15,18 @@ log = logging.getLogger(__name__)
 
 
 class Watcher(Protocol):
-    """Whoever follows a run: shows it, logs it, saves its state."""
+    """An observer of a run, which shows it, logs it and saves its state."""
 
     def step(self, progress: float, state: TrainingState) -> None:
-        """A step has been made; ``progress`` runs from 0 to 1."""
+        """A step has been completed; ``progress`` goes from 0 to 1."""
         ...
 
     def epoch(self, state: TrainingState) -> None:
-        """An epoch has ended; its line of the log is the last of ``state.history``."""
+        """An epoch has ended; its row is the last of ``state.history``."""
         ...
 
     def interrupted(self, state: TrainingState) -> None:
-        """The run stops here, unfinished."""
+        """The run has been interrupted."""
         ...
 
 
@@ -45,7 +45,7 @@ class TrainingProgress:
     seconds
         Time spent on training so far, in s.
     budget
-        How long the run is to be.
+        Planned length of the run.
     epoch
         The losses of the last epoch.
     """
@@ -63,7 +63,7 @@ Progress = Callable[[TrainingProgress], None]
 
 
 class SilentWatcher:
-    """A watcher that does nothing: the other processes'."""
+    """A watcher that does nothing, for the other processes."""
 
     def step(self, progress: float, state: TrainingState) -> None:
         """Nothing."""

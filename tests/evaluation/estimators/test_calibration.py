@@ -9,6 +9,7 @@ from restore.evaluation.estimators.calibration import (
     OWN_RINGS,
     PRIOR_PIXELS,
     HalfCovariances,
+    following_ctf,
     least_squares_weights,
     smoothed_rings,
     weights_for_full_sum,
@@ -149,3 +150,82 @@ def test_without_a_model_of_it_a_small_image_trusts_the_network():
     own = covariances(images)
     weights = least_squares_weights(with_prior(own, None, 1.0), OWN_RINGS)
     assert (weights.slope - 1).abs().max() < 0.05 and weights.share.max() < 0.05
+
+
+def oscillating(amplitude=1.0, rings=120):
+    """The CTF squared in each ring, between 1 − ``amplitude`` and 1, faster and faster."""
+    return 1 - amplitude * torch.cos(torch.arange(rings, dtype=torch.float64).square() / 150) ** 2
+
+
+def weak_world(ctf_square, count=400, seed=0):
+    """Halves of a weak signal that follows the CTF, one of them denoised by a plain Wiener filter;
+    and the best weights.
+    """
+    rings = len(ctf_square)
+    power = (0.4 * torch.exp(-torch.arange(rings) / 40.0) * ctf_square)[:, None]
+    signal = noise(rings, count, seed=seed) * power.sqrt()
+    halves = [signal + noise(rings, count, seed=seed + n) for n in (1, 2)]
+    images = torch.stack([*halves, 0.1 * signal + 0.1 * halves[0]])
+    return covariances(images), (power / (power + 1))[:, 0]
+
+
+RING = 1 / 600
+
+
+def followed(own, ctf_square, count=400):
+    components = torch.full((len(ctf_square),), float(count), dtype=torch.float64)
+    return following_ctf(own, ctf_square, components, RING)
+
+
+def test_what_follows_the_ctf_stays():
+    ctf_square = oscillating()
+    curves = [2 + 3 * ctf_square, ctf_square, 1 + ctf_square, 0.1 * ctf_square, 0.5 * ctf_square]
+    own = HalfCovariances(*curves)
+    for before, after in zip(curves, followed(own, ctf_square).curves(), strict=True):
+        torch.testing.assert_close(after[30:], before[30:], rtol=0.05, atol=0.01)
+
+
+def test_following_the_ctf_brings_the_weights_nearer_to_the_best():
+    """Nearer than neighbouring rings do, few or many."""
+    ctf_square = oscillating()
+    errors = {"ctf": 0.0, "three": 0.0, "eleven": 0.0}
+    for seed in range(0, 50, 5):
+        own, best = weak_world(ctf_square, seed=seed)
+        smooth = {
+            "ctf": followed(own, ctf_square),
+            "three": own.smoothed(3),
+            "eleven": own.smoothed(11),
+        }
+        for name, curves in smooth.items():
+            measured = (curves.signal.clamp(min=0) / curves.raw)[30:]
+            errors[name] += float((measured - best[30:]).square().mean())
+    assert errors["ctf"] < 0.5 * min(errors["three"], errors["eleven"])
+
+
+def test_a_wrong_ctf_costs_no_more_than_to_smooth_it_away():
+    """The line is then nearly level."""
+    errors = {"wrong": 0.0, "smooth": 0.0}
+    for seed in range(0, 50, 5):
+        own, best = weak_world(oscillating(), seed=seed)
+        for name, assumed in (("wrong", oscillating().flip(0)), ("smooth", torch.ones(120))):
+            curves = followed(own, assumed.double())
+            measured = (curves.signal.clamp(min=0) / curves.raw)[30:]
+            errors[name] += float((measured - best[30:]).square().mean())
+    assert errors["wrong"] < 1.1 * errors["smooth"]
+
+
+def test_a_ring_that_is_measured_well_stands_alone():
+    square = oscillating(0.8)
+    own = HalfCovariances(1 + square, square, 0.2 + square, square, 0.1 + square)
+    level = torch.ones(120, dtype=torch.float64)
+    sure, unsure = (followed(own, level, count=count) for count in (10**7, 10))
+    for before, kept, lost in zip(*(c.curves() for c in (own, sure, unsure)), strict=True):
+        torch.testing.assert_close(kept, before, rtol=1e-3, atol=1e-3)
+        assert lost[60:].std() < 0.5 * before[60:].std()
+
+
+def test_empty_rings_give_no_nans():
+    empty = HalfCovariances(*(torch.zeros(120, dtype=torch.float64) for _ in range(5)))
+    components = torch.zeros(120, dtype=torch.float64)
+    curves = following_ctf(empty, torch.zeros(120, dtype=torch.float64), components, RING).curves()
+    assert all((curve == 0).all() for curve in curves)

@@ -148,9 +148,9 @@ def test_a_tiff_file_that_is_not_one_grey_image_is_refused(tmp_path):
         (
             np.stack([DATA] * 3, -1).astype("u1"),
             {"photometric": "rgb"},
-            "its pixels are colours or no numbers",
+            "its pixels are colours or not numbers",
         ),
-        (DATA.astype("c8"), {}, "its pixels are colours or no numbers"),
+        (DATA.astype("c8"), {}, "its pixels are colours or not numbers"),
         (np.full_like(DATA, 7), {}, "all of its pixels are 7"),
         (np.where(DATA > 98, np.float32("nan"), DATA), {}, "of its 273 pixels are NaN or infinite"),
     ]:

@@ -1,1 +1,3 @@
-"""Estimators of an evaluation: tensors in, numbers with intervals out; no files, no pictures."""
+"""The estimators of an evaluation, from tensors to numbers with intervals, without files or
+pictures.
+"""

@@ -1,5 +1,5 @@
-"""What filters without a network make of the same halves: the Wiener filter that they imply, and
-the best plain low-pass.
+"""Filters to compare the network with: the Wiener filter of the same halves, and the best plain
+low-pass.
 """
 
 import torch
@@ -18,9 +18,9 @@ def wiener_filter(
     """The Wiener filter of an image, SNR/(SNR + 1) in each ring, from the ring correlation of two
     halves of it.
 
-    For a half itself (``images`` = 1) that is the correlation; for the average of two, 2 FRC/(1 +
-    FRC). The correlation is first smoothed over three rings, and what is negative or NaN is taken
-    for no signal.
+    For a half itself (``images`` = 1) this is the correlation; for the average of two halves it is
+    2 FRC/(1 + FRC). The correlation is first smoothed over three rings, and negative values or NaN
+    count as no signal.
     """
     smooth = smoothed(frc.nan_to_num(0.0)).clamp(0, 1)
     return images * smooth / (1 + (images - 1) * smooth)
@@ -36,12 +36,12 @@ def smoothed(curve: Float[Tensor, "*batch rings"]) -> Float[Tensor, "*batch ring
 
 
 def lowpass_filter(table: Table) -> tuple[Int[Tensor, "*batch"], Float[Tensor, "*batch rings"]]:
-    """The sharp low-pass whose output is nearest to the signal, in the best of grey scales.
+    """The sharp low-pass whose output is closest to the signal, at the best grey scale.
 
-    Keeping the rings up to one has a correlation with the signal of √(kept² / (power · all)), with
-    ``kept`` and ``all`` the signal's variance and ``power`` the image's in the rings that are kept;
-    the best scale is kept/power. Returns the index of the last ring that is kept, and the filter
-    itself: that scale, then zeros.
+    If the rings up to some ring are kept, the correlation with the signal is √(kept² / (power ·
+    all)), where ``kept`` is the signal's variance in the kept rings, ``all`` that in all rings, and
+    ``power`` the image's variance in the kept rings; the best scale is kept/power. Returns the
+    index of the last ring that is kept, and the filter itself: that scale, then zeros.
     """
     numbers = decompose(table)
     kept, power = numbers["var_signal"].cumsum(dim=-1), numbers["power_raw"].cumsum(dim=-1)

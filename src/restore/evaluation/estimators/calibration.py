@@ -1,13 +1,14 @@
-"""The weights of a denoised image and of the raw one whose sum is nearest to the truth in each
+"""The weights of the denoised and the raw image for which their sum is closest to the truth in each
 ring, from halves alone.
 
-In a ring, |a·D + b·M − S|² is least where a·var D + b·cov(D, M) = cov(D, S) and
-a·cov(D, M) + b·var M = cov(M, S). The noise of the other half is independent of D and M:
-cov(D1, S) = cov(D1, M2) and cov(M1, S) = cov(M1, M2), so that no truth is needed. Where a = 0,
-b is the Wiener filter, cov(M1, M2) / var M.
+In a ring, |a·D + b·M − S|² is least where a·var D + b·cov(D, M) = cov(D, S) and a·cov(D, M) + b·var
+M = cov(M, S). The noise of the other half is independent of D and M, so cov(D1, S) = cov(D1, M2)
+and cov(M1, S) = cov(M1, M2), and no truth is needed. If a = 0, b is the Wiener filter, cov(M1, M2)
+/ var M.
 
-The covariances come from a set of micrographs, or from the micrograph itself: then neighbouring
-rings are taken together, and a prior stands for what its few Fourier components do not determine.
+The covariances come from a set of micrographs, or from the micrograph itself. In the latter case
+neighbouring rings are combined, and a prior supplies what the few Fourier components of one image
+do not determine.
 """
 
 from dataclasses import dataclass, fields
@@ -18,25 +19,34 @@ from torch import Tensor
 from torch.nn.functional import avg_pool1d
 
 SMOOTHED_RINGS = 11
-"""So many neighbouring rings of 1/600 Å are taken together where the covariances are those of other
-micrographs, whose CTFs have their zeros elsewhere.
+"""The number of neighbouring rings of 1/600 Å that are combined if the covariances are those of
+other micrographs, whose CTFs have their zeros elsewhere.
 """
 
 OWN_RINGS = 3
-"""So many where they are the micrograph's own."""
+"""The number of rings that are combined if the covariances are the micrograph's own."""
 
-PRIOR_PIXELS = 8e5
-"""The prior that a model brings counts as much as so many pixels of the micrograph."""
+PRIOR_PIXELS = 1e5
+"""The weight of a model's prior, as a number of pixels of the micrograph."""
 
 TRUST_PIXELS = 1e5
-"""So many where nothing was measured, and the network is taken to be right."""
+"""The weight, in pixels, of the prior used if nothing was measured: that the network is right."""
+
+CTF_WINDOW = 0.2
+"""The range over which the CTF is followed, to either side, as a share of the frequency."""
+
+CTF_FROM_PER_A = 1 / 60
+"""The frequency below which rings have enough signal to be used alone."""
+
+CTF_MISFIT = 1 / 30
+"""The relative variance of the true covariances about the curve that follows the CTF."""
 
 LARGEST_SLOPE = 1.5
 
 
 @dataclass(frozen=True)
 class HalfCovariances:
-    """What the weights are computed from, in each ring: ``raw`` is var M, ``signal`` is
+    """The covariances that determine the weights, in each ring: ``raw`` is var M, ``signal`` is
     cov(M1, M2), ``denoised`` is var D, ``across`` is cov(D1, M2), ``mixed`` is cov(D1, M1).
     """
 
@@ -48,7 +58,7 @@ class HalfCovariances:
 
     @classmethod
     def of(cls, table: Float[Tensor, "images images rings"]) -> "HalfCovariances":
-        """From the covariances of M1, M2, D1 and, where the second half was denoised too, D2."""
+        """From the covariances of M1, M2, D1 and, if the second half was denoised too, D2."""
         raw = (table[0, 0] + table[1, 1]) / 2
         if len(table) == 3:
             return cls(raw, table[0, 1], table[2, 2], table[1, 2], table[0, 2])
@@ -78,10 +88,10 @@ class Weights:
 
 
 def least_squares_weights(covariances: HalfCovariances, window: int = SMOOTHED_RINGS) -> Weights:
-    """The weights for a half; ``window`` rings are taken together.
+    """The weights for a half; ``window`` rings are combined.
 
-    No factor is negative: where the unconstrained solution has a negative one, it is nothing, and
-    the other is that of one image alone. The signal of a ring is never taken to be negative.
+    No factor is negative: if the unconstrained solution has a negative one, it becomes zero, and
+    the other is that for one image alone. A negative estimate of a ring's signal counts as zero.
     """
     return _solved(covariances.smoothed(window))
 
@@ -89,12 +99,12 @@ def least_squares_weights(covariances: HalfCovariances, window: int = SMOOTHED_R
 def weights_for_full_sum(
     half: Weights, covariances: HalfCovariances, window: int = SMOOTHED_RINGS
 ) -> Weights:
-    """The weights for the full sum: those of a half, but for the share where the slope is nothing.
+    """The weights for the full sum: those of a half, except for the share where the slope is zero.
 
-    What the network makes of the full sum keeps the slope of the halves, for nothing independent of
-    it is there to measure its own with. Where the slope is nothing, the share must be the full
-    sum's Wiener filter, 2 FRC/(1 + FRC), which is 2/(1 + FRC) times the half's; the factor falls to
-    1 where the slope is 1.
+    The network's output for the full sum keeps the slope of the halves, because there is no
+    independent image with which to measure its own. Where the slope is zero, the share must be the
+    full sum's Wiener filter, 2 FRC/(1 + FRC), which is 2/(1 + FRC) times the half's; this factor
+    falls to 1 where the slope is 1.
     """
     smooth = covariances.smoothed(window)
     frc = (smooth.signal.clamp(min=0) / smooth.raw).nan_to_num(0.0)
@@ -105,12 +115,12 @@ def weights_for_full_sum(
 def with_prior(
     own: HalfCovariances, prior: HalfCovariances | None, pixels: float
 ) -> HalfCovariances:
-    """A micrograph's own covariances, over ``pixels`` pixels, and a prior worth
-    `PRIOR_PIXELS`, which is scaled to the micrograph's power and has its rings.
+    """A micrograph's own covariances, over ``pixels`` pixels, combined with a prior worth
+    `PRIOR_PIXELS`, which is scaled to the micrograph's power and has the same rings.
 
-    Without one, the network is taken to be the best that there is, with the weight of
-    `TRUST_PIXELS`: then its output is calibrated, cov(D, S) = var D, and cov(M, S) = cov(M, D), for
-    what it leaves of the signal is independent of M.
+    Without a prior, the network is assumed to be optimal, with the weight of `TRUST_PIXELS`: its
+    output is then calibrated, cov(D, S) = var D, and cov(M, S) = cov(M, D), because the signal that
+    it misses is uncorrelated with M.
     """
     worth = PRIOR_PIXELS if prior else TRUST_PIXELS
     if prior is None:
@@ -126,6 +136,51 @@ def with_prior(
     )
 
 
+def following_ctf(
+    own: HalfCovariances,
+    ctf_square: Float[Tensor, "rings"],
+    components: Float[Tensor, "rings"],
+    width_per_A: float,
+) -> HalfCovariances:
+    """A micrograph's own covariances with less noise.
+
+    The power of the signal follows the CTF squared from ring to ring, and everything else changes
+    slowly: each covariance is modelled as a linear function of ``ctf_square`` (its mean over the
+    ring), with coefficients from the neighbouring rings by weighted least squares. A ring's own
+    measurement is kept to the extent that it is more certain than the curve. ``components`` is the
+    number of Fourier components of each ring, a pair of conjugates counting as two.
+    """
+    curves = torch.stack([curve.double() for curve in own.curves()])
+    fitted = _local_lines(curves, ctf_square.double(), components.double(), width_per_A)
+    fitted[1].clamp_(min=0)
+    evidence = components * own.across.clamp(min=0).square() / (own.denoised * own.raw)
+    trust = (evidence / (evidence + 1 / CTF_MISFIT)).nan_to_num(0.0)
+    return HalfCovariances(*(trust * curves + (1 - trust) * fitted))
+
+
+def _local_lines(
+    curves: Float[Tensor, "curves rings"],
+    ctf_square: Float[Tensor, "rings"],
+    components: Float[Tensor, "rings"],
+    width_per_A: float,
+) -> Float[Tensor, "curves rings"]:
+    """In each ring, the value of the line through the curves of the rings around it, as functions
+    of ``ctf_square``, by least squares with the weights of an Epanechnikov kernel.
+    """
+    index = torch.arange(len(ctf_square), dtype=torch.float64)
+    reach = (CTF_WINDOW * (index - CTF_FROM_PER_A / width_per_A)).clamp(min=1) + 1
+    kernel = (1 - ((index - index[:, None]) / reach[:, None]).square()).clamp(min=0) * components
+    kernel = kernel / kernel.sum(dim=1, keepdim=True).clamp(min=1e-30)
+    mean, level = kernel @ ctf_square, curves @ kernel.T
+    spread = kernel @ ctf_square.square() - mean.square()
+    slope = ((curves * ctf_square) @ kernel.T - level * mean) / (spread + _LEAST_SPREAD)
+    return level + slope * (ctf_square - mean)
+
+
+_LEAST_SPREAD = 1e-3
+"""Where the CTF squared varies less than this from ring to ring, the line is a mean."""
+
+
 def smoothed_rings(
     table: Float[Tensor, "*batch rings"], window: int = SMOOTHED_RINGS
 ) -> Float[Tensor, "*batch rings"]:
@@ -139,24 +194,12 @@ def smoothed_rings(
 
 
 def _solved(covariances: HalfCovariances) -> Weights:
-    """The share by least squares, as far as the raw image is needed, and the matching slope."""
+    """The share by least squares, and the matching slope."""
     power, mixed, raw_power = covariances.denoised, covariances.mixed, covariances.raw
     across, signal = covariances.across.clamp(min=0), covariances.signal.clamp(min=0)
     raw_alone = (signal / raw_power).nan_to_num(0.0, 0.0, 0.0)
     share = (power * signal - mixed * across) / (power * raw_power - mixed.square())
-    share = (share * _need_of_raw(power, raw_power, across, signal)).nan_to_num(0.0, 0.0, 0.0)
-    share = share.clamp(min=0).minimum(raw_alone)
+    share = share.nan_to_num(0.0, 0.0, 0.0).clamp(min=0).minimum(raw_alone)
     slope = ((across - share * mixed) / power).nan_to_num(0.0, 0.0, 0.0)
     share = torch.where(slope > 0, share, raw_alone)
     return Weights(slope.clamp(0, LARGEST_SLOPE), share.clamp(0, 1))
-
-
-def _need_of_raw(power: Tensor, raw_power: Tensor, across: Tensor, signal: Tensor) -> Tensor:
-    """1 where the raw image is as near to the truth as the denoised one, falling to 0 where it is
-    half as near.
-
-    Nearness is the squared correlation with the truth. Where the denoised image is far ahead, the
-    raw one has little to add, and a share measured on a few micrographs would add their noise.
-    """
-    denoised_square, raw_square = across.square() / (power * signal), signal / raw_power
-    return (2 - denoised_square / raw_square).nan_to_num(0.0, 0.0, 0.0).clamp(0, 1)

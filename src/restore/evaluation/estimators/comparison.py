@@ -1,5 +1,5 @@
-"""A denoiser beside what needs no network: raw, the best plain low-pass, the Wiener filter that the
-same halves imply.
+"""Comparison of a denoiser with what needs no network: the raw image, the best plain low-pass, and
+the Wiener filter of the same halves.
 """
 
 import torch
@@ -17,7 +17,7 @@ from restore.evaluation.estimators.decomposition import (
 )
 
 Stack = Float[Tensor, "*batch stack rings"]
-"""The tables of the denoiser, of the Wiener filter and of the low-pass, one after the other."""
+"""The tables of the denoiser, the Wiener filter and the low-pass, stacked in this order."""
 
 _SHARED = (
     "signal_to_error_denoised",
@@ -34,8 +34,8 @@ _SHARED = (
 def with_baselines(
     units: Float[Tensor, "units pairs rings"], whole: Float[Tensor, "pairs rings"]
 ) -> Float[Tensor, "units stack rings"]:
-    """The tables of parts of one micrograph, and what either filter, found from the ``whole`` of
-    it, makes of each part.
+    """The tables of parts of one micrograph, and those of either filter, derived from the ``whole``
+    and applied to each part.
     """
     wiener = wiener_filter(decompose(whole)["frc_raw"])
     _, lowpass = lowpass_filter(whole)
@@ -60,11 +60,11 @@ def ring_numbers(stack: Stack) -> Numbers:
 
 
 def whole_numbers(stack: Stack, frequency_per_A: Float[Tensor, "rings"]) -> Numbers:
-    """Every quantity of the whole image, the denoiser's and those of the two filters, and the
-    low-pass's resolution.
+    """Every quantity of the whole image, for the denoiser and the two filters, and the resolution
+    of the low-pass.
 
-    ``advantage_over_wiener`` is the ratio of the two ratios of signal to error: above one the
-    denoiser is nearer to the signal.
+    ``advantage_over_wiener`` is the ratio of the two signal-to-error ratios: above one, the
+    denoiser is closer to the signal.
     """
     denoised, wiener, lowpass = _split(stack)
     last, _ = lowpass_filter(denoised)

@@ -1,10 +1,10 @@
 """Signal, noise and false signal of denoised halves, from covariances alone (Palovcak 2020, S2.2,
 eqs. 9–24).
 
-M1 and M2 are the two raw halves, D1 and D2 what a denoiser made of each: M = S + N, D = S + N_den +
-B, with the signal S and the bias B common to both halves and the noises independent. **Erratum:**
-eq. 18 is printed with √(cov(M1,M1) cov(M2,M2)) in the place of cov(M1,M2), which would give var(B)
-+ var(N_raw); eqs. 9–13 lead to what is here.
+M1 and M2 are the two raw halves, D1 and D2 the denoised ones: M = S + N, D = S + N_den + B, with
+the signal S and the bias B common to both halves and the noises independent. **Erratum:** eq. 18 is
+printed with √(cov(M1,M1) cov(M2,M2)) instead of cov(M1,M2), which would give var(B) + var(N_raw);
+eqs. 9–13 lead to the form used here.
 """
 
 import torch
@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 IMAGES: tuple[str, ...] = ("M1", "M2", "D1", "D2", "X", "F", "M2'", "D2'")
-"""The halves; X = (M1 − M2)/√2, in which the signal cancels, and F what the denoiser makes of X;
-then the second half of an unrelated micrograph, raw and denoised, in the scale of this one's.
+"""The halves; X = (M1 − M2)/√2, in which the signal cancels, and F, the denoised X; then the second
+half of an unrelated micrograph, raw and denoised, in the scale of this one.
 """
 
 PAIRS: tuple[tuple[str, str], ...] = (
@@ -33,8 +33,8 @@ def covariance(table: Table, first: str, second: str) -> Float[Tensor, "*batch r
 
 
 def filtered(table: Table, transfer: Float[Tensor, "*#batch rings"]) -> Table:
-    """The table that a linear, isotropic filter would give in the denoiser's place: D = filter · M,
-    ring by ring.
+    """The table for a linear, isotropic filter instead of the denoiser: D = filter · M, ring by
+    ring.
     """
     denoised = {
         ("D1", "D1"): transfer.square() * covariance(table, "M1", "M1"),
@@ -52,15 +52,15 @@ def decompose(table: Table) -> Numbers:
     """Every quantity in every ring, by name; a table summed over rings gives the quantities of the
     whole image.
 
-    ``gain`` is the share of the signal's amplitude that is kept: D = gain · S + what is
+    ``gain`` is the share of the signal's amplitude that is kept: D = gain · S + a rest that is
     uncorrelated with S. ``var_invented`` is the part of var(B) that is not merely lost signal:
     var(B) = (1 − gain)² var(S) + var_invented; ``hallucinated_share`` is its share of var(S).
-    ``noise_share`` is var(N_den)/var(N_raw). ``signal_to_error_denoised`` = var(S) / (var(N_den)
-    + var(B)) counts both kinds of harm; a Wiener filter maximises it among linear filters.
-    ``calibration`` is the slope of the regression of the other raw half on the denoised one, 1
-    where what is drawn is as strong as the data say. ``correlation_…`` is the estimated correlation
-    with the noise-free image. Quantities are signed; ratios of numbers that may be zero can be
-    infinite, and are NaN where there is no signal to compare with.
+    ``noise_share`` is var(N_den)/var(N_raw). ``signal_to_error_denoised`` = var(S) / (var(N_den) +
+    var(B)) counts both kinds of error; a Wiener filter maximises it among linear filters.
+    ``calibration`` is the slope of the regression of the other raw half on the denoised one, 1 if
+    the denoised signal is as strong as the data support. ``correlation_…`` is the estimated
+    correlation with the noise-free image. Quantities are signed; ratios of numbers that may be zero
+    can be infinite, and are NaN where there is no signal to compare with.
     """
     signal, denoised_common = covariance(table, "M1", "M2"), covariance(table, "D1", "D2")
     power_raw = (covariance(table, "M1", "M1") * covariance(table, "M2", "M2")).sqrt()
@@ -97,8 +97,8 @@ def decompose(table: Table) -> Numbers:
 
 
 def _drawn_from_nothing(table: Table, power_denoised: Float[Tensor, "*batch rings"]) -> Numbers:
-    """The noise-only test: what is drawn into EVN − ODD, and what unrelated micrographs have in
-    common.
+    """The noise-only test: what is hallucinated into EVN − ODD, and what unrelated micrographs have
+    in common.
     """
     return {
         "power_noise_only_raw": covariance(table, "X", "X"),
@@ -112,8 +112,8 @@ def _drawn_from_nothing(table: Table, power_denoised: Float[Tensor, "*batch ring
 def overall(table: Table) -> Numbers:
     """The quantities of the whole image: those of the table summed over all rings.
 
-    ``var_invented`` is summed over rings, so that a filter whose gain differs from ring to ring has
-    invented nothing; ``hallucinated_share`` is that sum's share of the signal.
+    ``var_invented`` is summed over rings, so that a filter whose gain varies from ring to ring
+    hallucinates nothing; ``hallucinated_share`` is that sum's share of the signal.
     """
     whole = {
         name: value[..., 0] for name, value in decompose(table.sum(dim=-1, keepdim=True)).items()
@@ -124,11 +124,11 @@ def overall(table: Table) -> Numbers:
 
 
 def _invented(table: Table) -> Float[Tensor, "*batch rings"]:
-    """What is drawn into both halves and no gain could make of the signal; all of it where there is
-    no signal.
+    """The variance common to both halves that no gain could produce from the signal; all of it if
+    there is no signal.
 
-    Of cov(D1, D2) no less than nothing and no more than all can be signal, whatever noise says of a
-    weak ring.
+    The signal's part of cov(D1, D2) is limited to between zero and all of it, however noisy the
+    estimate in a weak ring.
     """
     signal, drawn = covariance(table, "M1", "M2"), covariance(table, "D1", "D2")
     across = (covariance(table, "M1", "D2") + covariance(table, "M2", "D1")) / 2

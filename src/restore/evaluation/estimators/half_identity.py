@@ -1,9 +1,9 @@
-"""Whether denoised halves are what they should be: each made of one raw half, and of its own.
+"""Check that each denoised half was made from one raw half, and from the right one.
 
-With N the noise of a raw half, D1 − D2 holds what the denoiser left of N1 − N2, and so does
-M1 − M2. Their correlation is positive for the right halves, negative for exchanged ones, and
-nothing where both were made of one image. D1 + D2 and M1 + M2 hold the signal: their correlation is
-negative where the contrast is inverted.
+With N the noise of a raw half, D1 − D2 contains what the denoiser left of N1 − N2, and M1 − M2
+contains N1 − N2. Their correlation is positive for the right halves, negative for exchanged ones,
+and zero if both were made from one image. D1 + D2 and M1 + M2 contain the signal: their correlation
+is negative if the contrast is inverted.
 """
 
 import math
@@ -35,7 +35,9 @@ class HalfIdentity:
 
     @property
     def verdict(self) -> Identity:
-        """What the denoised halves look like; "unknown" where the errors leave it open."""
+        """The conclusion about the denoised halves; "unknown" if the errors are too large to
+        decide.
+        """
         if self.total < -_SURE * self.total_error:
             return "inverted"
         if self.difference < -_SURE * self.difference_error:
@@ -48,12 +50,12 @@ class HalfIdentity:
 def half_identity(
     raw: Halves, denoised: Halves, blank: Bool[Tensor, "y x"] | None = None
 ) -> HalfIdentity:
-    """The correlations of differences and of sums of raw and denoised halves, outside of ``blank``
+    """The correlations of differences and of sums of raw and denoised halves, ignoring ``blank``
     pixels. Errors are those of the mean over 6×6 blocks.
     """
     (m1, m2), (d1, d2) = raw, denoised
     difference, difference_error = 0.0, 0.0
-    # Halves that are equal but for rounding have no noise of their own.
+    # Halves that are equal except for rounding have no independent noise.
     if float((d1 - d2).square().mean()) > _SAME * float((d1 + d2).square().mean()):
         difference, difference_error = _correlation(m1 - m2, d1 - d2, blank)
     total, total_error = _correlation(m1 + m2, d1 + d2, blank)

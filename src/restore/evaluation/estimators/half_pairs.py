@@ -1,4 +1,4 @@
-"""What is wrong with a pair of halves: identical, inverted, shifted, flipped, unrelated."""
+"""Faults of a pair of halves: identical, inverted, shifted, flipped, unrelated."""
 
 from typing import Literal
 
@@ -11,18 +11,20 @@ from restore import fourier
 Finding = Literal["usable", "identical", "inverted", "shifted", "flipped", "unrelated", "unclear"]
 
 IDENTICAL_FROM = 0.999
-"""Halves whose correlation is higher have no noise of their own."""
+"""Halves whose correlation is higher have no independent noise."""
 
 CLEAR, VERY_CLEAR = 5.0, 8.0
-"""A value of a correlation map so many of its standard deviations away from zero is no accident: at
-one place, and at the best of all places.
+"""The number of standard deviations above which a value of a correlation map is significant: at one
+given place, and at the best of all places.
 """
 
 LOW_SHARE = 0.35
-"""Correlation maps hold frequencies up to this share of the Nyquist frequency, where signal is."""
+"""Correlation maps use frequencies up to this share of the Nyquist frequency, where there is
+signal.
+"""
 
 FEWEST_COMPONENTS = 2000
-"""An image with fewer Fourier components there can be too small to show what its halves have in
+"""An image with fewer Fourier components there may be too small to show what its halves have in
 common.
 """
 
@@ -52,14 +54,14 @@ WHAT_IS_WRONG: dict[str, tuple[str, str]] = {
         ),
     ),
 }
-"""What a finding means, with ``{name}`` for the micrograph's, and what to do."""
+"""The message and the advice for each finding; ``{name}`` stands for the micrograph's name."""
 
 
 def finding_of(halves: Float[Tensor, "2 y x"]) -> Finding:
-    """What is wrong with a pair of halves, from the map of their correlation at every shift.
+    """The fault of a pair of halves, if any, from the map of their correlation at every shift.
 
-    Halves that are alike have its highest value where neither is shifted. ``unclear`` is a pair
-    that is too small for its halves to be called unrelated.
+    For matching halves the map is highest at zero shift. ``unclear`` means that the images are too
+    small for their halves to be called unrelated.
     """
     first, second = (half - half.mean() for half in halves)
     scale = (first.square().mean() * second.square().mean()).sqrt()
@@ -87,8 +89,8 @@ def correlation_map(
 ) -> Float[Tensor, "y x"]:
     """The correlation of the low frequencies at every cyclic shift, in its own standard deviations.
 
-    Every component counts alike (the phases are correlated, not the amplitudes), so that no strong
-    gradient hides the rest.
+    Every component has the same weight (phases are correlated, not amplitudes), so that a strong
+    gradient does not hide the rest.
     """
     shape = (first.shape[0], first.shape[1])
     product = fourier.spectrum_of(first) * fourier.spectrum_of(second).conj()
@@ -100,7 +102,7 @@ def correlation_map(
 
 
 def _highest(correlation: Float[Tensor, "y x"]) -> tuple[float, tuple[int, int]]:
-    """The highest value, and how far along each axis it is from no shift."""
+    """The highest value, and its distance from zero shift along each axis."""
     place = int(correlation.argmax())
     row, column = divmod(place, correlation.shape[1])
     far = (min(row, correlation.shape[0] - row), min(column, correlation.shape[1] - column))

@@ -1,4 +1,4 @@
-"""Lattices in an image and spikes in a correlation: patterns that particles do not make."""
+"""Lattices in an image and spikes in a correlation: patterns that are not due to particles."""
 
 import math
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from restore.evaluation.estimators.spectra import hann
 from restore.evaluation.records import Lattice, Spike
 from restore.quantities import Curve
 
-_ABOVE = 4.0  # times the strongest component around a line
-_CORE, _WHOLE = 5, 11  # Fourier pixels: sides of the square of a line, and of that around it
-_LEAST_SHARE = 1e-5  # of the variance: what is weaker matters to nobody
+_ABOVE = 4.0  # ratio to the strongest component around a line
+_CORE, _WHOLE = 5, 11  # Fourier pixels: sides of the square of a line, and of the one around it
+_LEAST_SHARE = 1e-5  # of the variance: weaker lines do not matter
 _MOST_LINES = 8
 
 _SPIKE = 0.1  # of correlation, above all rings around
-_TIMES = 2.0  # what is around: the first maximum of a CTF is not
-_SPIKE_AT_END = 0.3  # where there are rings on one side only
+_TIMES = 2.0  # ratio to what is around, which the first maximum of a CTF does not reach
+_SPIKE_AT_END = 0.3  # if there are rings on one side only
 _AROUND = range(2, 7)  # rings: one beside a spike may belong to it
 
 
@@ -36,8 +36,8 @@ def lattices(
 
     A lattice is a component of the mean power spectrum of overlapping, windowed patches (without
     ``blank`` pixels) that is four times as strong as every component three to five Fourier pixels
-    away from it. Neither noise, nor Thon rings, nor steep flanks of a spectrum are that sharp. The
-    ``name`` says which image it is.
+    away from it. Neither noise, nor Thon rings, nor steep flanks of a spectrum are that sharp.
+    ``name`` is that of the image.
     """
     power = _mean_power(image, patch_px, blank)
     if power is None:
@@ -67,7 +67,7 @@ def lattices(
 def _mean_power(
     image: Float[Tensor, "y x"], patch_px: int, blank: Bool[Tensor, "y x"] | None
 ) -> Float[Tensor, "ky kx"] | None:
-    """The mean power spectrum of patches; None where no patch is free of blanks."""
+    """The mean power spectrum of patches; None if every patch has blank pixels."""
     window = hann(patch_px).to(image)
     step = patch_px // 2
     patches = image.unfold(0, patch_px, step).unfold(1, patch_px, step).flatten(0, 1)
@@ -84,7 +84,7 @@ def _mean_power(
 
 
 def _largest(power: Float[Tensor, "ky kx"], rows: int, columns: int) -> Float[Tensor, "ky kx"]:
-    """The largest value in a box about each component; the spectrum goes on periodically."""
+    """The largest value in a box about each component; the spectrum is continued periodically."""
     return max_pool2d(_periodic(power, rows, columns), (rows, columns), 1)[0, 0]
 
 
@@ -94,7 +94,9 @@ def _periodic(power: Float[Tensor, "ky kx"], rows: int, columns: int) -> Float[T
 
 
 def _line_power(power: Float[Tensor, "ky kx"]) -> Float[Tensor, "ky kx"]:
-    """The power in the core about each component, less that of as much of its surroundings."""
+    """The power in the core about each component, minus that in an equal area of its
+    surroundings.
+    """
     core, whole = (
         size**2 * avg_pool2d(_periodic(power, size, size), size, 1)[0, 0]
         for size in (_CORE, _WHOLE)
@@ -115,10 +117,10 @@ def _around(power: Float[Tensor, "ky kx"]) -> Float[Tensor, "ky kx"]:
 
 
 def spikes(name: str, frc: Curve, frequency_per_A: Sequence[float]) -> tuple[Spike, ...]:
-    """The rings whose correlation stands out: by 0.1, twofold, and beyond the error, above all
-    rings two to six rings away. The correlation of particles has no such spikes: it falls, and
-    swings with the Thon rings, whose next maximum is as high. ``name`` says of which halves the
-    correlation is.
+    """The rings whose correlation stands out above all rings two to six rings away: by 0.1, by a
+    factor of two, and by more than the error. The correlation of particles has no such spikes: it
+    falls, and oscillates with the Thon rings, of which the next maximum is as high. ``name`` says
+    which halves were correlated.
     """
     spikes_seen: list[Spike] = []
     for index, value in enumerate(frc.value):
@@ -141,7 +143,7 @@ def _beside(frc: Curve, index: int) -> float:
 
 
 def _neighbours(frc: Curve, index: int, sign: int) -> list[tuple[float, float]]:
-    """The correlations around a ring on one side, each with the upper end of its interval."""
+    """The correlations around a ring on one side, with the upper ends of their intervals."""
     places = [index + sign * step for step in _AROUND if 0 <= index + sign * step < len(frc.value)]
     known = [(frc.value[place], frc.high[place]) for place in places]
     return [

@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value, or a curve, with the two ends of its confidence interval; NaN where it is not
+    """A value, or a curve, with the two ends of its confidence interval; NaN if it is not
     defined.
     """
 
@@ -22,8 +22,8 @@ class Estimate:
 
 
 def resampling_weights(units: int, resamples: int, seed: int) -> Float[Tensor, "resamples units"]:
-    """How often each unit stands in each bootstrap sample: drawn with replacement, as many as there
-    are.
+    """The number of times that each unit occurs in each bootstrap sample, which is drawn with
+    replacement and as large as the set.
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(units, (resamples, units), generator=generator)
@@ -32,8 +32,8 @@ def resampling_weights(units: int, resamples: int, seed: int) -> Float[Tensor, "
 
 
 def expanded_tails(confidence: float, units: int) -> float:
-    """The share of bootstrap samples to leave out at either end for intervals that cover as often
-    as they say.
+    """The share of bootstrap samples to leave out at either end for intervals with the stated
+    coverage.
 
     A bootstrap of few units is too narrow; the expanded percentile interval (Hesterberg 2015, Am.
     Stat. 69, 371, section 3.3) widens it to what Student's t would give for a mean.
@@ -50,8 +50,8 @@ def estimate(
     confidence: float,
     weights: Float[Tensor, "resamples units"],
 ) -> dict[str, Estimate]:
-    """Every quantity of the units' summed tables, with its interval. With one unit there is none:
-    NaN.
+    """Every quantity of the units' summed tables, with its interval, which is NaN if there is only
+    one unit.
 
     The quantities are ratios of sums, not means of ratios, so that units without signal do no harm.
     """
@@ -70,8 +70,8 @@ def estimate(
 def _interval(
     value: Float[Tensor, "*shape"], samples: Float[Tensor, "resamples *shape"], tail: float
 ) -> Estimate:
-    """The value between two quantiles of its samples; none where more samples are undefined than a
-    tail holds.
+    """The value between two quantiles of its samples; no interval if more samples are undefined
+    than a tail holds.
     """
     ends = torch.tensor([tail, 1 - tail], dtype=samples.dtype)
     low, high = samples.nanquantile(ends, dim=0, interpolation="nearest")
@@ -82,8 +82,8 @@ def _interval(
 
 
 def reciprocal(estimate: Estimate) -> Estimate:
-    """The estimate of 1/x for an x that cannot truly be negative: infinite at every end that is not
-    above zero.
+    """The estimate of 1/x for a quantity x that cannot be negative: infinite wherever the estimate
+    or an end of the interval is not above zero.
     """
 
     def inverse(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

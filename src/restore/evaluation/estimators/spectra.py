@@ -1,5 +1,5 @@
-"""Covariances between images, ring by ring in Fourier space (Palovcak 2020, eq. 24): whole, or
-patch by patch.
+"""Covariances between images, ring by ring in Fourier space (Palovcak 2020, eq. 24), over whole
+images or patch by patch.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from restore import fourier
 class RingCovariances:
     """The covariances of n images with each other in each Fourier ring.
 
-    ``frequency_per_A`` is the centre of each ring; ``covariance[i, j]`` is what the ring adds to
-    the covariance of images i and j in real space: summed over all rings but the first (DC) it is
+    ``frequency_per_A`` is the centre of each ring; ``covariance[i, j]`` is the ring's contribution
+    to the covariance of images i and j in real space: the sum over all rings but the first (DC) is
     that covariance. It is signed.
     """
 
@@ -25,12 +25,12 @@ class RingCovariances:
     covariance: Float[Tensor, "n n rings"]
 
     def correlation(self, first: int, second: int) -> Float[Tensor, "rings"]:
-        """The Fourier ring correlation of two of the images; NaN where a ring is empty."""
+        """The Fourier ring correlation of two of the images; NaN for an empty ring."""
         power = self.covariance[first, first] * self.covariance[second, second]
         return self.covariance[first, second] / power.sqrt()
 
     def band(self, coarse_A: float, fine_A: float) -> "RingCovariances":
-        """The rings between two resolutions (Å) taken together as one ring."""
+        """The rings between two resolutions (Å), combined into one ring."""
         inside = (self.frequency_per_A >= 1 / coarse_A) & (self.frequency_per_A < 1 / fine_A)
         centre = torch.tensor([(1 / coarse_A + 1 / fine_A) / 2])
         return RingCovariances(centre, self.covariance[..., inside].sum(dim=-1, keepdim=True))
@@ -45,9 +45,9 @@ def ring_covariances(
     """The real parts of all cross spectra of the images, summed over rings up to the Nyquist
     frequency.
 
-    The images are taken whole, without a window, less their means. Rings are ``width_per_A`` wide
-    (1/Å); by default one Fourier pixel of the longer side. Of the half spectrum's ``components``
-    only those chosen are summed.
+    The images are used whole, without a window, after subtraction of their means. Rings are
+    ``width_per_A`` wide (1/Å); by default one Fourier pixel of the longer side. Only the
+    ``components`` of the half spectrum that are selected are summed.
     """
     shape = (images.shape[-2], images.shape[-1])
     extent_A = max(shape[0] * pixel_size_yx_A[0], shape[1] * pixel_size_yx_A[1])
@@ -68,12 +68,35 @@ def ring_covariances(
     return RingCovariances(torch.arange(count) * width_per_A, table.cpu())
 
 
+def ring_means(
+    values: Float[Tensor, "y kx"],
+    shape: fourier.Shape,
+    pixel_size_yx_A: tuple[float, float],
+    width_per_A: float,
+    components: Bool[Tensor, "y kx"] | None = None,
+) -> tuple[Float[Tensor, "rings"], Float[Tensor, "rings"]]:
+    """The mean of a half spectrum's ``values`` in each ring of `ring_covariances`, and how many
+    components of the whole spectrum each ring has; the mean of an empty ring is 0.
+    """
+    frequency = fourier.frequency_per_A(shape, pixel_size_yx_A, values.device)
+    rings = fourier.ring_index(frequency, width_per_A).flatten()
+    count = int(0.5 / max(pixel_size_yx_A) / width_per_A) + 1
+    weights = fourier.friedel_weights(shape, values.device).expand(values.shape).double()
+    if components is not None:
+        weights = weights * components
+    sums, counts = (
+        torch.bincount(rings, weighted.flatten(), minlength=count)[:count].cpu()
+        for weighted in (weights * values, weights)
+    )
+    return sums / counts.clamp(min=1), counts
+
+
 @dataclass(frozen=True)
 class RingAxis:
     """The rings that all micrographs of a set share: ``count`` of them without DC, each
     ``width_per_A`` wide (1/Å).
 
-    The last is centred on the highest frequency and ends there: only its inner half is there.
+    The last ring is centred on the highest frequency, so that only its inner half exists.
     """
 
     count: int
@@ -95,10 +118,10 @@ def patch_covariances(
     """The real parts of the cross spectra of pairs of images in overlapping square patches, summed
     over rings.
 
-    Patches of ``patch_px`` overlap by half or a little more and cover the image. Each is freed of
-    its mean and multiplied by a Hann window of unit mean square, so that white noise keeps its
-    variance and no border shines into other rings (Welch's method). Summed over rings, the table
-    holds the covariances in real space. It is signed.
+    Patches of ``patch_px`` overlap by half or a little more and cover the image. The mean of each
+    is subtracted, and the result multiplied by a Hann window of unit mean square, so that white
+    noise keeps its variance and edges do not leak into other rings (Welch's method). Summed over
+    rings, the table gives the covariances in real space. It is signed.
     """
     tops, lefts = (_starts(extent, patch_px) for extent in images.shape[-2:])
     window = hann(patch_px).to(images)
@@ -128,8 +151,8 @@ def valid_patches(blank: Bool[Tensor, "y x"], patch_px: int) -> Bool[Tensor, "ro
 
 
 def _starts(extent: int, patch_px: int) -> list[int]:
-    """Where patches begin along an axis: evenly, the last ending at the end, at most half a patch
-    apart.
+    """The first pixels of patches along an axis: evenly spaced, at most half a patch apart, with
+    the last patch ending at the edge.
     """
     if patch_px > extent:
         raise ValueError(f"a patch of {patch_px} pixels in an image of {extent}")

@@ -1,4 +1,6 @@
-"""Where in a micrograph the denoised image is confirmed by the data that it was not made from."""
+"""Local agreement: where in a micrograph the denoised image is confirmed by data that it was not
+made from.
+"""
 
 from dataclasses import dataclass
 
@@ -18,9 +20,9 @@ class Support:
     """Local regression of the other raw half on the denoised one, on a coarse grid over the
     micrograph.
 
-    ``slope`` is 1 where, on average, all that is drawn is in the other half as well, 0 where none
-    of it is; ``error`` is its standard deviation, found by shifting the halves against each other.
-    Both are NaN in ``blank`` cells, which hold no data.
+    ``slope`` is 1 where, on average, all of the denoised signal is in the other half as well, and 0
+    where none of it is; ``error`` is its standard deviation, found by shifting the halves against
+    each other. Both are NaN in ``blank`` cells, which hold no data.
     """
 
     slope: Float[Tensor, "rows columns"]
@@ -29,16 +31,16 @@ class Support:
 
     @property
     def confirmed(self) -> Float[Tensor, "rows columns"]:
-        """From 0 to 1: how far the slope is above one half beyond doubt (90 %)."""
+        """From 0 to 1: by how much the slope is significantly (90 %) above one half."""
         return ((self.slope - _Z * self.error - 0.5) / 0.5).clamp(0, 1)
 
     @property
     def refuted(self) -> Float[Tensor, "rows columns"]:
-        """From 0 to 1: how far the slope is below one half beyond doubt (90 %)."""
+        """From 0 to 1: by how much the slope is significantly (90 %) below one half."""
         return ((0.5 - self.slope - _Z * self.error) / 0.5).clamp(0, 1)
 
     def share(self, strength: Float[Tensor, "rows columns"]) -> float:
-        """The share of the area with data where `confirmed` or `refuted` is more than nothing."""
+        """The share of the area with data where `confirmed` or `refuted` is above zero."""
         known = strength if self.blank is None else strength[~self.blank]
         return float((known > 0).float().mean()) if known.numel() else 0.0
 
@@ -49,13 +51,12 @@ def local_support(
     window_px: float,
     blank: Bool[Tensor, "y x"] | None = None,
 ) -> Support:
-    """Local covariances of each denoised half with the *other* raw half, as a share of the denoised
-    local variance.
+    """The local covariance of each denoised half with the *other* raw half, relative to the local
+    variance of the denoised half.
 
     Windows are Gaussians with ``window_px`` pixels of full width at half maximum. The slope of the
     regression of M2 on D1 is 1 for a perfect denoiser, whose output is the expectation of the data.
-    ``blank`` pixels count for nothing; a cell of which more than half is blank
-    is blank.
+    ``blank`` pixels are ignored; a cell of which more than half is blank is blank.
     """
     m1, m2, d1, d2 = (
         image if blank is None else image.masked_fill(blank, 0) for image in (*raw, *denoised)
@@ -75,8 +76,8 @@ def local_support(
 
 
 def _null_shifts(shape: tuple[int, int], window_px: float) -> list[tuple[int, int]]:
-    """Shifts (y, x) far beyond the window, so that what is common to the halves no longer lies on
-    itself.
+    """Shifts (y, x) far beyond the window, for which what the halves have in common no longer
+    overlaps.
     """
     far = min(2 * window_px, min(shape) / 4)
     rays = torch.arange(_NULL_SHIFTS) * 2 * torch.pi / _NULL_SHIFTS
@@ -97,8 +98,8 @@ def _cells(image: Float[Tensor, "y x"], cell_px: int) -> Float[Tensor, "rows col
 
 
 def _blurred(image: Float[Tensor, "y x"], width_px: float) -> Float[Tensor, "y x"]:
-    """The image under a Gaussian of this full width at half maximum; beyond its borders it is
-    mirrored.
+    """The image blurred by a Gaussian of this full width at half maximum; it is mirrored at its
+    borders.
     """
     sigma = width_px / 2.355
     reach = min(round(3 * sigma), min(image.shape) - 1)

@@ -1,4 +1,4 @@
-"""How near images come to a known truth, and how near the best plain low-pass comes."""
+"""The correlation of images, and of the best plain low-pass, with a known truth."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from restore.evaluation.estimators.spectra import ring_covariances
 
 @dataclass(frozen=True)
 class TruthScore:
-    """Correlations with the truth of a raw image, of that image under its best low-pass, and of the
+    """Correlations with the truth of a raw image, of that image after its best low-pass, and of the
     denoised one.
 
-    ``lowpass_A`` is the resolution of that best low-pass, found with the truth in hand: no user
-    could do better.
+    ``lowpass_A`` is the resolution of that best low-pass, chosen with knowledge of the truth: no
+    user could do better.
     """
 
     raw: float
@@ -30,7 +30,9 @@ def score(
     denoised: Float[Tensor, "y x"],
     pixel_size_yx_A: tuple[float, float],
 ) -> TruthScore:
-    """Score a raw and a denoised image, all three on one grid and under one band-pass."""
+    """Score a raw and a denoised image; both and the truth are on the same grid and after the same
+    band-pass.
+    """
     rings = ring_covariances(torch.stack([truth, raw, denoised]), pixel_size_yx_A)
     table = rings.covariance[..., 1:]
     whole = table.sum(dim=-1)

@@ -1,3 +1,3 @@
 """cryoSPARC's files: ``.cs`` tables, the ``.csg`` groups that join them, and the exposures and
-particles in both.
+particles in them.
 """

@@ -16,8 +16,8 @@ DENOISED_BLOB = f"{BLOB}_denoised"
 """The slot that cryoSPARC's own Micrograph Denoiser fills, and that its pickers look for."""
 
 _FORMATS = {2: "MRC/12", 4: "MRC/2"}
-"""What cryoSPARC calls the MRC files that restore writes, by the bytes of a pixel: their mode
-stands after the slash.
+"""cryoSPARC's names for the formats of MRC files that restore writes, by bytes per pixel; the MRC
+mode follows the slash.
 """
 
 
@@ -28,14 +28,15 @@ def blob_columns(
     images: Sequence[Path],
     pixel_sizes_A: Sequence[float],
 ) -> dict[str, NDArray[Any]]:
-    """The columns of ``slot``, which has the fields and types of ``micrograph_blob`` in
-    ``columns``, for images that the table calls ``names``.
+    """The columns of ``slot`` for images called ``names`` in the table; fields and types are those
+    of ``micrograph_blob`` in ``columns``.
 
-    ``path`` is the image's, ``idx`` zero, ``shape`` and ``format`` what its file says (the raw
-    one's as long as the image is not made), ``is_background_subtracted`` one: the model takes the
-    background off. ``psize_A``, ``vmin``, ``vmax``, ``import_sig`` are the raw image's, as are
-    sampling, grey values and origin. A slot of its own has path, shape and psize_A in any case:
-    they are all that readers of cryoSPARC's ``micrograph_blob_denoised`` use.
+    ``path`` is the image's, ``idx`` is zero, ``shape`` and ``format`` are read from its file (from
+    the raw one until the image is made), and ``is_background_subtracted`` is one, because the model
+    removes the background. ``psize_A``, ``vmin``, ``vmax`` and ``import_sig`` are copied from the
+    raw image, whose sampling, grey values and origin the denoised one shares. A new slot always has
+    path, shape and psize_A, the only fields that readers of cryoSPARC's
+    ``micrograph_blob_denoised`` use.
     """
     raw = {
         name.removeprefix(f"{BLOB}/"): column

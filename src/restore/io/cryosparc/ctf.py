@@ -19,7 +19,9 @@ _ABERRATIONS = ("ctf/shift_A", "ctf/tilt_A", "ctf/trefoil_A", "ctf/tetra_A", "ct
 
 
 def aberrations(data: Dataset) -> list[str]:
-    """The columns of aberrations beyond the CTF, or of distortion, that are not zero everywhere."""
+    """The columns of higher-order aberrations or of anisotropic magnification that are not zero
+    everywhere.
+    """
     columns = {name: data.column(name) for name in _ABERRATIONS}
     return [
         name for name, column in columns.items() if column is not None and np.asarray(column).any()
@@ -27,7 +29,7 @@ def aberrations(data: Dataset) -> list[str]:
 
 
 def ctf_values(data: Dataset) -> tuple[Float[np.ndarray, "n 7"], Bool[np.ndarray, "n 7"]]:
-    """The columns of the CTF and which of their values cannot be."""
+    """The columns of the CTF, and which of their values are impossible."""
     names = (*CTF_COLUMNS, PHASE_SHIFT)
     columns = [data.column(f"ctf/{name}") for name in names]
     values = np.stack(
@@ -40,13 +42,17 @@ def ctf_values(data: Dataset) -> tuple[Float[np.ndarray, "n 7"], Bool[np.ndarray
 
 
 def needed_ctf(name: str) -> str:
-    """How a column of the CTF must be, " in kV, from 10 to 4000"; "" where any number will do."""
+    """What a column of the CTF must hold, such as " in kV, from 10 to 4000"; "" if any number is
+    valid.
+    """
     limits = CRYOSPARC_LIMITS.get(name.removeprefix("ctf/"))
     return f" {limits.words}" if limits else ""
 
 
 def parameters_of(row: Sequence[float]) -> CTFParameters:
-    """The record of one row of these columns: Å and degrees for Å and radians."""
+    """The record of one row of these columns, in Å and degrees (the columns are in Å and
+    radians).
+    """
     defocus_1_A, defocus_2_A, angle_rad, voltage_kV, cs_mm, contrast, shift_rad = row
     return CTFParameters(
         defocus_1_A,
@@ -60,5 +66,7 @@ def parameters_of(row: Sequence[float]) -> CTFParameters:
 
 
 def decimals(column: NDArray[Any]) -> Float[np.ndarray, "n"]:
-    """Numbers as they were typed: of a float32 the shortest decimal, 0.6575, not 0.65750002861."""
+    """Numbers as they were typed: the shortest decimal of a float32, 0.6575 and not
+    0.65750002861.
+    """
     return np.array([float(str(value)) for value in column])

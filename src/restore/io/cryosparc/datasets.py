@@ -1,4 +1,4 @@
-"""What cryoSPARC knows of exposures or particles: one ``.cs`` table, or the tables of a ``.csg``,
+"""cryoSPARC's data of exposures or particles: one ``.cs`` table, or the tables of a ``.csg``,
 joined by ``uid``.
 """
 
@@ -18,10 +18,15 @@ from restore.io.cryosparc.tables import UID, read_cs
 ENDINGS = (".cs", ".csg")
 
 
+def is_cryosparc(path: Path) -> bool:
+    """Whether, by its name, a file is one of cryoSPARC's."""
+    return path.suffix.lower() in ENDINGS
+
+
 @dataclass(frozen=True)
 class Table:
-    """A ``.cs`` file and which of its rows are the items of the first table, in their order (None:
-    all, as they are).
+    """A ``.cs`` file, and the rows that match the items of the first table, in their order (None:
+    all rows in the file's order).
     """
 
     path: Path
@@ -40,11 +45,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Items and their columns: ``source`` is the file that was given, ``group`` what it says where
-    it is a ``.csg``.
+    """Items and their columns. ``source`` is the file that was given, ``group`` its content if it
+    is a ``.csg``.
 
-    A column is taken from the file that its slot, the part before "/", is in; else from the first
-    that has it.
+    A column is taken from the file that holds its slot (the part before "/"), else from the first
+    file that has it.
     """
 
     source: Path
@@ -59,7 +64,7 @@ class Dataset:
         return iter(dict.fromkeys(name for table in self.tables for name in table.columns))
 
     def table_of(self, name: str) -> Table | None:
-        """The table that a column is taken from, None where there is no such column."""
+        """The table that a column is taken from, or None if there is no such column."""
         having = [table for table in self.tables if name in table.columns]
         slot = name.partition("/")[0]
         if self.group and slot in self.group.metafiles:
@@ -68,12 +73,12 @@ class Dataset:
         return having[0] if having else None
 
     def column(self, name: str) -> NDArray[Any] | None:
-        """A column, item by item, None where there is none of this name."""
+        """A column, item by item, or None if there is no column of this name."""
         table = self.table_of(name)
         return table.column(name) if table else None
 
     def place(self, name: str, item: int) -> str:
-        """Where the value of an item, counted from zero, stands, in words."""
+        """The place of an item's value as a text for messages; items are counted from zero."""
         table = self.table_of(name)
         if table is None:
             return str(self.source)
@@ -81,8 +86,8 @@ class Dataset:
         return f"{table.path}, row {row + 1}"
 
     def where_to_find(self) -> str:
-        """What to give instead of a ``.cs`` file that lacks columns: the group that joins it with
-        others.
+        """Advice for a ``.cs`` file that lacks columns: the group that joins it with
+        other tables.
         """
         groups = groups_with(self.source) if self.group is None else []
         return f"give {groups[0].path}, which joins it with the others" if groups else ""
@@ -94,8 +99,8 @@ def read_dataset(path: Path) -> Dataset:
     Raises
     ------
     UserError
-        As :func:`read_cs` and :func:`read_group`; tables of a group that have no ``uid``, one
-        twice, or not the same ones.
+        As :func:`read_cs` and :func:`read_group`; or a table of the group has no ``uid``, has one
+        twice, or does not have the same ones as the others.
     """
     if path.suffix.lower() != ".csg":
         return Dataset(path, (Table(path, read_cs(path)),))
@@ -113,7 +118,7 @@ def read_dataset(path: Path) -> Dataset:
 
 
 def _uids(table: Table) -> NDArray[np.uint64]:
-    """The identifiers of a table's rows, each there once."""
+    """The identifiers of a table's rows, which must be unique."""
     if UID not in table.columns:
         wanted = "The tables of a group are joined by it"
         raise UserError(
@@ -136,7 +141,7 @@ def _uids(table: Table) -> NDArray[np.uint64]:
 def _order(
     first: Table, wanted: NDArray[np.uint64], table: Table, uids: NDArray[np.uint64]
 ) -> NDArray[np.intp]:
-    """The rows of a table that are the items of the first one; both must hold the same."""
+    """The rows of a table that match the items of the first one; both must hold the same items."""
     missing, extra = ~np.isin(wanted, uids), ~np.isin(uids, wanted)
     for lacks, other, which in ((table, first, wanted[missing]), (first, table, uids[extra])):
         if len(which):

@@ -1,5 +1,5 @@
-"""Exposures in cryoSPARC's files: where the micrographs lie, their pixel sizes, and the CTF in the
-units of the records.
+"""Exposures in cryoSPARC's files: paths of the micrographs, their pixel sizes, and the CTF in the
+units of our records.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,8 +36,8 @@ _CORRECTED = "give the exposures of a motion correction job, or of one after it"
 
 @dataclass(frozen=True)
 class Exposures:
-    """The exposures of a file as it was read: a micrograph of each row that has a pixel size, and
-    what is wrong with rows, by their numbers from zero.
+    """The exposures of a file: a micrograph for each row that has a pixel size, and the errors of
+    rows by row number counted from zero.
     """
 
     data: Dataset
@@ -51,15 +51,15 @@ def read_exposures(
 ) -> Exposures:
     """The micrographs of a ``.cs`` or ``.csg`` file of exposures, in its order.
 
-    Files are found by :func:`finder`. Halves are found by ``suffixes``, beside the full sum, or
-    where it is a link, as those of imported micrographs are, beside what it leads to. A CTF that is
-    missing or wrong is None where it is not needed.
+    Files are found by :func:`finder`. Halves are found by ``suffixes`` beside the full sum or, if
+    that is a link, as for imported micrographs, beside its target. A missing or invalid CTF is None
+    if no CTF is needed.
 
     Raises
     ------
     UserError
-        As :func:`read_dataset`; no micrographs, one named twice, a pixel size that is not the one
-        that was given, no columns of the CTF where it is needed.
+        As :func:`read_dataset`; or there are no micrographs, one is listed twice, a pixel size
+        differs from the one given, or columns of a needed CTF are missing.
     """
     data = read_dataset(path)
     names = _names(data)
@@ -86,17 +86,17 @@ def read_exposures(
 
 
 def ctf_parameters(data: Dataset) -> list[CTFParameters]:
-    """The CTF of every exposure, from the slot ``ctf``. Phase shift is zero where there is no
-    column of it.
+    """The CTF of every exposure, from the slot ``ctf``. The phase shift is zero if there is no
+    column for it.
 
-    ``df1_A`` lies at ``df_angle_rad`` from the x axis (columns) towards the y axis (rows as
-    stored), and is positive in underfocus, so that degrees are all that RELION's angle differs by;
-    ``phase_shift_rad`` is additional.
+    ``df1_A`` is the defocus along the direction at ``df_angle_rad`` from the x axis (columns)
+    towards the y axis (rows as stored), positive for underfocus, so that RELION's angle differs
+    only in being in degrees; ``phase_shift_rad`` is the additional phase shift.
 
     Raises
     ------
     UserError
-        Columns are missing, or hold a number that cannot be, with file and row.
+        Columns are missing, or hold an impossible number; the error names file and row.
     """
     _require_ctf_columns(data)
     for error in _ctf_errors(data).values():
@@ -115,7 +115,7 @@ def _require_ctf_columns(data: Dataset) -> None:
 
 
 def _ctf_errors(data: Dataset) -> dict[int, UserError]:
-    """The first value of the CTF that cannot be, of each row that has one."""
+    """The first impossible CTF value of each row that has one."""
     values, bad = ctf_values(data)
     errors: dict[int, UserError] = {}
     for row, number in np.argwhere(bad).tolist():
@@ -129,7 +129,7 @@ def _ctf_errors(data: Dataset) -> dict[int, UserError]:
 
 
 def _ctf_if_any(data: Dataset) -> Sequence[CTFParameters | None]:
-    """As :func:`ctf_parameters`, with None where that would refuse."""
+    """As :func:`ctf_parameters`, but None where that would raise."""
     if any(data.column(f"ctf/{name}") is None for name in CTF_COLUMNS):
         return [None] * len(data)
     values, bad = ctf_values(data)
@@ -172,7 +172,7 @@ def _names(data: Dataset) -> list[str]:
 
 
 def _name_errors(data: Dataset, names: Sequence[str]) -> dict[int, UserError]:
-    """The rows whose names cannot be those of files."""
+    """The errors of rows whose names cannot be file names."""
     return {
         row: UserError(
             f"{PATH} holds a NUL character",
@@ -185,7 +185,7 @@ def _name_errors(data: Dataset, names: Sequence[str]) -> dict[int, UserError]:
 
 
 def _stack_errors(data: Dataset) -> dict[int, UserError]:
-    """The rows that are images of a stack."""
+    """The errors of rows that are images of a stack."""
     index = data.column(INDEX)
     if index is None:
         return {}
@@ -228,7 +228,7 @@ def _pixel_sizes_A(data: Dataset, given_A: float | None) -> list[float]:
 
 
 def _pixel_size_errors(data: Dataset, sizes_A: Sequence[float]) -> dict[int, UserError]:
-    """The rows whose pixel sizes cannot be."""
+    """The errors of rows whose pixel sizes are impossible."""
     return {
         row: UserError(
             f"{PIXEL_SIZE} is {size_A:g}",
@@ -242,8 +242,8 @@ def _pixel_size_errors(data: Dataset, sizes_A: Sequence[float]) -> dict[int, Use
 
 
 def _with_halves(micrograph: Micrograph, suffixes: Suffixes) -> Micrograph:
-    """The micrograph with its halves: beside it, else beside the file that it is a link to, else
-    where they ought to be.
+    """The micrograph with its halves: beside it, else beside the file that it links to, else where
+    they are expected.
     """
     even, odd = halves_by_suffix(str(micrograph.image), suffixes, Places())
     if not (even.is_file() and odd.is_file()) and micrograph.image.is_symlink():

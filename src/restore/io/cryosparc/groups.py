@@ -1,9 +1,9 @@
 """cryoSPARC's ``.csg`` files: the text that says which ``.cs`` file holds which part (slot) of a
 result group.
 
-They are YAML, of which they use three nested tables of plain, quoted or one-item values. Only that
-is read, line by line, so that a group is written again with everything else in it byte for byte as
-it was, and nothing in it can run code.
+They are YAML, restricted to three nested tables of plain, quoted or one-item values. Only that is
+read, line by line, so that everything else in a group is written back byte for byte, and nothing in
+it can run code.
 """
 
 import re
@@ -24,9 +24,7 @@ _EXPORT = "export the result group again"
 
 @dataclass(frozen=True)
 class Entry:
-    """One key of a group file: what stands behind it ("" where there is nothing), and its lines,
-    counted from zero.
-    """
+    """One key of a group file: its value ("" if there is none) and its lines, counted from zero."""
 
     text: str
     is_list: bool
@@ -35,7 +33,7 @@ class Entry:
 
     @property
     def values(self) -> list[str]:
-        """The value without its quotes; of a list each."""
+        """The value without its quotes; for a list, all of its values."""
         inside = (
             self.text.removeprefix("[").removesuffix("]").strip() if self.is_list else self.text
         )
@@ -45,9 +43,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class ResultGroup:
-    """A result group: which file holds each slot, such as ``ctf``, and the lines of its own file.
+    """A result group: the file that holds each slot, such as ``ctf``, and the lines of the group's
+    own file.
 
-    ``metafiles`` are the files' names as they stand there, by slot.
+    ``metafiles`` are the names of these files as written there, by slot.
     """
 
     path: Path
@@ -56,24 +55,24 @@ class ResultGroup:
     metafiles: Mapping[str, str]
 
     def file_of(self, slot: str) -> Path:
-        """Where the table of a slot lies: beside the group's file if marked so, else in the
-        project's folder.
+        """The path of a slot's table: beside the group's file if marked so, else in the project's
+        folder.
         """
         return finder(self.path)(self.metafiles[slot])
 
     @property
     def files(self) -> list[Path]:
-        """The tables of the group, each once, in the order of their slots."""
+        """The distinct tables of the group, in the order of their slots."""
         return list(dict.fromkeys(self.file_of(slot) for slot in self.metafiles))
 
     @property
     def version(self) -> str:
-        """The version of cryoSPARC that wrote the group, "" where it does not say."""
+        """The version of cryoSPARC that wrote the group, "" if it is not given."""
         entry = self.entries.get(("version",))
         return entry.text if entry else ""
 
     def of(self, table: str, count: int) -> str:
-        """The group's text where all slots are in the file ``table`` beside it, which has ``count``
+        """The group's text with all slots in the file ``table`` beside it, which has ``count``
         rows.
         """
         lines = list(self.lines)
@@ -96,10 +95,10 @@ class ResultGroup:
         return "\n".join(lines) + "\n"
 
     def with_slot(self, slot: str, slot_type: str) -> "ResultGroup":
-        """The group with one more slot, unless it has it, in the first slot's file.
+        """The group with this slot added to the first slot's file, unless it already has the slot.
 
-        ``slot_type`` is its type ("exposure.ctf"). It stands before the first slot that sorts after
-        it, as PyYAML would put it.
+        ``slot_type`` is its type ("exposure.ctf"). The slot is inserted before the first one that
+        sorts after it, as PyYAML would do.
         """
         if slot in self.metafiles:
             return self
@@ -125,7 +124,7 @@ def read_group(path: Path) -> ResultGroup:
     Raises
     ------
     UserError
-        The file is missing, is no such text, or names no tables.
+        The file is missing, is not a group, or names no tables.
     """
     with reading(path, _IS_GROUP):
         content = path.read_bytes()
@@ -137,8 +136,8 @@ def read_group(path: Path) -> ResultGroup:
 
 
 def groups_with(table: Path) -> list[ResultGroup]:
-    """The groups in the folder of a table that join it with others; files that are no groups are
-    passed over.
+    """The groups in the folder of a table that join it with others; files that are not groups are
+    ignored.
     """
     groups: list[ResultGroup] = []
     for path in sorted(table.parent.glob("*.csg")):
@@ -152,12 +151,12 @@ def groups_with(table: Path) -> list[ResultGroup]:
 
 
 def quoted(text: str) -> str:
-    """A text in single quotes, as YAML has it."""
+    """A text in YAML's single quotes."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def _parsed(path: Path, text_lines: Sequence[str]) -> ResultGroup:
-    """The group of a file's lines. UserError where they name no tables."""
+    """The group in a file's lines. Raises UserError if they name no tables."""
     lines = tuple(text_lines)
     entries = _entries(lines, path)
     named = {
@@ -184,7 +183,7 @@ def _indent(line: str) -> str:
 
 
 def _entries(lines: tuple[str, ...], where: object) -> dict[tuple[str, ...], Entry]:
-    """Every key, as the keys above it and itself, with what stands behind it."""
+    """Every key with its value; a key is given as the keys above it and its own name."""
     entries: dict[tuple[str, ...], Entry] = {}
     above: list[tuple[int, str]] = []
     for number, line in enumerate(lines):
@@ -212,8 +211,8 @@ def _entries(lines: tuple[str, ...], where: object) -> dict[tuple[str, ...], Ent
 
 
 def _longer(entry: Entry, words: str, number: int) -> Entry:
-    """The entry with one more line: an item of a list, or the rest of a long value, which YAML
-    breaks at a space.
+    """The entry with one more line: an item of a list, or the continuation of a long value, which
+    YAML breaks at a space.
     """
     if not words.startswith("- "):
         return Entry(f"{entry.text} {words}", entry.is_list, entry.start, number + 1)
@@ -222,8 +221,8 @@ def _longer(entry: Entry, words: str, number: int) -> Entry:
 
 
 def _plain(text: str) -> str:
-    """A text without its quotes; between double ones a backslash stands for itself and what it
-    precedes.
+    """A text without its quotes. Within double quotes, a backslash escapes the character
+    after it.
     """
     if len(text) > 1 and text[0] == text[-1] == "'":
         return text[1:-1].replace("''", "'")

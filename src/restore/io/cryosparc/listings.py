@@ -39,11 +39,11 @@ EXPOSURES = GroupKind("exposure", "exposures", "Denoised exposures", _SLOT_TYPES
 
 @dataclass(frozen=True)
 class CryosparcListing:
-    """Exposures as cryoSPARC lists them, and the micrographs read from them, row by row.
+    """Exposures as cryoSPARC lists them, and the micrographs read from the rows.
 
     Denoised images are listed in the slot ``micrograph_blob_denoised``, where cryoSPARC's own
-    Micrograph Denoiser puts them, beside the raw ones in ``micrograph_blob``; with ``replace_raw``
-    in ``micrograph_blob``, where every job takes its pixels from.
+    Micrograph Denoiser puts them, beside the raw ones in ``micrograph_blob``. With ``replace_raw``
+    they are listed in ``micrograph_blob``, from which every job takes its pixels.
     """
 
     data: Dataset
@@ -52,20 +52,21 @@ class CryosparcListing:
 
     @property
     def ending(self) -> str:
-        """``.cs`` or ``.csg``, as it was given; both are written."""
+        """``.cs`` or ``.csg``, whichever was given; both are written."""
         return self.data.source.suffix.lower()
 
     def denoised(self, path: Path, outputs: Mapping[int, str]) -> dict[Path, bytes]:
         """The ``.cs`` and the ``.csg``, as `restore.io.listings.Listing` says.
 
-        The tables of a group become one, as in an export of cryoSPARC's own. The slot of the
-        denoised images is as `restore.io.cryosparc.blobs.blob_columns` says; where the table goes
-        to another folder, exported paths, which start at its own, change as well.
+        The tables of a group become one, as in cryoSPARC's own exports. The slot of the denoised
+        images is described in `restore.io.cryosparc.blobs.blob_columns`. If the table goes to
+        another folder, exported paths, which are relative to the table's folder, change
+        accordingly.
 
         Raises
         ------
         UserError
-            One of the two would replace a table that was read.
+            One of the two files would replace a table that was read.
         """
         table, group = path.with_suffix(".cs"), path.with_suffix(".csg")
         companion = group if path == table else table
@@ -81,9 +82,7 @@ class CryosparcListing:
     def _columns(
         self, rows: Sequence[int], outputs: Mapping[int, str], folder: Path
     ) -> dict[str, NDArray[Any]]:
-        """The columns of some rows, in the order of the tables, as they are to be in a table in
-        ``folder``.
-        """
+        """The columns of some rows, in the order of the tables, for a table in ``folder``."""
         of_row = {micrograph.row: micrograph for micrograph in self.micrographs}
         images = [_image(of_row[row], outputs[row]) for row in rows]
         project = project_folder(self.data.source)
@@ -109,7 +108,7 @@ class CryosparcListing:
 def _with_slot(
     columns: Mapping[str, NDArray[Any]], slot: str, changed: Mapping[str, NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
-    """The columns with those of a slot replaced where they stand, or put after the raw images'."""
+    """The columns with those of a slot replaced in place, or inserted after the raw images'."""
     rest = {name: column for name, column in columns.items() if not name.startswith(f"{slot}/")}
     if slot == BLOB:
         return {name: changed.get(name, column) for name, column in columns.items()}
@@ -119,8 +118,8 @@ def _with_slot(
 
 
 def _image(micrograph: Micrograph, written_name: str) -> Path:
-    """The denoised image: beside the raw one where its name is in the same folder, else where the
-    name says.
+    """The denoised image's path: beside the raw one if its name is in the same folder, else as
+    named.
     """
     name = Path(written_name)
     beside = micrograph.image.with_name(name.name)

@@ -29,7 +29,7 @@ _CENTRES = ("location/center_x_frac", "location/center_y_frac")
 
 def read_cryosparc_particles(path: Path, needs_poses: bool = True) -> Particles:
     """The particles of a ``.cs`` file, or of the files that a ``.csg`` joins, with their poses (the
-    identity where they are not needed and not there).
+    identity if they are neither needed nor present).
 
     ``alignments3D/pose`` is a rotation vector (axis × angle in radians) of the same rotation as
     RELION's Euler angles: ``Rotation.from_rotvec(pose).as_euler("ZYZ")`` is rot, tilt and psi.
@@ -40,7 +40,7 @@ def read_cryosparc_particles(path: Path, needs_poses: bool = True) -> Particles:
     Raises
     ------
     UserError
-        As :func:`read_dataset`; no poses, or one that is not finite; a CTF that cannot be.
+        As :func:`read_dataset`; or poses are missing or not finite, or a CTF is impossible.
     """
     data = read_dataset(path)
     split = data.column(SPLIT)
@@ -62,7 +62,9 @@ def read_cryosparc_particles(path: Path, needs_poses: bool = True) -> Particles:
 
 
 def _rotations(data: Dataset, needed: bool) -> Rotation:
-    """The rotations of all particles; UserError where they are needed and not there, or wrong."""
+    """The rotations of all particles. Raises UserError if they are needed and missing, or
+    invalid.
+    """
     pose = data.column(POSE)
     if pose is None and not needed:
         return Rotation.identity(len(data))
@@ -128,7 +130,7 @@ def _origins_A(data: Dataset) -> Float[np.ndarray, "n 2"] | None:
 
 
 def _ctfs(data: Dataset) -> tuple[CTFParameters, ...] | None:
-    """The CTF of each particle's image, None where a column of it is missing."""
+    """The CTF of each particle's image, or None if one of its columns is missing."""
     if any(data.column(f"ctf/{name}") is None for name in CTF_COLUMNS):
         return None
     values, bad = ctf_values(data)

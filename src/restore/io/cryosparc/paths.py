@@ -1,5 +1,5 @@
-"""How cryoSPARC's tables name files: from the project's folder, or, where they are exported, from
-the table's own.
+"""File names in cryoSPARC's tables: relative to the project's folder or, in exported tables, to the
+table's own.
 """
 
 import os
@@ -9,15 +9,15 @@ from pathlib import Path
 from restore.io.paths import Places, resolved
 
 MARK = ">"
-"""What an exported name begins with: the file lies beside the table. Other names start at the
-project's folder.
+"""The mark at the start of an exported name, which is relative to the table's folder. Other names
+are relative to the project's folder.
 """
 
 _PROJECT_HAS = ("cs.lock", "project.json")
 
 
 def without_mark(text: str) -> str:
-    """A name without the ">" of an exported one.
+    """A name without the ">" that marks an exported one.
 
     >>> without_mark(">J5/extract/a.mrc"), without_mark("J5/extract/a.mrc")
     ('J5/extract/a.mrc', 'J5/extract/a.mrc')
@@ -26,8 +26,8 @@ def without_mark(text: str) -> str:
 
 
 def project_folder(path: Path) -> Path | None:
-    """The folder of the project that a file lies in, told by cryoSPARC's lock or record there; None
-    where there is none.
+    """The folder of the project that a file is in, recognised by cryoSPARC's lock or record; None
+    if there is none.
     """
     return next(
         (
@@ -40,11 +40,12 @@ def project_folder(path: Path) -> Path | None:
 
 
 def finder(path: Path) -> Callable[[str], Path]:
-    """What finds the files that the table or group at ``path`` names.
+    """A function that finds the files named by the table or group at ``path``.
 
-    A marked name is looked for beside it first; another in the project's folder first, or where
-    that cannot be told in the one above the table's, which is the job's. Then each folder above the
-    table is tried, and the one where one works; where nothing is found, the first place is given.
+    A marked name is looked for beside the table first. Another name is looked for first in the
+    project's folder or, if that is not known, in the folder above the table's, which is the job's.
+    Then each folder above the table is tried, and finally the working directory. If nothing is
+    found, the first candidate is returned.
     """
     folder = resolved(path).parent
     marked = Places((folder, *folder.parents, Path()))
@@ -57,8 +58,8 @@ def finder(path: Path) -> Callable[[str], Path]:
 
 
 def reference(file: Path, folder: Path, project: Path | None) -> str:
-    """The name of a file in a table in ``folder``: marked if it lies below it, from the project's
-    folder, else whole.
+    """The name of a file for a table in ``folder``: marked if the file is below it, else relative
+    to the project's folder, else absolute.
 
     >>> reference(Path("/p/out/J2/a.mrc"), Path("/p/out"), Path("/p"))
     '>J2/a.mrc'
@@ -76,5 +77,5 @@ def reference(file: Path, folder: Path, project: Path | None) -> str:
 
 
 def _absolute(path: Path) -> Path:
-    """The path without ".." and from the root, its links not followed."""
+    """The absolute path without "..", links not followed."""
     return Path(os.path.abspath(path))  # noqa: PTH100  resolve() would follow a link to where a project's file comes from

@@ -50,7 +50,7 @@ def read_cs(path: Path) -> NDArray[Any]:
     Raises
     ------
     UserError
-        The file is missing, is no such table, holds Python objects, or has no rows.
+        The file is missing, is not such a table, holds Python objects, or has no rows.
     """
     with reading(path, _IS_CS, "this cannot be read as a table"):
         with path.open("rb") as file:
@@ -84,8 +84,8 @@ def read_cs(path: Path) -> NDArray[Any]:
 
 
 def _require_known_types(table: NDArray[Any], path: Path) -> None:
-    """UserError where a column that is known has another type or shape than cryoSPARC gives it, or
-    any column is a table of its own.
+    """Raise UserError if a known column has a type or shape other than cryoSPARC's, or if any
+    column is itself a table.
     """
     for name in table.dtype.names or ():
         column = table.dtype[name]
@@ -99,8 +99,8 @@ def _require_known_types(table: NDArray[Any], path: Path) -> None:
 
 
 def cs_bytes(columns: Mapping[str, NDArray[Any]]) -> bytes:
-    """The ``.cs`` file of columns of one length: what cryosparc-tools writes in its default format,
-    a numpy table.
+    """The bytes of a ``.cs`` file with these columns, all of one length, in the default format of
+    cryosparc-tools (a numpy table).
     """
     length = len(next(iter(columns.values())))
     fields = [(name, column.dtype, column.shape[1:]) for name, column in columns.items()]
@@ -113,7 +113,7 @@ def cs_bytes(columns: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def texts(column: NDArray[Any]) -> list[str]:
-    """A column of texts, as they stand in the file; bytes that are no UTF-8 survive
+    """A column of texts; bytes that are not UTF-8 survive a round trip through
     :func:`text_column`.
     """
     if column.dtype.kind == "S":

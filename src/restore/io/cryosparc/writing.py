@@ -1,5 +1,5 @@
-"""What all tables have in common that restore writes for cryoSPARC: columns that keep their meaning
-in another folder, and the group that names the table.
+"""What all tables that restore writes for cryoSPARC have in common: columns that stay valid in
+another folder, and the group that names the table.
 """
 
 import logging
@@ -25,8 +25,8 @@ _VERSION = "v4.0.0"
 
 @dataclass(frozen=True)
 class GroupKind:
-    """A kind of result group: cryoSPARC's type ("exposure"), a name and a title for a new one, and
-    the types of its slots, as the documentation and the tests of cryosparc-tools name them.
+    """A kind of result group: cryoSPARC's type ("exposure"), the name and title of a new group, and
+    the types of its slots, named as in the documentation and tests of cryosparc-tools.
     """
 
     type: str
@@ -36,7 +36,7 @@ class GroupKind:
 
 
 def refuse_to_replace_inputs(data: Dataset, *files: Path) -> None:
-    """UserError where one of the files is a table or group that was read."""
+    """Raise UserError if one of the files is a table or group that was read."""
     inputs = {resolved(data.source), *(resolved(table.path) for table in data.tables)}
     replaced = next((file for file in files if resolved(file) in inputs), None)
     if replaced:
@@ -48,8 +48,8 @@ def refuse_to_replace_inputs(data: Dataset, *files: Path) -> None:
 
 
 def moved_columns(data: Dataset, rows: Sequence[int], folder: Path) -> dict[str, NDArray[Any]]:
-    """The columns of some rows, in the order of the tables, as they are to be in a table in
-    ``folder``: exported paths, which start at their table's folder, are right there.
+    """The columns of some rows, in the order of the tables, for a table in ``folder``: exported
+    paths, which are relative to their table's folder, are adapted.
     """
     project = project_folder(data.source)
     columns: dict[str, NDArray[Any]] = {}
@@ -83,7 +83,7 @@ def _moved(
 def group_text(
     data: Dataset, table: str, columns: Mapping[str, NDArray[Any]], count: int, kind: GroupKind
 ) -> str:
-    """The text of the group whose slots are all in the file ``table`` of ``count`` rows: the one
+    """The text of a group whose slots are all in the file ``table`` of ``count`` rows: the group
     that was read, or a new one of ``kind``.
     """
     if data.group:

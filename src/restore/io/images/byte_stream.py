@@ -1,4 +1,4 @@
-"""The bytes of a file, inflated on the way where gzip or bzip2 packed them."""
+"""The bytes of a file, decompressed while reading if they are compressed by gzip or bzip2."""
 
 import bz2
 import gzip
@@ -25,8 +25,8 @@ _MOST_INFLATION = 200
 
 @dataclass(frozen=True)
 class ByteStream:
-    """An open file and its size in bytes, None where it is packed: only inflating it all would
-    tell.
+    """An open file and its size in bytes, None if it is compressed: only decompressing all of it
+    would tell.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class ByteStream:
     size_bytes: int | None
 
     def array(self, dtype: np.dtype[np.generic], count: int) -> NDArray[np.generic]:
-        """The next ``count`` numbers of this type. UserError where the file ends before."""
+        """The next ``count`` numbers of this type. Raises UserError if the file ends too early."""
         numbers = np.empty(count, dtype)
         got_bytes = self.stream.readinto(numbers.view(np.uint8).data)  # pyright: ignore[reportAttributeAccessIssue]
         if got_bytes < numbers.nbytes:
@@ -45,13 +45,14 @@ class ByteStream:
         return numbers
 
     def skip(self, count: int) -> None:
-        """Go on by so many bytes."""
+        """Skip ``count`` bytes."""
         self.stream.seek(count, os.SEEK_CUR)
 
     def drain(self) -> int:
-        """The number of bytes that are left; a packed file's checksum is compared on the way.
+        """The number of bytes that are left; the checksum of a compressed file is verified on the
+        way.
 
-        Of a packed file no more than 4 MiB are counted: a short one can go on for hours.
+        Of a compressed file at most 4 MiB are counted: even a short one can expand for hours.
         """
         if self.size_bytes is not None:
             return self.size_bytes - self.stream.tell()
@@ -63,14 +64,14 @@ class ByteStream:
 
 @contextmanager
 def open_bytes(path: Path, wanted: str = "An MRC file is needed") -> Generator[ByteStream]:
-    """A file open for reading, inflated on the way where it begins as gzip or bzip2 files do,
-    whatever its name.
+    """A file open for reading, decompressed on the way if it begins as gzip or bzip2 files do,
+    whatever its name is.
 
     Raises
     ------
     UserError
-        The file is missing (``wanted`` is what it should have been) or unreadable, or what was
-        packed is cut short or damaged; this may come as late as the bytes in question are read.
+        The file is missing (``wanted`` says what was expected) or unreadable, or its compressed
+        content is cut short or damaged, which may be noticed only when those bytes are read.
     """
     with reading(path, wanted), _inflating(path), path.open("rb") as stream:
         packed = _inflater(stream)
@@ -82,8 +83,8 @@ def open_bytes(path: Path, wanted: str = "An MRC file is needed") -> Generator[B
 
 
 def require_plausible(path: Path, content_bytes: int, pixels: int, packed_bytes: int) -> None:
-    """UserError where a header claims a large image that so few packed bytes cannot hold, unless
-    it is empty: a few bytes of gzip or bzip2 can stand for gigabytes of zeros.
+    """Raise UserError if a header claims a large image that so few compressed bytes can hold only
+    if it is empty: a few bytes of gzip or bzip2 can stand for gigabytes of zeros.
 
     Images of up to 2²⁸ pixels (1 GiB as float32) are always plausible.
     """

@@ -1,10 +1,10 @@
-"""EER movies (Falcon 4, 4i): each page is a list of the electrons of one hardware frame.
+"""EER movies (Falcon 4, 4i), in which each page lists the electrons of one hardware frame.
 
 The format is that of Thermo Fisher Scientific's "EER file format documentation" (3.0, 2023):
 BigTIFF with compressions of its own, 65000 (8 bits to the next electron, 2 + 2 bits of sub-pixel
 position), 65001 (7 bits, 2 + 2) and 65002 (widths in the tags 65007, 65008, 65009). imagecodecs
-decodes it. Rows are as stored, which is how RELION has them (TIFF pages it turns upside down, EER
-frames not).
+decodes it. Rows are in stored order, as in RELION (which turns TIFF pages upside down, but not EER
+frames).
 """
 
 from collections.abc import Generator, Iterator
@@ -30,7 +30,7 @@ from restore.settings import setting
 _COMPRESSIONS = {65000: (8, 2, 2), 65001: (7, 2, 2), 65002: (7, 2, 2)}
 _WIDTH_TAGS = (65007, 65008, 65009)
 _OLDEST_IMAGECODECS = (2025, 11)
-"""Before it, electrons were not added to a sum and sub-pixel positions were decoded otherwise."""
+"""Earlier versions did not add electrons to a sum, and decoded sub-pixel positions differently."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,9 @@ def read_eer_header(path: Path, settings: EERSettings = EERSettings()) -> EERHea
 def read_eer_frames(
     path: Path, settings: EERSettings = EERSettings()
 ) -> Iterator[NDArray[np.uint16]]:
-    """Each frame (y, x), in order: the electrons of so many hardware frames, counted.
+    """Each frame (y, x), in order: the electron counts of ``fraction_frames`` hardware frames.
 
-    Hardware frames that are left at the end and do not make a whole frame are left out, as RELION
-    does.
+    Remaining hardware frames at the end that do not fill a frame are left out, as in RELION.
 
     Raises
     ------
@@ -120,8 +119,8 @@ def read_eer_frames(
 
 @contextmanager
 def _open_eer(path: Path) -> Generator[tuple[Any, list[int]]]:
-    """The open file and its pages that hold electrons; it may also hold their sum as an ordinary
-    image.
+    """The open file and those of its pages that hold electrons; it may also hold their sum as an
+    ordinary image.
     """
     count = len(page_offsets(path))
     with open_tiff(path) as file:
@@ -144,8 +143,8 @@ def _shape(file: Any, pages: list[int], settings: EERSettings) -> tuple[int, int
 
 
 def _electrons(page: Any) -> bytes:
-    """The code of a page; zeros after it let imagecodecs, which wants whole words, see its last
-    electron.
+    """The encoded bytes of a page. They are padded with zeros, because imagecodecs reads whole
+    words and would otherwise miss the last electron.
     """
     handle = page.parent.filehandle
     parts: list[bytes] = []
@@ -157,7 +156,9 @@ def _electrons(page: Any) -> bytes:
 
 
 def _widths(page: Any) -> tuple[int, int, int]:
-    """Bits of the distance to the next electron, and of its sub-pixel position along x and y."""
+    """The number of bits for the distance to the next electron, and for its sub-pixel position
+    along x and y.
+    """
     widths = _COMPRESSIONS[int(page.compression)]
     if int(page.compression) == 65002:
         skip, x, y = (

@@ -1,4 +1,4 @@
-"""Gain references: what a pixel of a camera must be multiplied by."""
+"""Gain references: the factors by which a camera's pixels are multiplied."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,19 +12,19 @@ from restore.io.images.mrc import read_mrc
 from restore.io.images.tiff import read_pages, read_tiff_header
 
 _EER_GAIN = ".gain"
-"""The TIFF file that comes with EER movies."""
+"""Ending of the gain file (in TIFF format) that comes with EER movies."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """The factors (y, x) of a gain reference and its file."""
+    """The factors (y, x) of a gain reference, and its file."""
 
     factors: NDArray[np.float32]
     path: Path
 
     def turned(self, rotation: int, flip: int) -> "Gain":
-        """It rotated clockwise by 90° so many times, then flipped: 1 upside down, 2 left to right.
-        Raises UserError.
+        """The gain rotated clockwise by ``rotation`` times 90°, then flipped: 1 upside down, 2 left
+        to right. Raises UserError for other values.
         """
         if rotation not in range(4) or flip not in range(3):
             problem = f"it is to be rotated {rotation} times and flipped by {flip}"
@@ -38,8 +38,8 @@ class Gain:
         return replace(self, factors=np.ascontiguousarray(flipped))
 
     def for_electrons(self, shape: tuple[int, int]) -> "Gain":
-        """It as EER frames of this shape need it: inverted where it is no ``.gain`` file, repeated
-        or averaged.
+        """The gain for EER frames of this shape: inverted unless it is a ``.gain`` file, and
+        repeated or averaged to their shape.
         """
         factors = self.factors
         rows, columns = factors.shape
@@ -53,14 +53,13 @@ class Gain:
 
 
 def read_gain_file(path: Path) -> Gain:
-    """The values of a gain reference, rows as RELION has them (a ``.gain`` file's as stored, a
-    TIFF's upside down).
+    """The values of a gain reference, with rows in RELION's order (a ``.gain`` file's as stored, a
+    TIFF file's upside down).
 
     Raises
     ------
     UserError
-        The file cannot be read or is of no format that is read, or it holds NaN, infinity or
-        nothing but zeros.
+        The file cannot be read, has an unsupported format, or holds NaN, infinity or only zeros.
     """
     ending = ending_of(path.name)
     if ending in TIFF_ENDINGS:

@@ -1,7 +1,7 @@
 """One image of any supported format, read as an :class:`Image`.
 
-MRC, packed by gzip or bzip2 or not, and TIFF are read; MRC is written. Rows are RELION's: as stored
-in MRC, upside down in TIFF (:mod:`restore.io.images.tiff` says why).
+MRC, optionally compressed by gzip or bzip2, and TIFF are read; MRC is written. Rows are in RELION's
+order: as stored in MRC, upside down in TIFF (:mod:`restore.io.images.tiff` says why).
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Image:
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Rows and columns of an image, and its header's pixel size in Å (None where there is none)."""
+    """Rows and columns of an image, and its header's pixel size in Å (None if there is none)."""
 
     shape: tuple[int, int]
     pixel_size_A: float | None
@@ -62,11 +62,11 @@ def read_image(path: Path) -> Image:
 
 
 def read_image_header(path: Path) -> ImageHeader:
-    """Shape and pixel size of one image, without its pixels (a packed file's first bytes are
-    inflated).
+    """Shape and pixel size of one image, without reading its pixels (of a compressed file, the
+    first bytes are decompressed).
 
-    Raises UserError as :func:`read_image`; whether a packed file is whole is not known before it is
-    read.
+    Raises UserError as :func:`read_image`; whether a compressed file is complete is known only once
+    it is read.
     """
     _refuse_other_formats(path, IMAGE_ENDINGS, "read")
     if _is_tiff(path):
@@ -82,14 +82,14 @@ def write_image(
     labels: Sequence[str] = (),
     dtype: Literal["float32", "float16"] = "float32",
 ) -> None:
-    """Write one image (y, x) as MRC, whole or not at all; the pixel size in Å is one number or (y,
-    x).
+    """Write one image (y, x) as MRC, completely or not at all; the pixel size in Å is one number or
+    (y, x).
 
     Raises
     ------
     UserError
-        The file cannot be written, its suffix is of no format that is written, or the image holds
-        values that are not finite.
+        The file cannot be written, its ending is not that of a format that is written, or the image
+        holds values that are not finite.
     """
     _refuse_other_formats(path, MRC_ENDINGS, "written")
     write_mrc(path, data, pixel_size_A, labels, dtype)
@@ -110,7 +110,9 @@ def _is_tiff(path: Path) -> bool:
 
 
 def _one_image(path: Path) -> tuple[int, int]:
-    """Rows and columns of the only page of a TIFF file. UserError where there are more."""
+    """Rows and columns of the only page of a TIFF file. Raises UserError if there are
+    more pages.
+    """
     header = read_tiff_header(path)
     if header.pages != 1:
         problem = f"it is a stack of {header.pages} images"

@@ -1,4 +1,4 @@
-"""MRC maps and stacks: volumes, and images one behind the other."""
+"""MRC maps and stacks: volumes, and series of images."""
 
 import logging
 from collections.abc import Sequence
@@ -28,18 +28,18 @@ from restore.io.images.mrc_header import (
 _log = logging.getLogger(__name__)
 
 Kind = Literal["auto", "stack", "volume"]
-"""What the sections of a file are: images of their own, or slices of one volume; "auto" is what the
-file says.
+"""What the sections of a file are: separate images, or slices of one volume; "auto" follows the
+file.
 """
 
 
 @dataclass(frozen=True)
 class MapHeader:
-    """What the header of a map or stack says, checked against the size of the file.
+    """The header of a map or stack, checked against the size of the file.
 
     ``shape`` is (n, z, y, x): a volume has n = 1, a stack of images z = 1, a single image both.
-    ``voxel_size_zyx_A`` is None where the header has zero, a negative number or NaN in an axis that
-    counts; that of z is the mean of the others where z = 1.
+    ``voxel_size_zyx_A`` is None if the header has zero, a negative number or NaN for a relevant
+    axis; if z = 1, the size along z is the mean of the others.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class MapHeader:
 
 
 def read_map_header(path: Path, kind: Kind = "auto") -> MapHeader:
-    """Read and check the header of an MRC map or stack, either byte order, without its voxels.
+    """Read and check the header of an MRC map or stack, in either byte order, without its voxels.
 
     With ``kind`` "auto" a file is a stack if its name ends in ``.mrcs``, or if its header has both
     ISPG = 0 and MZ = 1, as the MRC2014 standard has it for stacks. ISPG = 0 alone says nothing:
@@ -62,9 +62,9 @@ def read_map_header(path: Path, kind: Kind = "auto") -> MapHeader:
     Raises
     ------
     UserError
-        The file is missing or unreadable, no MRC file, cut short, of a mode other than 0, 1, 2, 6
-        and 12, or holds several volumes, or one whose columns, rows and sections do not run along
-        x, y and z.
+        The file is missing or unreadable, is not an MRC file, is cut short, has a mode other than
+        0, 1, 2, 6 and 12, holds several volumes, or has columns, rows and sections that do not run
+        along x, y and z.
     """
     header, size = raw_header(path)
     _refuse_volume_stack(header, path)
@@ -91,12 +91,12 @@ def read_map_header(path: Path, kind: Kind = "auto") -> MapHeader:
 
 
 def read_map(header: MapHeader) -> NDArray[np.float32]:
-    """The voxels (n, z, y, x) of the file that this header is of, as float32.
+    """The voxels (n, z, y, x) of the file with this header, as float32.
 
     Raises
     ------
     UserError
-        The file cannot be read, or its voxels are all the same, or some are NaN or infinite.
+        The file cannot be read, all its voxels are equal, or some are NaN or infinite.
     """
     path = header.path
     if header.extra_bytes:
@@ -136,8 +136,8 @@ def write_map(
     origin_zyx_A: tuple[float, float, float] = (0.0, 0.0, 0.0),
     labels: Sequence[str] = (),
 ) -> None:
-    """Write a volume (z, y, x) as MRC mode 2 (float32), whole or not at all, its first voxel's
-    centre at the origin.
+    """Write a volume (z, y, x) as MRC mode 2 (float32), completely or not at all, with the centre
+    of its first voxel at the origin.
 
     Labels are those of :func:`restore.io.images.mrc.write_mrc`.
 
@@ -171,13 +171,13 @@ def write_map(
 
 
 def read_mask(path: Path, shape: tuple[int, int, int], masked: str) -> NDArray[np.float32]:
-    """A mask (z, y, x) for maps of this shape, which ``masked`` names for errors ("a.mrc", "each of
+    """A mask (z, y, x) for maps of this shape; ``masked`` names them in errors ("a.mrc", "each of
     the maps").
 
     Raises
     ------
     UserError
-        As :func:`read_map`; it has another shape, or values outside 0 to 1.
+        As :func:`read_map`; or the mask has another shape, or values outside 0 to 1.
     """
     header = read_map_header(path, "volume")
     if header.shape[1:] != shape:
@@ -225,8 +225,8 @@ def _refuse_volume_stack(header: np.void, path: Path) -> None:
 
 
 def _refuse_turned_axes(header: np.void, path: Path) -> None:
-    """Some programs of crystallography store other axes first. Zeros, as old files have them, say
-    nothing.
+    """Raise UserError if the axes are in another order, as some crystallography programs store
+    them. Zeros, as in old files, are ignored.
     """
     axes = tuple(int(header[f"map{name}"]) for name in "crs")
     if axes != (1, 2, 3) and set(axes) == {1, 2, 3} and int(header["nz"]) > 1:

@@ -1,8 +1,8 @@
-"""Movies of any supported format (MRC, TIFF or EER), read one frame after the other, all the same
-way up.
+"""Movies of any supported format (MRC, TIFF or EER), read frame by frame, all in the same
+orientation.
 
-Rows are RELION's: as stored in MRC and EER, upside down in TIFF (:mod:`restore.io.images.tiff` says
-why).
+Rows are in RELION's order: as stored in MRC and EER, upside down in TIFF
+(:mod:`restore.io.images.tiff` says why).
 """
 
 from collections.abc import Iterator
@@ -30,11 +30,11 @@ _AS_RELION = EERSettings()
 
 @dataclass(frozen=True)
 class MovieHeader:
-    """What a movie is, before its pixels are read.
+    """The properties of a movie, known before its pixels are read.
 
-    ``frames`` and ``shape`` (y, x) are those that :func:`read_frames` gives; ``dtype`` is what the
-    file holds. ``pixel_size_A`` is that of the header of an MRC file, None where it has none that
-    can be right, and for TIFF and EER.
+    ``frames`` and ``shape`` (y, x) describe what :func:`read_frames` yields; ``dtype`` is the type
+    in the file. ``pixel_size_A`` is taken from the header of an MRC file; it is None if that has no
+    plausible one, and for TIFF and EER.
     """
 
     path: Path
@@ -51,8 +51,8 @@ def read_movie_header(path: Path, eer: EERSettings = _AS_RELION) -> MovieHeader:
     Raises
     ------
     UserError
-        The file is missing, unreadable, of a format that is not read or cut short, it holds less
-        than two frames, or what reads TIFF and EER is not installed.
+        The file is missing, unreadable, of an unsupported format or cut short, it holds fewer than
+        two frames, or the packages that read TIFF and EER are not installed.
     """
     header = _header(path, eer)
     if header.frames < 2:
@@ -71,12 +71,12 @@ def read_movie_header(path: Path, eer: EERSettings = _AS_RELION) -> MovieHeader:
 def read_frames(path: Path, eer: EERSettings = _AS_RELION) -> Iterator[NDArray[np.float32]]:
     """Each frame of a movie as float32 (y, x), in order; one or two are in memory at a time.
 
-    A packed MRC file is inflated as it goes.
+    A compressed MRC file is decompressed while it is read.
 
     Raises
     ------
     UserError
-        As :func:`read_movie_header`, or a frame is cut short, damaged, or holds NaN or infinity.
+        As :func:`read_movie_header`; or a frame is cut short, damaged, or holds NaN or infinity.
     """
     header = read_movie_header(path, eer)
     for number, frame in enumerate(_stored_frames(header, eer), 1):
@@ -99,14 +99,14 @@ def read_frames(path: Path, eer: EERSettings = _AS_RELION) -> Iterator[NDArray[n
 def read_gain(
     path: Path, rotation: int = 0, flip: int = 0, movie: MovieHeader | None = None
 ) -> NDArray[np.float32]:
-    """The gain reference (y, x) by which every frame is multiplied, turned as RELION and MotionCor2
-    turn it.
+    """The gain reference (y, x) by which every frame is multiplied, rotated and flipped as in
+    RELION and MotionCor2.
 
     ``rotation`` times 90° (gain_rot; clockwise where the first row is at the top,
-    ``numpy.rot90(gain, -rotation)``), then ``flip`` (gain_flip): 0 not, 1 upside down, 2 left
-    to right. Zeros stay zeros: pixels that do not count. Rows of an MRC file and of a ``.gain``
-    file (the TIFF that comes with EER movies) are as stored, a TIFF file's upside down, as RELION
-    has them. With the ``movie`` that it is for, its shape must fit; and for EER
+    ``numpy.rot90(gain, -rotation)``), then ``flip`` (gain_flip): 0 not, 1 upside down, 2 left to
+    right. Zeros, which mark pixels to ignore, stay zeros. Rows of an MRC file and of a ``.gain``
+    file (the TIFF that comes with EER movies) are in stored order, those of a TIFF file upside
+    down, as in RELION. If the ``movie`` is given, the shape must fit it; and for EER
 
     - a gain of MRC or TIFF is what RELION takes for the inverse, and 1/gain comes back (zeros
       stay); a ``.gain`` file's values are those to multiply by;
@@ -115,8 +115,8 @@ def read_gain(
     Raises
     ------
     UserError
-        The file cannot be read, holds NaN, infinity or nothing but zeros, does not fit the movie,
-        or is turned in a way that there is not.
+        The file cannot be read, holds NaN, infinity or only zeros, or does not fit the movie; or
+        the rotation or flip does not exist.
     """
     gain = read_gain_file(path).turned(rotation, flip)
     if movie is None:
@@ -166,7 +166,7 @@ def _header(path: Path, eer: EERSettings) -> MovieHeader:
 
 
 def _stored_frames(header: MovieHeader, eer: EERSettings) -> Iterator[NDArray[np.generic]]:
-    """The frames in their own type, the right way up."""
+    """The frames in the file's own type, with rows in RELION's order."""
     if header.format == "TIFF":
         return read_pages(header.path)
     return read_eer_frames(header.path, eer) if header.format == "EER" else read_stack(header.path)

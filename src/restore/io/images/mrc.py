@@ -1,4 +1,4 @@
-"""MRC images: one micrograph in one file."""
+"""MRC images: one micrograph per file."""
 
 import logging
 from collections.abc import Sequence
@@ -34,10 +34,10 @@ _QUARTILES_APART = 1.349  # standard deviations between the quartiles of a norma
 
 @dataclass(frozen=True)
 class MrcHeader:
-    """What the header of an MRC file says, checked against the size of the file.
+    """The header of an MRC file, checked against the size of the file.
 
-    ``pixel_size_yx_A`` is None where the header has zero, a negative number or NaN in either axis.
-    ``extra_bytes`` counts what the file holds after its image; it is 0 for a packed file, whose
+    ``pixel_size_yx_A`` is None if the header has zero, a negative number or NaN for either axis.
+    ``extra_bytes`` is the number of bytes after the image; it is 0 for a compressed file, whose
     size is not known before it is read.
     """
 
@@ -51,20 +51,19 @@ class MrcHeader:
 
     @property
     def pixel_size_A(self) -> float | None:
-        """The pixel size, the mean of both axes where they agree within 1 %, else None (no one
-        number is right).
-        """
+        """The pixel size: the mean of both axes if they agree within 1 %, else None."""
         return one_pixel_size_A(self.pixel_size_yx_A)
 
 
 def read_mrc_header(path: Path) -> MrcHeader:
-    """Read and check an MRC file's header, either byte order, packed or not, without its image.
+    """Read and check an MRC file's header, in either byte order, compressed or not, without its
+    image.
 
     Raises
     ------
     UserError
-        The file is missing or unreadable, no MRC file, cut short, of a mode other than 0, 1, 2, 6
-        and 12, or a stack.
+        The file is missing or unreadable, is not an MRC file, is cut short, has a mode other than
+        0, 1, 2, 6 and 12, or is a stack.
     """
     header, size = raw_header(path)
     shape, dtype = _shape(header, path), pixel_type(header, path)
@@ -86,10 +85,10 @@ def mrc_labels(path: Path) -> list[str]:
 
 
 def read_mrc(path: Path) -> tuple[NDArray[np.float32], float | None]:
-    """The image (y, x) of an MRC file, and its pixel size in Å, None where the header has none that
-    can be right.
+    """The image (y, x) of an MRC file, and its pixel size in Å, None if the header has no plausible
+    one.
 
-    Extra bytes after the image are left alone, with a warning in the log.
+    Extra bytes after the image are ignored, with a warning in the log.
 
     Raises
     ------
@@ -108,8 +107,8 @@ def read_mrc(path: Path) -> tuple[NDArray[np.float32], float | None]:
 def read_pixels(
     path: Path, dtype: np.dtype[np.generic], offset_bytes: int, count: int
 ) -> NDArray[np.float32]:
-    """So many pixels of this type from ``offset_bytes`` on, as float32. UserError where they cannot
-    be read.
+    """``count`` pixels of this type from ``offset_bytes`` on, as float32. Raises UserError if they
+    cannot be read.
     """
     with open_bytes(path) as file:
         file.skip(offset_bytes)
@@ -126,15 +125,16 @@ def write_mrc(
     labels: Sequence[str] = (),
     dtype: Literal["float32", "float16"] = "float32",
 ) -> None:
-    """Write an image (y, x) as MRC mode 2 (float32) or 12 (float16), whole or not at all.
+    """Write an image (y, x) as MRC mode 2 (float32) or 12 (float16), completely or not at all.
 
-    float16 has eleven binary digits, so that an image whose mean is a thousand times its deviation
-    would keep a handful of grey values. Where the step between neighbouring values would exceed a
-    fiftieth of the image's deviation, float32 is written in its place, with a warning in the log.
+    float16 has eleven binary digits, so an image whose mean is a thousand times its standard
+    deviation would keep only a handful of grey values. If the step between neighbouring values
+    would exceed a fiftieth of the image's standard deviation, float32 is written instead, with a
+    warning in the log.
 
-    The pixel size is one number, or one for each axis (y, x). Labels, at most ten, are cut at 80
-    characters, and any that is not printable ASCII becomes "?". The header's minimum, maximum, mean
-    and deviation are those of the image.
+    The pixel size is one number, or one for each axis (y, x). There may be ten labels, which are
+    cut at 80 characters; characters other than printable ASCII become "?". The header's minimum,
+    maximum, mean and standard deviation are those of the image.
 
     Raises
     ------
@@ -177,9 +177,10 @@ def _shape(header: np.void, path: Path) -> tuple[int, int]:
 def _fine_enough(
     data: NDArray[np.floating], dtype: Literal["float32", "float16"], path: Path
 ) -> Literal["float32", "float16"]:
-    """The type that was asked for, or float32 where float16 is too coarse for the image.
+    """The requested type, or float32 if float16 is too coarse for the image.
 
-    Middle and deviation are those of the quartiles: a border or a few hot pixels do not count.
+    Centre and spread are computed from the quartiles, so that a border or a few hot pixels have no
+    effect.
     """
     if dtype == "float32" or data.size == 0 or not np.isfinite(data).all():
         return dtype

@@ -1,4 +1,4 @@
-"""The header of an MRC file, of one image or of many: read, checked and written."""
+"""Reading, checking and writing the header of an MRC file with one or more images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +16,14 @@ from restore.io.images.byte_stream import open_bytes, require_plausible
 HEADER_BYTES = HEADER_DTYPE.itemsize
 _READABLE = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _UNSIGNED = {0: 127, 1: 32767}
-"""The modes that some programs write unsigned numbers in, and the largest signed one."""
+"""The modes in which some programs write unsigned numbers, with the largest signed value
+of each.
+"""
 _IMOD_STAMP = 1146047817
 
 
 def one_pixel_size_A(pixel_size_yx_A: tuple[float, float] | None) -> float | None:
-    """The mean of both axes where they agree within 1 %, else None.
+    """The mean of both axes if they agree within 1 %, else None.
 
     >>> one_pixel_size_A((1.0, 1.002)), one_pixel_size_A((1.0, 2.0))
     (1.001, None)
@@ -33,15 +35,16 @@ def one_pixel_size_A(pixel_size_yx_A: tuple[float, float] | None) -> float | Non
 
 
 def raw_header(path: Path) -> tuple[np.void, int | None]:
-    """The fields of any MRC file's header, in the byte order that makes sense, and the size of the
-    file in bytes.
+    """The fields of any MRC file's header, in the byte order that gives valid values, and the size
+    of the file in bytes.
 
-    The size is None for a file that gzip or bzip2 packed; only its first bytes are inflated.
+    The size is None for a file compressed by gzip or bzip2, of which only the first bytes are
+    decompressed.
 
     Raises
     ------
     UserError
-        The file is missing, unreadable or no MRC file.
+        The file is missing, unreadable, or not an MRC file.
     """
     with open_bytes(path) as file:
         start = file.stream.read(HEADER_BYTES)
@@ -57,13 +60,13 @@ def raw_header(path: Path) -> tuple[np.void, int | None]:
 
 
 def extra_bytes(path: Path, size: int | None, needed: int, pixels: int, content: str) -> int:
-    """How many bytes a file has beyond the ``needed`` ones that its header speaks of, 0 for a
-    packed one. ``content`` describes its ``pixels``: "128 x 96 pixels".
+    """The number of bytes of a file beyond the ``needed`` ones that its header implies; 0 for a
+    compressed file. ``content`` describes its ``pixels`` in errors: "128 x 96 pixels".
 
     Raises
     ------
     UserError
-        The file is short, or a packed one so small that it cannot hold such an image.
+        The file is too short, or is compressed and too small to hold such an image.
     """
     if size is None:
         require_plausible(path, needed, pixels, path.stat().st_size)
@@ -78,7 +81,7 @@ def extra_bytes(path: Path, size: int | None, needed: int, pixels: int, content:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Least, most, mean and standard deviation of all pixels, as the header states them."""
+    """Minimum, maximum, mean and standard deviation of all pixels, as stated in the header."""
 
     least: float
     most: float
@@ -93,9 +96,9 @@ def header_bytes(
     statistics: Statistics,
     labels: Sequence[str],
 ) -> bytes:
-    """The header of an image, or of a stack of them: ``shape`` is (sections, y, x).
+    """The header of an image or a stack of images: ``shape`` is (sections, y, x).
 
-    mrcfile would write it too, but leaves the file open where a write fails.
+    mrcfile could write it too, but leaves the file open when a write fails.
     """
     header = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
     (sections, rows, columns), (y_A, x_A) = shape, pixel_size_yx_A
@@ -116,8 +119,8 @@ def header_bytes(
 
 
 def _in_its_byte_order(header: np.void, path: Path) -> np.void:
-    """The header in the byte order that its machine stamp names, or in the other where only that
-    makes sense.
+    """The header in the byte order of its machine stamp, or in the other one if only that gives
+    valid values.
     """
     try:
         order = mrcfile.utils.byte_order_from_machine_stamp(header["machst"])
@@ -139,8 +142,8 @@ def _in_its_byte_order(header: np.void, path: Path) -> np.void:
 
 
 def pixel_type(header: np.void, path: Path) -> np.dtype[np.generic]:
-    """The type of the file's pixels, in its byte order. UserError where its mode is none that is
-    read.
+    """The type of the file's pixels, in its byte order. Raises UserError if its mode is not
+    supported.
     """
     mode = int(header["mode"])
     if mode not in _READABLE:
@@ -161,15 +164,17 @@ def pixel_type(header: np.void, path: Path) -> np.dtype[np.generic]:
 
 
 def _exceeds(header: np.void, largest: int) -> bool:
-    """Whether the header's least and largest value are ones that only an unsigned type can hold:
-    some programs write unsigned numbers under a signed mode.
+    """Whether only an unsigned type can hold the header's minimum and maximum: some programs write
+    unsigned numbers under a signed mode.
     """
     least, most = float(header["dmin"]), float(header["dmax"])
     return 0 <= least <= most and largest < most <= 2 * largest + 1
 
 
 def _has_unsigned_bytes(header: np.void) -> bool:
-    """Whether IMOD wrote the file and says that its mode 0 is unsigned (the standard: signed)."""
+    """Whether IMOD wrote the file and marked its mode 0 as unsigned (in the standard it
+    is signed).
+    """
     order = mrcfile.utils.normalise_byte_order(header.dtype["mode"].byteorder)
     stamp, flags = np.frombuffer(
         header.tobytes(), np.dtype("i4").newbyteorder(order), count=2, offset=152
@@ -178,9 +183,7 @@ def _has_unsigned_bytes(header: np.void) -> bool:
 
 
 def pixel_size_yx_A(header: np.void) -> tuple[float, float] | None:
-    """The header's pixel size in Å along y and x, None where it has zero, a negative number or NaN
-    in either.
-    """
+    """The header's pixel size in Å along y and x, or None if either is zero, negative or NaN."""
     sides = []
     for axis in "yx":
         cell_A, samples = float(header["cella"][axis]), int(header[f"m{axis}"])
@@ -189,7 +192,7 @@ def pixel_size_yx_A(header: np.void) -> tuple[float, float] | None:
 
 
 def labels_of(header: np.void) -> tuple[str, ...]:
-    """The labels of a header, without what pads them."""
+    """The labels of a header, without their padding."""
     count = min(max(int(header["nlabl"]), 0), 10)
     return tuple(
         bytes(label).decode("ascii", "replace").rstrip("\0 ") for label in header["label"][:count]
@@ -197,7 +200,7 @@ def labels_of(header: np.void) -> tuple[str, ...]:
 
 
 def refuse_not_finite(stored: NDArray[np.floating], path: Path, dtype: str) -> None:
-    """UserError where values that are about to be written are NaN or infinite."""
+    """Raise UserError if values that are about to be written are NaN or infinite."""
     count = stored.size - int(np.count_nonzero(np.isfinite(stored)))
     if count:
         problem = (

@@ -1,5 +1,5 @@
-"""MRC stacks: the frames of a movie, packed by gzip or bzip2 or not, and particle images, one
-behind the other.
+"""MRC stacks: the frames of a movie, optionally compressed by gzip or bzip2, or a series of
+particle images.
 """
 
 import logging
@@ -27,18 +27,17 @@ from restore.io.images.mrc_header import (
 _log = logging.getLogger(__name__)
 
 _HALF_BYTES = 101
-"""The mode of IMOD and SerialEM for pixels of 4 bits, two in a byte, the first in the low half;
-rows are whole bytes.
+"""The mode of IMOD and SerialEM for 4-bit pixels: two per byte, the first in the low half; each row
+occupies whole bytes.
 """
 
 
 @dataclass(frozen=True)
 class StackHeader:
-    """What the header of an MRC movie says, checked against the size of the file where that is
-    known.
+    """The header of an MRC movie, checked against the size of the file if that is known.
 
-    Each frame has rows of ``stored_columns`` numbers of ``dtype``, which for ``half_bytes`` hold
-    two pixels each.
+    Each row of a frame has ``stored_columns`` numbers of ``dtype``; with ``half_bytes`` each of
+    them holds two pixels.
     """
 
     path: Path
@@ -56,13 +55,13 @@ class StackHeader:
 
 
 def read_stack_header(path: Path) -> StackHeader:
-    """Read and check the header of an MRC movie, either byte order.
+    """Read and check the header of an MRC movie, in either byte order.
 
     Raises
     ------
     UserError
-        The file is missing, unreadable, no MRC file, cut short, or of a mode other than 0, 1, 2, 6,
-        12 and 101.
+        The file is missing, unreadable, not an MRC file or cut short, or has a mode other than 0,
+        1, 2, 6, 12 and 101.
     """
     header, size = raw_header(path)
     half_bytes = int(header["mode"]) == _HALF_BYTES
@@ -79,12 +78,13 @@ def read_stack_header(path: Path) -> StackHeader:
 
 
 def read_stack(path: Path) -> Iterator[NDArray[np.generic]]:
-    """Each frame (y, x) in its own type, in order, rows as stored; one is in memory at a time.
+    """Each frame (y, x) in the file's own type, in order, with rows as stored; one frame is in
+    memory at a time.
 
     Raises
     ------
     UserError
-        As :func:`read_stack_header`, or a packed file ends too early.
+        As :func:`read_stack_header`; or a compressed file ends too early.
     """
     header = read_stack_header(path)
     with open_bytes(path) as file:
@@ -100,7 +100,7 @@ def read_stack(path: Path) -> Iterator[NDArray[np.generic]]:
 def write_stack(
     path: Path, images: NDArray[np.floating], pixel_size_A: float, labels: Sequence[str] = ()
 ) -> None:
-    """Write images (n, y, x) as an MRC stack of mode 2 (float32), whole or not at all.
+    """Write images (n, y, x) as an MRC stack of mode 2 (float32), completely or not at all.
 
     Raises
     ------
@@ -113,7 +113,9 @@ def write_stack(
 
 @dataclass(frozen=True)
 class StackFile:
-    """A stack to be written: where, how many images of which shape (y, x), and their pixel size."""
+    """A stack to be written: its path, the number and shape (y, x) of its images, and their pixel
+    size.
+    """
 
     path: Path
     count: int
@@ -124,14 +126,15 @@ class StackFile:
 
 
 def write_stack_parts(stack: StackFile, parts: Iterable[NDArray[np.floating]]) -> None:
-    """Write a stack some images (n, y, x) at a time, whole or not at all; only a part is in memory.
+    """Write a stack part by part, each of some images (n, y, x), completely or not at all; only one
+    part is in memory.
 
     Raises
     ------
     UserError
         The file cannot be written, or some values are not finite in its type.
     ValueError
-        The parts have not as many images as was said.
+        The number of images in the parts differs from the one announced.
     """
     dtype = np.dtype({"float32": "<f4", "float16": "<f2"}[stack.dtype])
     shape = (stack.count, stack.shape[0], stack.shape[1])
@@ -154,7 +157,9 @@ def write_stack_parts(stack: StackFile, parts: Iterable[NDArray[np.floating]]) -
 
 
 class _RunningStatistics:
-    """Least, most, mean and deviation of values that come in parts (Chan, Golub & LeVeque 1983)."""
+    """Minimum, maximum, mean and standard deviation of values that arrive in parts (Chan, Golub &
+    LeVeque 1983).
+    """
 
     def __init__(self) -> None:
         self.count = 0

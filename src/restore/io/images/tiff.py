@@ -1,9 +1,9 @@
 """TIFF files: pages of grey pixels, one image or the frames of a movie.
 
-Which way up: TIFF counts rows from the top, MRC from the bottom. RELION, IMOD and MotionCor2
+Orientation: TIFF counts rows from the top, MRC from the bottom. RELION, IMOD and MotionCor2
 therefore turn TIFF pages upside down when they read them and leave MRC and EER as stored, so that y
-in their coordinates, gain references and shifts is one and the same. So does this module: the first
-row that it gives is the last one of the page.
+means the same in coordinates, gain references and shifts. This module does so too: the first row of
+an image is the last one of the page.
 """
 
 import importlib
@@ -28,7 +28,7 @@ _MOST_PIXELS = 2**30
 
 @dataclass(frozen=True)
 class TiffHeader:
-    """The number of pages of a TIFF file, and rows, columns and pixel type of its first."""
+    """The number of pages of a TIFF file, and rows, columns and pixel type of the first page."""
 
     path: Path
     pages: int
@@ -43,8 +43,8 @@ def read_tiff_header(path: Path) -> TiffHeader:
     Raises
     ------
     UserError
-        The file is missing, unreadable, no TIFF file or cut short, its pixels are not single real
-        numbers, or tifffile is not installed.
+        The file is missing, unreadable, not a TIFF file or cut short, its pixels are not single
+        real numbers, or tifffile is not installed.
     """
     pages = len(page_offsets(path))
     with open_tiff(path) as file:
@@ -53,13 +53,14 @@ def read_tiff_header(path: Path) -> TiffHeader:
 
 
 def read_pages(path: Path) -> Iterator[NDArray[np.generic]]:
-    """Each page (y, x) in its own type, in order, turned upside down as the module says; one is in
-    memory at a time.
+    """Each page (y, x) in its own type, in order, turned upside down as described above; one page
+    is in memory at a time.
 
     Raises
     ------
     UserError
-        As :func:`read_tiff_header`, or a page is cut short, damaged or unlike the first.
+        As :func:`read_tiff_header`; or a page is cut short, damaged, or differs from the first in
+        shape or type.
     """
     header = read_tiff_header(path)
     with open_tiff(path) as file:
@@ -78,14 +79,14 @@ def read_pages(path: Path) -> Iterator[NDArray[np.generic]]:
 
 
 def page_offsets(path: Path) -> list[int]:
-    """Where in the file each page's directory begins, in order, by following the links from one to
-    the next.
+    """The offset of each page's directory in the file, in order, found by following the links from
+    one to the next.
 
     Raises
     ------
     UserError
-        The file is missing, unreadable or no TIFF file, or a link leads out of the file: it is cut
-        short.
+        The file is missing, unreadable or not a TIFF file, or a link points beyond its end, which
+        means that it is cut short.
     """
     with reading(path, "A TIFF or EER file is needed"), path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -126,8 +127,8 @@ def page_offsets(path: Path) -> list[int]:
 
 @contextmanager
 def open_tiff(path: Path) -> Generator[Any]:
-    """A tifffile.TiffFile, open; what it raises about a damaged file inside the block comes out as
-    a UserError.
+    """An open tifffile.TiffFile. What it raises about a damaged file inside the block becomes a
+    UserError.
     """
     tifffile = require_module("tifffile", path)
     with reading(path, "A TIFF or EER file is needed"), tifffile.TiffFile(path) as file:
@@ -135,7 +136,7 @@ def open_tiff(path: Path) -> Generator[Any]:
 
 
 def require_module(name: str, path: Path) -> Any:
-    """The module tifffile or imagecodecs. UserError with the cure where it is not installed."""
+    """The module tifffile or imagecodecs. Raises UserError, with advice, if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -145,8 +146,8 @@ def require_module(name: str, path: Path) -> Any:
 
 
 def page_shape(page: Any, where: object) -> tuple[int, int]:
-    """Rows and columns of a page. UserError where there are more than any camera has: a wrong byte,
-    not an image.
+    """Rows and columns of a page. Raises UserError if there are more than any camera has, which is
+    the sign of a damaged byte.
     """
     rows, columns = int(page.imagelength), int(page.imagewidth)
     if not 0 < rows * columns <= _MOST_PIXELS:
@@ -156,7 +157,7 @@ def page_shape(page: Any, where: object) -> tuple[int, int]:
 
 
 def require_whole(page: Any, path: Path, where: object) -> None:
-    """UserError where the file ends before the pixels of this page do, or claims more of them than
+    """Raise UserError if the file ends before the pixels of this page, or claims more pixels than
     its bytes can hold.
     """
     size = path.stat().st_size
@@ -181,10 +182,12 @@ def _exactly(content: bytes) -> bytes:
 
 
 def _grey(page: Any, where: object) -> tuple[tuple[int, int], np.dtype[np.generic]]:
-    """Shape and type of a page. UserError where its pixels are colours, complex numbers or bits."""
+    """Shape and type of a page. Raises UserError if its pixels are colours, complex numbers or
+    bits.
+    """
     dtype = page.dtype
     if len(page.shape) != 2 or dtype is None or dtype.kind not in "iuf":
-        problem = f"its pixels are colours or no numbers (shape {page.shape}, type {dtype})"
+        problem = f"its pixels are colours or not numbers (shape {page.shape}, type {dtype})"
         raise UserError(
             problem,
             where=where,

@@ -1,5 +1,5 @@
-"""The STAR file of a set whose halves restore has made: the set's own, with the halves' names in
-it.
+"""The STAR file of a set whose halves restore has made: the set's own file, with the names of the
+halves added.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from restore.io.star import Block, StarFile, parse_star
 
 @dataclass(frozen=True)
 class HalfNames:
-    """What a STAR file says of one micrograph: its full sum, its halves, and its pixel size in Å
-    where it is new.
+    """One micrograph's entries in a STAR file: its full sum, its halves, and its pixel size in Å if
+    that is new.
     """
 
     full: str
@@ -26,8 +26,8 @@ class HalfNames:
 
 
 def star_listing(chosen: MicrographSet) -> StarListing | ImageListing:
-    """The set's table, if it can name halves. Raises UserError where it is no STAR file (and no
-    pattern).
+    """The set's table, if it can name halves. Raises UserError if the source is neither a STAR file
+    nor a pattern.
     """
     if isinstance(chosen.listing, StarListing | ImageListing):
         return chosen.listing
@@ -44,9 +44,9 @@ def halves_star(
     """The set's STAR file with only the rows in ``names``, and rlnMicrographNameEven and
     rlnMicrographNameOdd.
 
-    A new pixel size goes where RELION looks for it. All else is as it was. For a set without a STAR
-    file it is a minimal one, of RELION 3.1, with the voltage where it is given. Raises UserError as
-    :func:`star_listing`.
+    A new pixel size is written where RELION looks for it. Everything else is unchanged. A set
+    without a STAR file gets a minimal one in the form of RELION 3.1, with the voltage if it is
+    given. Raises UserError as :func:`star_listing`.
     """
     listing, rows, path = star_listing(chosen), sorted(names), Path("halves.star")
     content = listing.denoised(path, {row: names[row].full for row in rows})[path]
@@ -65,7 +65,9 @@ def halves_star(
 
 
 def _resized(star: StarFile, block: Block, sizes_A: Sequence[float | None]) -> StarFile:
-    """The STAR file with new pixel sizes, in the optics table if there is one, else in the rows."""
+    """The STAR file with new pixel sizes, in the optics table if there is one, else in the
+    micrographs' rows.
+    """
     column = PIXEL_SIZES[0]
     optics = star.block("optics")
     if optics is None or column in block.columns:
@@ -86,8 +88,8 @@ def _texts(sizes_A: Sequence[float | None], old: Sequence[str]) -> list[str]:
 
 
 def _magnified(block: Block, sizes_A: Sequence[float | None]) -> Block:
-    """The rows of a flat STAR file (RELION 3.0 and before) with the detector's pixel (µm) that
-    gives the new size.
+    """The rows of a flat STAR file (RELION 3.0 and earlier) with the detector pixel size (µm) that
+    gives the new pixel size.
     """
     detector, magnification = "rlnDetectorPixelSize", "rlnMagnification"
     if detector not in block.columns or magnification not in block.columns:

@@ -1,4 +1,4 @@
-"""Particle images as a RELION STAR file, with the orientations that go with them."""
+"""Particle images as a RELION STAR file, with their orientations."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,14 +7,14 @@ import numpy as np
 
 from restore.errors import UserError
 from restore.io.particle_images import ParticleImages
+from restore.io.relion.particle_columns import PHASES_FLIPPED, PREMULTIPLIED
 from restore.io.relion.particle_star import particle_star
-from restore.io.relion.particles import PHASES_FLIPPED, PREMULTIPLIED
 from restore.io.star import Block, StarFile
 
 
 def image_star(images: ParticleImages) -> StarFile:
-    """The images under their absolute paths, with their orientations, shifts, half sets and CTFs,
-    as RELION 3.1 has them.
+    """The images by absolute path, with their orientations, shifts, half sets and CTFs, in the form
+    of RELION 3.1.
 
     Raises
     ------

@@ -1,5 +1,5 @@
-"""A RELION job's folder: the files by which RELION and a program that it runs tell each other what
-happens.
+"""A RELION job's folder: the files through which RELION and a program that it runs exchange their
+status.
 """
 
 import re
@@ -18,8 +18,8 @@ _PIPELINES = ("job_pipeline.star", "default_pipeline.star")
 
 @dataclass(frozen=True)
 class NodeKinds:
-    """What RELION calls a kind of node: 3.1 by number, 5 and 4 by label; and what the labels of
-    inputs begin with that are of this kind.
+    """RELION's names for a kind of node: a number in 3.1, labels in 5 and 4; and the start of the
+    labels of inputs of this kind.
     """
 
     number: str
@@ -48,7 +48,7 @@ _IN_A_JOB = re.compile(r"[^/]+/job\d{3,}/")
 
 
 class Ending(StrEnum):
-    """How a job ended: the name of the empty file that says so to RELION."""
+    """How a job ended: the name of the empty file that tells RELION."""
 
     SUCCESS = "RELION_JOB_EXIT_SUCCESS"
     FAILURE = "RELION_JOB_EXIT_FAILURE"
@@ -56,8 +56,8 @@ class Ending(StrEnum):
 
 
 def begin(folder: Path) -> None:
-    """Make the job's folder, if it is not there, and remove what an earlier try said of its end and
-    its output.
+    """Make the job's folder if it does not exist, and remove an earlier run's files about its end
+    and its output.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*Ending, OUTPUT_NODES):
@@ -65,30 +65,30 @@ def begin(folder: Path) -> None:
 
 
 def end(folder: Path, ending: Ending) -> None:
-    """Tell RELION how the job ended. What asked it to abort has been obeyed, or came too late, and
-    is removed.
+    """Tell RELION how the job ended. A request to abort has been obeyed, or came too late, and is
+    removed.
     """
     (folder / ending).touch()
     (folder / ABORT_NOW).unlink(missing_ok=True)
 
 
 def abort_is_asked(folder: Path) -> bool:
-    """Whether the job is to stop. RELION removes the file before it starts a job again."""
+    """Whether RELION asks the job to stop. RELION removes the file before it starts a job again."""
     return (folder / ABORT_NOW).exists()
 
 
 def has_output(folder: Path) -> bool:
-    """Whether the job has told RELION of an output."""
+    """Whether the job has declared an output to RELION."""
     return (folder / OUTPUT_NODES).exists()
 
 
 def write_output_node(
     folder: Path, star: Path, source: str, kinds: NodeKinds = MICROGRAPH_KINDS
 ) -> None:
-    """Tell RELION that ``star``, a STAR file made from the one called ``source`` and of its kind,
-    is the job's output.
+    """Declare to RELION that ``star``, a STAR file made from ``source`` and of the same kind, is
+    the job's output.
 
-    RELION 3.1 knows the kinds of its nodes by number, RELION 4 and 5 by name: :func:`node_kind`.
+    RELION 3.1 identifies kinds of nodes by number, RELION 4 and 5 by name: :func:`node_kind`.
 
     Raises
     ------
@@ -103,13 +103,13 @@ def write_output_node(
 def node_kind(
     pipelines: Sequence[Path], source: str, kinds: NodeKinds = MICROGRAPH_KINDS
 ) -> tuple[str, str]:
-    """The column and the value by which the RELION that wrote one of these pipelines knows a STAR
-    file of a kind, by default one of micrographs.
+    """The column and the value by which the version of RELION that wrote one of these pipelines
+    identifies a STAR file of this kind (by default, of micrographs).
 
-    Numbers in the pipeline mean RELION 3.1 (``rlnPipeLineNodeType``, 1 for micrographs). Else it
-    is the name that the input has there (``rlnPipeLineNodeTypeLabel``), or where it has none that
-    of RELION 5 (STAR files of version 50001) or 4. The first pipeline that can be read counts;
-    without any it is RELION 5's.
+    Numbers in the pipeline mean RELION 3.1 (``rlnPipeLineNodeType``, 1 for micrographs). Otherwise
+    the label of the input is taken (``rlnPipeLineNodeTypeLabel``) or, if it has none, that of
+    RELION 5 (STAR files of version 50001) or 4. The first pipeline that can be read is used;
+    without any, RELION 5 is assumed.
     """
     for path in pipelines:
         try:
@@ -125,7 +125,7 @@ def node_kind(
 
 
 def _label_of(source: str, star: StarFile, kinds: NodeKinds) -> str | None:
-    """The name of the kind of node ``source``, if it is a node of this kind."""
+    """The label of the node ``source``, if it is a node of this kind."""
     nodes = star.block("pipeline_nodes")
     if nodes is None or not {"rlnPipeLineNodeName", "rlnPipeLineNodeTypeLabel"} <= set(
         nodes.columns
@@ -142,11 +142,11 @@ def _label_of(source: str, star: StarFile, kinds: NodeKinds) -> str | None:
 
 def names_within_job(names: Sequence[str]) -> list[str]:
     """The names as RELION's own jobs repeat them in their folders: without the folder of the job
-    that they come from.
+    that made the files.
 
-    RELION finds the coordinates of a micrograph, and its particles, by this part of the name. So
-    those that were picked on the denoised image are those of the raw one as well. Where two
-    micrographs would have the same, all keep their whole names.
+    RELION finds the coordinates and particles of a micrograph by this part of its name, so those
+    picked on the denoised image apply to the raw one as well. If two micrographs would get the same
+    name, all keep their full names.
 
     >>> names_within_job(["MotionCorr/job002/Movies/a.mrc", "Movies/b.mrc"])
     ['Movies/a.mrc', 'Movies/b.mrc']

@@ -1,4 +1,4 @@
-"""The part of a movie's motion that differs over the image: RELION's polynomial."""
+"""The local part of a movie's motion: RELION's polynomial."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class LocalMotion:
-    """The part of the motion that differs over the image, a polynomial of third order in time.
+    """The part of the motion that varies over the image, a polynomial of third order in time.
 
     ``coefficients_px`` is (2, 6, 3): for y and for x, the factor of each of 1, x, x², y, y², xy,
     times each of z, z², z³; x and y are −½ … ½ over the image's width and height, z counts frames

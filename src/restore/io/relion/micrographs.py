@@ -33,7 +33,7 @@ _CTF_CURE = "run CTF estimation, or give `phase_flip=False`"
 
 @dataclass(frozen=True)
 class StarRow:
-    """One row of the micrograph table, with the row of the optics table that it belongs to."""
+    """One row of the micrograph table, with its row of the optics table."""
 
     row: Mapping[str, str]
     row_place: str
@@ -41,18 +41,18 @@ class StarRow:
     optics_place: str
 
     def has(self, column: str) -> bool:
-        """Whether the row, or its optics group, has this column."""
+        """Whether the row or its optics group has this column."""
         return column in self.row or column in self.optics
 
     def number(self, column: str, limits: tuple[float, float], wanted: str, do: str) -> float:
-        """The number in a column, within the limits (included); the row's own before the optics
-        group's.
+        """The number in a column, which must be within the limits (inclusive); the row takes
+        precedence over the optics group.
 
         Raises
         ------
         UserError
-            It is no number, not finite or beyond the limits; the text ends in ``wanted`` and
-            ``do``.
+            The value is not a number, not finite or beyond the limits; the message ends in
+            ``wanted`` and ``do``.
         """
         text, place = (
             (self.row[column], self.row_place)
@@ -74,7 +74,7 @@ def micrograph_block(star: StarFile, where: object) -> Block:
     Raises
     ------
     UserError
-        There is none, it lists particles, or the table has no rows.
+        There is no such block, it lists particles, or the table has no rows.
     """
     named = [block for block in star.blocks if NAME in block.columns]
     block = star.block("micrographs") or (named[0] if len(named) == 1 else None)
@@ -107,7 +107,7 @@ def star_rows(star: StarFile, block: Block, where: object) -> list[StarRow]:
     Raises
     ------
     UserError
-        An optics group that is not defined, or defined twice; a micrograph named twice.
+        An optics group is undefined or defined twice, or a micrograph is listed twice.
     """
     groups = _optics_groups(star, where)
     if groups and "rlnOpticsGroup" not in block.columns:
@@ -137,7 +137,7 @@ def pixel_size_A(row: StarRow, given_A: float | None) -> float:
     Raises
     ------
     UserError
-        There is none, it is not a positive number, or it is not the one that was given.
+        There is no pixel size, it is not a positive number, or it differs from the one given.
     """
     limits, wanted, do = (1e-6, 1e6), "A positive pixel size in Å is needed", "correct it"
     column = next((column for column in PIXEL_SIZES if row.has(column)), None)
@@ -174,12 +174,12 @@ def pixel_size_A(row: StarRow, given_A: float | None) -> float:
 
 
 def ctf_parameters(row: StarRow) -> CTFParameters:
-    """The micrograph's CTF. Phase shift is zero where there is no column of it.
+    """The micrograph's CTF. The phase shift is zero if there is no column for it.
 
     Raises
     ------
     UserError
-        Columns are missing, or hold no number, or one that cannot be.
+        Columns are missing, or hold something that is not a number or is an impossible one.
     """
     missing = [column for column in CTF_COLUMNS if not row.has(column)]
     if missing:
@@ -200,7 +200,7 @@ def ctf_parameters(row: StarRow) -> CTFParameters:
 
 
 def ctf_if_any(row: StarRow) -> CTFParameters | None:
-    """The micrograph's CTF, or None where :func:`ctf_parameters` would refuse."""
+    """The micrograph's CTF, or None where :func:`ctf_parameters` would raise."""
     try:
         return ctf_parameters(row)
     except UserError:
@@ -210,11 +210,10 @@ def ctf_if_any(row: StarRow) -> CTFParameters | None:
 def half_paths(
     row: StarRow, suffixes: Suffixes | None, places: Places
 ) -> tuple[Path | None, Path | None]:
-    """The even and the odd half: from their columns where there are both, else by suffix, else
-    None.
+    """The even and the odd half: from their columns if both exist, else by suffix, else None.
 
-    A pair of names is taken if both files are there; where no pair is complete, it is the likelier
-    one.
+    The first pair of names of which both files exist is taken or, if no pair is complete, the
+    likelier one.
     """
     if row.row.get(EVEN) and row.row.get(ODD):
         return places.find_or_first(row.row[EVEN]), places.find_or_first(row.row[ODD])
@@ -273,7 +272,9 @@ def _group_of(
 def refuse_repeats(
     values: Sequence[str], where: str, what: str = "micrograph", having: str = "name"
 ) -> None:
-    """UserError where two rows both ``having`` one value: a ``what`` may be listed only once."""
+    """Raise UserError if two rows have the same value: a ``what`` may be listed only once.
+    ``having`` is the verb of the message.
+    """
     first_row: dict[str, int] = {}
     for index, value in enumerate(values, 1):
         if first_row.setdefault(value, index) != index:

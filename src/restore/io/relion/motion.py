@@ -1,4 +1,4 @@
-"""The motion of one movie's frames, as RELION's MotionCorr job wrote it down."""
+"""The motion of one movie's frames, as recorded by RELION's MotionCorr job."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from restore.io.star import Block, StarFile, read_star
 
 _CURE = "run MotionCorr on this movie again"
 _NOT_USED_PX = -9998.0
-"""RELION gives frames that it leaves out of the sum a shift of −9999."""
+"""The shift by which RELION marks frames that it leaves out of the sum."""
 
 _TERMS = 6 * 3
 _NO_LOCAL, _CUBIC = 0, 1
@@ -26,13 +26,12 @@ _NO_LOCAL, _CUBIC = 0, 1
 
 @dataclass(frozen=True)
 class Motion:
-    """How far each frame of a movie must be moved to lie on the others, and what MotionCorr knew of
-    the movie.
+    """The shifts that align the frames of a movie, and what MotionCorr recorded about the movie.
 
-    ``shape`` is (y, x) in pixels of the movie, ``shifts_yx_px`` holds the shift of each frame that
-    is used, by its number, which counts from 1. ``hot_pixels_yx`` count from zero. ``gain``,
-    ``movie`` are names as RELION wrote them; ``gain`` is "" where there is none, ``voltage_kV`` and
-    the doses are None where they are not known.
+    ``shape`` is (y, x) in pixels of the movie. ``shifts_yx_px`` holds the shift of each frame that
+    is used, by frame number, counted from 1. ``hot_pixels_yx`` are counted from zero. ``gain`` and
+    ``movie`` are names as RELION wrote them; ``gain`` is "" if there is none, and ``voltage_kV``
+    and the doses are None if they are not known.
     """
 
     movie: str
@@ -56,11 +55,11 @@ class Motion:
 
 
 def motion_files(chosen: MicrographSet) -> dict[int, Path]:
-    """For each row of a set of RELION's the STAR file with the motion of its movie, whether it is
-    there or not.
+    """For each row of a set from RELION, the path of the STAR file with the motion of its movie,
+    whether that file exists or not.
 
-    It is the one in rlnMicrographMetadata, which MotionCorr writes; where there is no such column,
-    as after CtfFind, the STAR file of the micrograph's own name beside it.
+    The path is given by rlnMicrographMetadata, which MotionCorr writes; without this column, as
+    after CtfFind, it is the STAR file with the micrograph's own name beside it.
     """
     block = (
         chosen.listing.star.block(chosen.listing.block)
@@ -80,12 +79,12 @@ def motion_files(chosen: MicrographSet) -> dict[int, Path]:
 
 
 def read_motion(path: Path) -> Motion:
-    """The record in a micrograph's own STAR file, which MotionCorr leaves beside the micrograph.
+    """The motion in a micrograph's own STAR file, which MotionCorr writes beside the micrograph.
 
     Raises
     ------
     UserError
-        The file is missing or none of these, or a value in it is missing or cannot be.
+        The file is missing or of another kind, or a value in it is missing or impossible.
     """
     if not path.is_file():
         raise UserError(
@@ -260,9 +259,9 @@ def _unit_px(
 ) -> float:
     """The coefficients' unit in pixels of the movie: 1, or the binning factor.
 
-    RELION 3.1 writes the polynomial in pixels after binning where binning comes first (its
-    default), and in those of the movie elsewhere; which, it does not say. The patches' own shifts,
-    to which the polynomial was fitted, are always in pixels of the movie, and they tell.
+    RELION 3.1 writes the polynomial in binned pixels if binning comes first (its default), and in
+    pixels of the movie otherwise, without saying which. The shifts of the patches, to which the
+    polynomial was fitted, are always in pixels of the movie, and so reveal the unit.
     """
     block, binning = star.block("local_shift"), general.positive("rlnMicrographBinning", 1.0)
     if binning == 1 or block is None or not block.rows:

@@ -1,4 +1,4 @@
-"""What the optics table of a STAR file says besides the CTF."""
+"""The contents of a STAR file's optics table other than the CTF."""
 
 from pathlib import Path
 
@@ -15,21 +15,21 @@ _WITHOUT = {
     "rlnMagMat10": 0.0,
     "rlnMagMat11": 1.0,
 }
-"""The columns of aberrations and of distortion, and what each number in them is where there is
-none.
+"""The columns of aberrations and of anisotropic magnification, and the values that stand
+for none.
 """
 
 
 def optics_table(path: Path) -> Block | None:
-    """The optics table of a STAR file, None where there is none. Raises as
+    """The optics table of a STAR file, or None if there is none. Raises as
     :func:`restore.io.star.read_star`.
     """
     return read_star(path).block("optics")
 
 
 def aberrations(path: Path) -> list[str]:
-    """The columns of a STAR file's optics table that tell of aberrations beyond the CTF, or of
-    distortion, in any group.
+    """The columns of a STAR file's optics table in which any group has higher-order aberrations or
+    anisotropic magnification.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Particles of any file as RELION's STAR file."""
+"""Particles of any file as a RELION STAR file."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,12 @@ _DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift")
 
 
 def particle_star(particles: Particles) -> StarFile:
-    """The particles as RELION 3.1 lists them: an optics table, and what the record holds, in its
-    order.
+    """The particles in the form of RELION 3.1: an optics table, and the contents of the record, in
+    its order.
 
-    A group of optics is what has one microscope (voltage, Cs, amplitude contrast) and one pixel
-    size. Identifiers and signs of contrast, for which RELION has no columns, are left out.
+    An optics group comprises the particles of one microscope (voltage, Cs, amplitude contrast) and
+    one pixel size. Unique identifiers and contrast signs, for which RELION has no columns, are left
+    out.
     """
     columns: dict[str, Sequence[str]] = {}
     for name, texts in (
@@ -57,7 +58,7 @@ def particle_star(particles: Particles) -> StarFile:
 
 
 def _optics(particles: Particles) -> list[dict[str, str]]:
-    """What the optics table says of each particle."""
+    """The values of the optics table for each particle."""
     described: list[dict[str, str]] = [{} for _ in range(len(particles))]
     sizes = {
         "rlnMicrographPixelSize": particles.micrograph_pixel_size_A,

@@ -12,32 +12,32 @@ from restore.errors import UserError
 from restore.io.ctf_limits import RELION_LIMITS
 from restore.io.particle_records import Particles
 from restore.io.relion.micrographs import CTF_COLUMNS
+from restore.io.relion.particle_columns import (
+    COORDINATES,
+    EULER,
+    FLAT_PIXEL_SIZE,
+    HALF,
+    IMAGE,
+    MICROGRAPH,
+    OPTICS,
+    ORIGINS_A,
+    ORIGINS_PX,
+    PHASE_SHIFT,
+    PHASES_FLIPPED,
+    PREMULTIPLIED,
+    TOMOGRAM_NAME,
+)
 from restore.io.star import Block, StarFile, read_star
 from restore.io.star.numbers import finite_numbers
 from restore.micrograph import CTFParameters
 from restore.symmetry import from_euler_deg
 
-IMAGE, MICROGRAPH, OPTICS, HALF = (
-    "rlnImageName",
-    "rlnMicrographName",
-    "rlnOpticsGroup",
-    "rlnRandomSubset",
-)
-TOMOGRAM_NAME = "rlnTomoParticleName"
-EULER = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
-COORDINATES = ("rlnCoordinateX", "rlnCoordinateY")
-ORIGINS_A, ORIGINS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
-PHASE_SHIFT = "rlnPhaseShift"
-PHASES_FLIPPED, PREMULTIPLIED = "rlnCtfDataArePhaseFlipped", "rlnCtfDataAreCtfPremultiplied"
-FLAT_PIXEL_SIZE = ("rlnDetectorPixelSize", "rlnMagnification")
 _REFINED = "give the STAR file of a refinement, such as run_data.star"
 
 
 @dataclass(frozen=True)
 class _Table:
-    """The table of particles, each with its row in the optics table, and the name by which errors
-    call it.
-    """
+    """The table of particles with their rows of the optics table, and its name in errors."""
 
     block: Block
     optics: Block
@@ -50,31 +50,31 @@ class _Table:
         )
 
     def texts(self, column: str) -> list[str]:
-        """A column, or the one of the optics table spread over the particles."""
+        """A column, or the one of the optics table expanded to all particles."""
         if column in self.block.columns:
             return self.block.column(column)
         values = self.optics.column(column)
         return [values[row] for row in self.optics_row]
 
     def numbers(self, columns: Sequence[str]) -> Float[np.ndarray, "n columns"]:
-        """Columns of finite numbers; UserError, with row and column, where there is any other."""
+        """Columns of finite numbers. Raises UserError, with row and column, for any other value."""
         numbers = [finite_numbers(self.texts(column), column, self.where) for column in columns]
         return np.stack(numbers, axis=1)
 
 
 def read_relion_particles(path: Path, needs_poses: bool = True) -> Particles:
-    """The particles of a STAR file with their orientations (the identity where they are not needed
-    and not there); any other column that is not there is None in the record.
+    """The particles of a STAR file with their orientations (the identity if they are neither needed
+    nor present); any other missing column is None in the record.
 
-    Pixel sizes come from the optics table. A flat file's (detector pixel over magnification) is
-    that of the particle images; the pixel size of its micrographs, in which coordinates are
-    counted, is not known.
+    Pixel sizes come from the optics table. In a flat file, the pixel size (detector pixel over
+    magnification) is that of the particle images; that of the micrographs, in which coordinates are
+    given, is not known.
 
     Raises
     ------
     UserError
-        No table of particles, no rows, no Euler angles, text in a number's place, a CTF that cannot
-        be, an optics group that is not defined.
+        There is no table of particles, no rows or no Euler angles, a number is not one, a CTF is
+        impossible, or an optics group is undefined.
     """
     table = _table(read_star(path), path)
     missing = [column for column in EULER if not table.has([column])]
@@ -147,8 +147,8 @@ def _flags_if_there(table: _Table, column: str) -> Bool[np.ndarray, "n"] | None:
 
 
 def _ctfs(table: _Table) -> tuple[CTFParameters, ...] | None:
-    """The CTF of each particle's image; None where a column of it is missing, no phase shift where
-    there is none of that.
+    """The CTF of each particle's image, or None if one of its columns is missing; without a column
+    of phase shifts they are zero.
     """
     if not table.has(CTF_COLUMNS):
         return None
@@ -196,7 +196,7 @@ def _image_pixel_size_A(table: _Table) -> Float[np.ndarray, "n"] | None:
 def _origins_A(
     table: _Table, image_A: Float[np.ndarray, "n"] | None
 ) -> Float[np.ndarray, "n 2"] | None:
-    """The shifts: in Å from RELION 3.1 on, in pixels of the image before."""
+    """The shifts in Å; files before RELION 3.1 have them in pixels of the image."""
     if table.has(ORIGINS_A):
         return table.numbers(ORIGINS_A)
     if table.has(ORIGINS_PX) and image_A is not None:

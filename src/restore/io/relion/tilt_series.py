@@ -1,8 +1,7 @@
-"""Tilt series as RELION 5 keeps them: a table of series (``data_global``), each of which has a STAR
-file of its own.
+"""Tilt series in RELION 5: a table of series (``data_global``), each with its own STAR file.
 
-Every tilt image is a micrograph. What is common to a series (pixel size, voltage …) stands in its
-row of the table, the rest in the row of the image (RELION 5.0 documentation, "Tomogram set").
+Every tilt image is a micrograph. Values common to a series (pixel size, voltage …) are in its row
+of the table, the others in the row of the image (RELION 5.0 documentation, "Tomogram set").
 """
 
 import logging
@@ -25,10 +24,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TiltSeries:
-    """One series: its row of the table and that row's place, and its own STAR file as it was read
-    from ``path``.
+    """One series: its row of the table, the place of that row, and its own STAR file, read from
+    ``path``.
 
-    ``first`` is the row of its first image, counted through all series.
+    ``first`` is the row of its first image, counted over all series.
     """
 
     row: Mapping[str, str]
@@ -39,7 +38,7 @@ class TiltSeries:
 
     @property
     def name(self) -> str:
-        """What the table calls it."""
+        """Its name in the table."""
         return self.row[SERIES]
 
     @property
@@ -61,8 +60,8 @@ class TiltSeriesListing:
     ending: str = ".star"
 
     def rows(self) -> Iterator[StarRow]:
-        """The row of every tilt image, series by series; the table's row of its series stands as
-        its optics group.
+        """The row of every tilt image, series by series; the series' row of the table takes the
+        place of the optics group.
         """
         for series in self.series:
             where = f"{series.path}, data_{series.name}"
@@ -72,15 +71,15 @@ class TiltSeriesListing:
 
     def denoised(self, path: Path, outputs: Mapping[int, str]) -> dict[Path, bytes]:
         """A STAR file for each series, in the folder ``NAME_tilts`` beside ``path``, and the table
-        of them.
+        of the series.
 
-        A series keeps the rows that have an output, and one without any is left out, as RELION's
-        own job that excludes tilt images does it.
+        A series keeps the rows that have an output, and a series without any is left out, as in
+        RELION's own job that excludes tilt images.
 
         Raises
         ------
         UserError
-            One would replace a series' file of the input.
+            A file would replace a series' file of the input.
         """
         table = self.star.block(self.block)
         if table is None:
@@ -108,8 +107,8 @@ class TiltSeriesListing:
 
 
 def _name_of(target: Path, series: TiltSeries) -> str:
-    """What the table calls a new series' file: from the project's folder, from which it calls the
-    input's, if it can be.
+    """The name of a new series' file in the table: relative to the project's folder, like the names
+    of the input, if possible.
     """
     given = Path(series.row[SERIES_FILE])
     if not given.is_absolute():
@@ -117,19 +116,19 @@ def _name_of(target: Path, series: TiltSeries) -> str:
         for whole in (
             os.path.abspath,
             os.path.realpath,
-        ):  # the folder may be known by a link's name
+        ):  # the folder may be named by a link
             if Path(whole(target)).is_relative_to(whole(project)):
                 return str(Path(whole(target)).relative_to(whole(project)))
     return str(target.absolute())
 
 
 def series_table(star: StarFile, where: object) -> Block | None:
-    """The table of tilt series in a STAR file; None where it is no such file.
+    """The table of tilt series in a STAR file, or None if the file has none.
 
     Raises
     ------
     UserError
-        The series are image stacks, as RELION 4 has them, or there are none.
+        The series are image stacks, as in RELION 4, or there are none.
     """
     table = next((block for block in star.blocks if SERIES_FILE in block.columns), None)
     if table is None:
@@ -160,13 +159,13 @@ def series_table(star: StarFile, where: object) -> Block | None:
 
 
 def read_tilt_series(star: StarFile, table: Block, path: Path, places: Places) -> TiltSeriesListing:
-    """Every series of the table, read; ``path`` is that of the table's file.
+    """Every series of the table, read from its file; ``path`` is that of the table's file.
 
     Raises
     ------
     UserError
-        A series is named twice, or its file is missing, broken, another's, or names no image or an
-        image of a stack; an image is listed twice, or there is none.
+        A series is listed twice; its file is missing, damaged, of another series, or lists no image
+        or an image of a stack; an image is listed twice, or there is none at all.
     """
     where = f"{path}, data_{table.name}"
     refuse_repeats(table.column(SERIES), where, "series", "have the series")
@@ -238,11 +237,11 @@ def _refuse_bad_images(listing: TiltSeriesListing) -> None:
 
 
 def require_optics(rows: Sequence[StarRow], given_A: float | None, ctf: bool) -> None:
-    """Refuse tilt images of which nothing says the pixel size, or, where their CTF is needed, the
-    voltage.
+    """Raise UserError if the pixel size of tilt images is not known or, where their CTF is needed,
+    the voltage.
 
-    The STAR file of one series says neither, its row of the table of series says both. Rows that
-    are no tilt images pass.
+    The STAR file of one series states neither; its row of the table of series states both. Rows
+    that are not tilt images are accepted.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""STAR files, read and written without loss (the face of the ``star_`` modules)."""
+"""STAR files, read and written without loss."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ __all__ = ["VERSION_LINES", "Block", "StarFile", "parse_star", "read_star", "wri
 
 
 def write_star(path: Path, star: StarFile) -> None:
-    """Write a STAR file, whole or not at all: unchanged blocks byte for byte, changed ones laid out
-    as RELION does.
+    """Write a STAR file, completely or not at all: unchanged blocks byte for byte, changed ones in
+    RELION's layout.
 
     Raises
     ------
     UserError
         The file cannot be written: :func:`restore.io.atomic.replacing`.
     ValueError
-        A value that STAR has no way to write: :func:`restore.io.star.tokens.quoted`.
+        A value cannot be written in STAR: :func:`restore.io.star.tokens.quoted`.
     """
     write_text(path, star.text())

@@ -1,4 +1,4 @@
-"""Numbers out of the texts of a STAR file."""
+"""Numbers from the texts of a STAR file."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from restore.errors import UserError
 
 
 def number_of(text: str) -> float:
-    """The number that a text is, NaN where it is none.
+    """The number that a text represents, NaN if it is not a number.
 
     >>> number_of("1.5"), number_of("none")
     (1.5, nan)
@@ -28,7 +28,8 @@ def finite_numbers(
     Raises
     ------
     UserError
-        One is no number, or not finite: with its row, counted from one after ``where``.
+        A value is not a number, or not finite; the error names its row, counted from one, after
+        ``where``.
     """
     try:
         values = np.array(texts, dtype=np.float64)

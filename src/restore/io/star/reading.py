@@ -1,4 +1,4 @@
-"""Reads a STAR file; what it cannot keep whole it refuses, with the place."""
+"""Reading a STAR file; content that could not be preserved is rejected, with its place."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ _WHOLE_ROWS = "Every row must have one value for each column"
 
 @dataclass(frozen=True)
 class _Section:
-    """The lines of one block after its ``data_`` line, and where they stand; ``first`` is the first
-    one's number.
+    """The lines of one block after its ``data_`` line, and their place; ``first`` is the number of
+    the first line.
     """
 
     path: object
@@ -30,8 +30,8 @@ class _Section:
         return UserError(problem, where=where, wanted=wanted, do=do if wanted else "")
 
     def words(self, comments: list[str]) -> Iterator[tuple[int, list[str], str]]:
-        """Line number, values and stripped text of each line that has values; the comments are
-        gathered on the way.
+        """Line number, values and stripped text of each line that has values; comments are
+        collected on the way.
         """
         for number, line in enumerate(self.lines, self.first):
             values, comment = split_line(line)
@@ -44,15 +44,15 @@ class _Section:
 
 
 def read_star(path: Path) -> StarFile:
-    """The STAR file at ``path``, any line ends, UTF-8 or not, with everything needed to write it
-    back as it was.
+    """The STAR file at ``path``, with any line ends, UTF-8 or not, and with everything needed to
+    write it back unchanged.
 
     Raises
     ------
     UserError
-        The file is missing, is no STAR file, has a row with too few or too many values, two blocks
-        or two columns of one name, or a construct that RELION's STAR files do not have (two loops
-        in a block, text of many lines).
+        The file is missing, is not a STAR file, has a row with too few or too many values, two
+        blocks or columns of the same name, or a construct that RELION's STAR files do not have (two
+        loops in a block, multi-line text).
     """
     with reading(path, "A STAR file is needed"):
         content = path.read_bytes()
@@ -60,7 +60,7 @@ def read_star(path: Path) -> StarFile:
 
 
 def parse_star(text: str, where: object = "STAR text") -> StarFile:
-    r"""The STAR file with this text; ``where`` is the name that an error gives.
+    r"""The STAR file with this text; ``where`` is its name in errors.
 
     >>> parse_star("data_\n\nloop_\n_rlnMicrographName #1\na.mrc\n").blocks[0].rows
     (('a.mrc',),)

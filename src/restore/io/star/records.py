@@ -1,4 +1,4 @@
-"""What a STAR file holds: blocks of named columns, every value the text that it was."""
+"""The contents of a STAR file: blocks of named columns, in which every value remains text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from restore.io.star.tokens import quoted
 
 VERSION_LINES = "\n# version 30001\n\n"
-"""What RELION 3.1 and later write before each block."""
+"""The text that RELION 3.1 and later write before each block."""
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,9 @@ class Block:
     row.
 
     ``name`` is without ``data_``, columns are without their underscore, values are without quotes
-    and remain text. ``before`` is the text ahead of the ``data_`` line (blank and comment lines),
-    ``comments`` are the comments inside. A block that was read and not changed is written back byte
-    for byte.
+    and remain text. ``before`` is the text before the ``data_`` line (blank and comment lines),
+    ``comments`` are the comments inside the block. A block that was read and not changed is written
+    back byte for byte.
 
     >>> block = Block("micrographs", ("rlnMicrographName",), (("a.mrc",), ("b.mrc",)))
     >>> block.keeping([1]).with_column("rlnOpticsGroup", ["1"]).rows
@@ -44,17 +44,15 @@ class Block:
             raise ValueError(f"a block of single values has one row, not {len(self.rows)}")
 
     def column(self, name: str) -> list[str]:
-        """The values of one column, top to bottom. Raises KeyError where there is none of that
-        name.
-        """
+        """The values of one column, top to bottom. Raises KeyError if there is no such column."""
         if name not in self.columns:
             raise KeyError(name)
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
 
     def with_column(self, name: str, values: Sequence[str]) -> "Block":
-        """The block with a column replaced, or added at the end; one value for each row, else
-        ValueError.
+        """The block with a column replaced, or added at the end. Raises ValueError unless there is
+        one value for each row.
         """
         if len(values) != len(self.rows):
             raise ValueError(f"{len(values)} values for {len(self.rows)} rows")
@@ -68,12 +66,12 @@ class Block:
         return replace(self, rows=rows, verbatim=None)
 
     def keeping(self, rows: Sequence[int]) -> "Block":
-        """The block with only these rows, counted from zero, in this order."""
+        """The block with only these rows (counted from zero), in this order."""
         return replace(self, rows=tuple(self.rows[index] for index in rows), verbatim=None)
 
     def text(self) -> str:
-        """The block as it stands in a file, laid out as RELION does; lines end in a line feed
-        unless it was read so.
+        """The block's text in RELION's layout, with lines that end in a line feed; the original
+        text if the block was read and not changed.
         """
         if self.verbatim is not None:
             return self.verbatim
@@ -93,8 +91,8 @@ class Block:
 
 @dataclass(frozen=True)
 class StarFile:
-    r"""The blocks of a STAR file in order. ``tail`` is the text after the last of them, ``newline``
-    what ends a line.
+    r"""The blocks of a STAR file in order. ``tail`` is the text after the last block, ``newline``
+    the line end.
 
     >>> block = Block("", ("rlnMicrographName",), (("my mic.mrc",),), before="")
     >>> StarFile((block,), tail="").text()
@@ -118,7 +116,7 @@ class StarFile:
         )
 
     def text(self) -> str:
-        """The whole file: unchanged blocks as they were read, changed ones laid out afresh."""
+        """The whole file: unchanged blocks as they were read, changed ones in a new layout."""
         pieces = [self._with_line_ends(block) for block in self.blocks]
         if any(block.verbatim is None for block in self.blocks):
             pieces = [piece if piece.endswith("\n") else piece + self.newline for piece in pieces]

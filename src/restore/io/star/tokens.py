@@ -1,9 +1,11 @@
-"""The words of a line in a STAR file, and how a value must be written to be read back as it was."""
+"""The words of a line in a STAR file, and the quoting of values."""
 
 import re
 
 BLANKS = " \t\r\n\f\v\x1c\x1d\x1e\x1f"
-"""What separates values: ASCII only, so that a name may hold any other kind of space."""
+"""The characters that separate values: ASCII only, so that a name may contain any other kind of
+space.
+"""
 
 _SPACE = r"[ \t\r\f\v\x1c-\x1f]"
 _WORD = re.compile(r"[^ \t\r\n\f\v\x1c-\x1f]+")
@@ -13,7 +15,7 @@ _RESERVED = re.compile(r"(data_|save_|loop_|stop_|global_)", re.IGNORECASE)
 
 
 def split_line(line: str) -> tuple[list[str], str]:
-    r"""The unquoted values of one line, and the comment that ends it (empty where there is none).
+    r"""The unquoted values of one line, and the comment at its end (empty if there is none).
 
     A ``#`` begins a comment only where a value would begin. A quote that is never closed is an
     ordinary character.
@@ -38,8 +40,8 @@ def split_line(line: str) -> tuple[list[str], str]:
 
 
 class _Closings:
-    """Where quotes of one kind can close in a line. They are looked for once, from left to right,
-    so that a line of many quotes takes no longer than any other.
+    """The places where quotes of one kind can close in a line. They are searched once, from left to
+    right, so that a line with many quotes takes no longer than any other.
     """
 
     def __init__(self, line: str, mark: str) -> None:
@@ -47,14 +49,14 @@ class _Closings:
         self._next = next(self._places, None)
 
     def after(self, start: int) -> int | None:
-        """The first place after ``start``, None where there is none. ``start`` may only grow."""
+        """The first place after ``start``, or None. ``start`` must not decrease between calls."""
         while self._next is not None and self._next <= start:
             self._next = next(self._places, None)
         return self._next
 
 
 def quoted(value: str) -> str:
-    r"""``value`` as it must stand in a STAR file: in quotes where it has to be.
+    r"""``value`` as it must be written in a STAR file: in quotes if necessary.
 
     >>> [quoted(value) for value in ("12.5", "my mic.mrc", "", "data_1", 'say "a b"')]
     ['12.5', '"my mic.mrc"', '""', '"data_1"', '\'say "a b"\'']
@@ -62,8 +64,8 @@ def quoted(value: str) -> str:
     Raises
     ------
     ValueError
-        The value holds a line break, or both kinds of quote with a space after each: STAR has no
-        way to write it.
+        The value contains a line break, or both kinds of quote each followed by a space, which STAR
+        cannot represent.
     """
     if "\n" in value or "\r" in value:
         raise ValueError(f"a line break cannot stand in a STAR value: {value!r}")

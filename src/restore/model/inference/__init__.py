@@ -1,1 +1,1 @@
-"""A trained network over whole images: in tiles, by the fastest engine that is here."""
+"""Applying a trained network to whole images, in tiles, with the fastest available engine."""

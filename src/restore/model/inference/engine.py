@@ -1,4 +1,4 @@
-"""What carries out a network's stages when it is only used, not trained."""
+"""The interface of the engines that run a trained network's stages."""
 
 from typing import Protocol, runtime_checkable
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from restore.model.architecture import NetworkSettings
 
 CPU_TILE_PX = 512
-"""Side of a CPU's tiles: small enough for its caches, large enough for its threads
+"""Side of the tiles on a CPU: small enough for its caches, large enough for its threads
 (docs/decisions/010).
 """
 
@@ -21,15 +21,15 @@ class Engine(Protocol):
     device: torch.device
 
     def run(self, name: str, *maps: Tensor) -> Tensor:
-        """The output of one of the network's stages. The maps stay as they are."""
+        """The output of one of the network's stages. The maps are not changed."""
         ...
 
     def tile_px(self, longest_px: int) -> int:
-        """The side of the tiles that suits the device now, for an image whose longer side has so
-        many pixels.
+        """The tile side that currently suits the device, for an image whose longer side has
+        ``longest_px`` pixels.
         """
         ...
 
     def forget(self) -> None:
-        """Give back the memory that is kept for reuse."""
+        """Release the memory that is kept for reuse."""
         ...

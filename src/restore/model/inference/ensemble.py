@@ -1,4 +1,6 @@
-"""The network over several orientations of one image: the self-ensemble of image restoration."""
+"""The network applied to several orientations of one image: the self-ensemble of image
+restoration.
+"""
 
 import torch
 from jaxtyping import Float
@@ -8,8 +10,8 @@ from restore.model.inference.engine import Engine
 from restore.model.inference.tiling import apply_network
 
 ORIENTATIONS = (1, 2, 4, 8)
-"""So many orientations can be averaged: the image alone, with its half turn, with both mirror
-images, and with the transposes of these four.
+"""Possible numbers of orientations to average: the image alone, with its rotation by 180°, with
+both mirror images as well, and with the transposes of these four.
 """
 
 _FLIPPED_AXES = ((), (0, 1), (0,), (1,))
@@ -18,12 +20,12 @@ _FLIPPED_AXES = ((), (0, 1), (0,), (1,))
 def apply_self_ensemble(
     engine: Engine, image: Float[Tensor, "y x"], tile_px: int = 0, orientations: int = 1
 ) -> Float[Tensor, "y x"]:
-    """The mean of the network's outputs for the first ``orientations`` of the eight orientations of
-    an image, each turned back (the geometric self-ensemble of Lim et al. 2017, CVPR Workshops,
-    1132–1140).
+    """The mean of the network's outputs for the first ``orientations`` of an image's eight
+    orientations, each returned to the original orientation (the geometric self-ensemble of Lim et
+    al. 2017, CVPR Workshops, 1132–1140).
 
-    A micrograph has no preferred direction, but a network does not learn that exactly. What it
-    makes of two orientations of the same noise differs in part, and this part averages out.
+    A micrograph has no preferred direction, but a network does not learn that exactly. Its outputs
+    for two orientations of the same noise differ in part, and this part averages out.
     """
     total = torch.zeros_like(image)
     for index in range(orientations):

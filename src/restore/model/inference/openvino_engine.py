@@ -1,7 +1,7 @@
-"""The network's stages as OpenVINO graphs, which run faster on a CPU than PyTorch's operations one
-by one.
+"""The network's stages as OpenVINO graphs, which on a CPU run faster than PyTorch's separate
+operations.
 
-Nothing is traced, nothing compiled twice, and any size of image fits.
+Nothing is traced or compiled twice, and images may have any size.
 """
 
 from functools import cache
@@ -16,22 +16,22 @@ from restore.model.inference.silent_openvino import openvino
 from restore.model.network import Network
 
 _MOST_COMPILED = 48
-"""Stages that are kept, each for one size of tile: those of eight sizes of image."""
+"""The number of compiled stages to keep, each for one tile size: enough for eight image sizes."""
 
 
 @cache
 def _core() -> openvino.Core:
-    """The one core of this process, never given up.
+    """The only OpenVINO core of this process, which is never released.
 
-    Each sets up a stack for signals and puts back the one before at its end: of two that end in the
-    order in which they were made, the second puts back what the first has freed, and the next ^C is
-    a segmentation fault.
+    Each core installs a signal stack and restores the previous one when it ends. If two cores end
+    in the order in which they were made, the second restores a stack that the first has freed, and
+    the next ^C is a segmentation fault.
     """
     return openvino.Core()
 
 
 class OpenVINOEngine:
-    """Every stage compiled once for each size of tile that it meets; as many threads as PyTorch
+    """OpenVINO with every stage compiled once for each tile size, and as many threads as PyTorch
     has.
     """
 
@@ -55,8 +55,8 @@ class OpenVINOEngine:
         return torch.from_numpy(np.array(request.get_output_tensor().data))
 
     def _request_for(self, key: tuple[str | int, ...]) -> openvino.InferRequest:
-        """What runs a stage on tiles of one size; the memory of the one before is given back, its
-        code is kept.
+        """The inference request for a stage and tile size. The memory of the previous one is
+        released, but its code is kept.
         """
         if key != self._running or self._request is None:
             self.forget()
@@ -71,11 +71,11 @@ class OpenVINOEngine:
         return self._request
 
     def tile_px(self, longest_px: int) -> int:  # noqa: ARG002
-        """The same for every image."""
+        """A fixed side for every image."""
         return CPU_TILE_PX
 
     def forget(self) -> None:
-        """Give back the memory of the stage that ran last."""
+        """Release the memory of the stage that ran last."""
         self._request = None
         if self._running in self._compiled:
             self._compiled[self._running].release_memory()

@@ -55,7 +55,7 @@ def _unet_stage(network: UNet, name: str, *inputs: Node) -> Node:
 
 
 def _same_size(module: nn.Module, x: Node) -> Node:
-    """A convolution with the zeros that it is padded with, or nothing."""
+    """A convolution with its zero padding, if any."""
     if isinstance(module, nn.Identity):
         return x
     assert isinstance(module, nn.Conv2d)
@@ -73,7 +73,7 @@ def _parameter(features: int) -> Node:
 
 
 def _convolution(module: nn.Module, x: Node, border: tuple[int, int] = (0, 0)) -> Node:
-    """A convolution with its bias; ``border`` is how many zeros stand before and after, along both
+    """A convolution with its bias; ``border`` is the number of zeros before and after, along both
     axes.
     """
     assert isinstance(module, nn.Conv2d) and module.bias is not None

@@ -30,7 +30,7 @@ class PyTorchEngine:
             return self._network.stage(name, *laid_out)
 
     def tile_px(self, longest_px: int) -> int:
-        """On a GPU as large as half of its free memory allows; of the CPU's size elsewhere."""
+        """On a GPU as large as half of its free memory allows; otherwise the CPU's tile side."""
         if self.device.type != "cuda":
             return CPU_TILE_PX
         free, _ = torch.cuda.mem_get_info(self.device)
@@ -39,19 +39,19 @@ class PyTorchEngine:
         return longest_px if side >= longest_px else max(CPU_TILE_PX, side // 64 * 64)
 
     def forget(self) -> None:
-        """Empty the cache of CUDA's memory."""
+        """Empty the cache of CUDA memory."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
 
 def bytes_per_px(settings: NetworkSettings, dtype: torch.dtype) -> int:
-    """Memory that PyTorch needs for each pixel of a tile of the hungriest stage, where its sampling
-    is finest.
+    """Memory that PyTorch needs per pixel (at the finest sampling) of a tile of the stage that
+    needs most.
 
-    Of waunet that is up1, which has 4 output pixels for each of its own: 16f wide maps, those
-    around them and what a convolution keeps for itself stand together, 36f by PyTorch's own
-    account. The maps of unet's down1 and up1 have a quarter of the image's pixels; five of f stand
-    together.
+    For waunet that stage is up1, which has 4 output pixels per input pixel: its 16f wide maps, the
+    adjacent maps and a convolution's workspace exist at the same time, 36f by PyTorch's own
+    account. The maps of unet's down1 and up1 have a quarter of the image's pixels; five sets of f
+    maps exist at the same time.
     """
     maps = 40 if settings.name == "waunet" else 6
     return maps * settings.filters * dtype.itemsize // 4

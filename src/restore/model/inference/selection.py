@@ -1,6 +1,6 @@
-"""Which engine: OpenVINO on a CPU where it is installed, else PyTorch.
+"""Choice of the engine: OpenVINO on a CPU if it is installed, else PyTorch.
 
-Both give the numbers of float32 PyTorch, to 1e-5 of the largest (tests), or both compute in bf16.
+Both agree with float32 PyTorch to 1e-5 of the largest value (tested), or both compute in bf16.
 """
 
 from importlib.util import find_spec
@@ -14,8 +14,8 @@ from restore.runtime.precision import resolve_precision
 
 
 def engine_for(network: Network, device: torch.device, precision: str = "auto") -> Engine:
-    """The fastest engine that is here for a trained network: OpenVINO on a CPU where it is
-    installed, else PyTorch.
+    """The fastest available engine for a trained network: OpenVINO on a CPU if it is installed,
+    else PyTorch.
     """
     dtype = resolve_precision(precision, device)
     if device.type == "cpu" and find_spec("openvino") is not None:

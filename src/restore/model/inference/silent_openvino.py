@@ -1,7 +1,8 @@
 """OpenVINO, imported without its telemetry.
 
-Its import sends what it is, and a number kept in the user's home, to an analytics host, from a
-child process that hangs where the host does. Without that package OpenVINO has a stub of its own.
+When imported, OpenVINO sends its version, and an identifier kept in the user's home, to an
+analytics host, from a child process that hangs if the host does. Without its telemetry package,
+OpenVINO uses a stub of its own.
 """
 
 import sys
@@ -15,7 +16,7 @@ _TELEMETRY = "openvino_telemetry"
 
 @contextmanager
 def _without_telemetry() -> Generator[None]:
-    """Inside it OpenVINO's telemetry package counts as not installed."""
+    """A block within which OpenVINO's telemetry package appears not to be installed."""
     modules = cast("dict[str, ModuleType | None]", sys.modules)
     imported = {
         name: modules.pop(name) for name in list(modules) if name.partition(".")[0] == _TELEMETRY

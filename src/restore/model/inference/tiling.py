@@ -1,10 +1,11 @@
-"""The network over an image of any size, in tiles that give the same numbers as the image whole.
+"""The network applied to an image of any size, in tiles that give the same numbers as the whole
+image.
 
-Each stage of the network is taken over the whole image, tile by tile, before the next: a stage
-looks only a few pixels beyond what it writes, so that next to nothing is computed twice
-(docs/decisions/010-stages-in-tiles.md). Only the maps between stages are as large as the image;
-where even they would be too large, the image is cut first, with the whole network's receptive field
-as a halo.
+Each stage of the network is applied to the whole image, tile by tile, before the next: a stage
+reads only a few pixels beyond those it writes, so that almost nothing is computed twice
+(docs/decisions/010-stages-in-tiles.md). Only the maps between stages are as large as the image; if
+even they would be too large, the image itself is first cut into parts, with the whole network's
+receptive field as a halo.
 """
 
 import logging
@@ -23,7 +24,7 @@ from restore.model.network import Halo, architecture_of, receptive_field_px, sta
 log = logging.getLogger(__name__)
 
 WHOLE_PX = 5632
-"""Images of up to this many pixels squared are not cut: their maps between stages take 2 GB in
+"""Images with sides up to this many pixels are not cut: their maps between stages take 2 GB in
 float32.
 """
 
@@ -32,7 +33,7 @@ _SMALLEST_TILE_PX = 64
 
 @dataclass(frozen=True)
 class Span:
-    """Along one axis: the pixels that a tile reads, and the part of them that it is right about."""
+    """Along one axis: the pixels that a tile reads, and those for which its output is valid."""
 
     read_start: int
     read_stop: int
@@ -41,25 +42,25 @@ class Span:
 
     @property
     def read(self) -> slice:
-        """What is read."""
+        """The pixels that are read."""
         return slice(self.read_start, self.read_stop)
 
     def written(self, numerator: int = 1, denominator: int = 1) -> slice:
-        """Where it goes in an output that has so many pixels for each of the input's."""
+        """The place in an output that has ``numerator / denominator`` pixels per input pixel."""
         return slice(self.start * numerator // denominator, self.stop * numerator // denominator)
 
     def kept(self, numerator: int = 1, denominator: int = 1) -> slice:
-        """What of the tile's own output goes there."""
+        """The part of the tile's own output that goes there."""
         first = self.start - self.read_start
         last = self.stop - self.read_start
         return slice(first * numerator // denominator, last * numerator // denominator)
 
 
 def spans(extent: int, tile_px: int, halo: Halo, multiple: int) -> Iterator[Span]:
-    """Tiles of at most ``tile_px`` along an axis, each read with its halo; all of them read the
-    same number of pixels.
+    """Tiles of at most ``tile_px`` along an axis, each read with its halo; all read the same number
+    of pixels.
 
-    Every edge is a multiple of ``multiple``, or the end of the axis.
+    Every edge is at a multiple of ``multiple``, or at the end of the axis.
     """
     count = -(-extent // max(tile_px, multiple))
     step = _up(-(-extent // count), multiple)
@@ -77,11 +78,11 @@ def _up(value: int, multiple: int) -> int:
 def apply_network(
     engine: Engine, image: Float[Tensor, "y x"], tile_px: int = 0
 ) -> Float[Tensor, "y x"]:
-    """The network's output for an image of any shape, padded by reflection to multiples of the
-    network's stride and cropped back.
+    """The network's output for an image of any shape, which is padded by reflection to multiples of
+    the network's stride and cropped back.
 
-    ``tile_px`` is the side of the tiles; 0 takes what the engine is fastest at and has the memory
-    for.
+    ``tile_px`` is the side of the tiles; 0 stands for the side at which the engine is fastest and
+    that fits in its memory.
     """
     height, width = image.shape
     stride = architecture_of(engine.settings).stride
@@ -101,8 +102,8 @@ def apply_network(
 def _network_of(
     engine: Engine, image: Float[Tensor, "1 1 y x"], tile_px: int
 ) -> Float[Tensor, "1 1 y x"]:
-    """The network's output for an image whose sides are multiples of its stride, in smaller
-    tiles where memory runs out.
+    """The network's output for an image whose sides are multiples of its stride, in smaller tiles
+    if memory runs out.
     """
     side = tile_px or engine.tile_px(max(image.shape))
     join = architecture_of(engine.settings).through_stages
@@ -119,8 +120,8 @@ def _network_of(
 
 
 def _stage_of(engine: Engine, tile_px: int, name: str, *maps: Tensor) -> Tensor:
-    """One stage over whole maps. A tile has ``tile_px`` pixels a side where the stage's sampling is
-    finest.
+    """One stage applied to whole maps. A tile has sides of ``tile_px`` pixels at the stage's finest
+    sampling.
     """
     stage = stage_named(engine.settings, name)
     ratio = (stage.numerator, stage.denominator)

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from restore.errors import UserError
-from restore.io.particles import is_cryosparc, read_particles
+from restore.io.cryosparc.datasets import is_cryosparc
+from restore.io.particles import read_particles
 from restore.io.relion.particle_star import particle_star
 from restore.io.star import Block, StarFile, read_star
 from restore.io.star.numbers import finite_numbers, number_of

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from restore.errors import UserError
 from restore.io.cryosparc.ctf import aberrations as cryosparc_aberrations
-from restore.io.cryosparc.datasets import read_dataset
+from restore.io.cryosparc.datasets import is_cryosparc, read_dataset
 from restore.io.particle_images import ParticleImages
-from restore.io.particles import is_cryosparc
 from restore.io.relion.optics import aberrations
 from restore.particles.reconstruction.halves import (
     HalfMaps,
