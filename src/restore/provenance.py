@@ -1,4 +1,4 @@
-"""What made a file: program, version, command, settings, inputs, time."""
+"""The origin of a file: program, version, command, settings, inputs, time."""
 
 import shlex
 import sys
@@ -14,12 +14,18 @@ __all__ = ["as_json", "plain", "provenance"]
 
 
 def provenance(settings: object, inputs: Mapping[str, object]) -> dict[str, Any]:
-    """The record that is written beside, or into, each result; plain values only."""
+    """The record, of plain values, that is written beside or into each result."""
     return {
         "program": "restore",
         "version": __version__,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([_program(), *sys.argv[1:]]),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": plain(settings),
         "inputs": plain(inputs),
     }
+
+
+def _program() -> str:
+    """The name of the program that runs; ``python -m restore`` is ``restore``."""
+    path = Path(sys.argv[0])
+    return path.parent.name if path.name == "__main__.py" else path.name

@@ -101,6 +101,8 @@ def test_a_training_that_was_killed_goes_on(recorded, live, plain, caplog):
     caplog.set_level(logging.INFO, "restore")
     caplog.clear()
     watch("Raw", "Out", plain, settings=QUICK, training=TINY)
+    assert "the training that was interrupted goes on" in caplog.text
+    assert "the run continues after step" in caplog.text
     assert restore.load_model(MODEL).training["steps"] == 2
     assert Path("Out/training_data.hdf").stat().st_mtime_ns == stamp
     assert "training starts from" not in caplog.text
@@ -113,6 +115,7 @@ def test_a_training_whose_patches_are_lost_begins_again(recorded, live, plain, c
     let_come(recorded, *NAMES, folder="Raw")
     with pytest.raises(KeyboardInterrupt):
         watch("Raw", "Out", plain, settings=QUICK, training=TINY, show_training=in_steps(kill))
+    assert "stopped after step 1; started again, the session continues from there" in caplog.text
     Path("Out/training_data.hdf").unlink()
     watch("Raw", "Out", plain, settings=QUICK, training=TINY)
     assert "the training begins again" in caplog.text and MODEL.exists()

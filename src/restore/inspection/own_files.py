@@ -8,7 +8,7 @@ from restore.commands import CommandLine
 from restore.errors import UserError
 from restore.evaluation.records import Making
 from restore.inspection import commands
-from restore.inspection.findings import Findings, number, some, span
+from restore.inspection.findings import Findings, counted, some, span
 from restore.io.reading import reading
 from restore.model.checkpoint import Model, TrainingFacts, load_model, load_tensors
 from restore.preprocessing import Recipe
@@ -36,14 +36,17 @@ def inspect_patches(path: Path) -> Findings:
 
 
 def inspect_tensors(path: Path) -> Findings:
-    """A model or a training state, or a file that pretends to be one. Raises UserError."""
+    """A model or a training state. Raises UserError if the file is neither."""
     try:
         model = load_model(path)
     except UserError:
         return _inspect_state(path)
     training, settings = model.training_facts(), model.network.settings
     facts = [
-        ("network", f"{settings.name}, {settings.filters} filters, {settings.blocks} blocks"),
+        (
+            "network",
+            f"{settings.name}, {settings.filters} filters, {counted(settings.blocks, 'block')}",
+        ),
         ("recipe", _recipe_words(model.recipe)),
         ("trained", _training_words(training)),
     ]
@@ -61,8 +64,8 @@ def inspect_tensors(path: Path) -> Findings:
 
 
 def _images_of(model: Model) -> str | None:
-    """The table, or the pattern, of the micrographs that a model was trained on, where it is still
-    there.
+    """The table, or the pattern, of the micrographs that a model was trained on, if it still
+    exists.
     """
     inputs = model.provenance.get("inputs")
     source = inputs.get("source") if isinstance(inputs, Mapping) else None
@@ -70,7 +73,7 @@ def _images_of(model: Model) -> str | None:
 
 
 def _inspect_state(path: Path) -> Findings:
-    """A training state. UserError where it is none, with the words for a model."""
+    """A training state. Raises UserError, worded for a model, if it is not one."""
     try:
         load_tensors(path, KIND)
     except UserError:
@@ -79,13 +82,13 @@ def _inspect_state(path: Path) -> Findings:
     place = load_place(path)
     facts = [
         ("step", f"{place.step}, epoch {place.epoch}"),
-        ("time", f"{number(place.seconds / 60)} minutes"),
+        ("time", f"{place.seconds / 60:.3g} minutes"),
     ]
     return Findings("the state of a training run", tuple(facts), (commands.resume(path),))
 
 
 def inspect_json(path: Path) -> Findings:
-    """An evaluation, or the settings that a run leaves. Raises UserError."""
+    """An evaluation, or the settings of a run. Raises UserError."""
     with reading(path):
         content: Any = parse_json(path.read_bytes(), path, "JSON file")
     if not isinstance(content, dict) or not ({"program", "provenance"} & set(content)):
@@ -109,10 +112,10 @@ def _training_words(training: TrainingFacts) -> str:
         return "nothing is recorded"
     words = f"{training.steps} steps"
     if training.seconds is not None:
-        words += f" in {number(training.seconds / 60)} minutes"
+        words += f" in {training.seconds / 60:.3g} minutes"
     if training.trained_on:
         names = ", ".join(some(training.trained_on, most=2))
-        words += f", on {len(training.trained_on)} micrographs: {names}"
+        words += f", on {counted(len(training.trained_on), 'micrograph')}: {names}"
     return words
 
 

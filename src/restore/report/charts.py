@@ -1,11 +1,11 @@
-"""A chart as SVG: lines with the bands of their intervals. Colours, dashes and sizes are the style
-sheet's.
+"""A chart as SVG: lines with the bands of their intervals. Colours, dashes and sizes are in the
+style sheet.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import groupby
+from itertools import groupby, repeat
 
 from restore.quantities import Curve, Values
 from restore.report.axes import (
@@ -16,20 +16,21 @@ from restore.report.axes import (
     resolution_ticks,
     widened,
 )
-from restore.report.line_labels import DrawnLine, LineLabel, line_labels
+from restore.report.line_labels import DrawnLine, LineLabel, level_label, line_labels
 
 WIDTH, HEIGHT = 480, 300
 LEFT, RIGHT, TOP, BOTTOM = 54, 10, 12, 42
 PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-_OUTSIDE_PX = 4000.0  # far beyond the plot, which cuts off what lies outside
+_SIZE = (PLOT_WIDTH, PLOT_HEIGHT)
+_OUTSIDE_PX = 4000.0  # far beyond the plot, which is clipped
 _SPARE = 1.15
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve of a chart; ``look`` is the style sheet's word for its colour and dashes.
+    """One curve of a chart; ``look`` is the class in the style sheet for its colour and dashes.
 
-    With ``dots`` its values are measurements apart, each with its interval, and are not joined.
+    With ``dots`` its values are separate measurements with intervals, and are not joined.
     """
 
     label: str
@@ -40,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Level:
-    """A value of y that is marked across a chart; its words are the value where they are empty."""
+    """A value of y that is marked across a chart; by default it is labelled with the value."""
 
     value: float
     words: str = ""
@@ -52,8 +53,9 @@ class Chart:
 
     ``limits`` bound a linear y axis; ``logarithmic`` has gaps where a value is not positive.
     ``levels`` are marked across the chart; a linear axis without limits holds them, and spans at
-    least ``least_span``. A pointer reads an x that is counted in the words of ``x_reading``, # its
-    place. ``blank`` marks the x values at which nothing can be said: they are shaded.
+    least ``least_span``. In the readings of a pointer, ``x_reading`` is the text for an x that is
+    counted, with # in its place. ``blank`` marks the x values without information, which are
+    shaded.
     """
 
     title: str
@@ -76,7 +78,7 @@ class Chart:
 
 
 def y_axis(chart: Chart) -> Axis:
-    """The y axis that the chart's lines ask for."""
+    """The y axis for the chart's lines."""
     values = [value for line in chart.lines for value in line.curve.value if value is not None]
     ends = [
         end
@@ -92,7 +94,7 @@ def y_axis(chart: Chart) -> Axis:
 
 
 def x_axis(chart: Chart) -> Axis:
-    """The x axis: frequencies from zero, what is counted from the first."""
+    """The x axis: frequencies start at zero, counts at the first value."""
     if chart.x_logarithmic:
         return Axis(min(chart.x) / _SPARE, max(chart.x) * _SPARE, logarithmic=True)
     low = 0.0 if chart.over_frequency else min(chart.x)
@@ -101,16 +103,19 @@ def x_axis(chart: Chart) -> Axis:
 
 
 def svg(chart: Chart) -> str:
-    """The chart; bands below, lines above, all cut off at the plot's edges."""
+    """The chart as SVG, with lines drawn over bands, and clipped at the plot's edges."""
     across, up = x_axis(chart), y_axis(chart)
     bands = "".join(_band(line, chart.x, across, up) for line in chart.lines)
     lines = "".join(_line(line, chart.x, across, up) for line in chart.lines)
     zero = _height(up, 0.0) if not up.logarithmic and up.low < 0 < up.high else None
     base = f'<path class="zero" d="M0 {zero:.1f}H{PLOT_WIDTH}"/>' if zero is not None else ""
-    base += "".join(_level(level, up) for level in chart.levels)
     shades = "".join(_shade(indices, chart.x, across) for indices in _blanks(chart))
-    drawn = [_drawn(line, chart.x, across, up) for line in chart.lines if not line.dots]
-    labels = line_labels(drawn, (PLOT_WIDTH, PLOT_HEIGHT)) if len(chart.lines) > 1 else []
+    drawn = [_drawn(line, chart.x, across, up) for line in chart.lines]
+    levels = [_level_label(level, up, drawn) for level in chart.levels]
+    base += "".join(map(_level, chart.levels, levels, repeat(up)))
+    heights = [_height(up, level.value) for level in chart.levels]
+    heights += [] if zero is None else [zero]
+    labels = line_labels(drawn, _SIZE, levels, heights) if len(chart.lines) > 1 else []
     names = "".join(_name(label) for label in labels)
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" tabindex="0"'
@@ -122,7 +127,7 @@ def svg(chart: Chart) -> str:
 
 
 def swatch(look: str, dots: bool = False) -> str:
-    """A short piece of a line, or a dot, for a legend."""
+    """A short piece of the line, or a dot, for a legend."""
     drawn = (
         f'<path class="line dots {look}" d="M14 5h0"/>'
         if dots
@@ -132,8 +137,8 @@ def swatch(look: str, dots: bool = False) -> str:
 
 
 def is_cut_off(chart: Chart) -> bool:
-    """Whether values lie beyond the chart's y axis (those that are not positive on a logarithmic
-    one included).
+    """Whether values lie beyond the chart's y axis, including those that are not positive on a
+    logarithmic one.
     """
     up = y_axis(chart)
     values = [value for line in chart.lines for value in line.curve.value if value is not None]
@@ -153,12 +158,12 @@ def _height(up: Axis, value: float) -> float:
 
 
 def _blanks(chart: Chart) -> list[list[int]]:
-    """The stretches of x values at which nothing can be said."""
+    """The ranges of x values without information."""
     return _runs(tuple(0.0 if blank else None for blank in chart.blank))
 
 
 def _shade(indices: Sequence[int], x: Sequence[float], across: Axis) -> str:
-    """A stretch of x values as a shaded area that reaches half-way to its neighbours."""
+    """A range of x values as a shaded area that reaches halfway to its neighbours."""
     first, last = indices[0], indices[-1]
     left = (x[first] + x[max(first - 1, 0)]) / 2
     right = (x[last] + x[min(last + 1, len(x) - 1)]) / 2
@@ -173,12 +178,17 @@ def _name(label: LineLabel) -> str:
     return f'<text class="label" x="{label.x:.1f}" y="{label.y:.1f}">{escape(label.text)}</text>'
 
 
-def _level(level: Level, up: Axis) -> str:
-    """A value of y across the chart, named at its left end."""
-    y, words = _height(up, level.value), level.words or f"{level.value:g}"
+def _level_label(level: Level, up: Axis, lines: Sequence[DrawnLine]) -> LineLabel:
+    words = level.words or f"{level.value:g}"
+    return level_label(words, _height(up, level.value), lines, _SIZE)
+
+
+def _level(level: Level, label: LineLabel, up: Axis) -> str:
+    """A value of y marked across the chart, with its label."""
     return (
-        f'<path class="level" d="M0 {y:.1f}H{PLOT_WIDTH}"/><text class="level" x="4" '
-        f'y="{y - 4:.1f}">{escape(words)}</text>'
+        f'<path class="level" d="M0 {_height(up, level.value):.1f}H{PLOT_WIDTH}"/>'
+        f'<text class="level {label.anchor}" x="{label.x:g}" y="{label.y:.1f}">'
+        f"{escape(label.text)}</text>"
     )
 
 
@@ -200,18 +210,18 @@ def _line(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
 
 
 def _drawn(line: Line, x: Sequence[float], across: Axis, up: Axis) -> DrawnLine:
-    """The line's points in pixels, in the stretches in which they are joined."""
+    """The line's points in pixels, in the runs in which they are joined; dots have no name."""
     known = _known(line.curve, up)
     runs = (
         tuple((across.place(x[i]) * PLOT_WIDTH, _height(up, known[i] or 0.0)) for i in run)
         for run in _runs(known)
     )
-    return DrawnLine(line.label, tuple(runs))
+    return DrawnLine("" if line.dots else line.label, tuple(runs))
 
 
 def _known(curve: Curve, up: Axis) -> Values:
-    """The values to draw: not those that the axis cannot show, nor those so uncertain that they
-    alone have no interval.
+    """The values to draw, without those that the axis cannot show and those too uncertain to have
+    an interval when others have one.
     """
     without = all(end is None for end in curve.low)
     return tuple(
@@ -257,12 +267,12 @@ def _band(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
 
 
 def _there(values: Values) -> list[int]:
-    """The indices of the values that there are."""
+    """The indices of the values that exist."""
     return [index for index, value in enumerate(values) if value is not None]
 
 
 def _runs(values: Values) -> list[list[int]]:
-    """The stretches of indices over which there are values."""
+    """The runs of consecutive indices with values."""
     grouped = groupby(range(len(values)), key=lambda i: values[i] is not None)
     return [list(indices) for there, indices in grouped if there]
 

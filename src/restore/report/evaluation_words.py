@@ -1,5 +1,5 @@
-"""What the numbers of an evaluation mean, in plain sentences: the summary, warnings, and remarks on
-single micrographs.
+"""The meaning of an evaluation's numbers in sentences: the summary, warnings, and remarks on single
+micrographs.
 """
 
 import math
@@ -14,15 +14,15 @@ from restore.report.pattern_words import lattice_remark, pattern_warnings
 
 Numbers = Mapping[str, Number]
 
-_WORTHWHILE = 1.05  # times the Wiener filter's: less cannot be seen in an image
+_WORTHWHILE = 1.05  # ratio to the Wiener filter: a smaller gain cannot be seen in an image
 _MUCH_REFUTED = 0.2  # of a micrograph's area
 _MUCH_BLANK = 0.1
 _MANY_HOT_PIXELS = 1000
 
 
 def summary(groups: Sequence[Group]) -> list[str]:
-    """The verdict on the first group (held out, where there is one): whether denoising was of use,
-    then a sentence for each thing that matters.
+    """The verdict on the first group (the held-out one, if there is one): whether denoising was
+    useful, then a sentence for each important quantity.
     """
     group = groups[0]
     numbers = group.numbers
@@ -52,38 +52,44 @@ def summary(groups: Sequence[Group]) -> list[str]:
 
 
 class Use(Enum):
-    """What denoising was good for, beside a Wiener filter."""
+    """The usefulness of denoising compared with a Wiener filter."""
 
-    HELPS, LITTLE, NONE, HARMS, UNCERTAIN, NO_SIGNAL, IMPOSSIBLE = range(7)
+    HELPS, LITTLE, NONE, HARMS, UNCERTAIN, NO_SIGNAL, OFF_SCALE, IMPOSSIBLE = range(8)
 
 
 def use_of(numbers: Numbers) -> Use:
     """Whether denoising brought the images closer to the signal than a Wiener filter does, by the
     interval of the ratio of their signal-to-error ratios.
 
-    A gain beyond the error counts as little where neither this ratio nor that of the correlations
-    with the noise-free image reaches 1.05; a tie counts as no use where the interval ends below.
-    Where the denoised halves correlate with the noise-free image by more than 1, beyond the error,
-    nothing is judged: they share noise of the raw halves.
+    A significant gain counts as small if neither this ratio nor that of the correlations with the
+    noise-free image reaches 1.05; a tie counts as useless if the interval ends below that. Images
+    that are closer than the Wiener filter's in all but their scale are a case of their own. If the
+    denoised halves correlate with the noise-free image by more than 1, beyond the error, there is
+    no verdict: they share noise of the raw halves.
     """
     correlation = numbers["correlation_denoised"]
     if correlation.low is not None and correlation.low > 1:
         return Use.IMPOSSIBLE
+    return _use_by_ratio(numbers) if _at(numbers["frc_raw"]) > 0 else Use.NO_SIGNAL
+
+
+def _use_by_ratio(numbers: Numbers) -> Use:
     ratio = numbers["advantage_over_wiener"]
-    if not _at(numbers["frc_raw"]) > 0:
-        return Use.NO_SIGNAL
     if ratio.value is None or ratio.low is None or ratio.high is None:
         return Use.UNCERTAIN
+    correlations = _ratio(numbers, "correlation_denoised", "correlation_wiener")
+    no_use = ratio.low <= 1 and ratio.high < _WORTHWHILE
+    if no_use and correlations >= _WORTHWHILE:
+        return Use.OFF_SCALE
     if ratio.high <= 1:
         return Use.HARMS
     if ratio.low <= 1:
-        return Use.NONE if ratio.high < _WORTHWHILE else Use.UNCERTAIN
-    correlations = _ratio(numbers, "correlation_denoised", "correlation_wiener")
+        return Use.NONE if no_use else Use.UNCERTAIN
     return Use.HELPS if max(ratio.value, correlations) >= _WORTHWHILE else Use.LITTLE
 
 
 def headline(numbers: Numbers) -> str:
-    """Whether denoising was of use, in one sentence for a reader who reads no other."""
+    """Whether denoising was useful, in one sentence."""
     denoised, wiener, raw = (
         figure(numbers[f"correlation_{which}"].value) for which in ("denoised", "wiener", "raw")
     )
@@ -91,6 +97,12 @@ def headline(numbers: Numbers) -> str:
         f"estimated correlation with the noise-free image {denoised}, against {wiener} for the "
         "Wiener filter"
     )
+    use = use_of(numbers)
+    if use is Use.HARMS and _ratio(numbers, "correlation_denoised", "correlation_wiener") >= 1:
+        denoised, wiener = (
+            figure(numbers[f"signal_to_error_{which}"].value) for which in ("denoised", "wiener")
+        )
+        correlations = f"signal over all error {denoised}, against {wiener}"
     return {
         Use.HELPS: "Denoising helps: it brings the images closer to the signal than a Wiener "
         f"filter can ({correlations} and {raw} for the raw halves).",
@@ -104,11 +116,14 @@ def headline(numbers: Numbers) -> str:
         f"Wiener filter, which needs no network, is within the error ({correlations}).",
         Use.NO_SIGNAL: "These data do not show whether denoising helps: the two halves have no "
         "measurable signal in common.",
+        Use.OFF_SCALE: "Denoising shows the signal better than a Wiener filter does "
+        f"({correlations}), but the grey values are on another scale, so that the error is no "
+        "smaller.",
         Use.IMPOSSIBLE: "There is no verdict, because the numbers cannot be right: an estimated "
         f"correlation with the noise-free image of {denoised} is more than any image has. Each "
         "denoised half holds noise of the other raw half, or they are not versions of these raw "
         "halves: were both made from the full sum?",
-    }[use_of(numbers)]
+    }[use]
 
 
 def _where(group: Group) -> str:
@@ -127,7 +142,7 @@ def _against_wiener(numbers: Numbers) -> str:
 
 
 def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
-    """What a reader must know before any number."""
+    """What the reader must know before any numbers."""
     first = groups[0]
     numbers = first.numbers
     warned: list[str] = []
@@ -145,12 +160,16 @@ def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
     if use_of(numbers) is Use.IMPOSSIBLE:
         return [*warned, *_doubtful_halves(first)]
     no_better = _at(numbers["signal_to_error_denoised"]) <= _at(numbers["signal_to_error_wiener"])
-    if no_better or use_of(numbers) is Use.LITTLE:
+    if (no_better or use_of(numbers) is Use.LITTLE) and use_of(numbers) is not Use.OFF_SCALE:
         hardly = "hardly" if use_of(numbers) is Use.LITTLE else "no"
         cure = " Train longer, or on more data." if has_model else ""
         warned.append(f"The denoised images are {hardly} better than a Wiener filter.{cure}")
-    if abs(_at(numbers["calibration"]) - 1) > 0.25:
-        cure = "" if has_model else " Set fit_scale for programs that do not keep the scale."
+    if abs(_at(numbers["calibration"]) - 1) > 0.25 or use_of(numbers) is Use.OFF_SCALE:
+        cure = (
+            " Denoising does so where a micrograph comes with its halves."
+            if has_model
+            else " Set fit_scale for programs that do not keep the scale."
+        )
         warned.append(
             "The denoised images are not on the scale of the data: multiplying them by "
             f"{_at(numbers['calibration']):.2f} would bring them closer to the data.{cure}"
@@ -159,7 +178,7 @@ def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
 
 
 def _doubtful_halves(group: Group) -> list[str]:
-    """What suggests that the halves share more than the signal."""
+    """Signs that the halves share more than the signal."""
     warned: list[str] = []
     frc = group.curves["frc_raw"].value
     finest = [value for value in frc[-max(2, len(frc) // 8) :] if value is not None]
@@ -179,7 +198,7 @@ def _doubtful_halves(group: Group) -> list[str]:
 
 
 def remarks(numbers: Numbers, facts: Facts) -> list[str]:
-    """What is worth saying of one micrograph."""
+    """Noteworthy facts about one micrograph."""
     remarked: list[str] = []
     if not _at(numbers["frc_raw"]) > 0:
         remarked.append("The halves have no signal in common.")

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: few digits, a true minus sign, a dash where there is none."""
+"""Numbers formatted for readers: few digits, a proper minus sign, a dash for a missing value."""
 
 import math
 
@@ -9,7 +9,8 @@ _LEAST_PERCENT = 1e-3  # smaller shares are written as zero
 
 
 def figure(value: float | None, digits: int = 3) -> str:
-    """The number with so many significant digits, without an exponent between 0.0001 and a million.
+    """The number with ``digits`` significant digits, without an exponent between 0.0001 and a
+    million.
 
     >>> [figure(number) for number in (0.012345, 1234.5, 12.0, -0.5, 1e-7, 0.0, None)]
     ['0.0123', '1234', '12.0', '−0.500', '1.00e−07', '0', '–']
@@ -24,7 +25,9 @@ def figure(value: float | None, digits: int = 3) -> str:
 
 
 def _decimals(value: float) -> int | None:
-    """The decimals that `figure` writes; None where it writes an exponent, or a bare zero."""
+    """The number of decimals that `figure` writes; None if it writes an exponent, or a
+    bare zero.
+    """
     written = figure(value)
     if "e" in written or written in ("0", MISSING):
         return None
@@ -32,7 +35,7 @@ def _decimals(value: float) -> int | None:
 
 
 def tick(value: float) -> str:
-    """The number beside a tick of an axis, without zeros at its end.
+    """The label of a tick, without trailing zeros.
 
     >>> tick(-0.25), tick(10000.0)
     ('−0.25', '10000')
@@ -41,10 +44,13 @@ def tick(value: float) -> str:
 
 
 def share(value: float | None) -> str:
-    """The number as a percentage: two digits, and as many near 100 % as its distance from it needs.
+    """The number as a percentage with two digits; near 100 %, with as many as its distance from 100
+    % needs.
 
     >>> [share(number) for number in (0.4321, 0.0123, 0.0041, 0.00041, 0.9996, -0.01, 1e-9, None)]
     ['43 %', '1.2 %', '0.41 %', '0.041 %', '99.96 %', '−1.0 %', '0.0 %', '–']
+    >>> [share(number) for number in (0.92, 0.981, 0.9966)]
+    ['92 %', '98.1 %', '99.7 %']
     """
     if value is None or not math.isfinite(value):
         return MISSING
@@ -53,7 +59,7 @@ def share(value: float | None) -> str:
 
 def _percent_decimals(value: float) -> int:
     percent = abs(100 * value)
-    if 10 <= percent <= 99 or percent > 101:
+    if 10 <= percent <= 95 or percent > 101:
         return 0
     if 99.9 < percent < 100:
         return 2
@@ -68,8 +74,8 @@ def _percentage(value: float, decimals: int) -> str:
 
 
 def interval(number: Number, as_share: bool = False) -> str:
-    """The two ends of a number's interval, with as many decimals as the number; empty where there
-    is none.
+    """The two ends of a number's interval, with as many decimals as the number; empty if there is
+    no interval.
 
     >>> number = Number(0.5, 0.4, 0.62)
     >>> interval(number), interval(number, as_share=True), interval(Number(0.5))
@@ -84,7 +90,7 @@ def interval(number: Number, as_share: bool = False) -> str:
 
 
 def _like(value: float | None, end: float, as_share: bool) -> str:
-    """An end of an interval, written as the value is."""
+    """An end of an interval, formatted like the value."""
     if value is None or not math.isfinite(end):
         return share(end) if as_share else figure(end)
     if as_share:
@@ -94,7 +100,7 @@ def _like(value: float | None, end: float, as_share: bool) -> str:
 
 
 def round_length(length_A: float) -> float:
-    """The largest 1, 2 or 5 times a power of ten that is not longer.
+    """The largest length of 1, 2 or 5 times a power of ten that is not longer.
 
     >>> [round_length(each) for each in (1234.0, 99.0, 0.7)]
     [1000.0, 50.0, 0.5]
