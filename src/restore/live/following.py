@@ -174,7 +174,8 @@ class Session:
             return False
         self._may_train = False
         log.info(
-            "%d micrographs have come with halves: a model is trained on them now", len(with_halves)
+            "%d micrographs have arrived with halves: a model is now trained on them",
+            len(with_halves),
         )
         self._write_page(self._training_words())
         try:
@@ -182,9 +183,9 @@ class Session:
                 self._subset(with_halves), self._shown.training, self._denoise_meanwhile
             )
         except UserError as error:
-            log.warning("the session goes on without a model of its own: %s", error)
+            log.warning("the session continues without a model of its own: %s", error)
             return True
-        log.info("from now on with %s; what is denoised is denoised again", model.name)
+        log.info("switched to %s; micrographs denoised before are denoised again", model.name)
         self._images.use(model)
         self._evaluation.begin_again()
         return True
@@ -257,7 +258,7 @@ class Session:
                 continue
             if self._files.state(path) is None:
                 if with_absent:
-                    unusable[micrograph.name] = f"{path}: it has not come."
+                    unusable[micrograph.name] = f"{path}: it has not arrived."
             elif self._files.has_settled(path) and (problem := self._files.problem(path)):
                 unusable[micrograph.name] = problem
         return {**unusable, **failed}
