@@ -1,4 +1,6 @@
-"""The atoms of a model: what scatters, where, how sharply, how much of it; no torch."""
+"""The atoms of a model: elements, positions, B factors and occupancies. It does not
+import torch.
+"""
 
 from dataclasses import dataclass, field
 
@@ -10,8 +12,7 @@ from jaxtyping import Float
 class Atoms:
     """Elements and positions, xyz in Å, of n atoms.
 
-    Where nothing else is said, each has a B factor of zero, as sharp as its scattering factor, and
-    is there wholly.
+    By default each atom has a B factor of zero and full occupancy.
     """
 
     elements: tuple[str, ...]

@@ -17,7 +17,7 @@ def blocks_of(image: Float[Tensor, "y x"]) -> Float[Tensor, "rows 16 columns 16"
 def marked_in_blocks(
     mask: Bool[Tensor, "y x"], rows_per_block: int
 ) -> Float[Tensor, "rows columns"]:
-    """How many pixels are marked in each block of ``rows_per_block``×16 pixels (16 rows or fewer);
+    """The number of marked pixels in each block of ``rows_per_block``×16 pixels (16 rows or fewer);
     the mask's sides must be multiples of the block's.
     """
     bytes_of_rows = mask.view(torch.uint8).unflatten(0, (-1, rows_per_block))
@@ -55,7 +55,7 @@ def fit_surface(
     """The polynomial surface of total degree ``order`` that fits the image's block means best.
 
     Blocks are 16×16 pixels; an incomplete last row or column of them is left out. ``blank`` marks
-    pixels that do not count: a block has the mean, and the weight, of its other pixels.
+    pixels to ignore: a block has the mean, and the weight, of its other pixels.
     """
     rows, columns = image.shape[0] // BLOCK_PX, image.shape[1] // BLOCK_PX
     inside = (slice(rows * BLOCK_PX), slice(columns * BLOCK_PX))
@@ -70,7 +70,9 @@ def fit_surface(
         values = values.unflatten(1, (-1, BLOCK_PX)).unflatten(0, (-1, half))
         sums = values.sum(dim=(1, 3)).double()
         means = sums / counts.clamp(min=1)
-        weight = counts.sqrt().reshape(-1, 1)  # of a residual: its square weighs by pixels
+        weight = counts.sqrt().reshape(
+            -1, 1
+        )  # weight of a residual, whose square is weighted by the number of pixels
     block_y = _powers(rows, image.shape[0] / BLOCK_PX, order, image.device)
     block_x = _powers(columns, image.shape[1] / BLOCK_PX, order, image.device)
     terms = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
@@ -88,7 +90,7 @@ def fit_surface(
 
 
 def without_background(image: Float[Tensor, "y x"], order: int) -> Float[Tensor, "y x"]:
-    """The image less the polynomial surface of total degree ``order`` that fits its 16×16 block
+    """The image minus the polynomial surface of total degree ``order`` that fits its 16×16 block
     means best.
     """
     return fit_surface(image, order).added_to(image, factor=-1)

@@ -1,7 +1,7 @@
-"""What stands in for pixels without data: the smooth background, and noise like the image's own.
+"""Filling of pixels without data with the smooth background and noise like the image's own.
 
-The filling carries nothing: it has the spectrum of the image around it, and is independent from one
-image to the next, so that two halves have nothing in common there.
+The filling carries no information: it has the spectrum of the image around it, and is independent
+between images, so that two halves have nothing in common there.
 """
 
 import torch
@@ -20,8 +20,8 @@ def fill_blank_pixels(
 ) -> Float[Tensor, "y x"]:
     """The image with ``blank`` pixels replaced by its background and noise of its own spectrum.
 
-    ``order`` is the degree of the background surface, which is fitted to the other pixels alone.
-    The noise follows from ``seed``; images that are compared must have different ones.
+    ``order`` is the degree of the background surface, which is fitted only to the other pixels. The
+    noise follows from ``seed``; images that are compared must have different ones.
     """
     surface = fit_surface(image, order, blank)
     tile = _noise_tile(image, blank, seed)
@@ -42,12 +42,10 @@ def fill_blank_pixels(
 def _noise_tile(
     image: Float[Tensor, "y x"], blank: Bool[Tensor, "y x"], seed: int
 ) -> Float[Tensor, "tile tile"]:
-    """A square of noise that continues itself periodically, with the power spectrum of the valid
-    image.
-    """
+    """A square of periodic noise with the power spectrum of the valid image."""
     generator = torch.Generator().manual_seed(seed)
     patches = _valid_patches(image, blank)
-    if patches is None:  # nowhere wide enough: white noise of the right strength
+    if patches is None:  # no place wide enough: white noise of the right strength
         white = torch.randn(_SMALLEST_TILE_PX, _SMALLEST_TILE_PX, generator=generator)
         return white.to(image.device) * image[~blank].std()
     side = patches.shape[-1]
@@ -66,8 +64,8 @@ def _noise_tile(
 def _valid_patches(
     image: Float[Tensor, "y x"], blank: Bool[Tensor, "y x"]
 ) -> Float[Tensor, "n side side"] | None:
-    """Up to 16 square patches, evenly chosen, without blank pixels: of 256 pixels or the largest
-    power of two that there is room for; None where even 32 are too many.
+    """Up to 16 square patches, evenly chosen, without blank pixels, with a side of 256 pixels or
+    the largest power of two for which there is room; None if there is no room even for 32.
     """
     side = _TILE_PX
     while side >= _SMALLEST_TILE_PX:

@@ -1,4 +1,4 @@
-"""Command lines that the library proposes: fields stand in them for options, which only the command
+"""Command lines that the library suggests, with fields in place of options, which only the command
 line knows.
 """
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Field:
-    """A field of the library's in a command line: the option that sets it stands there when a
-    person reads it. ``value`` is given where the option says yes or no.
+    """A field of the library in a command line, which is shown to the user as the option that sets
+    it. ``value`` is given for a yes/no option.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Field:
 
 @dataclass(frozen=True, init=False)
 class CommandLine:
-    """A command of restore's with its arguments: texts as a shell would pass them, and fields.
+    """A command of restore with its arguments: texts as a shell would pass them, and fields.
 
     >>> str(CommandLine("denoise", "a b.mrc", Field("phase_flip", "False")))
     "restore denoise 'a b.mrc' `phase_flip=False`"
@@ -37,7 +37,7 @@ class CommandLine:
         object.__setattr__(self, "arguments", tuple(given))
 
     def words(self) -> Iterator[str | Field]:
-        """The words that follow the program's name, the texts among them quoted for a shell."""
+        """The words after the program's name, with texts quoted for a shell."""
         yield self.command
         for argument in self.arguments:
             yield argument if isinstance(argument, Field) else shlex.quote(argument)

@@ -2,8 +2,8 @@
 
 The sign is RELION's: positive at low frequency in underfocus, so that flipping phases leaves
 protein as dark as it was. torch-ctf's phase is that of minus the sine; it takes the larger defocus
-only as U (the square root of a negative astigmatism is NaN), and says that angle 0 lies along y
-where its code puts it along x; tests/test_ctf.py pins all three.
+only as U (the square root of a negative astigmatism is NaN), and documents angle 0 as along y,
+whereas its code puts it along x; tests/test_ctf.py checks all three.
 """
 
 import torch
@@ -34,7 +34,7 @@ def ctf(
     """The contrast transfer function on the half spectrum of an image of ``shape`` (y, x) pixels,
     from −1 to 1.
     """
-    # Half a second, which an image without a CTF need not wait for.
+    # This import takes half a second, for which an image without a CTF need not wait.
     from torch_ctf import (  # noqa: PLC0415
         apply_astigmatism_to_defocus,
         calculate_total_phase_shift,
@@ -73,9 +73,9 @@ def ctf_sign(
 
 
 def require_plausible_defocus(parameters: CTFParameters) -> None:
-    """Raise UserError where a defocus cannot be an underfocus in Å: negative, zero, below 100 Å (as
-    of µm in a column of Å), or above 100 µm; or where its two values are so far apart that no
-    astigmatism can be the reason.
+    """Raise UserError if a defocus cannot be an underfocus in Å: negative, zero, below 100 Å (such
+    as µm in a column of Å), or above 100 µm; or if its two values are too far apart for
+    astigmatism.
 
     With a phase plate (a phase shift that is not 0) micrographs may be taken in focus, and any
     defocus is possible.

@@ -1,15 +1,16 @@
-"""The one error that a person reads."""
+"""The errors that are reported to the user."""
 
 import re
+from collections.abc import Sequence
 from typing import Self
 
 
 class UserError(Exception):
-    """Something that the user can fix: what was found, where, what was wanted, what to do.
+    """An error that the user can fix: what was found, where, what is needed, and what to do.
 
-    ``field`` is the parameter, or the field of a settings record, that is wrong; a text names
-    others in backticks, with a value where it matters (`` `phase_flip=False` ``). The command line
-    puts its own options in their place; nothing else knows what they are called.
+    ``field`` is the parameter, or the field of a settings record, that is wrong; texts name other
+    fields in backticks, with a value if it matters (`` `phase_flip=False` ``). The command line,
+    which alone knows its options, replaces fields by options.
 
     It prints as plain sentences, in that order::
 
@@ -50,8 +51,8 @@ class UserError(Exception):
         wanted: str | None = None,
         do: str | None = None,
     ) -> Self:
-        """The same error with other words where they are given: by a caller that knows more, as
-        which file it was, or what is to be done.
+        """The same error with the given texts replaced, by a caller that knows more, such as the
+        file or what to do.
         """
         return type(self)(
             self.problem if problem is None else problem,
@@ -63,11 +64,20 @@ class UserError(Exception):
 
 
 class UsageError(UserError):
-    """A command line that asks for nothing, or for two things at once: wrong use, exit status 2."""
+    """Wrong use, such as a request for nothing or for two things at once: exit status 2."""
+
+
+def missing_words(names: Sequence[str]) -> str:
+    """The problem that these columns are missing.
+
+    >>> missing_words(["rlnVoltage"]), missing_words(["rlnDefocusU", "rlnDefocusV"])
+    ('rlnVoltage is missing', 'rlnDefocusU, rlnDefocusV are missing')
+    """
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} missing"
 
 
 def _stopped(sentence: str) -> str:
-    """The sentence with one full stop, unless it ends with a mark of its own."""
+    """The sentence with a full stop, unless it ends with a punctuation mark."""
     return sentence if sentence.endswith((".", "!", "?", "…")) else f"{sentence}."
 
 

@@ -1,8 +1,8 @@
 """Half spectra of real images: grids, crop, pad, filters, rings.
 
 A spectrum here is ``torch.fft.rfft2(image, norm="forward")``: DC in the corner, the mean of the
-image at DC, so that grey values stay as they are when a spectrum is cropped or padded. Axes are (…,
-y, x); frequencies are in 1/Å.
+image at DC, so that grey values are preserved when a spectrum is cropped or padded. Axes are (…, y,
+x); frequencies are in 1/Å.
 """
 
 import torch
@@ -114,8 +114,8 @@ def _padded_rows(
 def bandpass(
     frequency_per_A: Float[Tensor, "*grid"], highpass_A: float, lowpass_A: float
 ) -> Float[Tensor, "*grid"]:
-    """High-pass times low-pass of Butterworth shape, order 10: a half at either edge, exactly
-    nothing at DC.
+    """High-pass times low-pass of Butterworth shape, order 10: one half at either edge, exactly
+    zero at DC.
     """
     high = 1 - 1 / (1 + (frequency_per_A * highpass_A) ** 10)
     low = 1 / (1 + (frequency_per_A * lowpass_A) ** 10)
@@ -136,8 +136,8 @@ def soft_lowpass(
 
 
 def friedel_weights(shape: Shape, device: torch.device | str = "cpu") -> Float[Tensor, "1 kx"]:
-    """How often each column of a half spectrum stands in the whole one: once at DC and Nyquist,
-    else twice.
+    """The number of times that each column of a half spectrum occurs in the whole one: once at DC
+    and Nyquist, otherwise twice.
     """
     weights = torch.full((1, shape[1] // 2 + 1), 2.0, device=device)
     weights[:, 0] = 1
@@ -149,8 +149,8 @@ def friedel_weights(shape: Shape, device: torch.device | str = "cpu") -> Float[T
 def along_rings(
     curve: Float[Tensor, "rings"], width_per_A: float, frequency_per_A: Float[Tensor, "*grid"]
 ) -> Float[Tensor, "*grid"]:
-    """A curve given at the centres of rings, ``i * width_per_A``, at any frequencies: linear
-    between centres, and beyond the last what it is there.
+    """A curve given at the centres of rings, ``i * width_per_A``, interpolated to any frequencies:
+    linear between centres, and constant beyond the last.
     """
     place = (frequency_per_A / width_per_A).clamp(max=len(curve) - 1)
     below = place.long().clamp(max=max(len(curve) - 2, 0))
@@ -160,5 +160,5 @@ def along_rings(
 
 
 def ring_index(frequency_per_A: Float[Tensor, "y kx"], width_per_A: float) -> Int[Tensor, "y kx"]:
-    """The ring that each Fourier component belongs to: ring i is centred on ``i * width_per_A``."""
+    """The ring of each Fourier component: ring i is centred on ``i * width_per_A``."""
     return torch.round(frequency_per_A / width_per_A).to(torch.int64)

@@ -13,12 +13,11 @@ _NEIGHBOURS_PX = 5
 def replace_hot_pixels(
     image: Float[Tensor, "y x"], sigma: float
 ) -> tuple[Float[Tensor, "y x"], int]:
-    """The image with far outliers replaced by the median of their neighbours, and how many there
-    were.
+    """The image with far outliers replaced by the median of their neighbours, and their number.
 
     A pixel is an outlier when it is more than ``sigma`` standard deviations from the mean of its
     16×16 block and from the median of its 5×5 neighbourhood; the standard deviation is the median
-    over blocks, blind to outliers.
+    over blocks, which outliers do not affect.
     """
     height, width = image.shape
     centred = (
@@ -43,7 +42,7 @@ def replace_hot_pixels(
 
 
 def _block_sizes(side: int, device: torch.device) -> Float[Tensor, "blocks"]:
-    """How many pixels each block along an axis has: 16, or what is left for the last."""
+    """The number of pixels of each block along an axis: 16, or the remainder for the last."""
     edges = torch.arange(0, side, BLOCK_PX, device=device)
     return (side - edges).clamp(max=BLOCK_PX).float()
 
@@ -51,8 +50,8 @@ def _block_sizes(side: int, device: torch.device) -> Float[Tensor, "blocks"]:
 def _replace_outliers(
     image: Float[Tensor, "y x"], places: tuple[Int[Tensor, "n"], Int[Tensor, "n"]], distance: float
 ) -> tuple[Float[Tensor, "y x"], int]:
-    """Those of the pixels at these places that are further than ``distance`` from their
-    neighbourhood's median, replaced by it.
+    """The image in which those of the pixels at these places that are further than ``distance``
+    from their neighbourhood's median are replaced by it.
     """
     ys, xs = places
     offsets = torch.arange(_NEIGHBOURS_PX, device=image.device) - _NEIGHBOURS_PX // 2

@@ -10,8 +10,8 @@ from restore.runtime.distributed import Place, join_processes
 
 @contextmanager
 def joined_to_write(result: Path, device: str) -> Generator[Place]:
-    """Inside it the processes that torchrun or srun started are one group, of which the leading one
-    holds the lock of ``result``; gives this process's place among them.
+    """A block within which the processes started by torchrun or srun form one group, whose main
+    process holds the lock of ``result``. Yields this process's place in the group.
 
     Raises
     ------

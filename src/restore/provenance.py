@@ -1,4 +1,4 @@
-"""What made a file: program, version, command, settings, inputs, time."""
+"""The origin of a file: program, version, command, settings, inputs, time."""
 
 import shlex
 import sys
@@ -14,7 +14,7 @@ __all__ = ["as_json", "plain", "provenance"]
 
 
 def provenance(settings: object, inputs: Mapping[str, object]) -> dict[str, Any]:
-    """The record that is written beside, or into, each result; plain values only."""
+    """The record, of plain values, that is written beside or into each result."""
     return {
         "program": "restore",
         "version": __version__,

@@ -1,6 +1,4 @@
-"""Fields of a settings record: each with a default, a sentence, and the names that a command line
-gives it.
-"""
+"""Fields of a settings record, with a default, a help text, and their names on the command line."""
 
 from dataclasses import MISSING, dataclass, field
 from typing import Any
@@ -10,11 +8,11 @@ from restore.errors import UserError
 
 @dataclass(frozen=True)
 class Option:
-    """What a command line needs to know of one setting, beside its name, type and default.
+    """The properties of a setting for the command line, besides its name, type and default.
 
-    ``words`` is one sentence with the unit in it. ``flags`` are the option's names where they are
-    not the field's own: a short one (``-b``), or an older long one. ``off`` is the flag that says
-    no to a yes/no setting.
+    ``words`` is the help text, with the unit. ``flags`` are the option's names if they differ from
+    the field's: a short one (``-b``), or an older long one. ``off`` is the flag that switches a
+    yes/no setting off.
     """
 
     words: str

@@ -13,10 +13,10 @@ from restore.simulation.microscope import (
     Exposure,
     Particles,
     SimulationSettings,
+    canvas_contrast,
     count_halves,
     draw_particles,
     expose,
-    image_contrast,
     with_hot_pixels,
 )
 from restore.simulation.specimen import SpecimenTransform, barrel_phantom, transform
@@ -115,9 +115,10 @@ def test_most_of_the_signal_comes_from_particles(barrel, exposure):
     nothing = Particles(np.empty((0, 2), np.int64), np.empty((0, 3)))
     powers = []
     for particles in (nothing, exposure.particles):
-        image = image_contrast(
+        contrast = canvas_contrast(
             SETTINGS, barrel, particles, exposure.ctf, torch.Generator().manual_seed(1)
         )
+        image = contrast.image(SETTINGS.shape)
         k = frequency_per_A(SETTINGS.shape, (PIXEL_A, PIXEL_A))
         powers.append(
             float((torch.fft.rfft2(image).abs() ** 2)[(k > 1 / 200) & (k < 1 / 15)].sum())

@@ -1,7 +1,7 @@
-"""Pixels without data: where an image holds none, and what stands in for it.
+"""Recognition of pixels without data.
 
 Motion correction leaves flat borders, some programs mask areas out, and beyond the edge of the beam
-there are no electrons. Three signs tell such pixels:
+there are no electrons. Such pixels are recognised by three signs:
 
 - *Equal neighbours*: runs of one value along a row or a column that are too long to be chance. How
   long that is follows from the image itself, because counting images repeat their values.
@@ -11,8 +11,8 @@ there are no electrons. Three signs tell such pixels:
 - *Far-off lines* along the four sides: a row or column at the border that, as a whole, lies more
   than five standard deviations of a pixel from the rows or columns further in, and ends in a step.
 
-From noiseless areas the search goes on up a soft edge (of the beam, of a mask) for as long as the
-image is on its way back to its usual grey value.
+From noiseless areas the search continues along a soft edge (of the beam, of a mask) until the image
+has returned to its usual grey value.
 """
 
 import math
@@ -29,7 +29,7 @@ from restore.blank_pixels.equal_neighbours import equal_neighbours
 _NOISELESS = 0.1  # of the usual standard deviation
 _UPPER, _UPPER_IN_SIGMA = 0.65, 0.385  # a quantile of the normal distribution, above the median
 _DEVIATIONS_OF_BLOCKS = 6.0
-_GLANCED_ROWS = 8  # of which one is looked at first
+_GLANCED_ROWS = 8  # of which one is examined first
 _GLANCE = 1.5  # how much an estimate from them may be wrong
 _DARK_AT_A_GLANCE = 0.5  # of the usual grey value
 _BRIGHT, _DARK = 5.0, 0.05  # of the usual deviation; of the usual grey value
@@ -44,8 +44,8 @@ _FAR_OFF = 5.0
 
 
 def find_blank_pixels(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
-    """Which pixels of a raw image hold no data; None where all of them do, or none does (a constant
-    image is the caller's to reject).
+    """A mask of the pixels of a raw image that hold no data; None if all of them do, or none does
+    (the caller must reject a constant image).
 
     The image must be a raw one: without noise (a simulated truth, a denoised image), areas without
     contrast would be taken for areas without data.
@@ -69,19 +69,19 @@ def is_without_data(image: Float[Tensor, "y x"]) -> bool:
 
 
 def _search(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
-    """All pixels that look blank, be it every one of them; None where none does."""
+    """All pixels that look blank, even if these are all of them; None if none does."""
     blank = union([equal_neighbours(image), _far_off_lines(image)])
     return union([blank, _without_noise(image, blank)])
 
 
 def union(masks: list[Bool[Tensor, "y x"] | None]) -> Bool[Tensor, "y x"] | None:
-    """The pixels that any of the masks marks; None where none marks any."""
+    """The pixels marked in any of the masks; None if there are none."""
     marked = [mask for mask in masks if mask is not None]
     return reduce(torch.logical_or, marked) if marked else None
 
 
 def _far_off_lines(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
-    """The rows and columns at the four sides, up to 100 of them, that lie far off as a whole."""
+    """The rows and columns at the four sides, up to 100 on each, that are far off as a whole."""
     # The four sides: lines are counted from the border inwards.
     top, left = _border_width(image), _border_width(image.T)
     bottom, right = _border_width(image, -1), _border_width(image.T, -1)
@@ -96,10 +96,10 @@ def _far_off_lines(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
 
 
 def _border_width(image: Float[Tensor, "lines n"], direction: int = 1) -> int:
-    """How many lines at the first (or, with ``direction`` −1, the last) end are far off.
+    """The number of lines at the first (or, with ``direction`` −1, the last) end that are far off.
 
-    Medians are compared, over the middle three quarters of each line, so that neither hot pixels
-    nor the borders of the other two sides count.
+    Medians are compared, over the middle three quarters of each line, so that hot pixels and the
+    borders of the other two sides have no effect.
     """
     widest = min(_WIDEST_BORDER_PX, image.shape[0] // 4)
     margin = image.shape[1] // 8
@@ -131,11 +131,11 @@ def _border_width(image: Float[Tensor, "lines n"], direction: int = 1) -> int:
 def _without_noise(
     image: Float[Tensor, "y x"], blank: Bool[Tensor, "y x"] | None
 ) -> Bool[Tensor, "y x"] | None:
-    """Blocks that have no noise, and the soft edges around them and around ``blank`` pixels."""
+    """Blocks without noise, and the soft edges around them and around ``blank`` pixels."""
     if blank is None and not _may_lack_noise(image):
         return None
     means, deviations, counts = _block_statistics(image, blank)
-    enough = counts >= BLOCK_PX  # of the 128 pixels that are looked at in a block
+    enough = counts >= BLOCK_PX  # of the 128 pixels that are examined in a block
     full = counts >= counts.max() / 2
     usual, deviation = means[full].median(), deviations[full].median()
     # Where electrons are few, blocks without any are chance: the deviation then differs so much
@@ -151,7 +151,7 @@ def _without_noise(
     # stands for a block without valid pixels.
     middles = image[BLOCK_PX // 2 :: BLOCK_PX, BLOCK_PX // 2 :: BLOCK_PX]
     levels = torch.where(enough, means, middles[: means.shape[0], : means.shape[1]])
-    # Blocks differ by their noise, and by signal and ice: an edge must stand out from that.
+    # Blocks differ in noise, signal and ice: an edge must stand out from that.
     scatter = 1.4826 * (means[full] - usual).abs().median()
     least = max(_LEAST_STEP * float(deviation), _LEAST_SCATTER * float(scatter))
     edges = _soft_edges(levels - usual, noiseless | ~enough, enough & ~noiseless, least)

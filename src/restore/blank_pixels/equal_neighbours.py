@@ -10,7 +10,7 @@ _GROUP_PX = 8  # of the shortest run, 2·8 pixels, there is at least one group e
 _SHORTEST_RUN_PX = 2 * _GROUP_PX
 _CHANCE_RUNS = 1e-6  # chance runs expected in an image
 _SAMPLED_ROWS, _SAMPLE_PX = 8, 64
-_FEW = 1 / 8  # of the groups: up to here they are looked at one by one
+_FEW = 1 / 8  # share of the groups up to which they are examined one by one
 
 
 def equal_neighbours(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
@@ -35,8 +35,8 @@ def _constant_lines(
     groups_right: Bool[Tensor, "y groups"] | None,
     groups_below: Bool[Tensor, "x groups"] | None,
 ) -> Bool[Tensor, "y x"] | None:
-    """The rows (or columns) that have one value throughout, where more than half of them do; None
-    elsewhere. Of an image of which so little is left, nothing can be said about chance.
+    """The rows (or columns) with one value throughout, if more than half of them are so; otherwise
+    None. In an image of which so little is left, chance cannot be estimated.
     """
     marked = torch.zeros(image.shape, dtype=torch.bool, device=image.device)
     for lines, groups, target in (
@@ -54,11 +54,12 @@ def _constant_lines(
 
 
 def _equal_groups(lines: Float[Tensor, "lines n"]) -> Bool[Tensor, "lines groups"] | None:
-    """Which groups of pixels 8k … 8k + 8 of each line have one value; None where none has."""
+    """The groups of pixels 8k … 8k + 8 of each line that have one value; None if there are none."""
     count = (lines.shape[1] - 1) // _GROUP_PX
     if count < 1:
         return None
-    # The first and the last pixel of each group decide nearly always, and cost an eighth of all.
+    # The first and the last pixel of a group are nearly always sufficient, and take an eighth of
+    # the time.
     corners = lines[:, ::_GROUP_PX]
     groups = corners[:, 1 : count + 1] == corners[:, :count]
     candidates = int(groups.count_nonzero())
@@ -79,7 +80,7 @@ def _equal_groups(lines: Float[Tensor, "lines n"]) -> Bool[Tensor, "lines groups
 
 
 def _chance_length(image: Float[Tensor, "y x"]) -> int:
-    """The length of a run of equal pixels that chance makes in one image of a million.
+    """The length of a run of equal pixels that occurs by chance in one image of a million.
 
     With P the probability of the commonest value, a run of n pixels has the probability Pⁿ, and P²
     is at most that of two equal neighbours. The latter is measured in blocks; the nine-tenths
@@ -93,7 +94,7 @@ def _chance_length(image: Float[Tensor, "y x"]) -> int:
     shares = sample.unflatten(1, (-1, side)).unflatten(0, (-1, rows)).float().mean(dim=(1, 3))
     mixed = shares[shares < 1]
     pair = float(mixed.quantile(0.9)) if mixed.numel() else 0.0
-    # A sampled share of nothing still allows for one pair in a thousand.
+    # A sampled share of zero still allows for one pair in a thousand.
     single = math.sqrt(max(pair, 1e-3))
     pairs = image.shape[0] * (image.shape[1] - 1)
     return math.ceil(math.log(_CHANCE_RUNS / pairs) / math.log(min(single, 1 - 1e-6)))

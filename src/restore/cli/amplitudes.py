@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Average, fit, write if asked to, print a summary; returns the exit status."""
+    """Average, fit, write if requested, print a summary; returns the exit status."""
     settings = settings_from(namespace, GuinierSettings)
     tune_malloc()
     amplitudes = measure_amplitudes(

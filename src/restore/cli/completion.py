@@ -1,4 +1,6 @@
-"""``restore completion``: a script with which a shell completes commands, options and names."""
+"""``restore completion``: print a script with which a shell completes commands, options
+and names.
+"""
 
 import argparse
 from importlib.util import find_spec
@@ -21,13 +23,13 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def script(shell: str) -> str:
-    """What a shell reads to complete the commands of restore and their options; where neither is
-    asked for, names of files.
+    """The script with which a shell completes the commands of restore and their options, and
+    otherwise file names.
 
     Raises
     ------
     UsageError
-        What writes it is not installed.
+        The package that writes it is not installed.
     """
     if find_spec("shtab") is None:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The options that give the contrast transfer function of images that no table lists."""
+"""Options for the contrast transfer function of images that no table lists."""
 
 import argparse
 
@@ -7,7 +7,7 @@ from restore.micrograph import CTFParameters
 
 
 def add_ctf_options(parser: argparse.ArgumentParser) -> None:
-    """The CTF of images, for models that want phases flipped."""
+    """Add the options for the CTF of images, for models that need flipped phases."""
     group = parser.add_argument_group("CTF of images (a table holds its own)")
     group.add_argument(
         "--defocus",
@@ -26,9 +26,7 @@ def add_ctf_options(parser: argparse.ArgumentParser) -> None:
 
 
 def typed_ctf(namespace: argparse.Namespace) -> CTFParameters | None:
-    """The CTF that was typed, None where none was. Raises UserError where a part is missing, or
-    cannot be.
-    """
+    """The CTF in the options, or None. Raises UserError if a part is missing or impossible."""
     names = ("defocus", "voltage", "spherical_aberration", "amplitude_contrast")
     missing = [f"--{name}" for name in names if getattr(namespace, name) is None]
     if len(missing) == len(names) and namespace.phase_shift is None:

@@ -1,4 +1,4 @@
-"""``restore demo``: from nothing to a finished, measured result in minutes."""
+"""``restore demo``: a complete example with simulated data, in minutes."""
 
 import argparse
 import json
@@ -60,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     """Simulate; denoise with the general model; train from it, denoise, and evaluate without the
-    truth; then compare with it. The exit status comes back.
+    truth; then compare with the truth. Returns the exit status.
     """
     tune_malloc()
     folder: Path = namespace.folder
@@ -124,7 +124,9 @@ class _Shot:
         files |= {name: (image.image, flipped) for name, image in self.denoised.items()}
         files |= {"truth": (truth, RECIPE)}
         images = {name: (read_tensor(path), recipe) for name, (path, recipe) in files.items()}
-        blank = common_blank_pixels([images["raw"][0]])  # only the raw image has noise to tell
+        blank = common_blank_pixels(
+            [images["raw"][0]]
+        )  # blank pixels can be found only in the raw image, which has noise
         seen = {
             name: prepare_masked([image], self.raw.pixel_size_A, self.raw.ctf, recipe, blank)[0]
             for name, (image, recipe) in images.items()
@@ -157,7 +159,7 @@ def _shots(star: Path, tables: Mapping[str, Path]) -> list[_Shot]:
 
 
 def _show_general(folder: Path, star: Path, table: Path) -> None:
-    """Score and draw what the general model makes of the micrographs before any training."""
+    """Score and draw the general model's output for the micrographs before any training."""
     shots = _shots(star, {GENERAL: table})
     print(f"\nCorrelation with the truth, {RECIPE.max_resolution_A:g} Å and coarser, untrained:")
     _print_scores([shot.scores() for shot in shots])
@@ -167,7 +169,7 @@ def _show_general(folder: Path, star: Path, table: Path) -> None:
 
 
 def _compare(folder: Path, shots: Sequence[_Shot], held_out: Iterable[str]) -> int:
-    """Score every micrograph against its truth, draw the pictures, and say how it went."""
+    """Score every micrograph against its truth, draw the pictures, and print the result."""
     scores = {shot.raw.name: shot.scores() for shot in shots}
     apart = [shot for shot in shots if shot.raw.name in set(held_out)]
     apart[0].draw(folder / "demo.png")

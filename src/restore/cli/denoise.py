@@ -1,4 +1,4 @@
-"""``restore denoise``: every micrograph of a set, with a trained model."""
+"""``restore denoise``: denoise every micrograph of a set with a trained model."""
 
 import argparse
 import os
@@ -6,16 +6,17 @@ from pathlib import Path
 
 from restore.cli.ctf import add_ctf_options, typed_ctf
 from restore.cli.job import add_job_options, is_main, settle
-from restore.cli.model import NamedModel, chosen_model
+from restore.cli.model import chosen_model
 from restore.cli.options import (
     add_device_option,
+    add_model_option,
     add_pixel_size_option,
     add_settings,
     add_suffix_option,
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_recipe_options
+from restore.cli.recipe import RECIPE_OF_MODEL, add_recipe_options
 from restore.cli.results import report_failures
 from restore.denoising.batch import denoise_set
 from restore.denoising.settings import DenoisingSettings, ParticleSettings
@@ -24,6 +25,7 @@ from restore.errors import UsageError
 from restore.io.micrographs import is_table
 from restore.io.particle_listings import lists_particles
 from restore.io.relion.job import MICROGRAPH_KINDS, PARTICLE_KINDS, write_output_node
+from restore.model.checkpoint import NamedModel
 from restore.runtime.jobs import SetResults
 from restore.runtime.memory import tune_malloc
 
@@ -46,23 +48,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="RELION STAR or cryoSPARC .cs or .csg, of micrographs or of particles; or images as a "
         "quoted pattern",
     )
-    group.add_argument(
-        "--model",
-        "-p",
-        type=Path,
-        metavar="MODEL",
-        help=(
-            "model file written by restore train (default: the general model that comes with "
-            "restore)"
-        ),
-    )
+    add_model_option(group)
     add_pixel_size_option(group)
     add_suffix_option(group, "suffixes of the full sum and its halves, for --average_halves")
     add_device_option(group)
     add_job_options(group)
     add_recipe_options(
         parser,
-        "recipe (default: the model's own; the general model uses the one that is given)",
+        RECIPE_OF_MODEL,
         "finest resolution, Å",
         "correct the CTF's sign",
     )
@@ -73,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Denoise what is missing or stale, list it; the exit status comes back."""
+    """Denoise what is missing or outdated, and write the table; returns the exit status."""
     settle(namespace)
     tune_malloc()
     sources = _sources(namespace)
@@ -92,7 +85,7 @@ def run(namespace: argparse.Namespace) -> int:
             pixel_size_A=namespace.pixel_size,
             ctf=ctf,
             device=namespace.device,
-            model_name=chosen.file,
+            model_name=chosen.name,
             bars=Bar,
         )
     )
@@ -121,13 +114,13 @@ def _particles(namespace: argparse.Namespace, table: str, chosen: NamedModel) ->
         settings=settings_from(namespace, DenoisingSettings),
         particles=settings_from(namespace, ParticleSettings),
         device=namespace.device,
-        model_name=chosen.file,
+        model_name=chosen.name,
         bars=Bar,
     )
 
 
 def _sources(namespace: argparse.Namespace) -> list[str]:
-    """The inputs, which stand alone or after ``-m``."""
+    """The inputs, given as arguments or with ``-m``."""
     if namespace.images and namespace.input_micrographs is not None:
         raise UsageError(
             "inputs are given both with and without -m", do="give them either way, not both"

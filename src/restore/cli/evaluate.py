@@ -1,4 +1,6 @@
-"""``restore evaluate``: how much noise went, how much signal stayed, how much false signal came."""
+"""``restore evaluate``: measure how much noise was removed, how much signal was kept, and how much
+was hallucinated.
+"""
 
 import argparse
 import os
@@ -7,21 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from restore.cli.job import is_main
-from restore.cli.model import NamedModel, chosen_model
+from restore.cli.model import chosen_model
 from restore.cli.options import (
     add_device_option,
+    add_model_option,
+    add_output_directory_option,
     add_pixel_size_option,
     add_settings,
     add_suffix_option,
     settings_from,
 )
 from restore.cli.progress import Bar
-from restore.cli.recipe import add_recipe_options, typed_recipe
+from restore.cli.recipe import SUFFIXES_OF_TRAINING, add_recipe_options, typed_recipe
 from restore.cli.results import report_failures
 from restore.errors import UsageError
 from restore.evaluation.aggregate import EvaluationSettings
 from restore.evaluation.source import DenoisedHalves
 from restore.face.evaluation import EvaluatedSet, evaluate
+from restore.model.checkpoint import NamedModel
 from restore.preprocessing import Recipe
 from restore.runtime.memory import tune_malloc
 
@@ -39,30 +44,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             "(MRC, TIFF) as a quoted pattern"
         ),
     )
-    group.add_argument(
-        "--model",
-        "-p",
-        type=Path,
-        metavar="MODEL",
-        help="model to evaluate, written by restore train (default: the general model that comes "
-        "with restore)",
-    )
-    words = (
-        "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
-    )
-    add_suffix_option(group, words, "-s")
+    add_model_option(group)
+    add_suffix_option(group, SUFFIXES_OF_TRAINING, "-s")
     add_pixel_size_option(group)
     add_device_option(group)
-    group.add_argument(
-        "--output_directory",
-        "-o",
-        type=Path,
-        default=Path("evaluation"),
-        metavar="FOLDER",
-        help=(
-            "folder of the results (default: evaluation); a rerun measures only what is missing "
-            "or outdated"
-        ),
+    add_output_directory_option(
+        group,
+        "folder of the results (default: evaluation); a rerun measures only what is missing or "
+        "outdated",
+        Path("evaluation"),
     )
     _add_options_of_others(parser)
     add_recipe_options(
@@ -104,14 +94,14 @@ def _add_options_of_others(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Measure what is missing or stale, write the evaluation; the exit status comes back."""
+    """Measure what is missing or outdated, and write the evaluation; returns the exit status."""
     tune_malloc()
     subject = _subject(namespace)
     named = isinstance(subject, NamedModel)
     evaluated = evaluate(
         namespace.input_micrographs,
         subject.model if named else subject,
-        model_name=subject.file if named else None,
+        model_name=subject.name if named else None,
         output_directory=namespace.output_directory,
         settings=settings_from(namespace, EvaluationSettings),
         suffixes=namespace.even_odd_suffix,
@@ -126,7 +116,7 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def print_evaluation(evaluated: EvaluatedSet) -> None:
-    """Print the warnings of an evaluation, its summary, and where it is written."""
+    """Print the warnings of an evaluation, its summary, and its path."""
     if evaluated.evaluation is None:
         return
     for sentence in evaluated.evaluation.warnings:
@@ -136,7 +126,7 @@ def print_evaluation(evaluated: EvaluatedSet) -> None:
 
 
 def _subject(namespace: argparse.Namespace) -> NamedModel | DenoisedHalves:
-    """What is evaluated: a model, or another program's images."""
+    """The object of the evaluation: a model, or another program's images."""
     from_other_program = namespace.denoised_halves is not None or bool(namespace.denoised_suffix)
     if not from_other_program:
         if namespace.fit_scale:
@@ -151,7 +141,7 @@ def _subject(namespace: argparse.Namespace) -> NamedModel | DenoisedHalves:
             "both a model and denoised halves are given",
             do="give a model with --model, or the images of another program with --denoised_halves",
         )
-    # Another program's phases are not flipped unless it is said.
+    # Another program's phases are not flipped unless the option says so.
     recipe = replace(typed_recipe(namespace), phase_flip=bool(namespace.phaseflip))
     folders = tuple(namespace.denoised_halves or ())
     return DenoisedHalves(folders, namespace.denoised_suffix, recipe, namespace.fit_scale)

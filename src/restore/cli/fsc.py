@@ -70,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Compare the two, write the curves if asked to, print a summary; returns the exit status."""
+    """Compare the two, write the curves if requested, print a summary; returns the exit status."""
     settings = settings_from(namespace, FSCSettings)
     tune_malloc()
     if namespace.model is not None:

@@ -1,4 +1,6 @@
-"""``restore halves``: two independent halves of every micrograph, from movies or from counts."""
+"""``restore halves``: make two independent halves of every micrograph, from movies or
+from counts.
+"""
 
 import argparse
 import sys
@@ -55,7 +57,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Make the halves that are missing or stale, write the STAR file; returns the exit status."""
+    """Make the halves that are missing or outdated, write the STAR file; returns the exit
+    status.
+    """
     tune_malloc()
     _refuse_mixtures(namespace)
     movies = settings_from(namespace, MovieSettings)
@@ -75,7 +79,9 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def _refuse_mixtures(namespace: argparse.Namespace) -> None:
-    """UsageError where options of summing and of thinning are mixed, or a turn lacks its gain."""
+    """Raise UsageError if options of summing and of thinning are mixed, or a rotation or flip is
+    given without a gain.
+    """
     typed = [*given(namespace, MovieSettings), *given(namespace, EERSettings)]
     if namespace.thin and typed:
         problem = f"--thin and {', '.join(f'--{name}' for name in typed)} are given"

@@ -1,4 +1,4 @@
-"""``restore inspect``: what a file is, what would be done with it, what is wrong with it."""
+"""``restore inspect``: what a file is, what restore would do with it, and its problems."""
 
 import argparse
 from pathlib import Path
@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Print what each file is; 1 comes back where any has a problem."""
+    """Print what each file is; returns 1 if any has a problem."""
     recipe, wrong = typed_recipe(namespace), 0
     for path in namespace.files:
         findings = inspect(path, recipe)
@@ -38,8 +38,8 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def as_text(path: Path, findings: Findings) -> str:
-    """Findings as lines for a terminal, options in place of fields: as ``restore denoise`` and
-    ``restore halves`` call them, which is what most files are for.
+    """Findings as lines for a terminal, with fields replaced by the options of ``restore denoise``
+    and ``restore halves``, the commands for most files.
     """
     wording = Wording(command_parser("denoise"), command_parser("halves"))
     rows = [

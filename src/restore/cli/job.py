@@ -15,10 +15,10 @@ from restore.errors import UsageError
 from restore.io.relion.job import Ending, abort_is_asked, begin, end, has_output
 
 POLL_S = 1.0
-"""How often it is looked whether someone wants the job to stop."""
+"""The interval of checks for a request to stop the job."""
 
 MODELS, PATCHES = Path("Models"), Path("training_data.hdf")
-"""Where a model and its patch file go where nothing else is said."""
+"""The default folder of a model and its patch file."""
 
 _COMMANDS = ("train", "denoise")
 _INTERRUPTED, _SOME_FAILED = 130, 1
@@ -49,11 +49,10 @@ def _positive(text: str) -> int:
 
 
 def settle(namespace: argparse.Namespace) -> None:
-    """Put all output into the job's folder, where there is one, and take the number of threads that
-    was given.
+    """Put all output into the job's folder, if there is one, and set the given number of threads.
 
-    A training whose state is there already is resumed: RELION goes on with a job by giving the same
-    command again.
+    A training with an existing state is resumed, because RELION continues a job by the same
+    command.
 
     Raises
     ------
@@ -91,8 +90,7 @@ def _settle_training(namespace: argparse.Namespace) -> None:
 
 
 def job_folder(arguments: Sequence[str]) -> Path | None:
-    """The folder of the External job that a command line starts, None where it starts none; nothing
-    else is parsed.
+    """The folder of the External job that a command line starts, or None; nothing else is parsed.
 
     >>> job_folder(["denoise", "--o", "External/job012/", "--in_mics", "micrographs.star"])
     PosixPath('External/job012')
@@ -110,9 +108,9 @@ def as_job(folder: Path, run: Callable[[], int]) -> int:
     """Do the work of an External job, and tell RELION how it ended; returns the exit status of
     ``run``.
 
-    Finished, as RELION says it, is a job that did everything, or that left an output although some
-    micrographs failed (RELION's own jobs leave such out, too). The file RELION_JOB_ABORT_NOW stops
-    it as SIGTERM does. Of several processes only the leading one writes.
+    A job has finished, in RELION's sense, if everything was done, or if there is an output although
+    some micrographs failed (RELION's own jobs also leave these out). The file RELION_JOB_ABORT_NOW
+    stops it as SIGTERM does. Of several processes only the main one writes.
     """
     writes = is_main(os.environ)
     if writes:
@@ -142,8 +140,8 @@ def _ending(status: int, folder: Path) -> Ending:
 
 
 def is_main(environment: Mapping[str, str]) -> bool:
-    """Whether this is the leading process of its run, as :func:`restore.runtime.distributed.launch`
-    finds it, without torch.
+    """Whether this is the main process of its run, as :func:`restore.runtime.distributed.launch`
+    determines it, without torch.
     """
     if "WORLD_SIZE" in environment:
         return environment.get("RANK", "0") == "0"
@@ -152,7 +150,7 @@ def is_main(environment: Mapping[str, str]) -> bool:
 
 @contextmanager
 def _watched(folder: Path) -> Generator[None]:
-    """Inside it the main thread gets SIGTERM, once, when someone wants the job to stop."""
+    """A block within which the main thread gets SIGTERM, once, when the job is asked to stop."""
     over = threading.Event()
     watcher = threading.Thread(target=_watch, args=(folder, over), name="abort", daemon=True)
     watcher.start()

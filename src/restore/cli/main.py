@@ -1,4 +1,4 @@
-"""The command ``restore``: finds the subcommand, runs it, and is the one handler of its errors."""
+"""The command ``restore``: finds the subcommand, runs it, and handles its errors."""
 
 import argparse
 import errno
@@ -81,7 +81,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _handled(run: Callable[[], int], arguments: Sequence[str], debug: bool) -> int:
-    """The exit status of ``run``; an error of the user's or the system's ends it with a message."""
+    """The exit status of ``run``; errors of the user or the system end it with a message."""
     try:
         return run()
     except SystemExit as leaving:
@@ -108,8 +108,8 @@ def _wording(arguments: Sequence[str]) -> Wording:
 
 
 def _status_of_output(output: Stream, status: int) -> int:
-    """The exit status: 1 where what was printed could not be written, as on a full disk. A reader
-    that has gone (``| head``) has read enough.
+    """The exit status: 1 if the printed output could not be written, as on a full disk. A pipe
+    whose reader has ended (``| head``) is not an error.
     """
     output.flush()
     if output.lost is None or getattr(output.lost, "errno", None) == errno.EPIPE:
@@ -150,7 +150,7 @@ def command_parser(command: str) -> argparse.ArgumentParser:
 
 
 def add_command(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
-    """Give a parser the options of a subcommand; it comes back."""
+    """Add the options of a subcommand to a parser, and return it."""
     parser.add_argument(
         "--verbose", "-v", action="store_true", help=("print more details of the progress")
     )
@@ -160,7 +160,7 @@ def add_command(parser: argparse.ArgumentParser, command: str) -> argparse.Argum
 
 
 def as_typed(line: CommandLine) -> str:
-    """A command line that the library proposes, with options in place of its fields.
+    """A command line suggested by the library, with options in place of its fields.
 
     >>> from restore.commands import Field
     >>> as_typed(CommandLine("denoise", Field("micrographs"), "a b.star", Field("pixel_size_A"), 2))

@@ -1,4 +1,4 @@
-"""Options and words that the commands about maps share."""
+"""Options and texts that the commands about maps share."""
 
 import argparse
 import math
@@ -11,21 +11,21 @@ from restore.postprocessing.map_files import describe_shape, describe_voxel
 
 
 def add_voxel_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
-    """``--pixel_size`` of maps."""
+    """Add ``--pixel_size`` of maps."""
     group.add_argument(
         "--pixel_size", type=float, metavar="X", help="voxel size in Å, which overrides the headers"
     )
 
 
 def add_mask_option(group: "argparse._ArgumentGroup", words: str) -> None:  # pyright: ignore[reportPrivateUsage]
-    """``--mask``, with what it does here."""
+    """Add ``--mask``, described by ``words``."""
     group.add_argument("--mask", type=Path, metavar="MASK", help=words)
 
 
 def add_output_options(
     parser: argparse.ArgumentParser, metavar: str, words: str, default: Path | None = None
 ) -> None:
-    """``--output`` and ``--overwrite``."""
+    """Add ``--output`` and ``--overwrite``."""
     group = parser.add_argument_group("output")
     group.add_argument("--output", "-o", type=Path, default=default, metavar=metavar, help=words)
     group.add_argument("--overwrite", action="store_true", help="replace existing files")
@@ -37,12 +37,12 @@ def grid_words(header: MapHeader, voxel_size_zyx_A: Voxel) -> str:
 
 
 def shell_words(fsc: FSC, shells: str = "shells") -> str:
-    """How many shells an FSC has, and how wide they are."""
+    """The number and width of the shells of an FSC, in words."""
     return f"{len(fsc.frequency_per_A)} {shells}, 1/{1 / float(fsc.frequency_per_A[1]):.4g} Å wide"
 
 
 def crossing_words(fsc: FSC, name: str, threshold: float) -> str:
-    """Where a curve falls under a threshold, in words for a table."""
+    """The resolution at which a curve falls under a threshold, in words for a table."""
     crossing_A = fsc.crossing_A(fsc.curves[name], threshold)
     if crossing_A is None:
         return "nowhere"

@@ -1,32 +1,23 @@
-"""The model that denoise and evaluate use: the one that was named, or the general one."""
+"""The model that commands use: the one given, or the general model."""
 
 import argparse
 import logging
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from restore.cli.recipe import refuse_other_recipe, typed_recipe
-from restore.model.checkpoint import Model, load_model
+from restore.model.checkpoint import NamedModel, load_model
 from restore.model.general import GENERAL_MODEL_PATH, load_general_model
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class NamedModel:
-    """A model, and the file that it came from; of the general one, its name alone."""
-
-    model: Model
-    file: Path
-
-
 def chosen_model(namespace: argparse.Namespace, ctf_is_known: bool = True) -> NamedModel:
-    """The model that was named, or the general one for the recipe that was typed; a line says
-    which.
+    """The model given in the options, or the general one for the given recipe; a line of output
+    says which.
 
-    The general model serves images whose phases are flipped and others: where the CTF is not known
-    and nothing was typed, it leaves them.
+    The general model can be used with or without phase flipping: if the CTF is not known and no
+    option decides, phases are not flipped.
     """
     if namespace.model is None:
         recipe = typed_recipe(namespace)
@@ -35,20 +26,17 @@ def chosen_model(namespace: argparse.Namespace, ctf_is_known: bool = True) -> Na
                 "phases are not flipped: the CTF is not known (a STAR file or --defocus gives it)"
             )
             recipe = replace(recipe, phase_flip=False)
-        chosen = NamedModel(load_general_model(recipe), _GENERAL_NAME)
+        chosen = NamedModel(load_general_model(recipe), GENERAL_MODEL_PATH.name)
     else:
-        chosen = NamedModel(load_model(namespace.model), namespace.model)
+        chosen = NamedModel(load_model(namespace.model), str(namespace.model))
         refuse_other_recipe(namespace, chosen.model.recipe, "the model")
     log.info("%s", _words(chosen))
     return chosen
 
 
-_GENERAL_NAME = Path(GENERAL_MODEL_PATH.name)
-
-
 def _words(chosen: NamedModel) -> str:
     steps: Any = chosen.model.training.get("steps")
     length = f", {steps:,} training steps" if isinstance(steps, int) else ""
-    if chosen.file == _GENERAL_NAME:
-        return f"model: the general one that comes with restore ({chosen.file}{length})"
-    return f"model: {chosen.file}{length}"
+    if chosen.name == GENERAL_MODEL_PATH.name:
+        return f"model: the general one that comes with restore ({chosen.name}{length})"
+    return f"model: {chosen.name}{length}"

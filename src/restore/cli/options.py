@@ -1,5 +1,5 @@
-"""Command-line options derived from settings records: a default is said once, beside the code that
-reads it.
+"""Command-line options derived from settings records, so that a default is written once, beside the
+code that reads it.
 """
 
 import argparse
@@ -15,7 +15,7 @@ Record = TypeVar("Record")
 
 
 def add_pixel_size_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
-    """``--pixel_size`` of images that no table lists."""
+    """Add ``--pixel_size`` of images that no table lists."""
     group.add_argument(
         "--pixel_size", type=float, metavar="X", help="pixel size in Å, if there is no STAR file"
     )
@@ -26,7 +26,7 @@ def add_suffix_option(
     words: str,
     *flags: str,
 ) -> None:
-    """``--even_odd_suffix``, with its default."""
+    """Add ``--even_odd_suffix``, with its default."""
     group.add_argument(
         "--even_odd_suffix",
         *flags,
@@ -36,7 +36,7 @@ def add_suffix_option(
 
 
 def add_device_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ignore[reportPrivateUsage]
-    """``--device``."""
+    """Add ``--device``."""
     group.add_argument(
         "--device",
         default="auto",
@@ -45,14 +45,46 @@ def add_device_option(group: "argparse._ArgumentGroup") -> None:  # pyright: ign
     )
 
 
+def add_model_option(
+    group: "argparse._ArgumentGroup",  # pyright: ignore[reportPrivateUsage]
+    more: str = "",
+) -> None:
+    """Add ``--model``; ``more`` is put after the default in the help."""
+    group.add_argument(
+        "--model",
+        "-p",
+        type=Path,
+        metavar="MODEL",
+        help="model file written by restore train (default: the general model that comes with "
+        f"restore{more})",
+    )
+
+
+def add_output_directory_option(
+    group: "argparse._ArgumentGroup",  # pyright: ignore[reportPrivateUsage]
+    words: str,
+    default: Path | None = None,
+) -> None:
+    """Add ``--output_directory``, which must be given if it has no default."""
+    group.add_argument(
+        "--output_directory",
+        "-o",
+        type=Path,
+        default=default,
+        required=default is None,
+        metavar="FOLDER",
+        help=words,
+    )
+
+
 def add_settings(
     parser: argparse.ArgumentParser, title: str, record: type[Any], leave_out: Sequence[str] = ()
 ) -> None:
-    """Give a parser an option for each field of a settings record, in the field's own group or one
-    of this title.
+    """Add an option for each field of a settings record, in the field's own group or in one with
+    this title.
 
-    Only what is typed lands in the namespace, so that a preset or a model can give the other
-    values.
+    Only options that are typed are set in the namespace, so that a preset or a model can supply the
+    other values.
     """
     groups: dict[str, argparse._ArgumentGroup] = {}  # pyright: ignore[reportPrivateUsage]
     hints = get_type_hints(record)
@@ -114,7 +146,7 @@ def _plain_type(hint: Any) -> Any:
 
 
 def _count_and_item(kind: Any) -> tuple[int | str | None, Any]:
-    """How many values an option takes, as argparse says it, and the type of each: (2, float) of
+    """The number of values of an option, in argparse's notation, and their type: (2, float) for
     tuple[float, float].
     """
     if get_origin(kind) is not tuple:
@@ -135,7 +167,8 @@ def _default_words(default: Any) -> str:
 
 
 def with_underscores(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the hyphens of long options made underscores, so that both spellings work.
+    """The arguments with the hyphens of long options replaced by underscores, so that both
+    spellings work.
 
     >>> with_underscores(["--merge-noisy", "--pixel-size=1.0", "a-b.mrc", "-s", "x"])
     ['--merge_noisy', '--pixel_size=1.0', 'a-b.mrc', '-s', 'x']

@@ -1,4 +1,4 @@
-"""A parser of command lines that says what was probably meant."""
+"""A parser of command lines with suggestions for mistyped words."""
 
 import argparse
 import shlex
@@ -27,7 +27,7 @@ _HABITS = {
     "--epochs": ("--number_of_epochs",),
     "--help_all": ("--help",),
 }
-"""What RELION and others call options that have other names here."""
+"""Names in RELION and other programs of options that are called differently here."""
 
 _INPUTS = (
     "--i",
@@ -37,11 +37,11 @@ _INPUTS = (
     "--input_micrographs",
     "--training_mics",
 )
-"""Options of other commands whose value stands by itself where a command takes its input so."""
+"""Options of other commands whose value a command takes as a positional argument."""
 
 
 class HelpFormatter(argparse.HelpFormatter):
-    """Help that fits a screen or two: the metavar is said once, the default at the end."""
+    """Help that fits a screen or two, with each metavar once and defaults at the end."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30, width=100)
@@ -76,7 +76,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> argparse.Namespace:
-        """As argparse does; an option that is not known gets a suggestion."""
+        """As in argparse, with a suggestion for an unknown option."""
         words = list(args or ())
         for word, following in zip_longest(words, words[1:], fillvalue=""):
             if "\0" in word:
@@ -92,8 +92,8 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        """As argparse does; an empty name of a file, which would be the working folder, is
-        refused.
+        """As in argparse, but an empty file name, which would be the working folder, is
+        an error.
         """
         if arg_string == "" and action.type is Path:
             raise argparse.ArgumentError(action, "the name is empty")
@@ -103,7 +103,7 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog} has no {kind} {name}", do=self._advice(name, value))
 
     def format_help(self) -> str:
-        """The help, with the names of options wherever the library names fields."""
+        """The help, with options in place of the library's fields."""
         wording = Wording(self)
         for action in self._actions:
             if action.help not in (None, argparse.SUPPRESS):
@@ -115,7 +115,7 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message.removeprefix("argument "), where=self.prog, do=self._see_help)
 
     def _advice(self, name: str, value: str) -> str:
-        """What to type instead of an option that there is not, which this value follows."""
+        """What to type instead of an unknown option, which is followed by this value."""
         options = self._option_string_actions
         habit = next((option for option in _HABITS.get(name, ()) if option in options), "")
         if habit:
@@ -133,7 +133,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def closest(word: str, names: Iterable[str]) -> str:
-    """A question with the names that are most like this word; empty where none is.
+    """A question with the names most similar to this word; empty if none is similar.
 
     >>> closest("denoize", ["train", "denoise"])
     'did you mean denoise?'

@@ -9,9 +9,9 @@ from restore.preprocessing import Recipe
 
 
 def make_patch_file(namespace: argparse.Namespace, recipe: Recipe, patch_px: int = 0) -> Path:
-    """Write the patch file that was asked for, or take the one that is there if it is the same.
+    """Write the requested patch file, or keep an existing one that is the same.
 
-    Images that have not room for a patch of ``patch_px`` are rejected before anything is written.
+    Images without room for a patch of ``patch_px`` are rejected before anything is written.
     """
     with LateBar("micrographs", "preparing") as bar:
         return make_patches(

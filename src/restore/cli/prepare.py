@@ -1,4 +1,4 @@
-"""``restore prepare``: the patch file, alone."""
+"""``restore prepare``: write the patch file, without training."""
 
 import argparse
 
@@ -15,7 +15,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Make the patch file; the exit status comes back."""
+    """Make the patch file; returns the exit status."""
     if namespace.training_mics is None:
         raise UsageError("no micrographs are given", do="name a STAR file with --training_mics")
     tune_malloc()

@@ -1,4 +1,4 @@
-"""Progress bars on stderr: rate and time left."""
+"""Progress bars on stderr, with rate and remaining time."""
 
 import sys
 from types import TracebackType
@@ -8,12 +8,12 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 _BY_TIME = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} minutes{postfix}"
-"""A bar of minutes, whose rate would be one minute per minute."""
+"""The format of a bar of minutes, without a rate, which would be one minute per minute."""
 
 
 class Bar:
-    """A progress bar that log lines do not tear; every line of a log file is a line where stderr is
-    no terminal.
+    """A progress bar that log lines do not disrupt; if stderr is not a terminal, each update is a
+    separate line.
     """
 
     def __init__(self, total: float | None, unit: str, words: str) -> None:
@@ -29,7 +29,7 @@ class Bar:
         self._redirect = logging_redirect_tqdm()
 
     def to(self, count: float, words: str = "") -> None:
-        """So many are done."""
+        """``count`` units are done."""
         if words:
             self._bar.set_postfix_str(words, refresh=False)
         self._bar.update(count - self._bar.n)
@@ -50,7 +50,7 @@ class Bar:
 
 class LateBar:
     """A bar that is drawn when the first progress is reported, so that a check that fails before
-    leaves none.
+    leaves no bar.
     """
 
     def __init__(self, unit: str, words: str) -> None:
@@ -58,7 +58,7 @@ class LateBar:
         self._bar: Bar | None = None
 
     def to(self, done: float, total: float | None, unit: str = "", words: str = "") -> None:
-        """So many of so many are done; ``words`` stand at the end of the bar."""
+        """``done`` of ``total`` units are done; ``words`` are shown at the end of the bar."""
         if self._bar is None:
             self._bar = Bar(total, unit or self._unit, self._words).__enter__()
         self._bar.to(done, words)

@@ -1,4 +1,4 @@
-"""The options that prepare and train share: which micrographs, and how they are prepared."""
+"""Options that prepare and train share: the micrographs, and their preparation."""
 
 import argparse
 from dataclasses import replace
@@ -9,9 +9,15 @@ from restore.cli.options import add_pixel_size_option, add_suffix_option
 from restore.errors import UserError
 from restore.preprocessing import Recipe
 
+SUFFIXES_OF_TRAINING = (
+    "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
+)
+
+RECIPE_OF_MODEL = "recipe (default: the model's own; the general model uses the one that is given)"
+
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
-    """Where the training micrographs are."""
+    """Add the options for the training micrographs."""
     group = parser.add_argument_group("input")
     group.add_argument(
         "--training_mics",
@@ -20,10 +26,7 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         metavar="STAR",
         help="RELION STAR, cryoSPARC .cs or .csg, or images as a quoted pattern",
     )
-    words = (
-        "suffixes of the full sum and its halves, if the STAR file has no rlnMicrographNameEven/Odd"
-    )
-    add_suffix_option(group, words, "-s")
+    add_suffix_option(group, SUFFIXES_OF_TRAINING, "-s")
     add_pixel_size_option(group)
     group.add_argument(
         "--training_filename",
@@ -49,8 +52,8 @@ def add_recipe_options(
     f"(default: {Recipe.max_resolution_A})",
     phaseflip: str = "correct the CTF's sign (default)",
 ) -> None:
-    """How micrographs are prepared for the network, under a title, and in these words; None where
-    nothing is typed.
+    """Add the options for the preparation of micrographs, under this title and with these help
+    texts; they are None unless typed.
     """
     group = parser.add_argument_group(title)
     group.add_argument("--max_resolution", "-r", type=float, metavar="X", help=resolution)
@@ -65,7 +68,7 @@ def add_recipe_options(
 
 
 def typed_recipe(namespace: argparse.Namespace) -> Recipe:
-    """The recipe that was typed, defaults elsewhere."""
+    """The recipe in the options, with defaults for the others."""
     recipe = Recipe()
     if namespace.max_resolution is not None:
         recipe = replace(recipe, max_resolution_A=namespace.max_resolution)
@@ -75,8 +78,8 @@ def typed_recipe(namespace: argparse.Namespace) -> Recipe:
 
 
 def refuse_other_recipe(namespace: argparse.Namespace, recipe: Recipe, owner: str) -> None:
-    """UserError where ``-r`` or ``--[dont_]phaseflip`` was typed and is not what ``recipe``, the
-    owner's, says.
+    """Raise UserError if ``-r`` or ``--[dont_]phaseflip`` was given and differs from ``recipe``,
+    that of the owner.
     """
     wanted_A = namespace.max_resolution
     if wanted_A is not None and abs(wanted_A - recipe.max_resolution_A) > 1e-6:

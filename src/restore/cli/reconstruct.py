@@ -1,5 +1,5 @@
-"""``restore reconstruct``: half maps from particle images, raw or denoised, whose orientations are
-known.
+"""``restore reconstruct``: reconstruct half maps from particle images, raw or denoised, with known
+orientations.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def _words(reconstruction: Reconstruction) -> str:
-    """The particles, and where the half maps part."""
+    """A summary of the particles, and the resolution of the half maps."""
     images, fsc = reconstruction.images, reconstruction.fsc
     crossing_A = fsc.crossing_A(fsc.unmasked, 0.143)
     falls = f"falls below 0.143 at {crossing_A:.2f} Å" if crossing_A else "never falls below 0.143"

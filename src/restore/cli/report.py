@@ -1,6 +1,4 @@
-"""``restore report``: an evaluation as one HTML page, to be opened without a network and mailed
-whole.
-"""
+"""``restore report``: write an evaluation as one self-contained HTML page."""
 
 import argparse
 from pathlib import Path

@@ -1,11 +1,9 @@
-"""The entry of the command ``restore``: what happens before everything else has been imported, and
-after all is done.
+"""The entry point of the command ``restore``: signals before everything is imported, and after the
+work is done.
 """
 
 import os
 import signal
-import sys
-from contextlib import suppress
 from functools import partial
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -15,16 +13,13 @@ def main() -> int:
     """Run ``restore`` with the process's arguments; returns the exit status of `cli.main.main`.
 
     ^C or SIGTERM while the program is still being imported ends the process at once, with status
-    130: nothing has been written then, and an exception in the midst of another package's import
-    may be swallowed there. Where one comes after the work, the process ends with the work's status.
+    130: nothing has been written yet, and an exception during another package's import might be
+    swallowed there. After the work, a signal ends the process with the work's status.
     """
     _leave_at_signals(130, b"Interrupted.\n")
     from restore.cli.main import main as run
 
     status = run()
-    with suppress(OSError):  # `cli.main.main` has told of an output that cannot be written
-        if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison]  it may be closed
-            sys.stdout.flush()
     _leave_at_signals(status)
     return status
 

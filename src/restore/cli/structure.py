@@ -1,5 +1,5 @@
-"""``restore structure``: raw and denoised images of the same particles, compared by the structures
-that they give.
+"""``restore structure``: compare raw and denoised images of the same particles by the structures
+obtained from them.
 """
 
 import argparse
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from restore.cli.main import as_typed
 from restore.cli.maps import add_mask_option
-from restore.cli.options import add_settings, settings_from
+from restore.cli.options import add_output_directory_option, add_settings, settings_from
 from restore.cli.progress import Bar
 from restore.errors import UserError
 from restore.io.atomic import require_writable
@@ -40,16 +40,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="true orientations, from which the angular error of each refinement is computed",
     )
     group = parser.add_argument_group("output")
-    group.add_argument(
-        "--output_directory",
-        "-o",
-        type=Path,
-        default=Path("structure"),
-        metavar="FOLDER",
-        help=(
-            "folder of the results (default: structure); a rerun repeats only missing or outdated "
-            "stages"
-        ),
+    add_output_directory_option(
+        group,
+        "folder of the results (default: structure); a rerun repeats only missing or outdated "
+        "stages",
+        Path("structure"),
     )
     group.add_argument("--overwrite", action="store_true", help="repeat every stage")
     add_settings(parser, "comparison", StructureSettings)

@@ -1,4 +1,4 @@
-"""Standard output and error of commands, which go on working when nobody reads them any more."""
+"""Standard output and error of commands, which keep working when their reader has ended."""
 
 import codecs
 import errno
@@ -10,8 +10,8 @@ from typing import Any, TextIO
 
 
 def _as_it_is_or_escaped(error: UnicodeError) -> tuple[str | bytes, int]:
-    """What an encoding has not: the bytes of a file name that is not UTF-8 as they are (PEP 383),
-    another character escaped.
+    """The replacement for characters that the encoding lacks: bytes of a file name that is not
+    UTF-8 are written unchanged (PEP 383), other characters escaped.
     """
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -30,7 +30,9 @@ codecs.register_error(_ERRORS, _as_it_is_or_escaped)
 
 
 class Stream:
-    """A text stream that never fails: what cannot be written is lost, and ``lost`` says why."""
+    """A text stream that never fails: output that cannot be written is lost, and ``lost`` holds the
+    reason.
+    """
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -40,12 +42,12 @@ class Stream:
                 stream.reconfigure(errors=_ERRORS)  # pyright: ignore[reportAttributeAccessIssue]
 
     def write(self, text: str) -> int:
-        """Write a text, if somebody is there to read it."""
+        """Write a text, if possible."""
         self._try("write", text)
         return len(text)
 
     def flush(self) -> None:
-        """Write what is still held back."""
+        """Write what is still buffered."""
         self._try("flush")
 
     def isatty(self) -> bool:
@@ -56,7 +58,7 @@ class Stream:
             return False
 
     def fileno(self) -> int:
-        """The file descriptor. OSError where there is none."""
+        """The file descriptor. Raises OSError if there is none."""
         if self._stream is None:
             raise OSError(errno.EBADF, "the stream is closed")
         return self._stream.fileno()
@@ -79,7 +81,7 @@ class Stream:
             self._abandon()
 
     def _abandon(self) -> None:
-        """Let what is held back go nowhere, so that Python does not fail on it when it ends."""
+        """Discard what is buffered, so that Python does not fail on it when it ends."""
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
@@ -88,7 +90,7 @@ class Stream:
 
 @contextmanager
 def safe_streams() -> Generator[tuple[Stream, Stream]]:
-    """Inside it ``sys.stdout`` and ``sys.stderr`` never fail."""
+    """A block within which ``sys.stdout`` and ``sys.stderr`` never fail."""
     before = sys.stdout, sys.stderr
     output, errors = Stream(sys.stdout), Stream(sys.stderr)
     sys.stdout, sys.stderr = output, errors
@@ -101,8 +103,8 @@ def safe_streams() -> Generator[tuple[Stream, Stream]]:
 
 
 def printable(text: str) -> str:
-    r"""A text without what would steer a terminal: control characters are shown as they are escaped
-    in Python, and bytes of a name that are not UTF-8 likewise.
+    r"""A text that is safe for a terminal: control characters, and bytes of a name that are not
+    UTF-8, are escaped as in Python.
 
     >>> print(printable("a" + chr(27) + "[2Jb.mrc"))
     a\x1b[2Jb.mrc

@@ -1,4 +1,4 @@
-"""``restore train``: from halves, or a patch file, to a model."""
+"""``restore train``: train a model on halves or a patch file."""
 
 import argparse
 import os
@@ -93,7 +93,7 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def _patches(namespace: argparse.Namespace) -> Path | Callable[[int], Path] | None:
-    """The patch file, or what makes it; None for that of the run to resume."""
+    """The patch file, or a function that makes it; None for that of the run to resume."""
     if namespace.training_data is not None and namespace.training_mics is not None:
         raise UsageError(
             "both --training_mics and --training_data are given", do="give one of them"
@@ -111,7 +111,7 @@ def _patches(namespace: argparse.Namespace) -> Path | Callable[[int], Path] | No
 
 
 def show_training(bar: LateBar, progress: TrainingProgress) -> None:
-    """Move the bar, which counts steps, or minutes where they bound the run."""
+    """Update the bar, which counts steps, or minutes if they bound the run."""
     steps, seconds = progress.budget.steps, progress.budget.seconds
     total = steps if steps is not None else round((seconds or 0) / 6) / 10
     shown = None if progress.budget.open_ended else total

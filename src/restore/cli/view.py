@@ -1,4 +1,6 @@
-"""``restore view``: the surfaces of maps side by side, and residues of a model in their density."""
+"""``restore view``: show the surfaces of maps side by side, and residues of a model in their
+density.
+"""
 
 import argparse
 from pathlib import Path

@@ -1,22 +1,23 @@
-"""``restore watch``: a session that is denoised while it is collected."""
+"""``restore watch``: denoise a session while it is collected."""
 
 import argparse
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from restore.cli.model import chosen_model
 from restore.cli.options import (
     add_device_option,
+    add_model_option,
+    add_output_directory_option,
     add_pixel_size_option,
     add_settings,
     add_suffix_option,
     settings_from,
 )
 from restore.cli.progress import Bar, LateBar
-from restore.cli.recipe import add_recipe_options
+from restore.cli.recipe import RECIPE_OF_MODEL, add_recipe_options
 from restore.cli.results import report_failures
 from restore.cli.train import show_training
 from restore.denoising.settings import DenoisingSettings
@@ -36,29 +37,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="folder in which images appear, or RELION STAR or cryoSPARC .cs or .csg file that "
         "grows",
     )
-    group.add_argument(
-        "--output_directory",
-        "-o",
-        type=Path,
-        required=True,
-        metavar="OUT",
-        help="folder for all output; images are in the folders of the input, repeated in it",
+    add_output_directory_option(
+        group, "folder for all output, in which the input's folders are repeated"
     )
-    group.add_argument(
-        "--model",
-        "-p",
-        type=Path,
-        metavar="MODEL",
-        help="model file written by restore train, to be used throughout (default: the general "
-        "model that comes with restore, until one is trained on the session)",
-    )
+    add_model_option(group, ", until one is trained on the session; one given here is kept")
     add_suffix_option(group, "suffixes of the full sum and its halves", "-s")
     add_pixel_size_option(group)
     add_device_option(group)
     add_settings(parser, "session", WatchSettings)
     add_recipe_options(
         parser,
-        "recipe (default: the model's own; the general model uses the one that is given)",
+        RECIPE_OF_MODEL,
         "finest resolution, Å",
         "correct the CTF's sign (not in a folder, which holds no CTF)",
     )
@@ -66,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(namespace: argparse.Namespace) -> int:
-    """Follow the session; the exit status comes back where it ends by itself."""
+    """Follow the session; returns the exit status if it ends by itself."""
     settings = settings_from(namespace, WatchSettings)
     if namespace.model is not None:
         settings = replace(settings, train_after=0)
@@ -76,7 +65,7 @@ def run(namespace: argparse.Namespace) -> int:
         namespace.source,
         namespace.output_directory,
         chosen.model,
-        model_name=str(chosen.file),
+        model_name=chosen.name,
         settings=settings,
         denoising=settings_from(namespace, DenoisingSettings),
         suffixes=namespace.even_odd_suffix,
@@ -92,6 +81,6 @@ def run(namespace: argparse.Namespace) -> int:
 
 @contextmanager
 def _training_bar() -> Generator[Callable[[TrainingProgress], None]]:
-    """The bar of the training, as ``restore train`` draws it."""
+    """The progress bar of the training, like that of ``restore train``."""
     with LateBar("", "training") as bar:
         yield partial(show_training, bar)

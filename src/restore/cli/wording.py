@@ -1,8 +1,7 @@
-"""What the library says, in the words of the command line: fields become options.
+"""The library's messages in terms of the command line: fields are replaced by options.
 
 The library names its parameters and the fields of its records, in backticks where it advises
-(`UserError`). Only the command line knows what each is called as an option of the command that is
-running.
+(`UserError`). Only the command line knows the corresponding options of the command that is running.
 """
 
 import argparse
@@ -30,8 +29,8 @@ _MENTION = re.compile(r"`(\w+)(?:=(\w+))?`")
 
 
 class Wording:
-    """The options of one command, by the fields that they set; of several, those of the first that
-    has one.
+    """The options of a command, by the fields that they set; for several commands, those of the
+    first that has one.
     """
 
     def __init__(self, *parsers: argparse.ArgumentParser) -> None:
@@ -41,8 +40,8 @@ class Wording:
                 self._actions.setdefault(_key(name), []).append(action)
 
     def option(self, field: str, value: str = "", *, short: bool = False) -> str:
-        """The option that sets a field (to this value, where it is yes or no), or its ``short``
-        name where it has one; the field's own name where no option sets it.
+        """The option that sets a field (to this value, for a yes/no option), or its ``short`` name
+        if it has one; the field's own name if no option sets it.
         """
         for name in (field, *_ALIASES.get(field, ())):
             actions = self._actions.get(_key(name), [])
@@ -54,11 +53,11 @@ class Wording:
         return f"{field}={value}" if value else field
 
     def text(self, words: str) -> str:
-        """A text of the library's with options in place of the fields in backticks."""
+        """A text of the library with options in place of the fields in backticks."""
         return _MENTION.sub(lambda match: self.option(match[1], match[2] or ""), words)
 
     def command_line(self, line: CommandLine) -> str:
-        """A command line as it is typed, with the short names of options."""
+        """A command line as typed by a user, with the short names of options."""
         words = (
             self.option(word.name, word.value, short=True) if isinstance(word, Field) else word
             for word in line.words()
@@ -66,7 +65,7 @@ class Wording:
         return " ".join(["restore", *words])
 
     def error(self, error: UserError) -> str:
-        """An error of the library's as the command line says it."""
+        """An error of the library, in terms of the command line."""
         problem, field = error.problem, error.field
         if field and re.match(rf"{field}\b", problem):
             problem = f"`{field}`{problem.removeprefix(field)}"
@@ -74,7 +73,7 @@ class Wording:
 
 
 def _key(name: str) -> str:
-    """What a field and its option have in common: ``phase_flip`` and ``phaseflip``,
+    """A key that a field and its option have in common: ``phase_flip`` and ``phaseflip``,
     ``max_resolution_A`` and ``max_resolution``.
 
     >>> _key("max_resolution_A") == _key("max_resolution"), _key("phase_flip")
@@ -84,8 +83,8 @@ def _key(name: str) -> str:
 
 
 def _spelling(action: argparse.Action, short: bool) -> str:
-    """The longest name of an option, or its short one; what stands for it in the help, where it has
-    none.
+    """The longest name of an option, or its short one; for a positional argument, its name in the
+    help.
     """
     if short:
         names = [name for name in action.option_strings if not name.startswith("--")]
@@ -96,13 +95,13 @@ def _spelling(action: argparse.Action, short: bool) -> str:
 
 
 class LineFormatter(logging.Formatter):
-    """Log lines in the words of a command, with nothing in them that steers a terminal."""
+    """Log lines in terms of a command, and safe for a terminal."""
 
     def __init__(self, wording: Wording | None = None) -> None:
         super().__init__("%(message)s")
         self._wording = wording
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """The formatted line."""
         line = super().format(record)
         return printable(self._wording.text(line) if self._wording else line)

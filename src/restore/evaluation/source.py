@@ -128,7 +128,7 @@ def source_of(
     Raises
     ------
     UserError
-        There are more than two folders of denoised halves, or the file is no model.
+        There are more than two folders of denoised halves, or the file is not a model.
     """
     named = None if name is None else Path(name)
     if isinstance(model, Model):

@@ -1,5 +1,5 @@
-"""What ``import restore`` offers: functions for a notebook, which take paths as text, arrays as
-NumPy or PyTorch has them, and defaults for everything else.
+"""The functions of ``import restore``, for notebooks. They take paths as text, NumPy arrays or
+PyTorch tensors, and have defaults for everything else.
 
-They only translate; what they call lies in the rooms below.
+They only translate; the work is done in the rooms below.
 """

@@ -1,4 +1,4 @@
-"""A model, or another program's images, evaluated on the halves of a set of micrographs."""
+"""Evaluation of a model, or of another program's images, on the halves of a set of micrographs."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -56,8 +56,8 @@ class EvaluatedSet:
     Attributes
     ----------
     evaluation
-        What was measured. None if no micrograph could be measured, and in all processes but the
-        main one.
+        The measured numbers and curves. None if no micrograph could be measured, and in all
+        processes but the main one.
     file
         The ``evaluation.json`` that holds it.
     failed
@@ -172,9 +172,7 @@ def evaluate(
 def _usable(
     chosen: MicrographSet, read: ReadHeader
 ) -> tuple[list[Micrograph], list[tuple[str, str]]]:
-    """The micrographs whose CTF and halves can be used, and the names of the others with the
-    reasons.
-    """
+    """The micrographs whose CTF and halves can be used, and the others by name with the reasons."""
     micrographs = chosen.micrographs
     rejected = chosen.unusable(HALVES, read)
     good = [micrograph for micrograph in micrographs if micrograph.row not in rejected]
@@ -211,7 +209,7 @@ def _method(
 def _making(
     source: Source, settings: EvaluationSettings, micrographs: str, sampling: Sampling
 ) -> Making:
-    """The part of the evaluation that says how it was made."""
+    """The part of the evaluation that describes how it was made."""
     return Making(
         provenance=provenance(settings, {"micrographs": micrographs, **source.inputs()}),
         recipe=source.recipe.card(),

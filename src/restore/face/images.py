@@ -1,4 +1,4 @@
-"""Images and tables of micrographs, read and written."""
+"""Reading and writing of images and tables of micrographs."""
 
 from os import PathLike
 from pathlib import Path
@@ -134,7 +134,7 @@ def read_micrographs(
 
 
 def pixels_of(image: "NDArray[Any] | torch.Tensor | Image") -> "NDArray[Any] | torch.Tensor":
-    """The pixels of an image of any kind, as they are. UserError where they are not
+    """The pixels of an image of any kind, unchanged. Raises UserError if they are not
     two-dimensional.
     """
     data: Any = image.data if isinstance(image, Image) else image
@@ -150,7 +150,7 @@ def pixels_of(image: "NDArray[Any] | torch.Tensor | Image") -> "NDArray[Any] | t
 def pixel_size_of(
     image: "NDArray[Any] | torch.Tensor | Image", pixel_size_A: float | None
 ) -> float:
-    """The pixel size in Å that is given, or else the image's own. UserError where there is none."""
+    """The given pixel size in Å, or else the image's own. Raises UserError if there is none."""
     size_A = pixel_size_A
     if size_A is None and isinstance(image, Image):
         size_A = image.pixel_size_A

@@ -1,4 +1,4 @@
-"""Models, and what they do to one image."""
+"""Models, and their application to one image."""
 
 from os import PathLike
 from pathlib import Path
@@ -166,7 +166,7 @@ def denoise(
     ctf
         Parameters of the CTF, which are needed if the model was trained on phase-flipped images.
     halves
-        The even and the odd half (y, x). They are denoised and averaged in place of ``image``.
+        The even and the odd half (y, x). They are denoised and averaged instead of ``image``.
     settings
         What is done with the network's output, such as merging with the raw image.
     device
@@ -226,7 +226,7 @@ def _device(pixels: NDArray[Any] | Tensor, name: str | None) -> torch.device:
 
 
 def _as_tensor(pixels: NDArray[Any] | Tensor) -> Tensor:
-    """The pixels as float32; an array's own memory is not touched."""
+    """The pixels as float32; an array's own memory is not changed."""
     if isinstance(pixels, Tensor):
         return pixels.detach().float()
     return torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
@@ -235,7 +235,7 @@ def _as_tensor(pixels: NDArray[Any] | Tensor) -> Tensor:
 def _like(
     image: NDArray[Any] | Tensor | Image, result: Tensor, size_A: float
 ) -> NDArray[Any] | Tensor | Image:
-    """The result as the kind of thing that the image is."""
+    """The result as the same kind of object as the image."""
     if isinstance(image, Tensor):
         return result.to(image.device)
     if isinstance(image, Image):

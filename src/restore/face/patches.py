@@ -33,7 +33,7 @@ def make_patches(
 ) -> Path:
     """Prepare the halves of micrographs for training and store them as a patch file.
 
-    A patch file that was already made of the same halves in the same way is left as it is.
+    A patch file that was already made from the same halves in the same way is kept.
 
     Parameters
     ----------
@@ -118,14 +118,14 @@ def make_patches(
 
 
 def _pair(micrograph: Micrograph, recipe: Recipe, read: ReadHeader) -> Pair:
-    """What the patch file will hold of a micrograph, from its header."""
+    """The patch file's entry for a micrograph, from its header."""
     grid = grid_of(micrograph, recipe, read)
     return Pair(micrograph.name, grid.shape, grid.pixel_size_yx_A)
 
 
 def grid_of(micrograph: Micrograph, recipe: Recipe, read: ReadHeader = read_image_header) -> Grid:
-    """The sampling of a micrograph's halves, from a header. UserError naming it where it does not
-    suit the recipe.
+    """The sampling of a micrograph's halves, from a header. Raises UserError, which names the
+    micrograph, if it does not suit the recipe.
     """
     shape = read(micrograph.even or micrograph.image).shape
     try:

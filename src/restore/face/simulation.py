@@ -1,4 +1,4 @@
-"""Micrographs with known truth."""
+"""Simulation of micrographs with known truth."""
 
 from collections.abc import Callable
 from os import PathLike

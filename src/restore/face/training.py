@@ -1,4 +1,4 @@
-"""A network trained on the halves of micrographs."""
+"""Training of a network on the halves of micrographs."""
 
 from collections.abc import Callable, Mapping
 from os import PathLike
@@ -137,7 +137,7 @@ def train(
 def _settings(
     settings: TrainingSettings | Mapping[str, Any] | None, beside: Mapping[str, float | None]
 ) -> TrainingSettings | Mapping[str, Any] | None:
-    """The settings with those that are given beside them."""
+    """The settings, with those that are given as separate arguments."""
     given = {name: value for name, value in beside.items() if value is not None}
     if not given:
         return settings

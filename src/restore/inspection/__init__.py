@@ -1,1 +1,1 @@
-"""What a file is, what would be done with it, and what is wrong with it."""
+"""Identification of files: their type, what restore would do with them, and their problems."""

@@ -1,4 +1,4 @@
-"""What may be typed next: command lines that work as they stand, and what is missing for others."""
+"""Suggestions for the next step: complete command lines, and what is missing for others."""
 
 from pathlib import Path
 
@@ -26,13 +26,13 @@ DOSE_IS_MISSING = (
     "the dose, if frames are to be weighted by it: give `dose_per_frame` and `voltage_kV`"
 )
 TRAINED = Path("Models/model.safetensors")
-"""Where training leaves its model unless it is told otherwise."""
+"""The default path of a trained model."""
 _FRACTIONS = 40
-"""Into how many fractions a movie of hardware frames is proposed to be summed."""
+"""The number of fractions into which a movie of hardware frames is suggested to be summed."""
 
 
 def inspect_file(path: Path) -> CommandLine:
-    """The command that says what another file is."""
+    """The command that identifies another file."""
     return CommandLine("inspect", path)
 
 
@@ -42,14 +42,16 @@ def denoise_image(path: Path) -> CommandLine:
 
 
 def thin(source: Path, pixel_size_A: float | None = None) -> CommandLine:
-    """The command that splits counted images in halves; the pixel size where no table gives it."""
+    """The command that splits counted images into halves, with the pixel size if no table
+    gives it.
+    """
     size = () if pixel_size_A is None else (Field("pixel_size_A"), f"{pixel_size_A:.5g}")
     return CommandLine("halves", Field("thin", "True"), Field("micrographs"), source, *size)
 
 
 def sum_halves(movie: Path, pixel_size_A: float, hardware_frames: int | None) -> CommandLine:
-    """The command that sums an aligned movie to halves, without weights for dose, which no header
-    holds; frames of an EER movie are grouped first, to about forty fractions.
+    """The command that sums an aligned movie to halves, without dose weighting, because headers do
+    not hold the dose; frames of an EER movie are first grouped to about forty fractions.
     """
     grouped = (
         ()
@@ -68,7 +70,7 @@ def sum_halves(movie: Path, pixel_size_A: float, hardware_frames: int | None) ->
 
 
 def halves_of_movies(star: Path) -> CommandLine:
-    """The command that makes halves of the movies that a STAR file of RELION's names."""
+    """The command that makes halves of the movies named by a STAR file of RELION."""
     return CommandLine("halves", Field("micrographs"), star)
 
 
@@ -78,16 +80,16 @@ def train(source: Path, flip: bool) -> CommandLine:
 
 
 def denoise(source: str | Path, flip: bool, model: Path | None = None) -> CommandLine:
-    """The command that denoises a list of micrographs, with the general model where none is given,
-    whose recipe is typed; a model has its own.
+    """The command that denoises a list of micrographs with a model, which has its own recipe, or
+    with the general model and the recipe in the command.
     """
     choice = _recipe(flip) if model is None else (Field("model"), model)
     return CommandLine("denoise", Field("micrographs"), source, *choice)
 
 
 def evaluate(source: str | Path, model: Path = TRAINED) -> CommandLine:
-    """The command that measures a model on a list of micrographs: where none is given that which
-    :func:`train` leaves.
+    """The command that evaluates a model, by default the one written by :func:`train`, on a list of
+    micrographs.
     """
     return CommandLine("evaluate", Field("micrographs"), source, Field("model"), model)
 
@@ -98,7 +100,7 @@ def train_on_patches(patches: Path) -> CommandLine:
 
 
 def resume(state: Path) -> CommandLine:
-    """The command that goes on with the run that left this training state."""
+    """The command that resumes the run of this training state."""
     prefix = state.name.removesuffix(".state.safetensors")
     return CommandLine(
         "train", Field("directory"), state.parent, Field("prefix"), prefix, Field("resume", "True")
@@ -106,7 +108,7 @@ def resume(state: Path) -> CommandLine:
 
 
 def compare_halves(first: Path, second: Path, mask: Path | None = None) -> CommandLine:
-    """The command that correlates two half maps, under a mask where there is one."""
+    """The command that correlates two half maps, under a mask if there is one."""
     return CommandLine("fsc", first, second, *(() if mask is None else (Field("mask"), mask)))
 
 

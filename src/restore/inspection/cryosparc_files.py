@@ -16,7 +16,9 @@ _CLASSES = ("class_averages", "templates")
 
 
 def inspect_cryosparc_file(data: Dataset) -> Findings | None:
-    """What a table is that lists neither exposures nor refined particles; None where it does."""
+    """The findings on a table that lists neither exposures nor refined particles; None if
+    it does.
+    """
     names = set(data.names())
     slots = {name.partition("/")[0] for name in names if name.endswith("/path")}
     volumes = sorted(slot for slot in slots if slot.startswith(_VOLUMES))
@@ -35,7 +37,7 @@ def inspect_cryosparc_file(data: Dataset) -> Findings | None:
 
 
 def _inspect_volumes(data: Dataset, slots: list[str]) -> Findings:
-    """Maps, half maps and masks of a refinement: the file of each, and whether it is there."""
+    """Maps, half maps and masks of a refinement: the file of each, and whether it exists."""
     find = finder(data.source)
     files: dict[str, Path] = {}
     facts: list[tuple[str, str]] = []
@@ -60,7 +62,9 @@ def _inspect_volumes(data: Dataset, slots: list[str]) -> Findings:
 
 
 def _inspect_images(data: Dataset) -> Findings:
-    """Small images without orientations: class averages by the table's name, else particles."""
+    """Small images without orientations: class averages, judged by the table's name, else
+    particles.
+    """
     shape, size_A = data.column("blob/shape"), data.column("blob/psize_A")
     is_classes = any(name in data.source.name for name in _CLASSES)
     facts = [("images", counted(len(data), "image"))]

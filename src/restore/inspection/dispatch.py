@@ -1,4 +1,4 @@
-"""The entry: a path in, findings out."""
+"""The entry point: from a path to findings."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -28,7 +28,7 @@ _OWN: dict[str, Callable[[Path], Findings]] = {
 
 
 def inspect(path: Path, recipe: Recipe) -> Findings:
-    """What the file is, what would be done with it at this recipe, what is wrong with it. Never
+    """What the file is, what restore would do with it with this recipe, and its problems. Never
     raises UserError.
     """
     if not path.exists():
@@ -45,7 +45,7 @@ def inspect(path: Path, recipe: Recipe) -> Findings:
 
 
 def _inspect_folder(path: Path) -> Findings:
-    """What files a folder holds, and what to look at next."""
+    """The files in a folder, and what to inspect next."""
     known = (*_TABLES, *MOVIE_ENDINGS)
     files = sorted(file for file in _files_in(path) if ending_of(file.name) in known)
     if not files:
@@ -61,7 +61,7 @@ def _inspect_folder(path: Path) -> Findings:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    """The files of a folder, or where it has none of them itself, of the folders in it."""
+    """The files in a folder or, if there are none, in its subfolders; not the hidden ones."""
     own = [file for file in folder.iterdir() if file.is_file() and file.name[0] != "."]
     if any(ending_of(file.name) in (*_TABLES, *MOVIE_ENDINGS) for file in own):
         return own

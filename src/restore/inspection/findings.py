@@ -1,4 +1,4 @@
-"""What is said of a file."""
+"""The findings about a file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from restore.errors import UserError
 
 @dataclass(frozen=True)
 class Findings:
-    """What a file is, in one phrase; facts by name; command lines that may be typed next as they
-    stand; what is wrong, each in a sentence or two; and what only its user knows that more would
-    need.
+    """What a file is, in one phrase; facts by name; complete command lines for the next step;
+    problems, each in a sentence or two; and information, known only to the user, that further
+    commands would need.
     """
 
     what: str
@@ -22,12 +22,12 @@ class Findings:
 
 
 def unusable(what: str, error: UserError) -> Findings:
-    """A file that cannot be used, and why."""
+    """A file that cannot be used, and the reason."""
     return Findings(what, problems=(str(error),))
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """A number of things.
+    """A number with its noun, in singular or plural.
 
     >>> counted(1, "row"), counted(3, "tilt series", "tilt series")
     ('1 row', '3 tilt series')
@@ -45,7 +45,7 @@ def number(value: float) -> str:
 
 
 def span(values: Iterable[float], unit: str) -> str:
-    """The least and the largest of some numbers, or the one that they all are.
+    """The range of some numbers, or their common value.
 
     >>> span([1.0, 1.0], "Å"), span([3.0, 1.5, 2.0], "µm")
     ('1 Å', '1.5 to 3 µm')
@@ -56,7 +56,7 @@ def span(values: Iterable[float], unit: str) -> str:
 
 
 def some(items: Iterable[str], most: int = 5) -> tuple[str, ...]:
-    """The first few, and how many more there are.
+    """The first few items, and the number of the others.
 
     >>> some(["a", "b", "c", "d"], most=2)
     ('a', 'b', 'and 2 more')

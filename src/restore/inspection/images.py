@@ -1,4 +1,4 @@
-"""Images: one in a file, and the way to stacks, maps and movies."""
+"""Files of single images, and the distinction from stacks, maps and movies."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ from restore.io.denoised_mark import is_denoised_image
 from restore.io.endings import COMPRESSED_MRC_ENDINGS, MRC_ENDINGS, ending_of, split_ending
 from restore.io.images.image import ImageHeader, read_image, read_image_header
 from restore.io.images.maps import read_map_header
-from restore.io.images.movies import read_movie_header
+from restore.io.images.movies import is_movie
 from restore.io.images.mrc import mrc_labels
 from restore.movies.thinning import Counts, counts_of
 from restore.preprocessing import Recipe, completed, cropped_grid
@@ -32,7 +32,7 @@ _OTHER_PICTURES = (
     (re.compile(r"_(PS|ps|diag|avrot)$|_power(_spectrum)?$|\.ctf$"), "a power spectrum"),
     (re.compile(r"(?<![a-z])gain(_?ref(erence)?)?(?![a-z])", re.IGNORECASE), "a gain reference"),
 )
-"""What the names of single images say that are no micrographs."""
+"""Parts of the names of single images that are not micrographs."""
 
 
 def inspect_image(path: Path, recipe: Recipe) -> Findings:
@@ -43,16 +43,9 @@ def inspect_image(path: Path, recipe: Recipe) -> Findings:
         header = read_map_header(path)
         if max(header.shape[:2]) > 1 or is_stack_by_name(path, header):
             return inspect_sections(path, header)
-    elif _is_movie(path):
+    elif is_movie(path):
         return inspect_movie(path)
     return _inspect_one(path, recipe)
-
-
-def _is_movie(path: Path) -> bool:
-    try:
-        return read_movie_header(path).frames > 1
-    except UserError:
-        return False
 
 
 def _inspect_one(path: Path, recipe: Recipe) -> Findings:
@@ -100,7 +93,7 @@ def _with_next_steps(
     is_counted: bool,
     recipe: Recipe,
 ) -> Findings:
-    """The image, what can be done with it, and what is missing for the rest."""
+    """The image, the commands for it, and what is missing for others."""
     pixel_A = header.pixel_size_A
     if pixel_A is None:
         return Findings("an image", facts, needs=(PIXEL_SIZE_IS_MISSING,))
@@ -117,7 +110,7 @@ def _with_next_steps(
 
 
 def blank_words(blank: Tensor | None) -> str:
-    """How many pixels hold no data, and at which sides."""
+    """The number of pixels without data, and the sides at which they are."""
     if blank is None:
         return "none"
     count = int(blank.sum())
@@ -134,8 +127,8 @@ def blank_words(blank: Tensor | None) -> str:
 
 
 def crop_words(shape: tuple[int, int], pixel_size_A: float, recipe: Recipe) -> tuple[str, str]:
-    """What is left of an image once it is cropped for the network, and what stands against it (one
-    of the two is empty).
+    """The size of an image after cropping for the network, and the objection if it cannot be
+    cropped (one of the two is empty).
     """
     try:
         grid = cropped_grid(shape, pixel_size_A, recipe.max_resolution_A)

@@ -1,4 +1,4 @@
-"""Movies, by their header and their first frames."""
+"""Movies, judged by their header and their first frames."""
 
 from itertools import islice
 from pathlib import Path
@@ -38,7 +38,7 @@ def inspect_movie(path: Path) -> Findings:
 
 
 def pixel_words(pixel_size_A: float | None) -> str:
-    """A pixel size, or that there is none.
+    """A pixel size in words, also if there is none.
 
     >>> pixel_words(0.885), pixel_words(None)
     ('0.885 Å', 'not in the file')
@@ -47,7 +47,7 @@ def pixel_words(pixel_size_A: float | None) -> str:
 
 
 def type_words(dtype: np.dtype[np.generic]) -> str:
-    """The type of pixels, and their byte order where it is not the usual one."""
+    """The type of pixels, and their byte order if it is unusual."""
     return dtype.newbyteorder("=").name + (", big-endian" if dtype.byteorder == ">" else "")
 
 

@@ -36,7 +36,7 @@ def inspect_patches(path: Path) -> Findings:
 
 
 def inspect_tensors(path: Path) -> Findings:
-    """A model or a training state, or a file that pretends to be one. Raises UserError."""
+    """A model or a training state. Raises UserError if the file is neither."""
     try:
         model = load_model(path)
     except UserError:
@@ -64,8 +64,8 @@ def inspect_tensors(path: Path) -> Findings:
 
 
 def _images_of(model: Model) -> str | None:
-    """The table, or the pattern, of the micrographs that a model was trained on, where it is still
-    there.
+    """The table, or the pattern, of the micrographs that a model was trained on, if it still
+    exists.
     """
     inputs = model.provenance.get("inputs")
     source = inputs.get("source") if isinstance(inputs, Mapping) else None
@@ -73,7 +73,7 @@ def _images_of(model: Model) -> str | None:
 
 
 def _inspect_state(path: Path) -> Findings:
-    """A training state. UserError where it is none, with the words for a model."""
+    """A training state. Raises UserError, worded for a model, if it is not one."""
     try:
         load_tensors(path, KIND)
     except UserError:
@@ -88,7 +88,7 @@ def _inspect_state(path: Path) -> Findings:
 
 
 def inspect_json(path: Path) -> Findings:
-    """An evaluation, or the settings that a run leaves. Raises UserError."""
+    """An evaluation, or the settings of a run. Raises UserError."""
     with reading(path):
         content: Any = parse_json(path.read_bytes(), path, "JSON file")
     if not isinstance(content, dict) or not ({"program", "provenance"} & set(content)):

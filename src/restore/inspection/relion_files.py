@@ -1,4 +1,4 @@
-"""RELION's STAR files, 3 to 5, that list no micrographs: what each is."""
+"""STAR files of RELION 3 to 5 that do not list micrographs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _FILE_COLUMNS = (
     "rlnTomoTomogramsFile",
     "rlnTomoTrajectoriesFile",
 )
-"""Columns that name other STAR files, which are worth a look."""
+"""Columns that name other STAR files worth inspecting."""
 
 _BLOCKS = {
     "job": "the settings of a RELION job",
@@ -33,7 +33,7 @@ _BLOCKS = {
     "model_general": "the model of a RELION refinement",
     "sampling_general": "the sampling of a RELION refinement",
 }
-"""Kinds by a block; RELION 3 writes ``data_model_general`` where RELION 5 does as well."""
+"""Kinds of file by a block that they have; both RELION 3 and 5 write ``data_model_general``."""
 
 _COLUMNS = (
     ("rlnTomoParticlesFile", "a set of tomography files (RELION's optimisation set)"),
@@ -42,12 +42,12 @@ _COLUMNS = (
     ("rlnReferenceImage", "class averages, from RELION's classification or selection"),
     ("rlnMtfValue", "the transfer function (MTF) of a detector"),
 )
-"""Kinds by a column."""
+"""Kinds of file by a column that they have."""
 
 
 def inspect_relion_file(path: Path, star: StarFile) -> Findings | None:
-    """What a file of RELION's is that lists neither micrographs nor particles; None where it is
-    none of those.
+    """The findings on a file of RELION that lists neither micrographs nor particles; None if it is
+    of an unknown kind.
     """
     names = {block.name for block in star.blocks}
     columns = {column for block in star.blocks for column in block.columns}
@@ -65,7 +65,7 @@ def inspect_relion_file(path: Path, star: StarFile) -> Findings | None:
 
 
 def block_facts(star: StarFile) -> tuple[tuple[str, str], ...]:
-    """Rows and columns of each block, and how many optics groups there are."""
+    """The numbers of rows and columns of each block, and of optics groups."""
     facts: list[tuple[str, str]] = []
     for block in star.blocks:
         if block.name == "optics":
@@ -92,7 +92,7 @@ def _job_type(star: StarFile) -> list[tuple[str, str]]:
 
 
 def _files_named(path: Path, star: StarFile) -> tuple[CommandLine, ...]:
-    """Commands that look at the STAR files which this one names, those that are there."""
+    """Commands that inspect the existing STAR files named by this one."""
     places = Places.of_star(path)
     names = (
         name
@@ -108,7 +108,7 @@ def _files_named(path: Path, star: StarFile) -> tuple[CommandLine, ...]:
 
 
 def _inspect_postprocess(path: Path, star: StarFile) -> Findings:
-    """A result of relion_postprocess: its resolution, and the half maps that it is of."""
+    """A result of relion_postprocess: its resolution and its half maps."""
     general = star.block("general")
     values = (
         dict(zip(general.columns, general.rows[0], strict=True))
@@ -129,7 +129,7 @@ def _inspect_postprocess(path: Path, star: StarFile) -> Findings:
 
 
 def _inspect_picking_summary(_path: Path, star: StarFile) -> Findings:
-    """How many particles RELION picked in each micrograph."""
+    """The numbers of particles that RELION picked in each micrograph."""
     block = next(block for block in star.blocks if "rlnGroupNrParticles" in block.columns)
     picked = sum(int(float(count)) for count in block.column("rlnGroupNrParticles"))
     facts = (("micrographs", str(len(block.rows))), ("picked", counted(picked, "particle")))
@@ -137,14 +137,14 @@ def _inspect_picking_summary(_path: Path, star: StarFile) -> Findings:
 
 
 def _inspect_coordinates(_path: Path, star: StarFile) -> Findings:
-    """Where particles are in one micrograph, from RELION's picking by hand or by itself."""
+    """Coordinates of particles in one micrograph, from RELION's manual or automatic picking."""
     rows = next(block for block in star.blocks if "rlnCoordinateX" in block.columns).rows
     facts = (("particles", str(len(rows))), *block_facts(star))
     return Findings("particle coordinates of one micrograph", facts)
 
 
 def _inspect_movies(_path: Path, star: StarFile) -> Findings:
-    """Movies that nobody has aligned yet."""
+    """Movies that are not aligned yet."""
     need = "their motion correction: restore halves takes the STAR file that RELION's job writes"
     return Findings("a list of movies", block_facts(star), needs=(need,))
 
@@ -160,7 +160,7 @@ def _inspect_tilt_stacks(_path: Path, star: StarFile) -> Findings:
 
 
 def _inspect_one_series(path: Path, star: StarFile) -> Findings:
-    """The tilt images of one series of RELION 5's."""
+    """The tilt images of one series of RELION 5."""
     block = next(block for block in star.blocks if "rlnTomoNominalStageTiltAngle" in block.columns)
     facts = (("tilt images", str(len(block.rows))), *block_facts(star))
     table = next(
@@ -180,7 +180,7 @@ def _inspect_one_series(path: Path, star: StarFile) -> Findings:
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of file by the columns that it has, all of them, and those that it lacks."""
+    """A kind of file, recognised by the columns that it has and those that it lacks."""
 
     inspect: Callable[[Path, StarFile], Findings]
     has: frozenset[str]

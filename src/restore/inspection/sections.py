@@ -1,4 +1,4 @@
-"""MRC files of several sections: stacks of images, and volumes; told by shape and by name."""
+"""MRC files of several sections: stacks of images and volumes, distinguished by shape and name."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,9 @@ _OTHER = {"1": "2", "2": "1", "A": "B", "B": "A"}
 
 
 def is_stack_by_name(path: Path, header: MapHeader) -> bool:
-    """Whether a file of one section is a stack all the same: of one small image, called .mrcs."""
+    """Whether a file of one section is nevertheless a stack: of one small image, with a name ending
+    in .mrcs.
+    """
     n, z, y, x = header.shape
     is_small = x == y <= _LARGEST_PARTICLE_PX
     return (n, z) == (1, 1) and is_small and split_ending(path.name)[1].lower().startswith(".mrcs")
@@ -88,7 +90,7 @@ def _inspect_volume(path: Path, header: MapHeader) -> Findings:
 
 
 def _inspect_map(path: Path, header: MapHeader, facts: tuple[tuple[str, str], ...]) -> Findings:
-    """A cube of voxels: a half map by its name, or any map."""
+    """A cube of voxels: a half map, judged by its name, or another map."""
     half = _HALF.search(path.name)
     if half is None:
         known = header.voxel_size_zyx_A is not None
@@ -101,7 +103,7 @@ def _inspect_map(path: Path, header: MapHeader, facts: tuple[tuple[str, str], ..
 
 
 def _is_mask(path: Path) -> bool:
-    """Whether the name says so, or the header has values from 0 to 1."""
+    """Whether a map is a mask, judged by its name or a range of values from 0 to 1."""
     if _MASK.search(path.name):
         return True
     try:

@@ -29,11 +29,11 @@ _POSE, _TOMOGRAM, _METADATA = "rlnAngleRot", "rlnTomoName", "rlnMicrographMetada
 _SERIES = "rlnTomoTiltSeriesStarFile"
 _MICROGRAPHS = ("rlnMicrographName", _SERIES)
 _COORDINATE_FOLDER = "coords_suffix_"
-"""How the names of the files begin in which RELION 3's picking names the micrographs, as text."""
+"""The start of the names of text files in which RELION 3's picking names the micrographs."""
 
 
 def inspect_star(path: Path, recipe: Recipe) -> Findings:
-    """A STAR file: micrographs, tilt series, particles, or what else RELION keeps in them. Raises
+    """A STAR file: micrographs, tilt series, particles, or other data of RELION. Raises
     UserError.
     """
     if path.name.startswith(_COORDINATE_FOLDER):
@@ -51,7 +51,7 @@ def inspect_star(path: Path, recipe: Recipe) -> Findings:
 
 
 def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
-    """A table of cryoSPARC's: exposures, particles, volumes … Raises UserError."""
+    """A table of cryoSPARC: exposures, particles, volumes … Raises UserError."""
     findings = inspect_cryosparc_file(read_dataset(path))
     if findings is not None:
         return findings
@@ -111,7 +111,7 @@ def _inspect_refined(
 
 
 def _images_are_there(path: Path) -> bool:
-    """Whether the first particle's image is where its STAR file says, and so probably the rest."""
+    """Whether the first particle's image exists, as probably do the others."""
     if path.suffix.lower() != ".star":
         return False
     places = Places.of_star(path)
@@ -122,7 +122,7 @@ def _images_are_there(path: Path) -> bool:
 
 
 def _inspect_micrographs(path: Path, recipe: Recipe, star: StarFile | None = None) -> Findings:
-    """A list of micrographs, of which the tilt images of several series are one."""
+    """A list of micrographs, or of tilt series with their images."""
     blocks = block_facts(star) if star else ()
     series = [block for block in star.blocks if _SERIES in block.columns] if star else []
     what = "a list of tilt series" if series else "a list of micrographs"
@@ -168,8 +168,8 @@ def _ctf_words(micrographs: Sequence[Micrograph]) -> str:
 
 
 def _ctf_problems(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe) -> list[str]:
-    """Why phases cannot be flipped, where they are to be: what is said where a CTF is asked for and
-    is not there.
+    """The reasons why phases cannot be flipped, if they are to be: the error about a
+    missing CTF.
     """
     if not recipe.phase_flip or all(micrograph.ctf for micrograph in micrographs):
         return []
@@ -183,7 +183,9 @@ def _ctf_problems(path: Path, micrographs: Sequence[Micrograph], recipe: Recipe)
 def _sizes(
     micrographs: Sequence[Micrograph], recipe: Recipe, read: ReadHeader
 ) -> tuple[list[tuple[str, str]], list[str]]:
-    """Shapes and pixel sizes: how many images have each, and what the network sees of it."""
+    """Shapes and pixel sizes with the number of images of each, and their size after cropping for
+    the network.
+    """
     kinds = Counter(
         (read(micrograph.image).shape, micrograph.pixel_size_A) for micrograph in micrographs
     )
@@ -209,7 +211,7 @@ def _next_steps(
     paired: bool,
     flip: bool,
 ) -> Findings:
-    """The commands that work with these micrographs, and what others would need."""
+    """The commands for these micrographs, and what others would need."""
     if not good:
         return Findings("", needs=("the images themselves, where the table says they are",))
     if is_denoised_image(good[0].image):
@@ -226,7 +228,7 @@ def _next_steps(
 
 
 def _is_counted(micrograph: Micrograph) -> bool:
-    """Whether the image holds whole electrons, so that they can be dealt to two halves."""
+    """Whether the image holds counts of electrons, which can be divided between two halves."""
     try:
         counts_of(read_image(micrograph.image).data)
     except UserError:

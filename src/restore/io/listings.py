@@ -40,9 +40,7 @@ class StarListing:
 
     def denoised(self, path: Path, outputs: Mapping[int, str]) -> dict[Path, bytes]:
         """One STAR file, as described in `Listing`; unchanged blocks are written byte for byte."""
-        block = self.star.block(self.block)
-        if block is None:
-            raise ValueError(f"the STAR file has no block {self.block!r}")
+        block = self.star.existing_block(self.block)
         rows = sorted(outputs)
         changed = block.keeping(rows).with_column(NAME, [outputs[row] for row in rows])
         return {path: star_bytes(self.star.with_block(changed))}

@@ -99,9 +99,7 @@ class StarParticles:
         Images that were multiplied by the sign of their CTF are marked so in the optics table or,
         without one, in the particle table.
         """
-        block = self.star.block(self.block)
-        if block is None:
-            raise ValueError(f"the STAR file has no block {self.block!r}")
+        block = self.star.existing_block(self.block)
         rows = sorted(images)
         names = [f"{images[row].section + 1:06d}@{images[row].stack}" for row in rows]
         changed = block.keeping(rows).with_column(IMAGE, names)

@@ -1,1 +1,1 @@
-"""A session that is followed while it is collected."""
+"""Following a session while it is collected."""

@@ -1,4 +1,4 @@
-"""The denoised images of a session: which are there, which are to be made, and their table."""
+"""The denoised images of a session: existing ones, those still to be made, and their table."""
 
 import logging
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from restore.io.micrographs import MicrographSet
 from restore.io.outputs import write_table
 from restore.live.files import ArrivingFiles
 from restore.micrograph import Micrograph
-from restore.model.checkpoint import Model
+from restore.model.checkpoint import NamedModel
 from restore.provenance import provenance
 from restore.runtime.jobs import Job, is_current
 from restore.runtime.progress import Bars
@@ -35,18 +35,10 @@ log = logging.getLogger(__name__)
 _Key = tuple[Micrograph, tuple[tuple[int, ...] | None, ...]]
 
 
-@dataclass(frozen=True)
-class NamedModel:
-    """A model, and what labels and records call it."""
-
-    model: Model
-    name: str
-
-
 @dataclass
 class _Entry:
-    """What is known of one micrograph: the state of its row and its files, and the job that
-    denoises them; whether this is done, and why it failed where it did.
+    """The state of one micrograph: its row and files, the job that denoises them, whether this is
+    done, and why it failed if it did.
     """
 
     key: _Key
@@ -58,7 +50,7 @@ class _Entry:
 class SessionImages:
     """The denoised images of a session, made with one model after another.
 
-    An image is made again when its row, its files or the model has changed. What failed is tried
+    An image is made again when its row, its files or the model has changed. Failed ones are tried
     again only then.
     """
 
@@ -78,7 +70,7 @@ class SessionImages:
         self.use(model)
 
     def use(self, model: NamedModel) -> None:
-        """Take this model from now on, for the images that are there already as well."""
+        """Use this model from now on, also to denoise existing images again."""
         self.model = model
         self._denoiser: Denoiser | None = None
         self._made_with = made_with(model.model, self._settings)
@@ -86,8 +78,8 @@ class SessionImages:
 
     @property
     def written(self) -> dict[str, Target]:
-        """The denoised images that are there, by the names of their micrographs, the last the
-        newest; some may be those of an earlier model.
+        """The existing denoised images by the names of their micrographs, the newest last; some may
+        be from an earlier model.
         """
         return self._written
 
@@ -97,12 +89,12 @@ class SessionImages:
         return {name: entry.reason for name, entry in self._entries.items() if entry.reason}
 
     def waiting(self, micrographs: Sequence[Micrograph]) -> list[Job[Target]]:
-        """The micrographs to denoise, those that have no denoised image yet before the others.
+        """The micrographs to denoise; those without a denoised image come first.
 
         Raises
         ------
         UserError
-            A file that restore did not write stands where a denoised image would go.
+            There is a file that restore did not write at the path of a denoised image.
         """
         adopted = 0
         for micrograph in micrographs:
@@ -118,7 +110,7 @@ class SessionImages:
         return sorted(jobs, key=lambda job: job.name in self._written)
 
     def denoise(self, jobs: Sequence[Job[Target]], bars: Bars) -> int:
-        """Denoise micrographs; how many are done comes back.
+        """Denoise micrographs; returns the number done.
 
         Raises
         ------
@@ -137,12 +129,13 @@ class SessionImages:
         return len(results.good)
 
     def write_table(self, chosen: MicrographSet) -> Path | None:
-        """The table of the denoised images, like that of the session; None where there are none.
+        """Write the table of the denoised images, like that of the session; returns its path, or
+        None if there are no images.
 
         Raises
         ------
         UserError
-            It would replace the session's own table, or a file that restore did not write.
+            The table would replace the session's own, or a file that restore did not write.
         """
         table = table_path(chosen, self._output)
         names = {
@@ -170,7 +163,9 @@ class SessionImages:
         return replace(micrograph, row=0), states
 
     def _entry(self, micrograph: Micrograph, key: _Key) -> _Entry:
-        """A micrograph as it is now, and whether its denoised image is there already."""
+        """The present state of a micrograph, including whether its denoised image exists
+        already.
+        """
         if self._settings.calibration == "rings" and not self._settings.average_halves:
             micrograph = with_usable_halves(micrograph)
         with_halves = partial(uses_halves, settings=self._settings)

@@ -1,4 +1,4 @@
-"""The evaluation of a session, which grows with it."""
+"""The evaluation of a session, which is extended as the session grows."""
 
 import logging
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from restore.evaluation.records import Evaluation
 from restore.face.evaluation import evaluate
 from restore.face.pages import write_report
 from restore.io.micrographs import MicrographSet
-from restore.live.denoised import NamedModel
 from restore.micrograph import Micrograph
+from restore.model.checkpoint import NamedModel
 from restore.runtime.progress import Bars
 
 log = logging.getLogger(__name__)
 
 _FEWEST, _MOST = 4, 32
-"""So many more micrographs are measured before the page is written: a quarter of those that are
-measured already, between these.
+"""The limits of the number of micrographs that are measured before the page is written again, which
+is a quarter of those measured already.
 """
 
 
 class SessionEvaluation:
-    """The micrographs with halves, measured a few at a time in the order of the table, so that new
-    ones need not wait long to be denoised.
+    """The evaluation of the micrographs with halves, a few at a time in the order of the table, so
+    that new ones do not wait long to be denoised.
     """
 
     def __init__(self, folder: Path, device: str) -> None:
@@ -34,22 +34,22 @@ class SessionEvaluation:
 
     @property
     def folder(self) -> Path:
-        """Where the evaluation and its report are."""
+        """The folder of the evaluation and its report."""
         return self._folder
 
     @property
     def report(self) -> Path:
-        """The report."""
+        """The path of the report."""
         return self._folder / "report.html"
 
     def begin_again(self) -> None:
-        """Measure everything again: there is another model."""
+        """Measure everything again, because the model has changed."""
         self._measured = []
         self.latest = None
 
     def waiting(self, with_halves: Sequence[Micrograph]) -> list[Micrograph]:
-        """The micrographs to measure now, with those that are measured already; empty where there
-        is nothing new.
+        """The micrographs to measure now, including those measured already; empty if there is
+        nothing new.
         """
         good = [micrograph for micrograph in with_halves if micrograph not in self._failed]
         known = set(self._measured)
@@ -63,7 +63,7 @@ class SessionEvaluation:
     def measure(self, subset: MicrographSet, model: NamedModel, bars: Bars) -> None:
         """Measure the micrographs of a set, and write the evaluation and its report.
 
-        What cannot be measured is logged, and left out from then on.
+        Micrographs that cannot be measured are logged, and left out from then on.
         """
         micrographs = subset.micrographs
         self._measured = list(micrographs)

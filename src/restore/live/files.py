@@ -1,9 +1,9 @@
-"""Which files have arrived whole: a file that is still being copied is left alone.
+"""Recognising files that have arrived completely; files that are still being copied are left alone.
 
-Nothing tells of a change on a network disk, so files are looked at again and again. A file has
-settled when its size and its time have been the same for some seconds by this machine's own clock;
-the times in the file system, whose clock may be another's, are only compared with each other. An
-image must also have as many bytes as its header says, since a copy may stand still for a while.
+Network disks do not report changes, so files are checked repeatedly. A file has settled when its
+size and time have not changed for some seconds by this machine's own clock; the times in the file
+system, which may come from another clock, are only compared with each other. An image must also
+have as many bytes as its header says, because copying may pause for a while.
 """
 
 import time
@@ -13,14 +13,13 @@ from pathlib import Path
 
 from restore.errors import UserError
 from restore.io.images.image import read_image_header
-from restore.io.images.movies import read_movie_header
 from restore.runtime.jobs import file_state
 
 
 @dataclass
 class _Seen:
-    """A file as it was at the last look; ``since`` is when it was first seen so. ``problem`` says
-    why it is no whole image, and is None where that is not known yet.
+    """A file as it was at the last check; ``since`` is when it was first seen in this state.
+    ``problem`` says why it is not a complete image, and is None if that is not known yet.
     """
 
     state: list[int]
@@ -29,7 +28,7 @@ class _Seen:
 
 
 class ArrivingFiles:
-    """Files that are being written, looked at repeatedly."""
+    """Files that are being written, checked repeatedly."""
 
     def __init__(self, settle_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._settle_s, self._clock = settle_s, clock
@@ -38,7 +37,7 @@ class ArrivingFiles:
         """When a file was last seen to appear or to change."""
 
     def look(self, paths: Iterable[Path]) -> None:
-        """See what has become of these files. One that is gone is forgotten."""
+        """Check the state of these files. Files that no longer exist are forgotten."""
         for path in paths:
             state, before = file_state(path), self._files.get(path)
             if state is None:
@@ -48,19 +47,19 @@ class ArrivingFiles:
                 self._files[path] = _Seen(state, self.changed_at)
 
     def state(self, path: Path) -> tuple[int, ...] | None:
-        """Size and time of a file at the last look; None where it was not there."""
+        """Size and time of a file at the last check; None if it did not exist."""
         seen = self._files.get(path)
         return tuple(seen.state) if seen else None
 
     def has_settled(self, path: Path) -> bool:
-        """Whether a file is there and has not changed for long enough."""
+        """Whether a file exists and has not changed for long enough."""
         seen = self._files.get(path)
         return seen is not None and self._clock() - seen.since >= self._settle_s
 
     def problem(self, path: Path) -> str:
-        """Why a file that has settled is no whole image; empty where it is one.
+        """The reason why a settled file is not a complete image; empty if it is one.
 
-        Read again only when the file has changed.
+        The file is read again only when it has changed.
         """
         seen = self._files[path]
         if seen.problem is None:
@@ -68,16 +67,8 @@ class ArrivingFiles:
         return seen.problem
 
     def is_unsettled(self, path: Path) -> bool:
-        """Whether a file is there and may still be changing."""
+        """Whether a file exists and may still be changing."""
         return path in self._files and not self.has_settled(path)
-
-
-def is_movie(path: Path) -> bool:
-    """Whether a file holds more than one image."""
-    try:
-        return read_movie_header(path).frames > 1
-    except UserError:
-        return False
 
 
 def _problem(path: Path) -> str:

@@ -23,12 +23,12 @@ from restore.runtime.progress import Bars, no_bars
 log = logging.getLogger(__name__)
 
 AT_ONCE = 8
-"""So many micrographs are denoised before it is looked again for new ones."""
+"""The number of micrographs that are denoised before looking for new ones."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What shows how far the steps of a session are, and its training."""
+    """The progress bars of a session's steps and of its training."""
 
     bars: Bars
     training: ShowTraining
@@ -54,7 +54,7 @@ class WatchedSession:
 
     @property
     def total(self) -> int:
-        """The number of micrographs that are listed, or have come."""
+        """The number of micrographs that are listed or have arrived."""
         return len(self.denoised) + len(self.failed)
 
 
@@ -84,7 +84,7 @@ class Session:
         self._may_train = settings.train_after > 0 and not training.files.model.exists()
 
     def follow(self) -> None:
-        """Go on until nothing has changed for as long as the settings say.
+        """Follow the session until nothing has changed for the time in the settings.
 
         Raises KeyboardInterrupt after ^C or SIGTERM; the page says so.
         """
@@ -112,7 +112,7 @@ class Session:
             time.sleep(self._pause_s)
 
     def results(self) -> WatchedSession:
-        """What has become of the session. UserError where there was nothing to denoise."""
+        """The result of the session. Raises UserError if there was nothing to denoise."""
         failed = self._failed()
         denoised = tuple(name for name in self._images.written if name not in failed)
         if not denoised and not failed and self._source.problem is not None:
@@ -120,7 +120,7 @@ class Session:
         return WatchedSession(denoised, failed, self._table)
 
     def _look(self) -> None:
-        """See what has arrived, unless that was seen a moment ago."""
+        """Look for new files, unless this was done a moment ago."""
         if time.monotonic() - self._looked_at < self._pause_s:
             return
         began = time.monotonic()
@@ -130,11 +130,11 @@ class Session:
             self._files.look(path for micrograph in micrographs for path in _paths(micrograph))
             self._ready = [micrograph for micrograph in micrographs if self._is_ready(micrograph)]
         self._looked_at = time.monotonic()
-        # A slow disk is not asked more than half of the time.
+        # On a slow disk, looking takes at most half of the time.
         self._pause_s = max(self._settings.poll, self._looked_at - began)
 
     def _is_ready(self, micrograph: Micrograph) -> bool:
-        """Whether a micrograph's image is there and whole, and none of its halves on its way."""
+        """Whether a micrograph's image is complete, and none of its halves is still arriving."""
         halves = (micrograph.even, micrograph.odd)
         return (
             self._files.has_settled(micrograph.image)
@@ -143,7 +143,7 @@ class Session:
         )
 
     def _with_halves(self) -> list[Micrograph]:
-        """The micrographs that have come with both halves."""
+        """The micrographs that have arrived with both halves."""
         return [
             micrograph
             for micrograph in self._ready
@@ -154,7 +154,7 @@ class Session:
         ]
 
     def _denoise_some(self) -> bool:
-        """Denoise a few of the micrographs that wait; whether there were any comes back."""
+        """Denoise a few of the waiting micrographs; returns whether there were any."""
         if self._listed is None:
             return False
         jobs = self._images.waiting(self._ready)
@@ -174,8 +174,8 @@ class Session:
         self._write_page(doing, max(len(jobs) - AT_ONCE, 0))
 
     def _train_if_due(self) -> bool:
-        """Train, once there is enough to train on, and go over to the new model; whether it was
-        time for that comes back.
+        """Train once there are enough micrographs, and switch to the new model; returns whether it
+        was time to do so.
         """
         with_halves = self._with_halves()
         due = len(with_halves) >= self._settings.train_after
@@ -203,7 +203,7 @@ class Session:
         return f"training for {self._settings.minutes:g} minutes since {time.strftime('%H:%M')}"
 
     def _denoise_meanwhile(self) -> None:
-        """Denoise what has come since, at most half of the time."""
+        """Denoise what has arrived since, at most half of the time."""
         before = self._looked_at
         self._look()
         if self._looked_at == before or self._listed is None:
@@ -216,9 +216,7 @@ class Session:
         self._looked_at = time.monotonic()
 
     def _measure_some(self) -> bool:
-        """Measure a few more micrographs, and write the report; whether there were any comes
-        back.
-        """
+        """Measure a few more micrographs, and write the report; returns whether there were any."""
         if not self._settings.evaluate or self._listed is None:
             return False
         micrographs = self._evaluation.waiting(self._with_halves())
@@ -243,7 +241,7 @@ class Session:
         self._page.write(state, self._evaluation.latest, self._evaluation.folder)
 
     def _is_idle(self) -> bool:
-        """Whether nothing has changed for as long as is waited, and nothing is on its way."""
+        """Whether nothing has changed for the waiting time, and nothing is arriving."""
         if self._settings.until_idle is None or self._source.waits:
             return False
         listed = self._listed.micrographs if self._listed else ()
@@ -254,8 +252,8 @@ class Session:
         return not on_its_way and time.monotonic() - last >= self._settings.until_idle
 
     def _failed(self, with_absent: bool = True) -> dict[str, str]:
-        """The micrographs that cannot be used as they stand, and why; with those that are listed
-        and have not come.
+        """The micrographs that cannot be used at present, with the reasons; including those that
+        are listed but have not arrived.
         """
         failed = self._images.failed
         if isinstance(self._source, FolderSource):

@@ -1,5 +1,5 @@
-"""The page of a session: its latest micrographs, its curves, its outliers. A browser that shows it
-loads it again by itself.
+"""The page of a session: its latest micrographs, its curves, its outliers. It reloads itself in the
+browser.
 """
 
 import base64
@@ -33,8 +33,8 @@ _CURVES = (
 
 @dataclass(frozen=True)
 class SessionState:
-    """What a session's page shows: by which model it is denoised, what is being done; how many
-    micrographs are denoised, and the latest of them; how many wait; what failed, and why; and
+    """The contents of a session's page: the model, the current activity, the number of denoised
+    micrographs and the latest of them, the number that wait, failures with their reasons, and
     whether the session is still followed.
     """
 
@@ -48,7 +48,7 @@ class SessionState:
 
 
 class SessionPage:
-    """The page of a session, written again and again."""
+    """The page of a session, which is written repeatedly."""
 
     def __init__(self, path: Path, source: str) -> None:
         self._path, self._source = path, source
@@ -56,12 +56,12 @@ class SessionPage:
         self._latest = ""
 
     def write(self, state: SessionState, evaluation: Evaluation | None, folder: Path) -> None:
-        """Write the page; ``folder`` is that of the evaluation, where there is one.
+        """Write the page; ``folder`` is that of the evaluation, if there is one.
 
         Raises
         ------
         UserError
-            It cannot be written.
+            The page cannot be written.
         """
         if state.latest is not self._shown:
             self._shown = state.latest
@@ -94,7 +94,7 @@ def _summary(state: SessionState) -> str:
 
 
 def _picture(target: Target) -> str:
-    """A micrograph, raw beside denoised; nothing where one of the two is gone."""
+    """A micrograph, raw beside denoised; empty if one of the two no longer exists."""
     size_A = target.micrograph.pixel_size_A
     try:
         panels = [
@@ -122,7 +122,7 @@ def _failed(failed: Mapping[str, str]) -> str:
 
 
 def _evaluated(evaluation: Evaluation | None, folder: Path, beside: Path) -> str:
-    """The curves and the outliers, and the way to the report."""
+    """The curves, the outliers, and a link to the report."""
     if evaluation is None:
         return (
             '<section><p class="quiet">Nothing has been measured yet: that takes micrographs with '

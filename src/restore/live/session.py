@@ -1,4 +1,4 @@
-"""A session followed while it is collected: what has arrived is denoised, again and again."""
+"""Following a session while it is collected: micrographs are denoised as they arrive."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from restore.io.atomic import require_writable
 from restore.io.half_names import Suffixes, parse_suffixes
 from restore.io.lock import locked
 from restore.io.micrographs import is_table
-from restore.live.denoised import NamedModel, SessionImages
+from restore.live.denoised import SessionImages
 from restore.live.evaluation import SessionEvaluation
 from restore.live.files import ArrivingFiles
 from restore.live.following import Session, Shown, WatchedSession
@@ -22,7 +22,7 @@ from restore.live.page import SessionPage
 from restore.live.settings import WatchSettings
 from restore.live.sources import source_of
 from restore.live.training import SessionTraining, ShowTraining, unseen_training
-from restore.model.checkpoint import Model, load_model
+from restore.model.checkpoint import Model, NamedModel, load_model
 from restore.model.general import GENERAL_MODEL_PATH, load_general_model
 from restore.preprocessing import Recipe
 from restore.runtime.distributed import launch, pick_device
@@ -48,17 +48,17 @@ def watch(
 ) -> WatchedSession:
     """Denoise the micrographs of a session as they appear.
 
-    After enough of them have come with halves, a model is trained on these, takes the place of the
-    first, and denoises all of them again. New ones are denoised meanwhile. ``session.html`` in the
-    output folder shows the latest micrograph, curves and outliers.
+    When enough of them have arrived with halves, a model is trained on these, replaces the first
+    model, and denoises all of them again. Meanwhile, new ones are denoised with the first model.
+    ``session.html`` in the output folder shows the latest micrograph, curves and outliers.
 
-    Started again, it goes on where it stopped, however it ended.
+    Started again, it continues where it stopped, however it ended.
 
     Parameters
     ----------
     source
-        A RELION STAR file, or a cryoSPARC ``.cs`` or ``.csg`` file, that is rewritten as the
-        session goes on, and need not be there yet; or a folder in which images appear.
+        A RELION STAR file, or a cryoSPARC ``.cs`` or ``.csg`` file, that is rewritten during the
+        session and need not exist yet; or a folder in which images appear.
     output_directory
         Folder of all output.
     model
@@ -67,33 +67,34 @@ def watch(
     model_name
         Name of the model in labels and records. It is needed only if ``model`` is a `Model`.
     settings
-        How files are looked at, and when to end.
+        How files are checked, and when to end.
     denoising
         What is done with the network's output.
     training
-        Settings of the training that are not to be the device's defaults.
+        Settings of the training that differ from the device's defaults.
     suffixes
         How the names of a full sum and its halves differ, as ``"DW,EVN,ODD"``.
     pixel_size_A
-        Pixel size in Å of images that no table lists (the headers', where it is None).
+        Pixel size in Å of images that no table lists. None stands for that in their headers.
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …; ``"auto"`` is a GPU if there is one.
     bars
-        Shows how far each step has come.
+        Shows the progress of each step.
     show_training
-        Shows how far the training has come.
+        Shows the progress of the training.
 
     Returns
     -------
     WatchedSession
-        Where the session was idle for long enough; without such a limit it goes on for ever.
+        The result, once the session was idle for long enough; without such a limit the function
+        does not return.
 
     Raises
     ------
     UserError
-        There is no such folder, an output would replace what restore did not write, another
-        process follows the same session, or the disk is full; and in the end, where the table
-        could not be read or no image has come.
+        There is no such folder, an output would replace a file that restore did not write, another
+        process follows the same session, or the disk is full; or, at the end, the table could not
+        be read or no image has arrived.
     KeyboardInterrupt
         After ^C or SIGTERM. What is finished is kept.
 
@@ -164,7 +165,7 @@ def _named(model: Model | str | Path | None, name: str, source: str | Path) -> N
 
 @contextmanager
 def _followed(source: str | Path, folder: Path) -> Generator[None]:
-    """Inside it no other process follows a session into ``folder``."""
+    """A block within which no other process follows a session into ``folder``."""
     try:
         with locked(folder / "session"):
             yield

@@ -1,4 +1,4 @@
-"""How a session is followed: every choice with its default."""
+"""The settings of following a session, with their defaults."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ class WatchSettings:
 
     pattern: str = setting(
         "*",
-        "names of the images, where a folder is watched, such as '*_DW.mrc', or '**/*.mrc' for "
-        "those in its folders too",
+        "pattern of the images in a watched folder, such as '*_DW.mrc', or '**/*.mrc' to include "
+        "its subfolders",
         metavar="PATTERN",
     )
     train_after: int = setting(
@@ -28,17 +28,17 @@ class WatchSettings:
     )
     until_idle: float | None = setting(
         None,
-        "end when nothing has changed for so many seconds (default: go on until ^C)",
+        "seconds without a change after which to end (default: continue until ^C)",
         metavar="SECONDS",
     )
     poll: float = setting(
         5.0,
-        "seconds between two looks at the files; more, where a look takes long",
+        "seconds between two checks of the files; more if a check takes long",
         metavar="SECONDS",
     )
     settle: float = setting(
         5.0,
-        "seconds for which size and time of a file must not change before it is read",
+        "seconds for which a file's size and time must not change before it is read",
         metavar="SECONDS",
     )
 

@@ -1,4 +1,4 @@
-"""Where a session's micrographs are listed: a table that grows, or a folder that fills."""
+"""The source of a session's micrographs: a table that grows, or a folder that fills."""
 
 import glob
 import logging
@@ -13,44 +13,45 @@ from restore.errors import UserError
 from restore.io.endings import IMAGE_ENDINGS, ending_of, split_ending
 from restore.io.half_names import Suffixes, is_half
 from restore.io.images.image import read_image_header
+from restore.io.images.movies import is_movie
 from restore.io.labels import fingerprint_of
 from restore.io.listings import ImageListing
 from restore.io.micrographs import MicrographSet, Needs, is_table, read_images, read_micrographs
-from restore.live.files import ArrivingFiles, is_movie
+from restore.live.files import ArrivingFiles
 from restore.micrograph import Micrograph
 
 log = logging.getLogger(__name__)
 
 _POWER_SPECTRUM = re.compile(r"_(PS|ps|diag|avrot)$|_power(_spectrum)?$|\.ctf$")
-"""What motion correction and CTF estimation write beside images."""
+"""Parts of the names of files that motion correction and CTF estimation write beside images."""
 
 
 class Source(Protocol):
-    """What lists the micrographs of a session."""
+    """A list of the micrographs of a session."""
 
     def look(self) -> MicrographSet | None:
-        """The micrographs that are listed now, whether their images are there or not; None where
-        nothing is.
+        """The micrographs listed at present, whether their images exist or not; None if there are
+        none.
         """
         ...
 
     @property
     def waits(self) -> bool:
-        """Whether something is there that may still be changing."""
+        """Whether there is something that may still be changing."""
         ...
 
     @property
     def problem(self) -> UserError | None:
-        """Why the list cannot be read as it stands."""
+        """The reason why the list cannot be read at present."""
         ...
 
 
 @dataclass
 class TableSource:
-    """A table that another program rewrites as the session goes on.
+    """A table that another program rewrites during the session.
 
-    It is read again when it has changed and settled. While it cannot be read, what was read before
-    is kept: it may be half-written.
+    It is read again when it has changed and settled. While it cannot be read, for instance because
+    it is half-written, the previous contents are kept.
     """
 
     path: Path
@@ -64,7 +65,7 @@ class TableSource:
     _logged: set[str] = field(default_factory=set[str])
 
     def look(self) -> MicrographSet | None:
-        """The rows of the table, as of when it could last be read."""
+        """The rows of the table when it could last be read."""
         self.files.look([self.path])
         state = self.files.state(self.path)
         if state is None and self._read is None:
@@ -86,7 +87,7 @@ class TableSource:
         return self.files.is_unsettled(self.path)
 
     def _note(self, error: UserError) -> None:
-        """Keep a problem, and log it once."""
+        """Remember a problem, and log it once."""
         self.problem = error
         if str(error) not in self._logged:
             self._logged.add(str(error))
@@ -112,8 +113,8 @@ class FolderSource:
     _has_warned: bool = False
 
     def look(self) -> MicrographSet | None:
-        """The images that have arrived. Images that are gone are listed still: what was made of
-        them is kept.
+        """The images that have arrived. Images that were removed remain listed, because their
+        results are kept.
         """
         self._names = self._listed()
         self.files.look(Path(name) for name in self._names)
@@ -139,7 +140,7 @@ class FolderSource:
 
     @property
     def problem(self) -> UserError | None:
-        """What is wrong where no image could be read."""
+        """The problem if no image could be read."""
         if any(micrograph for _, micrograph in self._known.values()):
             return None
         if self._unreadable:
@@ -153,12 +154,12 @@ class FolderSource:
 
     @property
     def unreadable(self) -> dict[str, str]:
-        """The images that cannot be read as they stand, and why."""
+        """The images that cannot be read at present, with the reasons."""
         return dict(self._unreadable)
 
     def _listed(self) -> list[str]:
-        """The names of images in the folder: not those of halves, of power spectra, or of what
-        restore wrote.
+        """The names of images in the folder, except halves, power spectra, and files written by
+        restore.
         """
         inside = os.path.realpath(self.not_in) + os.sep
         pattern = str(Path(glob.escape(str(self.folder))) / self.pattern)
@@ -173,7 +174,7 @@ class FolderSource:
         ]
 
     def _micrograph(self, name: str) -> Micrograph | None:
-        """A settled file as a micrograph; None for one that is none, or not whole."""
+        """A settled file as a micrograph; None if it is not one, or is incomplete."""
         path = Path(name)
         problem = self.files.problem(path)
         if not problem and fingerprint_of(path):
@@ -193,8 +194,8 @@ class FolderSource:
         return None
 
     def _size_A(self, path: Path) -> float | None:
-        """The pixel size that is given. One of 1 Å in a header is warned of once, and then taken as
-        if it were given.
+        """The given pixel size. For a size of 1 Å in a header a warning is logged once, and then it
+        is treated as given.
         """
         if self.pixel_size_A is None and read_image_header(path).pixel_size_A == 1.0:
             if self._has_warned:
@@ -213,7 +214,7 @@ def source_of(
     pixel_size_A: float | None,
     phase_flip: bool,
 ) -> TableSource | FolderSource:
-    """What lists the micrographs of a session: the table or the folder of this name; ``not_in`` is
+    """The source of a session's micrographs: the table or the folder of this name; ``not_in`` is
     the folder of the output.
 
     Raises

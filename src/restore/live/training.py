@@ -1,4 +1,4 @@
-"""The model of a session: trained once, on the first micrographs that have come with halves."""
+"""The model of a session, trained once, on the first micrographs that have arrived with halves."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -10,8 +10,7 @@ from typing import Any
 from restore.errors import UserError
 from restore.face.patches import make_patches
 from restore.io.micrographs import MicrographSet
-from restore.live.denoised import NamedModel
-from restore.model.checkpoint import Model, load_model
+from restore.model.checkpoint import Model, NamedModel, load_model
 from restore.preprocessing import Recipe
 from restore.training.run import train
 from restore.training.run_files import RunFiles
@@ -20,22 +19,21 @@ from restore.training.watchers import TrainingProgress
 log = logging.getLogger(__name__)
 
 ShowTraining = Callable[[], AbstractContextManager[Callable[[TrainingProgress], None]]]
-"""Makes what shows how far a training is."""
+"""Makes the progress display of a training."""
 
 _PREFIX = "session"
 _RESUME_WORDS = "started again, the session continues from there"
 
 
 def unseen_training() -> AbstractContextManager[Callable[[TrainingProgress], None]]:
-    """A training whose progress nobody sees."""
+    """Training without a progress display."""
     return nullcontext(lambda _: None)
 
 
 @dataclass(frozen=True)
 class SessionTraining:
-    """How the model of a session is trained, and where it lies in the session's output folder.
-
-    ``settings`` are those of training that are not to be the device's defaults.
+    """The training of a session's model, and its files in the session's output folder. ``settings``
+    are training settings that differ from the device's defaults.
     """
 
     folder: Path
@@ -49,12 +47,12 @@ class SessionTraining:
         return RunFiles(self.folder / "Models", _PREFIX)
 
     def trained_before(self) -> NamedModel | None:
-        """The model, where it has been trained.
+        """The model, if it has been trained.
 
         Raises
         ------
         UserError
-            It was trained with another recipe.
+            The model was trained with another recipe.
         """
         if not self.files.model.exists():
             return None
@@ -70,14 +68,14 @@ class SessionTraining:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether a training was begun that has not ended."""
+        """Whether a training was started and has not finished."""
         return self.files.state.exists() and not self.files.model.exists()
 
     def train(
         self, chosen: MicrographSet, show: ShowTraining, meanwhile: Callable[[], None]
     ) -> NamedModel:
-        """Train on micrographs with halves, or go on with a training that was interrupted;
-        ``meanwhile`` is called after every step.
+        """Train on micrographs with halves, or resume an interrupted training; ``meanwhile`` is
+        called after every step.
 
         Raises
         ------
@@ -100,11 +98,11 @@ class SessionTraining:
     def _train(
         self, chosen: MicrographSet | None, progress: Callable[[TrainingProgress], None]
     ) -> NamedModel:
-        """Train on these micrographs, or go on where there are none."""
+        """Train on these micrographs, or resume if there are none."""
 
         def make(patch_px: int) -> Path:
             assert chosen is not None
-            # The run to go on with names its patches, wherever it is started from.
+            # The run to resume names its patches, wherever it is started from.
             path = self.folder.absolute() / "training_data.hdf"
             return make_patches(chosen, path, self.recipe, patch_px=patch_px, overwrite=True)
 

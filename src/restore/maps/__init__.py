@@ -1,1 +1,1 @@
-"""Estimators on maps: correlations, amplitudes, resolution, sharpening, densities of models."""
+"""Estimators on maps: correlations, amplitudes, resolution, sharpening, and densities of models."""

@@ -19,11 +19,11 @@ _PEAK_SHARE = 0.999
 _HEIGHT = 0.35
 _NOISE_DEVIATIONS = 5.0
 _DEVIATION_PER_MEDIAN = (
-    1.4826  # of a Gaussian: its standard deviation over its median absolute deviation
+    1.4826  # standard deviation of a Gaussian over its median absolute deviation
 )
 _MOST_OF_PEAK = 0.7
 _HALVINGS = 5
-_MOST_NOISE = 3.0  # times the volume sought, above a level that the search for it may reach
+_MOST_NOISE = 3.0  # times the wanted volume: the most that may lie above a level in the search
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Contour:
 
 
 class ContourError(ValueError):
-    """The surface asked for does not exist; ``number`` is the map's position, from 0."""
+    """The requested surface does not exist; ``number`` is the map's position, from 0."""
 
     def __init__(self, number: int, reason: str) -> None:
         super().__init__(reason)
@@ -176,7 +176,7 @@ def level_at_sigma(density: Float[Tensor, "z y x"], deviations: float) -> float:
 
 
 def usual_level(density: Float[Tensor, "z y x"]) -> float:
-    """A level for a map of which it is only known that most of its box is solvent.
+    """A level for a map, assuming only that most of its box is solvent.
 
     It lies 35 % of the way from the background (the median) to the peak (the 99.9th percentile), or
     five standard deviations of the background (from its median absolute deviation) above it,
@@ -184,7 +184,7 @@ def usual_level(density: Float[Tensor, "z y x"]) -> float:
     """
     background = float(density.median())
     peak = _ranked(density, round(_PEAK_SHARE * density.numel()))
-    if peak <= background:  # next to nothing stands out
+    if peak <= background:  # almost nothing stands out
         peak = float(density.max())
     noise = _DEVIATION_PER_MEDIAN * float((density - background).abs().median())
     height = min(

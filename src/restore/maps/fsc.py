@@ -155,7 +155,8 @@ def randomise_phases(
 def corrected_for_mask(
     masked: Float[Tensor, "shells"], randomised: Float[Tensor, "shells"], randomised_from: int
 ) -> Float[Tensor, "shells"]:
-    """The FSC of masked maps without the contribution of the mask: (FSC_t - FSC_n) / (1 - FSC_n).
+    """The FSC of masked maps, corrected for the contribution of the mask: (FSC_t - FSC_n) / (1 -
+    FSC_n).
 
     Chen et al. 2013, Ultramicroscopy 135, 24. FSC_t is that of the masked maps and FSC_n that of
     the masked maps with random phases. The correction begins two shells after the first with random
@@ -210,8 +211,8 @@ def half_map_fsc(
 
 
 def _counting(settings: FSCSettings, images: bool) -> Counting:
-    """Volumes are counted as in RELION, so that curves can be compared; images as rings are
-    elsewhere.
+    """The components to sum over: for volumes as in RELION, so that curves can be compared; for
+    images as is usual for rings.
     """
     if settings.count is None:
         return "whole" if images else "half"

@@ -1,5 +1,5 @@
-"""How much of the agreement of denoised half maps is bias that both share: found from the raw half
-maps, without any truth.
+"""How much of the agreement of denoised half maps is bias that both share, estimated from the raw
+half maps without any truth.
 
 Raw half maps are R_i = S + N_i: one signal, independent noise. Denoised ones, with the same
 orientations, are D_i = g S + B + M_i: the signal with a gain g, a bias B that both hold and that is
@@ -22,8 +22,8 @@ The mean of both halves has, with noise halved,
 
 which is C_ref² = 2 FSC / (1 + FSC) (Rosenthal & Henderson 2003, J. Mol. Biol. 333, 721) where there
 is no bias. The signal S is what infinitely many raw images with these orientations would give. A
-bias that is in the raw halves too, as from orientations that followed noise, is therefore not
-found.
+bias that is in the raw halves as well, for example because orientations followed noise, is
+therefore not detected.
 """
 
 from dataclasses import dataclass
@@ -37,10 +37,10 @@ from restore.maps.sharpening import fsc_weight
 from restore.maps.shells import ShellAxis, Voxel, shell_sums
 
 _SIGMAS = 3.0
-_NEGLIGIBLE = 0.01  # a gain that differs within a shell makes as much
+_NEGLIGIBLE = 0.01  # a gain that varies within a shell causes as much
 _LEAST_SHELLS = 3
 _NEITHER = 1e-12
-_PAIRS = ((0, 1), (0, 3), (1, 2), (2, 3))  # of D1, D2, R1 and R2: those whose noise is independent
+_PAIRS = ((0, 1), (0, 3), (1, 2), (2, 3))  # pairs among D1, D2, R1 and R2 with independent noise
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Agreements:
 
 @dataclass(frozen=True)
 class Inflation:
-    """What denoised half maps claim, what the raw ones support of it, and the difference, each with
-    its error (1 σ).
+    """The FSC that denoised half maps claim, the part that the raw ones support, and the
+    difference, each with its error (1 σ).
 
     ``claimed`` is FSC(D1, D2), ``supported`` is h, ``excess`` their difference. ``correlation`` is
     that of the mean of the denoised halves with the signal, and ``claimed_correlation`` what
@@ -96,8 +96,8 @@ class Inflation:
 
     @property
     def inflated_band(self) -> tuple[int, int] | None:
-        """The first and the last shell of the longest run of three or more that claim too much, or
-        None.
+        """The first and the last shell of the longest run of three or more shells that claim too
+        much, or None.
 
         In each of them the excess is above 0.01 and above three times its error. A mean over all
         shells would not do: the finest shells have so many components that their uncertainty would
@@ -201,8 +201,8 @@ def components(axis: ShellAxis) -> Float[Tensor, "shells"]:
 
 
 def inflation(measured: Agreements) -> Inflation:
-    """What is claimed beyond what the raw halves support; the errors follow from the noise in all
-    four maps.
+    """The excess of the claimed FSC over what the raw halves support; the errors follow from the
+    noise in all four maps.
     """
     last = _last_known_shell(measured)
     unknown = torch.arange(len(measured.raw)) > last
@@ -270,8 +270,8 @@ def _error(gradient: Float[Tensor, "4 shells"], measured: Agreements) -> Float[T
 def _moments(
     measured: Agreements,
 ) -> tuple[Float[Tensor, "shells 4 4"], Float[Tensor, "shells 4 4"]]:
-    """The moments of signal and of noise of D1, D2, R1 and R2, each map's power being 1: alike in
-    both halves.
+    """The moments of signal and of noise of D1, D2, R1 and R2, in units of each map's power; they
+    are the same for both halves.
     """
     denoised, raw = measured.denoised.clamp(0, 1), measured.raw.clamp(0, 1)
     most = (denoised * raw).sqrt()

@@ -7,7 +7,7 @@ from torch import Tensor
 from restore.maps.fsc import FSC, shell_correlation
 from restore.maps.shells import ShellAxis, Voxel
 
-COARSE_A = 15.0  # a model that lies in its map agrees with it in all shells coarser than this
+COARSE_A = 15.0  # a fitted model agrees with its map in all shells coarser than this
 _DOUBTFUL = 0.5
 _GRID = (-3, -2, -1)
 

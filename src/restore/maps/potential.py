@@ -14,13 +14,13 @@ from restore.atoms import Atoms
 VOLT_A3_PER_SCATTERING_A = (
     47.878  # h²/(2π m e), from an electron scattering factor (Å) to volts × Å³
 )
-# the grid on which atoms are put down has this many voxels, or more, for one of the map along each
-# side
+# the grid of atoms has at least this many voxels per voxel of the map, along each side
 _FINER = 1.5
 _BLUR_VOXELS2 = (
-    40.0  # B factor over squared voxel: what is folded to Nyquist is 1e-3 of what is there
+    40.0  # B factor over squared voxel: 1e-3 of the density's amplitude at Nyquist is aliased
 )
-_CUTOFF_A2 = 1e-6  # where an atom ends, in 1/Å²: taking the blur off multiplies what is missing
+# density at which an atom is cut off, in 1/Å²: removing the blur amplifies what is missing
+_CUTOFF_A2 = 1e-6
 
 Grid = tuple[int, int, int]
 Point = tuple[float, float, float]
@@ -73,7 +73,7 @@ class ScatteringDensity:
         self._calculator.cutoff = cutoff_A2
 
     def add_atoms(self, atoms: Atoms, origin_zyx_A: Point = (0.0, 0.0, 0.0)) -> None:
-        """Add atoms, each with the blur on top of its own B factor."""
+        """Add atoms; the blur is added to each atom's own B factor."""
         atom = gemmi.Atom()
         places_A = atoms.position_A - np.array(origin_zyx_A[::-1])
         for element, place_A, b_A2, occupancy in zip(
@@ -86,8 +86,8 @@ class ScatteringDensity:
     def add_gaussians(
         self, position_A: Float[np.ndarray, "n 3"], length_A: float, bfactor_A2: float
     ) -> None:
-        """Add Gaussians of one scattering length and one B factor (the blur on top) at places xyz
-        in the box.
+        """Add Gaussians of one scattering length and one B factor (to which the blur is added) at
+        positions xyz in the box.
         """
         atom = gemmi.Atom()
         atom.occ, atom.b_iso = 1.0, bfactor_A2
@@ -108,8 +108,8 @@ def _fine_shape(shape: Grid) -> Grid:
 
 
 def _quick_length(least: int) -> int:
-    """The smallest number from ``least`` on without a prime factor above five, for which FFTs are
-    fast.
+    """The smallest number, at least ``least``, without a prime factor above five, for which FFTs
+    are fast.
     """
     length = least
     while 60**20 % length:

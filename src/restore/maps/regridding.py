@@ -1,4 +1,4 @@
-"""A map on another grid: other voxels, another box, the same place."""
+"""Resampling of a map: other voxels, another box, the same centre."""
 
 import torch
 from jaxtyping import Float
@@ -19,8 +19,8 @@ def on_grid(
     2).
 
     In real space it is cut, or padded with the mean of its edges, to the new extent, and in Fourier
-    space to the new resolution, so that nothing is interpolated. Raises GridError where the old
-    voxels do not fill the new box in a whole, even number (to two thousandths).
+    space to the new resolution, so that nothing is interpolated. Raises GridError unless a whole,
+    even number of old voxels (to two thousandths) fills the new box.
     """
     extent_px = side * new_voxel_A / voxel_A
     old_side = 2 * round(extent_px / 2)

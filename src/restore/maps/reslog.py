@@ -15,7 +15,7 @@ from restore.settings import setting
 
 MOST_DOUBLINGS = 20
 THRESHOLD = 0.143
-_FEWEST = 32  # with fewer the FSC falls in its first shells, which have next to no components
+_FEWEST = 32  # with fewer, the FSC falls in its first shells, which have very few components
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def subset_sizes(count: int, settings: ResLogSettings) -> list[int]:
 def subset_order(
     half_sets: Int[np.ndarray, "n"], generator: np.random.Generator
 ) -> Int[np.ndarray, "n"]:
-    """All particles in an order of which every beginning is a random subset with its share of
+    """All particles, in an order whose first n are, for every n, a random subset with its share of
     either half set.
 
     Subsets are nested. At any number of particles, each half set is within one particle of its
@@ -84,7 +84,7 @@ def subset_order(
 def subset_orders(
     half_sets: Int[np.ndarray, "n"], settings: ResLogSettings
 ) -> Int[np.ndarray, "repeats n"]:
-    """An order of the particles for each repeat, each from its own part of the seed."""
+    """An order of the particles for each repeat, from independent random numbers."""
     seeds = np.random.SeedSequence(settings.seed).spawn(settings.repeats)
     return np.stack([subset_order(half_sets, np.random.default_rng(seed)) for seed in seeds])
 
@@ -112,12 +112,12 @@ class ResLogCurve:
 
     @property
     def at_nyquist(self) -> Bool[np.ndarray, "repeats sizes"]:
-        """Where the FSC never falls under the threshold."""
+        """The points at which the FSC never falls under the threshold."""
         return np.isposinf(self.frequency_per_A)
 
     @property
     def at_once(self) -> Bool[np.ndarray, "repeats sizes"]:
-        """Where the FSC is under the threshold from the first shell on."""
+        """The points at which the FSC is under the threshold from the first shell on."""
         return self.frequency_per_A == 0
 
     @property
@@ -256,5 +256,5 @@ def _estimate(values: Float[np.ndarray, "lines"], confidence: float) -> Estimate
 
 
 def _twice_over(slope: float) -> float:
-    """2 over a slope; infinite where resolution does not rise with the number of particles."""
+    """2 over a slope; infinite if resolution does not rise with the number of particles."""
     return slope if math.isnan(slope) else 2 / slope if slope > 0 else math.inf

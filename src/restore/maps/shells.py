@@ -1,4 +1,4 @@
-"""The shells of a Fourier transform: which component lies in which, and sums over them."""
+"""The shells of a Fourier transform: the shell of each component, and sums over shells."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from torch import Tensor
 
 Voxel = tuple[float, float, float]
 Counting = Literal["half", "whole"]
-"""Which Fourier components a shell sums over: those of the half transform, or those of the whole
+"""The Fourier components that a shell sums over: those of the half transform, or those of the whole
 one.
 
-A real map's components come in pairs, k and -k. The half transform has one of each, but both of
-those with kx = 0. RELION sums over the half, so that the plane kx = 0 counts double. Summing over
-the whole weighs all alike.
+A real map's components come in pairs, k and -k. The half transform has one of each pair, but both
+of those with kx = 0. RELION sums over the half, so that the plane kx = 0 counts double. In a sum
+over the whole transform, all pairs have the same weight.
 """
 
 

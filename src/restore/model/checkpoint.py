@@ -71,6 +71,14 @@ class Model:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class NamedModel:
+    """A model, and its name in labels, records and messages: usually the path of its file."""
+
+    model: Model
+    name: str
+
+
 def save_model(path: Path, model: Model, dtype: torch.dtype = torch.float32) -> None:
     """Write a model file under a temporary name and rename it. Weights are stored under the
     network's own layer names, in ``dtype`` (float16 halves the file; a network read from it

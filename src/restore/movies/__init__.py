@@ -1,1 +1,1 @@
-"""From the frames of a movie to two halves; from counts to two halves where there are no frames."""
+"""Two halves from the frames of a movie or, without frames, from electron counts."""

@@ -1,4 +1,4 @@
-"""Pixels that cannot be believed: given a value from their neighbours, frame by frame."""
+"""Defective pixels, which get values from their neighbours, frame by frame."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ _REACH_PX = 3
 
 @dataclass(frozen=True)
 class Defects:
-    """Bad pixels, as indices into the flattened image, and for each the good pixels around it with
-    their weights.
+    """Bad pixels, as indices into the flattened image, and the good pixels around each with their
+    weights.
     """
 
     pixels: Int[Tensor, "bad"]
@@ -22,8 +22,8 @@ class Defects:
     def mended(self, image: Float[Tensor, "y x"]) -> Float[Tensor, "y x"]:
         """The image in which each bad pixel has the mean of the good ones up to 3 pixels from it.
 
-        Pixels with no good one near them get the mean of all good ones. Each frame is mended from
-        itself, so that nothing passes from one half to the other.
+        Pixels without a good one near them get the mean of all good ones. Each frame is corrected
+        from its own pixels, so that nothing passes from one half to the other.
         """
         if not len(self.pixels):
             return image
@@ -41,7 +41,7 @@ class Defects:
 
 
 def find_neighbours(bad: Bool[Tensor, "y x"]) -> Defects:
-    """How the bad pixels of a mask are to be mended."""
+    """The defects of a mask, with the neighbours that will replace them."""
     height, width = bad.shape
     at = bad.nonzero()
     steps = torch.cartesian_prod(

@@ -1,5 +1,5 @@
-"""How much each frame counts at each frequency: radiation damage (Grant & Grigorieff 2015, eLife 4,
-e06980).
+"""The weight of each frame at each frequency, from radiation damage (Grant & Grigorieff 2015, eLife
+4, e06980).
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from restore.errors import UserError
 
 _AT_VOLTAGE = {300: 1.0, 200: 0.8, 100: 0.64}
-"""Critical exposures relative to 300 kV; RELION knows the same three voltages."""
+"""Critical exposures relative to 300 kV, for the three voltages that RELION supports."""
 
 
 def critical_exposure_e_per_A2(
@@ -37,9 +37,9 @@ def critical_exposure_e_per_A2(
 def dose_weight(
     critical_e_per_A2: Float[Tensor, "*grid"], accumulated_e_per_A2: float
 ) -> Float[Tensor, "*grid"]:
-    """What is left of the signal's amplitude after an exposure: exp(−N / (2 Ne)).
+    """The share of the signal's amplitude that is left after an exposure: exp(−N / (2 Ne)).
 
-    Where sums of frames are divided by √(Σ w²), only ratios of weights matter. Whatever came before
-    the first frame (a pre-exposure) multiplies all of them alike, so N may count from any frame.
+    Because sums of frames are divided by √(Σ w²), only ratios of weights matter. Exposure before
+    the first frame multiplies all weights by the same factor, so N may be counted from any frame.
     """
     return torch.exp(-0.5 * accumulated_e_per_A2 / critical_e_per_A2)

@@ -1,4 +1,4 @@
-"""What is known of each movie before it is summed: its file, motion, gain, dose, and the grid of
+"""The properties of each movie before it is summed: its file, motion, gain, dose, and the grid of
 its sums.
 """
 
@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MovieSettings:
-    """How movies become sums. What is None comes from the STAR file, where there is one."""
+    """How movies are summed. Settings that are None are taken from the STAR file, if
+    there is one.
+    """
 
     dose_weighting: bool = setting(
         True,
@@ -87,16 +89,16 @@ class MovieSettings:
 
     @property
     def changes_grid(self) -> bool:
-        """Whether the sums are asked to lie on a grid of their own."""
+        """Whether a grid other than the micrograph's is requested for the sums."""
         return self.bin is not None or self.output_pixel_size is not None
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """One movie ready to be summed: its file, how its frames are read, and what is done with them.
+    """One movie ready to be summed: its file, and how its frames are read and processed.
 
-    ``pixel_size_A`` is that of the sums. ``like`` is the micrograph, on the same grid, that the sum
-    should be like; None where there is none, or where the sum takes its place.
+    ``pixel_size_A`` is that of the sums. ``like`` is the micrograph on the same grid that the sum
+    should resemble; None if there is none, or if the sum replaces it.
     """
 
     movie: MovieHeader
@@ -110,8 +112,8 @@ def corrected(image: Path, metadata: Path, settings: MovieSettings, eer: EERSett
     """The movie behind a micrograph that RELION corrected; ``metadata`` is the STAR file of its
     motion.
 
-    The sums lie on the micrograph's own grid, so that coordinates and CTF remain true, unless the
-    settings ask for another.
+    The sums are on the micrograph's own grid, so that coordinates and CTF remain valid, unless the
+    settings request another one.
 
     Raises
     ------
@@ -141,8 +143,8 @@ def corrected(image: Path, metadata: Path, settings: MovieSettings, eer: EERSett
 
 
 def files_behind(metadata: Path) -> tuple[Path, ...]:
-    """The movie and the gain reference that a micrograph's STAR file names, as far as they are
-    there; nothing where that file cannot be read.
+    """The movie and the gain reference named by a micrograph's STAR file, if they exist; empty if
+    that file cannot be read.
     """
     try:
         motion = read_motion(metadata)
@@ -154,7 +156,7 @@ def files_behind(metadata: Path) -> tuple[Path, ...]:
 
 
 def aligned(path: Path, pixel_size_A: float, settings: MovieSettings, eer: EERSettings) -> Exposure:
-    """A movie whose frames lie on each other already, with its pixel size. Raises UserError as
+    """A movie whose frames are already aligned, with its pixel size. Raises UserError as
     :func:`corrected`.
     """
     movie = read_movie_header(path, eer)
@@ -169,7 +171,7 @@ def aligned(path: Path, pixel_size_A: float, settings: MovieSettings, eer: EERSe
 
 
 def _eer(motion: Motion, typed: EERSettings, metadata: Path) -> EERSettings:
-    """How RELION read the EER movie, which is how the shifts count its frames."""
+    """How RELION read the EER movie, which determines the frames that the shifts refer to."""
     if motion.eer_grouping is None:
         return typed
     try:
@@ -191,7 +193,9 @@ def _found(name: str, what: str, metadata: Path, places: Places) -> Path:
 def _gain_of(
     motion: Motion, settings: MovieSettings, metadata: Path, places: Places
 ) -> tuple[Path, int, int] | None:
-    """File, rotation and flip; RELION's STAR file names one that it has turned already."""
+    """File, rotation and flip of the gain; RELION's STAR file names one that is already rotated and
+    flipped.
+    """
     if settings.gain is not None:
         return settings.gain, settings.gain_rotation, settings.gain_flip
     return (_found(motion.gain, "gain reference", metadata, places), 0, 0) if motion.gain else None
@@ -204,7 +208,7 @@ def _new_shape(
     binning: float,
     own: tuple[int, int] | None,
 ) -> tuple[int, int]:
-    """The micrograph's own shape, or even sides nearest below what the binning gives."""
+    """The micrograph's own shape, or the largest even sides that the binning allows."""
     if own is not None:
         ratio_y, ratio_x = movie.shape[0] / own[0], movie.shape[1] / own[1]
         if abs(ratio_y / ratio_x - 1) > 0.01:

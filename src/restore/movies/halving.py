@@ -1,4 +1,4 @@
-"""Halves of a set: what goes where, what is already there, what failed."""
+"""Making the halves of a set: output paths, jobs, and checks of the results."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 OutputType = Literal["float32", "float16"]
 _UNLIKE, _DOUBTFUL = 0.5, 0.9
-"""Correlations with RELION's own sum below which a sum of ours is rejected, or reported."""
+"""Correlations with RELION's own sum below which our sum is rejected, or reported."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class HalvesOutput:
 
 @dataclass(frozen=True)
 class HalfFiles:
-    """One micrograph (or aligned movie), and where its images go; ``full`` is None where no full
-    sum is written.
+    """A micrograph (or aligned movie) and the paths of its images; ``full`` is None if no full sum
+    is written.
     """
 
     micrograph: Micrograph
@@ -82,8 +82,8 @@ class HalfFiles:
 
 @dataclass(frozen=True)
 class HalfImages:
-    """The two halves (y, x), how they were made (a label), their pixel size in Å, and what is
-    doubtful about them.
+    """The two halves (y, x), a label that says how they were made, their pixel size in Å, and any
+    doubts about them.
     """
 
     even: NDArray[np.float32]
@@ -100,8 +100,8 @@ def plan(
     made_with: object,
     sources: Callable[[Micrograph], tuple[Path, ...]] = lambda _: (),
 ) -> list[Job[HalfFiles]]:
-    """The jobs of a set; ``made_with`` is all that decides the images besides the micrograph's own
-    file and the ``sources`` that it has besides.
+    """The jobs of a set; ``made_with`` is everything that determines the images besides the
+    micrograph's own file and its further ``sources``.
 
     Raises UserError if a file would replace an input or another output.
     """
@@ -127,7 +127,7 @@ def _files(micrograph: Micrograph, folder: Path, full_sums: bool) -> HalfFiles:
 
 
 def fingerprint_in(path: Path) -> str:
-    """The fingerprint in a half. UserError where it is another program's file."""
+    """The fingerprint in a half. Raises UserError if it is another program's file."""
     if (fingerprint := fingerprint_of(path, "halves")) == "":
         do = "give another `output_directory`, or `overwrite=True`"
         raise UserError("there is a file here that restore did not write", where=path, do=do)
@@ -135,8 +135,8 @@ def fingerprint_in(path: Path) -> str:
 
 
 def from_movie(exposure: Exposure, device: torch.device) -> HalfImages:
-    """The halves of a movie, its frames read ahead of the sums. Raises UserError as the readers and
-    the sums do.
+    """The halves of a movie, whose frames are read ahead of the summation. Raises UserError as the
+    readers and the summation do.
     """
     halves = sum_halves(_frames(exposure), exposure.summing, device)
     even, odd = halves.even.numpy(), halves.odd.numpy()
@@ -152,7 +152,9 @@ def from_movie(exposure: Exposure, device: torch.device) -> HalfImages:
 
 
 def from_counts(micrograph: Micrograph, seed: int) -> HalfImages:
-    """The halves of an image of counted electrons, by thinning. UserError where it is none."""
+    """The halves of an image of counted electrons, by thinning. Raises UserError for
+    other images.
+    """
     counts = counts_of(read_image(micrograph.image).data)
     if counts.outliers:
         log.info(
@@ -171,10 +173,10 @@ def _frames(exposure: Exposure) -> Iterator[torch.Tensor]:
 
 
 def _remark(path: Path, full: NDArray[np.float32]) -> str:
-    """What is odd about our full sum beside the micrograph that RELION made of the same frames.
+    """Any difference between our full sum and the micrograph that RELION made from the same frames.
 
-    Raises UserError where the two are not alike, so that halves of another movie, or with the gain
-    reference the wrong way round, are never taken for those of this micrograph.
+    Raises UserError if the two do not match, so that halves of another movie, or with the gain
+    reference in the wrong orientation, are never accepted for this micrograph.
     """
     theirs = read_image(path).data
     ours, theirs = full - full.mean(), theirs - theirs.mean()
@@ -202,8 +204,8 @@ def halve_jobs(
     *,
     bars: Bars = no_bars,
 ) -> JobResults[HalfFiles]:
-    """Halve and write the jobs that are not current, as `restore.runtime.jobs.run_jobs` says;
-    remarks are those of the result.
+    """Halve and write the jobs that are not current, by `restore.runtime.jobs.run_jobs`; remarks
+    are those of the result.
     """
     stale = stale_jobs(jobs, fingerprint_in, "have their halves already", overwrite)
     remarks: list[str] = []

@@ -53,7 +53,7 @@ class Thinning:
 
 @dataclass(frozen=True)
 class _Work:
-    """A set, how each of its micrographs is halved, and what that depends on."""
+    """A set, the function that halves a micrograph, and what the result depends on."""
 
     chosen: MicrographSet
     halve: Callable[[Micrograph], HalfImages]
@@ -63,8 +63,8 @@ class _Work:
 
     @property
     def full_sums(self) -> bool:
-        """Whether full sums are written: asked for, on a grid of their own, or the only ones that
-        there are.
+        """Whether full sums are written: if requested, if their grid is new, or if there are no
+        others.
         """
         if self.settings is None:
             return False
@@ -111,7 +111,7 @@ def make_halves(
     Returns
     -------
     SetResults
-        What has become of each micrograph, and the STAR file.
+        The result of each micrograph, and the STAR file.
 
     Raises
     ------
@@ -238,7 +238,7 @@ def _names(job: HalfFiles, places: Places, new_pixel_sizes: bool) -> HalfNames:
 
 
 def _table_path(chosen: MicrographSet, output: HalvesOutput) -> Path:
-    """Where the output STAR goes: at the top of the output folder. Never over the input."""
+    """The path of the output STAR: at the top of the output folder, never replacing the input."""
     source = Path(chosen.source)
     path = output.output_directory / f"{source.stem if chosen.is_listed else 'micrographs'}.star"
     if chosen.is_listed and resolved(path) == resolved(source):

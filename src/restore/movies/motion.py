@@ -1,4 +1,4 @@
-"""Frames put where they belong: a global shift, exactly, and a local one, by interpolation."""
+"""Alignment of frames: a global shift, which is exact, and a local one, by interpolation."""
 
 import math
 
@@ -15,12 +15,12 @@ _STRIP_ROWS = 128
 def shifted(
     spectrum: Complex[Tensor, "y kx"], shape: Shape, shift_yx_px: tuple[float, float]
 ) -> Complex[Tensor, "y kx"]:
-    """The half spectrum of the same image (``shape``: its y, x) moved by so many pixels, towards
-    larger y and x.
+    """The half spectrum of the image (of ``shape`` y, x) after a shift by ``shift_yx_px`` pixels
+    towards larger y and x.
 
-    What leaves at one border comes in at the other. At the Nyquist frequency of an even side, where
-    a wave and its mirror image are one component, the real part of the phase factor is taken, and
-    the image remains real.
+    The shift is periodic. At the Nyquist frequency of an even side, where a wave and its mirror
+    image are one component, the real part of the phase factor is used, so that the image remains
+    real.
     """
     ramps = [
         _ramp(frequencies, side, shift)
@@ -46,7 +46,7 @@ def locally_aligned(
     image: Float[Tensor, "y x"], local: LocalMotion, z: int, binning_yx: tuple[float, float]
 ) -> Float[Tensor, "y x"]:
     """A frame, the ``z``-th after the first, with each pixel moved by its local shift; strip by
-    strip, to spare memory.
+    strip, to save memory.
     """
     moved = torch.empty_like(image)
     for first in range(0, image.shape[0], _STRIP_ROWS):
@@ -66,11 +66,12 @@ def local_shift_px(
     rows: range,
     device: torch.device | str = "cpu",
 ) -> tuple[Float[Tensor, "rows x"], Float[Tensor, "rows x"]]:
-    """How far each pixel of some rows of a frame, the ``z``-th after the first, is to be moved
-    along y and along x.
+    """The shift of each pixel of some rows of a frame, the ``z``-th after the first, along y and
+    along x.
 
-    It is what the local motion adds to the global shift. ``shape`` is the (y, x) of the whole image
-    to be moved, the shifts are in its own pixels: those of the movie over ``binning_yx``.
+    It is the contribution of the local motion, to be added to the global shift. ``shape`` (y, x) is
+    that of the whole image, and the shifts are in its own pixels: those of the movie over
+    ``binning_yx``.
     """
     times = torch.tensor([z, z**2, z**3], dtype=torch.float64)
     along_both = (torch.from_numpy(local.coefficients_px) @ times).tolist()
@@ -95,9 +96,9 @@ def warped(
     """Rows of the image, from ``first_row``, with each pixel moved: the value at (y, x) is the old
     (y − shift, x − shift).
 
-    Bicubic interpolation, which is exact where the shift is nothing; beyond the borders the image
-    is reflected. Half way between pixels it keeps 97 % of the amplitude at half of the Nyquist
-    frequency (bilinear, RELION's, keeps 71 %).
+    The interpolation is bicubic, and exact for zero shift; the image is reflected at its borders.
+    Halfway between pixels it preserves 97 % of the amplitude at half the Nyquist frequency
+    (RELION's bilinear interpolation preserves 71 %).
     """
     height, width = image.shape
     rows = torch.arange(

@@ -20,8 +20,8 @@ from restore.movies.motion import locally_aligned, shifted
 
 @dataclass(frozen=True)
 class Dosing:
-    """What dose weighting needs: the exposure of each frame, the voltage, and the pixel size of the
-    movie.
+    """The parameters of dose weighting: the exposure of each frame, the voltage, and the pixel size
+    of the movie.
     """
 
     per_frame_e_per_A2: float
@@ -31,11 +31,11 @@ class Dosing:
 
 @dataclass(frozen=True)
 class Summing:
-    """What becomes of the frames of one movie.
+    """How the frames of one movie are summed.
 
-    ``shape`` (y, x) is that of the frames, ``new_shape`` that of the sums, smaller where they are
-    binned. ``motion`` is None where the frames are aligned, ``dosing`` where they all count alike,
-    ``gain`` where it is applied. ``bad`` marks pixels that are not to be believed.
+    ``shape`` (y, x) is that of the frames, ``new_shape`` that of the sums, smaller if they are
+    binned. ``motion`` is None if the frames are aligned, ``dosing`` if all frames have the same
+    weight, ``gain`` if it has been applied. ``bad`` marks defective pixels.
     """
 
     shape: Shape
@@ -56,18 +56,18 @@ class Summing:
 
     @property
     def binning_yx(self) -> tuple[float, float]:
-        """Pixels of the movie in one of the sums, along y and x."""
+        """Pixels of the movie per pixel of the sums, along y and x."""
         return self.shape[0] / self.new_shape[0], self.shape[1] / self.new_shape[1]
 
     def uses(self, number: int) -> bool:
-        """Whether the frame of this number, counted from 1, goes into the sums."""
+        """Whether the frame with this number, counted from 1, is included in the sums."""
         return self.motion is None or number in self.motion.shifts_yx_px
 
 
 @dataclass(frozen=True)
 class Halves:
-    """The sums of the even and of the odd frames, (y, x), and how many frames each holds; the first
-    frame is odd.
+    """The sums of the even and of the odd frames, (y, x), and the number of frames in each; the
+    first frame is odd.
     """
 
     even: Float[Tensor, "y x"]
@@ -86,16 +86,16 @@ def sum_halves(
     """The two halves of a movie, whose frames come one by one, in order; memory does not grow with
     their number.
 
-    Without dose weighting a half is the plain sum of its frames, of aligned frames that are not
-    binned exactly so. With it, a half is Σ w F / √(2 Σ w²), over its own frames: its noise is white
-    and half that of one frame, whatever the weights, and the two halves' sum, the full sum, has the
-    noise of one frame, as RELION's dose-weighted images have.
+    Without dose weighting a half is the plain sum of its frames, which is exact for aligned frames
+    that are not binned. With it, a half is Σ w F / √(2 Σ w²), over its own frames: its noise is
+    white and has half the variance of that in one frame, for any weights, and the full sum of the
+    two halves has the noise of one frame, like RELION's dose-weighted images.
 
     Raises
     ------
     UserError
-        A frame is not of the shape that is expected, there are less than two, or the voltage cannot
-        be weighted for.
+        A frame does not have the expected shape, there are fewer than two, or dose weighting does
+        not support the voltage.
     """
     mend, gain = _mend(summing, device), None if summing.gain is None else summing.gain.to(device)
     even, odd = (_Sum(summing, device) for _ in range(2))
@@ -127,7 +127,7 @@ def _mend(summing: Summing, device: torch.device | str) -> Defects:
 
 
 class _Sum:
-    """One half while it grows: in real space where it can, else as a spectrum."""
+    """The running sum of one half: in real space if possible, else as a spectrum."""
 
     def __init__(self, summing: Summing, device: torch.device | str) -> None:
         self.summing, self.device, self.count = summing, device, 0
@@ -139,7 +139,7 @@ class _Sum:
         self._critical = _critical(summing, device)
 
     def add(self, image: Float[Tensor, "y x"], number: int, steps: int) -> None:
-        """Add frame ``number``, which came ``steps`` frames after the first one that is used."""
+        """Add frame ``number``, which is ``steps`` frames after the first one that is used."""
         self.count += 1
         if not self._in_fourier:
             image = self._aligned(image, number, steps) if self.moves else image
@@ -174,7 +174,7 @@ class _Sum:
     def _aligned(
         self, image: Float[Tensor, "y x"], number: int, steps: int
     ) -> Float[Tensor, "new_y new_x"]:
-        """The frame on the grid of the sums, moved by its global and its local shift."""
+        """The frame on the grid of the sums, after its global and local shifts."""
         moved = image_of(self._globally_aligned(image, number), self.summing.new_shape)
         return (
             moved

@@ -1,4 +1,4 @@
-"""Two independent halves of one image of counted electrons, where no frames are left."""
+"""Two independent halves of one image of counted electrons, for data without frames."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from restore.errors import UserError
 _SAMPLE_PX = 1 << 18
 _MOST_VALUES = 1 << 14
 _OFF_GRID = 0.05
-"""How far from a whole number a count may be: float16 images are rounded so."""
+"""The largest deviation of a count from a whole number, as caused by rounding in float16 images."""
 _OUTLIERS = 1e-4
-"""The share of pixels, hot ones, that need not be whole numbers."""
+"""The largest share of pixels (hot ones) that need not be whole numbers."""
 _VARIANCE_TO_MEAN = (0.5, 2.0)
 _WORD = 64
 _CURE = "give the movie, or halves that the motion correction wrote"
@@ -23,7 +23,8 @@ _CURE = "give the movie, or halves that the motion correction wrote"
 class Counts:
     """An image as numbers of electrons: ``electrons`` (y, x) times ``unit`` are its grey values.
 
-    ``outliers`` is how many pixels, hot ones, were no whole number of electrons and were rounded.
+    ``outliers`` is the number of (hot) pixels that were not a whole number of electrons and were
+    rounded.
     """
 
     electrons: NDArray[np.int64]
@@ -32,15 +33,15 @@ class Counts:
 
 
 def counts_of(image: NDArray[np.floating]) -> Counts:
-    """The numbers of electrons in an image (y, x) of counts, whole multiples of one unit whatever
-    that is.
+    """The numbers of electrons in an image (y, x) of counts, which are whole multiples of some
+    unit.
 
     Raises
     ------
     UserError
-        It is no image of counts: values below zero, values between the multiples (a gain reference,
-        dose weighting, interpolation or a filter leave such), or whole numbers whose noise is not
-        that of counting.
+        It is not an image of counts: it has values below zero, values between the multiples (from a
+        gain reference, dose weighting, interpolation or a filter), or whole numbers whose noise is
+        not that of counting.
     """
     values = image.astype(np.float64)
     if values.min() < 0:

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 DEFAULT_NAME = "angles"
 _BESIDE = (".png", ".settings.json")
 _TITLE_WIDTH = 70
-_SUSPICIOUS = 0.5  # of the median that chance gives
+_SUSPICIOUS = 0.5  # share of the median for random orientations
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def compare_angles(
 ) -> AngleComparison:
     """Match the particles of two files, measure the angular distances, write table and figure.
 
-    The table is STAR or CSV, by the ending of ``output``. Without ``output`` it is
-    ``angles.star`` in the working directory, or ``angles_2.star`` and so on if that exists. With
-    ``tolerance_px``, coordinates that far apart (pixels of the first file's micrographs) still are
-    of one particle.
+    The table is STAR or CSV, according to the ending of ``output``. Without ``output`` it is
+    ``angles.star`` in the working directory, or ``angles_2.star`` and so on if that exists.
+    Coordinates up to ``tolerance_px`` apart (in pixels of the first file's micrographs) can belong
+    to the same particle.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def _refuse_outputs(outputs: Sequence[Path], inputs: Sequence[Path], overwrite: 
 def _warnings(
     comparison: AngleComparison, paths: Sequence[Path], tolerance_px: float
 ) -> Iterator[str]:
-    """What could make the numbers mislead."""
+    """Reasons why the numbers could mislead."""
     first, second, matches = comparison.first, comparison.second, comparison.matches
     if 2 * len(matches.first) < min(len(first), len(second)):
         yield (
@@ -169,7 +169,7 @@ def _warnings(
 
 
 def _warnings_of_axes(name: str) -> Iterator[str]:
-    """Where cryoSPARC and RELION put a group's axes differently: Dn with odd n."""
+    """A warning for groups whose axes cryoSPARC and RELION place differently: Dn with odd n."""
     fold = name[1:]
     if name.startswith("D") and fold.isdigit() and int(fold) > 1 and int(fold) % 2:
         yield (

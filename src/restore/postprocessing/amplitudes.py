@@ -38,9 +38,9 @@ _DEFAULT = GuinierSettings()
 
 @dataclass(frozen=True)
 class MapAmplitudes:
-    """The amplitude spectrum of each map by its name, and the Guinier fits of those that have one.
+    """The amplitude spectrum of each map by name, and the Guinier fits of those that have one.
 
-    ``resolution_A`` is that of the FSC at which the fits end, None where none was given.
+    ``resolution_A`` is that of the FSC, at which the fits end; None if no FSC was given.
     """
 
     maps: Mapping[str, MapHeader]
@@ -97,8 +97,8 @@ def measure_amplitudes(
 
 
 def _labels(paths: Sequence[Path], names: Sequence[str] | None) -> list[str]:
-    """A name for each map: those given, else the names of the files, or their paths where two
-    files have the same name.
+    """A name for each map: the given ones, else the file names, or the paths if two files have the
+    same name.
     """
     if names is not None:
         if len(names) != len(paths) or len(set(names)) != len(names):
@@ -152,7 +152,7 @@ def _fits(
     settings: GuinierSettings,
     resolution_A: float | None,
 ) -> dict[str, GuinierFit]:
-    """The fit of each map that has enough shells; a warning names the others."""
+    """The fit of each map with enough shells; a warning names the others."""
     fits: dict[str, GuinierFit] = {}
     for name, spectrum in spectra.items():
         to_A = settings.fit_to or resolution_A or 1 / float(spectrum.frequency_per_A[-1])

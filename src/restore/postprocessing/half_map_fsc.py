@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from restore.io.atomic import write_text
 from restore.io.images.maps import Kind, MapHeader, read_map, read_map_header
@@ -59,13 +61,8 @@ def compare_half_maps(
     refuse_pixel_size(pixel_size_A)
     outputs = output_paths(output, ".star", [".png", ".settings.json"], overwrite)
     headers = (read_map_header(half1, kind), read_map_header(half2, kind))
-    refuse_other_shape(*headers)
-    voxel_A = voxel_size_of(headers, pixel_size_A)
-    masking = mask_for(mask, headers[0], pixel_size_A)
-    warn_of_shared_content(headers)
-    first, second = (torch.from_numpy(read_map(header)) for header in headers)
-    fsc = half_map_fsc(first, second, voxel_A, settings, masking)
-    warn_of_copies(fsc, headers)
+    halves = correlate_halves(headers, settings, mask=mask, pixel_size_A=pixel_size_A)
+    fsc, voxel_A = halves.fsc, halves.voxel_size_zyx_A
     if outputs:
         star, figure, record = outputs
         inputs = {"half1": half1, "half2": half2, "mask": mask, "voxel_size_zyx_A": voxel_A}
@@ -73,4 +70,39 @@ def compare_half_maps(
         write_star(star, fsc_star(fsc, str(half1), str(half2), str(mask) if mask else None))
         save_png(fsc_figure(fsc, f"{half1.name} and {half2.name}"), figure)
     written = tuple(outputs[:2])
-    return HalfMapComparison(fsc, headers, voxel_A, settings, masking is not None, written)
+    return HalfMapComparison(fsc, headers, voxel_A, settings, halves.mask is not None, written)
+
+
+@dataclass(frozen=True)
+class CorrelatedHalves:
+    """The voxels of two half maps, their mask, and their FSC."""
+
+    first: Float[Tensor, "n z y x"]
+    second: Float[Tensor, "n z y x"]
+    mask: Float[Tensor, "z y x"] | None
+    voxel_size_zyx_A: Voxel
+    fsc: FSC
+
+
+def correlate_halves(
+    headers: tuple[MapHeader, MapHeader],
+    settings: FSCSettings,
+    *,
+    mask: Path | None = None,
+    pixel_size_A: float | None = None,
+) -> CorrelatedHalves:
+    """Read two half maps and compute their FSC, with warnings if they cannot be independent.
+
+    Raises
+    ------
+    UserError
+        A file is unreadable, or the grids differ.
+    """
+    refuse_other_shape(*headers)
+    voxel_A = voxel_size_of(headers, pixel_size_A)
+    masking = mask_for(mask, headers[0], pixel_size_A)
+    warn_of_shared_content(headers)
+    first, second = (torch.from_numpy(read_map(header)) for header in headers)
+    fsc = half_map_fsc(first, second, voxel_A, settings, masking)
+    warn_of_copies(fsc, headers)
+    return CorrelatedHalves(first, second, masking, voxel_A, fsc)

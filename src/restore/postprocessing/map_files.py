@@ -1,4 +1,4 @@
-"""Map files that are compared: their grids, voxel sizes and masks, and what is doubtful in them."""
+"""Map files that are compared: their grids, voxel sizes and masks, and warnings about them."""
 
 import logging
 import math
@@ -23,7 +23,7 @@ _NEARLY_ONE, _ONE = 0.999, 0.99999
 
 
 def volume_header(path: Path) -> MapHeader:
-    """The header of a map, which must be a volume. UserError where it is an image."""
+    """The header of a map, which must be a volume. Raises UserError if it is an image."""
     header = read_map_header(path, "volume")
     if header.shape[1] == 1:
         raise UserError("it is an image", where=path, wanted="A volume is needed")
@@ -44,7 +44,7 @@ def describe_shape(header: MapHeader) -> str:
 
 
 def describe_voxel(voxel_size_zyx_A: Voxel) -> str:
-    """A voxel size (Å) in words: one number where the axes agree, else x, y and z."""
+    """A voxel size (Å) in words: one number if the axes agree, else x, y and z."""
     smallest, largest = min(voxel_size_zyx_A), max(voxel_size_zyx_A)
     if largest - smallest < 1e-3 * largest:
         return f"{largest:.5g}"
@@ -52,7 +52,7 @@ def describe_voxel(voxel_size_zyx_A: Voxel) -> str:
 
 
 def refuse_pixel_size(pixel_size_A: float | None) -> None:
-    """UsageError where a pixel size is given that no image can have."""
+    """Raise UsageError if a pixel size is given that no image can have."""
     if pixel_size_A is not None and not 0 < pixel_size_A < math.inf:
         raise UsageError(
             f"pixel_size_A is {pixel_size_A:g}",
@@ -62,7 +62,7 @@ def refuse_pixel_size(pixel_size_A: float | None) -> None:
 
 
 def refuse_other_shape(first: MapHeader, other: MapHeader) -> None:
-    """UserError where two maps differ in shape."""
+    """Raise UserError if two maps differ in shape."""
     if first.shape != other.shape:
         problem = f"it has {describe_shape(other)}, and {first.path} has {describe_shape(first)}"
         raise UserError(
@@ -73,13 +73,13 @@ def refuse_other_shape(first: MapHeader, other: MapHeader) -> None:
 def voxel_size_of(headers: Sequence[MapHeader], pixel_size_A: float | None) -> Voxel:
     """The voxel size (z, y, x; Å) to compute with.
 
-    It is the one given, else that of the first header that has one; a warning says where the
+    It is the one given, else that of the first header that has one; a warning is logged if the
     headers differ by more than one per cent.
 
     Raises
     ------
     UserError
-        None is given, and no header has one.
+        No voxel size is given, and no header has one.
     """
     if pixel_size_A is not None:
         return (pixel_size_A, pixel_size_A, pixel_size_A)
@@ -106,14 +106,13 @@ def mask_for(
 ) -> Float[Tensor, "z y x"] | None:
     """The mask (0 to 1), if there is one, for a map with this header.
 
-    Its voxel size is not compared with the map's where a pixel size is given, which overrules
-    headers.
+    Its voxel size is not compared with the map's if a pixel size is given, which overrides headers.
 
     Raises
     ------
     UserError
-        As :func:`restore.io.images.maps.read_mask`; the mask's header has other voxels or another
-        origin than the map's.
+        As :func:`restore.io.images.maps.read_mask`; or the voxel size or origin in the mask's
+        header differs from the map's.
     """
     if path is None:
         return None
@@ -160,7 +159,7 @@ def _refuse_other_grid(mask: MapHeader, header: MapHeader, pixel_size_A: float |
             wanted="A mask must lie on the grid of the map",
             do="resample the mask onto the map's grid",
         )
-    # Many programs leave the origin at zero, so zero beside another origin proves nothing.
+    # Many programs leave the origin at zero, so a difference from zero proves nothing.
     log.warning("%s: %s. The mask is applied voxel by voxel", mask.path, problem)
 
 
@@ -170,7 +169,9 @@ def _differ(first_A: Voxel, other_A: Voxel) -> bool:
 
 
 def warn_of_shared_content(headers: Sequence[MapHeader]) -> None:
-    """Warn where the agreement of two half maps would prove nothing: one file, or denoised."""
+    """Warn if the agreement of two half maps would prove nothing, because they are one file, or
+    denoised.
+    """
     if resolved(headers[0].path) == resolved(headers[1].path):
         log.warning(
             "both halves are the same file, %s: its correlation with itself says nothing",
@@ -188,7 +189,7 @@ def warn_of_shared_content(headers: Sequence[MapHeader]) -> None:
 
 
 def warn_of_copies(fsc: FSC, headers: Sequence[MapHeader]) -> None:
-    """Warn where two different files agree so well that they cannot be independent halves."""
+    """Warn if two different files agree so well that they cannot be independent halves."""
     if resolved(headers[0].path) == resolved(headers[1].path):
         return
     first, second = headers[0].path, headers[1].path

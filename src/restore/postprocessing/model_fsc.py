@@ -109,7 +109,7 @@ def _warn_if_unfitted(fsc: FSC, first: Path, model: Path) -> None:
 
 @dataclass(frozen=True)
 class MapBox:
-    """The grid of a map, which ``name`` stands for in messages."""
+    """The grid of a map, which is called ``name`` in messages."""
 
     name: str
     shape: tuple[int, int, int]
@@ -118,8 +118,8 @@ class MapBox:
 
 
 def refuse_atoms_outside(atoms: Atoms, model: Path, box: MapBox) -> None:
-    """UserError where atoms lie outside the box: it is periodic, so they would appear at its other
-    side.
+    """Raise UserError if atoms lie outside the box: it is periodic, so they would appear on its
+    other side.
     """
     voxel_xyz_A, origin_A = np.array(box.voxel_size_zyx_A[::-1]), np.array(box.origin_zyx_A[::-1])
     end_A = origin_A + (np.array(box.shape[::-1]) - 1) * voxel_xyz_A

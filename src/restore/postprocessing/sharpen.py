@@ -5,27 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from restore.errors import UserError
 from restore.io.atomic import write_text
-from restore.io.images.maps import MapHeader, read_map, write_map
+from restore.io.images.maps import MapHeader, write_map
 from restore.io.outputs import output_paths, refuse_existing
 from restore.io.star import write_star
-from restore.maps.fsc import FSC, FSCSettings, Voxel, half_map_fsc
+from restore.maps.fsc import FSC, FSCSettings, Voxel
 from restore.maps.guinier import GuinierSettings, TooFewShellsError
 from restore.maps.sharpening import Sharpening, SharpenSettings, UnresolvedError, sharpen
-from restore.postprocessing.map_files import (
-    mask_for,
-    refuse_other_shape,
-    refuse_pixel_size,
-    volume_header,
-    voxel_size_of,
-    warn_of_copies,
-    warn_of_shared_content,
-)
+from restore.postprocessing.half_map_fsc import correlate_halves
+from restore.postprocessing.map_files import refuse_pixel_size, volume_header
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
 from restore.report.guinier_figure import sharpening_figure
@@ -73,8 +65,8 @@ def sharpen_half_maps(
 ) -> SharpenedMap:
     """The mean of two half maps, weighted by their FSC and sharpened by a B factor.
 
-    The map is written to ``output``, the map under the mask to ``…_masked.mrc``, and beside them
-    go a STAR file, a figure and the settings.
+    The map is written to ``output``, the masked map to ``…_masked.mrc``, and a STAR file, a figure
+    and the settings beside them.
 
     Raises
     ------
@@ -87,14 +79,9 @@ def sharpen_half_maps(
     masked = output.with_name(f"{output.stem}_masked.mrc") if mask else None
     refuse_existing([masked] if masked else [], overwrite)
     headers = (volume_header(half1), volume_header(half2))
-    refuse_other_shape(*headers)
-    voxel_A = voxel_size_of(headers, pixel_size_A)
-    masking = mask_for(mask, headers[0], pixel_size_A)
-    warn_of_shared_content(headers)
-    first, second = (torch.from_numpy(read_map(header)) for header in headers)
-    fsc = half_map_fsc(first, second, voxel_A, recipe.fsc, masking)
-    warn_of_copies(fsc, headers)
-    sharpening = _sharpened((first[0] + second[0]) / 2, voxel_A, fsc, recipe)
+    halves = correlate_halves(headers, recipe.fsc, mask=mask, pixel_size_A=pixel_size_A)
+    fsc, voxel_A, masking = halves.fsc, halves.voxel_size_zyx_A, halves.mask
+    sharpening = _sharpened((halves.first[0] + halves.second[0]) / 2, voxel_A, fsc, recipe)
     inputs = {"half1": half1, "half2": half2, "mask": mask, "voxel_size_zyx_A": voxel_A}
     made_with = {"sharpening": recipe.sharpening, "fit": recipe.fit, "fsc": recipe.fsc}
     write_text(outputs[3], as_json(provenance(made_with, inputs)) + "\n")
@@ -132,7 +119,7 @@ def _sharpened(
 
 
 def _labels(headers: Sequence[MapHeader], sharpening: Sharpening) -> list[str]:
-    """Those of the half maps, which say how they were made, and what was done to them here."""
+    """The labels of the half maps, which say how these were made, and one for the sharpening."""
     lowpass = f", low-pass {sharpening.lowpass_A:.2f} A" if sharpening.lowpass_A else ""
     kept = dict.fromkeys(label for header in headers for label in header.labels)
     return [

@@ -32,9 +32,9 @@ _DEFAULT = ContourSettings()
 
 @dataclass(frozen=True)
 class DrawnMaps:
-    """What a page of maps shows.
+    """The maps on a page.
 
-    ``paths`` are the maps, a column each; ``sharpened``, where there are any, is a second row.
+    ``paths`` are the maps, one per column; ``sharpened`` maps, if there are any, form a second row.
     ``names`` are the columns' titles.
     """
 
@@ -56,7 +56,7 @@ class DrawnMaps:
 
 @dataclass(frozen=True)
 class DrawnResidues:
-    """The model that lies in the maps, and the stretches of it to draw, such as A/45-60.
+    """The model fitted into the maps, and the stretches of it to draw, such as A/45-60.
 
     Without stretches, the middle of its longest helix and of its longest strand are drawn.
     """
@@ -67,7 +67,7 @@ class DrawnResidues:
 
 @dataclass(frozen=True)
 class MapView:
-    """The surfaces drawn, the maps they are of, the residues, and the page's path."""
+    """The surfaces drawn, their maps, the residues, and the page's path."""
 
     maps: tuple[MapHeader, ...]
     surfaces: tuple[Contour, ...]
@@ -143,7 +143,7 @@ def _inputs(
 
 
 def _refuse_levels(maps: DrawnMaps, settings: ContourSettings) -> None:
-    """UsageError where the levels are neither one nor one for each map."""
+    """Raise UsageError unless there is one level, or one for each map."""
     count = len(maps.paths) + len(maps.sharpened)
     if settings.level is not None and len(settings.level) not in {1, count}:
         raise UsageError(
@@ -161,7 +161,7 @@ def _stretches(residues: DrawnResidues | None) -> list[Residues]:
 def _refuse_outside(
     header: MapHeader, voxel_A: Voxel, stretches: Sequence[Residues], model: Path
 ) -> None:
-    """UserError where residues do not lie in the box of the map."""
+    """Raise UserError if residues do not lie in the box of the map."""
     first_A = np.array(header.origin_zyx_A[::-1])
     last_A = first_A + (np.array(header.shape[:0:-1]) - 1) * np.array(voxel_A[::-1])
     for residues in stretches:
@@ -189,7 +189,7 @@ def _surfaces(
     voxels_A: Sequence[Voxel],
     settings: ContourSettings,
 ) -> list[Contour]:
-    """The surfaces of the maps, then those of the sharpened maps; where no level is given, each row
+    """The surfaces of the maps, then those of the sharpened maps; if no level is given, each row
     has its own.
     """
     surfaces: list[Contour] = []

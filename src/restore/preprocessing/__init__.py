@@ -1,9 +1,10 @@
-"""The one pipeline from a raw image to what the network sees, and back; training, denoising and
-evaluation all use it.
+"""The pipeline from a raw image to the network's input, and back, for training, denoising and
+evaluation alike.
 
-Pixels without data filled, hot pixels out, smooth background off, Fourier crop, band-pass, phase
-flip, zero mean and unit standard deviation (Palovcak 2020, S2.1). What training and use must agree
-on is the `Recipe`, which travels in patch and model files.
+Pixels without data are filled, hot pixels replaced, and a smooth background subtracted; then come
+Fourier cropping, band-pass filtering, phase flipping, and scaling to zero mean and unit standard
+deviation (Palovcak 2020, S2.1). The settings that training and use must share are the `Recipe`,
+which is stored in patch and model files.
 """
 
 from collections.abc import Sequence
@@ -26,18 +27,18 @@ from restore.preprocessing.grid import Grid, cropped_grid
 from restore.preprocessing.recipe import Recipe
 
 PREPARATION_VERSION = 2
-"""Grows when the same recipe makes something else of the same image; 2: pixels without data are
-filled.
+"""Increased when the same recipe gives a different result for the same image; in 2, pixels without
+data are filled.
 """
 
 _SAMPLED = 8
 _FEWEST_VALID = 0.05
-_BAND_ROWS = 256  # of an image that are worked on at a time
+_BAND_ROWS = 256  # of an image that are processed at a time
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """An image as the network sees it, and what is needed to undo the scaling.
+    """A prepared image for the network, and the values needed to undo the scaling.
 
     The input's grey values are ``image * scale + mean``.
 
@@ -72,7 +73,7 @@ def prepare(
     ctf: CTFParameters | None,
     recipe: Recipe,
 ) -> Prepared:
-    """The network's view of a raw image. ``ctf`` is needed, and used, only where the recipe flips
+    """Prepare a raw image for the network. ``ctf`` is needed, and used, only if the recipe flips
     phases.
     """
     return prepare_alike([image], pixel_size_A, ctf, recipe)[0]
@@ -84,8 +85,8 @@ def prepare_alike(
     ctf: CTFParameters | None,
     recipe: Recipe,
 ) -> list[Prepared]:
-    """`prepare` for several raw images of one exposure: of one shape and one CTF, which is computed
-    once. A pixel without data in any of them counts for none of them.
+    """`prepare` for several raw images of one exposure, with the same shape and the same CTF, which
+    is computed once. A pixel without data in any of them is ignored in all of them.
     """
     return prepare_masked(images, pixel_size_A, ctf, recipe, common_blank_pixels(images))
 
@@ -93,9 +94,8 @@ def prepare_alike(
 def common_blank_pixels(
     images: Sequence[Float[Tensor, "y x"]],
 ) -> Bool[Tensor, "y x"] | None:
-    """The pixels that hold no data in any one of several raw images; None where all of them do.
-
-    Raises UserError where nearly nothing is left.
+    """The pixels that hold no data in at least one of several raw images; None if all pixels hold
+    data in all. Raises UserError if hardly any pixels are left.
     """
     masks = [find_blank_pixels(image) for image in images]
     blank = union(masks)
@@ -119,10 +119,10 @@ def prepare_masked(
     recipe: Recipe,
     blank: Bool[Tensor, "full_y full_x"] | None,
 ) -> list[Prepared]:
-    """`prepare_alike` where it is known which pixels hold no data (``blank``, None for no pixel).
+    """`prepare_alike` if the pixels without data are known (``blank``, None for no pixel).
 
-    So images without noise, a simulated truth or a denoised image, get the mask of the raw image
-    that they belong to.
+    In this way images without noise, such as a simulated truth or a denoised image, get the mask of
+    their raw image.
     """
     grid = cropped_grid(
         (images[0].shape[0], images[0].shape[1]), pixel_size_A, recipe.max_resolution_A
@@ -136,7 +136,9 @@ def prepare_masked(
 
 @dataclass(frozen=True)
 class _Way:
-    """What all images of one exposure share: the grid, what passes of a spectrum, the recipe."""
+    """What all images of one exposure share: the grid, the transfer function of the preparation,
+    the recipe.
+    """
 
     grid: Grid
     passed: Float[Tensor, "y kx"]
@@ -157,7 +159,9 @@ def _prepared_around(
     way: _Way,
     seed: int,
 ) -> Prepared:
-    """`_prepared` for an image with pixels without data, which are filled and do not count."""
+    """`_prepared` for an image with pixels without data, which are filled and ignored in the
+    scaling.
+    """
     clean, hot_pixels = completed(image, blank, way.recipe, seed)
     band = _band_of(clean, way)
     blank_on_grid = _on_grid(blank, way.grid.shape)
@@ -190,13 +194,13 @@ def _valid_mean(image: Float[Tensor, "y x"], blank: Bool[Tensor, "y x"]) -> floa
 def completed(
     image: Float[Tensor, "y x"], blank: Bool[Tensor, "y x"] | None, recipe: Recipe, seed: int = 0
 ) -> tuple[Float[Tensor, "y x"], int]:
-    """The image with hot pixels replaced and ``blank`` ones filled, and how many were hot.
+    """The image with hot pixels replaced and ``blank`` ones filled, and the number of hot pixels.
 
-    The filling follows from ``seed``: images that are compared need different ones.
+    The filling depends on ``seed``: images that are compared need different ones.
     """
     if blank is None:
         return replace_hot_pixels(image, recipe.hot_pixel_sigma)
-    # Blank pixels first get the image's usual value, beside which hot ones can be told.
+    # Blank pixels first get the image's usual value, so that hot ones can be recognised.
     sample = image[::_SAMPLED, ::_SAMPLED][~blank[::_SAMPLED, ::_SAMPLED]]
     usual = sample.median() if sample.numel() else image[~blank].median()
     flat = torch.where(blank, usual, image)
@@ -205,7 +209,7 @@ def completed(
 
 
 def _band_of(clean: Float[Tensor, "full_y full_x"], way: _Way) -> Float[Tensor, "y x"]:
-    """What passes of an image, on the cropped grid."""
+    """The filtered spectrum of an image, on the cropped grid."""
     flat = without_background(clean, way.recipe.background_order)
     shape = way.grid.shape
     return fourier.image_of(fourier.cropped_spectrum_of(flat, shape) * way.passed, shape)
@@ -217,9 +221,7 @@ def _require_contrast(scale: Float[Tensor, ""]) -> None:
 
 
 def _on_grid(blank: Bool[Tensor, "full_y full_x"], shape: Shape) -> Bool[Tensor, "y x"]:
-    """The pixels of the cropped grid that a blank pixel of the full one lies in, wholly or in
-    part.
-    """
+    """The pixels of the cropped grid that overlap a blank pixel of the full one."""
     on_grid = blank
     for axis, small in enumerate(shape):
         full = blank.shape[axis]
@@ -237,10 +239,10 @@ def _on_grid(blank: Bool[Tensor, "full_y full_x"], shape: Shape) -> Bool[Tensor,
 def transfer(
     grid: Grid, ctf: CTFParameters | None, recipe: Recipe, device: torch.device | str = "cpu"
 ) -> Float[Tensor, "y kx"]:
-    """What each Fourier component of the cropped image is multiplied by: the band-pass, and the
-    sign of the CTF.
+    """The factor of each Fourier component of the cropped image: the band-pass times the sign of
+    the CTF.
 
-    Nothing passes at the Nyquist frequency of either axis: there +f and −f are one component, and
+    It is zero at the Nyquist frequency of either axis: there +f and −f are one component, for which
     the CTF of an astigmatic image can have both signs.
     """
     frequency = fourier.frequency_per_A(grid.shape, grid.pixel_size_yx_A, device)
@@ -278,6 +280,6 @@ def restored_spectrum(
 
 
 SOFT_EDGE = 0.97
-"""Where the soft low-pass of a full-size output begins, as a share of the recipe's Nyquist
+"""The start of the soft low-pass of a full-size output, as a share of the recipe's Nyquist
 frequency.
 """

@@ -21,10 +21,10 @@ class Grid:
 
 
 _COARSEST_PIXEL_A = 20.0
-"""No micrograph has larger pixels, in Å: a larger size is a mistake."""
+"""The largest plausible pixel size of a micrograph, in Å."""
 
 _FINEST_PIXEL_A = 0.05
-"""No micrograph has smaller pixels, in Å."""
+"""The smallest plausible pixel size of a micrograph, in Å."""
 
 _WHERE_IT_COMES_FROM = "check the pixel size where it comes from (the STAR file, or `pixel_size_A`)"
 
@@ -56,8 +56,8 @@ def _finer_resolution(pixel_size_A: float) -> str:
 def cropped_grid(full_shape: Shape, pixel_size_A: float, max_resolution_A: float) -> Grid:
     """The grid whose Nyquist frequency is 1/``max_resolution_A``, with even sides.
 
-    Raises UserError where the image itself does not reach that far, or is too small to leave
-    anything.
+    Raises UserError if the image itself does not reach that resolution, or is too small after
+    cropping.
     """
     if 2 * pixel_size_A > max_resolution_A * (1 + 1e-6):
         raise UserError(

@@ -1,4 +1,4 @@
-"""How images are prepared for the network: what training and use must agree on."""
+"""The settings of preparation, which training and use must share."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -40,8 +40,9 @@ class Recipe:
     """
 
     exact: ClassVar[bool] = True
-    """A file must have all of these fields, and no other: a step that is not known here must not
-    be left out in silence."""
+    """A file must have all of these fields and no others, so that an unknown step is never silently
+    left out.
+    """
 
     max_resolution_A: float = 4.5
     phase_flip: bool = True
@@ -53,7 +54,7 @@ class Recipe:
         if type(self.phase_flip) is not bool:
             raise UserError(f"phase_flip is {self.phase_flip!r}", wanted="it must be true or false")
         for name in ("max_resolution_A", "highpass_A", "hot_pixel_sigma"):
-            # 6 and 6.0 are one recipe, with one digest
+            # 6 and 6.0 are the same recipe, with the same digest
             object.__setattr__(self, name, _number(name, getattr(self, name)))
         order = _number("background_order", self.background_order)
         if not self.hot_pixel_sigma > 0:
@@ -79,7 +80,7 @@ class Recipe:
 
 
 def _number(name: str, value: object) -> float:
-    """The value of a field; UserError where it is not a number."""
+    """The value of a field. Raises UserError if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UserError(f"{name} is {value!r}", wanted="it must be a number")
     return float(value)

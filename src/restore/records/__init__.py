@@ -1,4 +1,5 @@
-"""Records and JSON: every result, card and settings file is written and read by this one codec.
+"""The codec between records and JSON, by which every result, card and settings file is written and
+read.
 
 A record is a dataclass. `plain` and `as_json` write it; `decoded` and `read_record` read it, driven
 by the dataclass's own fields and types, and check everything, so that a malformed file ends in one
@@ -33,7 +34,9 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class RecordFile:
-    """A kind of JSON file that holds one record: what messages call it, its version, its maker."""
+    """A kind of JSON file that holds one record: its name in messages, its version, the command
+    that writes it.
+    """
 
     noun: str
     version: int
@@ -41,8 +44,8 @@ class RecordFile:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can say it: records become dictionaries, paths text, and a number that is not
-    finite becomes None.
+    """A value in the types of JSON: records become dictionaries, paths become text, and numbers
+    that are not finite become None.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {key: plain(part) for key, part in asdict(value).items()}
@@ -66,10 +69,10 @@ def record_text(record: object, file: RecordFile) -> str:
 
 
 def parse_json(text: str | bytes, where: object, noun: str = "file", do: str = "") -> Any:
-    """The value of a JSON text; NaN, which is no JSON, becomes None. Infinity, which is none
-    either, stays, and `decoded` takes it in fields that are `MAY_BE_INFINITE`.
+    """The value of a JSON text. NaN, which is not valid JSON, becomes None; infinity, which is not
+    either, is kept, and `decoded` accepts it in fields that are `MAY_BE_INFINITE`.
 
-    Bytes that are not UTF-8, as names of files can hold, come out as ``surrogateescape`` has them.
+    Bytes that are not UTF-8, as in some file names, are decoded with ``surrogateescape``.
 
     Raises
     ------
@@ -88,13 +91,13 @@ def parse_json(text: str | bytes, where: object, noun: str = "file", do: str = "
 def decoded(
     kind: type[Record], value: object, where: object, noun: str = "file", do: str = ""
 ) -> Record:
-    """The record of plain values, as JSON gives them. Keys that it has no field for are left out,
-    unless the record's class has ``exact = True``: then its keys must be exactly its fields.
+    """The record from the plain values of JSON. Keys without a field are ignored, unless the
+    record's class has ``exact = True``: then the keys must be exactly the fields.
 
     A field's type may be a number, text, truth value, Path, Literal, tuple, list, mapping with text
     as its keys, another dataclass, Any, or a union of these. An absent key takes the field's
     default. A number must be finite and no larger than `restore.records.decoding.LARGEST_NUMBER`;
-    ``float | None`` takes None. What a ``__post_init__`` rejects by a ValueError is damage too.
+    ``float | None`` accepts None. A ValueError of ``__post_init__`` also means damage.
 
     >>> decoded(RecordFile, {"noun": "card", "version": 1, "made_by": 3}, "model.safetensors")
     Traceback (most recent call last):
@@ -115,7 +118,9 @@ def decoded(
 def require_version(
     card: object, version: int, where: object, noun: str = "file", do: str = ""
 ) -> None:
-    """UserError where ``format_version`` is missing, or is not the one that this program reads."""
+    """Raise UserError if ``format_version`` is missing, or is not the one that this
+    program reads.
+    """
     found_version = card.get("format_version") if isinstance(card, Mapping) else None
     if isinstance(found_version, bool) or not isinstance(found_version, int):
         reason = (

@@ -1,5 +1,5 @@
-"""From plain values to records, by the types of their fields: what does not fit says where it
-stands.
+"""Decoding of plain values to records, by the types of their fields, with errors that name the
+place.
 """
 
 import json
@@ -14,20 +14,22 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 from restore.errors import UserError
 
 LARGEST_NUMBER = 1e100
-"""No number that restore writes is larger, and charts overflow not far above its square."""
+"""The largest accepted number: restore writes no larger ones, and charts overflow not far above its
+square.
+"""
 DEEPEST = 24
-"""How deep plain values may be nested where a record takes any (``Mapping[str, Any]``)."""
+"""The deepest nesting of plain values in fields of any type (``Mapping[str, Any]``)."""
 LONGEST_QUOTE = 40
-"""How much of a value a message quotes."""
+"""The largest number of characters of a value that a message quotes."""
 MAY_BE_INFINITE = {"may_be_infinite": True}
-"""The metadata of a field, a float, that may be infinity."""
+"""The metadata of a float field that may be infinite."""
 _LARGEST_INTEGER = 2**63 - 1
 
 Decoder = Callable[[Any], Any]
 
 
 class MisfitError(Exception):
-    """A value that does not fit its type; the path to it grows while the error passes upwards."""
+    """A value that does not fit its type; the path to it is extended while the error propagates."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
@@ -35,15 +37,15 @@ class MisfitError(Exception):
         self.path: list[str] = []
 
     def words(self) -> str:
-        """The place and what stands there, as in ``groups[0].name is 3, not a text``."""
+        """The place and its value, as in ``groups[0].name is 3, not a text``."""
         place = "".join(reversed(self.path)).removeprefix(".")
         return f"{place} {self.problem}" if place else f"it {self.problem}"
 
 
 @cache
 def decoder_of(kind: Any) -> Decoder:
-    """What checks a plain value of a type and makes it one, or raises `MisfitError`; built once for
-    each type. TypeError for a type that the codec does not know.
+    """A function that checks and converts a plain value to a type, or raises `MisfitError`; built
+    once for each type. Raises TypeError for a type that the codec does not support.
     """
     simple = {float: _float, int: _int, str: _text, bool: _truth, Any: _anything, Path: _path}
     if kind in simple:
@@ -107,8 +109,8 @@ def _text(value: Any) -> str:
 
 
 def _is_half(letter: str) -> bool:
-    """Whether a letter is a lone surrogate, other than those that stand for one byte of a name that
-    is not UTF-8 (Python's ``surrogateescape``).
+    """Whether a character is a lone surrogate, other than those that represent a byte of a name
+    that is not UTF-8 (Python's ``surrogateescape``).
     """
     return "\ud800" <= letter <= "\udfff" and not "\udc80" <= letter <= "\udcff"
 
@@ -127,7 +129,7 @@ def _path(value: Any) -> Path:
 
 
 def _anything(value: Any, depth: int = 0) -> Any:
-    """Any plain value, checked as the typed ones are."""
+    """Any plain value, with the same checks as for typed ones."""
     if depth > DEEPEST:
         raise MisfitError(f"is nested more than {DEEPEST} levels deep")
     if isinstance(value, dict):
@@ -148,7 +150,7 @@ def _anything(value: Any, depth: int = 0) -> Any:
 
 
 def _at(place: str, decode: Decoder, value: Any) -> Any:
-    """The decoded value; an error on the way gets the place."""
+    """The decoded value; the place is added to an error."""
     try:
         return decode(value)
     except MisfitError as misfit:
@@ -166,7 +168,9 @@ def _choice_decoder(choices: tuple[Any, ...]) -> Decoder:
 
 
 def _union_decoder(kinds: tuple[Any, ...]) -> Decoder:
-    """None where it is allowed, else the first kind that fits; a sole kind's own error stands."""
+    """A decoder that accepts None if allowed, else the first kind that fits; the error of a single
+    kind is kept.
+    """
     decoders = [decoder_of(kind) for kind in kinds if kind is not types.NoneType]
     has_none = types.NoneType in kinds
 

@@ -1,3 +1,1 @@
-"""What people look at: a result becomes a figure or a page; nothing is computed here but grey
-levels.
-"""
+"""Figures and pages of results; nothing is computed here but grey levels."""

@@ -1,4 +1,4 @@
-"""Axes of a chart: where a value lies between the two ends, and which ticks to name."""
+"""Axes of a chart: the position of a value between the two ends, and the ticks to label."""
 
 import math
 from collections.abc import Sequence
@@ -11,22 +11,22 @@ _RESOLUTIONS_A = (
     1.5, 1.2, 1,
 )  # fmt: skip
 TICKS_APART = 0.07
-"""The share of an axis that two named resolutions are apart at least."""
+"""The least distance between two labelled resolutions, as a share of the axis."""
 _FIRST_TICK = 0.03  # coarser ones would crowd the corner
-_DEEPEST = 1e-6  # of the largest value: what lies below would only flatten a logarithmic chart
+_DEEPEST = 1e-6  # share of the largest value: smaller values would only flatten a logarithmic chart
 
 
 @dataclass(frozen=True)
 class Axis:
-    """From ``low`` to ``high``, evenly or by powers of ten."""
+    """An axis from ``low`` to ``high``, linear or logarithmic."""
 
     low: float
     high: float
     logarithmic: bool = False
 
     def place(self, value: float) -> float:
-        """Where the value lies: 0 at the low end, 1 at the high end, outside beyond. Needs value >
-        0 where logarithmic.
+        """The position of a value: 0 at the low end, 1 at the high end. A logarithmic axis needs
+        value > 0.
         """
         low, high, value = (
             (math.log10(number) if self.logarithmic else number)
@@ -35,7 +35,7 @@ class Axis:
         return (value - low) / (high - low)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """The values to mark, with their names."""
+        """The values of the ticks, with their labels."""
         values = _powers(self.low, self.high) if self.logarithmic else _even(self.low, self.high)
         return [
             (value, _power_name(value) if self.logarithmic else tick(value)) for value in values
@@ -45,10 +45,10 @@ class Axis:
 def linear_axis(
     values: Sequence[float], ends: Sequence[float], limits: tuple[float, float] | None = None
 ) -> Axis:
-    """An axis for all the values, and for the ends of their intervals as far as they do not dwarf
-    them.
+    """An axis for all the values, and for the ends of their intervals unless these dwarf the
+    values.
 
-    ``limits`` are the ends that it may not pass; zero is on it where there are limits.
+    ``limits`` are the farthest possible ends; with limits, zero is on the axis.
     """
     values = values or [0.0, 1.0]
     low, high = min(values), max(values)
@@ -61,7 +61,7 @@ def linear_axis(
 
 
 def widened(axis: Axis, span: float) -> Axis:
-    """The axis, about its middle, with at least this span."""
+    """The axis with at least this span, about the same middle."""
     spare = max(0.0, span - (axis.high - axis.low)) / 2
     return Axis(axis.low - spare, axis.high + spare, axis.logarithmic)
 
@@ -69,7 +69,7 @@ def widened(axis: Axis, span: float) -> Axis:
 def logarithmic_axis(values: Sequence[float]) -> Axis:
     """An axis for those of the values that are positive, over six powers of ten at most.
 
-    The lowest few do not stretch it: none below a tenth of what one value in twenty lies under.
+    The lowest few values do not stretch it: it ends at a tenth of the 5 % quantile.
     """
     positive = sorted(value for value in values if value > 0) or [0.1, 1.0]
     high = positive[-1]
@@ -79,8 +79,8 @@ def logarithmic_axis(values: Sequence[float]) -> Axis:
 
 
 def resolution_ticks(frequency_per_A: Axis, apart: float) -> list[tuple[float, str]]:
-    """Resolutions to name along an axis of frequencies, from the finest on, no nearer than this
-    share of the axis.
+    """Resolutions to label along an axis of frequencies, from the finest on, at least this share of
+    the axis apart.
     """
     kept: list[tuple[float, str]] = []
     for length_A in reversed(_RESOLUTIONS_A):
@@ -93,8 +93,8 @@ def resolution_ticks(frequency_per_A: Axis, apart: float) -> list[tuple[float, s
 
 
 def _powers(low: float, high: float) -> list[float]:
-    """Powers of ten between the ends; with twice and five times them where there are few, fewer
-    where there are many.
+    """Powers of ten between the ends; also twice and five times them if there are few, or fewer if
+    there are many.
     """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     decades = math.log10(high / low)

@@ -1,5 +1,5 @@
-"""A chart as SVG: lines with the bands of their intervals. Colours, dashes and sizes are the style
-sheet's.
+"""A chart as SVG: lines with the bands of their intervals. Colours, dashes and sizes are in the
+style sheet.
 """
 
 from collections.abc import Sequence
@@ -22,15 +22,15 @@ WIDTH, HEIGHT = 480, 300
 LEFT, RIGHT, TOP, BOTTOM = 54, 10, 12, 42
 PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 _SIZE = (PLOT_WIDTH, PLOT_HEIGHT)
-_OUTSIDE_PX = 4000.0  # far beyond the plot, which cuts off what lies outside
+_OUTSIDE_PX = 4000.0  # far beyond the plot, which is clipped
 _SPARE = 1.15
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve of a chart; ``look`` is the style sheet's word for its colour and dashes.
+    """One curve of a chart; ``look`` is the class in the style sheet for its colour and dashes.
 
-    With ``dots`` its values are measurements apart, each with its interval, and are not joined.
+    With ``dots`` its values are separate measurements with intervals, and are not joined.
     """
 
     label: str
@@ -41,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Level:
-    """A value of y that is marked across a chart; its words are the value where they are empty."""
+    """A value of y that is marked across a chart; by default it is labelled with the value."""
 
     value: float
     words: str = ""
@@ -53,8 +53,9 @@ class Chart:
 
     ``limits`` bound a linear y axis; ``logarithmic`` has gaps where a value is not positive.
     ``levels`` are marked across the chart; a linear axis without limits holds them, and spans at
-    least ``least_span``. A pointer reads an x that is counted in the words of ``x_reading``, # its
-    place. ``blank`` marks the x values at which nothing can be said: they are shaded.
+    least ``least_span``. In the readings of a pointer, ``x_reading`` is the text for an x that is
+    counted, with # in its place. ``blank`` marks the x values without information, which are
+    shaded.
     """
 
     title: str
@@ -77,7 +78,7 @@ class Chart:
 
 
 def y_axis(chart: Chart) -> Axis:
-    """The y axis that the chart's lines ask for."""
+    """The y axis for the chart's lines."""
     values = [value for line in chart.lines for value in line.curve.value if value is not None]
     ends = [
         end
@@ -93,7 +94,7 @@ def y_axis(chart: Chart) -> Axis:
 
 
 def x_axis(chart: Chart) -> Axis:
-    """The x axis: frequencies from zero, what is counted from the first."""
+    """The x axis: frequencies start at zero, counts at the first value."""
     if chart.x_logarithmic:
         return Axis(min(chart.x) / _SPARE, max(chart.x) * _SPARE, logarithmic=True)
     low = 0.0 if chart.over_frequency else min(chart.x)
@@ -102,7 +103,7 @@ def x_axis(chart: Chart) -> Axis:
 
 
 def svg(chart: Chart) -> str:
-    """The chart; bands below, lines above, all cut off at the plot's edges."""
+    """The chart as SVG, with lines drawn over bands, and clipped at the plot's edges."""
     across, up = x_axis(chart), y_axis(chart)
     bands = "".join(_band(line, chart.x, across, up) for line in chart.lines)
     lines = "".join(_line(line, chart.x, across, up) for line in chart.lines)
@@ -126,7 +127,7 @@ def svg(chart: Chart) -> str:
 
 
 def swatch(look: str, dots: bool = False) -> str:
-    """A short piece of a line, or a dot, for a legend."""
+    """A short piece of the line, or a dot, for a legend."""
     drawn = (
         f'<path class="line dots {look}" d="M14 5h0"/>'
         if dots
@@ -136,8 +137,8 @@ def swatch(look: str, dots: bool = False) -> str:
 
 
 def is_cut_off(chart: Chart) -> bool:
-    """Whether values lie beyond the chart's y axis (those that are not positive on a logarithmic
-    one included).
+    """Whether values lie beyond the chart's y axis, including those that are not positive on a
+    logarithmic one.
     """
     up = y_axis(chart)
     values = [value for line in chart.lines for value in line.curve.value if value is not None]
@@ -157,12 +158,12 @@ def _height(up: Axis, value: float) -> float:
 
 
 def _blanks(chart: Chart) -> list[list[int]]:
-    """The stretches of x values at which nothing can be said."""
+    """The ranges of x values without information."""
     return _runs(tuple(0.0 if blank else None for blank in chart.blank))
 
 
 def _shade(indices: Sequence[int], x: Sequence[float], across: Axis) -> str:
-    """A stretch of x values as a shaded area that reaches half-way to its neighbours."""
+    """A range of x values as a shaded area that reaches halfway to its neighbours."""
     first, last = indices[0], indices[-1]
     left = (x[first] + x[max(first - 1, 0)]) / 2
     right = (x[last] + x[min(last + 1, len(x) - 1)]) / 2
@@ -209,7 +210,7 @@ def _line(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
 
 
 def _drawn(line: Line, x: Sequence[float], across: Axis, up: Axis) -> DrawnLine:
-    """The line's points in pixels, in the stretches in which they are joined; dots have no name."""
+    """The line's points in pixels, in the runs in which they are joined; dots have no name."""
     known = _known(line.curve, up)
     runs = (
         tuple((across.place(x[i]) * PLOT_WIDTH, _height(up, known[i] or 0.0)) for i in run)
@@ -219,8 +220,8 @@ def _drawn(line: Line, x: Sequence[float], across: Axis, up: Axis) -> DrawnLine:
 
 
 def _known(curve: Curve, up: Axis) -> Values:
-    """The values to draw: not those that the axis cannot show, nor those so uncertain that they
-    alone have no interval.
+    """The values to draw, without those that the axis cannot show and those too uncertain to have
+    an interval when others have one.
     """
     without = all(end is None for end in curve.low)
     return tuple(
@@ -266,12 +267,12 @@ def _band(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
 
 
 def _there(values: Values) -> list[int]:
-    """The indices of the values that there are."""
+    """The indices of the values that exist."""
     return [index for index, value in enumerate(values) if value is not None]
 
 
 def _runs(values: Values) -> list[list[int]]:
-    """The stretches of indices over which there are values."""
+    """The runs of consecutive indices with values."""
     grouped = groupby(range(len(values)), key=lambda i: values[i] is not None)
     return [list(indices) for there, indices in grouped if there]
 

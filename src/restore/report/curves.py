@@ -1,4 +1,4 @@
-"""Which curves of an evaluation stand together in a chart, and the words that go with them."""
+"""The charts of an evaluation: their curves and their texts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +13,9 @@ from restore.report.pattern_words import spike_words
 
 @dataclass(frozen=True)
 class _Plan:
-    """A chart to be made of those of its curves that the evaluation has: (key, label, look).
+    """The plan of a chart, with those of its curves (key, label, look) that the evaluation has.
 
-    Where the halves have no signal in common, a ratio with the signal says nothing: the curves
+    Where the halves have no signal in common, ratios to the signal are meaningless: the curves
     ``of_signal`` are not drawn there. ``plunge`` explains lines that fall below the axis.
     """
 
@@ -116,7 +116,7 @@ _BLANK_WORDS = (
 
 
 def charts_of(evaluation: Evaluation, group: Group) -> list[Chart]:
-    """The charts that this group's curves allow, the fair comparison first."""
+    """The charts for which this group has curves, the fair comparison first."""
     charts = [_chart(plan, evaluation.frequency_per_A, group) for plan in _PLANS]
     return [chart for chart in charts if chart.lines]
 
@@ -146,7 +146,9 @@ def _chart(plan: _Plan, frequency_per_A: tuple[float, ...], group: Group) -> Cha
 
 
 def where_signal(curve: Curve, has_signal: Sequence[bool]) -> Curve:
-    """The curve in the rings with signal, and gaps elsewhere; the whole where this is not known."""
+    """The curve in the rings with signal, with gaps elsewhere; the whole curve if these rings are
+    not known.
+    """
     if not has_signal:
         return curve
     return Curve(
@@ -172,7 +174,7 @@ _BEYOND = 1.2
 
 
 def loss_chart(model: ModelSummary | None) -> Chart | None:
-    """The losses of each epoch of the model's training; None where its record has none."""
+    """The losses of each epoch of the model's training; None if its record has none."""
     rows = _history(model) if model else []
     alone = len(rows) == 1
     if alone:  # an axis from the beginning, with a mark before its end, and the levels across it
@@ -197,7 +199,7 @@ def loss_chart(model: ModelSummary | None) -> Chart | None:
 
 
 def _history(model: ModelSummary) -> list[Mapping[str, Any]]:
-    """The rows of the training's record that have a step."""
+    """The rows of the training record that have a step."""
     history = model.training.get("history")
     rows: list[Any] = history if isinstance(history, list) else []
     return [row for row in rows if isinstance(row, Mapping) and finite(row.get("step")) is not None]

@@ -1,5 +1,5 @@
-"""One self-contained HTML page: its policy, its assets, and the pieces that every page of restore
-has.
+"""One self-contained HTML page: its security policy, its assets, and the parts common to all pages
+of restore.
 """
 
 import base64
@@ -21,12 +21,12 @@ def asset(name: str) -> str:
 
 
 def page_style(*names: str) -> str:
-    """The style sheet of a page: its colours, what every page has, and these assets."""
+    """The style sheet of a page: the colours, the common rules, and these assets."""
     return style() + asset("page.css") + "".join(asset(name) for name in names)
 
 
 def policy(sheet: str, scripts: Sequence[str]) -> str:
-    """A content security policy: nothing but this style sheet, these scripts and pictures that are
+    """A content security policy that allows only this style sheet, these scripts, and pictures
     inside the page.
     """
 
@@ -41,7 +41,7 @@ def policy(sheet: str, scripts: Sequence[str]) -> str:
 
 
 def warning_box(sentences: Sequence[str]) -> str:
-    """What is to be known before anything else; nothing where there is nothing."""
+    """The box of warnings at the top of a page; empty if there are none."""
     if not sentences:
         return ""
     items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
@@ -57,8 +57,8 @@ def paragraphs(sentences: Sequence[str]) -> str:
 
 
 def chart_figure(key: str, chart: Chart) -> str:
-    """A chart with its title, its words and its legend, in which a pointer's readings appear;
-    ``key`` names its readings.
+    """A chart with its title, text and legend, in which a pointer's readings appear; ``key`` names
+    its readings.
     """
     lines = "".join(
         f"<li>{swatch(line.look, line.dots)}<span>{escape(line.label)}</span><output "
@@ -74,12 +74,12 @@ def chart_figure(key: str, chart: Chart) -> str:
 
 
 def readings(charts: Mapping[str, Chart]) -> str:
-    """What a pointer over each chart reads, as JSON for the page's script."""
+    """The readings of a pointer over each chart, as JSON for the page's script."""
     return embedded({key: _reading(chart) for key, chart in charts.items()})
 
 
 def embedded(data: object) -> str:
-    """JSON that may stand inside a script element: it cannot end the element, and holds no NaN."""
+    """JSON for a script element: it cannot end the element, and holds no NaN."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -87,7 +87,7 @@ def embedded(data: object) -> str:
 
 
 def data_uri(picture: bytes) -> str | None:
-    """A PNG or JPEG as an address that needs no file; None where it is neither."""
+    """A PNG or JPEG picture as a data URI; None if it is neither."""
     kind = next((kind for magic, kind in _MAGIC.items() if picture.startswith(magic)), None)
     return f"data:{kind};base64,{base64.b64encode(picture).decode()}" if kind else None
 
@@ -96,7 +96,7 @@ _MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 
 
 def _reading(chart: Chart) -> dict[str, Any]:
-    """The x values, where they lie, and every line's values and intervals."""
+    """The x values, their positions, and every line's values and intervals."""
     across = x_axis(chart)
     return {
         "unit": "Å" if chart.over_frequency else chart.x_reading,

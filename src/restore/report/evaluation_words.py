@@ -1,5 +1,5 @@
-"""What the numbers of an evaluation mean, in plain sentences: the summary, warnings, and remarks on
-single micrographs.
+"""The meaning of an evaluation's numbers in sentences: the summary, warnings, and remarks on single
+micrographs.
 """
 
 import math
@@ -14,15 +14,15 @@ from restore.report.pattern_words import lattice_remark, pattern_warnings
 
 Numbers = Mapping[str, Number]
 
-_WORTHWHILE = 1.05  # times the Wiener filter's: less cannot be seen in an image
+_WORTHWHILE = 1.05  # ratio to the Wiener filter: a smaller gain cannot be seen in an image
 _MUCH_REFUTED = 0.2  # of a micrograph's area
 _MUCH_BLANK = 0.1
 _MANY_HOT_PIXELS = 1000
 
 
 def summary(groups: Sequence[Group]) -> list[str]:
-    """The verdict on the first group (held out, where there is one): whether denoising was of use,
-    then a sentence for each thing that matters.
+    """The verdict on the first group (the held-out one, if there is one): whether denoising was
+    useful, then a sentence for each important quantity.
     """
     group = groups[0]
     numbers = group.numbers
@@ -50,7 +50,7 @@ def summary(groups: Sequence[Group]) -> list[str]:
 
 
 class Use(Enum):
-    """What denoising was good for, beside a Wiener filter."""
+    """The usefulness of denoising compared with a Wiener filter."""
 
     HELPS, LITTLE, NONE, HARMS, UNCERTAIN, NO_SIGNAL, OFF_SCALE = range(7)
 
@@ -59,9 +59,9 @@ def use_of(numbers: Numbers) -> Use:
     """Whether denoising brought the images closer to the signal than a Wiener filter does, by the
     interval of the ratio of their signal-to-error ratios.
 
-    A gain beyond the error counts as little where neither this ratio nor that of the correlations
-    with the noise-free image reaches 1.05; a tie counts as no use where the interval ends below.
-    Images that are closer than the Wiener filter's in all but their scale are a case of their own.
+    A significant gain counts as small if neither this ratio nor that of the correlations with the
+    noise-free image reaches 1.05; a tie counts as useless if the interval ends below that. Images
+    that are closer to the signal in all but their grey scale are a case of their own.
     """
     ratio = numbers["advantage_over_wiener"]
     if not _at(numbers["frc_raw"]) > 0:
@@ -80,7 +80,7 @@ def use_of(numbers: Numbers) -> Use:
 
 
 def headline(numbers: Numbers) -> str:
-    """Whether denoising was of use, in one sentence for a reader who reads no other."""
+    """Whether denoising was useful, in one sentence."""
     denoised, wiener, raw = (
         figure(numbers[f"correlation_{which}"].value) for which in ("denoised", "wiener", "raw")
     )
@@ -129,7 +129,7 @@ def _against_wiener(numbers: Numbers) -> str:
 
 
 def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
-    """What a reader must know before any number."""
+    """What the reader must know before any numbers."""
     first = groups[0]
     numbers = first.numbers
     warned: list[str] = []
@@ -163,7 +163,7 @@ def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
 
 
 def _doubtful_halves(group: Group) -> list[str]:
-    """What suggests that the halves share more than the signal."""
+    """Signs that the halves share more than the signal."""
     warned: list[str] = []
     frc = group.curves["frc_raw"].value
     finest = [value for value in frc[-max(2, len(frc) // 8) :] if value is not None]
@@ -183,7 +183,7 @@ def _doubtful_halves(group: Group) -> list[str]:
 
 
 def remarks(numbers: Numbers, facts: Facts) -> list[str]:
-    """What is worth saying of one micrograph."""
+    """Noteworthy facts about one micrograph."""
     remarked: list[str] = []
     if not _at(numbers["frc_raw"]) > 0:
         remarked.append("The halves have no signal in common.")

@@ -1,4 +1,4 @@
-"""A result becomes a figure; nothing is computed here."""
+"""Figures of results; nothing is computed here."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ _LOSSES = (
 def losses(history: Sequence[Mapping[str, float]]) -> Figure:
     """The losses of each epoch: training, validation, the noise floor, and the Wiener filter's.
 
-    The last two are levels, drawn across the figure; one epoch alone is a mark.
+    The last two are drawn as levels across the figure; a single epoch is drawn as a mark.
     """
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -52,7 +52,7 @@ def ring_curves(
     curves: Mapping[str, Float[Tensor, "rings"]],
     title: str = "",
 ) -> Figure:
-    """Correlations from 0 to 1 against spatial frequency, with resolutions named along the axis.
+    """Correlations from 0 to 1 against spatial frequency, with resolutions as labels of the axis.
 
     The first curve is of raw images, the second of denoised ones; others have colours of their own.
     """
@@ -71,7 +71,9 @@ def ring_curves(
 
 
 def resolution_axis(axes: Axes, end_per_A: float) -> None:
-    """An axis of spatial frequency from zero to ``end_per_A`` (1/Å) whose ticks are named in Å."""
+    """Make an axis of spatial frequency from zero to ``end_per_A`` (1/Å) with ticks
+    labelled in Å.
+    """
     ticks = resolution_ticks(Axis(0, end_per_A), TICKS_APART)
     axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks])
     axes.set_xlim(0, end_per_A)
@@ -79,7 +81,7 @@ def resolution_axis(axes: Axes, end_per_A: float) -> None:
 
 
 def save_png(figure: Figure, path: Path, dpi: int = 150) -> None:
-    """Write the figure as a PNG, beside and renamed."""
+    """Write the figure as a PNG, under a temporary name that is then renamed."""
     FigureCanvasAgg(figure)
     with replacing(path) as partial:
         figure.savefig(partial, format="png", dpi=dpi)

@@ -13,19 +13,19 @@ from restore.report.figures import resolution_axis
 from restore.report.palette import SERIES
 
 _THRESHOLDS = (0.5, 0.143)
-_LOOKS = {  # told apart by colour-blind readers (Okabe & Ito), and by their dashes
+_LOOKS = {  # distinguishable by colour-blind readers (Okabe & Ito), and by their dashes
     "unmasked": (SERIES[6], "-", 1.2),
     "masked": (SERIES[5], "-", 1.6),
     "randomised": (SERIES[1], "--", 1.2),
     "corrected": (SERIES[0], "-", 2.0),
 }
-_ROOM = 0.7  # of the axis: the words of a dot further right stand on its left
+_ROOM = 0.7  # share of the axis: the label of a dot farther right is on its left
 _NAMES = {"randomised": "masked, phases random"}
 
 
 def fsc_figure(fsc: FSC, title: str) -> Figure:
-    """All curves against spatial frequency, both thresholds, and where the best curve crosses them,
-    in Å.
+    """All curves against spatial frequency, both thresholds, and the resolutions at which the best
+    curve crosses them.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -35,7 +35,7 @@ def fsc_figure(fsc: FSC, title: str) -> Figure:
 
 
 def draw_fsc(axes: Axes, fsc: FSC) -> None:
-    """The same into axes that there are."""
+    """Draw the same into existing axes."""
     frequency = fsc.frequency_per_A.numpy()
     for name, curve in fsc.curves.items():
         colour, dashes, width = _LOOKS[name]
@@ -53,8 +53,8 @@ def draw_fsc(axes: Axes, fsc: FSC) -> None:
 
 
 def map_model_figure(curves: Mapping[str, FSC], title: str) -> Figure:
-    """The FSC of one or several maps with a model, each with where it crosses 0.5: under the mask
-    where there is one.
+    """The FSC of one or several maps with a model, under the mask if there is one, and the
+    resolutions at which it crosses 0.5.
 
     The curves without the mask are drawn thinner and dashed beside those under it.
     """
@@ -96,7 +96,7 @@ def _said(crossing_A: float | None) -> str:
 
 
 def _mark(axes: Axes, fsc: FSC, threshold: float) -> None:
-    """A threshold's line, and a named dot where the best curve falls under it."""
+    """Draw a threshold's line, and a labelled dot where the best curve falls under it."""
     axes.axhline(threshold, color="black", linewidth=0.6, linestyle=":")
     crossing_A = fsc.crossing_A(fsc.best, threshold)
     if crossing_A is None or math.isinf(crossing_A):

@@ -1,5 +1,5 @@
-"""Rotationally averaged Fourier amplitudes as figures: against resolution, and as a Guinier plot
-with its line.
+"""Figures of rotationally averaged Fourier amplitudes: against resolution, and as a Guinier plot
+with the fitted line.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from restore.report.fsc_figure import draw_fsc
 from restore.report.palette import SERIES
 
 _STEPS = (SERIES[6], SERIES[0], SERIES[1])
-_DEEPEST = 1e-5  # of the largest amplitude: what was filtered away is not drawn
+_DEEPEST = 1e-5  # share of the largest amplitude: what was filtered away is not drawn
 
 
 def amplitude_figure(
@@ -26,7 +26,7 @@ def amplitude_figure(
     """Two panels for one or several maps: the amplitudes against resolution, and ln|F| against 1/d²
     with the lines.
 
-    ``fits`` has the line of each map that has one, under the same name.
+    ``fits`` holds the lines of the maps that have one, under the same names.
     """
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -63,8 +63,8 @@ def amplitude_figure(
 
 
 def sharpening_figure(sharpening: Sharpening, fsc: FSC, title: str) -> Figure:
-    """The FSC that weighs, and the Guinier plot before, with the weight, and after the B factor,
-    with the line.
+    """The FSC used for weighting, and the Guinier plot before weighting, after weighting, and after
+    the B factor, with the fitted line.
     """
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -101,7 +101,7 @@ def _with_bfactor(name: str, fit: GuinierFit) -> str:
 
 
 def _draw_line(axes: Axes, fit: GuinierFit, colour: str) -> None:
-    """The fitted line over the shells that it was fitted to, and its ends."""
+    """Draw the fitted line over the shells that it was fitted to, and its ends."""
     ends = np.array([1 / fit.from_A**2, 1 / fit.to_A**2])
     axes.plot(
         ends, fit.intercept + fit.slope_A2 * ends, "o:", color=colour, linewidth=1.8, markersize=4
@@ -114,7 +114,7 @@ def _dress_by_frequency(axes: Axes, end_per_A: float) -> None:
 
 
 def _dress_by_square(axes: Axes, end_per_A: float) -> None:
-    """An axis of 1/d² whose ticks are named in Å."""
+    """Make an axis of 1/d² with ticks labelled in Å."""
     ticks = [(place**2, name) for place, name in resolution_ticks(Axis(0, end_per_A), 0.01)]
     kept: list[tuple[float, str]] = []
     for place, name in reversed(ticks):

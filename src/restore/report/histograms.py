@@ -1,4 +1,4 @@
-"""How a quantity is spread over particles, as a figure; nothing is computed here but bins."""
+"""Histograms of a quantity over particles; nothing is computed here but bins."""
 
 import numpy as np
 from jaxtyping import Float
@@ -8,9 +8,9 @@ from restore.report.palette import SERIES
 
 _BAND = "#dddddd"
 _BINS = 60
-_HEADROOM = 1.4  # of the highest bin: above the bars stands the legend
-_FINEST = 0.01  # equal files differ by rounding alone, which is no spread to draw
-_SHOWN_PERCENT = 98.0  # a few particles far out would press all others into one bin
+_HEADROOM = 1.4  # times the highest bin: the legend stands above the bars
+_FINEST = 0.01  # equal files differ only by rounding, which is not worth drawing
+_SHOWN_PERCENT = 98.0  # otherwise a few outliers would press all others into one bin
 
 
 def histogram(
@@ -20,11 +20,11 @@ def histogram(
     words: tuple[str, str],
     unit: str,
 ) -> Figure:
-    """The histogram of values from zero on, their median and quartiles marked; ``words`` are the
-    title and the quantity.
+    """The histogram of non-negative values, with median and quartiles marked; ``words`` are the
+    title and the name of the quantity.
 
-    The axis ends where 2 % of the values lie beyond, and the figure says how many do; it goes to 1
-    where all lie below 0.01.
+    The axis ends where 2 % of the values lie beyond it, and the figure states their number; it ends
+    at 1 if all are below 0.01.
     """
     title, quantity = words
     ends = (float(np.percentile(values, _SHOWN_PERCENT)), float(values.max()))

@@ -1,4 +1,4 @@
-"""Where the names of a chart's lines stand: each beside its own line, clear of all others."""
+"""Positions of the labels of a chart's lines: each beside its own line, clear of all others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from functools import partial
 from itertools import pairwise
 from math import inf
 
-_CHARACTER_PX, _HEIGHT_PX = 9.6, 16.0  # as wide and high as letters become on a phone
+_CHARACTER_PX, _HEIGHT_PX = 9.6, 16.0  # as wide and high as letters are on a phone
 _LEVEL_LEFT_PX, _LEVEL_AWAY_PX = 4.0, 4.0
 _AWAY_PX = 5.0
 _STEP_PX = 8.0
 _EDGE_PX = 3.0
-_CLEAR_PX = 30.0  # farther away than this, other lines do not matter
-_BESIDE = (0.6, 0.2)  # of a name's width stands beside its line: this, or at least that
+_CLEAR_PX = 30.0  # other lines farther away than this do not matter
+_BESIDE = (0.6, 0.2)  # shares of a label's width that its line should, and must, run beside
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class DrawnLine:
-    """A line as it is drawn: its name, and its stretches of points (x, y), in pixels. One without
-    a name is only to be kept clear of.
+    """A line as it is drawn: its name, and its runs of points (x, y), in pixels. Labels keep
+    clear of a line without a name, which has none itself.
     """
 
     name: str
@@ -79,8 +79,8 @@ def line_labels(
     across: Sequence[float] = (),
 ) -> list[LineLabel]:
     """The labels of lines in a plot of this width and height, each where its line is farthest from
-    the others, and as far right as that allows. A line beside which there is no room has none: the
-    legend names it. They keep clear of the labels of ``levels`` and, where they can, of
+    the others, and as far right as that allows. A line without room for a label has none, and is
+    named by the legend. Labels keep clear of the labels of ``levels`` and, where they can, of
     straight lines ``across`` the plot at these heights.
     """
     placed: list[tuple[LineLabel, _Box]] = []
@@ -111,8 +111,8 @@ def _merit(
     across: Sequence[float],
     place: tuple[LineLabel, _Box],
 ) -> tuple[bool, bool, float, float]:
-    """How good a place is: beside its line, not on a straight line, far from the others, far to the
-    right.
+    """The quality of a place: beside its line, not on a straight line across the plot, far from the
+    other lines, and far to the right.
     """
     label, box = place
     distance_px = min([_distance(run, box) for run in others], default=_CLEAR_PX)
@@ -138,19 +138,19 @@ def _candidates(line: DrawnLine, size: tuple[float, float]) -> list[tuple[LineLa
 
 
 def _beside(line: DrawnLine, left: float, right: float) -> float:
-    """How much of the way between two places the line is drawn."""
+    """The share of the distance between two places over which the line is drawn."""
     return sum(max(0.0, min(run[-1][0], right) - max(run[0][0], left)) for run in line.runs)
 
 
 def _heights(run: Sequence[Point], left: float, right: float) -> list[float]:
-    """The heights of a stretch between two places, those at the places included."""
+    """The heights of a run between two places, including those at the places."""
     inside = [y for x, y in run if left <= x <= right]
     at_ends = [_at(run, x) for x in (left, right)]
     return inside + [y for y in at_ends if y is not None]
 
 
 def _at(run: Sequence[Point], x: float) -> float | None:
-    """The height of a stretch at x; None beside it."""
+    """The height of a run at x; None outside it."""
     for (x1, y1), (x2, y2) in pairwise(run):
         if x1 <= x <= x2 and x2 > x1:
             return y1 + (y2 - y1) * (x - x1) / (x2 - x1)
@@ -158,7 +158,9 @@ def _at(run: Sequence[Point], x: float) -> float | None:
 
 
 def _distance(run: Sequence[Point], box: _Box) -> float:
-    """How far above or below a box a stretch passes: 0 through it, without end beside it."""
+    """The distance at which a run passes above or below a box: 0 if it crosses the box, infinite if
+    it is not above or below it.
+    """
     heights = _heights(run, box.left, box.right)
     if not heights:
         return inf

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: few digits, a true minus sign, a dash where there is none."""
+"""Numbers formatted for readers: few digits, a proper minus sign, a dash for a missing value."""
 
 import math
 
@@ -9,7 +9,8 @@ _LEAST_PERCENT = 1e-3  # smaller shares are written as zero
 
 
 def figure(value: float | None, digits: int = 3) -> str:
-    """The number with so many significant digits, without an exponent between 0.0001 and a million.
+    """The number with ``digits`` significant digits, without an exponent between 0.0001 and a
+    million.
 
     >>> [figure(number) for number in (0.012345, 1234.5, 12.0, -0.5, 1e-7, 0.0, None)]
     ['0.0123', '1234', '12.0', '−0.500', '1.00e−07', '0', '–']
@@ -24,7 +25,9 @@ def figure(value: float | None, digits: int = 3) -> str:
 
 
 def _decimals(value: float) -> int | None:
-    """The decimals that `figure` writes; None where it writes an exponent, or a bare zero."""
+    """The number of decimals that `figure` writes; None if it writes an exponent, or a
+    bare zero.
+    """
     written = figure(value)
     if "e" in written or written in ("0", MISSING):
         return None
@@ -32,7 +35,7 @@ def _decimals(value: float) -> int | None:
 
 
 def tick(value: float) -> str:
-    """The number beside a tick of an axis, without zeros at its end.
+    """The label of a tick, without trailing zeros.
 
     >>> tick(-0.25), tick(10000.0)
     ('−0.25', '10000')
@@ -41,7 +44,7 @@ def tick(value: float) -> str:
 
 
 def share(value: float | None) -> str:
-    """The number as a percentage: two digits, and more near 100 %, as its distance from it needs.
+    """The number as a percentage: two digits; near 100 %, as many as its distance from it needs.
 
     >>> [share(number) for number in (0.4321, 0.0123, 0.0041, 0.00041, 0.9996, -0.01, 1e-9, None)]
     ['43 %', '1.2 %', '0.41 %', '0.041 %', '99.96 %', '−1.0 %', '0.0 %', '–']
@@ -70,8 +73,8 @@ def _percentage(value: float, decimals: int) -> str:
 
 
 def interval(number: Number, as_share: bool = False) -> str:
-    """The two ends of a number's interval, with as many decimals as the number; empty where there
-    is none.
+    """The two ends of a number's interval, with as many decimals as the number; empty if there is
+    no interval.
 
     >>> number = Number(0.5, 0.4, 0.62)
     >>> interval(number), interval(number, as_share=True), interval(Number(0.5))
@@ -86,7 +89,7 @@ def interval(number: Number, as_share: bool = False) -> str:
 
 
 def _like(value: float | None, end: float, as_share: bool) -> str:
-    """An end of an interval, written as the value is."""
+    """An end of an interval, formatted like the value."""
     if value is None or not math.isfinite(end):
         return share(end) if as_share else figure(end)
     if as_share:
@@ -96,7 +99,7 @@ def _like(value: float | None, end: float, as_share: bool) -> str:
 
 
 def round_length(length_A: float) -> float:
-    """The largest 1, 2 or 5 times a power of ten that is not longer.
+    """The largest length of 1, 2 or 5 times a power of ten that is not longer.
 
     >>> [round_length(each) for each in (1234.0, 99.0, 0.7)]
     [1000.0, 50.0, 0.5]

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that needs nothing else: no network, no other file."""
+"""An evaluation as one self-contained HTML page."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -24,8 +24,8 @@ from restore.report.verdict import ladder, large_figures
 
 
 def page(evaluation: Evaluation, folder: Path, most_previews: int = 24) -> str:
-    """The page's HTML, with the pictures of at most so many micrographs out of the evaluation's
-    ``folder``.
+    """The page's HTML, with the pictures of at most ``most_previews`` micrographs from the
+    evaluation's ``folder``.
     """
     groups = _distinct(evaluation.groups)
     shown = choose(evaluation.micrographs, folder, most_previews)
@@ -66,13 +66,13 @@ def _source(evaluation: Evaluation) -> str:
 
 
 def _distinct(groups: Sequence[Group]) -> list[Group]:
-    """The groups, without one of all micrographs where another holds all of them."""
+    """The groups, without that of all micrographs if another group holds the same."""
     largest = max((group.micrographs for group in groups if group.name != "all"), default=0)
     return [group for group in groups if group.name != "all" or group.micrographs > largest]
 
 
 def _group_choice(groups: Sequence[Group]) -> str:
-    """Radio buttons among the groups; nothing where there is no choice."""
+    """Radio buttons for the groups; empty if there is only one."""
     if len(groups) < 2:
         return ""
     buttons = "".join(
@@ -144,7 +144,7 @@ def _pictured_words(shown: Sequence[Shown]) -> str:
 
 
 def _readings(charts: Sequence[Sequence[Chart]], loss: Chart | None) -> str:
-    """What a pointer over a chart reads, of each by its name."""
+    """The readings of a pointer over the charts, by name."""
     named = {
         f"{number}-{index}": chart
         for number, group in enumerate(charts)

@@ -1,7 +1,7 @@
-"""The colours and names of what figures show: one for each quantity, in a page and in a picture.
+"""The colours and names of quantities, the same on pages and in pictures.
 
-A page has them as variables of its style sheet, in light and dark; pictures are light. Blue stands
-for denoised, grey for raw, green for the Wiener filter, wherever they are drawn.
+A page has the colours as variables of its style sheet, for light and dark mode; pictures are light.
+Blue always stands for denoised, grey for raw, and green for the Wiener filter.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Colour:
-    """A colour on a light ground, and on a dark one."""
+    """A colour for a light background, and one for a dark background."""
 
     light: str
     dark: str
@@ -35,12 +35,12 @@ VARIABLES = {
     "dd": DENOISED,
     "rd": CROSSED,
 }
-"""The style sheet's variables. The last four are the maps of raw or denoised images (r, d) with the
+"""The style sheet's variables. The last four are for maps of raw or denoised images (r, d) with the
 orientations of raw or denoised ones.
 """
 
 SERIES = ("#0072b2", "#d55e00", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#777777")
-"""For files that a person names: told apart by colour-blind readers (Okabe & Ito)."""
+"""Colours for the user's files, distinguishable by colour-blind readers (Okabe & Ito)."""
 
 LABELS = {
     "signal_to_error_raw": "raw",
@@ -56,11 +56,11 @@ LABELS = {
     "perfect_loss": "noise floor",
     "wiener_loss": "Wiener filter",
 }
-"""What a curve is called, by its name in a result."""
+"""The labels of curves, by their names in a result."""
 
 
 def style() -> str:
-    """The colours as variables of a style sheet: light, dark, and light again in print."""
+    """The colours as variables of a style sheet: light, dark, and again light for print."""
     light, dark = (
         "".join(f"--{name}: {getattr(colour, ground)}; " for name, colour in VARIABLES.items())
         for ground in ("light", "dark")

@@ -1,5 +1,5 @@
-"""Images side by side as one picture, with titles and scale bars; drawn without the plotting
-library, which takes seconds.
+"""Images side by side in one picture, with titles and scale bars, drawn without the plotting
+library, whose import takes seconds.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,9 @@ def side_by_side(panels: Sequence[Panel]) -> Image.Image:
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write the picture as a PNG, beside and renamed, with the program in its text."""
+    """Write the picture as a PNG that names the program in its metadata, under a temporary name
+    that is then renamed.
+    """
     text = PngInfo()
     text.add_text("Software", f"restore {__version__}")
     with replacing(path) as partial:
@@ -75,7 +77,7 @@ def _drawn(panel: Panel) -> Image.Image:
 def _add_bar(
     draw: ImageDraw.ImageDraw, size: tuple[int, int], length_px: float, words: str
 ) -> None:
-    """A black bar edged in white at the lower left, its length above it."""
+    """Add a black bar with a white edge at the lower left, with its length above it."""
     left, bottom = 0.04 * size[0], 0.96 * size[1]
     draw.rectangle((left - 2, bottom - 8, left + length_px + 2, bottom + 2), fill=255)
     draw.rectangle((left, bottom - 6, left + length_px, bottom), fill=0)
@@ -93,7 +95,7 @@ def _add_bar(
 
 
 def _fitting(draw: ImageDraw.ImageDraw, title: str, width_px: int) -> str:
-    """The title, its middle left out where it is too long."""
+    """The title, with its middle left out if it is too long."""
     kept = len(title)
     shown = title
     while kept > 2 and draw.textlength(shown, _font(_TITLE_POINTS)) > width_px:

@@ -1,4 +1,4 @@
-"""Lattices and spikes in plain sentences."""
+"""Sentences about lattices and spikes."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ _NAMED = 3
 
 
 def pattern_warnings(group: Group) -> list[str]:
-    """What a reader must know of the lattices and of the spikes of a group."""
+    """Warnings about the lattices and spikes of a group."""
     return [*_lattice_warnings(group.lattices), *_spike_warnings(group.spikes)]
 
 
 def spike_words(spikes: Sequence[Spike]) -> str:
-    """A sentence for the chart of the halves' correlation; empty where there are no spikes."""
+    """A sentence for the chart of the halves' correlation; empty if there are no spikes."""
     sentences = [
         f" Spike{'s' if len(places) > 1 else ''} at {_listed(places)} ({halves})."
         for halves in ("raw", "denoised")
@@ -52,7 +52,7 @@ def _lattice_warnings(lattices: Sequence[Lattice]) -> list[str]:
 
 
 def _periods(lattices: Sequence[Lattice]) -> str:
-    """The periods of the strongest lattices, and their share of the variance together."""
+    """The periods of the strongest lattices, and their total share of the variance."""
     strongest = sorted(lattices, key=lambda lattice: -lattice.share)[:_NAMED]
     words = [
         f"{lattice.period_A:.1f} Å ({lattice.period_px:.1f} pixels)"
@@ -81,7 +81,7 @@ def _spike_warnings(spikes: Sequence[Spike]) -> list[str]:
     if own:
         warned.append(
             f"The correlation of the denoised halves has {_spikes(own)}, which that of the raw "
-            "halves has not. Something repeats in both that comes from the denoising."
+            "halves does not have. Something that comes from the denoising repeats in both."
         )
     return warned
 

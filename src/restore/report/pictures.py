@@ -1,4 +1,4 @@
-"""Which micrographs a page shows, and their pictures inside the page."""
+"""The micrographs shown on a page, and their pictures inside the page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from restore.report.document import data_uri
 from restore.report.numerals import figure, interval, length, round_length, share
 
 LARGEST_BYTES = 8_500_000
-"""All pictures of a page together, as they stand in it; the rest of a page of 50 micrographs is
-below 1 MB.
+"""Largest total size of a page's encoded pictures; the rest of a page of 50 micrographs is below 1
+MB.
 """
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A micrograph with its pictures as data URIs; ``index`` is its place in the evaluation."""
+    """A micrograph with its pictures as data URIs; ``index`` is its position in the evaluation."""
 
     index: int
     row: MicrographResult
@@ -30,11 +30,11 @@ class Shown:
 
 
 def choose(rows: Sequence[MicrographResult], folder: Path, most: int) -> list[Shown]:
-    """At most so many micrographs with readable pictures, and no more than a page can hold: those
-    never trained on first.
+    """At most ``most`` micrographs with readable pictures, and no more than a page can hold; those
+    never trained on are chosen first.
 
-    One in three is among the strangest, the others are typical. They come back in the order in
-    which to look at them: those held out first, the typical ones first among these.
+    One in three is among the most unusual, the others are typical. They are returned in the order
+    in which to look at them: those held out first, and among these the typical ones first.
     """
     chosen: list[Shown] = []
     room = LARGEST_BYTES
@@ -49,7 +49,7 @@ def choose(rows: Sequence[MicrographResult], folder: Path, most: int) -> list[Sh
 
 
 def _by_importance(rows: Sequence[MicrographResult]) -> list[int]:
-    """The indices of rows with pictures: two typical ones, a strange one, and so on."""
+    """The indices of rows with pictures: two typical ones, an unusual one, and so on."""
     pictured = [index for index, row in enumerate(rows) if row.previews is not None]
     typical = sorted(pictured, key=lambda index: (_rank(rows[index]), rows[index].outlier or 0.0))
     strange = sorted(pictured, key=lambda index: -(rows[index].outlier or 0.0))
@@ -73,7 +73,7 @@ def _load(index: int, row: MicrographResult, folder: Path) -> Shown | None:
 
 
 def _picture(folder: Path, name: str) -> str | None:
-    """The picture, or None where there is none. Only pictures inside the evaluation's folder go
+    """The picture, or None if there is none. Only pictures inside the evaluation's folder are put
     into a page.
     """
     path = resolved(folder / name)
@@ -87,8 +87,8 @@ def _bytes(shown: Shown) -> int:
 
 
 def view(shown: Shown) -> str:
-    """One micrograph: raw, and over it the denoised image with the overlay; then its name and
-    numbers.
+    """The HTML of one micrograph: the raw image, over it the denoised image with the overlay, then
+    its name and numbers.
     """
     name = escape(shown.row.name)
     bar, size = (
@@ -113,7 +113,7 @@ def view(shown: Shown) -> str:
 
 
 def picker(everything: Sequence[Shown]) -> str:
-    """The choices among the micrographs shown, by role."""
+    """The menu of the micrographs shown, by role."""
     roles = {shown.row.role for shown in everything}
     ordered = [role for role in ("held out", "trained on", *sorted(roles)) if role in roles]
     drawn: list[str] = []

@@ -1,4 +1,4 @@
-"""What was run, in words: in one line, and as a list."""
+"""The provenance of a result, as one line and as a list."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -11,7 +11,7 @@ from restore.report.numerals import figure
 
 
 def one_line(evaluation: Evaluation) -> str:
-    """What was evaluated, with which model, when."""
+    """The micrographs, the model and the time of an evaluation, in one line."""
     origin, model = evaluation.provenance, evaluation.model
     many = len(evaluation.micrographs)
     parts = [f"{many} micrograph{'s' if many != 1 else ''}"]
@@ -41,7 +41,7 @@ def method_list(evaluation: Evaluation) -> str:
 
 def facts_of(origin: Mapping[str, Any], more: Sequence[tuple[str, str]]) -> str:
     """Command, program, inputs, ``more`` (titles with their HTML) and settings, as a description
-    list; nothing empty.
+    list without empty entries.
     """
     facts = [
         (
@@ -96,7 +96,7 @@ def _model_words(model: ModelSummary) -> str:
 
 
 def training_list(model: ModelSummary | None) -> str:
-    """What is to be read beside the losses: the best epoch, and how far it is from the noise
+    """The entries beside the chart of losses: the best epoch, and its distance from the noise
     floor.
     """
     best = _of(model.training if model else {}, "best")
@@ -128,7 +128,7 @@ def _duration(seconds: float) -> str:
 
 
 def _method_words(method: MethodSummary) -> str:
-    """How the numbers and their intervals were made."""
+    """How the numbers and their intervals were computed."""
     parts: list[str] = []
     if method.patch_px and method.rings:
         parts.append(
@@ -156,7 +156,7 @@ _AUTOMATIC = {"patch_px": "patch size", "tile_px": "tile size"}
 
 
 def _setting(name: str, value: object) -> str:
-    """A setting's name and value, the unit at the end of its name put behind the value."""
+    """A setting's name and value, with the unit at the end of its name moved after the value."""
     if name in _AUTOMATIC and value == 0:
         return f"{_AUTOMATIC[name]} chosen automatically"
     for ending, unit in {"_A": " Å", "_px": " px"}.items():

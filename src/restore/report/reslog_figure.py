@@ -14,12 +14,12 @@ _STEPS_A = (5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 
 def reslog_figure(curves: Mapping[str, tuple[ResLogCurve, ResLogFit | None]], title: str) -> Figure:
-    """Every subset of each curve as a mark, hollow where it is not fitted, with the line and the
-    band of its interval.
+    """Every subset of each curve as a mark (hollow if it is not fitted), with the line and the band
+    of its interval.
 
-    Resolutions run evenly in 1/Å, so that the lines are straight; on the left they are named in Å.
-    What never falls under 0.143 is drawn at the Nyquist frequency, what is under it at once on the
-    lower edge.
+    The axis is linear in 1/Å, so that the lines are straight, and labelled in Å on the left. Points
+    whose FSC never falls under 0.143 are drawn at the Nyquist frequency, and those whose FSC is
+    under it in the first shell on the lower edge.
     """
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -103,7 +103,7 @@ def _resolutions(low_per_A: float, high_per_A: float) -> list[float]:
 
 
 def _name_particles(axes: Axes, particles: np.ndarray) -> None:
-    """The sizes themselves as ticks, from the largest down, as far as there is room."""
+    """Label the sizes themselves, from the largest down, as far as there is room."""
     span = np.log(particles[-1] / particles[0])
     kept: list[int] = []
     for size in particles[::-1].tolist():

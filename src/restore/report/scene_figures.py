@@ -11,7 +11,7 @@ _HOW = "Drag to turn, scroll to zoom; the maps of a row turn together."
 
 
 def scene_figure(row: SceneRow, number: int) -> str:
-    """A row of scenes with its buttons; ``number`` is the row's place in the page's data."""
+    """A row of scenes with its buttons; ``number`` is the row's position in the page's data."""
     heads = "".join(
         f'<div><p class="scene-head">{escape(scene.title)}</p>'
         f'<p class="scene-caption">{escape(scene.caption)}</p><div class="scene"></div></div>'
@@ -36,7 +36,7 @@ def scene_data(rows: Sequence[SceneRow]) -> str:
 
 
 def scene_scripts(rows: Sequence[SceneRow]) -> str:
-    """The scripts that draw the rows, with the data; nothing where there are no rows."""
+    """The scripts that draw the rows, with the data; empty if there are no rows."""
     if not rows:
         return ""
     data = f'<script type="application/json" id="scenes">{scene_data(rows)}</script>'
@@ -44,7 +44,7 @@ def scene_scripts(rows: Sequence[SceneRow]) -> str:
 
 
 def viewer_scripts() -> list[str]:
-    """3Dmol.js, what finds surfaces, and the script that draws scenes with both."""
+    """3Dmol.js, the script that finds surfaces, and the script that draws scenes with both."""
     return [asset(name) for name in ("3Dmol-min.js", "surface.js", "scenes.js")]
 
 

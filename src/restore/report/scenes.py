@@ -1,4 +1,4 @@
-"""Surfaces of maps, and residues in their density, as scenes that a person can turn in a page.
+"""Surfaces of maps, and residues in their density, as scenes that can be turned on a page.
 
 3Dmol.js (BSD-3-Clause, inside the package) draws them; a page that holds scenes needs no network.
 """
@@ -33,7 +33,7 @@ TOP: Quaternion = (0.0, 0.0, 0.0, 1.0)
 """A look down z, with x to the right and y up (ChimeraX: the first view)."""
 
 ZONE_A = 2.6
-"""Density farther than this from every atom of a stretch of residues is not shown."""
+"""The largest distance from an atom of the residues at which density is shown."""
 
 LONGEST_PX = 128
 _MARGIN_PX = 2
@@ -43,10 +43,11 @@ _SMALL_NM3 = 10.0
 
 @dataclass(frozen=True)
 class ShownMap:
-    """A map that is shown: its title, its surface, then that of the sharpened map where there is
-    one, and its colour.
+    """A map to be shown: its title, its surface, the surface of the sharpened map if there is one,
+    and its colour.
 
-    ``origin_A`` is where the map's first voxel lies in the frame of the model, in x, y and z (Å).
+    ``origin_A`` is the position of the map's first voxel in the frame of the model, in x, y and z
+    (Å).
     """
 
     title: str
@@ -57,8 +58,8 @@ class ShownMap:
 
 @dataclass(frozen=True)
 class Volume:
-    """A map as a page carries it: voxels along x, y and z, their size (Å), and the density above
-    the surface's level in steps from −127 to 127 (x slowest; gzip, base64).
+    """A map as it is stored in a page: voxels along x, y and z, their size (Å), and the density
+    relative to the surface's level in steps from −127 to 127 (x slowest; gzip, base64).
     """
 
     size_xyz: tuple[int, int, int]
@@ -68,7 +69,9 @@ class Volume:
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene: the words above it, a map in its colour, and the atoms in it (PDB, or nothing)."""
+    """One scene: the title and caption above it, a map in its colour, and the atoms in it (PDB
+    text, or empty).
+    """
 
     title: str
     caption: str
@@ -79,8 +82,8 @@ class Scene:
 
 @dataclass(frozen=True)
 class SceneRow:
-    """Scenes that stand beside each other and turn together: what they show, their directions of
-    view by name, and the scenes. The first direction is how they stand at first.
+    """Scenes side by side that turn together: their title, their directions of view by name, and
+    the scenes. The first direction is the initial one.
     """
 
     words: str
@@ -90,7 +93,7 @@ class SceneRow:
 
 @dataclass(frozen=True)
 class Scenes:
-    """Rows of scenes, as a file holds them."""
+    """Rows of scenes, as stored in a file."""
 
     rows: tuple[SceneRow, ...]
 
@@ -99,8 +102,8 @@ FILE = RecordFile("file of scenes", 1, "restore structure")
 
 
 def scene_rows(shown: Sequence[ShownMap], stretches: Sequence[Residues] = ()) -> list[SceneRow]:
-    """The maps beside each other, then the sharpened maps, then each stretch of residues in its
-    density (that of the sharpened maps where there are any).
+    """The maps side by side, then the sharpened maps, then each stretch of residues in its density
+    (of the sharpened maps if there are any).
     """
     return [*surface_rows(shown), *residue_rows(shown, stretches)]
 
@@ -125,7 +128,7 @@ def residue_rows(shown: Sequence[ShownMap], stretches: Sequence[Residues]) -> It
 
 
 def surface_scene(shown: ShownMap, contour: Contour) -> Scene:
-    """The surface of a map at its level. Large maps are binned to at most 128 voxels a side."""
+    """The surface of a map at its level. Large maps are binned to at most 128 voxels per side."""
     volume_nm3 = contour.volume_A3 / 1000
     decimals = 1 if volume_nm3 < _SMALL_NM3 else 0
     volume = f"{volume_nm3:,.{decimals}f} nm³".replace(",", " ")
@@ -136,7 +139,7 @@ def surface_scene(shown: ShownMap, contour: Contour) -> Scene:
 def residue_scene(shown: ShownMap, residues: Residues) -> Scene:
     """Residues as sticks in the density around them.
 
-    Shown is the density within 2.6 Å of their atoms that lies nearer to them than to any other
+    The density is shown within 2.6 Å of their atoms, where it is closer to them than to any other
     atom of the model.
     """
     contour = shown.contours[-1]
@@ -150,10 +153,11 @@ def residue_scene(shown: ShownMap, residues: Residues) -> Scene:
 
 
 def flat_view(position_A: Float[np.ndarray, "n 3"]) -> Quaternion:
-    """The direction of view in which these atoms lie as flat and as wide as they can.
+    """The direction of view in which these atoms appear as flat and as wide as possible.
 
-    Right is the direction along which they spread most, up the next (principal components); the
-    last atom lies to the right of the first, and z of the map points up rather than down.
+    Horizontal is the direction of their largest spread, vertical that of the next (principal
+    components); the last atom is to the right of the first, and z of the map points up rather than
+    down.
     """
     right, up = np.linalg.svd(position_A - position_A.mean(0), full_matrices=True)[2][:2]
     right = -right if right @ (position_A[-1] - position_A[0]) < 0 else right
@@ -163,7 +167,7 @@ def flat_view(position_A: Float[np.ndarray, "n 3"]) -> Quaternion:
 
 
 def pdb_text(residues: Residues, first_voxel_A: Float[np.ndarray, "3"]) -> str:
-    """The residues as a PDB file in the frame of a map whose first voxel lies at this place."""
+    """The residues as a PDB file, in the frame of a map whose first voxel is at this position."""
     model, chain = gemmi.Model(1), gemmi.Chain(residues.stretch.chain[:1])
     rows = zip(
         residues.elements, residues.atom_names, residues.residue_names, residues.numbers,
@@ -190,7 +194,9 @@ def plain_rows(rows: Sequence[SceneRow]) -> list[dict[str, object]]:
 
 
 def _cropped(contour: Contour) -> Contour:
-    """The map about its middle, as far as its surface reaches, so that maps stay superimposed."""
+    """The map cropped about its middle to the extent of its surface, so that maps stay
+    superimposed.
+    """
     above = contour.density > contour.level
     slices: list[slice] = []
     for axis, side in enumerate(above.shape):
@@ -203,7 +209,7 @@ def _cropped(contour: Contour) -> Contour:
 
 
 def _binned(contour: Contour) -> Contour:
-    """The map averaged over cubes of whole voxels until no side is longer than 128."""
+    """The map averaged over cubes of whole voxels, so that no side is longer than 128."""
     factor = -(-max(contour.density.shape) // LONGEST_PX)
     if factor == 1:
         return contour
@@ -215,7 +221,9 @@ def _binned(contour: Contour) -> Contour:
 def _around(
     contour: Contour, position_A: Float[np.ndarray, "n 3"]
 ) -> tuple[Contour, Float[np.ndarray, "3"]]:
-    """The part of the map about these places, and where its first voxel lies from the map's."""
+    """The part of the map around these positions, and the offset of its first voxel from
+    the map's.
+    """
     voxel_xyz_A = np.array(contour.voxel_size_zyx_A[::-1])
     sides = np.array(contour.density.shape[::-1])
     first = np.floor((position_A.min(0) - ZONE_A) / voxel_xyz_A).astype(int) - _MARGIN_PX
@@ -228,7 +236,7 @@ def _around(
 def _in_zone(
     part: Contour, atoms_A: Float[np.ndarray, "n 3"], others_A: Float[np.ndarray, "m 3"]
 ) -> torch.Tensor:
-    """Which voxels lie within the zone of the atoms, and nearer to them than to the others."""
+    """A mask of the voxels within the zone of the atoms, and closer to them than to the others."""
     index = np.moveaxis(np.indices(part.density.shape)[::-1], 0, -1)
     places_A = index * np.array(part.voxel_size_zyx_A[::-1])
     away_A = KDTree(atoms_A).query(places_A)[0]
@@ -239,10 +247,10 @@ def _in_zone(
 
 
 def _encoded(contour: Contour) -> Volume:
-    """The map in 8 bits: from as far below the level as the highest value lies above it, to that.
+    """The map in 8 bits; the range is symmetric about the level and ends at the highest value.
 
-    Voxels that have no neighbour on the other side of the level do not move the surface: they are
-    set to the lowest or the highest step, so that noise far from it takes no room.
+    Voxels without a neighbour on the other side of the level do not affect the surface: they are
+    set to the lowest or the highest step, so that noise far from it compresses well.
     """
     height = contour.density - contour.level
     reach = max(float(height.max()), 1e-30)

@@ -1,4 +1,4 @@
-"""An evaluation's curves as figures: signal against error, and what became of signal and noise in
+"""Figures of an evaluation's curves: signal against error, and the shares of signal and noise in
 each ring.
 """
 
@@ -25,13 +25,13 @@ _STYLES: dict[str, tuple[Colour, str]] = {
     "unpaired_denoised": (RAW, ":"),
 }
 _OF_SIGNAL = frozenset(_STYLES) - {"invented_share", "unpaired_denoised"}
-_SHADE = "#f1efe9"  # as in the page
+_SHADE = "#f1efe9"  # as on the page
 _LABELS = LABELS | {"unpaired_denoised": "FRC of unrelated micrographs"}
 
 
 def error_curves(evaluation: Evaluation) -> Figure:
-    """Signal over error, var(S)/(var(N) + var(B)), in each ring: raw, Wiener filter, denoised, with
-    intervals; below, the ratio of denoised to Wiener filter, in which their difference can be seen.
+    """Signal over error, var(S)/(var(N) + var(B)), in each ring: raw, Wiener filter and denoised,
+    with intervals; below, the ratio of denoised to Wiener filter, which shows their difference.
     """
     figure = Figure(figsize=(6, 6), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(3, 2))
@@ -53,9 +53,7 @@ def error_curves(evaluation: Evaluation) -> Figure:
 
 
 def shares(evaluation: Evaluation) -> Figure:
-    """What stayed of the signal, what came beside it, and what is drawn where there is none, in
-    each ring.
-    """
+    """The signal kept, the bias, and the output for noise alone, in each ring."""
     figure = Figure(figsize=(6, 3.8), layout="constrained")
     axes = figure.subplots()
     _set_up(axes, evaluation)
@@ -93,7 +91,7 @@ def _draw(axes: Axes, evaluation: Evaluation, keys: Sequence[str]) -> None:
 
 
 def _shade(axes: Axes, evaluation: Evaluation) -> None:
-    """Shade the rings without measurable signal, under one name."""
+    """Shade the rings without measurable signal, with one entry in the legend."""
     frequency, label = evaluation.frequency_per_A, "no measurable signal"
     half_ring = frequency[0] / 2 if frequency else 0.0
     for centre, there in zip(frequency, evaluation.groups[0].has_signal, strict=False):

@@ -1,5 +1,5 @@
-"""Which curves of two structures stand together in a chart, and the words that go with them: the
-rows of Figure S2.
+"""The charts of a comparison of structures: their curves and their texts, which are the rows of
+Figure S2.
 """
 
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ _HALF_MAPS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One row of Figure S2 on the page; ``key`` names its command, ``caution`` asks for the caution
-    beside it.
+    """One row of Figure S2 on the page; ``key`` names its command, ``caution`` says whether the
+    caution is shown with it.
     """
 
     key: str
@@ -43,8 +43,8 @@ class Row:
 
 
 def rows_of(structure: Structure) -> tuple[list[Row], list[Row]]:
-    """The rows with charts that there is something for: those before the pictures of the maps, and
-    those after them.
+    """The rows whose charts have curves: those before the pictures of the maps, and those after
+    them.
     """
     before = [_half_maps(structure), _bias_row(structure), _truth_row(structure)]
     after = [_amplitudes(structure), _model_row(structure), _reslog_row(structure)]
@@ -152,7 +152,7 @@ def _model_row(structure: Structure) -> Row:
 def _against(
     structure: Structure, correlations: Mapping[str, Correlation | None], what: str
 ) -> tuple[Chart, ...]:
-    """The measured correlation and the predicted one of each map, a chart for each set of
+    """The measured and the predicted correlation of each map, with a chart for each set of
     orientations.
     """
     charts: list[Chart] = []
@@ -235,7 +235,7 @@ def _those(structure: Structure, names: tuple[str, ...]) -> list[tuple[str, Reco
 def _chart(
     structure: Structure, title: str, words: str, lines: list[Line], levels: tuple[float, ...]
 ) -> list[Chart]:
-    """A chart of correlations; none where there are no lines."""
+    """A chart of correlations; None if there are no lines."""
     drawn = _there(lines)
     if not drawn:
         return []

@@ -1,4 +1,4 @@
-"""Everything of Figure S2 as one HTML page that needs nothing else: no network, no other file."""
+"""Everything in Figure S2 as one self-contained HTML page."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ _BESIDE = (
 
 
 def structure_page(structure: Structure, folder: Path) -> str:
-    """The page's HTML, with the pictures and the scenes out of the result's ``folder``."""
+    """The page's HTML, with the pictures and the scenes from the result's ``folder``."""
     before, after = rows_of(structure)
     named = {
         row.key: {f"{row.key}-{number}": chart for number, chart in enumerate(row.charts)}
@@ -90,7 +90,7 @@ def _one_line(structure: Structure) -> str:
 
 
 def _supported(structure: Structure, name: str, reconstruction: Reconstruction) -> str:
-    """What the raw halves support of a denoised map; of a raw one, all."""
+    """The resolution that the raw halves support for a denoised map; for a raw map, its own."""
     if reconstruction.images == "raw":
         return reconstruction.fsc.crossings["0.143"].words
     bias = structure.bias.get(reconstruction.orientations)
@@ -119,7 +119,7 @@ _HEADS: tuple[tuple[str, _Cell], ...] = (
 
 
 def _table(structure: Structure) -> str:
-    """The reconstructions, one a row, with where their curves end."""
+    """The reconstructions, one per row, with their resolutions."""
     reconstructions = structure.reconstructions
     columns = [
         (
@@ -146,7 +146,7 @@ def _table(structure: Structure) -> str:
 
 
 def _short(words: str) -> str:
-    """What "better than 5.00 Å (Nyquist)" is in a table."""
+    """A short form of "better than 5.00 Å (Nyquist)" for a table."""
     return words.replace("better than", "<").replace(" (Nyquist)", "")
 
 
@@ -164,7 +164,7 @@ def _row(structure: Structure, row: Row, charts: dict[str, Chart]) -> str:
 
 
 def _section(structure: Structure, key: str, title: str, inner: str) -> str:
-    """A row of the figure under its title, with the command that makes it alone at its end."""
+    """A row of the figure under its title, with the command that makes only this row at its end."""
     command = structure.commands.get(key)
     alone = f'<p class="quiet alone">Alone: <code>{escape(command)}</code></p>' if command else ""
     return f'<section id="{key}"><h2>{title}</h2>{inner}{alone}</section>'
@@ -184,7 +184,7 @@ def _views(structure: Structure, folder: Path, rows: Sequence[SceneRow]) -> str:
 
 
 def _regions(structure: Structure, folder: Path, rows: Sequence[SceneRow], first: int) -> str:
-    """The section of residues; ``first`` is the place of its first row in the page's data."""
+    """The section of residues; ``first`` is the position of its first row in the page's data."""
     words = (
         "The density around some residues, with the model in it. The model is drawn in its "
         "original position, without refitting."
@@ -228,7 +228,7 @@ def _scene_files(structure: Structure) -> list[tuple[str, Sequence[Picture]]]:
 
 
 def _scene_rows(pictures: Sequence[Picture], folder: Path) -> list[SceneRow]:
-    """The scenes in the files among the pictures; none where a file is not there or is damaged."""
+    """The scenes in the files among the pictures; empty if a file is missing or damaged."""
     rows: list[SceneRow] = []
     for picture in pictures:
         path = _inside(picture, folder)
@@ -250,7 +250,7 @@ def _pictures(pictures: Sequence[Picture], folder: Path) -> str:
 
 
 def _one_picture(picture: Picture, folder: Path) -> str:
-    """A picture in the page; nothing where it is no picture in the folder."""
+    """A picture for the page; empty if it is not a picture in the folder."""
     path = _inside(picture, folder)
     address = None if path is None else data_uri(path.read_bytes())
     if address is None:
@@ -264,7 +264,7 @@ def _one_picture(picture: Picture, folder: Path) -> str:
 
 
 def _inside(picture: Picture, folder: Path) -> Path | None:
-    """The picture's file; None where it is not in the folder, or too large for a page."""
+    """The picture's file; None if it is not in the folder, or too large for a page."""
     path = resolved(folder / picture.path)
     if not path.is_relative_to(resolved(folder)) or not path.is_file():
         return None

@@ -1,5 +1,5 @@
-"""What the comparison of structures says, in words: denoising helped where raw images, the truth or
-a model say so, and nowhere else.
+"""Sentences about a comparison of structures. They say that denoising helped only if raw images,
+the truth or a model support it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ CAUTION = (
     "agreement with a truth or a model that the network has not seen."
 )
 
-_SUSPICIOUS = 0.5  # of the median distance of orientations by chance
+_SUSPICIOUS = 0.5  # share of the median distance between random orientations
 _COMPARED = {
     "better": "better than",
     "worse": "worse than",
@@ -46,13 +46,13 @@ _MISPLACED = {
 
 
 def summary(structure: Structure) -> list[str]:
-    """The sentences, the honest comparison first; they rest on the structure's ``differences``."""
+    """The sentences, with the fair comparison first, based on the structure's ``differences``."""
     sentences = [_orientations(structure), *_references(structure)]
     return [*sentences, *_angles(structure.angles), *_half_maps(structure)]
 
 
 def warnings(angles: Sequence[Angles], raw: Reconstruction) -> Iterator[str]:
-    """What would make the comparison mean something else than it seems to, from its results."""
+    """Warnings about results that would change the meaning of the comparison."""
     for distances in angles:
         if distances.median_deg > _SUSPICIOUS * distances.chance_median_deg:
             yield (
@@ -67,7 +67,7 @@ def warnings(angles: Sequence[Angles], raw: Reconstruction) -> Iterator[str]:
 
 
 def _orientations(structure: Structure) -> str:
-    """Which orientations are better for raw images."""
+    """A sentence on which orientations are better for raw images."""
     maps = structure.reconstructions
     apart = structure.differences.get("raw_images")
     if "raw_by_denoised" not in maps or apart is None:
@@ -90,8 +90,8 @@ def _orientations(structure: Structure) -> str:
 
 
 def _references(structure: Structure) -> list[str]:
-    """How well each map agrees with the truth and with the model, compared with that of raw images
-    by raw orientations.
+    """Sentences on how well each map agrees with the truth and with the model, compared with the
+    map of raw images in raw orientations.
     """
     sentences: list[str] = []
     maps = structure.reconstructions
@@ -116,7 +116,7 @@ def _references(structure: Structure) -> list[str]:
 
 
 def _angles(angles: Sequence[Angles]) -> list[str]:
-    """How far the orientations are from the true ones."""
+    """A sentence on the distance of the orientations from the true ones."""
     errors = {distances.compared: distances.median_deg for distances in angles}
     if not {"raw", "denoised"} <= set(errors):
         return []
@@ -128,7 +128,7 @@ def _angles(angles: Sequence[Angles]) -> list[str]:
 
 
 def _half_maps(structure: Structure) -> list[str]:
-    """What the denoised half maps claim, and what of it the raw ones support."""
+    """Sentences on what the denoised half maps claim, and how much of it the raw ones support."""
     sentences: list[str] = []
     for name, bias in structure.bias.items():
         raw = structure.reconstructions[f"raw_by_{name}"].fsc

@@ -1,4 +1,4 @@
-"""The table of micrographs, the strangest first."""
+"""The table of micrographs, the most unusual first."""
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from restore.report.numerals import MISSING, figure, share
 
 @dataclass(frozen=True)
 class _Column:
-    """A column: its heading, what it means, how a row says it, and whether in a ``number`` or a
-    ``word``.
+    """A column: its heading, its meaning, a function that formats a row's value, and whether that
+    is a ``number`` or a ``word``.
     """
 
     heading: str
@@ -79,7 +79,7 @@ _REMARKS = _Column("remarks", "Remarks", lambda row: " ".join(row.remarks), "wor
 
 
 def table(rows: Sequence[MicrographResult], pictured: Container[int]) -> str:
-    """All micrographs, one a row; the names of those whose indices are ``pictured`` lead to their
+    """All micrographs, one per row; the names of those whose indices are ``pictured`` link to their
     pictures.
     """
     prefix = shared_folder([row.name for row in rows])
@@ -104,7 +104,7 @@ def table(rows: Sequence[MicrographResult], pictured: Container[int]) -> str:
 
 
 def shared_folder(names: Sequence[str]) -> str:
-    """The folder that all the names begin with, slash included; empty where there is none.
+    """The folder, including its slash, with which all the names begin; empty if there is none.
 
     >>> shared_folder(["a/b/one.mrc", "a/b/two.mrc"]), shared_folder(["a/one.mrc", "b/two.mrc"])
     ('a/b/', '')

@@ -1,4 +1,4 @@
-"""The verdict in large figures: how near each method comes to the noise-free image, and what the
+"""The verdict in large figures: how close each method comes to the noise-free image, and what the
 network did.
 """
 
@@ -64,8 +64,8 @@ def _percent(value: float | None) -> float:
 
 
 def large_figures(group: Group) -> str:
-    """At most six numbers in large type, each beside the Wiener filter's and the ideal, with a
-    sentence; those that are not known are left out.
+    """At most six numbers in large type, compared with the Wiener filter and the ideal, each with a
+    sentence; unknown ones are left out.
     """
     numbers = group.numbers
     drawn = [_noise_removed(numbers), *(_figure(numbers, *tile) for tile in _SHARES)]
@@ -102,7 +102,7 @@ _SHARES = (
         0.0,
     ),
 )
-"""The tiles that are shares: key, title, the sentence that the share begins, and the ideal."""
+"""The tiles that are shares: key, title, the sentence that starts with the share, and the ideal."""
 
 
 def _is_there(numbers: Mapping[str, Number], key: str) -> bool:
@@ -110,7 +110,7 @@ def _is_there(numbers: Mapping[str, Number], key: str) -> bool:
 
 
 def _reference(wiener: float | None, ideal: float) -> str:
-    """What a share is compared with: the Wiener filter's, where it is known, and the ideal."""
+    """The reference of a share: that of the Wiener filter, if known, and the ideal."""
     beside = f"Wiener filter {share(wiener)} · " if wiener is not None else ""
     return f"{beside}ideal {100 * ideal:.0f} %"
 
@@ -137,7 +137,7 @@ _NOISE_SHARES = ("noise_share", "noise_share_wiener")
 
 
 def _complement(number: Number) -> Number:
-    """What a share leaves of the whole, with its interval."""
+    """One minus a share, with its interval."""
     ends = (number.value, number.high, number.low)
     return Number(*(None if end is None else 1 - end for end in ends))
 

@@ -1,1 +1,1 @@
-"""How work is run: jobs, reading ahead, several processes, precision, memory."""
+"""Running of long work: jobs, reading ahead, several processes, precision, memory."""

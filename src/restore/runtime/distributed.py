@@ -1,4 +1,4 @@
-"""Which of the processes of a distributed run this is, and which device it computes on."""
+"""The place of a process in a distributed run, and its device."""
 
 import json
 import os
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Place:
-    """One process of a run: its number, how many there are, and its device."""
+    """One process of a run: its number, the number of processes, and its device."""
 
     rank: int
     world_size: int
@@ -41,14 +41,14 @@ class Place:
             return value
         shared = torch.tensor(
             [value], dtype=torch.float64
-        )  # on the CPU: a GPU need not be waited for
+        )  # on the CPU, so that a GPU need not be waited for
         distributed.broadcast(shared, src=0)
         return float(shared)
 
     def gather(self, items: Sequence[Item]) -> list[Item]:
         """The items of all processes together, in every process: plain values, as JSON has them.
 
-        They travel as text, for a pickle that comes over a network can run code.
+        They are sent as text, because a pickle from the network can run code.
         """
         if self.world_size == 1:
             return list(items)
@@ -63,7 +63,7 @@ class Place:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called ``name``; "auto" is a GPU where PyTorch sees one, else the CPU."""
+    """The device called ``name``; "auto" is a GPU if PyTorch finds one, else the CPU."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -82,8 +82,8 @@ def pick_device(name: str) -> torch.device:
 
 @dataclass(frozen=True)
 class Launch:
-    """What a launcher says of one of its processes; ``init_method`` is where the processes find
-    each other.
+    """A launcher's description of one of its processes; ``init_method`` is the address at which the
+    processes find each other.
     """
 
     rank: int
@@ -93,10 +93,10 @@ class Launch:
 
 
 def launch(environment: Mapping[str, str]) -> Launch | None:
-    """What torchrun, or else SLURM's srun, has put into the environment; None where this process is
-    alone.
+    """The description that torchrun, or else SLURM's srun, has put into the environment; None if
+    this process is alone.
 
-    A batch script that SLURM runs without srun is alone, whatever number of tasks was asked for.
+    A batch script that SLURM runs without srun is alone, whatever number of tasks was requested.
     """
     if "WORLD_SIZE" in environment:
         rank, size, local = (
@@ -131,8 +131,8 @@ def first_host(nodes: str) -> str:
 
 @contextmanager
 def join_processes(device_name: str) -> Generator[Place]:
-    """The place of this process in the run that torchrun or srun started, or alone where neither
-    did.
+    """The place of this process in the run that torchrun or srun started, or of a single
+    process.
     """
     launched = launch(os.environ)
     if launched is None:

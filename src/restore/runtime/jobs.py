@@ -1,10 +1,9 @@
-"""The one engine of all long work: what is planned, what is current, what runs, what failed.
+"""The engine of all long work: which jobs are planned, current, run, or failed.
 
-A `Job` reads some files and writes others. It is current where all of its outputs are there and
-carry its fingerprint, a digest of whatever decides them: the settings, and every input's path,
-size and time of change, taken when the job was planned, before anything was read. An input that is
-replaced while it is read leaves an output with the old one's fingerprint, and the next run does
-the job again.
+A `Job` reads some files and writes others. It is current if all of its outputs exist and have its
+fingerprint, a digest of everything that determines them: the settings, and every input's path, size
+and time of change when the job was planned, before anything was read. If an input is replaced while
+it is read, the output gets the old input's fingerprint, and the next run does the job again.
 """
 
 import errno
@@ -30,10 +29,10 @@ from restore.runtime.progress import Bars, no_bars
 log = logging.getLogger(__name__)
 
 ALONE = Place(0, 1, torch.device("cpu"))
-"""The only process, on the CPU."""
+"""The place of a single process, on the CPU."""
 
 FAILURES = (UserError, OSError, MemoryError, torch.OutOfMemoryError)
-"""What ends one job and not the others."""
+"""Exceptions that end one job but not the others."""
 
 _ENDS_ALL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -41,13 +40,13 @@ Subject = TypeVar("Subject")
 Data = TypeVar("Data")
 
 Write = Callable[[], None]
-"""Writes what has been computed of a job."""
+"""A function that writes the computed outputs of a job."""
 
 
 @dataclass(frozen=True)
 class Job(Generic[Subject]):
-    """One piece of work: what it is about, its name in messages, the files that it writes, and the
-    digest of all that decides them (`fingerprint`).
+    """One piece of work: its subject, its name in messages, its output files, and the digest of
+    everything that determines them (`fingerprint`).
     """
 
     subject: Subject
@@ -58,8 +57,8 @@ class Job(Generic[Subject]):
 
 @dataclass
 class JobResults(Generic[Subject]):
-    """What became of a set of jobs: done now, current before, or failed and why; and remarks on
-    those done.
+    """The jobs of a set that were done now, were current before, or failed (with the reasons); and
+    remarks.
     """
 
     done: list[Job[Subject]] = field(default_factory=list[Job[Subject]])
@@ -73,7 +72,7 @@ class JobResults(Generic[Subject]):
         return self.done + self.current
 
     def fail(self, job: Job[Subject], error: BaseException) -> None:
-        """Note a failure, and log it."""
+        """Record a failure, and log it."""
         log.warning("%s is skipped: %s", job.name, error)
         self.failed.append((job, str(error)))
 
@@ -81,8 +80,8 @@ class JobResults(Generic[Subject]):
 def fingerprint(made_with: object, inputs: Iterable[Path] = (), folder: Path = Path()) -> str:
     """A digest of settings (records and plain values) and of the state of every input file.
 
-    Links are followed. Paths count as seen from ``folder``, that of the outputs: a project that is
-    moved whole is current.
+    Links are followed. Paths are relative to ``folder``, that of the outputs, so that a project
+    that is moved as a whole stays current.
     """
     start = os.path.realpath(folder)
     files = [
@@ -103,13 +102,13 @@ def file_state(path: Path) -> list[int] | None:
 
 
 def is_current(job: Job[Any], fingerprint_in: Callable[[Path], str]) -> bool:
-    """Whether every output of a job is there and carries its fingerprint.
+    """Whether every output of a job exists and has its fingerprint.
 
-    ``fingerprint_in`` reads it from a file, and gives nothing for one that is not whole; it may
-    raise UserError where another program's file stands in the output's place.
+    ``fingerprint_in`` reads it from a file, and returns "" for an incomplete one; it may raise
+    UserError if the file is another program's.
     """
     there = [path for path in job.outputs if path.exists()]
-    fingerprints = {fingerprint_in(path) for path in there}  # also of an incomplete set
+    fingerprints = {fingerprint_in(path) for path in there}  # including an incomplete set
     return len(there) == len(job.outputs) and fingerprints == {job.fingerprint}
 
 
@@ -120,10 +119,10 @@ def stale_jobs(
     overwrite: bool = False,
     place: Place = ALONE,
 ) -> list[Job[Subject]]:
-    """The jobs that have no current output; all of them with ``overwrite``. The log says how many
+    """The jobs without a current output, or with ``overwrite`` all jobs. The log says how many
     micrographs ``already`` have one.
 
-    Every process gets the same, whatever another has finished meanwhile.
+    Every process gets the same answer, whatever another has finished in the meantime.
     """
     stale = [
         index for index, job in enumerate(jobs) if overwrite or not is_current(job, fingerprint_in)
@@ -136,11 +135,11 @@ def stale_jobs(
 
 @dataclass(frozen=True)
 class Steps(Generic[Subject, Data]):
-    """How a set of jobs is done, and what the progress calls it.
+    """How a set of jobs is done, and its name in the progress bar.
 
-    ``read`` runs ahead in a thread of its own. ``compute`` gets its result as a finished future,
-    which raises what reading raised, and returns what `Write`s the outputs, which runs behind in
-    another thread.
+    ``read`` runs ahead in its own thread. ``compute`` gets its result as a finished future, which
+    raises any exception of reading, and returns the `Write` of the outputs, which runs in another
+    thread.
     """
 
     read: Callable[[Job[Subject]], Data]
@@ -158,16 +157,16 @@ def run_jobs(
     *,
     stale: Sequence[Job[Subject]] | None = None,
 ) -> JobResults[Subject]:
-    """Do jobs, each process of a run an unbroken part of them; all learn what became of all.
+    """Do jobs, each process of a run a contiguous part; all get the results of all.
 
     Only those that are ``stale`` are done, in that order; the others are current. A job that fails
-    is noted and skipped. The leading process shows its own progress.
+    is recorded and skipped. The main process shows its own progress.
 
     Raises
     ------
     UserError
-        The disk is full, a file is larger than may be, or the folder of an output was removed
-        during the run: the other jobs would fail, too.
+        The disk is full, a file is too large, or the folder of an output was removed during the
+        run: the other jobs would fail, too.
     """
     to_do = jobs if stale is None else stale
     first, last = (len(to_do) * rank // place.world_size for rank in (place.rank, place.rank + 1))
@@ -213,7 +212,7 @@ def _run(
 def _write(
     job: Job[Subject], write: Write, results: JobResults[Subject], folders: set[Path]
 ) -> None:
-    """Write what was computed; ``folders`` were written to before, and must still be there."""
+    """Write what was computed; ``folders`` were written to before, and must still exist."""
     _require(folders)
     try:
         write()
@@ -239,8 +238,8 @@ def _require(folders: Iterable[Path]) -> None:
 
 
 def refuse_clashes(jobs: Iterable[Job[Any]], inputs: Iterable[Path], what: str, do: str) -> None:
-    """UserError where an output of a job, called ``what``, would replace an input or another job's
-    output.
+    """Raise UserError if an output of a job, called ``what``, would replace an input or another
+    job's output.
     """
     # Not Path.resolve(), which raises where links lead in a circle: that is reported later.
     raw = {os.path.realpath(path) for path in inputs}
@@ -259,7 +258,7 @@ def refuse_clashes(jobs: Iterable[Job[Any]], inputs: Iterable[Path], what: str, 
 
 @dataclass(frozen=True)
 class SetResults:
-    """What has become of each micrograph of a set, by its name.
+    """The result of each micrograph of a set, by name.
 
     Attributes
     ----------
@@ -270,7 +269,7 @@ class SetResults:
     table
         The table that lists the outputs; None if none was written.
     remarks, images
-        What a person should know of single micrographs, and the first output of each.
+        Remarks on single micrographs, and the first output of each.
     """
 
     done: tuple[str, ...]
@@ -289,7 +288,7 @@ class SetResults:
     def of(
         cls, results: JobResults[Any], rejected: Mapping[str, str], table: Path | None = None
     ) -> "SetResults":
-        """The names in a set of jobs; ``rejected`` are those that never became jobs, and why."""
+        """The results of jobs by name; ``rejected`` are those that never became jobs, and why."""
         return cls(
             tuple(job.name for job in results.done),
             tuple(job.name for job in results.current),

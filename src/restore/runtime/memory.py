@@ -1,4 +1,4 @@
-"""How the C library keeps the memory that tensors leave behind."""
+"""Reuse of freed memory by the C library."""
 
 import ctypes
 import sys
@@ -8,8 +8,8 @@ _MMAP_THRESHOLD_BYTES, _TRIM_THRESHOLD_BYTES = 1 << 30, (1 << 31) - 1
 
 
 def tune_malloc() -> None:
-    """Have freed tensors reused instead of handed back to the kernel, where the C library is glibc;
-    else do nothing.
+    """Let glibc reuse the memory of freed tensors instead of returning it to the kernel; do nothing
+    with another C library.
 
     By default every tensor of over 32 MiB is mapped, cleared page by page, and unmapped again:
     about a quarter of the time that a training step takes on a CPU (docs/benchmarks.md).

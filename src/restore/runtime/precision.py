@@ -1,9 +1,9 @@
-"""In which precision to compute: float32, or bf16 where the device is fast at it."""
+"""The precision of computation: float32, or bf16 if the device is fast at it."""
 
 import torch
 
 PRECISIONS = ("auto", "float32", "bf16")
-"""What a person can ask for."""
+"""The choices of the user."""
 
 
 def has_fast_bf16(device: torch.device) -> bool:
@@ -23,5 +23,5 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """Inside it, convolutions compute in ``dtype``; weights stay float32."""
+    """A block within which convolutions compute in ``dtype``; weights stay float32."""
     return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)

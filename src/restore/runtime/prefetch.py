@@ -13,8 +13,8 @@ Got = TypeVar("Got")
 def read_ahead(
     jobs: Iterable[Job], read: Callable[[Job], Got], depth: int = 2
 ) -> Iterator[tuple[Job, Future[Got]]]:
-    """Each job with the finished future of ``read(job)``, in order, while the next ``depth`` are
-    read in a thread.
+    """Each job with the finished future of ``read(job)``, in order, while the next ``depth`` jobs
+    are read in a thread.
     """
     waiting: deque[tuple[Job, Future[Got]]] = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
@@ -46,7 +46,7 @@ class WriteBehind:
         self._depth = depth
 
     def submit(self, write: Callable[[], None]) -> None:
-        """Queue a write; an error of an earlier one that it has not dealt with is raised here."""
+        """Queue a write; an unhandled error of an earlier one is raised here."""
         self._waiting.append(self._pool.submit(write))
         while self._waiting and (len(self._waiting) > self._depth or self._waiting[0].done()):
             self._waiting.popleft().result()

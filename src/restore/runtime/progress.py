@@ -1,4 +1,4 @@
-"""How the library tells its caller how far a long step has come."""
+"""Reporting of the progress of long steps to the caller."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,14 +15,16 @@ class Progress(Protocol):
 
 
 Bars = Callable[[float, str, str], AbstractContextManager[Progress]]
-"""Makes the progress of a step from the amount of work, its unit, and a description of the step."""
+"""Makes the receiver of a step's progress from the amount of work, its unit, and a description of
+the step.
+"""
 
 
 class _Silent:
     def to(self, count: float, words: str = "") -> None:
-        """Nothing is shown."""
+        """Show nothing."""
 
 
 def no_bars(total: float, unit: str, words: str) -> AbstractContextManager[Progress]:  # noqa: ARG001
-    """Progress that nobody sees."""
+    """A receiver that shows nothing."""
     return nullcontext(_Silent())

@@ -11,11 +11,11 @@ _IMPORT_WAIT_S = 0.01
 
 @contextmanager
 def interruptible() -> Generator[None]:
-    """Inside it, SIGTERM, which a cluster sends before it kills, raises KeyboardInterrupt as ^C
-    does.
+    """A block within which SIGTERM, which a cluster sends before it kills, raises KeyboardInterrupt
+    as ^C does.
 
-    Neither does so in the midst of an import, where other packages may swallow the exception and
-    go on half-imported; it comes as soon as the import has ended, and at the latest at the end.
+    During an import, in which other packages may swallow the exception and stay half-imported, it
+    is delayed until the import has ended, or until the end of the block.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -31,7 +31,7 @@ def interruptible() -> Generator[None]:
         raise KeyboardInterrupt
 
     numbers = [signal.SIGTERM, signal.SIGALRM]
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is in a shell's background
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a background job of a shell
         numbers.append(signal.SIGINT)
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
@@ -40,7 +40,7 @@ def interruptible() -> Generator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
-        if asked:  # also where an exception got lost, as in a destructor
+        if asked:  # also if an exception got lost, as in a destructor
             raise KeyboardInterrupt
 
 
@@ -54,8 +54,8 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 @contextmanager
 def stop_signals() -> Generator[Callable[[], bool]]:
-    """Inside it, the first ^C or SIGTERM only sets a flag, which the yielded function tells; a
-    second one strikes.
+    """A block within which the first ^C or SIGTERM only sets a flag, which the yielded function
+    returns; a second one raises KeyboardInterrupt.
     """
     asked: list[int] = []
 

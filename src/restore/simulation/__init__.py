@@ -1,1 +1,1 @@
-"""Micrographs with known truth: specimen, microscope, session."""
+"""Simulation of micrographs with known truth: specimen, microscope, session."""

@@ -14,13 +14,13 @@ from restore.io.atomic_models import read_structure
 from restore.simulation.scatterers import Scatterers, joined, scatterers_of_atoms
 from restore.symmetry import from_euler_deg
 
-_SURFACE_A = 4.0  # how near the atoms of neighbouring subunits come to each other, about
+_SURFACE_A = 4.0  # approximate closest distance between atoms of neighbouring subunits
 
 
 @dataclass(frozen=True)
 class Particle:
-    """A specimen: the whole particle, centred, and its single chains, which other particles may be
-    made of.
+    """A specimen: the whole particle, centred, and its single chains, from which other particles
+    may be built.
     """
 
     name: str
@@ -29,10 +29,10 @@ class Particle:
 
 
 def read_particle(path: Path) -> Particle:
-    """The first biological assembly of a PDB or mmCIF file, or the model as it stands where none is
-    given.
+    """The first biological assembly of a PDB or mmCIF file, or the model itself if none is given.
 
-    Waters, and all alternatives but the first, are left out. Raises UserError as `read_atoms` does.
+    Waters, and all alternate conformations but the first, are left out. Raises UserError as
+    `read_atoms` does.
     """
     structure = read_structure(path)
     chains = [scatterers_of_atoms(_atoms_of(chain)).centred() for chain in structure[0]]
@@ -46,9 +46,9 @@ def read_particle(path: Path) -> Particle:
 def ring_of(
     subunit: Scatterers, fold: int, dihedral: bool, chance: np.random.Generator
 ) -> Scatterers:
-    """A ring (Cn) or two rings back to back (Dn) of a subunit that no organism makes, centred.
+    """An artificial ring (Cn), or two rings back to back (Dn), of a subunit, centred.
 
-    The subunit is turned at random, and lies at the distance from the axis where its copies touch.
+    The subunit is in a random orientation, at the distance from the axis at which its copies touch.
     """
     turned = subunit.moved(random_rotation(chance), np.zeros(3))
     half_width_A = float(np.percentile(np.abs(turned.position_A[:, 1]), 97))
@@ -72,9 +72,7 @@ def broken(particle: Scatterers, share: float, chance: np.random.Generator) -> S
 def clustered(
     number: int, distance_A: float, chance: np.random.Generator
 ) -> Float[np.ndarray, "n 2"]:
-    """Places xy (Å) of an aggregate: each next to one that is there already, at about
-    ``distance_A``.
-    """
+    """Positions xy (Å) in an aggregate: each is about ``distance_A`` from an earlier one."""
     places = np.zeros((1, 2))
     while len(places) < number:
         angle, factor = chance.uniform(0, 2 * np.pi), chance.uniform(0.8, 1.15)
@@ -97,8 +95,8 @@ def about_z(angle_deg: float) -> Float[np.ndarray, "3 3"]:
 
 
 def _assembly(structure: gemmi.Structure) -> gemmi.Model:
-    """The first assembly; what it names and the file has not (the waters are gone) is left out of
-    it.
+    """The first assembly; parts of it that the file lacks (such as the removed waters) are left
+    out.
     """
     structure.setup_entities()
     present = {residue.subchain for chain in structure[0] for residue in chain}

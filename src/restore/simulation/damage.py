@@ -1,4 +1,4 @@
-"""Radiation damage: what the exposure leaves of the contrast, by spatial frequency."""
+"""Radiation damage: the contrast that is left after an exposure, by spatial frequency."""
 
 import math
 
@@ -15,8 +15,8 @@ def critical_exposure_e_per_A2(
     """The exposure after which contrast at ``k_per_A`` has fallen to 1/√e: 0.245 k^−1.665 + 2.81 at
     300 kV.
 
-    Grant & Grigorieff 2015 (eLife 4, e06980), eq. 3. Other voltages by the damage that an electron
-    does, which goes with 1/v²: 0.80 times at 200 kV, the factor that they give.
+    Grant & Grigorieff 2015 (eLife 4, e06980), eq. 3. For other voltages it is scaled by the damage
+    per electron, which is proportional to 1/v²: 0.80 times at 200 kV, the factor that they give.
 
     >>> exposures = critical_exposure_e_per_A2(torch.tensor([1 / 20, 1 / 3]), 300.0)
     >>> [round(exposure, 2) for exposure in exposures.tolist()]
@@ -37,7 +37,9 @@ def amplitude_left(
 def mean_amplitude_left(
     k_per_A: Float[Tensor, "*grid"], dose_e_per_A2: float, frames: int, voltage_kV: float
 ) -> Float[Tensor, "*grid"]:
-    """What is left in the sum of all frames, each as it is in its middle."""
+    """The share of the amplitude that is left in the sum of all frames, each taken at its
+    middle.
+    """
     left = torch.zeros_like(k_per_A)
     for frame in range(frames):
         left += amplitude_left(
@@ -47,7 +49,9 @@ def mean_amplitude_left(
 
 
 def exposure_in_frame_e_per_A2(dose_e_per_A2: float, frames: int, frame: int) -> float:
-    """The electrons per Å² that the specimen has taken by the middle of a frame (from zero)."""
+    """The electrons per Å² that the specimen has received by the middle of a frame (counted from
+    zero).
+    """
     return dose_e_per_A2 * (frame + 0.5) / frames
 
 

@@ -2,8 +2,8 @@
 frequency.
 
 The curves are simple models of the published shapes (McMullan et al. 2014, Ultramicroscopy 147,
-156; Ruskin et al. 2013, J. Struct. Biol. 184, 385): what a network must bear is their variety, not
-one camera's last percent.
+156; Ruskin et al. 2013, J. Struct. Biol. 184, 385): a network must cope with their variety, not
+with one camera's last percent.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ from restore.fourier import Shape, frequency_yx_per_A
 class Detector:
     """One detector, at one setting.
 
-    ``mtf_nyquist`` is what the MTF has fallen to at Nyquist, ``mtf_tail`` the share of signal in a
-    scattering tail that is lost beyond low frequencies. ``coincidence_loss`` is the dip of the
-    noise power at zero frequency (counting), ``noise_follows_mtf`` the share of noise that is
-    blurred as the signal is (integrating detectors; the rest is white), ``excess_noise`` the
-    noise's variance over a counter's.
+    ``mtf_nyquist`` is the MTF at Nyquist, ``mtf_tail`` the share of signal in a scattering tail
+    that is lost beyond low frequencies. ``coincidence_loss`` is the dip of the noise power at zero
+    frequency (counting), ``noise_follows_mtf`` the share of noise that is blurred as the signal is
+    (integrating detectors; the rest is white), ``excess_noise`` the noise's variance over a
+    counter's.
     """
 
     name: str
@@ -61,8 +61,8 @@ DETECTORS = (
 
 
 def varied_detector(detector: Detector, chance: np.random.Generator) -> Detector:
-    """A detector of the same kind at another dose rate and voltage: every number a little
-    different.
+    """A detector of the same kind at another dose rate and voltage, with slightly different
+    numbers.
     """
     factor = np.exp(chance.normal(0, 0.15, 5))
     return Detector(
@@ -78,13 +78,13 @@ def varied_detector(detector: Detector, chance: np.random.Generator) -> Detector
 def interpolation_transfer(
     shape: Shape, pixel_size_A: float, recorded_pixel_size_A: float
 ) -> tuple[Float[Tensor, "y kx"], Float[Tensor, "y kx"]]:
-    """What bilinear interpolation at random sub-pixel shifts leaves of the signal, and of the
-    noise's power.
+    """The shares of the signal's amplitude and the noise's power that remain after bilinear
+    interpolation at random sub-pixel shifts.
 
     Over shifts s from 0 to 1 pixel along each axis, with θ = 2π k × pixel, the power |1 − s + s
-    exp(iθ)|² averages to 1 − (1 − cos θ)/3; the signal is taken to lose its square root. ``shape``
-    and ``pixel_size_A`` are the grid's, ``recorded_pixel_size_A`` that of the image that was
-    interpolated.
+    exp(iθ)|² averages to 1 − (1 − cos θ)/3; the signal is multiplied by the square root of that.
+    ``shape`` and ``pixel_size_A`` are the grid's, ``recorded_pixel_size_A`` that of the image that
+    was interpolated.
     """
     ky, kx = frequency_yx_per_A(shape, (pixel_size_A, pixel_size_A))
     powers = [1 - (1 - torch.cos(2 * torch.pi * k * recorded_pixel_size_A)) / 3 for k in (ky, kx)]

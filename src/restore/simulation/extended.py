@@ -13,7 +13,7 @@ from restore.simulation.assemblies import about_z, random_rotation
 from restore.simulation.scatterers import Scatterers, joined
 
 LIPID_AREA_A2 = 65.0
-"""What one lipid covers in its leaflet."""
+"""The area of one lipid in its leaflet."""
 
 _HEAD_V_A3, _TAIL_V_A3 = (
     1040.0,
@@ -26,8 +26,9 @@ _HEAD_DEPTH_A, _HEAD_SPREAD_A, _TAIL_DEPTH_A = 19.0, 3.0, 13.0  # from the middl
 class Helix:
     """A helical lattice, along x, bent in the plane of the image.
 
-    Each subunit's centre lies ``radius_A`` from the axis; the next is ``rise_A`` on and turned by
-    ``twist_deg``. The axis is an arc of ``bend_radius_A``; an infinite one leaves it straight.
+    The centre of each subunit is ``radius_A`` from the axis; the next is ``rise_A`` further along
+    and rotated by ``twist_deg``. The axis is an arc of ``bend_radius_A``, or straight if that is
+    infinite.
     """
 
     rise_A: float
@@ -59,9 +60,9 @@ def filament(subunit: Scatterers, helix: Helix) -> Scatterers:
 def vesicle(
     radii_A: Float[np.ndarray, "3"], chance: np.random.Generator, most_lipids: int = 40_000
 ) -> Scatterers:
-    """A bilayer on an ellipsoid of these half axes: lipids at random places of both leaflets.
+    """A bilayer on an ellipsoid with these semi-axes: lipids at random positions in both leaflets.
 
-    Beyond ``most_lipids`` in all, each point stands for several lipids.
+    If there are more than ``most_lipids``, each point stands for several lipids.
     """
     mean_A = float(np.mean(radii_A))
     wanted = 2 * 4 * np.pi * mean_A**2 / LIPID_AREA_A2
@@ -92,11 +93,11 @@ def lattice_places(
     disorder_A: float,
     chance: np.random.Generator,
 ) -> Float[np.ndarray, "n 2"]:
-    """Nodes xy (Å) of a two-dimensional crystal, turned at random, out to ``extent_A`` from its
-    middle.
+    """Nodes xy (Å) of a two-dimensional crystal in a random orientation, out to ``extent_A`` from
+    its middle.
 
     ``spacing_A`` are the lengths of its two vectors and ``angle_deg`` the angle between them; every
-    node is off its place by a normal deviate of ``disorder_A`` along x and y.
+    node is displaced by a normal deviate of ``disorder_A`` along x and y.
     """
     first = spacing_A[0] * np.array([1.0, 0.0])
     angle = np.deg2rad(angle_deg)
@@ -112,8 +113,8 @@ def lattice_places(
 def membrane_protein_sites(
     radii_A: Float[np.ndarray, "3"], number: int, chance: np.random.Generator
 ) -> list[tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]]:
-    """Where particles sit in a vesicle: rotations that turn z outwards, and places on its middle
-    (Å).
+    """Sites of particles in a vesicle: rotations that turn z outwards, and positions on the middle
+    of the bilayer (Å).
     """
     sites: list[tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]] = []
     for _ in range(number):

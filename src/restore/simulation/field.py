@@ -1,9 +1,9 @@
-"""A field of a training set: everything that `field_settings` can ask for, recorded twice, with its
+"""A field of a training set, as described by `field_settings`, recorded as two halves, with its
 truth.
 
-The field is made on the grid that preparation would leave of a micrograph. Fourier cropping keeps
-white noise white and is linear, so this is what cropping a larger simulation would give, in a tenth
-of the time; the detector's curves are those of the recorded pixel.
+The field is made on the grid of a prepared (cropped) micrograph. Fourier cropping keeps white noise
+white and is linear, so this gives the same as cropping a larger simulation, in a tenth of the time;
+the detector's curves are those of the recorded pixel.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class Field:
 
 @dataclass(frozen=True)
 class _Canvas:
-    """The periodic canvas that a field is cut from, and the chance of all that lies on it."""
+    """The periodic canvas that a field is cut from, and the random numbers for its contents."""
 
     settings: FieldSettings
     shape: tuple[int, int]
@@ -67,8 +67,8 @@ class _Canvas:
 
 
 def simulate_field(settings: FieldSettings, particles: Sequence[Particle]) -> Field:
-    """The field that the settings say, of some of these particles. The same settings give the same
-    field.
+    """The field described by the settings, with some of these particles. The same settings give the
+    same field.
     """
     chance = np.random.default_rng([settings.seed, 3])
     generator = torch.Generator().manual_seed(int(chance.integers(2**62)))
@@ -93,9 +93,7 @@ def simulate_field(settings: FieldSettings, particles: Sequence[Particle]) -> Fi
 def _contrast(
     whole: _Canvas, particles: Sequence[Particle], parameters: CTFParameters, overlay: Overlay
 ) -> Float[Tensor, "canvas_y canvas_x"]:
-    """The fraction by which the canvas is darker than its mean, blurred by all that blurs the
-    signal.
-    """
+    """The fraction by which the canvas is darker than its mean, with all blurring of the signal."""
     settings, canvas = whole.settings, whole.shape
     microscope, pixel_A = settings.microscope, settings.microscope.pixel_size_A
     clouds = clouds_in_field(settings, particles, canvas, whole.numbers)
@@ -143,7 +141,7 @@ def _overlay(whole: _Canvas) -> Overlay:
 def _beam(
     settings: FieldSettings, shape: tuple[int, int], chance: np.random.Generator
 ) -> Float[Tensor, "y x"]:
-    """The beam: one, or cut off by an edge that leaves a corner dark."""
+    """The intensity of the beam: one, or cut off by an edge that leaves a corner dark."""
     if not settings.beam_edge:
         return torch.ones(shape)
     lit = 1 - hole_edge(shape, 1.0, float(chance.uniform(0.6, 2.0)) * max(shape), 0.15, chance)
@@ -153,7 +151,7 @@ def _beam(
 def _recorded(
     rate: Float[Tensor, "y x"], settings: FieldSettings, generator: torch.Generator
 ) -> Float[Tensor, "y x"]:
-    """A half as the detector gives it: Poisson noise, coloured by the detector and by
+    """A half as recorded by the detector: Poisson noise, coloured by the detector and by
     interpolation.
     """
     shape, pixel_A = settings.microscope.shape, settings.microscope.pixel_size_A

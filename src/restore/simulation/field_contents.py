@@ -1,5 +1,5 @@
-"""What lies in the ice of a field: particles, mixtures, filaments, vesicles, lattices, aggregates,
-nothing.
+"""The contents of the ice in a field: particles, mixtures, filaments, vesicles, lattices,
+aggregates, or nothing.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from restore.simulation.field_settings import FieldSettings
 from restore.simulation.scatterers import Scatterers, joined
 
 MOST_POINTS = 3_000_000
-"""Points put down in one field at most: it bounds the time that a field takes."""
+"""The largest number of points in one field, which limits its computing time."""
 
 _LARGEST_SUBUNIT = 6_000
 _Canvas = tuple[float, float]
@@ -58,7 +58,7 @@ def clouds_in_field(
 
 
 def _some_particle(particles: Sequence[Particle], chance: np.random.Generator) -> Scatterers:
-    """A particle as it is, one chain of it, or a ring of such chains that nobody has seen."""
+    """A particle itself, one of its chains, or an artificial ring of such chains."""
     particle = particles[int(chance.integers(len(particles)))]
     large = [chain for chain in particle.chains if len(chain) > 400]
     kind = chance.random()
@@ -80,7 +80,7 @@ def _side_by_side(
     extent_A: _Canvas,
     chance: np.random.Generator,
 ) -> list[Scatterers]:
-    """Particles at random places, the denser the more crowded; some of them broken."""
+    """Particles at random positions, with a density given by the crowding; some of them broken."""
     clouds: list[Scatterers] = []
     radius_A = float(np.mean([0.8 * cloud.radius_A for cloud in chosen]))
     places = _scattered(settings.crowding, radius_A, extent_A, chance)
@@ -99,8 +99,8 @@ def _side_by_side(
 def _scattered(
     crowding: float, radius_A: float, extent_A: _Canvas, chance: np.random.Generator
 ) -> np.ndarray:
-    """Places xy of discs that hardly overlap; ``crowding`` is their number over that of the closest
-    packing.
+    """Positions xy of discs that hardly overlap; ``crowding`` is their number over that of the
+    closest packing.
     """
     area_A2 = extent_A[0] * extent_A[1]
     wanted = max(round(0.9 * crowding * area_A2 / (np.pi * radius_A**2)), 1)

@@ -1,4 +1,6 @@
-"""What a field of a training set holds and how it was taken: drawn at random from wide ranges."""
+"""The contents and the imaging conditions of a field of a training set, drawn at random from wide
+ranges.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,7 +19,7 @@ CONTENTS = {
     "aggregates": 0.09,
     "empty": 0.06,
 }
-"""What a field may hold, and how often."""
+"""The possible contents of a field, and their frequencies."""
 
 Range = tuple[float, float]
 
@@ -26,10 +28,10 @@ Range = tuple[float, float]
 class FieldRanges:
     """The ranges that fields are drawn from, log-uniformly unless they are angles or shares.
 
-    ``without_doses_e_per_A2`` and ``without_detectors`` are left out, to be examined on.
-    ``fine_share`` of all fields have a resolution in the finer third of its range, where most of
-    the use is; ``usual_share`` are exposed as most micrographs are (the upper third of the doses)
-    and hold more than a few particles (the upper half).
+    ``without_doses_e_per_A2`` and ``without_detectors`` are left out, and reserved for testing.
+    ``fine_share`` of all fields have a resolution in the finer third of its range, which is used
+    most; ``usual_share`` have the usual exposure of micrographs (the upper third of the doses) and
+    more than a few particles (the upper half).
     """
 
     max_resolution_A: Range = (4.5, 12.0)
@@ -53,7 +55,7 @@ class FieldRanges:
 
 @dataclass(frozen=True)
 class FieldSettings:
-    """One field, on the grid that preparation leaves: its pixel is half of ``max_resolution_A``.
+    """One field, on the grid of a prepared micrograph: its pixel is half of ``max_resolution_A``.
 
     ``microscope`` is the session's record on that grid; ``recorded_pixel_size_A`` the detector's
     pixel, which scales the detector's curves. ``crowding`` is the share of the closest packing.
@@ -80,7 +82,7 @@ class FieldSettings:
 
 
 def draw_field_settings(ranges: FieldRanges, size_px: int, seed: int, index: int) -> FieldSettings:
-    """The settings of field ``index`` (from zero) of a training set: they depend on seed and index
+    """The settings of field ``index`` (from zero) of a training set, which depend on seed and index
     alone.
     """
     chance = np.random.default_rng([seed, index, 17])
@@ -88,7 +90,7 @@ def draw_field_settings(ranges: FieldRanges, size_px: int, seed: int, index: int
     knee = low * (high / low) ** (1 / 3)
     fine = chance.random() < ranges.fine_share
     resolution_A = _log_uniform((low, knee) if fine else (knee, high), chance)
-    # The finest recipe is what most people use as it stands.
+    # Most people use the finest recipe unchanged.
     resolution_A = low if fine and chance.random() < 0.4 else resolution_A
     pixel_A = _log_uniform(
         (ranges.recorded_pixel_size_A[0], min(ranges.recorded_pixel_size_A[1], resolution_A / 2)),
@@ -170,7 +172,7 @@ def _detector(ranges: FieldRanges, chance: np.random.Generator) -> Detector:
 
 
 def _upper(limits: Range, start: float) -> Range:
-    """What is left of a range above a share of it, on a logarithmic scale."""
+    """The part of a range above a given share of it, on a logarithmic scale."""
     return limits[0] * (limits[1] / limits[0]) ** start, limits[1]
 
 

@@ -1,4 +1,4 @@
-"""Vitreous ice in an exposure: its contrast, and what its thickness does to the intensity."""
+"""Vitreous ice in an exposure: its contrast, and the effect of its thickness on the intensity."""
 
 import math
 
@@ -22,7 +22,7 @@ WATER_RING_PER_A, WATER_RING_WIDTH_PER_A, WATER_RING_HEIGHT = 0.27, 0.022, 3.0
 
 
 WATER_LONG_RANGE = (
-    0.015  # water's structure factor at low frequency, as far as the exposure's movements leave it
+    0.015  # water's structure factor at low frequency, as reduced by movement during the exposure
 )
 
 
@@ -48,7 +48,7 @@ def water_power_A2(
 
 
 def interaction_per_V_A(voltage_kV: float) -> float:
-    """The phase (radians) that a volt × Å of projected potential adds: 2π m e λ / h², relativistic.
+    """The phase shift (radians) per volt × Å of projected potential: 2π m e λ / h², relativistic.
 
     >>> round(interaction_per_V_A(300.0) * 1e3, 3)
     0.653

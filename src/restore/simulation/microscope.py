@@ -1,5 +1,5 @@
-"""One exposure: particles in ice, the contrast transfer function, electrons counted in frames and
-summed by halves.
+"""One exposure: particles in ice, the contrast transfer function, and electrons counted in frames
+and summed to halves.
 """
 
 from dataclasses import dataclass, replace
@@ -28,8 +28,8 @@ _ATTEMPTS_PER_PARTICLE = 30
 
 @dataclass(frozen=True)
 class Particles:
-    """Where the centres of n particles lie (y, x; pixels from the first pixel's centre), and
-    RELION's rot, tilt, psi.
+    """The centres of n particles (y, x; pixels from the first pixel's centre), and RELION's rot,
+    tilt, psi.
     """
 
     position_yx_px: Int[np.ndarray, "n 2"]
@@ -70,12 +70,11 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Exposure:
-    """Counts of the even and the odd frames, the counts to be expected of all, and what lies in the
-    field.
+    """Counts of the even and the odd frames, the expected counts of all frames, and the contents of
+    the field.
 
     ``truth`` is the noise-free full sum: CTF, envelope and ice gradient applied, hot pixels not. It
-    is ``intensity`` (counts without specimen) × (1 − ``contrast``), whose damage by radiation is
-    still to come.
+    is ``intensity`` (counts without specimen) × (1 − ``contrast``), before radiation damage.
     """
 
     even: Float[np.ndarray, "y x"]
@@ -136,7 +135,7 @@ def draw_ctf(settings: SimulationSettings, chance: np.random.Generator) -> CTFPa
 def draw_particles(
     settings: SimulationSettings, window_px: int, chance: np.random.Generator
 ) -> Particles:
-    """Particles at random places, none nearer to another than 3/4 of the window, in orientations
+    """Particles at random positions, none closer to another than 3/4 of the window, in orientations
     uniform over SO(3).
 
     The field reaches half a window beyond the image on every side, so that some particles are cut
@@ -161,19 +160,6 @@ def draw_particles(
     return Particles(placed[:number], np.stack([rot, tilt, psi], axis=1))
 
 
-def image_contrast(
-    settings: SimulationSettings,
-    specimen: SpecimenTransform,
-    particles: Particles,
-    parameters: CTFParameters,
-    generator: torch.Generator,
-) -> Float[Tensor, "y x"]:
-    """The image of :func:`canvas_contrast`."""
-    return canvas_contrast(settings, specimen, particles, parameters, generator).image(
-        settings.shape
-    )
-
-
 def canvas_contrast(
     settings: SimulationSettings,
     specimen: SpecimenTransform,
@@ -184,10 +170,10 @@ def canvas_contrast(
     """The fraction by which the image is darker than its mean: weak-phase object, CTF and envelope,
     in both ice and protein.
 
-    ``contrast_fraction`` of it is shown: inelastic scattering, movement and the detector take the
-    rest. Its default makes the correlation between halves that of a real K2 field at 300 kV; 1 is
-    the ideal microscope. Made on a canvas that reaches half a window beyond the image, so that the
-    transform's periodicity stays outside.
+    It is scaled by ``contrast_fraction``: inelastic scattering, movement and the detector remove
+    the rest. The default gives the correlation between halves of a real K2 field at 300 kV; 1 is
+    the ideal microscope. The canvas reaches half a window beyond the image, so that the transform's
+    periodicity stays outside.
     """
     margin = specimen.window_px // 2
     canvas = (
@@ -203,7 +189,7 @@ def canvas_contrast(
     spectrum += water_spectrum(settings, canvas, k, generator)
     spectrum *= ctf(parameters, canvas, pixels_A) * torch.exp(k * k * (-settings.envelope_A2 / 4))
     spectrum *= settings.contrast_fraction
-    spectrum[0, 0] = 0  # elastic scattering takes no electron away
+    spectrum[0, 0] = 0  # elastic scattering removes no electrons
     return Contrast(spectrum, k, canvas, margin)
 
 
@@ -229,8 +215,8 @@ def placed_projections(
 def with_hot_pixels(
     rate: Float[Tensor, "y x"], settings: SimulationSettings
 ) -> Float[Tensor, "y x"]:
-    """The rate with a few pixels many times as high; they sit in the same places in all micrographs
-    of a session.
+    """The rate with a few pixels many times as high, at the same positions in all micrographs of a
+    session.
     """
     detector = np.random.default_rng([settings.seed, 2**31])
     y, x = (detector.integers(0, n, settings.hot_pixels) for n in rate.shape)
@@ -244,8 +230,8 @@ def with_hot_pixels(
 def count_halves(
     rate: Float[Tensor, "y x"], frames: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, "y x"], Float[Tensor, "y x"]]:
-    """The counts summed over the even and over the odd of ``frames`` frames (the first is odd), of
-    ``rate`` in all.
+    """The counts summed over the even and over the odd ones of ``frames`` frames (the first is
+    odd), for a total ``rate``.
 
     A sum of Poisson variables is a Poisson variable: each half is drawn at once, at its share of
     the rate.
@@ -257,7 +243,7 @@ def count_halves(
 
 
 def _after_all_frames(contrast: Contrast, settings: SimulationSettings) -> Contrast:
-    """The contrast that the sum of all frames has."""
+    """The contrast in the sum of all frames."""
     if not settings.radiation_damage:
         return contrast
     dose, voltage = settings.dose_e_per_A2, settings.voltage_kV

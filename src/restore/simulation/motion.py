@@ -1,5 +1,5 @@
-"""How the specimen moves under the beam: drift of the whole field, and a smooth local motion of
-RELION's kind.
+"""Motion of the specimen under the beam: drift of the whole field, and a smooth local motion in
+RELION's form.
 """
 
 import math
@@ -13,7 +13,7 @@ from restore.simulation.settings import SimulationSettings
 SPACE_POWERS_YX = ((0, 0), (0, 1), (0, 2), (1, 0), (2, 0), (1, 1))
 """The powers of (y, x) of each term in space, in RELION's order: 1, x, x², y, y², xy."""
 TIME_POWERS = (1, 2, 3)
-EARLY_DOSE_E_PER_A2 = 3.0  # the fast part of the drift falls by 1/e in so many electrons per Å²
+EARLY_DOSE_E_PER_A2 = 3.0  # the fast part of the drift falls to 1/e over this many electrons per Å²
 EARLY_SHARE = 0.6
 _TURN_DEG = 60.0
 _MEAN_SQUARE = 1 / 12  # of a coordinate that runs from −½ to ½
@@ -21,7 +21,7 @@ _MEAN_SQUARE = 1 / 12  # of a coordinate that runs from −½ to ½
 
 @dataclass(frozen=True)
 class Motion:
-    """Where the specimen stands in each frame beside where it stood in the first, (y, x) in pixels.
+    """The displacement of the specimen in each frame relative to the first, (y, x) in pixels.
 
     ``drift_yx_px`` is that of the whole field. ``local_yx_px`` holds the coefficients of a
     polynomial for y and one for x: terms in space 1, x, x², y, y², xy of coordinates that run from
@@ -35,13 +35,13 @@ class Motion:
 
     @property
     def is_local(self) -> bool:
-        """Whether some places move otherwise than others."""
+        """Whether the motion varies over the image."""
         return bool(np.any(self.local_yx_px))
 
 
 def draw_motion(settings: SimulationSettings, chance: np.random.Generator) -> Motion:
-    """The motion of one micrograph, its sizes those of the settings, its directions and shape drawn
-    by chance.
+    """The motion of one micrograph, with amplitudes from the settings, and random directions and
+    shape.
     """
     drift_px = (
         settings.drift_A
@@ -55,8 +55,8 @@ def draw_motion(settings: SimulationSettings, chance: np.random.Generator) -> Mo
 def drift_path(
     frames: int, dose_e_per_A2: float, chance: np.random.Generator
 ) -> Float[np.ndarray, "frame 2"]:
-    """A path of length one from (0, 0): a fast start that dies away with the dose, and a steady
-    drift aside from it.
+    """A path of length one from (0, 0): a fast start that decays with the dose, and a steady drift
+    in another direction.
     """
     at = np.arange(frames) / frames * dose_e_per_A2
     early = 1 - np.exp(-at / EARLY_DOSE_E_PER_A2)
@@ -71,8 +71,8 @@ def drift_path(
 def local_polynomials(frames: int, chance: np.random.Generator) -> Float[np.ndarray, "2 6 3"]:
     """Coefficients of a random field whose mean over the image is zero in every frame.
 
-    Each term starts fast and slows down, some more than others. In the last frame the place that
-    has moved most has moved by one.
+    Each term starts fast and slows down, some more than others. In the last frame the largest
+    displacement is one.
     """
     weights = chance.normal(size=(2, len(SPACE_POWERS_YX)))
     haste = chance.uniform(0.5, 1, size=weights.shape)
@@ -89,8 +89,8 @@ def local_polynomials(frames: int, chance: np.random.Generator) -> Float[np.ndar
 def local_displacement_yx_px(
     motion: Motion, frame: int, shape: tuple[int, int], rows: slice
 ) -> tuple[Float[np.ndarray, "row x"], Float[np.ndarray, "row x"]]:
-    """What each pixel of some rows has moved beside the drift, in y and in x, in ``frame`` (from
-    zero).
+    """The displacement of each pixel of some rows, without the drift, in y and in x, in ``frame``
+    (from zero).
     """
     y, x = (np.arange(n) / n - 0.5 for n in shape)
     in_time = motion.local_yx_px @ float(frame) ** np.array(TIME_POWERS)

@@ -1,5 +1,5 @@
-"""The frames of a movie: the specimen where it stands in each of them, and the electrons that the
-detector counts.
+"""The frames of a movie: the displaced specimen in each frame, and the electrons that the detector
+counts.
 """
 
 import math
@@ -34,9 +34,9 @@ def movie_frames(
     """The electrons counted in each frame, in order: Poisson draws of :func:`expected_frame`, hot
     pixels included.
 
-    They are independent of the exposure's halves. A pixel of gain g counts 1/g of its electrons, so
-    that the counts times the gain are right in the mean; nothing but whole electrons is recorded.
-    One frame is made at a time.
+    They are independent of the exposure's halves. A pixel with gain g counts 1/g of its electrons,
+    so that the counts times the gain are correct on average; only whole electrons are recorded. One
+    frame is made at a time.
     """
     kind = counting_type(settings, float(gain.min()))
     for frame in range(settings.frames):
@@ -48,10 +48,10 @@ def movie_frames(
 def expected_frame(
     exposure: Exposure, settings: SimulationSettings, motion: Motion, frame: int
 ) -> Float[Tensor, "y x"]:
-    """The counts to be expected in ``frame`` (from zero), without noise and hot pixels.
+    """The expected counts in ``frame`` (from zero), without noise and hot pixels.
 
-    The specimen is displaced as it is in this frame; the ice gradient, smooth over the whole field,
-    stays. There is no motion within a frame.
+    The specimen is displaced according to this frame; the ice gradient, smooth over the whole
+    field, is not. There is no motion within a frame.
     """
     contrast = exposure.contrast
     if settings.radiation_damage:
@@ -64,11 +64,12 @@ def expected_frame(
 def displaced(
     contrast: Contrast, motion: Motion, frame: int, shape: tuple[int, int]
 ) -> Float[Tensor, "y x"]:
-    """The image of a contrast as it stands in ``frame``: drift by phases, local motion by
+    """The image of a contrast displaced as in ``frame``: drift by phase shifts, local motion by
     interpolation.
 
-    Cubic B-splines on a grid twice as fine, their own filter undone in the spectrum: without the
-    finer grid they would weaken what lies near the Nyquist frequency, the water ring for one.
+    Cubic B-splines are used on a grid twice as fine, and their own filter is undone in the
+    spectrum: without the finer grid they would attenuate components near the Nyquist frequency,
+    such as the water ring.
     """
     ky, kx = (
         torch.fft.fftfreq(contrast.canvas[0])[:, None],
@@ -84,9 +85,10 @@ def displaced(
 def counting_type(
     settings: SimulationSettings, least_gain: float
 ) -> type[np.signedinteger | np.unsignedinteger]:
-    """The smallest integer type of the movie's format that no count will exceed, hot pixels' too.
+    """The smallest integer type of the movie's format that no count will exceed, including hot
+    pixels.
 
-    The bound lies ten standard deviations above twice the mean, which leaves room for the ice
+    The bound is ten standard deviations above twice the mean, which leaves room for the ice
     gradient and contrast.
     """
     brightest = (
@@ -102,7 +104,7 @@ def counting_type(
 
 
 def detector_gain(settings: SimulationSettings) -> Float[Tensor, "y x"]:
-    """The gain reference, mean one, by which counts are to be multiplied; the same for all
+    """The gain reference (mean one) by which counts must be multiplied, the same for all
     micrographs of a session.
     """
     detector = np.random.default_rng([settings.seed, 2**31 + 1])
@@ -113,7 +115,7 @@ def detector_gain(settings: SimulationSettings) -> Float[Tensor, "y x"]:
 def _interpolated(
     contrast: Contrast, motion: Motion, frame: int, shape: tuple[int, int]
 ) -> Float[Tensor, "y x"]:
-    """What stood in the canvas where each pixel's specimen has come from."""
+    """The values of the canvas at the original position of each pixel's specimen."""
     splines, margin = _spline_coefficients(contrast).numpy(), contrast.margin_px
     image = np.empty(shape, dtype=np.float32)
     y, x = (np.arange(n) + margin for n in shape)

@@ -20,7 +20,7 @@ _TIFF_CODECS = {"lzw": "lzw", "deflate": "adobe_deflate"}
 
 
 def tiff_program() -> ModuleType:
-    """``tifffile``, which writes TIFF; UserError, with the cure, where it or its codecs are not
+    """``tifffile``, which writes TIFF. Raises UserError, with advice, if it or its codecs are not
     installed.
     """
     try:
@@ -34,8 +34,8 @@ def tiff_program() -> ModuleType:
 
 
 def write_mrc_movie(path: Path, frames: Frames, pixel_size_A: float, label: str) -> None:
-    """Write frames as an MRC image stack of their own integer type (mode 0, 1 or 6), whole or not
-    at all.
+    """Write frames as an MRC image stack of their own integer type (mode 0, 1 or 6), completely or
+    not at all.
 
     One frame is held at a time; the header, with the statistics of all counts, is written when they
     are known.
@@ -70,11 +70,9 @@ def write_tiff_movie(
     path: Path, frames: Frames, size_bytes: int, compression: str, pixel_size_A: float
 ) -> None:
     """Write frames as the pages of a TIFF file, compressed by ``compression`` (lzw or deflate),
-    whole or not at all.
-
-    The last row of a frame comes first, as IMOD and RELION have it: their y runs upwards, TIFF's
-    downwards. A movie that may grow too large for a classic TIFF (``size_bytes`` before
-    compression) becomes a BigTIFF.
+    completely or not at all. The last row of a frame comes first, as IMOD and RELION have it: their
+    y runs upwards, TIFF's downwards. A movie that may grow too large for a classic TIFF
+    (``size_bytes`` before compression) becomes a BigTIFF.
 
     Raises
     ------

@@ -1,5 +1,5 @@
-"""The atoms of a barrel that no organism makes: fourteen-fold (D7) like the T20S proteasome,
-protein in its detail.
+"""The atoms of an artificial barrel with D7 symmetry, like the T20S proteasome, and with the detail
+of protein.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ _FOLD = 7
 
 @dataclass(frozen=True)
 class _Rod:
-    """A helix or a strand in a subunit: middle and length in Å, and how its axis leans out of the z
+    """A helix or a strand in a subunit: middle and length in Å, and the tilt of its axis from the z
     direction.
     """
 
@@ -61,8 +61,8 @@ def barrel_atoms() -> Atoms:
     7-fold axis.
 
     A subunit is a layer of helices, two sheets and, in the outer rings, an inner layer of helices:
-    about 1700 atoms. All rods lean the same way, so that the hand shows. The 2-fold axes lie in the
-    plane z = 0, one along x.
+    about 1700 atoms. All rods lean the same way, so that the hand is visible. The 2-fold axes lie
+    in the plane z = 0, one along x.
     """
     outer = _subunit(lean_deg=14.0, inner_helices=2)
     inner = _subunit(lean_deg=-9.0, inner_helices=0)
@@ -86,8 +86,8 @@ def _subunit(lean_deg: float, inner_helices: int) -> Atoms:
 
 
 def _rods(lean_deg: float, inner_helices: int) -> list[_Rod]:
-    """No two of them are quite parallel or level: a lattice of rods would diffract, which protein
-    does not.
+    """The rods of a subunit. No two are exactly parallel or level, because a lattice of rods would
+    diffract, unlike protein.
     """
     layers = [
         _Rod(

@@ -28,7 +28,7 @@ def record_movie(
     """Write the movie of micrograph ``index`` (from zero) and, beside it, its true motion as a STAR
     file.
 
-    The names of both, relative to ``folder``, come back.
+    Returns the names of both, relative to ``folder``.
     """
     chance = np.random.default_rng([settings.seed, index, _CHANCE_OF_MOVIES])
     motion = draw_motion(settings, chance)
@@ -51,8 +51,8 @@ def record_movie(
 
 
 def write_gain(settings: SimulationSettings, folder: Path, label: str) -> None:
-    """Write the gain reference, by which recorded counts are multiplied, where the detector has
-    one.
+    """Write the gain reference, by which recorded counts are multiplied, if the detector
+    has one.
     """
     if settings.gain_spread > 0:
         write_image(folder / GAIN_NAME, _gain(settings).numpy(), settings.pixel_size_A, (label,))

@@ -1,9 +1,9 @@
-"""Specimens as clouds of points that scatter electrons, and their projections on the grid of an
+"""Specimens as clouds of points that scatter electrons, and their projections onto the grid of an
 image.
 
-A cloud is projected without any volume: its points are put down on a grid twice as fine as the
-image's, transformed, and multiplied by the scattering factor that all of them share. That suits
-many specimens, each seen a few times; `specimen` suits one that is seen often.
+A cloud is projected without a volume: its points are placed on a grid twice as fine as the image's,
+transformed, and multiplied by the scattering factor that all of them share. This is fast for many
+specimens, each projected a few times; `specimen` is faster for one that is projected often.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +21,7 @@ from restore.maps.potential import VOLT_A3_PER_SCATTERING_A
 from restore.simulation.specimen import SHARPNESS_A2, VOLUME_PER_ATOM_A3, WATER_V
 
 FINER = 2
-"""The grid on which points are put down has this many pixels for one of the image along each side.
-"""
+"""The number of pixels of the grid of points per pixel of the image, along each side."""
 
 _AT_A_TIME = 500_000
 _COMPOSITION = {"C": 0.63, "N": 0.17, "O": 0.19, "S": 0.01}
@@ -34,8 +33,7 @@ class Scatterers:
     """Points that scatter: positions xyz (Å), scattering lengths at zero angle (Å), and water
     displaced.
 
-    ``displaced_atoms`` says how many atoms' volume of water (17 Å³ each) a point takes the place
-    of.
+    ``displaced_atoms`` is the volume of water that a point displaces, in atoms (17 Å³ each).
     """
 
     position_A: Float[np.ndarray, "n 3"]
@@ -63,7 +61,7 @@ class Scatterers:
         return Scatterers(position_A, self.length_A, self.displaced_atoms)
 
     def where(self, chosen: np.ndarray) -> "Scatterers":
-        """Those points that a mask or an array of indices chooses."""
+        """The points selected by a mask or an array of indices."""
         return Scatterers(
             self.position_A[chosen], self.length_A[chosen], self.displaced_atoms[chosen]
         )
@@ -96,9 +94,9 @@ def projected_potential(
     """The half spectrum (``torch.fft.rfft2``) of the clouds' potential above ice, along z, in V ×
     Å.
 
-    Points at x = y = 0 fall on the centre of the first pixel; the canvas repeats itself. Each point
-    gets the mean scattering factor of protein's atoms, scaled to its own length, less a Gaussian of
-    the water that it displaces, and the B factor that all specimens of the simulator have.
+    Points at x = y = 0 fall on the centre of the first pixel; the canvas is periodic. Each point
+    gets the mean scattering factor of protein's atoms, scaled to its own length, minus a Gaussian
+    for the water that it displaces, and the B factor of all the simulator's specimens.
     """
     fine = (shape[0] * FINER, shape[1] * FINER)
     step_A = pixel_size_A / FINER
@@ -128,7 +126,7 @@ def scattering_shape(k_per_A: Float[Tensor, "*grid"]) -> Float[Tensor, "*grid"]:
 
 
 def _batches(clouds: Sequence[Scatterers]) -> Iterator[Scatterers]:
-    """The clouds joined to few larger ones: each costs a pass over the whole grid."""
+    """The clouds joined into fewer, larger ones, because each costs a pass over the whole grid."""
     waiting: list[Scatterers] = []
     for cloud in clouds:
         waiting.append(cloud)
@@ -156,7 +154,9 @@ def _put_down(
     lengths: Float[np.ndarray, "pixels"],
     displaced: Float[np.ndarray, "pixels"],
 ) -> None:
-    """Add a cloud's points to two flat grids, each shared bilinearly by four pixels."""
+    """Add a cloud's points to two flat grids, each point distributed bilinearly over four
+    pixels.
+    """
     place = cloud.position_A[:, :2] / np.float32(step_A)
     first = np.floor(place).astype(np.int64)
     share = place - first

@@ -51,27 +51,27 @@ def simulate(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write a session of simulated micrographs into ``folder``; the path of its
-    ``micrographs_ctf.star`` comes back.
+    """Write a session of simulated micrographs into ``folder``; returns the path of its
+    ``micrographs_ctf.star``.
 
     For each micrograph n: ``Micrographs/mic_000n_DW.mrc`` (counts of all frames), ``_EVN``,
-    ``_ODD`` (counts of the halves; they sum to DW exactly) and ``_TRUTH`` (the counts to be
-    expected, CTF applied). Beside them ``micrographs_ctf.star`` and ``particles.star`` (RELION 3.1;
-    paths relative to ``folder``; particles whose centre is in the image), ``specimen.mrc`` (volts
-    above ice) and ``simulation.json``. The STAR files are written last. Where movies are asked for,
-    the images above are the same: what a perfect motion correction of other electrons would give.
-    ``Movies/mic_000n.mrcs`` or ``.tiff`` is then another draw, frame by frame, of the same specimen
-    as it moves; ``_motion.star`` beside it says how, as RELION would (``rlnMicrographMetadata`` of
-    the micrographs names it); ``movies.star`` is what RELION's Import writes, and
-    ``Movies/gain.mrc`` the gain reference, if any. ``progress`` is called with (done, all) after
-    each micrograph.
+    ``_ODD`` (counts of the halves; they sum to DW exactly) and ``_TRUTH`` (the expected counts, CTF
+    applied). Beside them ``micrographs_ctf.star`` and ``particles.star`` (RELION 3.1; paths
+    relative to ``folder``; particles whose centre is in the image), ``specimen.mrc`` (volts above
+    ice) and ``simulation.json``. The STAR files are written last. If movies are requested, the
+    images above do not change: they correspond to a perfect motion correction of other electrons.
+    ``Movies/mic_000n.mrcs`` or ``.tiff`` is then an independent draw, frame by frame, of the same
+    specimen as it moves; ``_motion.star`` beside it holds the motion in RELION's form
+    (``rlnMicrographMetadata`` of the micrographs names it); ``movies.star`` is like the output of
+    RELION's Import, and ``Movies/gain.mrc`` is the gain reference, if any. ``progress`` is called
+    with (done, all) after each micrograph.
 
     Raises
     ------
     UserError
-        A setting is out of range, the specimen cannot be read, TIFF is asked for and cannot be
-        written, or the folder holds a session and ``overwrite`` is false. Nothing has been written
-        then.
+        A setting is out of range, the specimen cannot be read, TIFF is requested but cannot be
+        written, or the folder holds a session and ``overwrite`` is false. In these cases nothing
+        has been written.
     """
     check_settings(settings)
     if settings.movies == "tiff":
@@ -114,7 +114,7 @@ def simulate(
 
 def write_specimen(path: Path, specimen: Specimen) -> None:
     """Write a specimen as an MRC volume (z, y, x) in volts above ice, without its empty margin,
-    whole or not at all.
+    completely or not at all.
     """
     middle, half = (
         len(specimen.density) // 2,
@@ -125,8 +125,8 @@ def write_specimen(path: Path, specimen: Specimen) -> None:
 
 
 def write_exposure(exposure: Exposure, folder: Path, index: int, pixel_size_A: float) -> str:
-    """Write the four images of micrograph ``index`` (from zero); the name of its full sum, relative
-    to ``folder``.
+    """Write the four images of micrograph ``index`` (from zero); returns the name of its full sum,
+    relative to ``folder``.
     """
     stem = f"{IMAGE_FOLDER}/mic_{index + 1:04d}"
     images = (exposure.full, exposure.even, exposure.odd, exposure.truth)
@@ -136,8 +136,8 @@ def write_exposure(exposure: Exposure, folder: Path, index: int, pixel_size_A: f
 
 
 def _clear(folder: Path, overwrite: bool) -> None:
-    """Make room: refuse a folder with a session in it, or take the files of the old one away when
-    told to.
+    """Remove the files of an old session if ``overwrite`` is true, otherwise raise UserError if
+    there is one.
     """
     images = [
         path

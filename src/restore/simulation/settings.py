@@ -1,4 +1,4 @@
-"""Settings of a session: what is put under the microscope, how it is set, what is written."""
+"""Settings of a session: the specimen, the microscope and the output."""
 
 import math
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class SimulationSettings:
     micrographs: int = setting(10, "number of micrographs", "-n", group="specimen")
     particles_per_um2: float = setting(
         2000.0,
-        "particles per µm² of ice, as many of which as fit are placed side by side",
+        "particles per µm² of ice (as many as fit side by side)",
         group="specimen",
     )
     ice_thickness_A: float = setting(
@@ -113,7 +113,9 @@ class SimulationSettings:
 
 
 def check_settings(settings: SimulationSettings) -> None:
-    """Reject settings that no microscope could have: UserError, which names the first of them."""
+    """Raise UserError, which names the first of them, for settings that no microscope
+    could have.
+    """
     least, most = settings.defocus_um
     demands = (
         ("micrographs", settings.micrographs >= 1, "at least one"),

@@ -31,10 +31,9 @@ VOLUME_PER_ATOM_A3 = 17.0
 SHARPNESS_A2 = 20.0  # the B factor that every atom gets; the microscope's envelope comes on top
 LARGEST_BOX_PX = 640
 ATOM_MARGIN_A = 8.0
-BOX_MARGIN = (
-    1.7  # side of the box over the particle's diameter: interpolation in Fourier space wants room
-)
-FINEST_A = 2.5  # projections hold nothing finer, which no exposure here would show
+# side of the box over the particle's diameter: interpolation in Fourier space needs padding
+BOX_MARGIN = 1.7
+FINEST_A = 2.5  # projections hold nothing finer, which no exposure here would resolve
 _SLICES_AT_A_TIME = 16
 
 
@@ -55,7 +54,7 @@ class Specimen:
 
 @dataclass(frozen=True)
 class SpecimenTransform:
-    """A specimen ready to be sliced: the transform that torch-fourier-slice wants, made once for
+    """A specimen ready to be sliced: the transform that torch-fourier-slice needs, made once for
     many projections.
     """
 
@@ -72,8 +71,8 @@ class SpecimenTransform:
 
 
 def load_specimen(name: str, pixel_size_A: float) -> Specimen:
-    """The specimen that ``name`` says: "barrel", an atomic model (.pdb, .cif, .ent, gzipped or not)
-    or a map (.mrc, .map).
+    """The specimen called ``name``: "barrel", an atomic model (.pdb, .cif, .ent, gzipped or not) or
+    a map (.mrc, .map).
     """
     if name == "barrel":
         return barrel_phantom(pixel_size_A)
@@ -85,8 +84,8 @@ def load_specimen(name: str, pixel_size_A: float) -> Specimen:
     if is_model(path):
         return from_model(path, pixel_size_A)
     raise UserError(
-        f'the specimen "{name}" is no kind that is known',
-        wanted='wanted is "barrel", a PDB or mmCIF model, or an MRC map',
+        f'the specimen "{name}" is of an unknown kind',
+        wanted='"barrel", a PDB or mmCIF model, or an MRC map is needed',
     )
 
 
@@ -102,10 +101,10 @@ def barrel_phantom(pixel_size_A: float) -> Specimen:
 
 
 def from_model(path: Path, pixel_size_A: float) -> Specimen:
-    """The first model of a PDB or mmCIF file, as it stands there, centred, without waters; B
+    """The first model of a PDB or mmCIF file, in its own orientation, centred, without waters; B
     factors are not used.
 
-    Hydrogens scatter where the file has them; their place is not made up where it has not.
+    Hydrogens scatter if the file has them; missing ones are not added.
     """
     atoms = read_atoms(path)
     return _specimen(Atoms(atoms.elements, atoms.position_A), pixel_size_A, path.name, "C1")
@@ -127,7 +126,7 @@ def from_map(path: Path, pixel_size_A: float) -> Specimen:
 
 
 def transform(specimen: Specimen) -> SpecimenTransform:
-    """What :func:`project` slices: the volume over sinc² (for its linear interpolation),
+    """The input of :func:`project`: the volume over sinc² (for its linear interpolation),
     transformed and shifted.
     """
     volume = torch.from_numpy(specimen.density)
@@ -144,8 +143,8 @@ def project(
     """Projections along z of the rotated specimen, in volts × Å, through torch-fourier-slice.
 
     A rotation turns the axes (x, y, z) of the image into those of the specimen:
-    :func:`relion_rotations`. Nothing is padded: the boxes that this module makes are wide enough
-    for the interpolation. The cut is at 2.5 Å.
+    :func:`relion_rotations`. Nothing is padded, because the boxes made by this module are wide
+    enough for the interpolation. Projections are cut off at 2.5 Å.
     """
     ready = transform(specimen) if isinstance(specimen, Specimen) else specimen
     d, finest = ready.dft.shape[0], min(0.5, ready.pixel_size_A / FINEST_A)
@@ -170,9 +169,9 @@ def _specimen(atoms: Atoms, pixel_size_A: float, name: str, symmetry: str) -> Sp
     """The potential of the atoms minus that of the water they displace (a Gaussian of 17 Å³ each),
     in volts.
 
-    Atoms are put down blurred by a B factor that the grid can carry, which is taken off again in
-    Fourier space; a soft edge from three quarters of the Nyquist frequency on keeps the density
-    inside its box.
+    Atoms are placed blurred by a B factor that the grid can represent, which is removed in Fourier
+    space; a soft edge from three quarters of the Nyquist frequency on keeps the density inside its
+    box.
     """
     centred_A = atoms.position_A - (atoms.position_A.min(0) + atoms.position_A.max(0)) / 2
     diameter_A = 2 * float(np.linalg.norm(centred_A, axis=1).max()) + ATOM_MARGIN_A
@@ -193,8 +192,8 @@ def _specimen(atoms: Atoms, pixel_size_A: float, name: str, symmetry: str) -> Sp
 def _scattering_density(
     atoms: Atoms, side: int, pixel_size_A: float, blur_A2: float
 ) -> Float[Tensor, "d d d"]:
-    """Electron scattering length density (z, y, x) of centred atoms less the water's, in 1/Å²,
-    blurred by a B factor.
+    """Electron scattering length density (z, y, x) of centred atoms minus that of the water, in
+    1/Å², blurred by a B factor.
     """
     middle_A, length_A = pixel_size_A * (side // 2), side * pixel_size_A
     density = ScatteringDensity((side, side, side), (length_A, length_A, length_A), blur_A2)
@@ -212,8 +211,8 @@ def _frequency_per_A(side: int, pixel_size_A: float) -> Float[Tensor, "d d kx"]:
 
 
 def fast_length(least: int) -> int:
-    """The smallest even number from ``least`` on that has no prime factor above five: its transform
-    is quick.
+    """The smallest even number, at least ``least``, without a prime factor above five, for which
+    FFTs are fast.
 
     >>> fast_length(211)
     216

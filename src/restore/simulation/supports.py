@@ -1,5 +1,5 @@
-"""What lies in a field beside the specimen: edges of carbon and gold films, ice crystals, drops of
-ethane.
+"""Objects in a field other than the specimen: edges of carbon and gold films, ice crystals, drops
+of ethane.
 """
 
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ CARBON_V = 9.0
 """Mean inner potential of amorphous carbon."""
 
 MEAN_FREE_PATH_A = {"carbon": 1800.0, "gold": 350.0, "crystal": 3000.0}
-"""Thickness after which 1/e of the electrons are left, those scattered out of the aperture or
-inelastically lost.
+"""Thickness after which 1/e of the electrons are left; the others are scattered out of the aperture
+or lost inelastically.
 """
 
 _CARBON_PER_A3, _CARBON_LENGTH_A = 0.10, 2.51
 _CARBON_LONG_RANGE = 0.08  # amorphous carbon's structure factor far below its first peak
-_LARGEST_PHASE = 0.4  # radians: beyond it a weak-phase image is none, and shows no more
+_LARGEST_PHASE = 0.4  # radians: the limit of the weak-phase approximation
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """What an object adds to the image: potential (V × Å) to the phase, and the share of electrons
-    let through.
+    """The effect of an object on the image: its potential (V × Å), and the share of electrons that
+    it transmits.
     """
 
     potential_V_A: Float[Tensor, "y x"]

@@ -1,5 +1,5 @@
-"""The STAR files of a session, as RELION's Import, CTF estimation, motion correction and picking
-leave them.
+"""The STAR files of a session, in the form written by RELION's Import, CTF estimation, motion
+correction and picking.
 """
 
 import numpy as np
@@ -24,23 +24,23 @@ _PARTICLE_COLUMNS = (
 
 
 def micrograph_table(settings: SimulationSettings, rows: list[Row]) -> StarFile:
-    """What CTF estimation leaves: the optics, and a row for each micrograph."""
+    """The table of a CTF estimation: the optics, and a row for each micrograph."""
     return StarFile((_optics(settings), _table("micrographs", rows, tuple(rows[0]))))
 
 
 def particle_table(settings: SimulationSettings, rows: list[Row]) -> StarFile:
-    """What a picker leaves, the true orientations with it; there may be no particles."""
+    """The table of a picker, with the true orientations; there may be no particles."""
     return StarFile((_optics(settings), _table("particles", rows, _PARTICLE_COLUMNS)))
 
 
 def movie_table(settings: SimulationSettings, names: list[str]) -> StarFile:
-    """What Import leaves: the optics, and the movies by name."""
+    """The table of an Import: the optics, and the movies by name."""
     rows = [{"rlnMicrographMovieName": name, "rlnOpticsGroup": "1"} for name in names]
     return StarFile((_import_optics(settings), _table("movies", rows, tuple(rows[0]))))
 
 
 def motion_table(settings: SimulationSettings, motion: Motion, movie: str, gain: str) -> StarFile:
-    """What RELION's motion correction leaves of one movie, with the truth in it.
+    """The table of RELION's motion correction of one movie, with the true motion.
 
     Shifts, and the polynomial's coefficients (of y after those of x), are in pixels and bring the
     specimen back to where it is in the first frame, whose number is 1. ``gain`` is empty where
@@ -79,7 +79,7 @@ def motion_table(settings: SimulationSettings, motion: Motion, movie: str, gain:
 
 
 def ctf_columns(ctf: CTFParameters) -> Row:
-    """The columns of a micrograph's CTF; the phase shift only where there is one."""
+    """The columns of a micrograph's CTF, with the phase shift only if there is one."""
     columns = {
         "rlnDefocusU": ctf.defocus_u_A,
         "rlnDefocusV": ctf.defocus_v_A,

@@ -1,1 +1,3 @@
-"""Raw and denoised images of the same particles, compared by the structures that they give."""
+"""Comparison of raw and denoised images of the same particles by the structures obtained
+from them.
+"""

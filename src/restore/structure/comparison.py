@@ -1,5 +1,5 @@
-"""Two structures compared, from files to ``structure.json``, maps, curves and one page: everything
-of Figure S2.
+"""Comparison of two structures, from files to ``structure.json``, maps, curves and one page:
+everything in Figure S2.
 """
 
 import logging
@@ -61,18 +61,18 @@ def compare_structures(
     *,
     as_typed: Callable[[CommandLine], str] = str,
 ) -> Structure:
-    """Extract, reconstruct, measure, and write everything into a folder; returns the record that
-    ``structure.json`` holds.
+    """Extract, reconstruct, measure, and write everything into a folder; returns the record in
+    ``structure.json``.
 
-    Stages that are there already, made alike from the same files, are kept. ``as_typed`` makes the
-    text of each command that the page shows, with options in place of fields.
+    Existing stages that were made from the same files with the same settings are kept. ``as_typed``
+    gives the text of each command shown on the page, with options in place of fields.
 
     Raises
     ------
     UserError
         An input is missing or does not fit.
     """
-    group = point_group(settings.sym)  # an unknown one is rejected before any work
+    group = point_group(settings.sym)  # an unknown group is rejected before any work
     stages = Stages(folder, overwrite)
     particles = read_comparison_set(inputs, settings, folder, stages, bars)
     messages = list(warnings_of_particles(particles))
@@ -125,7 +125,7 @@ def _axis(particles: ComparisonSet) -> ShellAxis:
 
 
 def _references(inputs: StructureInputs, particles: ComparisonSet) -> References:
-    """Mask, model and truth on the grid of the maps; whatever does not fit is rejected before
+    """Mask, model and truth on the grid of the maps; any that do not fit are rejected before
     anything is reconstructed.
     """
     images = particles.images["raw"]
@@ -144,8 +144,8 @@ def _on_one_scale(
 ) -> dict[str, Reconstruction]:
     """The maps with the amplitudes to be drawn: 1 in the raw map's first shell.
 
-    Images that were cut alike have one scale; others are brought to it where their coarse shells
-    allow.
+    Images extracted in the same way have the same scale; others are scaled to it if their coarse
+    shells allow.
     """
     spectra = {
         name: AmplitudeSpectrum(axis.frequency_per_A, _amplitudes(reconstruction))
@@ -175,7 +175,7 @@ def _amplitudes(reconstruction: Reconstruction) -> torch.Tensor:
 def _biases(
     files: Mapping[str, MapFiles], against: References, sym: str, stages: Stages
 ) -> dict[str, Bias]:
-    """The bias that the denoised halves share, for each refinement's orientations."""
+    """The bias shared by the denoised halves, for the orientations of each refinement."""
     biases: dict[str, Bias] = {}
     for by in ("raw", "denoised"):
         if f"denoised_by_{by}" in files:
@@ -206,7 +206,7 @@ def _commands(
     settings: StructureSettings,
     as_typed: Callable[[CommandLine], str],
 ) -> dict[str, str]:
-    """The command that makes one row of the page alone."""
+    """For each row of the page, the command that makes this row alone."""
     mask = (Field("mask"), inputs.mask) if inputs.mask else ()
     sym, model = (Field("sym"), settings.sym), (Field("model"), inputs.model)
     own = "denoised_by_denoised" if "denoised_by_denoised" in files else "denoised_by_raw"

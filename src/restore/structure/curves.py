@@ -1,4 +1,4 @@
-"""Curves as records: where they fall below a threshold, and what was measured of each map."""
+"""Records of curves: where they fall below a threshold, and what was measured of each map."""
 
 import math
 
@@ -12,21 +12,21 @@ from restore.structure.records import THRESHOLDS, Band, Bias, Correlation, Cross
 
 
 def values(curve: Float[Tensor, "shells"]) -> Values:
-    """A curve as numbers of six digits; None where it is not finite."""
+    """A curve as numbers of six digits; None for values that are not finite."""
     return rounded_values(curve.tolist())
 
 
 def number(value: float, error: float = math.nan) -> Number:
-    """A number and the ends of its interval, one error to either side."""
+    """A number, with an interval of one error to either side."""
     return Number(rounded(value), rounded(value - error), rounded(value + error))
 
 
 def crossing(
     frequency_per_A: Float[Tensor, "shells"], curve: Float[Tensor, "shells"], threshold: float
 ) -> Crossing:
-    """Where a curve first falls below a threshold, and how that is said.
+    """The resolution at which a curve first falls below a threshold, as a number and in words.
 
-    A curve that ends (NaN) before it falls is said to be better than where it ends.
+    A curve that ends (NaN) before it falls is reported as better than the resolution at its end.
     """
     finite = curve.isfinite()
     end = int((~finite).nonzero()[0]) if not bool(finite.all()) else len(curve)
@@ -43,7 +43,7 @@ def crossing(
 
 
 def correlation(fsc: FSC, best: str, is_doubtful: bool = False) -> Correlation:
-    """All curves of a correlation, the name of the one to judge by, and where that falls below each
+    """All curves of a correlation, the name of the decisive one, and where that falls below each
     threshold.
     """
     judged = fsc.curves[best]
@@ -56,19 +56,19 @@ def correlation(fsc: FSC, best: str, is_doubtful: bool = False) -> Correlation:
 
 
 def half_map_correlation(fsc: FSC) -> Correlation:
-    """The FSC of two half maps: judged by the corrected curve, where there is one."""
+    """The FSC of two half maps: the corrected curve is decisive, if there is one."""
     return correlation(fsc, "unmasked" if fsc.corrected is None else "corrected")
 
 
 def truth_correlation(fsc: FSC, is_doubtful: bool) -> Correlation:
-    """The FSC of a map and something without noise: judged by the curve under the mask, where there
+    """The FSC of a map and something without noise: the curve under the mask is decisive, if there
     is one.
     """
     return correlation(fsc, "unmasked" if fsc.masked is None else "masked", is_doubtful)
 
 
 def _band(inflation: Inflation) -> Band | None:
-    """The band in which too much is claimed, and how much on average over its shells."""
+    """The band in which too much is claimed, and the mean excess over its shells."""
     if inflation.inflated_band is None:
         return None
     first, last = inflation.inflated_band
@@ -77,7 +77,7 @@ def _band(inflation: Inflation) -> Band | None:
 
 
 def bias(inflation: Inflation) -> Bias:
-    """What denoised half maps claim and raw ones support."""
+    """The FSC that denoised half maps claim, and the part that raw ones support."""
     frequency = inflation.frequency_per_A
     last_per_A = float(frequency[inflation.last_shell])
     is_whole = inflation.last_shell == len(frequency) - 1

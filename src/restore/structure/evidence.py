@@ -1,4 +1,4 @@
-"""Whether one correlation curve is better than another, beyond what chance makes."""
+"""Whether one correlation curve is significantly better than another."""
 
 import math
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _NEGLIGIBLE = 0.005
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean of one correlation curve less another over some shells, and its error (1 σ)."""
+    """The mean difference between two correlation curves over some shells, and its error (1 σ)."""
 
     mean: float
     error: float
@@ -29,7 +29,7 @@ class Difference:
 
     @property
     def verdict(self) -> Verdict:
-        """Better or worse where the difference is above 0.005 and three times its error."""
+        """Better or worse if the difference is above 0.005 and above three times its error."""
         if abs(self.mean) <= max(_NEGLIGIBLE, _SIGMAS * self.error):
             return "alike"
         return "better" if self.mean > 0 else "worse"
@@ -41,14 +41,14 @@ def difference(
     samples: Float[Tensor, "shells"],
     threshold: float = 0.143,
 ) -> Difference:
-    """How much higher the second curve is, up to the last shell in which either is above the
-    threshold, and above chance.
+    """How much higher the second curve is, up to the last shell in which either is above both the
+    threshold and chance.
 
-    Chance is three times the error of no correlation. What lies before that shell counts whole, for
-    a structure's power, and with it the correlation, can be low in single shells. Shells weigh as
-    their ``samples``, which also give the error of a correlation r, (1 - r²)/√n. The two are taken
-    as independent; curves of the same images are less so, so that the error is rather too large
-    than too small.
+    Chance is three times the error of zero correlation. All shells before the last are included,
+    because a structure's power, and with it the correlation, can be low in single shells. Shells
+    are weighted by their ``samples``, which also give the error of a correlation r, (1 - r²)/√n.
+    The two curves are treated as independent; curves of the same images are less so, so that the
+    error is too large rather than too small.
     """
     telling = torch.maximum(first, second) > (_SIGMAS / samples.sqrt()).clamp(min=threshold)
     last = int(telling.nonzero().max()) if bool(telling[1:].any()) else 0
@@ -66,8 +66,8 @@ def difference(
 def independent_samples(
     side: int, voxel_A: float, symmetry_order: int, kept: float
 ) -> Float[Tensor, "shells"]:
-    """The independent numbers in each shell of a cubic map of this symmetry, of which a mask leaves
-    the share ``kept``.
+    """The number of independent values in each shell of a cubic map of this symmetry, of which a
+    mask leaves the share ``kept``.
     """
     axis = ShellAxis((side, side, side), (voxel_A, voxel_A, voxel_A))
     return (components(axis) * kept / symmetry_order).clamp(min=1)
@@ -76,9 +76,9 @@ def independent_samples(
 def differences(
     reconstructions: Mapping[str, Reconstruction], samples: Float[Tensor, "shells"]
 ) -> dict[str, Comparison]:
-    """How each map compares with that of raw images by their own orientations, by name.
+    """The comparison of each map with that of raw images in their own orientations, by name.
 
-    ``raw_images``: the half maps of raw images by the other orientations. ``truth_…`` and
+    ``raw_images``: the half maps of raw images in the other orientations. ``truth_…`` and
     ``model_…``: each other map, by its correlation with the truth and with the model, where these
     are known.
     """

@@ -43,8 +43,8 @@ def read_comparison_set(
     Raises
     ------
     UserError
-        As :func:`extract`, :func:`open_particle_images` and :func:`comparison_set`; no box was
-        given, and one is needed.
+        As :func:`extract`, :func:`open_particle_images` and :func:`comparison_set`; or a box is
+        needed and none was given.
     """
     if inputs.denoised_micrographs is None:
         assert inputs.denoised_particles is not None  # StructureInputs sees to it
@@ -110,8 +110,8 @@ def _extracted(
 
 
 def _ctfs_of(source: str | None, images: Mapping[str, Path]) -> dict[str, CTFParameters] | None:
-    """The CTF of each of these micrographs from a table that lists them; None where it is not a
-    table, or lacks one of them.
+    """The CTF of each of these micrographs from a table that lists them; None if the source is not
+    a table, or lacks one of them.
     """
     if source is None or Path(source).suffix.lower() not in TABLE_ENDINGS:
         return None
@@ -132,8 +132,8 @@ def _extract(
     stages: Stages,
     bars: Bars,
 ) -> Path:
-    """The table of the images of one kind; those of denoised micrographs have the raw ones'
-    scale.
+    """The table of the images of one kind; those of denoised micrographs are on the scale of the
+    raw ones.
     """
     how = ExtractionSettings(
         box_px=settings.box_px or 0,

@@ -1,4 +1,4 @@
-"""Angular distances between the two refinements, and of each from the truth."""
+"""Angular distances between the two refinements, and between each refinement and the truth."""
 
 import logging
 from collections.abc import Mapping

@@ -53,8 +53,8 @@ def draw(
     settings: StructureSettings,
     run: tuple[Stages, Path],
 ) -> Pictures:
-    """The scenes of the raw map and of the denoised one: ``views`` and, with a model,
-    ``regions``. Each is a file of scenes in the folder, which the page shows.
+    """The scenes of the raw map and of the denoised one: ``views`` and, with a model, ``regions``.
+    Each is a file of scenes in the folder, shown on the page.
     """
     if not settings.views:
         return Pictures()
@@ -93,7 +93,7 @@ def draw(
 
 
 def _chosen(files: Mapping[str, MapFiles]) -> list[str]:
-    """The raw map, and the denoised one by its own orientations, or else by the raw one's."""
+    """The raw map, and the denoised one in its own orientations, or else in the raw one's."""
     return [
         "raw_by_raw",
         "denoised_by_denoised" if "denoised_by_denoised" in files else "denoised_by_raw",
@@ -103,8 +103,8 @@ def _chosen(files: Mapping[str, MapFiles]) -> list[str]:
 def _shown(
     chosen: Mapping[str, MapFiles], against: References, mass_kDa: float | None
 ) -> list[ShownMap]:
-    """The maps with their surfaces; the sharpened ones only where all have been sharpened; nothing
-    where a map has none.
+    """The maps with their surfaces, and the sharpened ones if all have been sharpened; empty if a
+    map has no surface.
     """
     kinds = [[files.mean for files in chosen.values()]]
     if all(files.sharpened.is_file() for files in chosen.values()):
@@ -119,7 +119,7 @@ def _shown(
 
 
 def _surfaces(paths: Sequence[Path], against: References, mass_kDa: float | None) -> list[Contour]:
-    """Each map's surface under the mask; all enclose the volume that the first one's encloses."""
+    """Each map's surface under the mask; all enclose the same volume as the first."""
     maps = [read_volume(path) for path in paths]
     masked = [volume if against.mask is None else volume * against.mask for volume in maps]
     return contours(
@@ -132,8 +132,8 @@ def _write(rows: tuple[SceneRow, ...], path: Path) -> None:
 
 
 def residues_of(inputs: StructureInputs, settings: StructureSettings) -> list[Residues]:
-    """What of the model is drawn: the stretches that were named, else a helix and a strand, where
-    its file says which.
+    """The parts of the model to draw: the stretches that were named, else a helix and a strand, if
+    its file identifies any.
 
     Raises
     ------

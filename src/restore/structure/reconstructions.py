@@ -1,4 +1,4 @@
-"""The half maps of each combination, and what is measured of them, each in one stage."""
+"""The half maps of each combination, and their measurements, each in one stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,7 +64,9 @@ class MapFiles:
 
 @dataclass(frozen=True)
 class References:
-    """What maps are compared with, on their grid, and the files it was read from."""
+    """The references that maps are compared with, on the maps' grid, and the files they were read
+    from.
+    """
 
     voxel_A: float
     mask: Float[Tensor, "z y x"] | None
@@ -147,7 +149,7 @@ def measure(
     settings: StructureSettings,
     stages: Stages,
 ) -> Reconstruction:
-    """Everything measured of one map (its amplitudes to be drawn excepted); the sharpened map, the
+    """Everything measured of one map, except the amplitudes for the chart; the sharpened map, the
     FSC and its figure are written.
 
     Correlations under a mask are those of maps with the amplitudes of the raw map of the same
@@ -189,7 +191,7 @@ def measure(
 def _comparable_halves(
     files: MapFiles, raw: MapFiles, against: References
 ) -> Float[Tensor, "2 z y x"]:
-    """The half maps; those that are to be masked with the amplitudes of the raw map's."""
+    """The half maps; if they are to be masked, with the amplitudes of the raw half maps."""
     halves = torch.stack([read_volume(path) for path in files.halves])
     if against.mask is None or raw == files:
         return halves
@@ -201,7 +203,7 @@ def _comparable_halves(
 def _reconstruction(
     combination: Combination, files: MapFiles, result: MapResult, stages: Stages
 ) -> Reconstruction:
-    """What was measured, with what it was measured of."""
+    """The measurements of a map, with its description."""
     names = {
         "half1": files.half1,
         "half2": files.half2,
@@ -230,7 +232,9 @@ def _reconstruction(
 def measure_bias(
     raw: MapFiles, denoised: MapFiles, against: References, sym: str, stages: Stages
 ) -> Bias:
-    """How much of the denoised half maps' agreement raw ones in the same orientations support."""
+    """How much of the denoised half maps' agreement is supported by raw ones in the same
+    orientations.
+    """
 
     def work() -> Mapping[str, Any]:
         both = [
@@ -246,7 +250,7 @@ def measure_bias(
 
 
 def _correlations(mean: Float[Tensor, "z y x"], against: References) -> dict[str, Correlation]:
-    """The map's correlations with the model and with the truth, where there are any."""
+    """The map's correlations with the model and with the truth, as far as these are given."""
     correlations: dict[str, Correlation] = {}
     for name, reference in (("model", against.model), ("truth", against.truth)):
         if reference is not None:
@@ -258,7 +262,7 @@ def _correlations(mean: Float[Tensor, "z y x"], against: References) -> dict[str
 def _sharpened(
     mean: Float[Tensor, "z y x"], fsc: FSC, against: References, settings: StructureSettings
 ) -> Sharpening | None:
-    """The sharpened map; None where the halves do not agree, or too few shells have amplitudes."""
+    """The sharpened map; None if the halves do not agree, or too few shells have amplitudes."""
     try:
         return sharpen(
             mean,

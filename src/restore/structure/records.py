@@ -1,5 +1,5 @@
-"""What a comparison of structures finds: the records that are computed, kept in ``structure.json``
-and drawn.
+"""Records of the results of a comparison of structures, which are computed, stored in
+``structure.json`` and drawn.
 """
 
 from collections.abc import Mapping
@@ -15,17 +15,19 @@ FILE_NAME = "structure.json"
 FILE = RecordFile("file", 1, "restore structure")
 
 COMBINATIONS = ("raw_by_raw", "denoised_by_raw", "denoised_by_denoised", "raw_by_denoised")
-"""The four reconstructions: of which images, by the orientations that were refined on which."""
+"""The four reconstructions: the kind of images, and the kind on which their orientations were
+refined.
+"""
 THRESHOLDS = ("0.143", "0.5")
-"""The correlations at which curves are read."""
+"""The thresholds of correlation at which resolutions are read."""
 
 Kind = Literal["raw", "denoised"]
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where a curve first falls below a threshold (Å), in words too; None where that is nowhere, or
-    in the first shell.
+    """The resolution (Å) at which a curve first falls below a threshold, also in words; None if it
+    never does, or does so in the first shell.
     """
 
     value_A: float | None
@@ -34,11 +36,11 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Correlation:
-    """Curves over the shells by name, the name of the one to judge by, and where that falls below
-    each threshold ("0.143", "0.5").
+    """Curves over the shells by name, the name of the decisive one, and where that falls below each
+    threshold ("0.143", "0.5").
 
-    ``is_doubtful`` says that the map and what it is compared with hardly agree even at low
-    resolution. ValueError where the curve to judge by, or a threshold, is missing.
+    ``is_doubtful`` says that the map and its reference hardly agree even at low resolution. Raises
+    ValueError if the decisive curve, or a threshold, is missing.
     """
 
     curves: Mapping[str, Values]
@@ -54,17 +56,17 @@ class Correlation:
 
     @property
     def judged(self) -> Values:
-        """The curve to judge by."""
+        """The decisive curve."""
         return self.curves[self.best]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MapResult:
-    """What was measured of one map, without what it is a map of: one stage's result.
+    """The measurements of one map, without its description: the result of one stage.
 
-    ``reference`` is C_ref, what ``fsc`` predicts of the map's correlation with the truth; ``truth``
-    and ``model`` are the correlations that were measured, where there was something to measure them
-    with. ``files`` are those that the stage wrote, by their names in the folder.
+    ``reference`` is C_ref, the map's correlation with the truth as predicted from ``fsc``;
+    ``truth`` and ``model`` are the measured correlations, if there was a reference. ``files`` are
+    those that the stage wrote, by their names in the folder.
     """
 
     fsc: Correlation
@@ -80,7 +82,8 @@ class MapResult:
 @dataclass(frozen=True, kw_only=True)
 class Reconstruction:
     """A map of all particles, and its halves: ``images`` and ``orientations`` are "raw" or
-    "denoised"; the rest as in `MapResult`. ``amplitude`` is drawn: 1 in the raw map's first shell.
+    "denoised"; the rest is as in `MapResult`. ``amplitude`` is for the chart: it is 1 in the raw
+    map's first shell.
     """
 
     fsc: Correlation
@@ -99,7 +102,7 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class Band:
-    """The band in which too much is claimed, and how much on average over its shells."""
+    """The band in which too much is claimed, and the mean excess over its shells."""
 
     from_A: float
     to_A: float
@@ -108,8 +111,8 @@ class Band:
 
 @dataclass(frozen=True, kw_only=True)
 class Bias:
-    """What the denoised half maps' FSC claims with these orientations, and what the raw half maps
-    support of it.
+    """The FSC that the denoised half maps claim with these orientations, and the part that the raw
+    half maps support.
     """
 
     claimed: Values
@@ -136,8 +139,8 @@ class ResLog:
     """Resolution (1/Å) at each number of particles: mean, lowest and highest of the repeats, and
     the line fitted to them.
 
-    ``sizes`` are particles in both half sets together. ValueError where these are not positive, or
-    a curve has another length.
+    ``sizes`` are particles in both half sets together. Raises ValueError if they are not positive,
+    or a curve has another length.
     """
 
     sizes: tuple[int, ...]
@@ -158,7 +161,8 @@ class ResLog:
 @dataclass(frozen=True, kw_only=True)
 class Angles:
     """Angular distances between two sets of orientations of the same particles, in degrees, with
-    their figure's path; ``compared`` is "refinements", or which of them is compared with the truth.
+    their figure's path; ``compared`` is "refinements", or the name of the one that is compared with
+    the truth.
     """
 
     compared: str = ""
@@ -172,7 +176,7 @@ class Angles:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture (PNG) or scenes of maps (JSON) in the result's folder, with title and words."""
+    """A picture (PNG) or scenes of maps (JSON) in the result's folder, with a title and a text."""
 
     title: str
     words: str = ""
@@ -181,8 +185,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much higher one correlation curve is than another on average, its error (1 σ), the shells
-    that this rests on, and whether the difference is more than chance makes.
+    """The mean difference between two correlation curves, its error (1 σ), the number of shells it
+    is based on, and whether it is significant.
     """
 
     mean: float
@@ -193,7 +197,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class ParticleSet:
-    """How many particles there are, and how those of two refinements were matched."""
+    """The number of particles, and how those of two refinements were matched."""
 
     count: int | None = None
     matched_by: str = ""
@@ -201,9 +205,9 @@ class ParticleSet:
 
 @dataclass(frozen=True, kw_only=True)
 class Structure:
-    """All that a comparison found, and how it was made. ``commands`` make one row of the page each.
-
-    ValueError where a curve has not one value for each shell, or a map has an unknown name.
+    """All results of a comparison, and how they were made. Each of the ``commands`` makes one row
+    of the page. Raises ValueError if a curve does not have one value for each shell, or a map has
+    an unknown name.
     """
 
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -252,12 +256,12 @@ class Structure:
 
 
 def read_structure(folder: Path) -> Structure:
-    """What ``restore structure`` wrote into a folder.
+    """The results that ``restore structure`` wrote into a folder.
 
     Raises
     ------
     UserError
-        There is nothing, it is damaged, or another version of the program made it.
+        There are no results, they are damaged, or another version of the program wrote them.
     """
     path = folder / FILE_NAME
     if not path.is_file():
@@ -268,5 +272,5 @@ def read_structure(folder: Path) -> Structure:
 
 
 def structure_from(card: Mapping[str, Any]) -> Structure:
-    """The structure of its JSON's plain values. Raises UserError where they are damaged."""
+    """The structure from the plain values of its JSON. Raises UserError if they are damaged."""
     return decoded(Structure, card, FILE_NAME, FILE.noun)

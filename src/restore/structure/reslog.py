@@ -37,8 +37,8 @@ _LEAST_PARTICLES = 16
 
 @dataclass(frozen=True)
 class _Frequencies:
-    """What the stage of a curve keeps: the resolution (1/Å) of each repeat at each size, None where
-    it is infinite.
+    """The stored result of a curve's stage: the resolution (1/Å) of each repeat at each size, None
+    if it is infinite.
     """
 
     frequency_per_A: tuple[tuple[float | None, ...], ...]
@@ -51,8 +51,8 @@ def reslog(
     stages: Stages,
     bars: Bars,
 ) -> dict[str, ResLog]:
-    """The points and lines of each combination, by its name; empty where there are too few
-    particles, or no plot is wanted.
+    """The points and lines of each combination, by name; empty if there are too few particles, or
+    no plot is wanted.
     """
     count = len(combinations[0].particles)
     if not settings.reslog_sizes or count < _LEAST_PARTICLES:
@@ -86,7 +86,7 @@ def _curve(
     stages: Stages,
     bars: Bars,
 ) -> ResLogCurve:
-    """The resolution of each subset, computed or kept."""
+    """The resolution of each subset, computed now or in an earlier run."""
     sizes = subset_sizes(len(source.images), subsets)
     orders = subset_orders(source.half_sets, subsets)
 
@@ -111,7 +111,7 @@ def _curve(
 
 
 def _record(curve: ResLogCurve, fit: ResLogFit | None) -> ResLog:
-    """A curve's points over the repeats, of those that were fitted, and its line."""
+    """A curve's fitted points, summarised over the repeats, and its line."""
     fitted = np.where(curve.fitted, curve.frequency_per_A, np.nan)
     columns = [column[np.isfinite(column)] for column in fitted.T]
     points = Curve(

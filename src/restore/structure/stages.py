@@ -1,5 +1,5 @@
-"""The stages of a long run, each with its outputs: one that is there already, made alike from the
-same files, is kept.
+"""The stages of a long run, each with its outputs. A stage that was already done with the same
+files and settings is kept.
 """
 
 import logging
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 
 FOLDER_NAME = "stages"
 REDO = "delete it and run restore structure again"
-"""What to do about the damaged record of a stage."""
+"""The advice for a damaged record of a stage."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: ``made_with`` is all that decides its outputs, beside the contents of its
-    ``inputs``.
+    """One stage: ``made_with`` is everything that determines its outputs, besides the contents of
+    its ``inputs``.
     """
 
     name: str
@@ -36,7 +36,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class _StageRecord:
-    """What a stage leaves beside its outputs: their states, by name, and what its work gave."""
+    """The record that a stage leaves beside its outputs: their states, by name, and the result of
+    its work.
+    """
 
     fingerprint: str
     outputs: Mapping[str, Any]
@@ -44,18 +46,18 @@ class _StageRecord:
 
 
 class Stages:
-    """The stages whose records lie in a folder; with ``overwrite`` each is done again."""
+    """The stages with records in a folder; with ``overwrite`` every stage is done again."""
 
     def __init__(self, folder: Path, overwrite: bool = False) -> None:
         self.folder, self._overwrite = folder, overwrite
 
     def run(self, stage: Stage, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """What ``work`` gives, which JSON must be able to say; where the stage is current, what it
-        gave before.
+        """The result of ``work``, which must be expressible in JSON; if the stage is current, the
+        earlier result.
 
-        Its record is written after its outputs, so that a stage that was interrupted is done again.
-        Outputs that are not known before can be in what ``work`` gives, as "files": their names in
-        the folder.
+        The record is written after the outputs, so that an interrupted stage is done again. Outputs
+        that are not known beforehand can be listed in the result of ``work`` as "files", by their
+        names in the folder.
         """
         path = self.path_of(stage)
         digest = fingerprint(
@@ -74,17 +76,17 @@ class Stages:
         return _record(path).result
 
     def path_of(self, stage: Stage) -> Path:
-        """Where a stage's record lies."""
+        """The path of a stage's record."""
         return self.folder / FOLDER_NAME / f"{stage.name}.json"
 
     def name_of(self, path: Path) -> str:
-        """The name of a file in the folder; of any other, its whole path."""
+        """The name of a file in the folder; for any other file, its full path."""
         whole, folder = path.absolute(), self.folder.absolute()
         return str(whole.relative_to(folder)) if whole.is_relative_to(folder) else str(whole)
 
     def _fingerprint_in(self, path: Path) -> str:
-        """The fingerprint in a stage's record; nothing where that is damaged, or an output is gone
-        or was changed.
+        """The fingerprint in a stage's record; empty if that is damaged, or an output is missing or
+        was changed.
         """
         try:
             record = _record(path)
@@ -95,5 +97,5 @@ class Stages:
 
 
 def _record(path: Path) -> _StageRecord:
-    """Raises OSError, and UserError where the record is damaged."""
+    """Read a stage's record. Raises OSError, and UserError if the record is damaged."""
     return decoded(_StageRecord, parse_json(path.read_bytes(), path, "stage", REDO), path, "stage")

@@ -1,4 +1,4 @@
-"""What maps are compared with, on their grid: a mask, the density of a model, the true map."""
+"""References for maps on their grid: a mask, the density of a model, the true map."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def read_volume(path: Path) -> Float[Tensor, "z y x"]:
 
 
 def read_truth(path: Path, side: int, voxel_A: float) -> Float[Tensor, "z y x"]:
-    """The true map on the maps' grid, with the same centre. UserError where its voxels do not
+    """The true map on the maps' grid, with the same centre. Raises UserError if its voxels do not
     fit.
     """
     header = read_map_header(path, "volume")
@@ -46,7 +46,7 @@ def model_density(path: Path, side: int, voxel_A: float) -> Float[Tensor, "z y x
     Raises
     ------
     UserError
-        As :func:`read_atoms`; atoms lie outside the box.
+        As :func:`read_atoms`; or atoms lie outside the box.
     """
     atoms = read_atoms(path)
     shape, voxel_zyx_A = (side, side, side), (voxel_A, voxel_A, voxel_A)

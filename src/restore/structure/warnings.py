@@ -1,4 +1,4 @@
-"""What would make the comparison mean something else than it seems to, in the particles."""
+"""Warnings about the particles: properties that would change the meaning of the comparison."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ _ON = {"raw": "raw images", "denoised": "denoised images"}
 
 
 def warnings_of_particles(particles: ComparisonSet) -> Iterator[str]:
-    """What is doubtful in the particles, before anything is reconstructed."""
+    """Doubts about the particles, before anything is reconstructed."""
     if shows_denoised(particles.images["raw"]):
         source = particles.images["raw"].particles.source
         yield f"The images of {source} are not raw: their labels say that restore denoised them."

@@ -11,7 +11,7 @@ import pytest
 from folders import SHARED
 
 from restore.errors import UserError
-from restore.io.images.mrc import mrc_labels, mrc_shape, read_mrc, read_mrc_header, write_mrc
+from restore.io.images.mrc import mrc_labels, read_mrc, read_mrc_header, write_mrc
 
 DATA = np.arange(15, dtype=np.float32).reshape(3, 5)
 
@@ -79,7 +79,7 @@ def test_a_truncated_file_is_refused_with_both_sizes(tmp_path):
         read_mrc(path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match="it has 100 bytes"):
-        mrc_shape(path)
+        read_mrc_header(path)
 
 
 def test_extra_bytes_are_warned_of_and_left_alone(tmp_path, caplog):
@@ -129,7 +129,7 @@ def test_what_is_written_is_valid_and_read_back(tmp_path, dtype, mode):
     write_mrc(tmp_path / "my mic é.mrc", DATA, 0.885, labels, dtype)
     data, pixel_size_A = read_mrc(tmp_path / "my mic é.mrc")
     assert np.array_equal(data, DATA) and pixel_size_A == pytest.approx(0.885)
-    assert mrc_shape(tmp_path / "my mic é.mrc") == (3, 5)
+    assert read_mrc_header(tmp_path / "my mic é.mrc").shape == (3, 5)
     assert mrc_labels(tmp_path / "my mic é.mrc") == ["restore 0.1", "model ?t?", "x" * 80]
     assert mrcfile.validate(tmp_path / "my mic é.mrc")
     with mrcfile.open(tmp_path / "my mic é.mrc") as file:
@@ -164,7 +164,7 @@ def test_the_real_halves_sum_to_the_whole():
     full, even, odd = (
         read_mrc(folder / f"k2_field1_{name}.mrc")[0] for name in ("DW", "EVN", "ODD")
     )
-    assert full.shape == mrc_shape(folder / "k2_field1_DW.mrc") == (3838, 3710)
+    assert full.shape == read_mrc_header(folder / "k2_field1_DW.mrc").shape == (3838, 3710)
     assert full.max() == 437
     assert np.array_equal(even + odd, full)
     assert read_mrc_header(folder / "k2_field1_DW.mrc").pixel_size_A == pytest.approx(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from restore import fourier
@@ -53,9 +53,7 @@ def ring_covariances(
     extent_A = max(shape[0] * pixel_size_yx_A[0], shape[1] * pixel_size_yx_A[1])
     width_per_A = width_per_A or 1 / extent_A
     spectra = fourier.spectrum_of(images - images.mean(dim=(-2, -1), keepdim=True))
-    frequency = fourier.frequency_per_A(shape, pixel_size_yx_A, images.device)
-    rings = fourier.ring_index(frequency, width_per_A).flatten()
-    count = int(0.5 / max(pixel_size_yx_A) / width_per_A) + 1
+    rings, count = _rings(shape, pixel_size_yx_A, width_per_A, images.device)
     weights = fourier.friedel_weights(shape, images.device)
     if components is not None:
         weights = weights * components
@@ -78,9 +76,7 @@ def ring_means(
     """The mean of a half spectrum's ``values`` in each ring of `ring_covariances`, and how many
     components of the whole spectrum each ring has; the mean of an empty ring is 0.
     """
-    frequency = fourier.frequency_per_A(shape, pixel_size_yx_A, values.device)
-    rings = fourier.ring_index(frequency, width_per_A).flatten()
-    count = int(0.5 / max(pixel_size_yx_A) / width_per_A) + 1
+    rings, count = _rings(shape, pixel_size_yx_A, width_per_A, values.device)
     weights = fourier.friedel_weights(shape, values.device).expand(values.shape).double()
     if components is not None:
         weights = weights * components
@@ -89,6 +85,18 @@ def ring_means(
         for weighted in (weights * values, weights)
     )
     return sums / counts.clamp(min=1), counts
+
+
+def _rings(
+    shape: fourier.Shape,
+    pixel_size_yx_A: tuple[float, float],
+    width_per_A: float,
+    device: torch.device,
+) -> tuple[Int[Tensor, "components"], int]:
+    """The ring of each component of a half spectrum, and the number of rings up to Nyquist."""
+    frequency = fourier.frequency_per_A(shape, pixel_size_yx_A, device)
+    rings = fourier.ring_index(frequency, width_per_A).flatten()
+    return rings, int(0.5 / max(pixel_size_yx_A) / width_per_A) + 1
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.errors import UserError
+from restore.errors import UserError, missing_words
 from restore.io.cryosparc.ctf import (
     CTF_COLUMNS,
     PHASE_SHIFT,
@@ -108,7 +108,7 @@ def ctf_parameters(data: Dataset) -> list[CTFParameters]:
 def _require_ctf_columns(data: Dataset) -> None:
     missing = [f"ctf/{name}" for name in CTF_COLUMNS if data.column(f"ctf/{name}") is None]
     if missing:
-        finding = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        finding = missing_words(missing)
         wanted = _FOR_CTF if len(missing) == 1 else "Phase flipping needs them"
         do = data.where_to_find() or "give the .csg of a CTF estimation job, or `phase_flip=False`"
         raise UserError(finding, where=data.source, wanted=wanted, do=do)

@@ -23,6 +23,7 @@ from restore.io.images.mrc_header import (
     pixel_type,
     raw_header,
     refuse_not_finite,
+    sampling_A,
 )
 
 _log = logging.getLogger(__name__)
@@ -155,12 +156,10 @@ def write_map(
         )
     stored = np.ascontiguousarray(volume, dtype="<f4")
     refuse_not_finite(stored, path, "float32")
-    mean, deviation = stored.mean(dtype=np.float64), stored.std(dtype=np.float64)
-    statistics = Statistics(float(stored.min()), float(stored.max()), float(mean), float(deviation))
     z_A, y_A, x_A = (
         voxel_size_zyx_A if isinstance(voxel_size_zyx_A, tuple) else (voxel_size_zyx_A,) * 3
     )
-    plane = header_bytes(stored.shape, stored.dtype, (y_A, x_A), statistics, labels)
+    plane = header_bytes(stored.shape, stored.dtype, (y_A, x_A), Statistics.of(stored), labels)
     header = np.frombuffer(plane, HEADER_DTYPE.newbyteorder("<")).copy()
     header["mz"], header["ispg"], header["cella"]["z"] = stored.shape[0], 1, stored.shape[0] * z_A
     for axis, place_A in zip("zyx", origin_zyx_A, strict=True):
@@ -240,10 +239,7 @@ def _refuse_turned_axes(header: np.void, path: Path) -> None:
 
 
 def _voxel_size_zyx_A(header: np.void, z: int) -> tuple[float, float, float] | None:
-    sides: list[float] = []
-    for axis in "zyx":
-        cell_A, samples = float(header["cella"][axis]), int(header[f"m{axis}"])
-        sides.append(cell_A / samples if samples > 0 else 0.0)
+    sides = sampling_A(header, "zyx")
     if z == 1:
         sides[0] = (sides[1] + sides[2]) / 2
     return (

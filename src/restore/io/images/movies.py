@@ -68,6 +68,14 @@ def read_movie_header(path: Path, eer: EERSettings = _AS_RELION) -> MovieHeader:
     return header
 
 
+def is_movie(path: Path) -> bool:
+    """Whether a file holds more than one image."""
+    try:
+        return read_movie_header(path).frames > 1
+    except UserError:
+        return False
+
+
 def read_frames(path: Path, eer: EERSettings = _AS_RELION) -> Iterator[NDArray[np.float32]]:
     """Each frame of a movie as float32 (y, x), in order; one or two are in memory at a time.
 

@@ -74,11 +74,6 @@ def read_mrc_header(path: Path) -> MrcHeader:
     return MrcHeader(path, shape, dtype, offset, pixel_size_yx_A(header), labels_of(header), extra)
 
 
-def mrc_shape(path: Path) -> tuple[int, int]:
-    """Rows and columns of an MRC image, from its header. Raises as :func:`read_mrc_header`."""
-    return read_mrc_header(path).shape
-
-
 def mrc_labels(path: Path) -> list[str]:
     """The labels in an MRC file's header. Raises as :func:`read_mrc_header`."""
     return list(read_mrc_header(path).labels)
@@ -154,9 +149,7 @@ def write_mrc(
         stored = np.ascontiguousarray(data, dtype=np.dtype(dtype).newbyteorder("<"))
     refuse_not_finite(stored, path, dtype)
     y_A, x_A = pixel_size_A if isinstance(pixel_size_A, tuple) else (pixel_size_A, pixel_size_A)
-    mean, deviation = stored.mean(dtype=np.float64), stored.std(dtype=np.float64)
-    statistics = Statistics(float(stored.min()), float(stored.max()), float(mean), float(deviation))
-    header = header_bytes((1, *data.shape), stored.dtype, (y_A, x_A), statistics, labels)
+    header = header_bytes((1, *data.shape), stored.dtype, (y_A, x_A), Statistics.of(stored), labels)
     with replacing(path) as partial, partial.open("wb") as stream:
         stream.write(header)
         stream.write(stored.data)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import mrcfile.utils
 import numpy as np
@@ -87,6 +87,12 @@ class Statistics:
     most: float
     mean: float
     deviation: float
+
+    @classmethod
+    def of(cls, stored: NDArray[np.floating]) -> Self:
+        """The statistics of an array, summed in double precision."""
+        mean, deviation = stored.mean(dtype=np.float64), stored.std(dtype=np.float64)
+        return cls(float(stored.min()), float(stored.max()), float(mean), float(deviation))
 
 
 def header_bytes(
@@ -184,11 +190,19 @@ def _has_unsigned_bytes(header: np.void) -> bool:
 
 def pixel_size_yx_A(header: np.void) -> tuple[float, float] | None:
     """The header's pixel size in Å along y and x, or None if either is zero, negative or NaN."""
-    sides = []
-    for axis in "yx":
-        cell_A, samples = float(header["cella"][axis]), int(header[f"m{axis}"])
-        sides.append(cell_A / samples if samples > 0 else 0.0)
+    sides = sampling_A(header, "yx")
     return (sides[0], sides[1]) if all(np.isfinite(side) and side > 0 for side in sides) else None
+
+
+def sampling_A(header: np.void, axes: str) -> list[float]:
+    """The header's cell over its samples along these axes, in Å; 0 without samples. The values are
+    not checked.
+    """
+    samples = [int(header[f"m{axis}"]) for axis in axes]
+    return [
+        float(header["cella"][axis]) / count if count > 0 else 0.0
+        for axis, count in zip(axes, samples, strict=True)
+    ]
 
 
 def labels_of(header: np.void) -> tuple[str, ...]:

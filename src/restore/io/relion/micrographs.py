@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from restore.errors import UserError
+from restore.errors import UserError, missing_words
 from restore.io.ctf_limits import RELION_LIMITS
 from restore.io.half_names import Suffixes, half_names
 from restore.io.paths import Places
+from restore.io.relion.optics import undefined_group
 from restore.io.star import Block, StarFile
 from restore.micrograph import CTFParameters
 
@@ -183,7 +184,7 @@ def ctf_parameters(row: StarRow) -> CTFParameters:
     """
     missing = [column for column in CTF_COLUMNS if not row.has(column)]
     if missing:
-        finding = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        finding = missing_words(missing)
         wanted = _FOR_CTF if len(missing) == 1 else "Phase flipping needs them"
         raise UserError(finding, where=row.row_place, wanted=wanted, do=_CTF_CURE)
     any_number = (-math.inf, math.inf)
@@ -259,13 +260,7 @@ def _group_of(
 ) -> tuple[Mapping[str, str], str]:
     group = row["rlnOpticsGroup"]
     if group not in groups:
-        wanted = f"the groups in data_optics are {', '.join(groups)}"
-        raise UserError(
-            f'rlnOpticsGroup is "{group}"',
-            where=place,
-            wanted=wanted,
-            do="add the group or correct the row",
-        )
+        raise undefined_group(group, groups, place)
     return groups[group]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.errors import UserError
+from restore.errors import UserError, missing_words
 from restore.io.listings import StarListing
 from restore.io.micrographs import MicrographSet
 from restore.io.paths import Places
@@ -180,7 +180,7 @@ def _numbers(block: Block, columns: tuple[str, ...], where: str) -> NDArray[np.f
     """The columns of a table as numbers, (rows, columns)."""
     missing = [column for column in columns if column not in block.columns]
     if missing:
-        problem = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        problem = missing_words(missing)
         wanted = "Frames cannot be summed without their motion"
         raise UserError(problem, where=where, wanted=wanted, do=_CURE)
     table = np.empty((len(block.rows), len(columns)))

@@ -1,7 +1,9 @@
 """The contents of a STAR file's optics table other than the CTF."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from restore.errors import UserError
 from restore.io.star import Block, read_star
 from restore.io.star.numbers import number_of
 
@@ -18,6 +20,19 @@ _WITHOUT = {
 """The columns of aberrations and of anisotropic magnification, and the values that stand
 for none.
 """
+
+
+OPTICS_GROUP = "rlnOpticsGroup"
+
+
+def undefined_group(group: str, defined: Iterable[str], where: str) -> UserError:
+    """The error about a row of an optics group that the optics table does not define."""
+    return UserError(
+        f'{OPTICS_GROUP} is "{group}"',
+        where=where,
+        wanted=f"the groups in data_optics are {', '.join(defined)}",
+        do="add the group or correct the row",
+    )
 
 
 def optics_table(path: Path) -> Block | None:

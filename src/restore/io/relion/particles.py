@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
 
-from restore.errors import UserError
+from restore.errors import UserError, missing_words
 from restore.io.ctf_limits import RELION_LIMITS
 from restore.io.particle_records import Particles
 from restore.io.relion.micrographs import CTF_COLUMNS
+from restore.io.relion.optics import undefined_group
 from restore.io.relion.particle_columns import (
     COORDINATES,
     EULER,
@@ -79,7 +80,7 @@ def read_relion_particles(path: Path, needs_poses: bool = True) -> Particles:
     table = _table(read_star(path), path)
     missing = [column for column in EULER if not table.has([column])]
     if missing and needs_poses:
-        problem = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        problem = missing_words(missing)
         raise UserError(
             problem,
             where=table.where,
@@ -127,12 +128,7 @@ def _table(star: StarFile, path: Path) -> _Table:
     groups = block.column(OPTICS)
     strange = next((index for index, group in enumerate(groups) if group not in rows), None)
     if strange is not None:
-        problem, known = (
-            f'{OPTICS} is "{groups[strange]}"',
-            f"the groups in data_optics are {', '.join(rows)}",
-        )
-        do = "add the group or correct the row"
-        raise UserError(problem, where=f"{where}, row {strange + 1}", wanted=known, do=do)
+        raise undefined_group(groups[strange], rows, f"{where}, row {strange + 1}")
     return _Table(block, optics, [rows[group] for group in groups], where)
 
 

@@ -44,10 +44,7 @@ class TiltSeries:
     @property
     def block(self) -> Block:
         """The table of its tilt images."""
-        block = self.star.block(self.name)
-        if block is None:
-            raise ValueError(f"{self.path} has no block {self.name!r}")
-        return block
+        return self.star.existing_block(self.name)
 
 
 @dataclass(frozen=True)
@@ -81,9 +78,7 @@ class TiltSeriesListing:
         UserError
             A file would replace a series' file of the input.
         """
-        table = self.star.block(self.block)
-        if table is None:
-            raise ValueError(f"the STAR file has no block {self.block!r}")
+        table = self.star.existing_block(self.block)
         inputs = {resolved(series.path) for series in self.series}
         files: dict[Path, bytes] = {}
         names: dict[int, str] = {}

@@ -107,6 +107,15 @@ class StarFile:
         """The block of this name (without ``data_``), or None."""
         return next((block for block in self.blocks if block.name == name), None)
 
+    def existing_block(self, name: str) -> Block:
+        """The block of this name, for callers that have seen it. Raises ValueError if there is
+        none.
+        """
+        block = self.block(name)
+        if block is None:
+            raise ValueError(f"the STAR file has no block {name!r}")
+        return block
+
     def with_block(self, block: Block) -> "StarFile":
         """The file with the block of the same name replaced, or with this one added at the end."""
         if self.block(block.name) is None:

@@ -21,7 +21,7 @@ from restore.particles.extraction.windows import ExtractionSettings
 PROGRAM = "relion_preprocess"
 _COORDINATES = ("rlnCoordinateX", "rlnCoordinateY")
 _READ_ALIKE = (np.dtype("<f4"), np.dtype("<i2"))
-_ANY_PIXEL_A = 1.0  # windows are in pixels, and the program wants a size
+_ANY_PIXEL_A = 1.0  # windows are in pixels, but the program requires a size
 
 
 def is_installed() -> bool:

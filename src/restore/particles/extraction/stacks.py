@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 TABLE_NAME = "particles.star"
 Windows = Float[NDArray[np.float32], "n y x"]
 Watch = Callable[[int, int], None]
-"""Told how many micrographs are done, and of how many."""
+"""Called with the number of micrographs done, and the total."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def _write(job: _Job, ready: Future[Windows], settings: ExtractionSettings) -> N
 def _labels(image: Path) -> list[str]:
     try:
         return mrc_labels(image)
-    except UserError:  # no MRC file, so not ours
+    except UserError:  # not an MRC file, so not ours
         return []
 
 

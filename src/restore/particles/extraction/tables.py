@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from restore.errors import UserError
 from restore.io.cryosparc.datasets import is_cryosparc
 from restore.io.particles import read_particles
+from restore.io.relion.optics import undefined_group
 from restore.io.relion.particle_star import particle_star
 from restore.io.star import Block, StarFile, read_star
 from restore.io.star.numbers import finite_numbers, number_of
@@ -69,7 +70,8 @@ def read_table(path: Path) -> ParticleTable:
     Raises
     ------
     UserError
-        The file is missing or wrong, has no such table or no rows, or a coordinate is no number.
+        The file is missing or invalid, has no such table or no rows, or a coordinate is not a
+        number.
     """
     star = particle_star(read_particles(path)) if is_cryosparc(path) else read_star(path)
     needed = (MICROGRAPH, *COORDINATES)
@@ -104,7 +106,7 @@ def pixel_sizes_A(table: ParticleTable, header_A: Mapping[str, float | None]) ->
     Raises
     ------
     UserError
-        There is none, it is no positive number, or the optics group is not defined.
+        There is no pixel size, it is not a positive number, or the optics group is not defined.
     """
     group_of = _optics_rows(table)
     sizes: dict[str, float] = {}
@@ -245,13 +247,7 @@ def _optics_rows(table: ParticleTable) -> Callable[[int], Mapping[str, str]]:
     strange = next((row for row, group in enumerate(named) if group not in groups), None)
     if strange is not None:
         where = f"{table.path}, data_{table.block.name}, row {strange + 1}"
-        known = f"the groups in data_optics are {', '.join(groups)}"
-        raise UserError(
-            f'{OPTICS} is "{named[strange]}"',
-            where=where,
-            wanted=known,
-            do="add the optics group or correct the row",
-        )
+        raise undefined_group(named[strange], groups, where)
     return lambda row: groups[named[row]]
 
 

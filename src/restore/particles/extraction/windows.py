@@ -1,4 +1,4 @@
-"""Windows of a micrograph about its particles, cut, rescaled and normalised as by
+"""Windows of a micrograph around its particles, cut, rescaled and normalised as by
 ``relion_preprocess``.
 """
 
@@ -17,7 +17,7 @@ Normalise = Literal["own", "raw", "none"]
 
 @dataclass(frozen=True)
 class ExtractionSettings:
-    """How windows become particle images.
+    """How windows are converted to particle images.
 
     A denoised background is nearly flat, and dividing by its standard deviation would make the
     particle far too strong. With ``normalise`` "raw" a denoised image is divided by the standard
@@ -171,7 +171,7 @@ def own_windows(
     coordinates_px: Float[NDArray[np.float64], "n 2"],
     settings: ExtractionSettings,
 ) -> Float[NDArray[np.float32], "n side side"]:
-    """The windows about each particle, cut and rescaled, grey values as in the micrograph."""
+    """The window around each particle, cut and rescaled, with the micrograph's grey values."""
     windows = np.empty((len(coordinates_px), settings.image_px, settings.image_px), np.float32)
     for index, corner in enumerate(corners_px(coordinates_px, settings.box_px)):
         windows[index] = rescaled(cut(image, corner, settings.box_px), settings.image_px)

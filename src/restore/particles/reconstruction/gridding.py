@@ -1,4 +1,4 @@
-"""Density compensation: slices lie densely in parts of a map's transform and sparsely in others
+"""Density compensation, because slices are dense in parts of a map's transform and sparse in others
 (Pipe and Menon 1999).
 """
 
@@ -7,9 +7,9 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 ROUNDS = 10
-"""As many as RELION does."""
+"""Number of iterations, as in RELION."""
 LEAST_WEIGHT = 1e-3
-"""Of the mean weight of a shell: no component counts as measured with less, as in RELION."""
+"""Least weight of a component, as a share of its shell's mean weight, as in RELION."""
 _LEAST_SMOOTHED = 1e-3
 
 
@@ -18,8 +18,8 @@ def compensation(weight: Float[Tensor, "z y x"], rounds: int = ROUNDS) -> Float[
     add up to one.
 
     w ← w / (w · weight ⊗ C), Pipe and Menon 1999, Magn. Reson. Med. 41, 179, eq. 19. The transform
-    of a map that lies in a ball cannot vary faster than C, the transform of that ball's overlap
-    with its shifted self. A component with few slices next to one with many therefore contributes
+    of a map within a ball cannot vary faster than C, the transform of the ball's overlap with a
+    shifted copy of itself. A component with few slices next to one with many therefore contributes
     little, unlike in a division of each component by its own weight. ``weight`` is centred at (z //
     2, y // 2, 0); the result is zero beyond the last x.
     """
@@ -62,8 +62,8 @@ def _corner(values: Tensor, side: int) -> Tensor:
 
 
 def _ball_overlap(side: int) -> Float[Tensor, "z y x"]:
-    """The share that a ball half as wide as the grid has in common with itself, moved to each voxel
-    from the corner.
+    """The overlap, as a share of its volume, of a ball half as wide as the grid with a copy shifted
+    to each voxel, counted from the corner.
     """
     steps = torch.fft.fftfreq(side, 1 / side)
     squared = (steps / (side / 2)).square()
@@ -72,7 +72,7 @@ def _ball_overlap(side: int) -> Float[Tensor, "z y x"]:
 
 
 def _distance(shape: tuple[int, ...]) -> Float[Tensor, "z y x"]:
-    """How far each component of a centred half transform is from the centre."""
+    """The distance of each component of a centred half transform from the centre."""
     centres = (shape[0] // 2, shape[1] // 2, 0)
     z, y, x = (
         (torch.arange(side) - centre).square() for side, centre in zip(shape, centres, strict=True)
@@ -81,8 +81,8 @@ def _distance(shape: tuple[int, ...]) -> Float[Tensor, "z y x"]:
 
 
 def _shell_means(weight: Float[Tensor, "z y x"], shells: Tensor) -> Float[Tensor, "z y x"]:
-    """The mean weight of each component's shell; where a shell has none, the smallest of those that
-    have some.
+    """The mean weight of each component's shell; for a shell without any, the smallest mean of the
+    other shells.
     """
     flat = shells.flatten()
     means = torch.bincount(flat, weight.flatten().double()) / torch.bincount(flat).clamp(min=1)

@@ -55,7 +55,7 @@ def reconstruct_half_maps(
         The file is missing or unreadable, something that the reconstruction needs is missing, or
         an output exists.
     """
-    point_group(settings.symmetry)  # an unknown one is rejected before any work
+    point_group(settings.symmetry)  # an unknown group is rejected before any work
     paths = _output_paths(output, overwrite)
     images = open_particle_images(particles)
     denoised = shows_denoised(images)

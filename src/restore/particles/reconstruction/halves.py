@@ -21,7 +21,7 @@ from restore.symmetry import point_group
 log = logging.getLogger(__name__)
 
 Watch = Callable[[int], None]
-"""Told how many particles are done."""
+"""Called with the number of particles done."""
 
 _AT_A_TIME = 64
 _RAW = "split the images into two files"
@@ -202,7 +202,7 @@ def images_are(particles: Particles, settings: ReconstructionSettings) -> Images
     Raises
     ------
     UserError
-        The file says one thing of some of the images and another of the rest.
+        The file's statements about its images do not agree.
     """
     if _all(particles.ctf_premultiplied, "rlnCtfDataAreCtfPremultiplied", particles.source):
         return "multiplied"

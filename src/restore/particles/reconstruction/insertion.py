@@ -22,10 +22,10 @@ from restore.particles.reconstruction.gridding import compensation, map_of
 from restore.particles.reconstruction.symmetrising import symmetrised
 
 ImagesAre = Literal["raw", "flipped", "multiplied"]
-"""What was done to images: nothing, times the sign of their CTF, or times their CTF."""
+"""How images were treated: not at all, multiplied by the sign of their CTF, or by their CTF."""
 
 EDGE_PX = 3
-"""How wide the edge is of the ball that a map is left in."""
+"""Width of the soft edge of the ball to which a map is limited."""
 _POINTS_AT_A_TIME = 100_000
 
 
@@ -126,7 +126,7 @@ class Accumulator:
     def _values(
         self, spectra: Complex[Tensor, "n k"], transfer: Float[Tensor, "n k"] | None
     ) -> Float[Tensor, "n k 3"]:
-        """What each component adds to the sums."""
+        """The contribution of each component to the sums."""
         if transfer is None:
             return torch.stack([spectra.real, spectra.imag, torch.ones_like(spectra.real)], dim=-1)
         factor = {"raw": transfer, "flipped": transfer.abs(), "multiplied": torch.ones(())}[
@@ -147,8 +147,8 @@ class Accumulator:
 
 
 def _slice_components(box_px: int) -> tuple[Bool[Tensor, "y kx"], Float[Tensor, "k 3"]]:
-    """Which components of an image's half transform are inserted, each pair ±k once, and where:
-    (kx, ky, 0) of each.
+    """The components of an image's half transform to insert, one of each pair ±k, and their
+    positions (kx, ky, 0).
     """
     ky = torch.fft.fftfreq(box_px, 1 / box_px)[:, None].expand(-1, box_px // 2 + 1)
     kx = torch.fft.rfftfreq(box_px, 1 / box_px)[None].expand(box_px, -1)
@@ -157,7 +157,7 @@ def _slice_components(box_px: int) -> tuple[Bool[Tensor, "y kx"], Float[Tensor, 
 
 
 def _with_mirrored_half(sums: Float[Tensor, "3 z y x"]) -> Float[Tensor, "3 z y x"]:
-    """The sums with what the other half of the transform adds to the plane x = 0."""
+    """The sums with the contribution of the other half of the transform to the plane x = 0."""
     whole = sums.clone()
     mirrored = sums[..., 0].flip(1, 2) * torch.tensor([1.0, -1.0, 1.0])[:, None, None]
     whole[..., 0] += mirrored

@@ -1,4 +1,4 @@
-"""Particle images to two half maps by RELION's own program, where it is installed."""
+"""Two half maps from particle images by RELION's own program, if it is installed."""
 
 import math
 import shutil
@@ -51,8 +51,8 @@ def reconstruct_halves_by_relion(
     Raises
     ------
     UserError
-        As :func:`reconstruct_halves`; RELION is not installed or fails, with what it says; it does
-        not know the point group or images of two contrasts.
+        As :func:`reconstruct_halves`; or RELION is not installed, or fails (its message is quoted),
+        or does not support the point group or images of both contrasts.
     """
     images_are = treatment(images, settings)[1]
     sign = _sign(images.particles)
@@ -168,7 +168,7 @@ def _optics(images: ParticleImages, multiplied: bool) -> tuple[Block, list[str]]
     else:
         nobody = CTFParameters(
             0.0, 0.0, 0.0, 300.0, 0.0, 0.0
-        )  # columns that RELION wants and does not use
+        )  # columns that RELION requires but does not use
         ctfs = particles.ctfs or (nobody,) * len(particles)
         microscopes = [
             (ctf.voltage_kV, ctf.spherical_aberration_mm, ctf.amplitude_contrast) for ctf in ctfs

@@ -23,7 +23,7 @@ from restore.particles.reconstruction.insertion import Accumulator
 _AT_A_TIME = 64
 
 Watch = Callable[[int], None]
-"""Told how many images have been added, those of all repeats together."""
+"""Called with the number of images added so far, over all repeats."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def resolutions_per_A(
     sizes: Sequence[int],
     watch: Watch = lambda _: None,
 ) -> Float[np.ndarray, "repeats sizes"]:
-    """1/d of each subset, where the FSC of its half maps falls under 0.143; a subset is the
-    beginning of one of the orders.
+    """1/d of each subset, where the FSC of its half maps falls under 0.143; a subset consists of
+    the first particles of one of the orders.
 
     ``orders`` hold rows of the images' file. The subsets of a repeat are nested, so each image is
     added only once. The values are those of :class:`restore.maps.reslog.ResLogCurve`: 0 where the
@@ -82,7 +82,7 @@ def resolutions_per_A(
     Raises
     ------
     UserError
-        The smallest subset has no particle in one of the halves; as
+        The smallest subset has no particle in one of the halves; otherwise as
         :func:`restore.particles.reconstruction.halves.accumulator` and
         :func:`restore.io.particle_images.read_particle_images`.
     """

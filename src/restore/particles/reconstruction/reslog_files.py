@@ -40,10 +40,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReslogInputs:
-    """Files of the same particles, and how their images are taken.
+    """Files of the same particles, and how their images are treated.
 
-    ``labels`` name the files in table and figure; without any, two files are "raw" and "denoised",
-    others are called by their names. ``phases_flipped`` are the labels of files whose images are
+    ``labels`` name the files in table and figure; by default two files are "raw" and "denoised",
+    and others have their file names. ``phases_flipped`` are the labels of files whose images are
     phase-flipped without saying so. Nothing finer than ``max_resolution_A`` is reconstructed.
     ``tolerance_px`` is the largest distance between coordinates of one particle.
     """
@@ -117,7 +117,7 @@ def measure_reslog(
         A file is missing or unreadable, no particle is in all, something that the reconstruction
         needs is missing, or an output exists.
     """
-    point_group(reconstruction.symmetry)  # an unknown one is rejected before any work
+    point_group(reconstruction.symmetry)  # an unknown group is rejected before any work
     star, figure, record = output_paths(output, ".star", [".png", ".settings.json"], overwrite)
     making = replace(reconstruction, seed=subsets.seed)
     files = [open_particle_images(path) for path in inputs.particles]
@@ -171,8 +171,8 @@ def _curves(
 def _sources(
     files: Sequence[ParticleImages], inputs: ReslogInputs, making: ReconstructionSettings
 ) -> list[ResLogSource]:
-    """What is reconstructed from each file; whatever a reconstruction would reject is rejected
-    here.
+    """The input of the reconstructions from each file; everything that a reconstruction would
+    reject is rejected here.
     """
     sources: list[ResLogSource] = []
     for images, name in zip(files, inputs.names, strict=True):
@@ -185,7 +185,7 @@ def _sources(
 
 
 def _warn_of_denoised(files: Sequence[ParticleImages], names: Sequence[str]) -> None:
-    """Warn where a gain in resolution may come from the network."""
+    """Warn if a gain in resolution may come from the network."""
     pairs = zip(files, names, strict=True)
     denoised = [name for images, name in pairs if shows_denoised(images)]
     if denoised:

@@ -12,9 +12,9 @@ def symmetrised(sums: Float[Tensor, "3 z y x"], group: Rotation) -> Float[Tensor
     """The sums of real part, imaginary part and weight over a point group, by linear interpolation
     between voxels.
 
-    The centre is at (side // 2, side // 2, 0). Half turns about x, y and z map voxels onto voxels
-    and need no interpolation; of the other rotations one of each coset is enough. Beyond the last x
-    from the centre, only the half turns are summed.
+    The centre is at (side // 2, side // 2, 0). Two-fold rotations about x, y and z map voxels onto
+    voxels and need no interpolation; of the other rotations one of each coset is enough. Farther
+    from the centre than the last x, only the two-fold rotations are summed.
     """
     matrices = np.asarray(group.as_matrix(), dtype=np.float64).reshape(-1, 3, 3)
     half_turns = [matrix for matrix in matrices if np.allclose(abs(matrix), np.eye(3), atol=1e-6)]
@@ -27,8 +27,8 @@ def symmetrised(sums: Float[Tensor, "3 z y x"], group: Rotation) -> Float[Tensor
 def _one_of_each_coset(
     matrices: Float[np.ndarray, "n 3 3"], half_turns: list[np.ndarray]
 ) -> list[np.ndarray]:
-    """Rotations r but the identity, such that each of the group is r, or the identity, after one of
-    the half turns.
+    """Rotations r other than the identity, such that each rotation of the group is r or the
+    identity, preceded by one of the two-fold rotations.
     """
     chosen: list[np.ndarray] = []
     covered = list(half_turns)
@@ -42,8 +42,8 @@ def _one_of_each_coset(
 def _turned(
     sums: Float[Tensor, "3 z y x"], signs: Float[np.ndarray, "3"]
 ) -> Float[Tensor, "3 z y x"]:
-    """The sums as they are at (x, y, z) times these signs; where that is on the other side, the
-    conjugate there.
+    """The sums at (x, y, z) times these signs; on the other side (negative x), the conjugate of the
+    mirrored component.
     """
     sx, sy, sz = signs
     flipped = [axis for axis, sign in ((2, sy * sx), (1, sz * sx)) if sign < 0]
@@ -54,7 +54,7 @@ def _turned(
 def _over_others(
     sums: Float[Tensor, "3 z y x"], matrices: list[np.ndarray]
 ) -> Float[Tensor, "3 z y x"]:
-    """The sums, with those at the places to which the rotations take each voxel."""
+    """The sums, plus those at the positions to which the rotations take each voxel."""
     whole = sums.clone()
     radius, centre = sums.shape[-1] - 1, sums.shape[1] // 2
     y, x = torch.meshgrid(
@@ -70,8 +70,8 @@ def _over_others(
 
 
 def _sampled(sums: Float[Tensor, "3 z y x"], xyz: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-    """The sums at places (x, y, z) from the centre; where x is negative, of the conjugate on the
-    other side.
+    """The sums at positions (x, y, z) from the centre; for negative x, the conjugate of the
+    mirrored component.
     """
     centre = float(sums.shape[1] // 2)
     mirrored = xyz[:, :1] < 0
