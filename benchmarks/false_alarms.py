@@ -85,12 +85,17 @@ def shot_of(settings: FieldSettings, field: Field) -> Shot:
     return Shot((field.full, field.even, field.odd), pixel_size_A, field.ctf, recipe)
 
 
+def shape_of(image: Image) -> tuple[int, int]:
+    """Rows and columns."""
+    return image.shape[0], image.shape[1]
+
+
 def dose_weighted(image: Image, settings: FieldSettings) -> Image:
     """The image with its noise as a sum that is weighted by dose has it, where no program brings
     the noise back to its strength.
     """
     microscope = settings.microscope
-    k = fourier.frequency_per_A(tuple(image.shape), (microscope.pixel_size_A,) * 2)
+    k = fourier.frequency_per_A(shape_of(image), (microscope.pixel_size_A, microscope.pixel_size_A))
     k = k.clamp(min=1e-4)
     power = torch.zeros_like(k)
     for frame in range(FRAMES):
@@ -102,20 +107,20 @@ def dose_weighted(image: Image, settings: FieldSettings) -> Image:
 def filtered(image: Image, gains: Image) -> Image:
     """The image with its Fourier components multiplied by gains; its mean is kept."""
     mean = image.mean()
-    return fourier.image_of(fourier.spectrum_of(image - mean) * gains, tuple(image.shape)) + mean
+    return fourier.image_of(fourier.spectrum_of(image - mean) * gains, shape_of(image)) + mean
 
 
 def low_passed(image: Image, share: float, order: int = 8) -> Image:
     """The image low-pass filtered at a share of the Nyquist frequency (Butterworth)."""
-    frequency = fourier.frequency_per_A(tuple(image.shape), (1.0, 1.0)) * 2
+    frequency = fourier.frequency_per_A(shape_of(image), (1.0, 1.0)) * 2
     return filtered(image, 1 / (1 + (frequency / share) ** (2 * order)).sqrt())
 
 
 def shifted(image: Image, distance_px: float) -> Image:
     """The image moved along both axes, as another program may place it."""
-    ky, kx = fourier.frequency_yx_per_A(tuple(image.shape), (1.0, 1.0))
+    ky, kx = fourier.frequency_yx_per_A(shape_of(image), (1.0, 1.0))
     turn = torch.exp(-2j * torch.pi * distance_px * (ky + kx))
-    return fourier.image_of(fourier.spectrum_of(image) * turn, tuple(image.shape))
+    return fourier.image_of(fourier.spectrum_of(image) * turn, shape_of(image))
 
 
 def values_of_shot(shot: Shot) -> Iterator[Value]:
