@@ -2,12 +2,16 @@
 ones, and those of restore and Topaz-Denoise, beside the true centres.
 
     python benchmarks/picking.py [--specimens barrel PDB ...] [--minutes 1] [--micrographs 2]
-        [--pickers relion topaz] [--images raw restore ...] [-o picking.json] [--figure picking.png]
+        [--pickers relion topaz] [--images raw "restore, general" ...] [--work FOLDER]
+        [-o picking.json] [--figure picking.png]
     python benchmarks/picking.py --measured picking.json more.json [--figure picking.png]
 
 Micrographs are simulated under several doses and defoci. Each picker is run with so low a threshold
 that the figures of merit of its picks give the whole curve of precision and recall. Prints Markdown
 tables: the recall at 90 % precision, and the average precision.
+
+Rows can be made one at a time: each run adds to the file of results, leaves out what is there, and
+prints all that is there.
 """
 
 import argparse
@@ -71,51 +75,88 @@ def examined(
     kinds: Mapping[str, ImageKind],
     pickers: Mapping[str, Picker],
     folder: Path,
-) -> Iterator[Result]:
-    """Every picker on every kind of image."""
-    for number, (kind, make) in enumerate(kinds.items()):
+) -> Iterator[list[Result]]:
+    """Every picker on each kind of image, which is removed then."""
+    for kind, make in kinds.items():
         print(kind, file=sys.stderr, flush=True)
-        place = folder / "images" / str(number)
+        place = folder / "images" / kind
+        shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         try:
             files = make(shots, place)
         except NotRunError as reason:
-            yield from (Result(name, kind, {}, str(reason)) for name in pickers)
+            yield [Result(name, kind, {}, str(reason)) for name in pickers]
             continue
-        for name, picker in pickers.items():
-            yield picked(Task(name, picker, kind, files), shots, folder / "picks")
+        tasks = (Task(name, picker, kind, files) for name, picker in pickers.items())
+        yield [picked(task, shots, folder / "picks") for task in tasks]
+        shutil.rmtree(place)
+
+
+def kinds_of(chosen: argparse.Namespace) -> dict[str, ImageKind]:
+    """The kinds of images that are asked for: by their whole names, or by how these begin."""
+    every = kinds_for(chosen.minutes, chosen.environments)
+    whole = [name for name in chosen.images if name in every]
+    starts = tuple(name for name in chosen.images if name not in every)
+    return {name: kind for name, kind in every.items() if name in whole or name.startswith(starts)}
 
 
 def measured(chosen: argparse.Namespace) -> list[Result]:
-    """Simulate, denoise and pick as it was asked for."""
+    """Simulate, denoise and pick as it was asked for, except what an earlier run has done."""
     every: dict[str, Picker] = {
         "relion": relion_log_for(tuple(chosen.log_diameters)),
         "topaz": topaz_for(chosen.environments),
     }
-    pickers = {name: every[name] for name in chosen.pickers}
-    kinds = {
-        name: kind
-        for name, kind in kinds_for(chosen.minutes, chosen.environments).items()
-        if name.startswith(tuple(chosen.images))
-    }
     conditions = CONDITIONS[:1] if chosen.quick else CONDITIONS
     size = chosen.micrographs, chosen.size, chosen.seed
     session = Session(chosen.specimens, conditions, *size)
-    folder = Path(tempfile.mkdtemp(prefix="restore_picking_"))
-    results: list[Result] = []
+    place_of = {name: n for n, name in enumerate(kinds_for(chosen.minutes, chosen.environments))}
+    folder = chosen.work or Path(tempfile.mkdtemp(prefix="restore_picking_"))
+    asked = question(chosen)
+    results = earlier(chosen.output, asked)
     try:
-        for result in examined(simulated(folder, session), kinds, pickers, folder):
-            results.append(result)
-            if chosen.output:
-                write(results, chosen.output)
+        shots = simulated(folder, session)
+        for name in chosen.pickers:
+            done = [result.image for result in results if result.picker == name]
+            kinds = {kind: make for kind, make in kinds_of(chosen).items() if kind not in done}
+            for more in examined(shots, kinds, {name: every[name]}, folder):
+                results += more
+                results.sort(key=lambda result: place_of.get(result.image, len(place_of)))
+                if chosen.output:
+                    write(results, asked, chosen.output)
     finally:
-        shutil.rmtree(folder)
+        if chosen.work is None:
+            shutil.rmtree(folder)
     return results
 
 
-def write(results: Sequence[Result], path: Path) -> None:
+def question(chosen: argparse.Namespace) -> dict[str, object]:
+    """What all rows of one table have in common."""
+    names = ("micrographs", "size", "seed", "log_diameters", "quick")
+    specimens = [Path(specimen).stem for specimen in chosen.specimens]
+    return {"specimens": specimens} | {
+        name: list(value) if isinstance(value := getattr(chosen, name), tuple) else value
+        for name in names
+    }
+
+
+def earlier(path: Path | None, asked: Mapping[str, object]) -> list[Result]:
+    """The results that a run of the same question has left; SystemExit where it was another."""
+    if path is None or not path.is_file():
+        return []
+    record = json.loads(path.read_text())
+    if record["asked"] != asked:
+        sys.exit(f"{path} holds results of another run: {record['asked']}")
+    results = [from_json(result) for result in record["results"]]
+    return [result for result in results if not result.not_run]
+
+
+def write(results: Sequence[Result], asked: Mapping[str, object], path: Path) -> None:
     """Everything that was measured so far, with the machine, as JSON."""
-    record = {"machine": machine.describe(), "results": [as_json(one) for one in results]}
+    record = {
+        "machine": machine.describe(),
+        "asked": asked,
+        "results": [as_json(one) for one in results],
+    }
     path.write_text(json.dumps(record, ensure_ascii=False) + "\n")
 
 
@@ -157,10 +198,11 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar=("MIN", "MAX"),
         help="of RELION's Laplacian of Gaussian, in diameters of the particle",
     )
-    add("--images", nargs="+", default=IMAGES, choices=IMAGES, help="which to pick on")
+    add("--images", nargs="+", default=IMAGES, help="rows: whole names, or how they begin")
     add("--seed", type=int, default=0, help="of the simulation")
     add("--quick", action="store_true", help="small: one condition, no training, RELION alone")
-    add("-o", "--output", type=Path, help="everything that was measured, JSON")
+    add("-o", "--output", type=Path, help="everything that was measured, JSON; it is added to")
+    add("--work", type=Path, help="folder in which the simulated micrographs stay for other runs")
     add("--measured", type=Path, nargs="+", help="print what earlier runs wrote, and run nothing")
     add("--figure", type=Path, help="the curves, PNG")
     add(

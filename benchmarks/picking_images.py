@@ -5,7 +5,7 @@ makes of them, as files of their shape and pixel size.
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,12 @@ from restore.io.micrographs import Needs, read_micrographs
 from restore.io.star import Block, StarFile, read_star, write_star
 from restore.micrograph import Micrograph
 from restore.preprocessing import Prepared, Recipe, prepare_alike, restored_spectrum
-from restore.simulation.session import PARTICLE_STAR_NAME, simulate
+from restore.simulation.session import (
+    CTF_STAR_NAME,
+    PARTICLE_STAR_NAME,
+    SETTINGS_NAME,
+    simulate,
+)
 from restore.simulation.settings import SimulationSettings
 from restore.simulation.specimen import load_specimen
 
@@ -36,6 +41,7 @@ TOLERANCE = 0.5
 """How far from the true centre a pick may be, in radii of the particle."""
 LOWPASS_A = (15.0, 30.0, 60.0)
 RECIPE = Recipe(4.5)
+RESOLUTION = ["-r", f"{RECIPE.max_resolution_A:g}"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ shot's key, full size. Raises NotRunError with the reason.
 
 
 def simulated(folder: Path, session: Session) -> list[Shot]:
-    """The micrographs of a session."""
+    """The micrographs of a session; those that an earlier run left in the folder are taken."""
     shots: list[Shot] = []
     for specimen in session.specimens:
         name, diameter_A = Path(specimen).stem, load_specimen(specimen, 4.0).diameter_A
@@ -91,12 +97,21 @@ def simulated(folder: Path, session: Session) -> list[Shot]:
                 defocus_um=condition.defocus_um,
                 seed=1000 * session.seed + len(shots),
             )
-            star = simulate(settings, folder / f"session{len(shots)}")
+            star = _session(settings, folder / f"session{len(shots)}")
             for micrograph in read_micrographs(str(star), needs=Needs(halves=True)).micrographs:
                 truth = _truth_of(micrograph, star, session.size_px, diameter_A)
                 key = f"m{len(shots):03d}"
                 shots.append(Shot(key, name, condition.name, star, micrograph, truth, diameter_A))
     return shots
+
+
+def _session(settings: SimulationSettings, folder: Path) -> Path:
+    """The STAR file of simulated micrographs, which are simulated unless they are there."""
+    star, record = folder / CTF_STAR_NAME, folder / SETTINGS_NAME
+    wanted = json.loads(json.dumps(asdict(settings)))
+    if star.is_file() and json.loads(record.read_text()) == wanted:
+        return star
+    return simulate(settings, folder, overwrite=True)
 
 
 def _truth_of(micrograph: Micrograph, star: Path, size_px: int, diameter_A: float) -> Truth:
@@ -182,38 +197,32 @@ def topaz_denoise_for(environments: Path) -> ImageKind:
 @dataclass(frozen=True)
 class RestoreUse:
     """How restore is used: minutes of training on the micrographs that are then picked (0: the
-    general model), with their halves at hand or not; whether what the raw image holds beyond 200 Å
-    is then added, where the network's output holds nothing (an experiment: no command does it).
+    general model), with their halves at hand or not, and whether the raw image's low frequencies
+    are kept.
     """
 
     minutes: float = 0
     halves: bool = True
-    with_coarse: bool = False
+    low_frequencies: bool = False
 
     @property
     def name(self) -> str:
         """As it stands in a table."""
         words = f"restore, trained {self.minutes:g} min" if self.minutes else "restore, general"
         words += "" if self.halves else ", no halves"
-        return f"{words}, + raw beyond 200 Å" if self.with_coarse else words
+        return f"{words}, low frequencies kept" if self.low_frequencies else words
 
 
 def restore_for(use: RestoreUse) -> ImageKind:
     """The program as its commands run it, one specimen's micrographs (a data set) at a time."""
 
     def denoise(shots: Sequence[Shot], folder: Path) -> Files:
-        if use.with_coarse:
-            return _with_coarse(shots, restore_for(replace(use, with_coarse=False)), folder)
-        done = folder.parent / f"{use.name}.json"
-        if done.is_file():
-            return {key: Path(path) for key, path in json.loads(done.read_text()).items()}
         files: dict[str, Path] = {}
         for specimen in dict.fromkeys(shot.specimen for shot in shots):
             mine = [shot for shot in shots if shot.specimen == specimen]
             place = folder / specimen
             place.mkdir()
             files |= _denoised(mine, use, place)
-        done.write_text(json.dumps({key: str(path) for key, path in files.items()}))
         return files
 
     return denoise
@@ -222,33 +231,25 @@ def restore_for(use: RestoreUse) -> ImageKind:
 def _denoised(shots: Sequence[Shot], use: RestoreUse, place: Path) -> Files:
     star = place / "set.star"
     _write_set(shots, star)
-    model: list[str] = ["-r", f"{RECIPE.max_resolution_A:g}"]
-    if use.minutes:
-        call([
-            *PROGRAM, "train", "-m", str(star), f"--minutes={use.minutes:g}", *model,
-            "-d", str(place), "-x", "model", "-f", str(place / "patches.hdf"),
-        ])  # fmt: skip
-        model = ["-p", str(place / "model.safetensors")]
-    calibration = "rings" if use.halves else "model"
-    options = [f"--calibration={calibration}", "-o", str(place / "out")]
-    call([*PROGRAM, "denoise", "-m", str(star), *model, *options])
+    options = ["-o", str(place / "out")]
+    options += ["-p", str(_trained(star, use, place))] if use.minutes else RESOLUTION
+    options.append(f"--calibration={'rings' if use.halves else 'model'}")
+    options += ["--keep_low_frequencies"] if use.low_frequencies else []
+    call([*PROGRAM, "denoise", "-m", str(star), *options])
     denoised = read_micrographs(str(place / "out" / star.name), needs=Needs()).micrographs
     return {shot.key: image.image for shot, image in zip(shots, denoised, strict=True)}
 
 
-def _with_coarse(shots: Sequence[Shot], denoise: ImageKind, place: Path) -> Files:
-    """Denoised images plus what the recipe's high-pass takes off the flat raw ones."""
-    files = denoise(shots, place)
-    summed: dict[str, Path] = {}
-    for shot in shots:
-        image, denoised = flat(shot.micrograph.image, RECIPE), read_tensor(files[shot.key])
-        shape = image.shape[0], image.shape[1]
-        frequency = fourier.frequency_per_A(shape, (PIXEL_SIZE_A, PIXEL_SIZE_A))
-        passed = 1 - fourier.bandpass(frequency, RECIPE.highpass_A, 0.0)
-        coarse = fourier.image_of(fourier.spectrum_of(image - image.mean()) * passed, shape)
-        summed[shot.key] = place / f"{shot.key}.mrc"
-        write_image(summed[shot.key], (denoised + coarse).numpy(), PIXEL_SIZE_A)
-    return summed
+def _trained(star: Path, use: RestoreUse, place: Path) -> Path:
+    """The model that so many minutes give, which the uses of one specimen share."""
+    models, name = place.parent.parent / "models", f"{place.name}_{use.minutes:g}"
+    model = models / f"{name}.safetensors"
+    if not model.is_file():
+        call([
+            *PROGRAM, "train", "-m", str(star), f"--minutes={use.minutes:g}", *RESOLUTION,
+            "-d", str(models), "-x", name, "-f", str(place / "patches.hdf"),
+        ])  # fmt: skip
+    return model
 
 
 def _write_set(shots: Sequence[Shot], path: Path) -> None:
@@ -273,9 +274,9 @@ def kinds_for(minutes: Sequence[float], environments: Path) -> dict[str, ImageKi
     kinds["Wiener"] = wiener
     kinds["Topaz-Denoise"] = topaz_denoise_for(environments)
     uses = [
-        RestoreUse(minutes=some, halves=halves, with_coarse=coarse)
+        RestoreUse(some, halves, low_frequencies)
         for some, halves in ((0, False), (0, True), *((one, True) for one in minutes if one))
-        for coarse in (False, True)
+        for low_frequencies in (False, True)
     ]
     return kinds | {use.name: restore_for(use) for use in uses}
 

@@ -117,9 +117,13 @@ def bandpass(
     """High-pass times low-pass of Butterworth shape, order 10: one half at either edge, exactly
     zero at DC.
     """
-    high = 1 - 1 / (1 + (frequency_per_A * highpass_A) ** 10)
     low = 1 / (1 + (frequency_per_A * lowpass_A) ** 10)
-    return high * low
+    return highpass(frequency_per_A, highpass_A) * low
+
+
+def highpass(frequency_per_A: Float[Tensor, "*grid"], highpass_A: float) -> Float[Tensor, "*grid"]:
+    """A high-pass of Butterworth shape, order 10: a half at its edge, exactly nothing at DC."""
+    return 1 - 1 / (1 + (frequency_per_A * highpass_A) ** 10)
 
 
 def smoothstep(position: Float[Tensor, "*grid"]) -> Float[Tensor, "*grid"]:

@@ -237,6 +237,37 @@ def test_what_is_written_is_read_again_as_it_was(metrics, tables):
     assert tables.line_of(result).precision[0] == 0.5  # the mean of 1 and of 0
 
 
+def chosen_of(benchmark, *words):
+    return benchmark["picking"].parsed(["--minutes", "1", *words])
+
+
+def test_rows_are_chosen_by_their_whole_names_or_by_how_these_begin(benchmark):
+    def rows(*names):
+        return list(benchmark["picking"].kinds_of(chosen_of(benchmark, "--images", *names)))
+
+    assert rows("restore, general") == ["restore, general"]
+    assert rows("restore, general, low", "raw") == ["raw", "restore, general, low frequencies kept"]
+    assert len(rows("low-pass")) == 3 and len(rows("restore")) == 6
+    assert rows("nothing") == []
+
+
+def test_a_run_goes_on_with_the_results_of_the_same_question_and_of_no_other(
+    benchmark, metrics, tables, tmp_path
+):
+    picking, path = benchmark["picking"], tmp_path / "picking.json"
+    asked = picking.question(chosen_of(benchmark))
+    results = [
+        result_of(metrics, tables, "raw", [1, 0], [1, 1]),
+        result_of(metrics, tables, "Topaz-Denoise", not_run="no network"),
+    ]
+    assert picking.earlier(path, asked) == []
+    picking.write(results, asked, path)
+    assert [result.image for result in picking.earlier(path, asked)] == ["raw"]
+    other = picking.question(chosen_of(benchmark, "--log-diameters", "0.9", "1.2"))
+    with pytest.raises(SystemExit, match="another run"):
+        picking.earlier(path, other)
+
+
 @pytest.fixture(scope="module")
 def shots(benchmark, tmp_path_factory):
     """A micrograph of barrels with halves and truth."""
@@ -244,6 +275,15 @@ def shots(benchmark, tmp_path_factory):
     condition = benchmark["picking"].Condition(50.0, (1.5, 1.5))
     session = images.Session(["barrel"], [condition], 1, 640)
     return images.simulated(tmp_path_factory.mktemp("picking"), session)
+
+
+def test_simulated_micrographs_that_are_there_are_taken(benchmark, tmp_path, monkeypatch):
+    images = benchmark["picking_images"]
+    session = images.Session(["barrel"], [benchmark["picking"].Condition(50.0, (1.5, 1.5))], 1, 256)
+    (first,) = images.simulated(tmp_path, session)
+    monkeypatch.setattr(images, "simulate", None)
+    (second,) = images.simulated(tmp_path, session)
+    assert second.star == first.star and second.micrograph == first.micrograph
 
 
 def test_the_image_has_its_contrast_at_the_true_centres(benchmark, shots):

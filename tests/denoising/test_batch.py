@@ -151,6 +151,7 @@ def test_the_fingerprint_tells_whatever_changes_the_result_and_nothing_else():
         ),
         fingerprints(model(), replace(SETTINGS, merge_noisy=True))(micrograph(ctf=CTF)),
         fingerprints(model(), replace(SETTINGS, average_halves=True))(micrograph(ctf=CTF)),
+        fingerprints(model(), replace(SETTINGS, keep_low_frequencies=True))(micrograph(ctf=CTF)),
         fingerprints(model(), SETTINGS)(micrograph(ctf=replace(CTF, defocus_u_A=12001.0))),
         fingerprints(model(), SETTINGS)(replace(micrograph(ctf=CTF), pixel_size_A=2.001)),
     ]
@@ -318,8 +319,9 @@ def test_what_is_written_is_the_denoised_image_with_the_inputs_pixel_size_and_is
     assert not is_current(replace(job, fingerprint="other"))
 
 
-def test_float16_output_is_float16(four_jobs):
-    settings = replace(SETTINGS, output_dtype="float16")
+@pytest.mark.parametrize("low", [False, True])
+def test_float16_output_is_float16(four_jobs, low):
+    settings = replace(SETTINGS, output_dtype="float16", keep_low_frequencies=low)
     about_zero = np.random.default_rng(0).normal(0, 4, (96, 101)).astype(np.float32)
     write_mrc(four_jobs[0].subject.micrograph.image, about_zero, 2.0)
     denoise_jobs(four_jobs[:1], denoiser(settings), "m.safetensors")

@@ -501,6 +501,8 @@ def test_a_rerun_does_all_with_overwrite_another_setting_or_another_model(here):
     assert written_by(f"{line} --tile_px 24") == set()
     assert written_by(f"{line} --overwrite") == IMAGES | PICTURE
     assert written_by(f"{line} --merge_noisy --merge_resolution 12") == IMAGES | PICTURE
+    assert written_by(f"{line} --keep_low_frequencies") == IMAGES | PICTURE
+    assert written_by(f"{line} --keep_low_frequencies") == set()
     assert restore(f"train -t training_data.hdf -x other --seed 5 --steps 1 {SMALL}") == 0
     assert written_by(line.replace("Models/model", "Models/other")) == IMAGES | PICTURE
 

@@ -2,6 +2,7 @@
 STAR files and images.
 """
 
+import json
 import os
 import re
 import shutil
@@ -382,6 +383,8 @@ def test_the_pages_commands_work_as_printed_from_an_empty_folder(tmp_path):
         assert project.status(job) == "finished", project.messages(job)
     assert project.outputs("External/job002/") == {"External/job002/micrographs_ctf.star": "1"}
     assert (folder / "Denoised/micrographs_ctf.star").is_file()
+    record = json.loads((folder / "External/job002/micrographs_ctf.settings.json").read_text())
+    assert record["settings"]["keep_low_frequencies"] is True
     particles = read_star(folder / "Particles/particles.star").block("particles")
     assert len(particles.rows) > 0
     assert all(name.startswith("Micrographs/") for name in particles.column("rlnMicrographName"))

@@ -187,7 +187,7 @@ def test_a_micrograph_that_never_comes_is_named_in_the_end(recorded, live, flipp
     Path("Micrographs/mic_0002_DW.mrc").unlink()
     session = watch(STAR, "Out", flipping, settings=QUICK)
     assert len(session.denoised) == 2
-    assert "it has not come" in session.failed["Micrographs/mic_0002_DW.mrc"]
+    assert "it has not arrived" in session.failed["Micrographs/mic_0002_DW.mrc"]
 
 
 def test_halves_that_come_late_calibrate_the_image(recorded, live, plain):

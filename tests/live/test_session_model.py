@@ -101,7 +101,7 @@ def test_a_training_that_was_killed_goes_on(recorded, live, plain, caplog):
     caplog.set_level(logging.INFO, "restore")
     caplog.clear()
     watch("Raw", "Out", plain, settings=QUICK, training=TINY)
-    assert "the training that was interrupted goes on" in caplog.text
+    assert "the interrupted training continues" in caplog.text
     assert "the run continues after step" in caplog.text
     assert restore.load_model(MODEL).training["steps"] == 2
     assert Path("Out/training_data.hdf").stat().st_mtime_ns == stamp
@@ -139,7 +139,7 @@ def test_halves_that_cannot_be_learned_from_leave_the_general_model(recorded, li
     for name in NAMES:
         shutil.copy(f"Raw/{name.replace('DW', 'EVN')}", f"Raw/{name.replace('DW', 'ODD')}")
     session = watch("Raw", "Out", plain, settings=QUICK, training=TINY)
-    assert "goes on without a model of its own" in caplog.text
+    assert "continues without a model of its own" in caplog.text
     assert "the halves of Raw/mic_0001_DW.mrc are identical" in caplog.text
     assert len(session.denoised) == 3 and not MODEL.exists()
 

@@ -130,6 +130,17 @@ def test_the_first_sentence_says_whether_denoising_was_of_use(advantage, words):
     assert sum("signal to error" in sentence for sentence in lines) == 1
 
 
+def test_a_correlation_above_one_beyond_the_error_gets_no_verdict():
+    beyond = group(advantage=FAILS, correlation_denoised=(1.13, 1.12, 1.14))
+    (line,) = summary([beyond])
+    assert line.startswith("There is no verdict") and "1.13 is more than any image has" in line
+    assert warnings([beyond], has_model=False) == []
+    assert "cannot be right" in remarks(beyond.numbers, Facts())[0]
+    for within in ((1.005, 0.99, 1.02), 1.005):
+        (first, *_) = summary([group(advantage=FAILS, correlation_denoised=within)])
+        assert first.startswith(HARMS)
+
+
 def test_a_gain_in_the_correlation_counts_where_the_error_is_mostly_lost_signal():
     gained = group(
         advantage=(1.03, 1.02, 1.04), correlation_denoised=0.376, correlation_wiener=0.335

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from restore.cli.job import MODELS, add_job_options, is_main, settle
+from restore.cli.job import MODELS, add_job_options, apply_job_options, is_main
 from restore.cli.options import add_device_option, add_settings, given
 from restore.cli.patches import make_patch_file
 from restore.cli.progress import LateBar
@@ -71,7 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     """Train and write the model; returns the exit status."""
-    settle(namespace)
+    apply_job_options(namespace)
     tune_malloc()
     with LateBar("", "training") as bar:
         train(

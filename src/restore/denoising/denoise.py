@@ -5,15 +5,16 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from restore import fourier
 from restore.ctf import ctf_sign
 from restore.denoising.input_checks import has_fine_noise, objection_to_halves
-from restore.denoising.merge import merge
+from restore.denoising.merge import low_frequencies_of, merge
 from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.errors import UserError
 from restore.micrograph import CTFParameters, Micrograph
@@ -32,6 +33,7 @@ from restore.model.own_calibration import own_weights
 from restore.preprocessing import (
     Grid,
     Prepared,
+    Recipe,
     common_blank_pixels,
     completed,
     prepare_masked,
@@ -98,7 +100,8 @@ def denoise_with(
             micrograph.name,
             denoiser.model.recipe.max_resolution_A,
         )
-    denoised = _denoised(denoiser, exposure.full, prepared, micrograph, blank)
+    raw = _Raw(exposure.full, micrograph, denoiser.model.recipe, blank)
+    denoised = _denoised(denoiser, raw, prepared)
     if blank is None:
         return denoised
     log.info(
@@ -110,25 +113,33 @@ def denoise_with(
     return torch.where(blank, exposure.full, denoised)
 
 
-def _denoised(
-    denoiser: Denoiser,
-    raw_full: Float[Tensor, "y x"],
-    prepared: Sequence[Prepared],
-    micrograph: Micrograph,
-    blank: Bool[Tensor, "y x"] | None,
-) -> Float[Tensor, "y x"]:
+@dataclass(frozen=True)
+class _Raw:
+    """A raw full sum, what is known of it, and its pixels without data."""
+
+    image: Float[Tensor, "y x"]
+    micrograph: Micrograph
+    recipe: Recipe
+    blank: Bool[Tensor, "y x"] | None
+
+    @cached_property
+    def clean(self) -> Float[Tensor, "y x"]:
+        """The image with hot pixels replaced, and those without data filled."""
+        return completed(self.image, self.blank, self.recipe)[0]
+
+
+def _denoised(denoiser: Denoiser, raw: _Raw, prepared: Sequence[Prepared]) -> Float[Tensor, "y x"]:
     """The denoised full sum; ``prepared`` are the full sum and, if they are denoised instead, its
     halves.
     """
-    model, settings = denoiser.model, denoiser.settings
-    band = merge_band(settings, model.recipe.max_resolution_A)
+    settings, name = denoiser.settings, raw.micrograph.name
     full = prepared[0]
     if settings.average_halves and (objection := objection_to_halves(prepared)):
-        raise UserError(objection, where=micrograph.name, do="check the names of the halves")
+        raise UserError(objection, where=name, do="check the names of the halves")
     sources = prepared[1:] if settings.average_halves else prepared[:1]
     outputs = [_network_output(denoiser, source) for source in sources]
     denoised = _mean_of_halves(outputs, prepared) if settings.average_halves else outputs[0]
-    weights = _weights(denoiser, prepared, outputs, micrograph)
+    weights = _weights(denoiser, prepared, outputs, raw.micrograph)
     if weights is not None:
         denoised = calibrated(
             weights.full,
@@ -137,22 +148,37 @@ def _denoised(
             full.image,
             full.grid.pixel_size_yx_A,
         )
-    spectrum, grid = restored_spectrum(denoised, full), full.grid
-    flips_back = settings.flip_phases_back and model.recipe.phase_flip
+    return _at_full_size(restored_spectrum(denoised, full), denoiser, raw, full.grid)
+
+
+def _at_full_size(
+    spectrum: Complex[Tensor, "y kx"], denoiser: Denoiser, raw: _Raw, grid: Grid
+) -> Float[Tensor, "full_y full_x"]:
+    """The image of a denoised spectrum, with what the settings take from the raw one."""
+    settings, recipe = denoiser.settings, denoiser.model.recipe
+    band = merge_band(settings, recipe.max_resolution_A)
+    flips_back = settings.flip_phases_back and recipe.phase_flip
+    coarse = None
+    if settings.keep_low_frequencies:
+        coarse = low_frequencies_of(raw.clean, grid, recipe)
+        if recipe.phase_flip:
+            coarse = coarse * _sign(raw.micrograph, grid.shape, grid.pixel_size_yx_A, coarse.device)
     if band is None and not flips_back:
+        spectrum = spectrum if coarse is None else spectrum + coarse
         return fourier.padded_image_of(spectrum, grid.shape, grid.full_shape)
     spectrum = fourier.pad(spectrum, grid.shape, grid.full_shape)
+    full_sampling = grid.full_shape, (grid.full_pixel_size_A, grid.full_pixel_size_A)
     if band is not None:
-        clean, _ = completed(raw_full, blank, model.recipe)
-        raw = fourier.spectrum_of(clean)
-        if model.recipe.phase_flip:
-            raw = raw * _full_sign(micrograph, grid, raw.device)
-        pixel_sizes_A = (grid.full_pixel_size_A, grid.full_pixel_size_A)
-        spectrum = merge(
-            spectrum, raw, fourier.frequency_per_A(grid.full_shape, pixel_sizes_A, raw.device), band
-        )
+        fine = fourier.spectrum_of(raw.clean)
+        if recipe.phase_flip:
+            fine = fine * _sign(raw.micrograph, *full_sampling, fine.device)
+        spectrum = merge(spectrum, fine, fourier.frequency_per_A(*full_sampling, fine.device), band)
+    # After the merge, which scales the denoised amplitudes: these are the raw image's, as its fine
+    # ones are.
+    if coarse is not None:
+        spectrum = spectrum + fourier.pad(coarse, grid.shape, grid.full_shape)
     if flips_back:
-        spectrum = spectrum * _full_sign(micrograph, grid, spectrum.device)
+        spectrum = spectrum * _sign(raw.micrograph, *full_sampling, spectrum.device)
     return fourier.image_of(spectrum, grid.full_shape)
 
 
@@ -226,11 +252,14 @@ def _mean_of_halves(
     return denoised * (reference * raw).mean() / raw.square().mean()
 
 
-def _full_sign(micrograph: Micrograph, grid: Grid, device: torch.device) -> Float[Tensor, "y kx"]:
+def _sign(
+    micrograph: Micrograph,
+    shape: fourier.Shape,
+    pixel_size_yx_A: tuple[float, float],
+    device: torch.device,
+) -> Float[Tensor, "y kx"]:
     if micrograph.ctf is None:
         raise UserError(
             ("the CTF is not known"), where=micrograph.name, wanted="phase flipping needs a CTF"
         )
-    return ctf_sign(
-        micrograph.ctf, grid.full_shape, (grid.full_pixel_size_A, grid.full_pixel_size_A), device
-    )
+    return ctf_sign(micrograph.ctf, shape, pixel_size_yx_A, device)

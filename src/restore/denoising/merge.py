@@ -1,4 +1,6 @@
-"""Merging the spectra of the denoised and the raw image (Palovcak 2020, S2.4)."""
+"""What a denoised image takes from the raw one: what is finer than the merge band (Palovcak 2020,
+S2.4), and what the high-pass removes.
+"""
 
 from dataclasses import dataclass
 
@@ -7,7 +9,9 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from restore import fourier
+from restore.background import without_background
 from restore.errors import UserError
+from restore.preprocessing import Grid, Recipe
 
 
 @dataclass(frozen=True)
@@ -64,3 +68,18 @@ def merge(
     merged = keep * scale * denoised + (1 - keep) * raw
     merged[0, 0] = denoised[0, 0]
     return merged
+
+
+def low_frequencies_of(
+    clean: Float[Tensor, "full_y full_x"], grid: Grid, recipe: Recipe
+) -> Complex[Tensor, "y kx"]:
+    """What the recipe's high-pass H removes from a raw image: the spectrum, on the cropped grid, of
+    the image without its background, times 1 − H, and nothing at DC. Phases are not flipped.
+
+    ``clean`` is the raw image without hot pixels, and with its pixels without data filled.
+    """
+    flat = without_background(clean, recipe.background_order)
+    frequency = fourier.frequency_per_A(grid.shape, grid.pixel_size_yx_A, clean.device)
+    removed = 1 - fourier.highpass(frequency, recipe.highpass_A)
+    removed[0, 0] = 0
+    return fourier.cropped_spectrum_of(flat, grid.shape) * removed

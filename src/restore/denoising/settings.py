@@ -44,6 +44,11 @@ class DenoisingSettings:
         "width of the merge band, Å (default: 2, or 0.4 × the centre where that is narrower)",
         "-w",
     )
+    keep_low_frequencies: bool = setting(
+        False,
+        "keep the raw image's low frequencies (wavelengths beyond 200 Å), which the recipe's "
+        "high-pass removes, but not its background: for automatic picking",
+    )
     flip_phases_back: bool = setting(
         False,
         "undo the phase flip, for programs that expect uncorrected images",

@@ -8,7 +8,7 @@ from restore.commands import CommandLine
 from restore.errors import UserError
 from restore.evaluation.records import Making
 from restore.inspection import commands
-from restore.inspection.findings import Findings, counted, some, span
+from restore.inspection.findings import Findings, counted, first_few, span
 from restore.io.reading import reading
 from restore.model.checkpoint import Model, TrainingFacts, load_model, load_tensors
 from restore.preprocessing import Recipe
@@ -114,7 +114,7 @@ def _training_words(training: TrainingFacts) -> str:
     if training.seconds is not None:
         words += f" in {training.seconds / 60:.3g} minutes"
     if training.trained_on:
-        names = ", ".join(some(training.trained_on, most=2))
+        names = ", ".join(first_few(training.trained_on, most=2))
         words += f", on {counted(len(training.trained_on), 'micrograph')}: {names}"
     return words
 

@@ -9,7 +9,7 @@ from restore.commands import CommandLine
 from restore.errors import UserError
 from restore.inspection import commands
 from restore.inspection.cryosparc_files import inspect_cryosparc_file
-from restore.inspection.findings import Findings, counted, number, some, span, unusable
+from restore.inspection.findings import Findings, counted, first_few, number, span, unusable
 from restore.inspection.images import crop_words
 from restore.inspection.relion_files import block_facts, inspect_relion_file
 from restore.io.cryosparc.datasets import read_dataset
@@ -152,7 +152,9 @@ def _inspect_micrographs(path: Path, recipe: Recipe, star: StarFile | None = Non
     steps = _next_steps(path, star, good, bool(paired), flip)
     if good and is_denoised_image(good[0].image):
         what += ", which restore has denoised"
-    return Findings(what, tuple(facts + size_facts), steps.commands, some(wrong), needs=steps.needs)
+    return Findings(
+        what, tuple(facts + size_facts), steps.commands, first_few(wrong), needs=steps.needs
+    )
 
 
 def _ctf_words(micrographs: Sequence[Micrograph]) -> str:

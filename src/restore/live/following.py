@@ -36,14 +36,14 @@ class Shown:
 
 @dataclass(frozen=True)
 class WatchedSession:
-    """What has become of a session.
+    """The result of a session.
 
     Attributes
     ----------
     denoised
-        Names of the micrographs that are denoised.
+        Names of the micrographs that were denoised.
     failed
-        Names of those that are not, and why.
+        Names of those that were not, with the reasons.
     table
         The STAR or cryoSPARC table of the denoised images. None if there is none.
     """
@@ -183,18 +183,21 @@ class Session:
             return False
         self._may_train = False
         if self._training.is_interrupted:
-            log.info("the training that was interrupted goes on")
+            log.info("the interrupted training continues")
         else:
-            log.info("%d micrographs have come with halves: training begins", len(with_halves))
+            log.info(
+                "%d micrographs have arrived with halves: a model is now trained on them",
+                len(with_halves),
+            )
         self._write_page(self._training_words())
         try:
             model = self._training.train(
                 self._subset(with_halves), self._shown.training, self._denoise_meanwhile
             )
         except UserError as error:
-            log.warning("the session goes on without a model of its own: %s", error)
+            log.warning("the session continues without a model of its own: %s", error)
             return True
-        log.info("from now on with %s; all micrographs are denoised again with it", model.name)
+        log.info("switched to %s; micrographs denoised before are denoised again", model.name)
         self._images.use(model)
         self._evaluation.begin_again()
         return True
@@ -267,7 +270,7 @@ class Session:
                 continue
             if self._files.state(path) is None:
                 if with_absent:
-                    unusable[micrograph.name] = f"{path}: it has not come."
+                    unusable[micrograph.name] = f"{path}: it has not arrived."
             elif self._files.has_settled(path) and (problem := self._files.problem(path)):
                 unusable[micrograph.name] = problem
         return {**unusable, **failed}

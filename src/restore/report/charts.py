@@ -184,7 +184,7 @@ def _level_label(level: Level, up: Axis, lines: Sequence[DrawnLine]) -> LineLabe
 
 
 def _level(level: Level, label: LineLabel, up: Axis) -> str:
-    """A value of y across the chart, with its name."""
+    """A value of y marked across the chart, with its label."""
     return (
         f'<path class="level" d="M0 {_height(up, level.value):.1f}H{PLOT_WIDTH}"/>'
         f'<text class="level {label.anchor}" x="{label.x:g}" y="{label.y:.1f}">'

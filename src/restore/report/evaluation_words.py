@@ -26,6 +26,8 @@ def summary(groups: Sequence[Group]) -> list[str]:
     """
     group = groups[0]
     numbers = group.numbers
+    if use_of(numbers) is Use.IMPOSSIBLE:
+        return [headline(numbers)]
     sentences = [
         headline(numbers),
         f"{_where(group)}, the estimated correlation with the noise-free image is "
@@ -52,7 +54,7 @@ def summary(groups: Sequence[Group]) -> list[str]:
 class Use(Enum):
     """The usefulness of denoising compared with a Wiener filter."""
 
-    HELPS, LITTLE, NONE, HARMS, UNCERTAIN, NO_SIGNAL, OFF_SCALE = range(7)
+    HELPS, LITTLE, NONE, HARMS, UNCERTAIN, NO_SIGNAL, OFF_SCALE, IMPOSSIBLE = range(8)
 
 
 def use_of(numbers: Numbers) -> Use:
@@ -61,11 +63,18 @@ def use_of(numbers: Numbers) -> Use:
 
     A significant gain counts as small if neither this ratio nor that of the correlations with the
     noise-free image reaches 1.05; a tie counts as useless if the interval ends below that. Images
-    that are closer to the signal in all but their grey scale are a case of their own.
+    that are closer than the Wiener filter's in all but their scale are a case of their own. If the
+    denoised halves correlate with the noise-free image by more than 1, beyond the error, there is
+    no verdict: they share noise of the raw halves.
     """
+    correlation = numbers["correlation_denoised"]
+    if correlation.low is not None and correlation.low > 1:
+        return Use.IMPOSSIBLE
+    return _use_by_ratio(numbers) if _at(numbers["frc_raw"]) > 0 else Use.NO_SIGNAL
+
+
+def _use_by_ratio(numbers: Numbers) -> Use:
     ratio = numbers["advantage_over_wiener"]
-    if not _at(numbers["frc_raw"]) > 0:
-        return Use.NO_SIGNAL
     if ratio.value is None or ratio.low is None or ratio.high is None:
         return Use.UNCERTAIN
     correlations = _ratio(numbers, "correlation_denoised", "correlation_wiener")
@@ -110,6 +119,10 @@ def headline(numbers: Numbers) -> str:
         Use.OFF_SCALE: "Denoising shows the signal better than a Wiener filter does "
         f"({correlations}), but the grey values are on another scale, so that the error is no "
         "smaller.",
+        Use.IMPOSSIBLE: "There is no verdict, because the numbers cannot be right: an estimated "
+        f"correlation with the noise-free image of {denoised} is more than any image has. Each "
+        "denoised half holds noise of the other raw half, or they are not versions of these raw "
+        "halves: were both made from the full sum?",
     }[use]
 
 
@@ -144,6 +157,8 @@ def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
             "kept."
         )
         return [*warned, lost]
+    if use_of(numbers) is Use.IMPOSSIBLE:
+        return [*warned, *_doubtful_halves(first)]
     no_better = _at(numbers["signal_to_error_denoised"]) <= _at(numbers["signal_to_error_wiener"])
     if (no_better or use_of(numbers) is Use.LITTLE) and use_of(numbers) is not Use.OFF_SCALE:
         hardly = "hardly" if use_of(numbers) is Use.LITTLE else "no"
@@ -189,6 +204,8 @@ def remarks(numbers: Numbers, facts: Facts) -> list[str]:
         remarked.append("The halves have no signal in common.")
     elif use_of(numbers) is Use.HARMS:
         remarked.append("The Wiener filter is closer to the signal here.")
+    elif use_of(numbers) is Use.IMPOSSIBLE:
+        remarked.append("The numbers cannot be right: each denoised half holds noise of the other.")
     if (facts.refuted or 0.0) > _MUCH_REFUTED:
         remarked.append(
             f"In {100 * (facts.refuted or 0.0):.0f} % of the area, the other half does not "

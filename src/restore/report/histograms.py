@@ -8,7 +8,7 @@ from restore.report.palette import SERIES
 
 _BAND = "#dddddd"
 _BINS = 60
-_HEADROOM = 1.4  # times the highest bin: the legend stands above the bars
+_HEADROOM = 1.4  # of the highest bin: the legend stands above the bars
 _FINEST = 0.01  # equal files differ only by rounding, which is not worth drawing
 _SHOWN_PERCENT = 98.0  # otherwise a few outliers would press all others into one bin
 

@@ -19,8 +19,8 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class DrawnLine:
-    """A line as it is drawn: its name, and its runs of points (x, y), in pixels. Labels keep
-    clear of a line without a name, which has none itself.
+    """A line as it is drawn: its name, and its runs of points (x, y), in pixels. One without a name
+    is only to be kept clear of.
     """
 
     name: str
@@ -29,7 +29,7 @@ class DrawnLine:
 
 @dataclass(frozen=True)
 class LineLabel:
-    """A name, and where on its baseline x is: in its ``middle``, or at its ``start`` or ``end``."""
+    """A label, and where x is on its baseline: ``middle``, ``start`` or ``end``."""
 
     text: str
     x: float
@@ -80,8 +80,8 @@ def line_labels(
 ) -> list[LineLabel]:
     """The labels of lines in a plot of this width and height, each where its line is farthest from
     the others, and as far right as that allows. A line without room for a label has none, and is
-    named by the legend. Labels keep clear of the labels of ``levels`` and, where they can, of
-    straight lines ``across`` the plot at these heights.
+    named by the legend. Labels keep clear of those of ``levels`` and, where they can, of straight
+    lines ``across`` the plot at these heights.
     """
     placed: list[tuple[LineLabel, _Box]] = []
     for line in (line for line in lines if line.name):
@@ -111,8 +111,8 @@ def _merit(
     across: Sequence[float],
     place: tuple[LineLabel, _Box],
 ) -> tuple[bool, bool, float, float]:
-    """The quality of a place: beside its line, not on a straight line across the plot, far from the
-    other lines, and far to the right.
+    """The quality of a place: beside its line, not on a straight line, far from the others, and far
+    to the right.
     """
     label, box = place
     distance_px = min([_distance(run, box) for run in others], default=_CLEAR_PX)

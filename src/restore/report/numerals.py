@@ -44,7 +44,8 @@ def tick(value: float) -> str:
 
 
 def share(value: float | None) -> str:
-    """The number as a percentage: two digits; near 100 %, as many as its distance from it needs.
+    """The number as a percentage with two digits; near 100 %, with as many as its distance from 100
+    % needs.
 
     >>> [share(number) for number in (0.4321, 0.0123, 0.0041, 0.00041, 0.9996, -0.01, 1e-9, None)]
     ['43 %', '1.2 %', '0.41 %', '0.041 %', '99.96 %', '−1.0 %', '0.0 %', '–']
