@@ -17,6 +17,7 @@ from restore.errors import UserError
 from restore.inspection.dispatch import inspect
 from restore.io.atomic_models import read_atoms
 from restore.io.cryosparc.tables import cs_bytes, read_cs
+from restore.io.hdf5 import require_sound_hdf5
 from restore.io.images.image import read_image, write_image
 from restore.io.images.movies import read_frames
 from restore.io.images.mrc import read_mrc_header
@@ -463,3 +464,23 @@ def test_masks_of_pixels_without_data_are_no_reason_to_refuse_a_patch_file(tmp_p
         mask = np.zeros((8, 8), bool)
         file.create_dataset("blank/000000", data=mask, chunks=(8, 8), compression="gzip")
     PatchFile(tmp_path / "a.hdf").close()
+
+
+SPIN = (
+    "from restore.io.hdf5_probe import limit_processor_time as limit\nlimit(1.0)\nwhile True: pass"
+)
+SLEEP = "import time\ntime.sleep(2)\nprint('null')"
+
+
+def test_the_time_limit_of_the_probe_is_one_of_work_and_not_of_waiting(tmp_path, monkeypatch):
+    """On a busy machine a sound file was rejected, because it was not read within seconds."""
+    probe = tmp_path / "probe.py"
+    monkeypatch.setattr("restore.io.hdf5._PROBE", probe)
+    monkeypatch.setattr("restore.io.hdf5._LEAST_SECONDS", 0.5)
+    (tmp_path / "p.hdf").write_bytes(b"any")
+    probe.write_text(SLEEP)
+    require_sound_hdf5(tmp_path / "p.hdf")
+    (tmp_path / "q.hdf").write_bytes(b"any")
+    probe.write_text(SPIN)
+    with pytest.raises(UserError, match="could not be read to the end"):
+        require_sound_hdf5(tmp_path / "q.hdf")

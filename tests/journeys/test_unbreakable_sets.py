@@ -229,6 +229,31 @@ def test_an_empty_name_one_with_a_nul_and_a_circle_of_links_end_in_one_message(c
     assert files(".") == before
 
 
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [(DENOISE, "b_DW"), (EVALUATE, "b_ODD"), (PREPARE, "b_ODD")],
+    ids=["denoise", "evaluate", "prepare"],
+)
+def test_a_pipe_in_the_place_of_an_image_is_not_waited_for(capsys, command, place):
+    Path(f"mics/{place}.mrc").unlink()
+    os.mkfifo(f"mics/{place}.mrc")
+    assert main(command) == 1
+    assert f"mics/{place}.mrc: it is a pipe, a socket or a device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["denoise -o out -p model.safetensors -m", "denoise -m mics.star -o out -p", "inspect",
+     "train -t", "report", "fsc mics/a_DW.mrc", "amplitudes"],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["pipe", "pipe.star", "pipe.mrc", "/dev/zero"])
+def test_a_pipe_or_a_device_is_not_waited_for(capsys, line, place):
+    if place.startswith("pipe"):
+        os.mkfifo(place)
+    assert main([*line.split(), place]) in (1, 2)
+    assert "Traceback" not in "".join(capsys.readouterr())
+
+
 def test_a_pixel_size_that_the_header_contradicts_is_warned_of_once(capsys):
     with mrcfile.open("mics/a_DW.mrc", "r+") as file:
         file.voxel_size = 5.0

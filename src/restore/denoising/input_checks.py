@@ -11,7 +11,9 @@ from restore.preprocessing import Prepared
 
 LEAST_CORRELATION = 0.1
 """The least correlation of a full sum with the sum of its halves. They have most of their noise in
-common, and correlate far more than this; images of two exposures do not.
+common, and correlate far more than this; images of two exposures do not. On 40 simulated fields
+(``benchmarks/false_alarms.py``): at least 0.87 for full sums that are weighted by dose, 0.69 for
+those of half of the frames, and at most 0.02 for halves of another exposure.
 """
 
 _SAME_IMAGE, _UNLIKE = 0.995, 0.01
@@ -53,8 +55,10 @@ def _correlation(first: Float[Tensor, "n"], second: Float[Tensor, "n"]) -> float
 
 LEAST_FINE_POWER = 0.02
 """The least power of components near the end of a raw image's band, relative to the mean of those
-in the coarser half: usually the ratio is more than one half, and with an integrating detector a
-tenth.
+in the coarser half. On 40 simulated fields of all detectors, doses and contents
+(``benchmarks/false_alarms.py``): at least 0.11 for full sums and halves, 0.03 for sums that are
+weighted by dose without restoring the noise, and at most 0.02 for images low-passed at half of the
+band or below. Of twelve denoised images eleven are below it.
 """
 
 _COARSE, _END = (0.0, 0.5), (0.75, 0.9)  # of the Nyquist frequency of the recipe

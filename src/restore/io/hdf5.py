@@ -1,6 +1,7 @@
 """Check that an HDF5 file can be opened safely."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from restore.errors import UserError
 
 _PROBE = Path(__file__).with_name("hdf5_probe.py")
+_PATIENCE = 60
 _LEAST_SECONDS = 8.0
 _BYTES_PER_SECOND = 2e7
 _sound: set[tuple[int, int, int, int]] = set()
@@ -22,20 +24,28 @@ def require_sound_hdf5(path: Path, do: str = "") -> None:
     Raises
     ------
     UserError
-        The file cannot be read within a time that depends on its size, refers to other files or
-        places, or has datasets that claim more than is stored. ``do`` is the advice in the error.
+        Reading the file takes more processor time than its size can explain, or it refers to other
+        files or places, or has datasets that claim more than is stored. ``do`` is the advice in the
+        error.
     """
     status = path.stat()
     key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
     if key in _sound:
         return
     seconds = _LEAST_SECONDS + status.st_size / _BYTES_PER_SECOND
-    command = [sys.executable, "-P", str(_PROBE), str(path.absolute())]
+    command = [sys.executable, "-P", str(_PROBE), str(path.absolute()), f"{seconds:.3f}"]
+    # The probe limits its own processor time: on a busy machine or disk, a sound file may take far
+    # longer by the clock.
+    endless = UserError(
+        "not a readable HDF5 file: its structure could not be read to the end", where=path, do=do
+    )
     try:
-        probe = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
+        patience = _PATIENCE * seconds
+        probe = subprocess.run(command, capture_output=True, timeout=patience, check=False)
     except subprocess.TimeoutExpired:
-        problem = "not a readable HDF5 file: its structure could not be read to the end"
-        raise UserError(problem, where=path, do=do) from None
+        raise endless from None
+    if probe.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        raise endless
     try:
         fault = json.loads(probe.stdout)
     except ValueError:

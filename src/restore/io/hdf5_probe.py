@@ -1,5 +1,6 @@
 """Reads the structure of an HDF5 file of unknown origin, as a separate program: ``python
-hdf5_probe.py FILE``. :mod:`restore.io.hdf5` runs it under a time limit.
+hdf5_probe.py FILE SECONDS``. :mod:`restore.io.hdf5` runs it; it ends itself after so many seconds
+of processor time.
 
 On a damaged file, HDF5's library can crash or loop forever, and a file can make it open other
 files. This program looks at every link, attribute and dataset once, so that opening the file
@@ -7,8 +8,10 @@ afterwards is safe. It prints one line of JSON: the fault, or null if there is n
 """
 
 import json
+import math
 import resource
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -23,6 +26,13 @@ def fault(path: str) -> str | None:
     """The fault of the file, or None."""
     with h5py.File(path, "r") as file:
         return _fault_of_group(file, _DEEPEST) or None
+
+
+def limit_processor_time(seconds: float) -> None:
+    """Have this process ended by a signal once it has worked for so many seconds more."""
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    limit = math.ceil(time.process_time() + seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit if most < 0 else min(limit, most), most))
 
 
 def _fault_of_group(group: h5py.Group, depth: int) -> str:
@@ -65,6 +75,7 @@ if __name__ == "__main__":
         _, most = resource.getrlimit(resource.RLIMIT_AS)
         limit = _MOST_MEMORY_BYTES if most < 0 else min(most, _MOST_MEMORY_BYTES)
         resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+        limit_processor_time(float(sys.argv[2]))
         problem = fault(sys.argv[1])
     except Exception as error:  # noqa: BLE001  whatever h5py raises, the file is not to be opened
         problem = str(error).partition("\n")[0][:200] or type(error).__name__

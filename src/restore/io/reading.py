@@ -1,5 +1,6 @@
 """One kind of error for everything that the operating system and parsers raise about a bad file."""
 
+import stat
 import struct
 import tokenize
 import zlib
@@ -45,9 +46,10 @@ def reading(
     Raises
     ------
     UserError
-        The file is missing, unreadable, damaged or cut short.
+        The file is missing, unreadable, damaged or cut short, or a pipe or a device.
     """
     try:
+        refuse_streams(path)
         yield
     except UserError as error:
         if error.where:
@@ -66,3 +68,20 @@ def reading(
         reason = str(error).strip().partition("\n")[0].removeprefix(f"{path}:")[:200]
         problem = f"{damage} ({reason or type(error).__name__})"
         raise UserError(problem, where=path, wanted=wanted, do=do) from error
+
+
+def refuse_streams(path: Path) -> None:
+    """Raise UserError for a pipe, a socket or a device: reading it may wait for ever, or never end.
+    What is not there is left to the reader.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UserError(
+            "it is a pipe, a socket or a device",
+            where=path,
+            wanted="a regular file is needed",
+            do="copy the content into a file",
+        )

@@ -9,7 +9,7 @@ import h5py
 
 from restore.errors import UserError
 from restore.io.hdf5 import require_sound_hdf5
-from restore.io.reading import reading
+from restore.io.reading import reading, refuse_streams
 from restore.preprocessing import Recipe
 from restore.records import decoded, parse_json
 
@@ -53,6 +53,7 @@ def open_patch_file(path: Path) -> tuple[h5py.File, Content]:
     """
     if not path.exists():
         raise UserError("there is no such patch file", where=path)
+    refuse_streams(path)
     try:
         with path.open("rb"):
             pass
