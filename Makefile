@@ -11,6 +11,7 @@ help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.installed: pyproject.toml
+	@echo "Installing PyTorch and the other packages into $(VENV): some minutes, once."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,check,docs,cpu,movies]"
@@ -18,6 +19,7 @@ $(VENV)/.installed: pyproject.toml
 
 demo: $(VENV)/.installed  ## simulate, train, denoise and compare, in about five minutes
 	$(BIN)/restore demo --overwrite
+	@echo "To type restore yourself in this terminal: source $(BIN)/activate"
 
 test: $(VENV)/.installed  ## set up and run the tests
 	$(BIN)/python -m pytest --numprocesses auto

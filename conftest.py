@@ -15,6 +15,7 @@ FACE = (
     "restore/__init__.py",
     "restore/face/",
     "restore/denoising/batch.py",
+    "restore/live/session.py",
     "restore/movies/making_halves.py",
 )
 

@@ -98,26 +98,26 @@ class Sample:
 
 def samples(folder: Path) -> list[Sample]:
     """One sample and more of each format, written into ``folder``."""
-    chance = np.random.default_rng(0)
-    image = chance.normal(size=SHAPE).astype(np.float32)
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=SHAPE).astype(np.float32)
     return [
-        *_images(folder, image, chance),
+        *_images(folder, image, rng),
         *_tables(folder),
         *_own_files(folder, torch.from_numpy(image)),
-        *_atomic_models(folder, chance),
+        *_atomic_models(folder, rng),
     ]
 
 
-def _images(folder: Path, image: np.ndarray, chance: np.random.Generator) -> Iterable[Sample]:
+def _images(folder: Path, image: np.ndarray, rng: np.random.Generator) -> Iterable[Sample]:
     write_mrc(folder / "a.mrc", image, 1.25, ["restore"])
     mrc = (folder / "a.mrc").read_bytes()
     (folder / "a.mrc.gz").write_bytes(gzip.compress(mrc))
     (folder / "a.mrc.bz2").write_bytes(bz2.compress(mrc))
-    counts = chance.poisson(3, (3, *SHAPE)).astype(np.uint8)
+    counts = rng.poisson(3, (3, *SHAPE)).astype(np.uint8)
     write_mrc_movie(folder / "movie.mrcs", counts.astype(np.int16), 1.0, "restore")
     tifffile.imwrite(folder / "a.tif", image, compression="zlib")
     tifffile.imwrite(folder / "movie.tif", counts, compression="lzw", photometric="minisblack")
-    frames = [random_electrons(chance, SHAPE, 30) for _ in range(6)]
+    frames = [random_electrons(rng, SHAPE, 30) for _ in range(6)]
     write_eer(folder / "movie.eer", frames, SHAPE)
     yield Sample("MRC", folder / "a.mrc", lambda path: (read_image(path), _map(path)))
     yield Sample("MRC", folder / "movie.mrcs", _frames)
@@ -221,8 +221,8 @@ def _evaluation(path: Path) -> object:
     return read_evaluation(whole.parent)
 
 
-def _atomic_models(folder: Path, chance: np.random.Generator) -> Iterable[Sample]:
-    places = chance.uniform(-20, 20, (12, 3))
+def _atomic_models(folder: Path, rng: np.random.Generator) -> Iterable[Sample]:
+    places = rng.uniform(-20, 20, (12, 3))
     atoms = [
         SimpleNamespace(n=n, name="CA", r=n, x=x, y=y, z=z, e="C")
         for n, (x, y, z) in enumerate(places.tolist(), 1)

@@ -43,59 +43,59 @@ class Case:
     path: Path
 
 
-def mutated(content: bytes, chance: random.Random) -> bytes:
+def mutated(content: bytes, rng: random.Random) -> bytes:
     """The content with one to three faults in it: bytes changed, cut, repeated, removed, numbers
     replaced by impossible ones.
     """
-    for _ in range(chance.choice((1, 1, 2, 3))):
-        content = chance.choice(_FAULTS)(content, chance)
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        content = rng.choice(_FAULTS)(content, rng)
     return content
 
 
-def _flip(content: bytes, chance: random.Random) -> bytes:
+def _flip(content: bytes, rng: random.Random) -> bytes:
     changed = bytearray(content)
-    for _ in range(chance.choice((1, 1, 4, 16))):
+    for _ in range(rng.choice((1, 1, 4, 16))):
         if changed:
-            changed[_place(changed, chance)] ^= 1 << chance.randrange(8)
+            changed[_place(changed, rng)] ^= 1 << rng.randrange(8)
     return bytes(changed)
 
 
-def _extreme(content: bytes, chance: random.Random) -> bytes:
-    start, width = _place(content, chance), chance.choice((1, 2, 4, 8))
-    filler = chance.choice((b"\0", b"\xff", b"\x7f", b"\x80", b"[", b"{", b'"', b"\n"))
+def _extreme(content: bytes, rng: random.Random) -> bytes:
+    start, width = _place(content, rng), rng.choice((1, 2, 4, 8))
+    filler = rng.choice((b"\0", b"\xff", b"\x7f", b"\x80", b"[", b"{", b'"', b"\n"))
     return content[:start] + filler * width + content[start + width :]
 
 
-def _cut(content: bytes, chance: random.Random) -> bytes:
-    return content[: _place(content, chance)]
+def _cut(content: bytes, rng: random.Random) -> bytes:
+    return content[: _place(content, rng)]
 
 
-def _remove(content: bytes, chance: random.Random) -> bytes:
-    start = _place(content, chance)
-    return content[:start] + content[start + chance.choice((1, 4, 64)) :]
+def _remove(content: bytes, rng: random.Random) -> bytes:
+    start = _place(content, rng)
+    return content[:start] + content[start + rng.choice((1, 4, 64)) :]
 
 
-def _repeat(content: bytes, chance: random.Random) -> bytes:
-    start = _place(content, chance)
-    piece = content[start : start + chance.choice((4, 64, 512))]
-    return content[:start] + piece * chance.choice((2, 3, 200)) + content[start:]
+def _repeat(content: bytes, rng: random.Random) -> bytes:
+    start = _place(content, rng)
+    piece = content[start : start + rng.choice((4, 64, 512))]
+    return content[:start] + piece * rng.choice((2, 3, 200)) + content[start:]
 
 
-def _number(content: bytes, chance: random.Random) -> bytes:
+def _number(content: bytes, rng: random.Random) -> bytes:
     """A run of digits, in text or in the text of a header, replaced."""
     digits = [at for at in range(min(len(content), 20_000)) if content[at : at + 1].isdigit()]
     if not digits:
-        return _flip(content, chance)
-    start = end = chance.choice(digits)
+        return _flip(content, rng)
+    start = end = rng.choice(digits)
     while content[end : end + 1].isdigit() or content[end : end + 1] == b".":
         end += 1
-    return content[:start] + chance.choice(NUMBERS) + content[end:]
+    return content[:start] + rng.choice(NUMBERS) + content[end:]
 
 
-def _place(content: Sequence[int], chance: random.Random) -> int:
+def _place(content: Sequence[int], rng: random.Random) -> int:
     """Somewhere in the content, in its first half kilobyte, where headers are, half of the time."""
     most = max(1, len(content))
-    return chance.randrange(min(most, 512) if chance.random() < 0.5 else most)
+    return rng.randrange(min(most, 512) if rng.random() < 0.5 else most)
 
 
 _FAULTS = (_flip, _extreme, _cut, _remove, _repeat, _number)
@@ -145,13 +145,13 @@ def _read(case: Case, log: Path) -> int:
 
 def cases(chosen: Sequence[Sample], count: int, seed: int) -> Iterator[Case]:
     """So many mutated files, the same number of each sample, one at a time on the disk."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     for number in range(count):
         sample = chosen[number % len(chosen)]
         # A name without a dot in its stem, so that the ending is the sample's.
         stem, _, ending = sample.path.name.partition(".")
         path = sample.path.with_name(f"{stem}_{number}.{ending}")
-        path.write_bytes(mutated(sample.path.read_bytes(), chance))
+        path.write_bytes(mutated(sample.path.read_bytes(), rng))
         yield Case(sample, path)
         path.unlink(missing_ok=True)
         shutil.rmtree(path.parent / path.stem, ignore_errors=True)

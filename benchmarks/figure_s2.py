@@ -130,15 +130,15 @@ def start(experiment: Experiment) -> None:
     """
     star = read_star(experiment.folder / "particles.star")
     truth = _particles(star)
-    chance = np.random.default_rng(7)
-    halves = chance.permutation(np.arange(len(truth.rows)) % 2 + 1)
+    rng = np.random.default_rng(7)
+    halves = rng.permutation(np.arange(len(truth.rows)) % 2 + 1)
     truth = truth.with_column("rlnRandomSubset", [str(half) for half in halves])
     true = from_euler_deg(np.array([truth.column(name) for name in EULER], dtype=np.float64).T)
-    off = Rotation.from_rotvec(chance.normal(0, PERTURBED_DEG, (len(truth.rows), 3)), degrees=True)
+    off = Rotation.from_rotvec(rng.normal(0, PERTURBED_DEG, (len(truth.rows), 3)), degrees=True)
     begun = truth
     for name, values in zip(EULER, in_asymmetric_unit_deg(true * off).T, strict=True):
         begun = begun.with_column(name, [f"{value:.6f}" for value in values])
-    for axis, values in zip("XY", chance.normal(0, SHIFTED_A, (2, len(truth.rows))), strict=True):
+    for axis, values in zip("XY", rng.normal(0, SHIFTED_A, (2, len(truth.rows))), strict=True):
         begun = begun.with_column(f"rlnOrigin{axis}Angst", [f"{value:.6f}" for value in values])
     write_star(experiment.folder / "truth.star", star.with_block(truth))
     write_star(experiment.folder / f"start_{RAW}.star", star.with_block(begun))

@@ -151,12 +151,12 @@ def whole_run(folder: Path, command: Sequence[str]) -> Run:
     return Run(time.monotonic() - start, digests(folder))
 
 
-def killed(folder: Path, command: Sequence[str], seconds: float, chance: random.Random) -> bool:
+def killed(folder: Path, command: Sequence[str], seconds: float, rng: random.Random) -> bool:
     """Start a command and end it at a random moment; False where it was faster."""
     process = started(folder, command)
-    ending, start = chance.choice(SIGNALS), time.monotonic()
-    at_partial = chance.random() < 0.3
-    moment = chance.uniform(0.1, 1.0) * seconds
+    ending, start = rng.choice(SIGNALS), time.monotonic()
+    at_partial = rng.random() < 0.3
+    moment = rng.uniform(0.1, 1.0) * seconds
     while process.is_alive() and time.monotonic() - start < (seconds if at_partial else moment):
         if at_partial and any(folder.rglob("*.partial")):
             break
@@ -190,7 +190,7 @@ def faults_of(folder: Path, name: str, whole: Run) -> Iterator[str]:
 
 def campaign(work: Path, names: Sequence[str], kills: int, seed: int) -> Iterator[tuple[str, str]]:
     """For each kill the command's name and what was wrong, "" where nothing was."""
-    chance, before, here = random.Random(seed), work / "before", work / "here"
+    rng, before, here = random.Random(seed), work / "before", work / "here"
     before.mkdir()
     whole_run(before, SESSION)
     for name, command in COMMANDS.items():
@@ -200,7 +200,7 @@ def campaign(work: Path, names: Sequence[str], kills: int, seed: int) -> Iterato
         after = here.rename(work / f"after_{name}")
         for _ in range(kills // len(names) if name in names else 0):
             copytree(before, here, copy_function=_linked)
-            while not killed(here, command, whole.seconds, chance):
+            while not killed(here, command, whole.seconds, rng):
                 rmtree(here)
                 copytree(before, here, copy_function=_linked)
             yield name, "; ".join(faults_of(here, name, whole))

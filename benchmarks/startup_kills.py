@@ -75,7 +75,7 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     # A shell's background job ignores ^C, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
     counts = {number: Counter[str]() for number in SIGNALS}
     with tempfile.TemporaryDirectory() as work:
         before, here = Path(work) / "before", Path(work) / "here"
@@ -84,8 +84,8 @@ def main() -> int:
         subprocess.run([*RESTORE, *session], cwd=before, check=True, capture_output=True)
         for kill in range(options.kills):
             copytree(before, here)
-            name, number = chance.choice(list(COMMANDS)), chance.choice(SIGNALS)
-            after_s = chance.uniform(0, options.seconds)
+            name, number = rng.choice(list(COMMANDS)), rng.choice(SIGNALS)
+            after_s = rng.uniform(0, options.seconds)
             ending = outcome(here, COMMANDS[name], number, after_s)
             counts[number][ending] += 1
             print(f"{kill + 1}: {name}, {number.name} after {after_s:.2f} s: {ending}", flush=True)

@@ -204,15 +204,15 @@ def batch(chosen: argparse.Namespace, number: int) -> list[Window]:
     Of fields with less or more signal than is usual (nothing there; films, vesicles) fewer are
     taken than there are.
     """
-    chance = np.random.default_rng([chosen.seed, number, 5])
+    rng = np.random.default_rng([chosen.seed, number, 5])
     paths = sorted((chosen.folder / "pool").glob("*.npz"))
     windows: list[Window] = []
     while len(windows) < chosen.batch:
-        kept = load_field(paths[chance.integers(len(paths))])
+        kept = load_field(paths[rng.integers(len(paths))])
         least, most = USUAL_SIGNAL
-        if not least < kept.covariance[0, 0] < most and chance.random() > chosen.unusual:
+        if not least < kept.covariance[0, 0] < most and rng.random() > chosen.unusual:
             continue
-        windows += [sample_window(kept, chosen.window, chance) for _ in range(WINDOWS_PER_FIELD)]
+        windows += [sample_window(kept, chosen.window, rng) for _ in range(WINDOWS_PER_FIELD)]
     return windows[: chosen.batch]
 
 

@@ -20,6 +20,13 @@ def test_only_blank_pixels_change_and_the_filling_follows_from_the_seed():
     assert torch.equal(filled, fill_blank_pixels(image.masked_fill(blank, 0.0), blank, 2, seed=0))
 
 
+@pytest.mark.parametrize("hidden", [0.0, 30.0, 200.0, -5000.0, 1e6])
+def test_what_blank_pixels_held_has_no_influence(hidden):
+    image, blank = micrograph(SHAPE, 1), third()
+    filled = fill_blank_pixels(image.masked_fill(blank, hidden), blank, 2, seed=0)
+    assert torch.equal(filled, fill_blank_pixels(image, blank, 2, seed=0))
+
+
 def test_two_halves_have_nothing_in_common_in_the_filling():
     blank = third()
     one, other = (

@@ -11,7 +11,7 @@ from restore.blank_pixels import find_blank_pixels, union
 SHAPE = (640, 704)
 
 
-@pytest.mark.parametrize("value", [0.0, 30.0, -5000.0, 200.0])
+@pytest.mark.parametrize("value", [0.0, "minimum", 30.0, -5000.0, 200.0])
 @pytest.mark.parametrize("sides", [1, 2, 3, 4])
 @pytest.mark.parametrize("width", [1, 2, 8, 40])
 def test_a_border_is_found_to_the_pixel(width, sides, value):
@@ -24,6 +24,7 @@ def test_a_border_is_found_to_the_pixel(width, sides, value):
     ]
     for strip in strips[:sides]:
         blank[strip] = True
+    value = float(image[~blank].min()) if value == "minimum" else value
     pixels_without_data = find_blank_pixels(torch.where(blank, value, image))
     assert pixels_without_data is not None and torch.equal(pixels_without_data, blank)
 

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from restore.face.training import train
     from restore.io.images.image import Image
     from restore.io.micrographs import MicrographSet
+    from restore.live.following import WatchedSession
+    from restore.live.session import watch
+    from restore.live.settings import WatchSettings
     from restore.micrograph import CTFParameters, Micrograph
     from restore.model.checkpoint import Model
     from restore.movies.halving import HalvesOutput
@@ -68,6 +71,8 @@ _ROOMS = {
     "TrainingProgress": "training.watchers",
     "TrainingSettings": "training.settings",
     "UserError": "errors",
+    "WatchSettings": "live.settings",
+    "WatchedSession": "live.following",
     "denoise": "face.models",
     "denoise_set": "denoising.batch",
     "evaluate": "face.evaluation",
@@ -80,6 +85,7 @@ _ROOMS = {
     "save_model": "face.models",
     "simulate": "face.simulation",
     "train": "face.training",
+    "watch": "live.session",
     "write_image": "face.images",
     "write_report": "face.pages",
 }
@@ -105,6 +111,8 @@ __all__ = [
     "TrainingProgress",
     "TrainingSettings",
     "UserError",
+    "WatchSettings",
+    "WatchedSession",
     "__version__",
     "denoise",
     "denoise_set",
@@ -118,6 +126,7 @@ __all__ = [
     "save_model",
     "simulate",
     "train",
+    "watch",
     "write_image",
     "write_report",
 ]

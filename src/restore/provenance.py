@@ -18,8 +18,14 @@ def provenance(settings: object, inputs: Mapping[str, object]) -> dict[str, Any]
     return {
         "program": "restore",
         "version": __version__,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([_program(), *sys.argv[1:]]),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": plain(settings),
         "inputs": plain(inputs),
     }
+
+
+def _program() -> str:
+    """The name of the program that runs; ``python -m restore`` is ``restore``."""
+    path = Path(sys.argv[0])
+    return path.parent.name if path.name == "__main__.py" else path.name

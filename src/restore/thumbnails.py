@@ -20,6 +20,8 @@ def shrunk(image: Float[Tensor, "y x"], size: tuple[int, int]) -> Float[np.ndarr
 def grey_levels(
     image: Float[np.ndarray, "y x"], clipped_percent: float
 ) -> UInt8[np.ndarray, "y x"]:
-    """The image in levels from 0 to 255, so many percent of its pixels clipped at either end."""
+    """The image in levels from 0 to 255, with ``clipped_percent`` of its pixels clipped at either
+    end.
+    """
     low, high = np.percentile(image, [clipped_percent, 100 - clipped_percent])
     return (255 * ((image - low) / max(high - low, 1e-30)).clip(0, 1)).astype(np.uint8)

@@ -1,6 +1,6 @@
 """Which micrographs are unlike the others."""
 
-from restore.evaluation.outliers import is_strange, strangeness
+from restore.evaluation.outliers import is_outlier, outlier_scores
 from restore.quantities import Number
 
 KEYS = ("correlation_denoised", "bias_share", "invented_share")
@@ -14,10 +14,10 @@ def numbers(snr_raw=0.1):
 
 def test_the_odd_one_out_is_strange_and_like_ones_are_not():
     usual = [numbers(snr_raw=0.1 + 0.004 * index) for index in range(9)]
-    scores = strangeness([*usual, numbers(snr_raw=0.01)])
-    assert is_strange(scores[-1]) and not any(is_strange(score) for score in scores[:-1])
-    assert strangeness([*usual[:2]]) == [0.0, 0.0]
+    scores = outlier_scores([*usual, numbers(snr_raw=0.01)])
+    assert is_outlier(scores[-1]) and not any(is_outlier(score) for score in scores[:-1])
+    assert outlier_scores([*usual[:2]]) == [0.0, 0.0]
     assert not any(
-        is_strange(score) for score in strangeness([*usual[:2], numbers(snr_raw=0.2)])
+        is_outlier(score) for score in outlier_scores([*usual[:2], numbers(snr_raw=0.2)])
     )  # three tell nothing
-    assert strangeness([numbers(snr_raw=None)] * 5) == [0.0] * 5
+    assert outlier_scores([numbers(snr_raw=None)] * 5) == [0.0] * 5

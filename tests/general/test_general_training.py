@@ -39,8 +39,8 @@ def scripts():
 
 @pytest.fixture(scope="module")
 def particles():
-    chance = np.random.default_rng(5)
-    place = chance.normal(0, 20.0, (4000, 3)).astype(np.float32)
+    rng = np.random.default_rng(5)
+    place = rng.normal(0, 20.0, (4000, 3)).astype(np.float32)
     cloud = Scatterers(place, np.full(4000, 2.4, np.float32), np.ones(4000, np.float32))
     return [Particle("blob", cloud, (cloud.where(np.arange(500)),))]
 
@@ -77,13 +77,13 @@ def test_powers_in_rings_sum_to_variances(scripts, prepared):
 
 
 def test_a_window_holds_the_fields_truth_under_new_noise_of_the_same_kind(scripts, prepared):
-    chance = np.random.default_rng(0)
-    pairs = [scripts[0].sample_window(prepared, 128, chance).pair for _ in range(60)]
+    rng = np.random.default_rng(0)
+    pairs = [scripts[0].sample_window(prepared, 128, rng).pair for _ in range(60)]
     variance = torch.stack([image.var() for image, _ in pairs]).mean()
     assert variance == pytest.approx(1, abs=0.1)
     noise = torch.stack([(image - truth).flatten() for image, truth in pairs])
     assert torch.corrcoef(noise[:10]).fill_diagonal_(0).abs().max() < 0.5
-    whole = [scripts[0].sample_window(prepared, SIDE, chance).pair[1].std() for _ in range(40)]
+    whole = [scripts[0].sample_window(prepared, SIDE, rng).pair[1].std() for _ in range(40)]
     assert max(whole) / min(whole) > 1.5  # under weaker noise and stronger
 
 

@@ -126,7 +126,7 @@ def test_restores_own_files_are_known(session):
         and facts(patches)["recipe"] == "4.5 Å, phases flipped, high-pass 200 Å"
     )
     model = inspect(session / "Models/model.safetensors", RECIPE)
-    assert model.what == "a model" and facts(model)["network"] == "unet, 2 filters, 1 blocks"
+    assert model.what == "a model" and facts(model)["network"] == "unet, 2 filters, 1 block"
     assert facts(model)["trained"].startswith("1 steps in ") and "validation loss" in facts(model)
     state = inspect(session / "Models/model.state.safetensors", RECIPE)
     assert state.what == "the state of a training run" and as_typed(state.commands[0]).endswith(

@@ -132,6 +132,42 @@ def test_one_denoised_image_is_not_taken_for_two_halves(refused):
     )
 
 
+def exchanged(even, odd):
+    return odd, even
+
+
+def of_one_image(even, odd):
+    return (even + odd, even + odd)
+
+
+def inverted(even, odd):
+    return -even, -odd
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (exchanged, "look exchanged: each denoised half has the noise of the other raw half"),
+        (of_one_image, "look made from one image: the noise in which the raw halves differ is not"),
+        (inverted, "look inverted: their contrast is opposite to that of the raw halves"),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--fit_scale",)], ids=["", "fit_scale"])
+def test_denoised_halves_of_other_images_get_no_numbers_and_no_verdict(
+    capsys, wrong, words, options
+):
+    for name in "ab":
+        paths = [Path(f"out/{name}_{half}.mrc") for half in ("EVN", "ODD")]
+        halves = wrong(*(read_image(path).data for path in paths))
+        for path, half in zip(paths, halves, strict=True):
+            write_image(path, half, 4.0)
+    assert main([*OTHERS, *options]) == 1
+    output = capsys.readouterr()
+    for name in "ab":
+        assert f"mics/{name}_DW.mrc: the denoised halves {words}" in output.err, output.err
+    assert output.out == "" and not Path("evaluation/evaluation.json").exists()
+
+
 def test_denoised_halves_of_another_shape_are_reported_and_the_others_measured(capsys):
     for half in ("EVN", "ODD"):
         write_image(

@@ -152,3 +152,14 @@ def test_a_wrong_pixel_size_and_absent_halves_get_advice_in_options(project, tmp
     assert main(["denoise", "-m", str(table), "-o", str(tmp_path / "out")]) == 1
     message = capsys.readouterr().err
     assert "check the pixel size" in message and "--pixel_size" in message and "`" not in message
+
+
+def test_nothing_is_proposed_for_what_is_denoised_already(project, monkeypatch, capsys):
+    monkeypatch.chdir(project)
+    output = ["-o", "Denoised", "-p", "Models/model.safetensors"]
+    assert main(["denoise", "-m", "micrographs_ctf.star", *output]) == 0
+    Path("Denoised/.gui_externaljob.star").write_text("data_job\n\n_rlnJobType 99\n")
+    for name in ("micrographs_ctf.star", "Micrographs/mic_0001_DW.mrc"):
+        findings = inspect(Path("Denoised") / name, Recipe())
+        assert "restore has denoised" in findings.what and not findings.commands
+    assert "gui" not in " ".join(map(as_typed, inspect(Path("Denoised"), Recipe()).commands))

@@ -177,3 +177,16 @@ def test_replace_raw_without_a_table_of_cryosparcs_is_said_to_change_nothing(cap
     line = ["denoise", "mics/a_DW.mrc", "-p", "plain.safetensors", "--replace_raw"]
     assert main(line) == 0
     assert "--replace_raw changes nothing" in capsys.readouterr().err
+
+
+def test_a_model_given_as_micrographs_is_called_one(capsys):
+    assert main(["denoise", "plain.safetensors", "-p", "plain.safetensors"]) == 1
+    assert "plain.safetensors: a model, not micrographs." in capsys.readouterr().err
+
+
+def test_halves_are_asked_for_where_none_are_known_and_counted_where_they_are(capsys):
+    line = ["denoise", "mics/a_DW.mrc", "-p", "plain.safetensors"]
+    assert main([*line, "-o", "without"]) == 0
+    assert "no halves are known" in capsys.readouterr().err
+    assert main([*line, "-o", "with", "--even_odd_suffix", "DW,EVN,ODD"]) == 0
+    assert "the micrograph has halves, with which its denoised image" in capsys.readouterr().err

@@ -115,7 +115,9 @@ def test_the_table_and_the_stacks_are_the_inputs_but_for_their_pixels(here):
     assert Path("Denoised/particles.png").is_file()
 
 
-def test_a_rerun_does_what_is_missing_and_denoised_particles_are_not_denoised_again(here, capsys):
+def test_a_rerun_does_what_is_missing_and_denoised_particles_are_not_denoised_again(
+    here, capsys, monkeypatch
+):
     assert restore(LINE) == 0
     stacks = [Path(f"Extract/Micrographs/mic_000{n}_DW_denoised.mrcs") for n in (1, 2)]
     before = stacks[0].stat().st_mtime_ns
@@ -128,6 +130,11 @@ def test_a_rerun_does_what_is_missing_and_denoised_particles_are_not_denoised_ag
     assert "denoising" not in capsys.readouterr().err
     assert restore("denoise -m Extract/particles_denoised.star -r 6 -o Twice") == 1
     assert not Path("Twice").exists()
+    # Another way to prepare images makes all of them stale.
+    before = [stack.stat().st_mtime_ns for stack in stacks]
+    monkeypatch.setattr("restore.denoising.particle_targets.PREPARATION_VERSION", 99)
+    assert restore(LINE) == 0
+    assert all(stack.stat().st_mtime_ns != time for stack, time in zip(stacks, before, strict=True))
 
 
 def test_a_subset_gets_stacks_of_its_own_particles(here):

@@ -187,7 +187,7 @@ def test_a_micrograph_that_never_comes_is_named_in_the_end(recorded, live, flipp
     Path("Micrographs/mic_0002_DW.mrc").unlink()
     session = watch(STAR, "Out", flipping, settings=QUICK)
     assert len(session.denoised) == 2
-    assert "it has not come" in session.failed["Micrographs/mic_0002_DW.mrc"]
+    assert "it has not arrived" in session.failed["Micrographs/mic_0002_DW.mrc"]
 
 
 def test_halves_that_come_late_calibrate_the_image(recorded, live, plain):
@@ -268,3 +268,22 @@ def test_a_folder_has_no_ctf(live, flipping):
 def test_settings_out_of_range_are_rejected(wrong):
     with pytest.raises(UserError, match=f"^{next(iter(wrong))} is "):
         WatchSettings(**wrong)
+
+
+def test_without_a_model_the_general_one_denoises_a_folder_as_it_stands(recorded, live, caplog):
+    Path("Raw").mkdir()
+    image = restore.read_image(recorded / "Micrographs/mic_0001_DW.mrc").data
+    restore.write_image("Raw/fine.mrc", image, 1.5)
+    caplog.set_level(logging.INFO, "restore")
+    session = restore.watch("Raw", "Out", settings=QUICK)
+    assert session.denoised == ("Raw/fine.mrc",) and not session.failed
+    assert "1 denoised with general.safetensors, 1 in all" in caplog.text
+
+
+def test_a_model_may_be_named_by_its_file(recorded, live, plain):
+    shutil.copytree(recorded / "Micrographs", "Raw")
+    restore.save_model("own.safetensors", plain)
+    by_file = restore.watch("Raw", "Out", "own.safetensors", settings=QUICK)
+    restore.watch("Raw", "Other", plain, settings=QUICK)
+    assert len(by_file.denoised) == 3
+    assert_same_images(live / "Out", live / "Other")

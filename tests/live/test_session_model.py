@@ -101,6 +101,8 @@ def test_a_training_that_was_killed_goes_on(recorded, live, plain, caplog):
     caplog.set_level(logging.INFO, "restore")
     caplog.clear()
     watch("Raw", "Out", plain, settings=QUICK, training=TINY)
+    assert "the interrupted training continues" in caplog.text
+    assert "the run continues after step" in caplog.text
     assert restore.load_model(MODEL).training["steps"] == 2
     assert Path("Out/training_data.hdf").stat().st_mtime_ns == stamp
     assert "training starts from" not in caplog.text
@@ -113,6 +115,7 @@ def test_a_training_whose_patches_are_lost_begins_again(recorded, live, plain, c
     let_come(recorded, *NAMES, folder="Raw")
     with pytest.raises(KeyboardInterrupt):
         watch("Raw", "Out", plain, settings=QUICK, training=TINY, show_training=in_steps(kill))
+    assert "stopped after step 1; started again, the session continues from there" in caplog.text
     Path("Out/training_data.hdf").unlink()
     watch("Raw", "Out", plain, settings=QUICK, training=TINY)
     assert "the training begins again" in caplog.text and MODEL.exists()
@@ -137,7 +140,7 @@ def test_halves_that_cannot_be_learned_from_leave_the_general_model(recorded, li
     for name in NAMES:
         shutil.copy(f"Raw/{name.replace('DW', 'EVN')}", f"Raw/{name.replace('DW', 'ODD')}")
     session = watch("Raw", "Out", plain, settings=QUICK, training=TINY)
-    assert "goes on without a model of its own" in caplog.text
+    assert "continues without a model of its own" in caplog.text
     assert "the halves of Raw/mic_0001_DW.mrc are identical" in caplog.text
     assert len(session.denoised) == 3 and not MODEL.exists()
 

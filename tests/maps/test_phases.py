@@ -12,9 +12,9 @@ from restore.maps.phases import agreement_where_negative, are_flipped
 @pytest.mark.parametrize("noise", [0.0, 3.0])
 @pytest.mark.parametrize("flipped", [True, False])
 def test_flipping_is_found_even_in_noise(flipped, noise):
-    generator, chance = torch.Generator().manual_seed(1), np.random.default_rng(0)
+    generator, rng = torch.Generator().manual_seed(1), np.random.default_rng(0)
     raw = torch.randn((20, 32, 32), generator=generator)
-    values = torch.stack([ctf(random_ctf(chance), (32, 32), (3.0, 3.0)) for _ in range(20)]).to(raw)
+    values = torch.stack([ctf(random_ctf(rng), (32, 32), (3.0, 3.0)) for _ in range(20)]).to(raw)
     spectra = torch.fft.rfft2(raw) * (values.sign() if flipped else 1)
     images = torch.fft.irfft2(spectra, s=(32, 32)) + noise * torch.randn(
         raw.shape, generator=generator

@@ -80,6 +80,9 @@ def test_an_origin_at_zero_beside_another_is_warned_of(halves, caplog):
 def copies(kind):
     """A map and another that is not independent of it."""
     noise = np.random.default_rng(0).standard_normal((2, 32, 32, 32)).astype(np.float32)
+    if kind in ("opposite", "alike"):
+        ball = 4 * np.indices((32, 32, 32)).astype(np.float32).std(axis=0) - 20
+        return noise[0] + ball, noise[1] + (ball if kind == "alike" else -ball)
     return noise[0], {
         "scaled": 3 * noise[0] + 7,
         "inverted": -2 * noise[0] + 1,
@@ -95,6 +98,8 @@ def copies(kind):
         ("scaled", "are copies of the same map on different grey scales"),
         ("inverted", "are copies of the same map with opposite contrast"),
         ("nearly", "above 0.999 at every resolution"),
+        ("opposite", "have opposite contrast: their FSC is -"),
+        ("alike", ""),
         ("independent", ""),
         ("half", ""),
     ],

@@ -1,5 +1,7 @@
 """Each sentence appears when it should, and only then."""
 
+import re
+
 import pytest
 
 from restore.evaluation.records import Facts, Group
@@ -122,9 +124,21 @@ HELPS, LITTLE, USELESS, HARMS, OPEN = (
 ])  # fmt: skip
 def test_the_first_sentence_says_whether_denoising_was_of_use(advantage, words):
     lines = summary([group(advantage=advantage)])
-    assert lines[0].startswith(words) and lines[0].count(".") == lines[0].count("0.") + 1
+    numbers = re.findall(r"\d\.\d", lines[0])
+    assert lines[0].startswith(words) and lines[0].count(".") == len(numbers) + 1
     assert f"is {2 * advantage[0]:.2f} for the denoised halves and 2.00 for the W" in lines[2]
     assert sum("signal to error" in sentence for sentence in lines) == 1
+
+
+def test_a_correlation_above_one_beyond_the_error_gets_no_verdict():
+    beyond = group(advantage=FAILS, correlation_denoised=(1.13, 1.12, 1.14))
+    (line,) = summary([beyond])
+    assert line.startswith("There is no verdict") and "1.13 is more than any image has" in line
+    assert warnings([beyond], has_model=False) == []
+    assert "cannot be right" in remarks(beyond.numbers, Facts())[0]
+    for within in ((1.005, 0.99, 1.02), 1.005):
+        (first, *_) = summary([group(advantage=FAILS, correlation_denoised=within)])
+        assert first.startswith(HARMS)
 
 
 def test_a_gain_in_the_correlation_counts_where_the_error_is_mostly_lost_signal():
@@ -170,3 +184,23 @@ def test_remarks_are_made_of_the_micrograph_that_deserves_them():
     ]
     refuted, hot = remarks(numbers(), Facts(1234, refuted=0.31))
     assert "In 31 % of the area" in refuted and hot == "1234 hot pixels were replaced."
+
+
+def test_images_that_are_better_in_all_but_scale_are_not_called_harmful():
+    off = group(
+        advantage=(0.991, 0.985, 0.998),
+        correlation_denoised=0.472,
+        correlation_wiener=0.449,
+        calibration=1.55,
+    )
+    assert "grey values are on another scale" in summary([off])[0]
+    (warning,) = warnings([off], has_model=True)
+    assert "multiplying them by 1.55" in warning and "comes with its halves" in warning
+
+
+def test_the_first_sentence_never_gives_figures_that_contradict_it():
+    harms = group(
+        advantage=(0.98, 0.97, 0.99), correlation_denoised=0.451, correlation_wiener=0.449
+    )
+    assert summary([harms])[0].startswith(HARMS)
+    assert "(signal over all error 1.96, against 2.00)" in summary([harms])[0]

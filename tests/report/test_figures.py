@@ -2,6 +2,8 @@
 
 import torch
 
+from restore.evaluation.records import ModelSummary
+from restore.report.curves import loss_chart
 from restore.report.figures import losses, ring_curves, save_png
 
 
@@ -29,6 +31,17 @@ def test_losses_of_one_evaluation_can_be_read():
         assert list(lines[label].get_xdata()) == [0, 1]  # all across
         assert list(lines[label].get_ydata()) == [level, level]
     assert axes.get_xticks().tolist() == [40]
+
+
+def test_the_page_shows_one_evaluation_as_marks_between_levels():
+    row = {"step": 40, "train_loss": 1.0, "held_out_loss": 0.9, "perfect_loss": 0.7}
+    history = [row | {"wiener_loss": 0.8}]
+    chart = loss_chart(ModelSummary(training={"history": history}))
+    assert chart is not None and chart.x[0] == 0 and chart.x[1] == 40 < chart.x[-1]
+    marks = {line.label: line.curve.value for line in chart.lines if line.dots}
+    assert marks == {"training loss": (None, 1.0, None), "validation loss": (None, 0.9, None)}
+    levels = {line.label: set(line.curve.value) for line in chart.lines if not line.dots}
+    assert levels == {"noise floor": {0.7}, "Wiener filter": {0.8}}
 
 
 def test_an_epoch_without_an_evaluation_leaves_the_others_drawn():

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from restore.report.line_labels import DrawnLine, line_labels
+from restore.report.line_labels import DrawnLine, LineLabel, level_label, line_labels
 
 SIZE = (416.0, 246.0)
 
@@ -49,3 +49,27 @@ def test_a_short_piece_of_a_line_is_not_where_its_name_stands():
 
 def test_a_line_of_nothing_has_no_name():
     assert line_labels([DrawnLine("raw", ())], SIZE) == []
+
+
+def test_a_level_is_named_where_no_line_runs_through_its_name():
+    left, right = line("left", 200, 20, 20, 20), line("right", 20, 20, 20, 200)
+    assert level_label("empty image", 200, [right], SIZE).anchor == "start"
+    assert level_label("empty image", 200, [left], SIZE).anchor == "end"
+    below = level_label("empty image", 200, [left, right], SIZE)
+    assert below.y > 200 and below.y < SIZE[1]
+
+
+def test_names_keep_clear_of_the_names_of_levels_and_of_lines_across():
+    only = line("raw", 100, 100)
+    (free,) = line_labels([only], SIZE)
+    level = LineLabel("a level", SIZE[0] - 4, free.y, "end")
+    moved = [*line_labels([only], SIZE, [level]), *line_labels([only], SIZE, across=[free.y - 5])]
+    assert len(moved) == 2 and all((label.x, label.y) != (free.x, free.y) for label in moved)
+
+
+def test_names_keep_clear_of_dots():
+    only = line("raw", 100, 100)
+    (free,) = line_labels([only], SIZE)
+    dot = DrawnLine("", (((free.x, free.y - 5),),))
+    (moved,) = line_labels([only, dot], SIZE)
+    assert (moved.x, moved.y) != (free.x, free.y)

@@ -28,8 +28,8 @@ from restore.simulation.supports import carbon_film, contamination, gold_film, h
 
 
 def blob(number=500, spread_A=25.0):
-    chance = np.random.default_rng(5)
-    place = chance.normal(0, spread_A, (number, 3)).astype(np.float32)
+    rng = np.random.default_rng(5)
+    place = rng.normal(0, spread_A, (number, 3)).astype(np.float32)
     return Scatterers(place, np.full(number, 2.4, np.float32), np.ones(number, np.float32))
 
 
@@ -76,21 +76,21 @@ def test_coincidence_loss_dips_the_noise_at_zero_frequency():
 
 
 def test_a_varied_detector_stays_one_of_its_kind():
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for _ in range(50):
-        varied = varied_detector(DETECTORS[1], chance)
+        varied = varied_detector(DETECTORS[1], rng)
         assert 0.3 < varied.mtf_nyquist <= 1
         assert varied.excess_noise == 1
         assert varied != DETECTORS[1]
 
 
 def test_interpolated_noise_has_the_power_that_bilinear_shifts_leave():
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     side, power = 64, torch.zeros(64, 33)
     for _ in range(400):
-        noise = torch.from_numpy(chance.normal(size=(side, side)))
+        noise = torch.from_numpy(rng.normal(size=(side, side)))
         for axis in (0, 1):
-            s = chance.random()
+            s = rng.random()
             noise = (1 - s) * noise + s * noise.roll(1, axis)
         power += torch.fft.rfft2(noise).abs().square().float() / side**2 / 400
     expected = interpolation_transfer((side, side), 1.0, 1.0)[1]
@@ -131,8 +131,8 @@ def test_gold_is_darker_than_carbon_and_has_grains():
 
 
 def test_crystals_cover_some_of_the_field_and_weaken_the_beam_there():
-    chance = np.random.default_rng(2)
-    overlay = contamination((256, 256), 4.0, np.array([300.0, 500.0]), 6.5e-4, chance)
+    rng = np.random.default_rng(2)
+    overlay = contamination((256, 256), 4.0, np.array([300.0, 500.0]), 6.5e-4, rng)
     covered = overlay.potential_V_A > 0
     assert 0.01 < covered.float().mean() < 0.5
     assert (overlay.transmission[covered] < 1).all()

@@ -48,8 +48,8 @@ def image_of(clouds, side, pixel_A):
 
 
 def asymmetric_cloud(seed=0, number=300):
-    chance = np.random.default_rng(seed)
-    place = chance.normal(0, 15, (number, 3)).astype(np.float32) * [2.0, 1.0, 0.5]
+    rng = np.random.default_rng(seed)
+    place = rng.normal(0, 15, (number, 3)).astype(np.float32) * [2.0, 1.0, 0.5]
     return Scatterers(
         place.astype(np.float32), np.full(number, 2.0, np.float32), np.ones(number, np.float32)
     )
@@ -164,8 +164,8 @@ def test_an_aggregate_is_connected():
 
 
 def test_random_rotations_are_rotations_and_have_no_favourite_direction():
-    chance = np.random.default_rng(0)
-    rotations = np.stack([random_rotation(chance) for _ in range(600)])
+    rng = np.random.default_rng(0)
+    rotations = np.stack([random_rotation(rng) for _ in range(600)])
     np.testing.assert_allclose(
         rotations @ rotations.transpose(0, 2, 1), np.tile(np.eye(3), (600, 1, 1)), atol=1e-6
     )

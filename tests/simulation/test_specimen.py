@@ -105,11 +105,11 @@ def test_a_projection_without_rotation_is_the_sum_along_z(barrel):
     shutil.which("relion_project") is None, reason="relion_project is not installed"
 )
 def test_euler_angles_are_those_of_relion(tmp_path):
-    chance = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     d, spots = 48, 12
     z, y, x = np.indices((d, d, d)) - d // 2
     density = np.zeros((d, d, d), np.float32)
-    for cz, cy, cx in chance.uniform(-9, 9, (spots, 3)):
+    for cz, cy, cx in rng.uniform(-9, 9, (spots, 3)):
         density += np.exp(-((z - cz) ** 2 + (y - cy) ** 2 + (x - cx) ** 2) / 8).astype(np.float32)
     lump = Specimen(density, 2.0, 60.0, "spots")
     with mrcfile.new(tmp_path / "spots.mrc") as file:

@@ -105,6 +105,13 @@ def test_an_unfinished_run_can_be_resumed_and_the_message_says_so(files):
     files.refuse_to_replace(resume=True, overwrite=False)
 
 
+def test_a_finished_run_can_be_trained_for_longer_and_the_message_says_so(files):
+    touched(files.model)
+    touched(files.state)
+    with pytest.raises(UserError, match="`resume=True` to continue it"):
+        files.refuse_to_replace(resume=False, overwrite=False)
+
+
 def test_a_model_without_a_training_state_is_not_replaced_by_a_resumed_run(files):
     touched(files.model)
     with pytest.raises(

@@ -63,14 +63,14 @@ class Blobs:
 
 def blobs(side, symmetry="C1", count=30, seed=0, width_px=0.8):
     """Blobs at random in a ball of 0.3 box sides, repeated by a point group."""
-    chance, group = np.random.default_rng(seed), point_group(symmetry)
+    rng, group = np.random.default_rng(seed), point_group(symmetry)
     own = max(1, count // len(group))
-    place = chance.normal(size=(own, 3))
-    place *= (0.3 * side * chance.uniform(0.05, 1, own) ** (1 / 3) / np.linalg.norm(place, axis=1))[
+    place = rng.normal(size=(own, 3))
+    place *= (0.3 * side * rng.uniform(0.05, 1, own) ** (1 / 3) / np.linalg.norm(place, axis=1))[
         :, None
     ]
     everywhere = np.concatenate([operation.apply(place) for operation in group])
-    return Blobs(everywhere, np.tile(chance.uniform(0.5, 1.5, own), len(group)), width_px)
+    return Blobs(everywhere, np.tile(rng.uniform(0.5, 1.5, own), len(group)), width_px)
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,10 @@ def write_particles(
     STAR has no columns of it. ``phases_flipped`` stores images as restore denoise leaves them:
     times the sign of their CTF.
     """
-    chance = np.random.default_rng(seed)
-    euler_deg = random_euler_deg(count, chance)
-    origins_A = np.round(chance.uniform(-shift_A, shift_A, (count, 2)), 4)
-    ctfs = tuple(random_ctf(chance, phase_shift_deg) for _ in range(count))
+    rng = np.random.default_rng(seed)
+    euler_deg = random_euler_deg(count, rng)
+    origins_A = np.round(rng.uniform(-shift_A, shift_A, (count, 2)), 4)
+    ctfs = tuple(random_ctf(rng, phase_shift_deg) for _ in range(count))
     particle = particle or blobs(side, symmetry, seed=seed)
     spectra = shifted(
         particle.projections(from_euler_deg(euler_deg), side), origins_A / pixel_size_A
@@ -128,7 +128,7 @@ def write_particles(
         spectra = spectra * (abs(values) if phases_flipped else values)
     images = np.fft.fftshift(np.fft.irfft2(spectra, s=(side, side)), axes=(1, 2))
     scale = 1 / images.std()
-    images = images * scale + noise * chance.standard_normal(images.shape)
+    images = images * scale + noise * rng.standard_normal(images.shape)
     parts = np.array_split(np.arange(count), stacks)
     paths = tuple(Path(folder) / f"stacks/part{number}.mrcs" for number in range(stacks))
     for path, rows in zip(paths, parts, strict=True):
@@ -149,19 +149,19 @@ def write_particles(
     return ParticleWorld(star, paths, volume, pixel_size_A, euler_deg, origins_A, ctfs, half_sets)
 
 
-def random_euler_deg(count, chance):
+def random_euler_deg(count, rng):
     """Orientations spread evenly over the rotations, as RELION's angles to six decimals."""
-    rotations = Rotation.random(count, chance)
+    rotations = Rotation.random(count, rng)
     with warnings.catch_warnings(action="ignore"):  # gimbal lock
         return np.round(rotations.as_euler("ZYZ", degrees=True), 6)
 
 
-def random_ctf(chance, phase_shift_deg=0.0):
+def random_ctf(rng, phase_shift_deg=0.0):
     """A CTF of 0.8 to 2 µm defocus with some astigmatism."""
     u_A, less_A, angle_deg = (
-        chance.uniform(8000, 20000),
-        chance.uniform(0, 800),
-        chance.uniform(-90, 90),
+        rng.uniform(8000, 20000),
+        rng.uniform(0, 800),
+        rng.uniform(-90, 90),
     )
     u_A, v_A, angle_deg = round(u_A, 2), round(u_A - less_A, 2), round(angle_deg, 4)
     return CTFParameters(u_A, v_A, angle_deg, VOLTAGE_KV, CS_MM, CONTRAST, phase_shift_deg)

@@ -61,7 +61,7 @@ def write_project(
     with mrcfile.open(world.stacks[0]) as file:
         images = file.data.astype(np.float64)
     images = filtered(images, pixel_size_A) + bias * wrong(world, side, symmetry, seed + 50)
-    chance = np.random.default_rng(seed + 7)
+    rng = np.random.default_rng(seed + 7)
     stars = []
     for name, pixels, error_deg in (
         ("raw", None, errors_deg[0]),
@@ -71,7 +71,7 @@ def write_project(
         if pixels is not None:
             write_stack(stack, pixels, pixel_size_A, "restore 0.1.0 denoised with a test")
         names = [f"{at + 1:06d}@{stack}" for at in range(count)]
-        turned = jittered(world.euler_deg, error_deg, chance)
+        turned = jittered(world.euler_deg, error_deg, rng)
         micrographs = [f"mic{at % 3}.mrc" for at in range(count)]
         size = (side, pixel_size_A)
         table = particle_star(
@@ -119,10 +119,10 @@ def wrong(world, side, symmetry, seed):
     return images / images.std()
 
 
-def jittered(euler_deg, error_deg, chance):
+def jittered(euler_deg, error_deg, rng):
     """Orientations turned about axes at random by about so many degrees."""
     turns = Rotation.from_rotvec(
-        np.radians(error_deg) * chance.normal(size=(len(euler_deg), 3)) / 3**0.5
+        np.radians(error_deg) * rng.normal(size=(len(euler_deg), 3)) / 3**0.5
     )
     return (from_euler_deg(euler_deg) * turns).as_euler("ZYZ", degrees=True)
 

@@ -165,7 +165,7 @@ def _show_general(folder: Path, star: Path, table: Path) -> None:
     _print_scores([shot.scores() for shot in shots])
     picture = folder / "demo_general.png"
     shots[0].draw(picture)
-    print(f"\nLook at {picture}. Training goes on from there.", flush=True)
+    print(f"\nLook at {picture}. Training starts from the general model.", flush=True)
 
 
 def _compare(folder: Path, shots: Sequence[_Shot], held_out: Iterable[str]) -> int:

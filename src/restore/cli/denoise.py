@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from restore.cli.ctf import add_ctf_options, typed_ctf
-from restore.cli.job import add_job_options, is_main, settle
+from restore.cli.job import add_job_options, apply_job_options, is_main
 from restore.cli.model import chosen_model
 from restore.cli.options import (
     add_device_option,
@@ -67,7 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     """Denoise what is missing or outdated, and write the table; returns the exit status."""
-    settle(namespace)
+    apply_job_options(namespace)
     tune_malloc()
     sources = _sources(namespace)
     ctf = typed_ctf(namespace)

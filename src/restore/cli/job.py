@@ -48,7 +48,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def settle(namespace: argparse.Namespace) -> None:
+def apply_job_options(namespace: argparse.Namespace) -> None:
     """Put all output into the job's folder, if there is one, and set the given number of threads.
 
     A training with an existing state is resumed, because RELION continues a job by the same
@@ -64,10 +64,10 @@ def settle(namespace: argparse.Namespace) -> None:
 
         torch.set_num_threads(namespace.threads)
     if namespace.job_folder is not None:
-        {"train": _settle_training, "denoise": _settle_denoising}[namespace.command](namespace)
+        {"train": _apply_to_training, "denoise": _apply_to_denoising}[namespace.command](namespace)
 
 
-def _settle_denoising(namespace: argparse.Namespace) -> None:
+def _apply_to_denoising(namespace: argparse.Namespace) -> None:
     if getattr(namespace, "output_directory", None) is not None:
         raise UsageError(
             "both --o and --output_directory are given", do="leave --output_directory out"
@@ -75,7 +75,7 @@ def _settle_denoising(namespace: argparse.Namespace) -> None:
     namespace.output_directory, namespace.within_job = namespace.job_folder, True
 
 
-def _settle_training(namespace: argparse.Namespace) -> None:
+def _apply_to_training(namespace: argparse.Namespace) -> None:
     from restore.training.run_files import RunFiles
 
     if namespace.model_directory != MODELS:

@@ -7,7 +7,7 @@ from typing import Any
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-_BY_TIME = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} minutes [{postfix}]"
+_BY_TIME = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} minutes{postfix}"
 """The format of a bar of minutes, without a rate, which would be one minute per minute."""
 
 

@@ -20,5 +20,6 @@ def run(namespace: argparse.Namespace) -> int:
     """Write the session; returns the exit status."""
     settings = settings_from(namespace, SimulationSettings)
     with LateBar("micrographs", "simulating") as bar:
-        print(simulate(settings, namespace.folder, namespace.overwrite, bar.to))
+        table = simulate(settings, namespace.folder, namespace.overwrite, bar.to)
+    print(table)
     return 0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from restore.cli.job import MODELS, add_job_options, is_main, settle
+from restore.cli.job import MODELS, add_job_options, apply_job_options, is_main
 from restore.cli.options import add_device_option, add_settings, given
 from restore.cli.patches import make_patch_file
 from restore.cli.progress import LateBar
@@ -71,7 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     """Train and write the model; returns the exit status."""
-    settle(namespace)
+    apply_job_options(namespace)
     tune_malloc()
     with LateBar("", "training") as bar:
         train(
@@ -117,7 +117,7 @@ def show_training(bar: LateBar, progress: TrainingProgress) -> None:
     shown = None if progress.budget.open_ended else total
     rate = progress.patches / max(progress.seconds, 1e-3)
     bar.to(
-        round(progress.fraction * total, 1),
+        round(progress.fraction * total) if steps is not None else progress.fraction * total,
         shown,
         unit="steps" if steps is not None else "minutes",
         words=f"{rate:.3g} patches/s",

@@ -22,15 +22,22 @@ def objection_to_halves(prepared: Sequence[Prepared]) -> str:
     they are of another exposure, rotated or inverted, or one of them is the full sum itself. Empty
     if there is no objection.
     """
+    correlation = correlation_with_halves(prepared)
     full, first, second = (_flat(image) for image in prepared)
-    together = first * prepared[1].scale + second * prepared[2].scale
-    correlation = _correlation(full, together)
     if correlation < LEAST_CORRELATION:
         return f"its halves do not show what the full sum shows (correlation {correlation:.2f})"
     least, most = sorted(_correlation(full, half) for half in (first, second))
     if most > _SAME_IMAGE and most - least > _UNLIKE:
         return "one of its halves is the full sum"
     return ""
+
+
+def correlation_with_halves(prepared: Sequence[Prepared]) -> float:
+    """The correlation of the full sum, the first of three prepared images, with the sum of its
+    halves, over the pixels that hold data.
+    """
+    full, first, second = (_flat(image) for image in prepared)
+    return _correlation(full, first * prepared[1].scale + second * prepared[2].scale)
 
 
 def _flat(prepared: Prepared) -> Float[Tensor, "n"]:
@@ -57,6 +64,13 @@ def has_fine_noise(prepared: Prepared) -> bool:
     """Whether a prepared image has noise up to the recipe's resolution, as every raw image does,
     but not one that was low-pass filtered, binned and enlarged, or denoised.
     """
+    return fine_power(prepared) > LEAST_FINE_POWER
+
+
+def fine_power(prepared: Prepared) -> float:
+    """The mean power of a component near the end of the band over that of one in its coarser half
+    (below half the Nyquist frequency).
+    """
     grid = prepared.grid
     power = fourier.spectrum_of(prepared.image).abs().square()
     frequency = fourier.frequency_per_A(grid.shape, grid.pixel_size_yx_A, power.device)
@@ -64,4 +78,4 @@ def has_fine_noise(prepared: Prepared) -> bool:
     coarse, end = (
         power[(share > first) & (share < last)].mean() for first, last in (_COARSE, _END)
     )
-    return bool(end > LEAST_FINE_POWER * coarse)
+    return float(end / coarse) if coarse > 0 else 0.0

@@ -86,12 +86,23 @@ def without_unusable_halves(chosen: MicrographSet, read: ReadHeader) -> Microgra
     so nothing is raised.
     """
     micrographs = [with_usable_halves(micrograph, read) for micrograph in chosen.micrographs]
-    log.info(
-        "%d of %d micrographs have halves, with which their denoised images are calibrated",
-        sum(micrograph.even is not None for micrograph in micrographs),
-        len(micrographs),
-    )
+    log.info("%s", _calibration_words([micrograph.even is not None for micrograph in micrographs]))
     return replace(chosen, micrographs=tuple(micrographs))
+
+
+def _calibration_words(have_halves: Sequence[bool]) -> str:
+    """How many micrographs are calibrated by their halves."""
+    if not any(have_halves):
+        return (
+            "no halves are known, with which the result could be calibrated (`suffixes` finds them "
+            "by their names)"
+        )
+    if len(have_halves) == 1:
+        return "the micrograph has halves, with which its denoised image is calibrated"
+    return (
+        f"{sum(have_halves)} of {len(have_halves)} micrographs have halves, with which their "
+        "denoised images are calibrated"
+    )
 
 
 def with_usable_halves(micrograph: Micrograph, read: ReadHeader = read_image_header) -> Micrograph:

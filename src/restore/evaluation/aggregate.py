@@ -21,7 +21,7 @@ from restore.evaluation.estimators.resampling import (
 )
 from restore.evaluation.estimators.spectra import RingAxis
 from restore.evaluation.measure import Measurement, load_measurement
-from restore.evaluation.outliers import is_strange, strangeness
+from restore.evaluation.outliers import is_outlier, outlier_scores
 from restore.evaluation.patterns import common_lattices, is_same
 from restore.evaluation.records import Evaluation, Facts, Group, Lattice, Making, MicrographResult
 from restore.model.calibration import CALIBRATION_KINDS, CalibrationKind
@@ -268,7 +268,7 @@ def _curve(estimated: Estimate) -> Curve:
 def _results(
     measured: Sequence[_Measured], common: Sequence[Lattice]
 ) -> Iterator[MicrographResult]:
-    scores = strangeness([result.numbers for result in measured])
+    scores = outlier_scores([result.numbers for result in measured])
     for result, score in zip(measured, scores, strict=True):
         micrograph, facts, ctf = (
             result.subject.micrograph,
@@ -279,7 +279,7 @@ def _results(
             lattice for lattice in facts.lattices if not any(is_same(lattice, of) for of in common)
         ]
         remarked = remarks(result.numbers, replace(facts, lattices=tuple(own)))
-        if is_strange(score):
+        if is_outlier(score):
             remarked.append(unlike_the_others(score))
         yield MicrographResult(
             name=micrograph.name,

@@ -8,7 +8,7 @@ from scipy.stats import norm, t
 
 from restore.quantities import Number
 
-_STRANGE = 4.0
+_OUTLYING = 4.0
 _LARGEST_SCORE = 37.0  # beyond it a tail of the normal distribution underflows to zero
 # With this, 1 in 100 sets of 8 similar micrographs, and 1 in 8 sets of 300, has one beyond 4.
 _FREEDOM_OF_SPREAD = 0.7
@@ -16,7 +16,7 @@ _OUTLIER_KEYS = ("snr_raw", "correlation_denoised", "bias_share", "invented_shar
 _LOG_KEYS = ("snr_raw", "bias_share", "invented_share")
 
 
-def strangeness(everything: Sequence[Mapping[str, Number]]) -> list[float]:
+def outlier_scores(micrographs: Sequence[Mapping[str, Number]]) -> list[float]:
     """How far each micrograph is from the others: the largest robust z-score of the quantities
     compared.
 
@@ -24,9 +24,9 @@ def strangeness(everything: Sequence[Mapping[str, Number]]) -> list[float]:
     degrees of freedom of the median absolute deviation, and the returned z-score is that of a
     normal distribution with the same tail probability.
     """
-    scores = [0.0] * len(everything)
+    scores = [0.0] * len(micrographs)
     for key in _OUTLIER_KEYS:
-        values = [_scaled(numbers, key) for numbers in everything]
+        values = [_scaled(numbers, key) for numbers in micrographs]
         present = [value for value in values if value is not None]
         if len(present) < 3:
             continue
@@ -39,9 +39,9 @@ def strangeness(everything: Sequence[Mapping[str, Number]]) -> list[float]:
     return scores
 
 
-def is_strange(score: float) -> bool:
+def is_outlier(score: float) -> bool:
     """Whether a micrograph is far from the others."""
-    return score > _STRANGE
+    return score > _OUTLYING
 
 
 def _z_score(distance: float, count: int) -> float:

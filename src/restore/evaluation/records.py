@@ -207,11 +207,14 @@ def read_evaluation(folder: Path) -> Evaluation:
     """
     path = folder / FILE_NAME
     if not path.is_file():
+        do = "name the folder that restore evaluate wrote"
+        if folder.is_file():
+            raise UserError("a file, not a folder", where=folder, do=do)
         is_folder = folder.is_dir()
         raise UserError(
             f"there is no such {'file' if is_folder else 'folder'}",
             where=path if is_folder else folder,
-            do="name the folder that restore evaluate wrote",
+            do=do,
         )
     return read_record(path, Evaluation, FILE)
 

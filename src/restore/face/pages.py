@@ -46,6 +46,7 @@ def write_report(
     """
     folder = Path(evaluation)
     destination = Path(path) if path is not None else folder / "report.html"
+    evaluated = read_evaluation(folder)
     require_writable(destination.parent)
-    write_text(destination, page(read_evaluation(folder), folder, previews))
+    write_text(destination, page(evaluated, folder, previews))
     return destination

@@ -62,7 +62,7 @@ def _inspect_folder(path: Path) -> Findings:
 
 def _files_in(folder: Path) -> list[Path]:
     """The files in a folder or, if there are none, in its subfolders."""
-    own = [file for file in folder.iterdir() if file.is_file()]
+    own = [file for file in folder.iterdir() if file.is_file() and file.name[0] != "."]
     if any(ending_of(file.name) in (*_TABLES, *MOVIE_ENDINGS) for file in own):
         return own
     return [*own, *(file for file in folder.glob("*/*") if file.is_file())]

@@ -55,10 +55,10 @@ def span(values: Iterable[float], unit: str) -> str:
     return f"{least} {unit}" if least == most else f"{least} to {most} {unit}"
 
 
-def some(items: Iterable[str], most: int = 5) -> tuple[str, ...]:
+def first_few(items: Iterable[str], most: int = 5) -> tuple[str, ...]:
     """The first few items, and the number of the others.
 
-    >>> some(["a", "b", "c", "d"], most=2)
+    >>> first_few(["a", "b", "c", "d"], most=2)
     ('a', 'b', 'and 2 more')
     """
     every = tuple(items)

@@ -19,6 +19,7 @@ from restore.inspection.commands import (
 from restore.inspection.findings import Findings, number
 from restore.inspection.movies import inspect_movie, pixel_words, value_words
 from restore.inspection.sections import inspect_sections, is_stack_by_name
+from restore.io.denoised_mark import is_denoised_image
 from restore.io.endings import COMPRESSED_MRC_ENDINGS, MRC_ENDINGS, ending_of, split_ending
 from restore.io.images.image import ImageHeader, read_image, read_image_header
 from restore.io.images.maps import read_map_header
@@ -63,6 +64,8 @@ def _inspect_one(path: Path, recipe: Recipe) -> Findings:
     facts += _content_facts(image, counts, recipe)
     if ending_of(path.name) in (*MRC_ENDINGS, *COMPRESSED_MRC_ENDINGS):
         facts += [("label", label) for label in mrc_labels(path) if label]
+    if is_denoised_image(path):
+        return Findings("an image that restore has denoised", tuple(facts))
     return _with_next_steps(path, header, tuple(facts), counts is not None, recipe)
 
 

@@ -8,7 +8,7 @@ from restore.commands import CommandLine
 from restore.errors import UserError
 from restore.evaluation.records import Making
 from restore.inspection import commands
-from restore.inspection.findings import Findings, number, some, span
+from restore.inspection.findings import Findings, counted, first_few, span
 from restore.io.reading import reading
 from restore.model.checkpoint import Model, TrainingFacts, load_model, load_tensors
 from restore.preprocessing import Recipe
@@ -43,7 +43,10 @@ def inspect_tensors(path: Path) -> Findings:
         return _inspect_state(path)
     training, settings = model.training_facts(), model.network.settings
     facts = [
-        ("network", f"{settings.name}, {settings.filters} filters, {settings.blocks} blocks"),
+        (
+            "network",
+            f"{settings.name}, {settings.filters} filters, {counted(settings.blocks, 'block')}",
+        ),
         ("recipe", _recipe_words(model.recipe)),
         ("trained", _training_words(training)),
     ]
@@ -79,7 +82,7 @@ def _inspect_state(path: Path) -> Findings:
     place = load_place(path)
     facts = [
         ("step", f"{place.step}, epoch {place.epoch}"),
-        ("time", f"{number(place.seconds / 60)} minutes"),
+        ("time", f"{place.seconds / 60:.3g} minutes"),
     ]
     return Findings("the state of a training run", tuple(facts), (commands.resume(path),))
 
@@ -109,10 +112,10 @@ def _training_words(training: TrainingFacts) -> str:
         return "nothing is recorded"
     words = f"{training.steps} steps"
     if training.seconds is not None:
-        words += f" in {number(training.seconds / 60)} minutes"
+        words += f" in {training.seconds / 60:.3g} minutes"
     if training.trained_on:
-        names = ", ".join(some(training.trained_on, most=2))
-        words += f", on {len(training.trained_on)} micrographs: {names}"
+        names = ", ".join(first_few(training.trained_on, most=2))
+        words += f", on {counted(len(training.trained_on), 'micrograph')}: {names}"
     return words
 
 

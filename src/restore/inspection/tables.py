@@ -9,10 +9,11 @@ from restore.commands import CommandLine
 from restore.errors import UserError
 from restore.inspection import commands
 from restore.inspection.cryosparc_files import inspect_cryosparc_file
-from restore.inspection.findings import Findings, counted, number, some, span, unusable
+from restore.inspection.findings import Findings, counted, first_few, number, span, unusable
 from restore.inspection.images import crop_words
 from restore.inspection.relion_files import block_facts, inspect_relion_file
 from restore.io.cryosparc.datasets import read_dataset
+from restore.io.denoised_mark import is_denoised_image
 from restore.io.file_checks import HALVES, ReadHeader, check_files, reading_once
 from restore.io.images.image import read_image
 from restore.io.micrographs import Needs, Suffixes, read_micrographs
@@ -77,7 +78,8 @@ def _inspect_star_particles(path: Path, star: StarFile, columns: set[str]) -> Fi
         optics = tuple(fact for fact in block_facts(star) if fact[0] == "optics groups")
         return _inspect_refined(path, optics, "rlnImageName" in columns)
     note = (
-        "restore angles needs a refinement's particles"
+        "restore denoise takes them, to look at and to sort; restore angles needs a refinement's "
+        "particles"
         if "rlnImageName" in columns
         else "their images have not been extracted"
     )
@@ -148,7 +150,11 @@ def _inspect_micrographs(path: Path, recipe: Recipe, star: StarFile | None = Non
     wrong += [*size_problems, *_ctf_problems(path, micrographs, recipe)]
     flip = recipe.phase_flip and any(micrograph.ctf for micrograph in micrographs)
     steps = _next_steps(path, star, good, bool(paired), flip)
-    return Findings(what, tuple(facts + size_facts), steps.commands, some(wrong), needs=steps.needs)
+    if good and is_denoised_image(good[0].image):
+        what += ", which restore has denoised"
+    return Findings(
+        what, tuple(facts + size_facts), steps.commands, first_few(wrong), needs=steps.needs
+    )
 
 
 def _ctf_words(micrographs: Sequence[Micrograph]) -> str:
@@ -210,6 +216,8 @@ def _next_steps(
     """The commands for these micrographs, and what others would need."""
     if not good:
         return Findings("", needs=("the images themselves, where the table says they are",))
+    if is_denoised_image(good[0].image):
+        return Findings("")
     denoise = commands.denoise(path, flip)
     if paired:
         evaluate = commands.evaluate(path)

@@ -26,6 +26,13 @@ def is_denoised(labels: Iterable[str]) -> bool:
     return any(_DENOISED.match(label) for label in labels)
 
 
+def is_denoised_image(path: Path) -> bool:
+    """Whether the label of an image's file says that restore denoised it; an unreadable file, or
+    one of another format, says nothing.
+    """
+    return is_denoised(_labels(path))
+
+
 def denoised_label(words: str) -> str:
     """A label by which :func:`is_denoised` recognises files made from denoised images.
 

@@ -157,6 +157,17 @@ def is_table(source: str | Path | Sequence[str | Path]) -> bool:
     return any(Path(name).suffix.lower() in _TABLES for name in sources)
 
 
+def _refuse_models(sources: Sequence[str]) -> None:
+    """UserError where a model file stands for the micrographs."""
+    for source in sources:
+        if Path(source).suffix.lower() == ".safetensors":
+            raise UserError(
+                "a model, not micrographs",
+                where=source,
+                wanted="give images, or a STAR, .cs or .csg file that lists them",
+            )
+
+
 def read_images(
     sources: Sequence[str],
     suffixes: Suffixes | None = None,
@@ -166,6 +177,7 @@ def read_images(
 ) -> MicrographSet:
     """The distinct images that names and patterns stand for, as described in `read_micrographs`."""
     source = " ".join(sources)
+    _refuse_models(sources)
     names = list(dict.fromkeys(n for source in sources for n in image_names(source, IMAGE_ENDINGS)))
     if pixel_size_A is None and not needs.header_pixel_size:
         wanted, do = (

@@ -36,8 +36,16 @@ class Shown:
 
 @dataclass(frozen=True)
 class WatchedSession:
-    """The result of a session: the names of the micrographs that were denoised, of those that were
-    not with the reasons, and the table, None if there is none.
+    """The result of a session.
+
+    Attributes
+    ----------
+    denoised
+        Names of the micrographs that were denoised.
+    failed
+        Names of those that were not, with the reasons.
+    table
+        The STAR or cryoSPARC table of the denoised images. None if there is none.
     """
 
     denoised: tuple[str, ...]
@@ -160,7 +168,8 @@ class Session:
         if jobs:
             count = self._images.denoise(jobs[:AT_ONCE], bars)
             model = Path(self._images.model.name).name
-            log.info("%d denoised with %s, %d in all", count, model, len(self._images.written))
+            if count:
+                log.info("%d denoised with %s, %d in all", count, model, len(self._images.written))
         self._table = self._images.write_table(self._listed)
         self._write_page(doing, max(len(jobs) - AT_ONCE, 0))
 
@@ -173,18 +182,22 @@ class Session:
         if not self._may_train or not due or self._listed is None:
             return False
         self._may_train = False
-        log.info(
-            "%d micrographs have come with halves: a model is trained on them now", len(with_halves)
-        )
+        if self._training.is_interrupted:
+            log.info("the interrupted training continues")
+        else:
+            log.info(
+                "%d micrographs have arrived with halves: a model is now trained on them",
+                len(with_halves),
+            )
         self._write_page(self._training_words())
         try:
             model = self._training.train(
                 self._subset(with_halves), self._shown.training, self._denoise_meanwhile
             )
         except UserError as error:
-            log.warning("the session goes on without a model of its own: %s", error)
+            log.warning("the session continues without a model of its own: %s", error)
             return True
-        log.info("from now on with %s; what is denoised is denoised again", model.name)
+        log.info("switched to %s; micrographs denoised before are denoised again", model.name)
         self._images.use(model)
         self._evaluation.begin_again()
         return True
@@ -257,7 +270,7 @@ class Session:
                 continue
             if self._files.state(path) is None:
                 if with_absent:
-                    unusable[micrograph.name] = f"{path}: it has not come."
+                    unusable[micrograph.name] = f"{path}: it has not arrived."
             elif self._files.has_settled(path) and (problem := self._files.problem(path)):
                 unusable[micrograph.name] = problem
         return {**unusable, **failed}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from restore.denoising.targets import Target
 from restore.errors import UserError
-from restore.evaluation.outliers import is_strange
+from restore.evaluation.outliers import is_outlier
 from restore.evaluation.records import Evaluation
 from restore.image_tensors import read_tensor
 from restore.inspection.findings import counted
@@ -146,7 +146,7 @@ def _evaluated(evaluation: Evaluation | None, folder: Path, beside: Path) -> str
 
 def _outliers(evaluation: Evaluation) -> str:
     strange = sorted(
-        (result for result in evaluation.micrographs if is_strange(result.outlier or 0.0)),
+        (result for result in evaluation.micrographs if is_outlier(result.outlier or 0.0)),
         key=lambda result: -(result.outlier or 0.0),
     )[:_MOST_NAMED]
     if not strange:

@@ -13,6 +13,7 @@ from restore.errors import UserError
 from restore.io.atomic import require_writable
 from restore.io.half_names import Suffixes, parse_suffixes
 from restore.io.lock import locked
+from restore.io.micrographs import is_table
 from restore.live.denoised import SessionImages
 from restore.live.evaluation import SessionEvaluation
 from restore.live.files import ArrivingFiles
@@ -21,7 +22,9 @@ from restore.live.page import SessionPage
 from restore.live.settings import WatchSettings
 from restore.live.sources import source_of
 from restore.live.training import SessionTraining, ShowTraining, unseen_training
-from restore.model.checkpoint import Model, NamedModel
+from restore.model.checkpoint import Model, NamedModel, load_model
+from restore.model.general import GENERAL_MODEL_PATH, load_general_model
+from restore.preprocessing import Recipe
 from restore.runtime.distributed import launch, pick_device
 from restore.runtime.progress import Bars, no_bars
 
@@ -31,7 +34,7 @@ log = logging.getLogger(__name__)
 def watch(
     source: str | Path,
     output_directory: str | Path,
-    model: Model,
+    model: Model | str | Path | None = None,
     *,
     model_name: str = "",
     settings: WatchSettings | None = None,
@@ -59,7 +62,10 @@ def watch(
     output_directory
         Folder of all output.
     model
-        The model to denoise with; ``model_name`` is its name in labels and records.
+        The model to begin with, or the path of a model file. None stands for the general model that
+        comes with the package (`load_model` makes it for another finest resolution).
+    model_name
+        Name of the model in labels and records. It is needed only if ``model`` is a `Model`.
     settings
         How files are checked, and when to end.
     denoising
@@ -91,9 +97,21 @@ def watch(
         be read or no image has arrived.
     KeyboardInterrupt
         After ^C or SIGTERM. What is finished is kept.
+
+    Examples
+    --------
+    Without an end, ``watch`` follows the session until it is interrupted; this one ends as soon as
+    all micrographs are denoised.
+
+    >>> settings = restore.WatchSettings(until_idle=0, settle=0, train_after=0, evaluate=False)
+    >>> watched = restore.watch("session/micrographs_ctf.star", "Live", settings=settings)
+    >>> len(watched.denoised), watched.failed, watched.table
+    (2, {}, PosixPath('Live/micrographs_ctf.star'))
     """
     settings, denoising = settings or WatchSettings(), denoising or DenoisingSettings()
     folder = Path(output_directory)
+    named = _named(model, model_name, source)
+    model = named.model
     if launch(os.environ) is not None:
         raise UserError("a session is followed by one process", do="start it without torchrun")
     merge_band(denoising, model.recipe.max_resolution_A)
@@ -111,7 +129,6 @@ def watch(
     trainer = SessionTraining(
         folder, model.recipe, device, {"minutes": settings.minutes, **(training or {})}
     )
-    named = NamedModel(model, model_name)
     with _followed(source, folder):
         session = Session(
             listing,
@@ -132,6 +149,18 @@ def watch(
         log.info("watching %s; ^C ends it. Its page is %s", source, folder / "session.html")
         session.follow()
         return session.results()
+
+
+def _named(model: Model | str | Path | None, name: str, source: str | Path) -> NamedModel:
+    """The model to begin with, and its name; the general one flips phases where a table has the
+    CTF.
+    """
+    if isinstance(model, Model):
+        return NamedModel(model, name)
+    if model is None:
+        recipe = Recipe(phase_flip=is_table(source))
+        return NamedModel(load_general_model(recipe), name or GENERAL_MODEL_PATH.name)
+    return NamedModel(load_model(Path(model)), name or str(model))
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from restore.errors import UserError
-from restore.face.training import train
+from restore.face.patches import make_patches
 from restore.io.micrographs import MicrographSet
 from restore.model.checkpoint import Model, NamedModel, load_model
 from restore.preprocessing import Recipe
+from restore.training.run import train
 from restore.training.run_files import RunFiles
 from restore.training.watchers import TrainingProgress
 
@@ -21,6 +22,7 @@ ShowTraining = Callable[[], AbstractContextManager[Callable[[TrainingProgress], 
 """Makes the progress display of a training."""
 
 _PREFIX = "session"
+_RESUME_WORDS = "started again, the session continues from there"
 
 
 def unseen_training() -> AbstractContextManager[Callable[[TrainingProgress], None]]:
@@ -78,7 +80,7 @@ class SessionTraining:
         Raises
         ------
         UserError
-            The halves cannot be learned from; or as `restore.face.training.train`.
+            The halves cannot be learned from; or as `restore.training.run.train`.
         """
         with show() as shown:
 
@@ -97,18 +99,23 @@ class SessionTraining:
         self, chosen: MicrographSet | None, progress: Callable[[TrainingProgress], None]
     ) -> NamedModel:
         """Train on these micrographs, or resume if there are none."""
-        model = train(
-            chosen,
-            self.settings,
-            recipe=self.recipe,
+
+        def make(patch_px: int) -> Path:
+            assert chosen is not None
             # The run to resume names its patches, wherever it is started from.
-            patch_file=self.folder.absolute() / "training_data.hdf",
+            path = self.folder.absolute() / "training_data.hdf"
+            return make_patches(chosen, path, self.recipe, patch_px=patch_px, overwrite=True)
+
+        model = train(
+            make if chosen is not None else None,
+            self.settings,
             model_directory=self.files.directory,
             model_prefix=_PREFIX,
             resume=chosen is None,
             overwrite=chosen is not None,
             device=self.device,
             progress=progress,
+            resume_words=_RESUME_WORDS,
         )
         return self._named(model)
 

@@ -65,7 +65,7 @@ def counts_of(image: NDArray[np.floating]) -> Counts:
 
 
 def thin(counts: Counts, seed: int, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The even and the odd half: each electron goes to one of them by the toss of a coin, in the
+    """The even and the odd half: each electron goes to one of them at random; both are in the
     image's grey values.
 
     Where the counts are Poisson, so are those of both halves, with half the mean each, and they are
@@ -81,8 +81,8 @@ def thin(counts: Counts, seed: int, name: str) -> tuple[NDArray[np.float32], NDA
 
 
 def _heads(tosses: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
-    """How many of so many tosses of a coin are heads: ones among random bits, ten times as fast as
-    `binomial`.
+    """The number of heads among ``tosses`` of a coin, counted as ones among random bits, ten times
+    as fast as `binomial`.
     """
     few = np.minimum(tosses, _WORD)
     bits = random.integers(0, 1 << _WORD, tosses.shape, np.uint64, endpoint=False)

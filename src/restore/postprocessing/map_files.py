@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 _SAME_SIZE = 0.01  # relative difference up to which two voxel sizes count as one
 _SAME_PLACE_VOXELS = 0.5
 _NEARLY_ONE, _ONE = 0.999, 0.99999
+_COARSEST_SHELLS, _OPPOSITE = slice(1, 6), -0.5
 
 
 def volume_header(path: Path) -> MapHeader:
@@ -189,7 +190,9 @@ def warn_of_shared_content(headers: Sequence[MapHeader]) -> None:
 
 
 def warn_of_copies(fsc: FSC, headers: Sequence[MapHeader]) -> None:
-    """Warn if two different files agree so well that they cannot be independent halves."""
+    """Warn if two different files agree so well that they cannot be independent halves, or if their
+    contrast is opposite.
+    """
     if resolved(headers[0].path) == resolved(headers[1].path):
         return
     first, second = headers[0].path, headers[1].path
@@ -202,5 +205,12 @@ def warn_of_copies(fsc: FSC, headers: Sequence[MapHeader]) -> None:
         words = "the FSC of %s and %s is above 0.999 at every resolution: they are hardly "
         words += "independent halves"
     else:
+        coarse = float(fsc.unmasked[_COARSEST_SHELLS].mean())
+        if coarse < _OPPOSITE:
+            log.warning(
+                "%s and %s have opposite contrast: their FSC is %.2f in the coarsest shells. "
+                "Multiply one of them by -1",
+                first, second, coarse,
+            )  # fmt: skip
         return
     log.warning(f"{words}; their correlation says nothing about resolution", first, second)

@@ -5,7 +5,7 @@ style sheet.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import groupby
+from itertools import groupby, repeat
 
 from restore.quantities import Curve, Values
 from restore.report.axes import (
@@ -16,11 +16,12 @@ from restore.report.axes import (
     resolution_ticks,
     widened,
 )
-from restore.report.line_labels import DrawnLine, LineLabel, line_labels
+from restore.report.line_labels import DrawnLine, LineLabel, level_label, line_labels
 
 WIDTH, HEIGHT = 480, 300
 LEFT, RIGHT, TOP, BOTTOM = 54, 10, 12, 42
 PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+_SIZE = (PLOT_WIDTH, PLOT_HEIGHT)
 _OUTSIDE_PX = 4000.0  # far beyond the plot, which is clipped
 _SPARE = 1.15
 
@@ -108,10 +109,13 @@ def svg(chart: Chart) -> str:
     lines = "".join(_line(line, chart.x, across, up) for line in chart.lines)
     zero = _height(up, 0.0) if not up.logarithmic and up.low < 0 < up.high else None
     base = f'<path class="zero" d="M0 {zero:.1f}H{PLOT_WIDTH}"/>' if zero is not None else ""
-    base += "".join(_level(level, up) for level in chart.levels)
     shades = "".join(_shade(indices, chart.x, across) for indices in _blanks(chart))
-    drawn = [_drawn(line, chart.x, across, up) for line in chart.lines if not line.dots]
-    labels = line_labels(drawn, (PLOT_WIDTH, PLOT_HEIGHT)) if len(chart.lines) > 1 else []
+    drawn = [_drawn(line, chart.x, across, up) for line in chart.lines]
+    levels = [_level_label(level, up, drawn) for level in chart.levels]
+    base += "".join(map(_level, chart.levels, levels, repeat(up)))
+    heights = [_height(up, level.value) for level in chart.levels]
+    heights += [] if zero is None else [zero]
+    labels = line_labels(drawn, _SIZE, levels, heights) if len(chart.lines) > 1 else []
     names = "".join(_name(label) for label in labels)
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" tabindex="0"'
@@ -174,12 +178,17 @@ def _name(label: LineLabel) -> str:
     return f'<text class="label" x="{label.x:.1f}" y="{label.y:.1f}">{escape(label.text)}</text>'
 
 
-def _level(level: Level, up: Axis) -> str:
-    """A value of y marked across the chart, labelled at its left end."""
-    y, words = _height(up, level.value), level.words or f"{level.value:g}"
+def _level_label(level: Level, up: Axis, lines: Sequence[DrawnLine]) -> LineLabel:
+    words = level.words or f"{level.value:g}"
+    return level_label(words, _height(up, level.value), lines, _SIZE)
+
+
+def _level(level: Level, label: LineLabel, up: Axis) -> str:
+    """A value of y marked across the chart, with its label."""
     return (
-        f'<path class="level" d="M0 {y:.1f}H{PLOT_WIDTH}"/><text class="level" x="4" '
-        f'y="{y - 4:.1f}">{escape(words)}</text>'
+        f'<path class="level" d="M0 {_height(up, level.value):.1f}H{PLOT_WIDTH}"/>'
+        f'<text class="level {label.anchor}" x="{label.x:g}" y="{label.y:.1f}">'
+        f"{escape(label.text)}</text>"
     )
 
 
@@ -201,13 +210,13 @@ def _line(line: Line, x: Sequence[float], across: Axis, up: Axis) -> str:
 
 
 def _drawn(line: Line, x: Sequence[float], across: Axis, up: Axis) -> DrawnLine:
-    """The line's points in pixels, in the runs in which they are joined."""
+    """The line's points in pixels, in the runs in which they are joined; dots have no name."""
     known = _known(line.curve, up)
     runs = (
         tuple((across.place(x[i]) * PLOT_WIDTH, _height(up, known[i] or 0.0)) for i in run)
         for run in _runs(known)
     )
-    return DrawnLine(line.label, tuple(runs))
+    return DrawnLine("" if line.dots else line.label, tuple(runs))
 
 
 def _known(curve: Curve, up: Axis) -> Values:

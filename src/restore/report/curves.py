@@ -167,15 +167,23 @@ _LOSSES = (
 )
 
 
+_LEVELS = ("perfect_loss", "wiener_loss")
+"""The losses that do not change during the training."""
+_BEYOND = 1.2
+"""Where the axis of a single evaluation ends, in its steps."""
+
+
 def loss_chart(model: ModelSummary | None) -> Chart | None:
     """The losses of each epoch of the model's training; None if its record has none."""
     rows = _history(model) if model else []
-    drawn = [
-        (LABELS[key], look, tuple(finite(row.get(key)) for row in rows)) for key, look in _LOSSES
-    ]
+    alone = len(rows) == 1
+    if alone:  # an axis from the beginning, with a mark before its end, and the levels across it
+        levels = {key: value for key, value in rows[0].items() if key in _LEVELS}
+        rows = [{**levels, "step": 0}, *rows, {**levels, "step": _BEYOND * rows[0]["step"]}]
+    drawn = [(key, look, tuple(finite(row.get(key)) for row in rows)) for key, look in _LOSSES]
     lines = tuple(
-        Line(label, look, Curve(values))
-        for label, look, values in drawn
+        Line(LABELS[key], look, Curve(values), dots=alone and key not in _LEVELS)
+        for key, look, values in drawn
         if any(value is not None for value in values)
     )
     if not lines:

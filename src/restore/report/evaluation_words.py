@@ -26,6 +26,8 @@ def summary(groups: Sequence[Group]) -> list[str]:
     """
     group = groups[0]
     numbers = group.numbers
+    if use_of(numbers) is Use.IMPOSSIBLE:
+        return [headline(numbers)]
     sentences = [
         headline(numbers),
         f"{_where(group)}, the estimated correlation with the noise-free image is "
@@ -52,7 +54,7 @@ def summary(groups: Sequence[Group]) -> list[str]:
 class Use(Enum):
     """The usefulness of denoising compared with a Wiener filter."""
 
-    HELPS, LITTLE, NONE, HARMS, UNCERTAIN, NO_SIGNAL = range(6)
+    HELPS, LITTLE, NONE, HARMS, UNCERTAIN, NO_SIGNAL, OFF_SCALE, IMPOSSIBLE = range(8)
 
 
 def use_of(numbers: Numbers) -> Use:
@@ -60,18 +62,29 @@ def use_of(numbers: Numbers) -> Use:
     interval of the ratio of their signal-to-error ratios.
 
     A significant gain counts as small if neither this ratio nor that of the correlations with the
-    noise-free image reaches 1.05; a tie counts as useless if the interval ends below that.
+    noise-free image reaches 1.05; a tie counts as useless if the interval ends below that. Images
+    that are closer than the Wiener filter's in all but their scale are a case of their own. If the
+    denoised halves correlate with the noise-free image by more than 1, beyond the error, there is
+    no verdict: they share noise of the raw halves.
     """
+    correlation = numbers["correlation_denoised"]
+    if correlation.low is not None and correlation.low > 1:
+        return Use.IMPOSSIBLE
+    return _use_by_ratio(numbers) if _at(numbers["frc_raw"]) > 0 else Use.NO_SIGNAL
+
+
+def _use_by_ratio(numbers: Numbers) -> Use:
     ratio = numbers["advantage_over_wiener"]
-    if not _at(numbers["frc_raw"]) > 0:
-        return Use.NO_SIGNAL
     if ratio.value is None or ratio.low is None or ratio.high is None:
         return Use.UNCERTAIN
+    correlations = _ratio(numbers, "correlation_denoised", "correlation_wiener")
+    no_use = ratio.low <= 1 and ratio.high < _WORTHWHILE
+    if no_use and correlations >= _WORTHWHILE:
+        return Use.OFF_SCALE
     if ratio.high <= 1:
         return Use.HARMS
     if ratio.low <= 1:
-        return Use.NONE if ratio.high < _WORTHWHILE else Use.UNCERTAIN
-    correlations = _ratio(numbers, "correlation_denoised", "correlation_wiener")
+        return Use.NONE if no_use else Use.UNCERTAIN
     return Use.HELPS if max(ratio.value, correlations) >= _WORTHWHILE else Use.LITTLE
 
 
@@ -84,6 +97,12 @@ def headline(numbers: Numbers) -> str:
         f"estimated correlation with the noise-free image {denoised}, against {wiener} for the "
         "Wiener filter"
     )
+    use = use_of(numbers)
+    if use is Use.HARMS and _ratio(numbers, "correlation_denoised", "correlation_wiener") >= 1:
+        denoised, wiener = (
+            figure(numbers[f"signal_to_error_{which}"].value) for which in ("denoised", "wiener")
+        )
+        correlations = f"signal over all error {denoised}, against {wiener}"
     return {
         Use.HELPS: "Denoising helps: it brings the images closer to the signal than a Wiener "
         f"filter can ({correlations} and {raw} for the raw halves).",
@@ -97,7 +116,14 @@ def headline(numbers: Numbers) -> str:
         f"Wiener filter, which needs no network, is within the error ({correlations}).",
         Use.NO_SIGNAL: "These data do not show whether denoising helps: the two halves have no "
         "measurable signal in common.",
-    }[use_of(numbers)]
+        Use.OFF_SCALE: "Denoising shows the signal better than a Wiener filter does "
+        f"({correlations}), but the grey values are on another scale, so that the error is no "
+        "smaller.",
+        Use.IMPOSSIBLE: "There is no verdict, because the numbers cannot be right: an estimated "
+        f"correlation with the noise-free image of {denoised} is more than any image has. Each "
+        "denoised half holds noise of the other raw half, or they are not versions of these raw "
+        "halves: were both made from the full sum?",
+    }[use]
 
 
 def _where(group: Group) -> str:
@@ -131,13 +157,19 @@ def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
             "kept."
         )
         return [*warned, lost]
+    if use_of(numbers) is Use.IMPOSSIBLE:
+        return [*warned, *_doubtful_halves(first)]
     no_better = _at(numbers["signal_to_error_denoised"]) <= _at(numbers["signal_to_error_wiener"])
-    if no_better or use_of(numbers) is Use.LITTLE:
+    if (no_better or use_of(numbers) is Use.LITTLE) and use_of(numbers) is not Use.OFF_SCALE:
         hardly = "hardly" if use_of(numbers) is Use.LITTLE else "no"
         cure = " Train longer, or on more data." if has_model else ""
         warned.append(f"The denoised images are {hardly} better than a Wiener filter.{cure}")
-    if abs(_at(numbers["calibration"]) - 1) > 0.25:
-        cure = "" if has_model else " Set fit_scale for programs that do not keep the scale."
+    if abs(_at(numbers["calibration"]) - 1) > 0.25 or use_of(numbers) is Use.OFF_SCALE:
+        cure = (
+            " Denoising does so where a micrograph comes with its halves."
+            if has_model
+            else " Set fit_scale for programs that do not keep the scale."
+        )
         warned.append(
             "The denoised images are not on the scale of the data: multiplying them by "
             f"{_at(numbers['calibration']):.2f} would bring them closer to the data.{cure}"
@@ -172,6 +204,8 @@ def remarks(numbers: Numbers, facts: Facts) -> list[str]:
         remarked.append("The halves have no signal in common.")
     elif use_of(numbers) is Use.HARMS:
         remarked.append("The Wiener filter is closer to the signal here.")
+    elif use_of(numbers) is Use.IMPOSSIBLE:
+        remarked.append("The numbers cannot be right: each denoised half holds noise of the other.")
     if (facts.refuted or 0.0) > _MUCH_REFUTED:
         remarked.append(
             f"In {100 * (facts.refuted or 0.0):.0f} % of the area, the other half does not "

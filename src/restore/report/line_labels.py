@@ -6,7 +6,8 @@ from functools import partial
 from itertools import pairwise
 from math import inf
 
-_CHARACTER_PX, _HEIGHT_PX = 8.6, 16.0  # as wide and high as letters are on a phone
+_CHARACTER_PX, _HEIGHT_PX = 9.6, 16.0  # as wide and high as letters are on a phone
+_LEVEL_LEFT_PX, _LEVEL_AWAY_PX = 4.0, 4.0
 _AWAY_PX = 5.0
 _STEP_PX = 8.0
 _EDGE_PX = 3.0
@@ -18,7 +19,9 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class DrawnLine:
-    """A line as it is drawn: its name, and its runs of points (x, y), in pixels."""
+    """A line as it is drawn: its name, and its runs of points (x, y), in pixels. One without a name
+    is only to be kept clear of.
+    """
 
     name: str
     runs: tuple[tuple[Point, ...], ...]
@@ -26,11 +29,12 @@ class DrawnLine:
 
 @dataclass(frozen=True)
 class LineLabel:
-    """A label, and the middle of its baseline."""
+    """A label, and where x is on its baseline: ``middle``, ``start`` or ``end``."""
 
     text: str
     x: float
     y: float
+    anchor: str = "middle"
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,39 @@ class _Box:
         )
 
 
-def line_labels(lines: Sequence[DrawnLine], size: tuple[float, float]) -> list[LineLabel]:
+def level_label(
+    text: str, height: float, lines: Sequence[DrawnLine], size: tuple[float, float]
+) -> LineLabel:
+    """The label of a level at this height of a plot: above it at its left end; at its right end, or
+    below it, where lines would run through it.
+    """
+    above, below = height - _LEVEL_AWAY_PX, height + _HEIGHT_PX - _LEVEL_AWAY_PX
+    ends = {"start": _LEVEL_LEFT_PX, "end": size[0] - _LEVEL_LEFT_PX}
+    places = [LineLabel(text, x, y, anchor) for y in (above, below) for anchor, x in ends.items()]
+    runs = [run for line in lines for run in line.runs]
+
+    def is_free(label: LineLabel) -> bool:
+        box = _box(label)
+        inside = box.top >= 0 and box.bottom <= size[1]
+        return inside and not any(_distance(run, box) <= 0 for run in runs)
+
+    return next((label for label in places if is_free(label)), places[0])
+
+
+def line_labels(
+    lines: Sequence[DrawnLine],
+    size: tuple[float, float],
+    levels: Sequence[LineLabel] = (),
+    across: Sequence[float] = (),
+) -> list[LineLabel]:
     """The labels of lines in a plot of this width and height, each where its line is farthest from
     the others, and as far right as that allows. A line without room for a label has none, and is
-    named by the legend.
+    named by the legend. Labels keep clear of those of ``levels`` and, where they can, of straight
+    lines ``across`` the plot at these heights.
     """
     placed: list[tuple[LineLabel, _Box]] = []
-    for line in lines:
-        taken = [box for _, box in placed]
+    for line in (line for line in lines if line.name):
+        taken = [box for _, box in placed] + [_box(level) for level in levels]
         others = [run for other in lines if other is not line for run in other.runs]
         free = [
             (label, box)
@@ -65,18 +94,31 @@ def line_labels(lines: Sequence[DrawnLine], size: tuple[float, float]) -> list[L
             and not any(_distance(run, box) <= 0 for run in (*line.runs, *others))
         ]
         if free:
-            placed.append(max(free, key=partial(_merit, line, others)))
+            placed.append(max(free, key=partial(_merit, line, others, across)))
     return [label for label, _ in placed]
 
 
+def _box(level: LineLabel) -> _Box:
+    """The place of a level's label."""
+    width = len(level.text) * _CHARACTER_PX
+    left = level.x if level.anchor == "start" else level.x - width
+    return _Box(left, level.y - _HEIGHT_PX + _LEVEL_AWAY_PX, left + width, level.y + 3)
+
+
 def _merit(
-    line: DrawnLine, others: Sequence[Sequence[Point]], place: tuple[LineLabel, _Box]
-) -> tuple[bool, float, float]:
-    """The quality of a place: beside its line, far from the others, and far to the right."""
+    line: DrawnLine,
+    others: Sequence[Sequence[Point]],
+    across: Sequence[float],
+    place: tuple[LineLabel, _Box],
+) -> tuple[bool, bool, float, float]:
+    """The quality of a place: beside its line, not on a straight line, far from the others, and far
+    to the right.
+    """
     label, box = place
     distance_px = min([_distance(run, box) for run in others], default=_CLEAR_PX)
     beside = _beside(line, box.left, box.right) >= _BESIDE[0] * (box.right - box.left)
-    return beside, min(distance_px, _CLEAR_PX), label.x
+    is_free = not any(box.top < height < box.bottom for height in across)
+    return beside, is_free, min(distance_px, _CLEAR_PX), label.x
 
 
 def _candidates(line: DrawnLine, size: tuple[float, float]) -> list[tuple[LineLabel, _Box]]:

@@ -49,6 +49,8 @@ def share(value: float | None) -> str:
 
     >>> [share(number) for number in (0.4321, 0.0123, 0.0041, 0.00041, 0.9996, -0.01, 1e-9, None)]
     ['43 %', '1.2 %', '0.41 %', '0.041 %', '99.96 %', '−1.0 %', '0.0 %', '–']
+    >>> [share(number) for number in (0.92, 0.981, 0.9966)]
+    ['92 %', '98.1 %', '99.7 %']
     """
     if value is None or not math.isfinite(value):
         return MISSING
@@ -57,7 +59,7 @@ def share(value: float | None) -> str:
 
 def _percent_decimals(value: float) -> int:
     percent = abs(100 * value)
-    if 10 <= percent <= 99 or percent > 101:
+    if 10 <= percent <= 95 or percent > 101:
         return 0
     if 99.9 < percent < 100:
         return 2

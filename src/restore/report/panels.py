@@ -17,8 +17,8 @@ from restore.thumbnails import grey_levels, shrunk, shrunk_size
 from restore.version import __version__
 
 LONGEST_PX = 900
-_MARGIN_PX, _TITLE_PX = 12, 34
-_TITLE_POINTS, _BAR_POINTS = 18, 16
+_MARGIN_PX, _TITLE_PX = 12, 42
+_TITLE_POINTS, _BAR_POINTS = 24, 28  # a page shrinks the picture to half
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,17 @@ def _add_bar(
 ) -> None:
     """Add a black bar with a white edge at the lower left, with its length above it."""
     left, bottom = 0.04 * size[0], 0.96 * size[1]
-    draw.rectangle((left - 1, bottom - 5, left + length_px + 1, bottom + 1), fill=255)
-    draw.rectangle((left, bottom - 4, left + length_px, bottom), fill=0)
+    draw.rectangle((left - 2, bottom - 8, left + length_px + 2, bottom + 2), fill=255)
+    draw.rectangle((left, bottom - 6, left + length_px, bottom), fill=0)
     middle = left + length_px / 2
     draw.text(
-        (middle, bottom - 10),
+        (middle, bottom - 14),
         words,
         255,
         _font(_BAR_POINTS),
         anchor="mb",
         align="center",
-        stroke_width=2,
+        stroke_width=3,
         stroke_fill=0,
     )
 

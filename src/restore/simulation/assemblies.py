@@ -43,48 +43,44 @@ def read_particle(path: Path) -> Particle:
     return Particle(path.name.split(".")[0], whole.centred(), tuple(chains))
 
 
-def ring_of(
-    subunit: Scatterers, fold: int, dihedral: bool, chance: np.random.Generator
-) -> Scatterers:
+def ring_of(subunit: Scatterers, fold: int, dihedral: bool, rng: np.random.Generator) -> Scatterers:
     """An artificial ring (Cn), or two rings back to back (Dn), of a subunit, centred.
 
     The subunit is in a random orientation, at the distance from the axis at which its copies touch.
     """
-    turned = subunit.moved(random_rotation(chance), np.zeros(3))
+    turned = subunit.moved(random_rotation(rng), np.zeros(3))
     half_width_A = float(np.percentile(np.abs(turned.position_A[:, 1]), 97))
     distance_A = half_width_A / np.tan(np.pi / fold) if fold > 2 else half_width_A * (fold - 1)
     height_A = float(np.percentile(np.abs(turned.position_A[:, 2]), 97)) + _SURFACE_A / 2
     out = turned.moved(np.eye(3), np.array([distance_A, 0.0, height_A if dihedral else 0.0]))
     ring = [out.moved(about_z(360.0 * n / fold), np.zeros(3)) for n in range(fold)]
     if dihedral:
-        flip = np.diag([1.0, -1.0, -1.0]) @ about_z(float(chance.uniform(0, 360 / fold)))
+        flip = np.diag([1.0, -1.0, -1.0]) @ about_z(float(rng.uniform(0, 360 / fold)))
         ring += [copy.moved(flip, np.zeros(3)) for copy in ring]
     return joined(ring).centred()
 
 
-def broken(particle: Scatterers, share: float, chance: np.random.Generator) -> Scatterers:
+def broken(particle: Scatterers, share: float, rng: np.random.Generator) -> Scatterers:
     """The part of a particle on one side of a random plane: about ``share`` of its points."""
-    direction = chance.normal(size=3)
+    direction = rng.normal(size=3)
     along = particle.position_A @ (direction / np.linalg.norm(direction)).astype(np.float32)
     return particle.where(along <= np.quantile(along, share))
 
 
-def clustered(
-    number: int, distance_A: float, chance: np.random.Generator
-) -> Float[np.ndarray, "n 2"]:
+def clustered(number: int, distance_A: float, rng: np.random.Generator) -> Float[np.ndarray, "n 2"]:
     """Positions xy (Å) in an aggregate: each is about ``distance_A`` from an earlier one."""
     places = np.zeros((1, 2))
     while len(places) < number:
-        angle, factor = chance.uniform(0, 2 * np.pi), chance.uniform(0.8, 1.15)
+        angle, factor = rng.uniform(0, 2 * np.pi), rng.uniform(0.8, 1.15)
         step = distance_A * factor * np.array([np.cos(angle), np.sin(angle)])
-        places = np.concatenate([places, [places[chance.integers(len(places))] + step]])
+        places = np.concatenate([places, [places[rng.integers(len(places))] + step]])
     return places - places.mean(axis=0)
 
 
-def random_rotation(chance: np.random.Generator) -> Float[np.ndarray, "3 3"]:
+def random_rotation(rng: np.random.Generator) -> Float[np.ndarray, "3 3"]:
     """A rotation drawn uniformly from SO(3)."""
-    rot, psi = chance.uniform(-180, 180, 2)
-    tilt = np.rad2deg(np.arccos(chance.uniform(-1, 1)))
+    rot, psi = rng.uniform(-180, 180, 2)
+    tilt = np.rad2deg(np.arccos(rng.uniform(-1, 1)))
     return np.asarray(from_euler_deg(np.array([[rot, tilt, psi]])).as_matrix()).reshape(3, 3)
 
 

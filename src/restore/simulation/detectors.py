@@ -60,11 +60,11 @@ DETECTORS = (
 """Detectors by kind and mode."""
 
 
-def varied_detector(detector: Detector, chance: np.random.Generator) -> Detector:
+def varied_detector(detector: Detector, rng: np.random.Generator) -> Detector:
     """A detector of the same kind at another dose rate and voltage, with slightly different
     numbers.
     """
-    factor = np.exp(chance.normal(0, 0.15, 5))
+    factor = np.exp(rng.normal(0, 0.15, 5))
     return Detector(
         detector.name,
         min(detector.mtf_nyquist * factor[0], 1.0),

@@ -58,7 +58,7 @@ def filament(subunit: Scatterers, helix: Helix) -> Scatterers:
 
 
 def vesicle(
-    radii_A: Float[np.ndarray, "3"], chance: np.random.Generator, most_lipids: int = 40_000
+    radii_A: Float[np.ndarray, "3"], rng: np.random.Generator, most_lipids: int = 40_000
 ) -> Scatterers:
     """A bilayer on an ellipsoid with these semi-axes: lipids at random positions in both leaflets.
 
@@ -67,14 +67,14 @@ def vesicle(
     mean_A = float(np.mean(radii_A))
     wanted = 2 * 4 * np.pi * mean_A**2 / LIPID_AREA_A2
     number = int(min(wanted, most_lipids))
-    directions = chance.normal(size=(number, 3))
+    directions = rng.normal(size=(number, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    side = chance.choice([-1.0, 1.0], number)
-    heads_A = side * _HEAD_DEPTH_A + chance.normal(0, _HEAD_SPREAD_A, (3, number))
-    tails_A = side * chance.uniform(0, _TAIL_DEPTH_A, (4, number))
+    side = rng.choice([-1.0, 1.0], number)
+    heads_A = side * _HEAD_DEPTH_A + rng.normal(0, _HEAD_SPREAD_A, (3, number))
+    tails_A = side * rng.uniform(0, _TAIL_DEPTH_A, (4, number))
     depths_A = np.concatenate([heads_A, tails_A])
     places = directions * (radii_A + depths_A[..., None])
-    places[..., :2] += chance.normal(0, 2.0, places[..., :2].shape)
+    places[..., :2] += rng.normal(0, 2.0, places[..., :2].shape)
     share = wanted / number / VOLT_A3_PER_SCATTERING_A
     lengths = np.concatenate(
         [
@@ -91,7 +91,7 @@ def lattice_places(
     angle_deg: float,
     extent_A: float,
     disorder_A: float,
-    chance: np.random.Generator,
+    rng: np.random.Generator,
 ) -> Float[np.ndarray, "n 2"]:
     """Nodes xy (Å) of a two-dimensional crystal in a random orientation, out to ``extent_A`` from
     its middle.
@@ -106,18 +106,18 @@ def lattice_places(
     n, m = np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1))
     nodes = n.reshape(-1, 1) * first + m.reshape(-1, 1) * second
     nodes = nodes[np.linalg.norm(nodes, axis=1) <= extent_A]
-    nodes = nodes @ about_z(float(chance.uniform(0, 360)))[:2, :2].T
-    return nodes + chance.normal(0, disorder_A, nodes.shape)
+    nodes = nodes @ about_z(float(rng.uniform(0, 360)))[:2, :2].T
+    return nodes + rng.normal(0, disorder_A, nodes.shape)
 
 
 def membrane_protein_sites(
-    radii_A: Float[np.ndarray, "3"], number: int, chance: np.random.Generator
+    radii_A: Float[np.ndarray, "3"], number: int, rng: np.random.Generator
 ) -> list[tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]]:
     """Sites of particles in a vesicle: rotations that turn z outwards, and positions on the middle
     of the bilayer (Å).
     """
     sites: list[tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]] = []
     for _ in range(number):
-        rotation = random_rotation(chance)
+        rotation = random_rotation(rng)
         sites.append((rotation, rotation[:, 2] * radii_A))
     return sites

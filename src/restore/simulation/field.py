@@ -70,20 +70,20 @@ def simulate_field(settings: FieldSettings, particles: Sequence[Particle]) -> Fi
     """The field described by the settings, with some of these particles. The same settings give the
     same field.
     """
-    chance = np.random.default_rng([settings.seed, 3])
-    generator = torch.Generator().manual_seed(int(chance.integers(2**62)))
+    rng = np.random.default_rng([settings.seed, 3])
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     shape, pixel_A = settings.microscope.shape, settings.microscope.pixel_size_A
     margin = int(np.ceil(MARGIN_A / pixel_A))
     canvas = (fast_length(shape[0] + 2 * margin), fast_length(shape[1] + 2 * margin))
-    parameters = draw_ctf(settings.microscope, chance)
-    whole = _Canvas(settings, canvas, chance, generator)
+    parameters = draw_ctf(settings.microscope, rng)
+    whole = _Canvas(settings, canvas, rng, generator)
     overlay = _overlay(whole)
     contrast = _contrast(whole, particles, parameters, overlay)
     inside = (slice(margin, margin + shape[0]), slice(margin, margin + shape[1]))
     intensity = (
-        settings.microscope.dose_e_per_A2 * pixel_A**2 * ice_gradient(settings.microscope, chance)
+        settings.microscope.dose_e_per_A2 * pixel_A**2 * ice_gradient(settings.microscope, rng)
     )
-    intensity = intensity * _beam(settings, shape, chance)
+    intensity = intensity * _beam(settings, shape, rng)
     truth = (intensity * overlay.transmission[inside] * (1 - contrast[inside])).clamp(min=0)
     halves = [_recorded(truth / 2, settings, generator) for _ in range(2)]
     even, odd, truth = (_with_borders(image, settings) for image in (*halves, truth))
@@ -115,23 +115,23 @@ def _contrast(
 
 def _overlay(whole: _Canvas) -> Overlay:
     """Films and crystals together."""
-    settings, chance = whole.settings, whole.numbers
+    settings, rng = whole.settings, whole.numbers
     pixel_A = settings.microscope.pixel_size_A
     potential, transmission = torch.zeros(whole.shape), torch.ones(whole.shape)
     added: list[Overlay] = []
     if settings.film != "none":
-        radius_A = float(chance.uniform(3000, 12000))
-        mask = hole_edge(whole.shape, pixel_A, radius_A, settings.film_share, chance)
+        radius_A = float(rng.uniform(3000, 12000))
+        mask = hole_edge(whole.shape, pixel_A, radius_A, settings.film_share, rng)
         if settings.film == "carbon":
-            thickness_A = float(chance.uniform(30, 250))
+            thickness_A = float(rng.uniform(30, 250))
             added.append(carbon_film(mask, pixel_A, thickness_A, whole.noise))
         else:
-            thickness_A = float(chance.uniform(150, 500))
+            thickness_A = float(rng.uniform(150, 500))
             added.append(gold_film(mask, pixel_A, thickness_A, whole.noise))
     if settings.crystals:
-        sizes_A = np.exp(chance.uniform(np.log(60), np.log(1200), settings.crystals))
+        sizes_A = np.exp(rng.uniform(np.log(60), np.log(1200), settings.crystals))
         per_V_A = interaction_per_V_A(settings.microscope.voltage_kV)
-        added.append(contamination(whole.shape, pixel_A, sizes_A, per_V_A, chance))
+        added.append(contamination(whole.shape, pixel_A, sizes_A, per_V_A, rng))
     for overlay in added:
         potential = potential + overlay.potential_V_A
         transmission = transmission * overlay.transmission
@@ -139,12 +139,12 @@ def _overlay(whole: _Canvas) -> Overlay:
 
 
 def _beam(
-    settings: FieldSettings, shape: tuple[int, int], chance: np.random.Generator
+    settings: FieldSettings, shape: tuple[int, int], rng: np.random.Generator
 ) -> Float[Tensor, "y x"]:
     """The intensity of the beam: one, or cut off by an edge that leaves a corner dark."""
     if not settings.beam_edge:
         return torch.ones(shape)
-    lit = 1 - hole_edge(shape, 1.0, float(chance.uniform(0.6, 2.0)) * max(shape), 0.15, chance)
+    lit = 1 - hole_edge(shape, 1.0, float(rng.uniform(0.6, 2.0)) * max(shape), 0.15, rng)
     return 0.02 + 0.98 * lit
 
 

@@ -85,46 +85,46 @@ def draw_field_settings(ranges: FieldRanges, size_px: int, seed: int, index: int
     """The settings of field ``index`` (from zero) of a training set, which depend on seed and index
     alone.
     """
-    chance = np.random.default_rng([seed, index, 17])
+    rng = np.random.default_rng([seed, index, 17])
     low, high = ranges.max_resolution_A
     knee = low * (high / low) ** (1 / 3)
-    fine = chance.random() < ranges.fine_share
-    resolution_A = _log_uniform((low, knee) if fine else (knee, high), chance)
+    fine = rng.random() < ranges.fine_share
+    resolution_A = _log_uniform((low, knee) if fine else (knee, high), rng)
     # Most people use the finest recipe unchanged.
-    resolution_A = low if fine and chance.random() < 0.4 else resolution_A
+    resolution_A = low if fine and rng.random() < 0.4 else resolution_A
     pixel_A = _log_uniform(
         (ranges.recorded_pixel_size_A[0], min(ranges.recorded_pixel_size_A[1], resolution_A / 2)),
-        chance,
+        rng,
     )
-    usual = bool(chance.random() < ranges.usual_share)
+    usual = bool(rng.random() < ranges.usual_share)
     doses = _upper(ranges.dose_e_per_A2, 2 / 3) if usual else ranges.dose_e_per_A2
     crowds = _upper(ranges.particles_share, 1 / 2) if usual else ranges.particles_share
     settings = FieldSettings(
         microscope=_microscope(
-            replace(ranges, dose_e_per_A2=doses), resolution_A / 2, size_px, chance
+            replace(ranges, dose_e_per_A2=doses), resolution_A / 2, size_px, rng
         ),
         max_resolution_A=resolution_A,
         recorded_pixel_size_A=pixel_A,
-        phase_flip=bool(chance.random() >= ranges.unflipped_share),
-        content=str(chance.choice(list(CONTENTS), p=list(CONTENTS.values()))),
-        crowding=_log_uniform(crowds, chance),
-        detector=_detector(ranges, chance),
-        broken_share=float(chance.uniform(0.1, 0.6)) if chance.random() < 0.2 else 0.0,
-        interpolated=bool(chance.random() < 0.4),
-        seed=int(chance.integers(2**31)),
+        phase_flip=bool(rng.random() >= ranges.unflipped_share),
+        content=str(rng.choice(list(CONTENTS), p=list(CONTENTS.values()))),
+        crowding=_log_uniform(crowds, rng),
+        detector=_detector(ranges, rng),
+        broken_share=float(rng.uniform(0.1, 0.6)) if rng.random() < 0.2 else 0.0,
+        interpolated=bool(rng.random() < 0.4),
+        seed=int(rng.integers(2**31)),
     )
-    return _with_obstacles(settings, ranges, size_px, chance)
+    return _with_obstacles(settings, ranges, size_px, rng)
 
 
 def _microscope(
-    ranges: FieldRanges, pixel_A: float, size_px: int, chance: np.random.Generator
+    ranges: FieldRanges, pixel_A: float, size_px: int, rng: np.random.Generator
 ) -> SimulationSettings:
-    defocus_um = _log_uniform(ranges.defocus_um, chance)
-    phase_plate = chance.random() < 0.06
+    defocus_um = _log_uniform(ranges.defocus_um, rng)
+    phase_plate = rng.random() < 0.06
     skip = ranges.without_doses_e_per_A2
-    dose = _log_uniform(ranges.dose_e_per_A2, chance, lambda dose: not skip[0] < dose < skip[1])
+    dose = _log_uniform(ranges.dose_e_per_A2, rng, lambda dose: not skip[0] < dose < skip[1])
     voltage_kV, aberration_mm = ((300.0, 2.7), (200.0, 2.7), (200.0, 1.4), (300.0, 0.01))[
-        chance.choice(4, p=(0.65, 0.17, 0.1, 0.08))
+        rng.choice(4, p=(0.65, 0.17, 0.1, 0.08))
     ]
     return SimulationSettings(
         size_px=(size_px, size_px),
@@ -132,43 +132,43 @@ def _microscope(
         dose_e_per_A2=dose,
         voltage_kV=voltage_kV,
         spherical_aberration_mm=aberration_mm,
-        amplitude_contrast=float(chance.uniform(0.06, 0.12)),
+        amplitude_contrast=float(rng.uniform(0.06, 0.12)),
         defocus_um=(defocus_um, defocus_um),
         astigmatism_A=0.0,
-        astigmatism_spread_A=float(chance.choice([50.0, 200.0, 1000.0], p=[0.6, 0.3, 0.1])),
-        phase_shift_deg=float(chance.uniform(20, 150)) if phase_plate else 0.0,
-        ice_thickness_A=_log_uniform(ranges.ice_thickness_A, chance),
-        ice_gradient_per_um=float(chance.exponential(0.3)),
-        envelope_A2=_log_uniform(ranges.envelope_A2, chance),
-        contrast_fraction=float(chance.uniform(*ranges.contrast_fraction)),
+        astigmatism_spread_A=float(rng.choice([50.0, 200.0, 1000.0], p=[0.6, 0.3, 0.1])),
+        phase_shift_deg=float(rng.uniform(20, 150)) if phase_plate else 0.0,
+        ice_thickness_A=_log_uniform(ranges.ice_thickness_A, rng),
+        ice_gradient_per_um=float(rng.exponential(0.3)),
+        envelope_A2=_log_uniform(ranges.envelope_A2, rng),
+        contrast_fraction=float(rng.uniform(*ranges.contrast_fraction)),
         hot_pixels=0,
-        radiation_damage=bool(chance.random() < 0.5),
-        seed=int(chance.integers(2**31)),
+        radiation_damage=bool(rng.random() < 0.5),
+        seed=int(rng.integers(2**31)),
     )
 
 
 def _with_obstacles(
-    settings: FieldSettings, ranges: FieldRanges, size_px: int, chance: np.random.Generator
+    settings: FieldSettings, ranges: FieldRanges, size_px: int, rng: np.random.Generator
 ) -> FieldSettings:
     """The settings with films, crystals, borders and a beam edge, each in a few fields of a
     hundred.
     """
-    film, kind = chance.random(), chance.random()
+    film, kind = rng.random(), rng.random()
     if film < ranges.film_share:
-        share = float(chance.uniform(0.05, 0.9 if kind < 0.6 else 0.35))
+        share = float(rng.uniform(0.05, 0.9 if kind < 0.6 else 0.35))
         settings = replace(settings, film="carbon" if kind < 0.6 else "gold", film_share=share)
-    if chance.random() < ranges.crystals_share:
-        settings = replace(settings, crystals=int(chance.integers(1, 12)))
-    if chance.random() < ranges.border_share:
-        widths = chance.integers(0, size_px // 16, 4) * (chance.random(4) < 0.4)
+    if rng.random() < ranges.crystals_share:
+        settings = replace(settings, crystals=int(rng.integers(1, 12)))
+    if rng.random() < ranges.border_share:
+        widths = rng.integers(0, size_px // 16, 4) * (rng.random(4) < 0.4)
         top, bottom, left, right = (int(width) for width in widths)
         settings = replace(settings, border_px=(top, bottom, left, right))
-    return replace(settings, beam_edge=bool(chance.random() < ranges.beam_edge_share))
+    return replace(settings, beam_edge=bool(rng.random() < ranges.beam_edge_share))
 
 
-def _detector(ranges: FieldRanges, chance: np.random.Generator) -> Detector:
+def _detector(ranges: FieldRanges, rng: np.random.Generator) -> Detector:
     known = [detector for detector in DETECTORS if detector.name not in ranges.without_detectors]
-    return varied_detector(known[chance.integers(len(known))], chance)
+    return varied_detector(known[rng.integers(len(known))], rng)
 
 
 def _upper(limits: Range, start: float) -> Range:
@@ -177,9 +177,9 @@ def _upper(limits: Range, start: float) -> Range:
 
 
 def _log_uniform(
-    limits: Range, chance: np.random.Generator, allowed: Callable[[float], bool] = lambda _: True
+    limits: Range, rng: np.random.Generator, allowed: Callable[[float], bool] = lambda _: True
 ) -> float:
     while True:
-        value = float(np.exp(chance.uniform(*np.log(limits))))
+        value = float(np.exp(rng.uniform(*np.log(limits))))
         if allowed(value):
             return value

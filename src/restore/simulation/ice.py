@@ -59,13 +59,13 @@ def interaction_per_V_A(voltage_kV: float) -> float:
     return 2 * math.pi / (wavelength_A * voltage_kV * 1e3) * mass_ratio
 
 
-def ice_gradient(settings: SimulationSettings, chance: np.random.Generator) -> Float[Tensor, "y x"]:
+def ice_gradient(settings: SimulationSettings, rng: np.random.Generator) -> Float[Tensor, "y x"]:
     """A smooth second-order surface of mean 1 that multiplies the intensity: thin ice is bright."""
     strength = settings.ice_gradient_per_um * max(settings.shape) * settings.pixel_size_A * 1e-4
     y, x = (torch.linspace(-1, 1, n, dtype=torch.float32) for n in settings.shape)
     surface = torch.zeros(settings.shape)
     for power_y, power_x in _GRADIENT_TERMS:
-        weight = float(chance.normal()) / (power_y + power_x) ** 2
+        weight = float(rng.normal()) / (power_y + power_x) ** 2
         surface += weight * (y**power_y)[:, None] * x**power_x
     surface -= surface.mean()
     return 1 + surface * (min(strength, 0.9) / float(surface.max() - surface.min()))

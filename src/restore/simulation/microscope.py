@@ -95,13 +95,13 @@ def expose(settings: SimulationSettings, specimen: SpecimenTransform, index: int
     """Micrograph ``index`` (from zero) of a session. It depends on the settings and the index
     alone, not on their number.
     """
-    chance = np.random.default_rng([settings.seed, index])
-    electrons = torch.Generator().manual_seed(int(chance.integers(2**62)))
-    parameters = draw_ctf(settings, chance)
-    particles = draw_particles(settings, specimen.window_px, chance)
+    rng = np.random.default_rng([settings.seed, index])
+    electrons = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    parameters = draw_ctf(settings, rng)
+    particles = draw_particles(settings, specimen.window_px, rng)
     contrast = canvas_contrast(settings, specimen, particles, parameters, electrons)
     per_pixel = settings.dose_e_per_A2 * settings.pixel_size_A**2
-    intensity = per_pixel * ice_gradient(settings, chance)
+    intensity = per_pixel * ice_gradient(settings, rng)
     truth = (intensity * (1 - _after_all_frames(contrast, settings).image(settings.shape))).clamp(
         min=0
     )
@@ -115,16 +115,16 @@ def expose(settings: SimulationSettings, specimen: SpecimenTransform, index: int
     )
 
 
-def draw_ctf(settings: SimulationSettings, chance: np.random.Generator) -> CTFParameters:
+def draw_ctf(settings: SimulationSettings, rng: np.random.Generator) -> CTFParameters:
     """A contrast transfer function: uniform defocus, normal astigmatism (U − V, never negative),
     any direction.
     """
-    defocus_A = 1e4 * chance.uniform(*settings.defocus_um)
-    astigmatism_A = abs(chance.normal(settings.astigmatism_A, settings.astigmatism_spread_A))
+    defocus_A = 1e4 * rng.uniform(*settings.defocus_um)
+    astigmatism_A = abs(rng.normal(settings.astigmatism_A, settings.astigmatism_spread_A))
     return CTFParameters(
         defocus_u_A=round(defocus_A + astigmatism_A / 2, 2),
         defocus_v_A=round(defocus_A - astigmatism_A / 2, 2),
-        defocus_angle_deg=round(chance.uniform(0, 180), 2),
+        defocus_angle_deg=round(rng.uniform(0, 180), 2),
         voltage_kV=settings.voltage_kV,
         spherical_aberration_mm=settings.spherical_aberration_mm,
         amplitude_contrast=settings.amplitude_contrast,
@@ -133,7 +133,7 @@ def draw_ctf(settings: SimulationSettings, chance: np.random.Generator) -> CTFPa
 
 
 def draw_particles(
-    settings: SimulationSettings, window_px: int, chance: np.random.Generator
+    settings: SimulationSettings, window_px: int, rng: np.random.Generator
 ) -> Particles:
     """Particles at random positions, none closer to another than 3/4 of the window, in orientations
     uniform over SO(3).
@@ -147,7 +147,7 @@ def draw_particles(
     closest_packed = int(1.16 * np.prod(shape / nearest_px + 2))
     wanted = min(round(settings.particles_per_um2 * area_um2), closest_packed)
     placed, number = np.empty((wanted, 2), dtype=np.int64), 0
-    for candidate in chance.integers(
+    for candidate in rng.integers(
         -(window_px // 2), shape + window_px // 2, size=(wanted * _ATTEMPTS_PER_PARTICLE, 2)
     ):
         if number == wanted:
@@ -155,8 +155,8 @@ def draw_particles(
         if (np.hypot(*(placed[:number] - candidate).T) >= nearest_px).all():
             placed[number] = candidate
             number += 1
-    rot, psi = chance.uniform(-180, 180, (2, number))
-    tilt = np.rad2deg(np.arccos(chance.uniform(-1, 1, number)))
+    rot, psi = rng.uniform(-180, 180, (2, number))
+    tilt = np.rad2deg(np.arccos(rng.uniform(-1, 1, number)))
     return Particles(placed[:number], np.stack([rot, tilt, psi], axis=1))
 
 

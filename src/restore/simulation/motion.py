@@ -39,21 +39,21 @@ class Motion:
         return bool(np.any(self.local_yx_px))
 
 
-def draw_motion(settings: SimulationSettings, chance: np.random.Generator) -> Motion:
+def draw_motion(settings: SimulationSettings, rng: np.random.Generator) -> Motion:
     """The motion of one micrograph, with amplitudes from the settings, and random directions and
     shape.
     """
     drift_px = (
         settings.drift_A
         / settings.pixel_size_A
-        * drift_path(settings.frames, settings.dose_e_per_A2, chance)
+        * drift_path(settings.frames, settings.dose_e_per_A2, rng)
     )
-    local = local_polynomials(settings.frames, chance)
+    local = local_polynomials(settings.frames, rng)
     return Motion(drift_px, local * (settings.local_motion_A / settings.pixel_size_A))
 
 
 def drift_path(
-    frames: int, dose_e_per_A2: float, chance: np.random.Generator
+    frames: int, dose_e_per_A2: float, rng: np.random.Generator
 ) -> Float[np.ndarray, "frame 2"]:
     """A path of length one from (0, 0): a fast start that decays with the dose, and a steady drift
     in another direction.
@@ -61,21 +61,21 @@ def drift_path(
     at = np.arange(frames) / frames * dose_e_per_A2
     early = 1 - np.exp(-at / EARLY_DOSE_E_PER_A2)
     steady = at / at[-1]
-    first = chance.uniform(0, 2 * math.pi)
-    second = first + math.radians(_TURN_DEG) * chance.normal()
+    first = rng.uniform(0, 2 * math.pi)
+    second = first + math.radians(_TURN_DEG) * rng.normal()
     path = EARLY_SHARE * np.outer(early / early[-1], _direction(first))
     path += (1 - EARLY_SHARE) * np.outer(steady, _direction(second))
     return path / np.hypot(*np.diff(path, axis=0).T).sum()
 
 
-def local_polynomials(frames: int, chance: np.random.Generator) -> Float[np.ndarray, "2 6 3"]:
+def local_polynomials(frames: int, rng: np.random.Generator) -> Float[np.ndarray, "2 6 3"]:
     """Coefficients of a random field whose mean over the image is zero in every frame.
 
     Each term starts fast and slows down, some more than others. In the last frame the largest
     displacement is one.
     """
-    weights = chance.normal(size=(2, len(SPACE_POWERS_YX)))
-    haste = chance.uniform(0.5, 1, size=weights.shape)
+    weights = rng.normal(size=(2, len(SPACE_POWERS_YX)))
+    haste = rng.uniform(0.5, 1, size=weights.shape)
     course = np.stack([1 + 2 * haste, -3 * haste, haste], axis=-1)  # (1 − h) τ + h (1 − (1 − τ)³)
     local = weights[..., None] * course
     local[:, 0] = -_MEAN_SQUARE * (local[:, 2] + local[:, 4])

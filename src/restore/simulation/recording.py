@@ -30,9 +30,9 @@ def record_movie(
 
     Returns the names of both, relative to ``folder``.
     """
-    chance = np.random.default_rng([settings.seed, index, _CHANCE_OF_MOVIES])
-    motion = draw_motion(settings, chance)
-    electrons = torch.Generator().manual_seed(int(chance.integers(2**62)))
+    rng = np.random.default_rng([settings.seed, index, _CHANCE_OF_MOVIES])
+    motion = draw_motion(settings, rng)
+    electrons = torch.Generator().manual_seed(int(rng.integers(2**62)))
     gain, stem = _gain(settings), f"{MOVIE_FOLDER}/mic_{index + 1:04d}"
     frames = movie_frames(exposure, settings, motion, gain, electrons)
     movie = f"{stem}{MOVIE_ENDINGS[settings.movies]}"

@@ -42,14 +42,14 @@ def hole_edge(
     pixel_size_A: float,
     radius_A: float,
     covered: float,
-    chance: np.random.Generator,
+    rng: np.random.Generator,
 ) -> Float[Tensor, "y x"]:
     """A mask of the film about a round hole with a rough rim: one on the film, zero in the hole.
 
     About ``covered`` of the image, in one direction drawn at random, is film.
     """
     extent_A = np.array(shape) * pixel_size_A
-    angle = chance.uniform(0, 2 * np.pi)
+    angle = rng.uniform(0, 2 * np.pi)
     direction = np.array([np.sin(angle), np.cos(angle)])
     reach_A = float(np.abs(direction) @ extent_A) / 2
     middle_A = extent_A / 2 + direction * ((1 - 2 * covered) * reach_A - radius_A)
@@ -57,9 +57,9 @@ def hole_edge(
     x = torch.arange(shape[1])[None, :] * pixel_size_A - middle_A[1]
     distance_A, turn = torch.hypot(y, x), torch.atan2(y, x)
     rim_A = torch.full_like(distance_A, radius_A)
-    for period_A in chance.uniform(100, 1500, 6):
+    for period_A in rng.uniform(100, 1500, 6):
         waves = 2 * np.pi * radius_A / period_A
-        rim_A += 0.012 * period_A * torch.sin(waves * turn + chance.uniform(0, 2 * np.pi))
+        rim_A += 0.012 * period_A * torch.sin(waves * turn + rng.uniform(0, 2 * np.pi))
     return torch.sigmoid((distance_A - rim_A) / (1.5 * pixel_size_A))
 
 
@@ -101,7 +101,7 @@ def contamination(
     pixel_size_A: float,
     sizes_A: Float[np.ndarray, "n"],
     interaction_per_V_A: float,
-    chance: np.random.Generator,
+    rng: np.random.Generator,
 ) -> Overlay:
     """Ice crystals with angular outlines and round drops of ethane, at random places; ``sizes_A``
     are diameters.
@@ -110,7 +110,7 @@ def contamination(
     """
     thickness_A = torch.zeros(shape)
     for size_A in sizes_A:
-        centre = chance.uniform(0, 1, 2) * shape
+        centre = rng.uniform(0, 1, 2) * shape
         half_px = int(np.ceil(0.75 * size_A / pixel_size_A)) + 2
         low = np.maximum(np.floor(centre).astype(int) - half_px, 0)
         high = np.minimum(np.floor(centre).astype(int) + half_px, shape)
@@ -118,24 +118,24 @@ def contamination(
             continue
         y = (torch.arange(int(low[0]), int(high[0]))[:, None] - centre[0]) * pixel_size_A
         x = (torch.arange(int(low[1]), int(high[1]))[None, :] - centre[1]) * pixel_size_A
-        bump = _crystal if chance.random() < 0.5 else _drop
-        thickness_A[low[0] : high[0], low[1] : high[1]] += bump(y, x, float(size_A), chance)
+        bump = _crystal if rng.random() < 0.5 else _drop
+        thickness_A[low[0] : high[0], low[1] : high[1]] += bump(y, x, float(size_A), rng)
     phase = thickness_A * (WATER_V * interaction_per_V_A)
     potential = _LARGEST_PHASE * torch.tanh(phase / _LARGEST_PHASE) / interaction_per_V_A
     return Overlay(potential, torch.exp(-thickness_A / MEAN_FREE_PATH_A["crystal"]))
 
 
-def _crystal(y: Tensor, x: Tensor, size_A: float, chance: np.random.Generator) -> Tensor:
+def _crystal(y: Tensor, x: Tensor, size_A: float, rng: np.random.Generator) -> Tensor:
     """A polygon of three to seven sides, bevelled at its edges."""
     inside_A = torch.full(torch.broadcast_shapes(y.shape, x.shape), torch.inf)
-    sides = chance.integers(3, 8)
-    for angle in 2 * np.pi * (np.arange(sides) + chance.uniform(0, 0.7, sides)) / sides:
-        distance_A = size_A / 2 * chance.uniform(0.5, 1.0) - (np.sin(angle) * y + np.cos(angle) * x)
+    sides = rng.integers(3, 8)
+    for angle in 2 * np.pi * (np.arange(sides) + rng.uniform(0, 0.7, sides)) / sides:
+        distance_A = size_A / 2 * rng.uniform(0.5, 1.0) - (np.sin(angle) * y + np.cos(angle) * x)
         inside_A = torch.minimum(inside_A, distance_A)
-    return inside_A.clamp(0, size_A * float(chance.uniform(0.05, 0.3)))
+    return inside_A.clamp(0, size_A * float(rng.uniform(0.05, 0.3)))
 
 
-def _drop(y: Tensor, x: Tensor, size_A: float, chance: np.random.Generator) -> Tensor:
+def _drop(y: Tensor, x: Tensor, size_A: float, rng: np.random.Generator) -> Tensor:
     """A flattened ball."""
     squared = 1 - (torch.hypot(y, x) / (size_A / 2)).square()
-    return squared.clamp(min=0).sqrt() * (size_A * float(chance.uniform(0.15, 0.6)))
+    return squared.clamp(min=0).sqrt() * (size_A * float(rng.uniform(0.15, 0.6)))

@@ -30,6 +30,9 @@ from restore.training.watchers import Progress, RunWatcher, SilentWatcher
 
 log = logging.getLogger(__name__)
 
+RESUME_WORDS = "the same command with `resume=True` continues from there"
+"""How a run is continued that was interrupted."""
+
 
 def train(
     patches: str | Path | Callable[[int], Path] | None = None,
@@ -44,6 +47,7 @@ def train(
     device: str = "auto",
     check_recipe: Callable[[PatchFile], None] | None = None,
     progress: Progress | None = None,
+    resume_words: str = RESUME_WORDS,
 ) -> Model:
     """Train a network and write ``model_directory/model_prefix.safetensors``, with the record of
     its losses beside it.
@@ -76,6 +80,8 @@ def train(
         suitable.
     progress
         Called after every step.
+    resume_words
+        How to go on after an interruption, as its message says it.
 
     Returns
     -------
@@ -121,7 +127,9 @@ def train(
         if resume:
             restore_state(files.state, state)
         record = _record(data, settings, _beginning(start, initial_model, resumed))
-        model = _followed(state, data, settings, place, _Run(files, record, start, progress))
+        model = _followed(
+            state, data, settings, place, _Run(files, record, start, progress, resume_words)
+        )
         model = _finished(model, record)
         if place.is_main:
             save_model(files.model, model)
@@ -219,12 +227,15 @@ def _finished(model: Model, record: Mapping[str, Any]) -> Model:
 
 @dataclass(frozen=True)
 class _Run:
-    """A run's files, its record, its start (None if it is resumed), and its progress callback."""
+    """A run's files, its record, its start (None if it is resumed), its progress callback, and how
+    it is continued after an interruption.
+    """
 
     files: RunFiles
     record: dict[str, Any]
     start: Start | None
     progress: Progress | None
+    resume_words: str
 
 
 def _followed(
@@ -238,6 +249,8 @@ def _followed(
         return train(SilentWatcher())
     if run.start is not None:
         log.info("%s", run.start.words)
+    else:
+        log.info("the run continues after step %d", state.step)
     log.info("%s", words_of_split(parts, [pair.name for pair in data.pairs]))
     if settings.budget.open_ended:
         log.info("%s", words_of_open_end(settings.budget, place.device.type == "cpu"))
@@ -246,7 +259,10 @@ def _followed(
     try:
         batch = settings.batch_size * place.world_size
         preview = Preview(run.files.preview, data, parts, settings)
-        return train(RunWatcher(journal, preview, settings.budget, batch, run.progress))
+        watcher = RunWatcher(
+            journal, preview, settings.budget, batch, run.progress, resume_words=run.resume_words
+        )
+        return train(watcher)
     finally:
         journal.close()
 

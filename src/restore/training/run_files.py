@@ -96,7 +96,7 @@ class RunFiles:
             )
         for path in (self.model, self.state):
             if path.exists():
-                more = "" if path == self.model else ", `resume=True` to continue it,"
+                more = ", `resume=True` to continue it," if self.state.exists() else ""
                 raise UserError(
                     f"there is already a run called {self.prefix}",
                     where=path,

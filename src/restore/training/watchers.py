@@ -85,10 +85,12 @@ class RunWatcher:
         budget: Budget,
         batch_size: int,
         progress: Progress | None,
+        *,
+        resume_words: str,
     ) -> None:
         self._journal, self._preview = journal, preview
         self._budget, self._progress = budget, progress
-        self._batch_size = batch_size
+        self._batch_size, self._resume_words = batch_size, resume_words
 
     def step(self, progress: float, state: TrainingState) -> None:
         """Report the progress."""
@@ -113,7 +115,4 @@ class RunWatcher:
     def interrupted(self, state: TrainingState) -> None:
         """Save the state and say how to go on."""
         self._journal.save(state)
-        log.warning(
-            "stopped after step %d; the same command with `resume=True` continues from there",
-            state.step,
-        )
+        log.warning("stopped after step %d; %s", state.step, self._resume_words)

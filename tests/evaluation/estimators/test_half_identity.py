@@ -40,6 +40,12 @@ def test_halves_of_one_image_have_the_noise_of_neither(extra):
     assert half_identity(raw, (both, other)).verdict == "made from one image"
 
 
+def test_one_image_is_known_whatever_its_scales_and_however_small_it_is():
+    raw = tuple(half[:64, :64] for half in halves())
+    both = denoised((raw[0] + raw[1]) / 2)
+    assert half_identity(raw, (both, 1.01 * both)).verdict == "made from one image"
+
+
 def test_inverted_contrast_is_told():
     raw = halves()
     assert half_identity(raw, (-denoised(raw[0]), -denoised(raw[1]))).verdict == "inverted"

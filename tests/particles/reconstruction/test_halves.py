@@ -202,9 +202,9 @@ def test_images_of_the_other_contrast_count_as_their_negative(tmp_path):
 
 
 def test_weights_are_made_even_by_the_compensation():
-    chance = torch.Generator().manual_seed(1)
-    weight = torch.rand((33, 33, 17), generator=chance) * (
-        torch.rand((33, 33, 17), generator=chance) < 0.6
+    rng = torch.Generator().manual_seed(1)
+    weight = torch.rand((33, 33, 17), generator=rng) * (
+        torch.rand((33, 33, 17), generator=rng) < 0.6
     )
     weight[..., 0] = weight[..., 0] + weight[..., 0].flip(0, 1)
     factor = compensation(weight)

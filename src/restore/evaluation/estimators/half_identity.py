@@ -55,8 +55,10 @@ def half_identity(
     """
     (m1, m2), (d1, d2) = raw, denoised
     difference, difference_error = 0.0, 0.0
-    # Halves that are equal except for rounding have no independent noise.
-    if float((d1 - d2).square().mean()) > _SAME * float((d1 + d2).square().mean()):
+    # Halves that are equal except for rounding and a factor have no independent noise.
+    if float((d1 * d2).mean()) < (1 - _SAME) * math.sqrt(
+        float(d1.square().mean()) * float(d2.square().mean())
+    ):
         difference, difference_error = _correlation(m1 - m2, d1 - d2, blank)
     total, total_error = _correlation(m1 + m2, d1 + d2, blank)
     return HalfIdentity(difference, difference_error, total, total_error)

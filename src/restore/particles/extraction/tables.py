@@ -51,7 +51,7 @@ class ParticleTable:
 
     @property
     def optics(self) -> Block | None:
-        """The optics table, None where the file is flat."""
+        """The optics table, or None if the file is flat."""
         optics = self.star.block("optics")
         return (
             optics
