@@ -28,7 +28,7 @@ class DenoisingSettings:
 
     merge_noisy: bool = setting(
         False,
-        "replace the denoised image by the raw one at resolutions finer than the merge band",
+        "take the raw image at resolutions finer than the merge band",
         off="--dont_merge_noisy",
     )
     merge_resolution: float | None = setting(
@@ -46,8 +46,8 @@ class DenoisingSettings:
     )
     keep_low_frequencies: bool = setting(
         False,
-        "keep the raw image's low frequencies (wavelengths beyond 200 Å), which the recipe's "
-        "high-pass removes, but not its background: for automatic picking",
+        "keep the raw image's low frequencies (wavelengths beyond 200 Å), without its background: "
+        "for automatic picking",
     )
     flip_phases_back: bool = setting(
         False,
@@ -60,18 +60,18 @@ class DenoisingSettings:
     calibration: CalibrationKind = setting(
         "rings",
         "calibration of the network's output, ring by ring: rings (by each micrograph's own "
-        "halves where a table names them, otherwise as model), model (as measured on the "
-        "validation micrographs of the training), or none",
+        "halves; without any, as model), model (by the validation micrographs of the training), "
+        "or none",
         choices=_CHOICES["calibration"],
     )
     output_dtype: OutputType = setting(
         "float32",
-        ("number format of the written images"),
+        "number format of the written images",
         choices=_CHOICES["output_dtype"],
     )
     precision: str = setting(
         "auto",
-        "precision of the network; auto is bf16 where it is fast",
+        "precision of the network; auto: bf16 where it is fast",
         choices=_CHOICES["precision"],
     )
     self_ensemble: int = setting(
