@@ -46,7 +46,7 @@ def own_weights(
     has nothing in common with the other raw half.
     """
     halves = _Halves.of(images, calibration, pixel_size_yx_A, blank, parameters)
-    own = halves.covariances()
+    own = HalfCovariances.of(halves.table())
     return halves.weights(own) if _plausible(own) else None
 
 
@@ -78,10 +78,11 @@ class _Halves:
         width_per_A = _ring_width_per_A(images, calibration, pixel_size_yx_A)
         return cls(images, calibration, pixel_size_yx_A, width_per_A, square)
 
-    def covariances(self, components: Bool[Tensor, "y kx"] | None = None) -> HalfCovariances:
+    def table(self, components: Bool[Tensor, "y kx"] | None = None) -> Float[Tensor, "n n rings"]:
         """The measured covariances, over all components of the half spectrum or over some."""
-        measured = ring_covariances(self.images, self.pixel_size_yx_A, self.width_per_A, components)
-        return HalfCovariances.of(measured.covariance)
+        return ring_covariances(
+            self.images, self.pixel_size_yx_A, self.width_per_A, components
+        ).covariance
 
     def weights(
         self, own: HalfCovariances, components: Bool[Tensor, "y kx"] | None = None
@@ -145,17 +146,18 @@ def cross_calibrated(
     halves = _Halves.of(images, calibration, pixel_size_yx_A, blank, parameters)
     shape, width_per_A = _shape(images), halves.width_per_A
     white = _checkerboard(shape, images.device)
-    if not _plausible(halves.covariances()):
+    of_white, of_black = halves.table(white), halves.table(~white)
+    if not _plausible(HalfCovariances.of(of_white + of_black)):
         return None
     for_white, for_black = (
         on_grid(
-            halves.weights(halves.covariances(others), others).half,
+            halves.weights(HalfCovariances.of(table), others).half,
             width_per_A,
             shape,
             pixel_size_yx_A,
             images.device,
         )
-        for others in (~white, white)
+        for table, others in ((of_black, ~white), (of_white, white))
     )
     weights = torch.where(white, for_white, for_black)
     return [weighted_sum(weights, image, half) for image, half in zip(denoised, raw, strict=True)]
