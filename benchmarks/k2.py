@@ -3,9 +3,10 @@
 
     python benchmarks/k2.py STAR [--minutes 5] [-r 9] [--picture docs/k2.png]
 
-Per band, with M the prepared raw halves and D the denoised ones: raw FRC(M1, M2), FRC(D1, M2)
-averaged over both directions, and the share of the common signal that D keeps, cov(D1, M2) /
-cov(M1, M2). The held-out strip, which training never saw, is told apart from the rest.
+Per band, with M the prepared raw halves and D the denoised ones, calibrated as `restore evaluate`
+judges them: raw FRC(M1, M2), FRC(D1, M2) averaged over both directions, and the share of the common
+signal that D keeps, cov(D1, M2) / cov(M1, M2). The held-out strip, which training never saw, is
+told apart from the rest. Options that are not known here go to `restore train`.
 """
 
 import argparse
@@ -18,13 +19,13 @@ import torch
 import machine
 from restore.cli.main import main as restore
 from restore.evaluation.estimators.spectra import RingCovariances, ring_covariances
+from restore.evaluation.measure import Views, views_of_model
 from restore.image_tensors import read_tensor
 from restore.io.micrographs import Needs, read_micrographs
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import Model, load_model
 from restore.model.inference.selection import engine_for
-from restore.model.inference.tiling import apply_network
-from restore.preprocessing import Prepared, Recipe, prepare
+from restore.preprocessing import Recipe
 from restore.report.panels import Panel, side_by_side
 
 RING_PER_A = 1 / 600
@@ -32,19 +33,18 @@ HIGHPASS_A = Recipe.highpass_A
 BANDS_A = ((200, 60), (60, 40), (40, 25), (25, 20), (20, 15), (15, 12), (12, 9))
 
 
-def prepared_halves(micrograph: Micrograph, model: Model) -> list[Prepared]:
-    """The two halves as the network sees them."""
+def denoised_halves(micrograph: Micrograph, model: Model) -> Views:
+    """The halves as the network sees them, and as it denoises them."""
     assert micrograph.even is not None
     assert micrograph.odd is not None
-    return [
-        prepare(
-            read_tensor(path),
-            micrograph.pixel_size_A,
-            micrograph.ctf,
-            model.recipe,
-        )
-        for path in (micrograph.even, micrograph.odd)
-    ]
+    return views_of_model(
+        (read_tensor(micrograph.even), read_tensor(micrograph.odd)),
+        micrograph,
+        model.recipe,
+        engine_for(model.network, torch.device("cpu")),
+        calibration=model.calibration,
+        kind="rings",
+    )
 
 
 def table(rings: RingCovariances) -> list[str]:
@@ -111,52 +111,24 @@ def main() -> None:
     chosen, options = parser.parse_known_args()
     folder = Path(tempfile.mkdtemp(prefix="restore_k2_"))
     where = ["-d", str(folder), "-x", "k2", "-f", str(folder / "k2.hdf")]
-    assert (
-        restore(
-            [
-                "train",
-                "-m",
-                chosen.star,
-                "-r",
-                chosen.r,
-                "--minutes",
-                chosen.minutes,
-                *where,
-                *options,
-            ]
-        )
-        == 0
-    )
-    assert (
-        restore(
-            [
-                "denoise",
-                "-m",
-                chosen.star,
-                "-p",
-                str(folder / "k2.safetensors"),
-                "-o",
-                str(folder / "out"),
-            ]
-        )
-        == 0
-    )
-    model = load_model(folder / "k2.safetensors")
+    train = ["train", "-m", chosen.star, "-r", chosen.r, "--minutes", chosen.minutes]
+    assert restore([*train, *where, *options]) == 0
+    path = folder / "k2.safetensors"
+    denoise = ["denoise", "-m", chosen.star, "-p", str(path), "-o", str(folder / "out")]
+    assert restore(denoise) == 0
+    model = load_model(path)
     micrograph = read_micrographs(chosen.star, needs=Needs(halves=True)).micrographs[0]
-    halves = prepared_halves(micrograph, model)
-    engine = engine_for(model.network, torch.device("cpu"))
-    images = torch.stack(
-        [half.image for half in halves] + [apply_network(engine, h.image) for h in halves]
-    )
+    views = denoised_halves(micrograph, model)
+    images = torch.stack([*views.raw, *views.denoised])
     print(
         f"{machine.describe()}; trained {model.training['seconds']:.0f} s, "
         f"{model.training['steps']} steps"
     )
     print(f"best epoch: {model.training['best']}")
-    grid = halves[0].grid
-    report("The whole field", images, grid.pixel_size_yx_A)
+    pixel_size_yx_A = views.grid.pixel_size_yx_A
+    report("The whole field", images, pixel_size_yx_A)
     rows = images.shape[1] - max(model.training["settings"]["patch_px"], images.shape[1] // 8)
-    report("The strip held out of training", images[:, rows:], grid.pixel_size_yx_A)
+    report("The strip held out of training", images[:, rows:], pixel_size_yx_A)
     borders = [
         float(edge.mean())
         for edge in (images[2, :8], images[2, -8:], images[2, :, :8], images[2, :, -8:])

@@ -42,7 +42,9 @@ from restore.runtime.precision import has_fast_bf16, resolve_precision
 
 CPU = torch.device("cpu")
 KERNEL, FEATURES_IN, FEATURES_OUT = 4, 102, 128
-"""The convolution in which the network spends most of its time: that of its Upsample blocks."""
+"""The convolution in which the paper's network spends most of its time: that of its Upsample
+blocks.
+"""
 
 LIMITS = {
     "gemm_float32_GFLOP_per_s": "matrix product, float32, GFLOP/s",
@@ -106,9 +108,7 @@ def gemm_GFLOP_per_s(sizes: Sizes, dtype: torch.dtype) -> list[float]:
 
 
 def convolution_GFLOP_per_s(sizes: Sizes) -> list[float]:
-    """Rate of the network's largest convolution in float32, the features of a pixel side by side in
-    memory.
-    """
+    """Rate of that convolution in float32, the features of a pixel side by side in memory."""
     side = sizes.convolution_px + KERNEL - 1
     maps = torch.rand(1, FEATURES_IN, side, side).to(memory_format=torch.channels_last)
     weight = torch.rand(FEATURES_OUT, FEATURES_IN, KERNEL, KERNEL).to(
@@ -171,7 +171,8 @@ def network(star: Path, model: Path, precision: str) -> dict[str, float | str]:
     engine = engine_for(loaded.network, CPU, precision)
     first_s, network_s = (_timed_s(partial(apply_network, engine, image)) for _ in range(2))
     dtype = dtype_name(precision)
-    what = f"network alone, second pass, {dtype}, {type(engine).__name__}"
+    name = loaded.network.settings.name
+    what = f"{name} alone, second pass, {dtype}, {type(engine).__name__}"
     figures = work_of(what, dtype, network_s, flop_per_px(loaded.network) * image.numel())
     return figures | {"first_s": first_s}
 
@@ -187,7 +188,7 @@ def eager(star: Path, model: Path) -> dict[str, float | str]:
     whole = pad(image[None, None], (0, right, 0, below), mode="reflect")
     with torch.inference_mode():
         network_s = _timed_s(partial(loaded.network, whole))
-    what = "network alone, its only pass, float32, PyTorch eager"
+    what = f"{loaded.network.settings.name} alone, its only pass, float32, PyTorch eager"
     return work_of(what, "float32", network_s, flop_per_px(loaded.network) * image.numel())
 
 

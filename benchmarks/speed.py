@@ -9,6 +9,9 @@ and a ratio is the median of the ratios within the turns. Micrographs are simula
 weights are fresh, for speed depends on neither. Linux charges a process with the most memory that
 the one which started it ever had, so this one stays small: what is large is done by
 machine_limits.py.
+
+The default network is measured throughout, the paper's beside it in the sections "denoise" and
+"train".
 """
 
 import argparse
@@ -20,6 +23,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +38,18 @@ from restore.io.micrographs import read_micrographs
 from restore.io.relion.micrographs import NAME
 from restore.io.star import read_star, write_star
 from restore.model.checkpoint import Model, save_model
-from restore.model.network import NetworkSettings, build_network
+from restore.model.network import ARCHITECTURES, NetworkSettings, build_network
 from restore.preprocessing import Recipe
 
 RESTORE = (sys.executable, "-m", "restore")
 WITHIN = (sys.executable, str(Path(__file__).with_name("machine_limits.py")))
 RESOLUTION_A = 4.5
-MODEL, UNFLIPPED_MODEL = "model.safetensors", "unflipped.safetensors"
+MODEL, PAPERS_MODEL = "model.safetensors", "papers.safetensors"
+UNFLIPPED_MODEL = "unflipped.safetensors"
 PRECISIONS = ("auto",) if dtype_name("auto") == "float32" else ("auto", "float32")
 STARS = {1: "one.star", 4: "micrographs_ctf.star", 12: "dozen.star"}
 LARGE_PIXELS_A = (0.5, 1.0)
-RIVALS = ("one auto", "eager", "topaz", "one float32")
+RIVALS = ("one auto", "topaz", "eager", "papers", "one float32", "calibrated")
 """What is compared directly; in each turn these run one after the other."""
 
 
@@ -56,13 +61,19 @@ class Sizes:
 
     micrograph_px: int = 4096
     large_px: tuple[int, int] = (8184, 11520)
-    network: NetworkSettings = NetworkSettings()
-    training: tuple[tuple[int, int, int], ...] = ((4, 96, 10), (10, 192, 3))
+    network: NetworkSettings = ARCHITECTURES["unet"].usual
+    papers: NetworkSettings = ARCHITECTURES["waunet"].usual
+    training: tuple[tuple[int, int, int], ...] = ((4, 128, 10), (10, 192, 3))
     limits: tuple[str, ...] = ()
 
 
 QUICK = Sizes(
-    512, (400, 600), NetworkSettings(filters=2, blocks=1), ((4, 96, 2), (10, 192, 1)), ("tiny",)
+    512,
+    (400, 600),
+    NetworkSettings("unet", 2, 1),
+    NetworkSettings("waunet", 2, 1),
+    ((4, 128, 2), (10, 192, 1)),
+    ("tiny",),
 )
 
 
@@ -119,15 +130,24 @@ class Session:
 
 
 def denoise_section(session: Session) -> dict[str, Contender]:
-    """One micrograph and four as a user denoises them, and the network alone."""
-    contenders: dict[str, Contender] = {}
+    """One micrograph and four without their halves, one with them, one by the paper's network; and
+    the networks alone.
+    """
+    alone = "--calibration=none"
+    contenders = {
+        "papers": session.denoise(STARS[1], alone, model=PAPERS_MODEL),
+        "calibrated": session.denoise(STARS[1]),
+    }
     for precision in PRECISIONS:
         for name, star in (("one", STARS[1]), ("four", STARS[4])):
-            contenders[f"{name} {precision}"] = session.denoise(star, f"--precision={precision}")
+            contenders[f"{name} {precision}"] = session.denoise(
+                star, alone, f"--precision={precision}"
+            )
         contenders[f"network {precision}"] = session.within(
             "network", *session.paths(STARS[1], MODEL), precision
         )
-    return contenders
+    papers = session.paths(STARS[1], PAPERS_MODEL)
+    return contenders | {"papers network": session.within("network", *papers, "auto")}
 
 
 def topaz_section(session: Session) -> dict[str, Contender]:
@@ -177,12 +197,12 @@ def memory_section(session: Session) -> dict[str, Contender]:
 
 
 def train_section(session: Session) -> dict[str, Contender]:
-    """Two epochs for each size of step; the second one is timed."""
+    """Two epochs for each network and size of step; the second one is timed."""
     call(session.prepare(STARS[4], "train.hdf").command)
-    settings, contenders = session.sizes.network, {}
-    forward_flop_per_px = machine_limits.flop_per_px(build_network(settings, torch.Generator()))
-    for batch, patch_px, steps in session.sizes.training:
-        name = f"train{patch_px}"
+    contenders: dict[str, Contender] = {}
+    networks = (session.sizes.network, session.sizes.papers)
+    for settings, (batch, patch_px, steps) in product(networks, session.sizes.training):
+        name = f"train_{settings.name}_{patch_px}"
         patches, folder = session.paths("train.hdf", "Models")
         files = ["-t", patches, "-d", folder, "-x", name, "--overwrite"]
         length = [
@@ -191,17 +211,15 @@ def train_section(session: Session) -> dict[str, Contender]:
             "--held_out=0",
             "--device=cpu",
         ]
-        size = [
+        network = [
+            "--from_scratch",
+            f"--architecture={settings.name}",
             f"--filters={settings.filters}",
             f"--blocks={settings.blocks}",
-            f"--patch_px={patch_px}",
         ]
-        own = partial(
-            trained, session.folder / f"Models/{name}.csv", batch, patch_px, forward_flop_per_px
-        )
-        contenders[name] = Contender(
-            [*RESTORE, "train", *files, *length, *size, f"--batch_size={batch}"], own
-        )
+        size = [f"--patch_px={patch_px}", f"--batch_size={batch}"]
+        own = partial(trained, session.folder / f"Models/{name}.csv", settings, (batch, patch_px))
+        contenders[name] = Contender([*RESTORE, "train", *files, *length, *network, *size], own)
     return contenders
 
 
@@ -218,30 +236,37 @@ SECTIONS: dict[str, Callable[[Session], dict[str, Contender]]] = {
 
 
 def trained(
-    table: Path, batch: int, patch_px: int, forward_flop_per_px: float
+    table: Path, settings: NetworkSettings, patches: tuple[int, int]
 ) -> dict[str, float | str]:
-    """What a step cost by the run's own log, a saving of the state included; backward is twice
-    forward's work.
+    """What a step of ``patches`` (how many, their side in pixels) cost by the run's own log, a
+    saving of the state included; backward is twice forward's work.
     """
+    batch, patch_px = patches
     with table.open() as lines:
         first, *_, last = csv.DictReader(lines)
     step_s = (float(last["seconds"]) - float(first["seconds"])) / (
         int(last["step"]) - int(first["step"])
     )
-    what = f"training step of {batch} × {patch_px}², {dtype_name('auto')}"
-    return machine_limits.work_of(
-        what, dtype_name("auto"), step_s, 3 * forward_flop_per_px * batch * patch_px**2
-    )
+    what = f"training step of {batch} × {patch_px}², {settings.name}, {dtype_name('auto')}"
+    flop_per_px = machine_limits.flop_per_px(build_network(settings, torch.Generator()))
+    pixels = batch * patch_px**2
+    work = machine_limits.work_of(what, dtype_name("auto"), step_s, 3 * flop_per_px * pixels)
+    return work | {"px_per_s": pixels / step_s}
 
 
 def set_up(session: Session, sections: Sequence[str]) -> Runs:
     """Write models and, where they are needed, micrographs; what simulating these took."""
-    network = build_network(session.sizes.network, torch.Generator().manual_seed(0))
-    for name, flip in ((MODEL, True), (UNFLIPPED_MODEL, False)):
+    sizes = session.sizes
+    for name, settings, flip in (
+        (MODEL, sizes.network, True),
+        (PAPERS_MODEL, sizes.papers, True),
+        (UNFLIPPED_MODEL, sizes.network, False),
+    ):
+        network = build_network(settings, torch.Generator().manual_seed(0))
         save_model(session.folder / name, Model(network, Recipe(RESOLUTION_A, phase_flip=flip)))
     if set(sections) <= {"machine", "large"}:
         return {}
-    star, size = session.folder / STARS[4], f"--size_px={session.sizes.micrograph_px}"
+    star, size = session.folder / STARS[4], f"--size_px={sizes.micrograph_px}"
     cost = call([*RESTORE, "simulate", str(session.folder), "--micrographs=4", size])
     rewrite(star, STARS[1], 1)
     rewrite(star, STARS[12], 4, ("", "a", "b"))
@@ -302,6 +327,8 @@ def processes_table(runs: Runs, not_run: Mapping[str, str]) -> Table:
         f"one {precision}": f"restore denoise, {dtype_name(precision)}" for precision in PRECISIONS
     }
     labels |= {
+        "calibrated": f"restore denoise, {dtype_name('auto')}, calibrated by its own halves",
+        "papers": f"restore denoise, {dtype_name('auto')}, the paper's network",
         "eager": "PyTorch eager, float32, whole, nothing written",
         "topaz": "Topaz-Denoise, its own U-Net",
     }
@@ -340,6 +367,12 @@ def rates_table(runs: Runs) -> Table:
         ]
     rates = [3 / (four - one) for four, one in in_turns(runs, "wall_s", "prepare 4", "prepare 1")]
     rows += [["prepare, pairs of halves per second", number(middle(rates))]]
+    rows += [
+        [tries[0]["what"].replace("step", "rate") + ", million pixels per second",
+         number(1e-6 * typical(runs, name, "px_per_s"))]
+        for name, tries in runs.items()
+        if "px_per_s" in tries[0]
+    ]  # fmt: skip
     peaks = {
         "denoise": ("one auto", "four auto", "twelve auto"),
         "prepare": [f"prepare {count}" for count in STARS],
@@ -397,7 +430,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     not_run: dict[str, str] = {}
     try:
         runs = set_up(session, chosen.sections)
-        record = {
+        record: dict[str, object] = {
             "machine": machine.describe(),
             "sizes": asdict(chosen.sizes),
             "runs": runs,

@@ -67,8 +67,12 @@ def session(speed, tmp_path):
         write_image(tmp_path / f"{name}_DW.mrc", image, 1.0)
     rows = "".join(f"{name}_DW.mrc 1 10000 9900 30\n" for name in names)
     (tmp_path / "micrographs_ctf.star").write_text(f"{STAR}{rows}\n")
-    network = build_network(speed.QUICK.network, torch.Generator().manual_seed(0))
-    save_model(tmp_path / speed.MODEL, Model(network, Recipe(speed.RESOLUTION_A)))
+    for name, settings in (
+        (speed.MODEL, speed.QUICK.network),
+        (speed.PAPERS_MODEL, speed.QUICK.papers),
+    ):
+        network = build_network(settings, torch.Generator().manual_seed(0))
+        save_model(tmp_path / name, Model(network, Recipe(speed.RESOLUTION_A)))
     speed.rewrite(tmp_path / "micrographs_ctf.star", "one.star", 1)
     return speed.Session(tmp_path, tmp_path / "environments", speed.QUICK)
 
@@ -94,7 +98,7 @@ def test_a_number_has_three_significant_figures_or_is_a_dash(limits, value, text
 
 
 def test_the_papers_network_takes_0_636_million_operations_for_each_pixel(limits):
-    network = build_network(NetworkSettings(), torch.Generator())
+    network = build_network(NetworkSettings("waunet", 32, 4), torch.Generator())
     assert limits.flop_per_px(network) == pytest.approx(0.636e6, rel=1e-3)
     assert not any(module._forward_hooks for module in network.modules())
 
@@ -162,8 +166,23 @@ def test_nothing_measured_makes_no_table(speed):
 
 def test_a_training_step_is_timed_without_the_first_epoch(speed, tmp_path):
     (tmp_path / "log.csv").write_text("epoch,step,seconds\n1,10,30.0\n2,20,36.0\n")
-    timing = speed.trained(tmp_path / "log.csv", 4, 96, 1e6)
-    assert (timing["network_s"], timing["GFLOP"]) == pytest.approx((0.6, 3 * 4 * 96**2 * 1e-3))
+    settings = NetworkSettings("waunet", 32, 4)
+    timing = speed.trained(tmp_path / "log.csv", settings, (4, 96))
+    assert timing["network_s"] == pytest.approx(0.6)
+    assert timing["GFLOP"] == pytest.approx(3 * 4 * 96**2 * 0.636e-3, rel=1e-3)
+    assert timing["px_per_s"] == pytest.approx(4 * 96**2 / 0.6)
+    (_, row) = speed.rates_table({"train_waunet_96": [timing]})
+    assert row[0].startswith("training rate of 4 × 96², waunet") and row[1] == "0.0614"
+
+
+def test_both_networks_are_trained_and_timed(speed, session, monkeypatch):
+    monkeypatch.setattr(speed, "call", lambda command: None)
+    contenders = speed.train_section(session)
+    assert set(contenders) == {
+        f"train_{name}_{side}" for name in ("unet", "waunet") for side in (128, 192)
+    }
+    for name, contender in contenders.items():
+        assert f"--architecture={name.split('_')[1]}" in contender.command
 
 
 def test_one_and_twelve_micrographs_are_cut_from_four(speed, session):
@@ -203,7 +222,7 @@ def test_rivals_come_first_and_what_cannot_be_installed_is_noted(speed, session,
         session, ["machine", "denoise", "eager", "topaz", "prepare", "memory"], not_run
     )
     assert not_run == {"topaz": "no network"}
-    assert set(list(contenders)[:3]) == {"one auto", "one float32", "eager"}
+    assert set(list(contenders)[:5]) == set(speed.RIVALS) - {"topaz"}
     assert {name for name, contender in contenders.items() if contender.once} == {
         "twelve auto",
         "prepare 12",
