@@ -332,6 +332,17 @@ def test_counts_are_thinned_and_come_again_with_the_same_seed(project):
     assert not np.array_equal(pixels("Other/MotionCorr/job002/Movies/a_EVN.mrc"), even)
 
 
+def test_float16_micrographs_are_thinned_like_float32_ones(project):
+    assert restore(f"halves -m {STAR} --thin") == 0
+    for image in Path("MotionCorr/job002/Movies").glob("*.mrc"):
+        write_mrc(image, pixels(image), 1.0, dtype="float16")
+        assert pixels(image).dtype == np.float16
+    assert restore(f"halves -m {STAR} --thin -o Again --output_dtype float16") == 0
+    for path in sorted(Path("Halves").rglob("*.mrc")):
+        again = pixels("Again" / path.relative_to("Halves"))
+        assert again.dtype == np.float16 and np.array_equal(again, pixels(path))
+
+
 def test_what_is_no_count_is_skipped_with_the_reason_and_the_rest_done(project, capsys):
     image = Path("MotionCorr/job002/Movies/b.mrc")
     write_mrc(

@@ -115,6 +115,8 @@ def test_a_training_whose_patches_are_lost_begins_again(recorded, live, plain, c
     let_come(recorded, *NAMES, folder="Raw")
     with pytest.raises(KeyboardInterrupt):
         watch("Raw", "Out", plain, settings=QUICK, training=TINY, show_training=in_steps(kill))
+    page = Path("Out/session.html").read_text()
+    assert re.search(r"stopped at \d\d:\d\d", page) and "waiting for micrographs" not in page
     Path("Out/training_data.hdf").unlink()
     watch("Raw", "Out", plain, settings=QUICK, training=TINY)
     assert "the training begins again" in caplog.text and MODEL.exists()

@@ -11,7 +11,7 @@ neighbouring rings are combined, and a prior supplies what the few Fourier compo
 do not determine.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float
@@ -151,11 +151,13 @@ def following_ctf(
     number of Fourier components of each ring, a pair of conjugates counting as two.
     """
     curves = torch.stack([curve.double() for curve in own.curves()])
-    fitted = _local_lines(curves, ctf_square.double(), components.double(), width_per_A)
-    fitted[1].clamp_(min=0)
+    fitted = HalfCovariances(
+        *_local_lines(curves, ctf_square.double(), components.double(), width_per_A)
+    )
+    fitted = replace(fitted, signal=fitted.signal.clamp(min=0))
     evidence = components * own.across.clamp(min=0).square() / (own.denoised * own.raw)
     trust = (evidence / (evidence + 1 / CTF_MISFIT)).nan_to_num(0.0)
-    return HalfCovariances(*(trust * curves + (1 - trust) * fitted))
+    return HalfCovariances(*(trust * curves + (1 - trust) * torch.stack(fitted.curves())))
 
 
 def _local_lines(
