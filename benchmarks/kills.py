@@ -94,11 +94,16 @@ def digests(folder: Path) -> dict[str, str]:
 def _content(path: Path) -> bytes:
     if path.suffix == ".safetensors":
         with safe_open(path, framework="np") as file:
-            names = sorted(file.keys())
-            return b"".join(name.encode() + file.get_tensor(name).tobytes() for name in names)
+            cards = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
+            return json.dumps(_lasting(cards), sort_keys=True).encode() + b"".join(
+                name.encode() + file.get_tensor(name).tobytes() for name in sorted(file.keys())
+            )
     if path.suffix == ".hdf":
         with h5py.File(path) as file:
-            return b"".join(file[name][()].tobytes() for name in file if name != "blank")
+            attributes = {name: str(value) for name, value in file.attrs.items()}
+            return json.dumps(_lasting(attributes), sort_keys=True).encode() + b"".join(
+                file[name][()].tobytes() for name in file if name != "blank"
+            )
     if path.suffix == ".json":
         return json.dumps(_lasting(json.loads(path.read_text())), sort_keys=True).encode()
     if path.suffix == ".csv":

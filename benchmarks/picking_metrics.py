@@ -6,6 +6,7 @@ threshold is a point on one curve. Near the border, where particles are cut, not
 a particle there, nor the pick that has it, nor a false pick.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -130,8 +131,12 @@ def recall_error(
     groups: Sequence[Sequence[Verdict]], precision: float, draws: int = 200, seed: int = 0
 ) -> float:
     """The standard error of the mean over groups of `recall_at`, by drawing the micrographs of each
-    group again, with replacement.
+    group again, with replacement. Draws from n micrographs vary by (n − 1)/n of their variance, for
+    which the result is corrected; NaN where a group has one alone.
     """
+    count = min(len(group) for group in groups)
+    if count < 2:
+        return math.nan
     chance = np.random.default_rng(seed)
     means = [
         np.mean([
@@ -141,4 +146,4 @@ def recall_error(
         ])
         for _ in range(draws)
     ]  # fmt: skip
-    return float(np.std(means))
+    return float(np.std(means) * math.sqrt(count / (count - 1)))

@@ -1,5 +1,6 @@
 """What was measured, as tables, as curves, and as JSON and back."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -88,7 +89,7 @@ def table(results: Sequence[Result]) -> list[str]:
         error = recall_error(list(result.verdicts.values()), PRECISION)
         whole = percent(fmean(result.recall(group) for group in groups))
         cells += [
-            f"{whole} ± {100 * error:.0f}",
+            whole if math.isnan(error) else f"{whole} ± {100 * error:.0f}",
             f"{fmean(result.average_precision(group) for group in groups):.3f}",
         ]
         lines.append(f"| {result.image} | {' | '.join(cells)} |")

@@ -6,7 +6,8 @@ truth and without.
 
 Simulated micrographs under several doses and defoci, of the specimen that was trained on ("seen",
 but other micrographs) and of others; and, with --k2, a real field, trained on five eighths of it
-and examined on the rest. Prints a Markdown table.
+and examined on the rest. Prints a Markdown table. Options that are not known here go to
+`restore train`.
 """
 
 import argparse
@@ -269,7 +270,10 @@ def exams(chosen: argparse.Namespace, folder: Path) -> list[Exam]:
 def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """What was asked for; options that are not known here go to ``restore train``."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        # Shortened options would take what is meant for `restore train`, such as --seed.
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--minutes",
@@ -347,7 +351,11 @@ def main() -> None:
     chosen, options = parsed(None)
     methods, variants = methods_for(chosen), variants_for(chosen, options)
     folder = Path(tempfile.mkdtemp(prefix="restore_quality_"))
-    record: dict[str, object] = {"machine": machine.describe(), "exams": (done := [])}
+    record: dict[str, object] = {
+        "machine": machine.describe(),
+        "command": sys.argv[1:],
+        "exams": (done := []),
+    }
     print(machine.describe())
     try:
         for exam in exams(chosen, folder):

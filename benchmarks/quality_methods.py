@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from peers.environments import BM3D, CAREAMICS, TOPAZ, NotRunError, python_of
 from quality_data import Exam, Shot, parts_of
@@ -24,6 +25,7 @@ from restore.image_tensors import read_tensor
 from restore.io.images.image import read_image, write_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.micrograph import Micrograph
+from restore.model.own_calibration import checkerboard
 from restore.preprocessing import (
     Grid,
     Prepared,
@@ -98,23 +100,41 @@ def lowpass(exam: Exam, folder: Path) -> Work:
 
 
 def wiener(exam: Exam, folder: Path) -> Work:
-    """The Wiener filter that the halves imply, in rings of 1/600 Å; it knows no truth."""
+    """The Wiener filter that the halves imply; it knows no truth."""
     images = raw(exam, folder).images
     start = time.monotonic()
     done: dict[Key, Image] = {}
     for shot in exam.shots:
         pixels = grid_of(shot, exam.recipe).pixel_size_yx_A
-        even, odd = images[shot.key, "even"], images[shot.key, "odd"]
-        frc = ring_covariances(torch.stack([even, odd]), pixels, RING_PER_A).correlation(0, 1)
-        frequency = fourier.frequency_per_A((even.shape[0], even.shape[1]), pixels)
-        rings = fourier.ring_index(frequency, RING_PER_A)
-        for part in PARTS:
-            weights = wiener_filter(frc, images=2 if part == "full" else 1).float()
-            gains = torch.cat([weights, torch.zeros(int(rings.max()) + 1)])[
-                rings
-            ]  # nothing beyond the last ring
-            done[shot.key, part] = _filtered(images[shot.key, part], gains)
+        filtered = vars(wiener_filtered(triple_of(images, shot), pixels))
+        done |= {(shot.key, part): filtered[part] for part in PARTS}
     return Work(done, (time.monotonic() - start) / len(done))
+
+
+def wiener_filtered(images: Triple, pixel_size_yx_A: tuple[float, float]) -> Triple:
+    """Full sum and halves under the Wiener filter that the halves imply in rings of 1/600 Å.
+
+    A half is filtered with the correlation of the halves over other Fourier components than those
+    that it multiplies, the squares of the other colour of a checkerboard: they will be judged by
+    the same halves, whose noise must not be the filter's.
+    """
+    halves = torch.stack([images.even, images.odd])
+    shape = (halves.shape[1], halves.shape[2])
+    frequency = fourier.frequency_per_A(shape, pixel_size_yx_A)
+    rings = fourier.ring_index(frequency, RING_PER_A)
+    beyond = torch.zeros(int(rings.max()) + 1)
+
+    def gains(count: int, components: Tensor | None = None) -> Tensor:
+        frc = ring_covariances(halves, pixel_size_yx_A, RING_PER_A, components).correlation(0, 1)
+        return torch.cat([wiener_filter(frc, images=count).float(), beyond])[rings]
+
+    white = checkerboard(shape, halves.device)
+    of_halves = torch.where(white, gains(1, ~white), gains(1, white))
+    return Triple(
+        _filtered(images.full, gains(2)),
+        _filtered(images.even, of_halves),
+        _filtered(images.odd, of_halves),
+    )
 
 
 def topaz_for(environments: Path, cropped: bool) -> Method:

@@ -45,6 +45,7 @@ class Variant:
         words = f"restore, {self.minutes:g} min" if self.minutes else "restore, general model"
         words += " from scratch" if self.from_scratch else ""
         words += f", {self.self_ensemble} orientations" if self.self_ensemble > 1 else ""
+        words += f" ({' '.join(self.options)})" if self.minutes and self.options else ""
         return words if self.calibration == "rings" else f"{words}, calibration {self.calibration}"
 
     @property

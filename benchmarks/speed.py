@@ -5,8 +5,7 @@ can do at all.
     speed.json]
 
 All in one run, on the CPU, in turns: each turn runs every command once, as a process of its own,
-and a ratio is the median of the ratios within the turns. Micrographs are simulated or noise and
-weights are fresh, for speed depends on neither. Linux charges a process with the most memory that
+and a ratio is the median of the ratios within the turns. Micrographs are simulated or noise. Linux charges a process with the most memory that
 the one which started it ever had, so this one stays small: what is large is done by
 machine_limits.py.
 
@@ -38,7 +37,8 @@ from restore.io.micrographs import read_micrographs
 from restore.io.relion.micrographs import NAME
 from restore.io.star import read_star, write_star
 from restore.model.checkpoint import Model, save_model
-from restore.model.network import ARCHITECTURES, NetworkSettings, build_network
+from restore.model.general import load_general_model
+from restore.model.network import ARCHITECTURES, Network, NetworkSettings, build_network
 from restore.preprocessing import Recipe
 
 RESTORE = (sys.executable, "-m", "restore")
@@ -190,7 +190,7 @@ def prepare_section(session: Session) -> dict[str, Contender]:
 def memory_section(session: Session) -> dict[str, Contender]:
     """Twelve micrographs denoised and prepared, for the memory that they take."""
     commands = {
-        "twelve auto": session.denoise(STARS[12]),
+        "twelve auto": session.denoise(STARS[12], "--calibration=none"),
         "prepare 12": session.prepare(STARS[12], "speed.hdf"),
     }
     return {name: replace(contender, once=True) for name, contender in commands.items()}
@@ -262,8 +262,8 @@ def set_up(session: Session, sections: Sequence[str]) -> Runs:
         (PAPERS_MODEL, sizes.papers, True),
         (UNFLIPPED_MODEL, sizes.network, False),
     ):
-        network = build_network(settings, torch.Generator().manual_seed(0))
-        save_model(session.folder / name, Model(network, Recipe(RESOLUTION_A, phase_flip=flip)))
+        recipe = Recipe(RESOLUTION_A, phase_flip=flip)
+        save_model(session.folder / name, Model(network_for_speed(settings), recipe))
     if set(sections) <= {"machine", "large"}:
         return {}
     star, size = session.folder / STARS[4], f"--size_px={sizes.micrograph_px}"
@@ -271,6 +271,16 @@ def set_up(session: Session, sections: Sequence[str]) -> Runs:
     rewrite(star, STARS[1], 1)
     rewrite(star, STARS[12], 4, ("", "a", "b"))
     return {"simulate": [asdict(cost)]}
+
+
+def network_for_speed(settings: NetworkSettings) -> Network:
+    """A network with any weights; with the general model's where it has these settings, for the
+    output must resemble the halves to be calibrated by them.
+    """
+    general = load_general_model().network
+    if general.settings == settings:
+        return general
+    return build_network(settings, torch.Generator().manual_seed(0))
 
 
 def rewrite(star: Path, name: str, count: int, prefixes: Sequence[str] = ("",)) -> None:
@@ -324,11 +334,12 @@ def take_turn(
 def processes_table(runs: Runs, not_run: Mapping[str, str]) -> Table:
     """Seconds and memory of whole processes, and how many times as long as restore's each took."""
     labels = {
-        f"one {precision}": f"restore denoise, {dtype_name(precision)}" for precision in PRECISIONS
+        f"one {precision}": f"restore denoise, {dtype_name(precision)}, without halves"
+        for precision in PRECISIONS
     }
     labels |= {
         "calibrated": f"restore denoise, {dtype_name('auto')}, calibrated by its own halves",
-        "papers": f"restore denoise, {dtype_name('auto')}, the paper's network",
+        "papers": f"restore denoise, {dtype_name('auto')}, without halves, the paper's network",
         "eager": "PyTorch eager, float32, whole, nothing written",
         "topaz": "Topaz-Denoise, its own U-Net",
     }

@@ -34,8 +34,8 @@ from quality_data import (  # noqa: E402
     field_exam,
     parts_of,
 )
+from quality_methods import wiener_filtered  # noqa: E402
 from quality_metrics import (  # noqa: E402
-    RING_PER_A,
     Bands,
     Image,
     Score,
@@ -45,9 +45,6 @@ from quality_metrics import (  # noqa: E402
     score_by_truth,
     with_whole,
 )
-from restore import fourier  # noqa: E402
-from restore.evaluation.estimators.baselines import wiener_filter  # noqa: E402
-from restore.evaluation.estimators.spectra import ring_covariances  # noqa: E402
 from restore.image_tensors import read_tensor  # noqa: E402
 from restore.micrograph import CTFParameters  # noqa: E402
 from restore.model.calibration import calibrated as calibrate  # noqa: E402
@@ -192,14 +189,7 @@ def replace_chains(particle: Particle) -> Particle:
 
 def wiener(question: Question) -> Triple:
     """The Wiener filter that the halves imply."""
-    images = torch.stack([question.raw.even, question.raw.odd])
-    frc = ring_covariances(images, question.pixel_size_yx_A, RING_PER_A).correlation(0, 1)
-    full, half = (wiener_filter(frc, images=number).float() for number in (2, 1))
-    return Triple(
-        filtered(question.raw.full, full, question),
-        filtered(question.raw.even, half, question),
-        filtered(question.raw.odd, half, question),
-    )
+    return wiener_filtered(question.raw, question.pixel_size_yx_A)
 
 
 def general(network: Network) -> Method:
@@ -238,15 +228,6 @@ def scaled(network: Network, image: Image) -> Image:
     """The network's output in the grey values of its input, which it sees with unit deviation."""
     scale = image.std()
     return network(image / scale) * scale
-
-
-def filtered(image: Image, rings: torch.Tensor, question: Question) -> Image:
-    """An image with each ring multiplied by a number; nothing beyond the last."""
-    shape = (image.shape[0], image.shape[1])
-    frequency = fourier.frequency_per_A(shape, question.pixel_size_yx_A)
-    index = fourier.ring_index(frequency, RING_PER_A)
-    gains = torch.cat([rings.float(), torch.zeros(int(index.max()) + 1)])[index]
-    return fourier.image_of(fourier.spectrum_of(image) * gains, shape)
 
 
 def drawn_into_noise(question: Question, network: Network) -> float:

@@ -145,7 +145,7 @@ def cross_calibrated(
     images = torch.stack([*raw[:2], *denoised[:2]])
     halves = _Halves.of(images, calibration, pixel_size_yx_A, blank, parameters)
     shape, width_per_A = _shape(images), halves.width_per_A
-    white = _checkerboard(shape, images.device)
+    white = checkerboard(shape, images.device)
     of_white, of_black = halves.table(white), halves.table(~white)
     if not _plausible(HalfCovariances.of(of_white + of_black)):
         return None
@@ -163,7 +163,7 @@ def cross_calibrated(
     return [weighted_sum(weights, image, half) for image, half in zip(denoised, raw, strict=True)]
 
 
-def _checkerboard(shape: tuple[int, int], device: torch.device) -> Bool[Tensor, "y kx"]:
+def checkerboard(shape: tuple[int, int], device: torch.device) -> Bool[Tensor, "y kx"]:
     """A mask of every other component of a half spectrum, like the squares of one colour."""
     rows = torch.arange(shape[0], device=device)[:, None]
     columns = torch.arange(shape[1] // 2 + 1, device=device)[None]
