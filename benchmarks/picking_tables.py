@@ -47,15 +47,14 @@ class Result:
 
 
 def with_best_lowpass(results: Sequence[Result]) -> list[Result]:
-    """The results of one picker, those of the low-passes as one: in every group the cut-off with
-    the highest average precision, which only the truth can tell.
+    """The results of one picker, and after the low-passes the best of them: in every group the
+    cut-off with the highest average precision, which only the truth can tell.
     """
     names = [lowpass_name(cutoff) for cutoff in LOWPASS_A]
     low = [result for result in results if result.image in names]
-    others = [result for result in results if result.image not in names]
     failed = [result for result in low if result.not_run]
     if not low or failed:
-        return [*failed[:1], *others]
+        return list(results)
     best = {
         group: max(low, key=lambda result, group=group: result.average_precision(group))
         for group in low[0].verdicts
@@ -66,8 +65,8 @@ def with_best_lowpass(results: Sequence[Result]) -> list[Result]:
         {group: result.verdicts[group] for group, result in best.items()},
         chosen={group: result.image for group, result in best.items()},
     )
-    first = results.index(low[0])
-    return [*others[:first], merged, *others[first:]]
+    after = results.index(low[-1]) + 1
+    return [*results[:after], merged, *results[after:]]
 
 
 def table(results: Sequence[Result]) -> list[str]:

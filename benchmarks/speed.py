@@ -5,9 +5,9 @@ can do at all.
     speed.json]
 
 All in one run, on the CPU, in turns: each turn runs every command once, as a process of its own,
-and a ratio is the median of the ratios within the turns. Micrographs are simulated or noise. Linux charges a process with the most memory that
-the one which started it ever had, so this one stays small: what is large is done by
-machine_limits.py.
+and a ratio is the median of the ratios within the turns. Micrographs are simulated, or are noise.
+Linux charges a process with the most memory that the one which started it ever had, so this one
+stays small: what is large is done by machine_limits.py.
 
 The default network is measured throughout, the paper's beside it in the sections "denoise" and
 "train".
