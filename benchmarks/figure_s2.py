@@ -9,7 +9,8 @@ denoised micrographs, and ``relion_refine`` aligns both sets separately, by loca
 same perturbed orientations. ``restore structure`` then makes every panel of the figure, beside the
 truth. Needs RELION 3.1 or later (relion_preprocess, relion_refine_mpi, relion_image_handler,
 relion_mask_create, mpirun). Stages that are finished are not run again: ``FOLDER/stages.csv`` has
-the time of each.
+the time of each. Options that are not known here, such as ``--architecture waunet``, go to
+``restore train``.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,6 +52,7 @@ class Experiment:
     micrographs: int
     steps: int
     processes: int
+    training_options: Sequence[str] = ()
 
     def stage(self, name: str, result: str, work: Callable[[], None]) -> None:
         """Run ``work`` unless its result, a path in the folder, is there; note its seconds on the
@@ -115,7 +117,9 @@ def train(experiment: Experiment) -> None:
     """A network on the halves, by its steps, so that it is the same network on every machine."""
     where = ["-d", ".", "-x", "t20s", "-f", "t20s.hdf", "--overwrite"]
     bounds = ["-r", str(FINEST_A), "--steps", str(experiment.steps)]
-    experiment.restore("train", "-m", "micrographs_ctf.star", *where, *bounds)
+    experiment.restore(
+        "train", "-m", "micrographs_ctf.star", *where, *bounds, *experiment.training_options
+    )
 
 
 def denoise(experiment: Experiment) -> None:
@@ -275,7 +279,7 @@ def main() -> None:
     parser.add_argument(
         "--processes", type=int, default=3, help="of relion_refine_mpi: a leader, and two or more"
     )
-    chosen = parser.parse_args()
+    chosen, training_options = parser.parse_known_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     experiment = Experiment(
         chosen.folder.resolve(),
@@ -283,6 +287,7 @@ def main() -> None:
         chosen.micrographs,
         chosen.steps,
         chosen.processes,
+        training_options,
     )
     print(machine.describe())
     stages: tuple[tuple[str, str, Callable[[], None]], ...] = (

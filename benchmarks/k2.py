@@ -1,5 +1,5 @@
 """What restore does to one real field: train on it, and compare each half, denoised, with the
-*other* raw half.
+*other* raw half, also by `restore evaluate`.
 
     python benchmarks/k2.py STAR [--minutes 5] [-r 9] [--picture docs/k2.png]
 
@@ -116,6 +116,8 @@ def main() -> None:
     path = folder / "k2.safetensors"
     denoise = ["denoise", "-m", chosen.star, "-p", str(path), "-o", str(folder / "out")]
     assert restore(denoise) == 0
+    evaluation = str(folder / "evaluation")
+    assert restore(["evaluate", "-m", chosen.star, "-p", str(path), "-o", evaluation]) == 0
     model = load_model(path)
     micrograph = read_micrographs(chosen.star, needs=Needs(halves=True)).micrographs[0]
     views = denoised_halves(micrograph, model)
