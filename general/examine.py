@@ -231,11 +231,11 @@ def scaled(network: Network, image: Image) -> Image:
 
 
 def drawn_into_noise(question: Question, network: Network) -> float:
-    """The power that the network leaves of EVN − ODD over what it leaves of a half, as standard
-    deviations.
+    """The variance of the output for noise alone, EVN − ODD, as a share of that for a half: the
+    report's "output for noise alone".
     """
     noise = (question.raw.even - question.raw.odd) / math.sqrt(2)
-    return float(scaled(network, noise).std() / scaled(network, question.raw.even).std())
+    return float(scaled(network, noise).var() / scaled(network, question.raw.even).var())
 
 
 def score(question: Question, denoised: Triple) -> Score:

@@ -90,25 +90,29 @@ class Window:
     wiener_error: Float[Tensor, "rings"]
 
 
-def sample_window(field: PreparedField, size_px: int, rng: np.random.Generator) -> Window:
-    """A window of the field under new noise, flipped and turned.
+def sample_window(
+    field: PreparedField, size_px: int, rng: np.random.Generator, *, with_signal: bool = True
+) -> Window:
+    """A window of the field under new noise, flipped and turned; or of this noise alone.
 
     The noise is that of anything between a full sum of twice the dose and a half of 0.7 times the
     dose. The densities are those of the field, for a signal as strong as the window's where that is
-    stronger than the field's.
+    stronger than the field's; a window of noise alone keeps the density of the signal that it
+    lacks.
     """
     g = math.exp(rng.uniform(math.log(0.7), math.log(1.7)))
     angle = rng.uniform(0, 2 * math.pi)
     noises = (math.sqrt(2) * g * math.cos(angle), math.sqrt(2) * g * math.sin(angle))
-    mix = torch.tensor([1.0, *noises])
+    mix = torch.tensor([float(with_signal), *noises])
     scale = float((mix @ field.covariance @ mix).sqrt())
     y, x = rng.integers(0, field.images.shape[1] - size_px + 1, 2)
     cut = field.images[:, y : y + size_px, x : x + size_px].float()
-    pair = torch.stack([(mix[:, None, None] * cut).sum(0), cut[0]]) / scale
+    truth = mix[0] * cut[0]
+    pair = torch.stack([(mix[:, None, None] * cut).sum(0), truth]) / scale
     pair = torch.rot90(pair, int(rng.integers(4)), (1, 2))
     if rng.random() < 0.5:
         pair = pair.flip(2)
-    stronger = max(float(cut[0].var() / field.covariance[0, 0]), 1.0)
+    stronger = max(float(truth.var() / field.covariance[0, 0]), 1.0)
     signal, noise = field.signal_power * stronger, field.noise_power * g**2
     error = signal * noise / (signal + noise).clamp(min=1e-12)
     return Window(pair, signal / scale**2, error / scale**2)

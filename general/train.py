@@ -202,7 +202,7 @@ def batch(chosen: argparse.Namespace, number: int) -> list[Window]:
     """Batch ``number``: windows at random places of random fields of the pool as it is now.
 
     Of fields with less or more signal than is usual (nothing there; films, vesicles) fewer are
-    taken than there are.
+    taken than there are. Some windows are of noise alone.
     """
     rng = np.random.default_rng([chosen.seed, number, 5])
     paths = sorted((chosen.folder / "pool").glob("*.npz"))
@@ -212,7 +212,12 @@ def batch(chosen: argparse.Namespace, number: int) -> list[Window]:
         least, most = USUAL_SIGNAL
         if not least < kept.covariance[0, 0] < most and rng.random() > chosen.unusual:
             continue
-        windows += [sample_window(kept, chosen.window, rng) for _ in range(WINDOWS_PER_FIELD)]
+        windows += [
+            sample_window(
+                kept, chosen.window, rng, with_signal=bool(rng.random() >= chosen.noise_alone)
+            )
+            for _ in range(WINDOWS_PER_FIELD)
+        ]
     return windows[: chosen.batch]
 
 
@@ -261,6 +266,7 @@ def save(run: Run, state: Path, chosen: argparse.Namespace) -> None:
         "fine_share": chosen.fine_share,
         "average": chosen.average,
         "unusual": chosen.unusual,
+        "noise_alone": chosen.noise_alone,
     }
     save_run(state, run, card)
     save_general_model(chosen.folder / "general.safetensors", run.average.weights, card)
@@ -294,6 +300,9 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument(
         "--unusual", type=float, default=0.3, help="share taken of fields with unusual signal"
+    )
+    parser.add_argument(
+        "--noise-alone", type=float, default=0.2, help="share of windows of noise alone"
     )
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--fill", action="store_true", help=argparse.SUPPRESS)

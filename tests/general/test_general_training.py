@@ -87,6 +87,20 @@ def test_a_window_holds_the_fields_truth_under_new_noise_of_the_same_kind(script
     assert max(whole) / min(whole) > 1.5  # under weaker noise and stronger
 
 
+def test_a_window_of_noise_alone_has_nothing_as_its_truth(scripts, prepared):
+    pool, learning = scripts
+    window = pool.sample_window(prepared, SIDE, np.random.default_rng(0), with_signal=False)
+    image, truth = window.pair[:, None, None]
+    assert truth.abs().max() == 0
+    assert image.var() == pytest.approx(1, abs=0.02)
+    densities = window.signal[None], window.wiener_error[None]
+    assert learning.relative_loss(truth, truth, *densities, 0.05) == 0
+    # Drawing as much as there would be, were the signal there, costs about all of it.
+    scale = (prepared.signal_power[5] / window.signal[5]).sqrt()
+    drawn = (prepared.images[0] / scale)[None, None]
+    assert 0.6 < float(learning.relative_loss(drawn, truth, *densities, 0.05)) <= 1
+
+
 def test_a_windows_signal_is_as_strong_as_its_density_says(scripts, prepared):
     rings = scripts[0].ring_of_component((SIDE, SIDE))
     weights = fourier.friedel_weights((SIDE, SIDE)).expand(SIDE, -1)
