@@ -81,7 +81,23 @@ class Question:
     ctf: CTFParameters | None
 
 
-Method = Callable[[Question], Triple]
+@dataclass(frozen=True)
+class Output:
+    """What a method makes of a question's images, and of noise alone, where that was asked for."""
+
+    images: Triple
+    of_noise: Image | None = None
+
+    @property
+    def into_noise(self) -> float:
+        """The variance of the output for noise alone, as a share of that for a half: the report's
+        "output for noise alone".
+        """
+        return (
+            math.nan
+            if self.of_noise is None
+            else float(self.of_noise.var() / self.images.even.var())
+        )
 
 
 @dataclass(frozen=True)
@@ -187,55 +203,50 @@ def replace_chains(particle: Particle) -> Particle:
     return replace(particle, chains=())
 
 
-def wiener(question: Question) -> Triple:
-    """The Wiener filter that the halves imply."""
-    return wiener_filtered(question.raw, question.pixel_size_yx_A)
+def outputs(question: Question, network: Network) -> dict[str, Output]:
+    """What each method makes of a question, by the method's name."""
+    noise = noise_of(question)
+    output = Output(
+        Triple(*(scaled(network, image) for image in vars(question.raw).values())),
+        scaled(network, noise),
+    )
+    return {
+        "Wiener": Output(wiener_filtered(question.raw, question.pixel_size_yx_A)),
+        "general": output,
+        "general, calibrated": calibrated(question, output),
+    }
 
 
-def general(network: Network) -> Method:
-    """The network's output as it is."""
-
-    def denoise(question: Question) -> Triple:
-        return Triple(*(scaled(network, image) for image in vars(question.raw).values()))
-
-    return denoise
+def noise_of(question: Question) -> Image:
+    """The noise of the halves without their signal, as strong as in a half."""
+    return (question.raw.even - question.raw.odd) / math.sqrt(2)
 
 
-def calibrated(network: Network) -> Method:
+def calibrated(question: Question, output: Output) -> Output:
     """The output calibrated by the micrograph's own halves, as restore's commands do it."""
-
-    def denoise(question: Question) -> Triple:
-        pixels, raw = question.pixel_size_yx_A, question.raw
-        output = Triple(
-            *(
-                without_lattice(image, STRIDE_PX)
-                for image in vars(general(network)(question)).values()
-            )
-        )
-        halves, own = [output.even, output.odd], [raw.even, raw.odd]
-        images = torch.stack([*own, output.even])
-        weights = own_weights(images, None, pixels, parameters=question.ctf)
-        crossed = cross_calibrated(halves, own, None, pixels, parameters=question.ctf)
-        if weights is None or crossed is None:
-            return output
-        full = calibrate(weights.full, weights.width_per_A, output.full, raw.full, pixels)
-        return Triple(full, *crossed)
-
-    return denoise
+    pixels, raw = question.pixel_size_yx_A, question.raw
+    assert output.of_noise is not None
+    images = (output.images.full, output.images.even, output.images.odd, output.of_noise)
+    full, even, odd, of_noise = (without_lattice(image, STRIDE_PX) for image in images)
+    halves = torch.stack([raw.even, raw.odd, even])
+    weights = own_weights(halves, None, pixels, parameters=question.ctf)
+    crossed = cross_calibrated(
+        [even, odd, of_noise],
+        [raw.even, raw.odd, noise_of(question)],
+        None,
+        pixels,
+        parameters=question.ctf,
+    )
+    if weights is None or crossed is None:
+        return Output(Triple(full, even, odd), of_noise)
+    full = calibrate(weights.full, weights.width_per_A, full, raw.full, pixels)
+    return Output(Triple(full, *crossed[:2]), crossed[2])
 
 
 def scaled(network: Network, image: Image) -> Image:
     """The network's output in the grey values of its input, which it sees with unit deviation."""
     scale = image.std()
     return network(image / scale) * scale
-
-
-def drawn_into_noise(question: Question, network: Network) -> float:
-    """The variance of the output for noise alone, EVN − ODD, as a share of that for a half: the
-    report's "output for noise alone".
-    """
-    noise = (question.raw.even - question.raw.odd) / math.sqrt(2)
-    return float(scaled(network, noise).var() / scaled(network, question.raw.even).var())
 
 
 def score(question: Question, denoised: Triple) -> Score:
@@ -250,19 +261,18 @@ def table(
     questions: Sequence[Question], network: Network
 ) -> tuple[list[str], list[dict[str, object]]]:
     """The Markdown table, and all numbers in it."""
-    methods = {
-        "Wiener": wiener,
-        "general": general(network),
-        "general, calibrated": calibrated(network),
-    }
     lines = ["| test | method | coarse | middle | fine | all | bias | unexplained | into noise |",
              "|---|---|---:|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
     record: list[dict[str, object]] = []
     for group in dict.fromkeys(question.group for question in questions):
         inside = [question for question in questions if question.group == group]
-        noise = fmean(drawn_into_noise(question, network) for question in inside)
-        for name, method in methods.items():
-            scores = [score(question, method(question)) for question in inside]
+        done = [outputs(question, network) for question in inside]
+        for name in done[0]:
+            scores = [
+                score(question, one[name].images)
+                for question, one in zip(inside, done, strict=True)
+            ]
+            noise = fmean(one[name].into_noise for one in done)
             gains = [
                 [one.gain_dB[band_name(band)] for band in with_whole(question.bands)]
                 for one, question in zip(scores, inside, strict=True)
@@ -275,10 +285,11 @@ def table(
                 f"{100 * bias:.0f} %",
                 f"{100 * unexplained:.0f} %",
             ]
-            cells.append("–" if name == "Wiener" else f"{100 * noise:.0f} %")
+            cells.append(f"{100 * noise:.0f} %" if math.isfinite(noise) else "–")
             lines.append(f"| {group} | {name} | " + " | ".join(cells) + " |")
             record.append({"test": group, "method": name, "gain_dB": numbers.tolist(), "bias": bias,
-                           "unexplained": unexplained, "into_noise": noise})  # fmt: skip
+                           "unexplained": unexplained,
+                           "into_noise": noise if math.isfinite(noise) else None})  # fmt: skip
     return lines, record
 
 

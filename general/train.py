@@ -302,7 +302,7 @@ def parsed() -> argparse.Namespace:
         "--unusual", type=float, default=0.3, help="share taken of fields with unusual signal"
     )
     parser.add_argument(
-        "--noise-alone", type=float, default=0.2, help="share of windows of noise alone"
+        "--noise-alone", type=float, default=0.0, help="share of windows of noise alone"
     )
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--fill", action="store_true", help=argparse.SUPPRESS)
