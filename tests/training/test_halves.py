@@ -84,6 +84,11 @@ def test_good_halves_with_a_border_are_usable(noise, height):
     assert prepared_finding(pair(noise=noise), height) == "usable"
 
 
+def test_a_correlation_map_is_made_on_the_images_device():
+    halves = torch.empty((2, *SHAPE), device="meta")
+    assert correlation_map(halves[0], halves[1]).device.type == "meta"
+
+
 def test_a_correlation_map_is_highest_at_the_shift():
     halves = pair()
     correlation = correlation_map(halves[0], halves[1].roll((-3, 5), (0, 1)))

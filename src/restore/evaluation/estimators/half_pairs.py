@@ -117,7 +117,7 @@ def correlation_map(
     """
     shape = (first.shape[0], first.shape[1])
     product = fourier.spectrum_of(first) * fourier.spectrum_of(second).conj()
-    frequency = fourier.frequency_per_A(shape, (1.0, 1.0))
+    frequency = fourier.frequency_per_A(shape, (1.0, 1.0), product.device)
     inside = (frequency > 0) & (frequency < LOW_SHARE / 2)
     phases = torch.where(inside, product / (product.abs() + 1e-30), 0)
     correlation = fourier.image_of(phases, shape)
