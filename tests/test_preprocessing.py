@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate, max_pool2d, pad
 
 from restore import fourier
 from restore.errors import UserError
+from restore.hot_pixels import replace_hot_pixels
 from restore.micrograph import CTFParameters
 from restore.preprocessing import (
     Recipe,
@@ -270,6 +271,34 @@ def test_an_area_without_data_leaves_the_rest_as_it_was(name):
     assert float(ratio) < 0.05
     assert float(prepared.image[far].std()) == pytest.approx(1, abs=0.05)
     assert prepared.blank is not None and not (prepared.blank & far).any()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("valid", [slice(300), slice(100)])
+def test_hot_pixels_are_found_if_most_of_the_image_holds_no_data(valid, sign):
+    image = micrograph(FIELD, 1)
+    masked = torch.zeros_like(image)
+    masked[valid] = image[valid]
+    places = [(3, 5), (40, 700), (71, 0), (72, 1), (99, 831)]
+    hot = masked.clone()
+    for place in places:
+        hot[place] += 600 * sign
+    prepared, without = (prepare(seen, 2.0, None, PLAIN) for seen in (hot, masked))
+    assert (without.hot_pixels, prepared.hot_pixels) == (0, 5)
+    assert float((prepared.image - without.image).std()) < 0.05
+
+
+def test_a_hot_pixel_beside_a_border_gets_the_value_of_pixels_that_hold_data():
+    image, blank = noise((96, 96)), torch.zeros(96, 96, dtype=torch.bool)
+    blank[:, :40] = True
+    image[blank] = -1000.0
+    hot = image.clone()
+    hot[50, 40] += 60
+    for border in (hot, hot.masked_fill(blank, torch.nan)):
+        clean, count = replace_hot_pixels(border, 10.0, blank)
+        assert count == 1
+        assert abs(float(clean[50, 40])) < 2
+        assert torch.equal(clean[blank].nan_to_num(), border[blank].nan_to_num())
 
 
 def test_two_halves_share_one_mask_and_have_no_signal_in_it():

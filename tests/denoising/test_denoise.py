@@ -66,6 +66,17 @@ def band_limited(image, recipe=PLAIN):
     return fourier.image_of(fourier.spectrum_of(image) * kept, tuple(image.shape))
 
 
+@pytest.mark.usefixtures("nothing_is_changed")
+def test_the_log_has_the_number_of_hot_pixels_if_there_are_any(caplog):
+    caplog.set_level("INFO")
+    image = noise((120, 128)) + 10
+    run(image, PLAIN)
+    assert "hot pixels" not in caplog.text
+    image[30, 40], image[80, 90] = 100, -100
+    run(image, PLAIN)
+    assert "a.mrc: hot pixels replaced: 2" in caplog.text
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.usefixtures("nothing_is_changed")
 def test_an_unchanged_image_comes_back_band_limited_in_its_own_grey_values_and_shape(shape):

@@ -158,6 +158,14 @@ def identical_in_another_scale():
     put("a_ODD", 3 * image("a_EVN") + 7)
 
 
+def identical_with_a_border():
+    put("a_ODD", image("a_EVN"))
+    for part in ("DW", "EVN", "ODD"):
+        bordered = image(f"a_{part}")
+        bordered[:6] = 0
+        put(f"a_{part}", bordered)
+
+
 def shifted():
     put("a_ODD", np.roll(image("a_ODD"), (7, -12), (0, 1)))
 
@@ -171,6 +179,7 @@ def flipped():
     [
         (identical, "the halves of mics/a_DW.mrc are identical"),
         (identical_in_another_scale, "the halves of mics/a_DW.mrc are identical"),
+        (identical_with_a_border, "the halves of mics/a_DW.mrc are identical"),
         (shifted, "the halves of mics/a_DW.mrc are shifted against each other"),
         (flipped, "one half of mics/a_DW.mrc is upside down or mirrored"),
     ],

@@ -100,6 +100,8 @@ def denoise_with(
             micrograph.name,
             denoiser.model.recipe.max_resolution_A,
         )
+    if prepared[0].hot_pixels:
+        log.info("%s: hot pixels replaced: %d", micrograph.name, prepared[0].hot_pixels)
     raw = _Raw(exposure.full, micrograph, denoiser.model.recipe, blank)
     denoised = _denoised(denoiser, raw, prepared)
     if blank is None:

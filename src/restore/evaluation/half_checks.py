@@ -18,7 +18,7 @@ def require_pair(views: Views, name: str) -> None:
 
     For halves without any common signal, as of an empty micrograph, a warning is logged.
     """
-    finding = finding_of(torch.stack(list(views.raw)))
+    finding = finding_of(torch.stack(list(views.raw)), views.blank)
     if finding not in WHAT_IS_WRONG:
         return
     words, do = WHAT_IS_WRONG[finding]

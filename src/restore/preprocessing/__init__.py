@@ -26,12 +26,11 @@ from restore.micrograph import CTFParameters
 from restore.preprocessing.grid import Grid, cropped_grid
 from restore.preprocessing.recipe import Recipe
 
-PREPARATION_VERSION = 2
+PREPARATION_VERSION = 3
 """Increased when the same recipe gives a different result for the same image; in 2, pixels without
-data are filled.
+data are filled, and in 3, they are ignored in the search for hot pixels.
 """
 
-_SAMPLED = 8
 _FEWEST_VALID = 0.05
 _BAND_ROWS = 256  # of an image that are processed at a time
 
@@ -198,14 +197,10 @@ def completed(
 
     The filling depends on ``seed``: images that are compared need different ones.
     """
-    if blank is None:
-        return replace_hot_pixels(image, recipe.hot_pixel_sigma)
-    # Blank pixels first get the image's usual value, so that hot ones can be recognised.
-    sample = image[::_SAMPLED, ::_SAMPLED][~blank[::_SAMPLED, ::_SAMPLED]]
-    usual = sample.median() if sample.numel() else image[~blank].median()
-    flat = torch.where(blank, usual, image)
-    clean, hot_pixels = replace_hot_pixels(flat, recipe.hot_pixel_sigma)
-    return fill_blank_pixels(clean, blank, recipe.background_order, seed), hot_pixels
+    clean, hot_pixels = replace_hot_pixels(image, recipe.hot_pixel_sigma, blank)
+    if blank is not None:
+        clean = fill_blank_pixels(clean, blank, recipe.background_order, seed)
+    return clean, hot_pixels
 
 
 def _band_of(clean: Float[Tensor, "full_y full_x"], way: _Way) -> Float[Tensor, "y x"]:

@@ -8,6 +8,7 @@ import torch
 from restore.errors import UserError
 from restore.evaluation.estimators.half_pairs import WHAT_IS_WRONG, Finding, finding_of
 from restore.training.patches import PatchFile
+from restore.training.valid_windows import blank_pixels_of
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,8 @@ def check_halves(data: PatchFile) -> None:
     count = len(data.pairs)
     indices = range(0, count, -(-count // MOST_PAIRS))
     findings: dict[int, Finding] = {
-        index: finding_of(torch.from_numpy(data.halves(index))) for index in indices
+        index: finding_of(torch.from_numpy(data.halves(index)), blank_pixels_of(data, index))
+        for index in indices
     }
     for problem in get_args(Finding):
         wrong = [index for index, finding in findings.items() if finding == problem]

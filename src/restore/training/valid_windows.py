@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool
 from numpy.typing import NDArray
+from torch import Tensor
 
 from restore.errors import UserError
 from restore.training.patches import PatchFile, Region, covering_windows
@@ -20,6 +22,13 @@ FEWEST_VALID_SHARE = 0.02
 """The least share of a region's windows that must be free of blank pixels for the region to be
 used.
 """
+
+
+def blank_pixels_of(data: PatchFile, index: int) -> Bool[Tensor, "y x"] | None:
+    """A mask of all pixels of a pair that hold no data; None if all of them hold data."""
+    height, width = data.pairs[index].shape
+    blank = data.blank(Region(index, 0, height, 0, width))
+    return None if blank is None else torch.from_numpy(blank)
 
 
 def split_with_data(data: PatchFile, settings: TrainingSettings) -> Split:

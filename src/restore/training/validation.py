@@ -18,7 +18,7 @@ from restore.runtime.precision import autocast, resolve_precision
 from restore.training.patches import PatchFile, Region
 from restore.training.settings import LOSSES, TrainingSettings
 from restore.training.split import Split
-from restore.training.valid_windows import valid_covering_windows
+from restore.training.valid_windows import blank_pixels_of, valid_covering_windows
 
 MAX_HELD_OUT_WINDOWS = 32
 MOST_PAIRS = 16
@@ -110,21 +110,27 @@ def _cut(images: Tensor, window: Region, patch_px: int) -> Tensor:
 
 
 def spectra_of(data: PatchFile, indices: Sequence[int]) -> RingCovariances:
-    """The covariances of the two halves in each ring, summed over pairs from the whole set."""
+    """The covariances of the two halves in each ring, summed over pairs from the whole set. Pixels
+    without data are ignored.
+    """
     chosen = indices[:: -(-len(indices) // MOST_PAIRS)]
     pairs = [data.pairs[index] for index in chosen]
     width_per_A = ring_width_per_A(
         [pair.shape for pair in pairs], [pair.pixel_size_yx_A for pair in pairs]
     )
     tables = [
-        ring_covariances(
-            torch.from_numpy(data.halves(index)), data.pairs[index].pixel_size_yx_A, width_per_A
-        )
-        for index in chosen
+        ring_covariances(_with_data(data, index), pair.pixel_size_yx_A, width_per_A)
+        for index, pair in zip(chosen, pairs, strict=True)
     ]
     count = min(len(table.frequency_per_A) for table in tables)
     total = torch.stack([table.covariance[..., :count] for table in tables]).sum(dim=0)
     return RingCovariances(tables[0].frequency_per_A[:count], total)
+
+
+def _with_data(data: PatchFile, index: int) -> Float[Tensor, "2 y x"]:
+    """The halves of a pair, with 0 in pixels without data: their filling has the power of noise."""
+    halves, blank = torch.from_numpy(data.halves(index)), blank_pixels_of(data, index)
+    return halves if blank is None else halves.masked_fill(blank, 0)
 
 
 def epoch_words(row: Mapping[str, float]) -> str:
