@@ -20,6 +20,7 @@ from restore.evaluation.records import ModelSummary
 from restore.evaluation.views import BinnedHalves, Halves, Views
 from restore.io.denoised_halves import DenoisedFiles, denoised_halves
 from restore.micrograph import Micrograph
+from restore.model.calibration import CALIBRATION_VERSION
 from restore.model.checkpoint import Model, load_model
 from restore.model.general import GENERAL_MODEL_PATH, load_general_model
 from restore.model.inference.selection import engine_for
@@ -79,8 +80,8 @@ class Source:
         """Everything about the source, besides the images, that determines a micrograph's
         numbers.
         """
-        digest = self.model and self.model.digest()
-        return [PREPARATION_VERSION, digest, self.recipe, self.others.fit_scale]
+        model = self.model and [CALIBRATION_VERSION, self.model.digest()]
+        return [PREPARATION_VERSION, model, self.recipe, self.others.fit_scale]
 
     def files(self, micrographs: Sequence[Micrograph]) -> list[DenoisedFiles] | None:
         """The files of each micrograph's denoised halves; None if a model makes them."""
