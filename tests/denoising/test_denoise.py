@@ -282,6 +282,20 @@ def test_a_border_does_not_reach_the_merge_band():
     assert float((whole - around).std() / whole.std()) < 0.02
 
 
+@pytest.mark.usefixtures("nothing_is_changed")
+def test_a_slope_of_the_background_does_not_reach_the_merge_band():
+    field = 200 + 10 * noise((320, 352))
+    sloping = field + 200 * torch.linspace(-0.5, 0.5, 352)
+    settings = replace(SETTINGS, merge_noisy=True, merge_resolution=7.0, merge_width=2.0)
+    recipe = replace(PLAIN, background_order=2)
+    level, slope = (run(image, recipe, settings) for image in (field, sloping))
+    assert float((slope - level).std() / level.std()) < 0.02
+    for name, columns in (("left", slice(4)), ("right", slice(-4, None)), ("rest", slice(48, -48))):
+        deviations = [float(image[:, columns].std()) for image in (level, slope)]
+        assert deviations[1] == pytest.approx(deviations[0], rel=0.02), name
+    assert float(slope.mean()) == pytest.approx(float(sloping.mean()), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

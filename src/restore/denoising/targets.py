@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from restore.denoising.denoise import OUTPUT_VERSION
 from restore.denoising.settings import DenoisingSettings
 from restore.errors import UserError
 from restore.io.endings import split_ending
@@ -130,7 +131,8 @@ def common_to_all(model: Model, settings: DenoisingSettings) -> list[object]:
     """
     calibration = None if settings.calibration == "none" else CALIBRATION_VERSION
     unaffected = replace(settings, tile_px=0)
-    return [PREPARATION_VERSION, SOFT_EDGE, calibration, model.digest(), unaffected]
+    versions = [PREPARATION_VERSION, SOFT_EDGE, calibration, OUTPUT_VERSION]
+    return [versions, model.digest(), unaffected]
 
 
 def written_names(results: JobResults[Target]) -> dict[int, str]:
