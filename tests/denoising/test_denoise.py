@@ -101,6 +101,22 @@ def test_phases_come_out_flipped_and_can_be_flipped_back():
     assert (flipped - expected).std() < 0.02 * unflipped.std()
 
 
+@pytest.mark.parametrize("merge_noisy", [False, True])
+@pytest.mark.usefixtures("nothing_is_changed")
+def test_flipping_back_keeps_the_mean_where_a_phase_plate_makes_the_ctf_negative_at_zero(
+    merge_noisy,
+):
+    ctf = replace(CTF, phase_shift_deg=176.0, amplitude_contrast=0.1)
+    assert ctf_sign(ctf, (120, 133), (PIXEL_A, PIXEL_A))[0, 0] == -1
+    image = noise((120, 133)) * 3 + 20
+    settings = replace(SETTINGS, flip_phases_back=True, merge_noisy=merge_noisy)
+    back, unflipped = (
+        run(image, recipe, settings, given) for recipe, given in ((FLIPPED, ctf), (PLAIN, None))
+    )
+    assert float(back.mean()) == pytest.approx(20, abs=0.1)
+    assert (back - unflipped).std() < 0.02 * unflipped.std()
+
+
 @pytest.mark.usefixtures("nothing_is_changed")
 def test_flipping_back_does_nothing_to_a_model_that_never_flipped():
     image = noise((96, 96))

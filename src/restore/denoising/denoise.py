@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 OUTPUT_VERSION = 2
 """Increased when the same network's output becomes a different image with the same settings; in 2,
-what is merged has no background.
+what is merged has no background, and the mean keeps its sign when phases are flipped back.
 """
 
 
@@ -269,8 +269,12 @@ def _sign(
     pixel_size_yx_A: tuple[float, float],
     device: torch.device,
 ) -> Float[Tensor, "y kx"]:
+    """The sign of the micrograph's CTF, and +1 for the mean."""
     if micrograph.ctf is None:
         raise UserError(
             ("the CTF is not known"), where=micrograph.name, wanted="phase flipping needs a CTF"
         )
-    return ctf_sign(micrograph.ctf, shape, pixel_size_yx_A, device)
+    sign = ctf_sign(micrograph.ctf, shape, pixel_size_yx_A, device)
+    # The mean is no contrast: it stays what it is where a phase plate makes the CTF negative at 0.
+    sign[0, 0] = 1
+    return sign
