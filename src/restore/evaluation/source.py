@@ -16,6 +16,7 @@ from restore.evaluation.measure import (
     views_of_images,
     views_of_model,
 )
+from restore.evaluation.phase_checks import require_same_phases
 from restore.evaluation.records import ModelSummary
 from restore.evaluation.views import BinnedHalves, Halves, Views
 from restore.io.denoised_halves import DenoisedFiles, denoised_halves
@@ -26,6 +27,8 @@ from restore.model.general import GENERAL_MODEL_PATH, load_general_model
 from restore.model.inference.selection import engine_for
 from restore.preprocessing import PREPARATION_VERSION, Recipe
 from restore.records import plain
+
+_CHECKED = "phases"  # what measurements of older versions were not checked for
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,8 @@ class Source:
         """Everything about the source, besides the images, that determines a micrograph's
         numbers.
         """
-        model = self.model and [CALIBRATION_VERSION, self.model.digest()]
-        return [PREPARATION_VERSION, model, self.recipe, self.others.fit_scale]
+        arithmetic = [CALIBRATION_VERSION, self.model.digest()] if self.model else _CHECKED
+        return [PREPARATION_VERSION, arithmetic, self.recipe, self.others.fit_scale]
 
     def files(self, micrographs: Sequence[Micrograph]) -> list[DenoisedFiles] | None:
         """The files of each micrograph's denoised halves; None if a model makes them."""
@@ -151,5 +154,6 @@ def _views_of_others(
 ) -> Views:
     assert denoised is not None
     views = views_of_images(halves, denoised, micrograph, others.recipe)
+    require_same_phases(views, micrograph, others.recipe.phase_flip)
     require_own_halves(views, micrograph.name)
     return fitted(views) if others.fit_scale else views
