@@ -17,6 +17,7 @@ from restore.evaluation.measure import (
     views_of_model,
 )
 from restore.evaluation.phase_checks import require_same_phases
+from restore.evaluation.place_checks import warn_of_shift
 from restore.evaluation.records import ModelSummary
 from restore.evaluation.views import BinnedHalves, Halves, Views
 from restore.io.denoised_halves import DenoisedFiles, denoised_halves
@@ -28,7 +29,7 @@ from restore.model.inference.selection import engine_for
 from restore.preprocessing import PREPARATION_VERSION, Recipe
 from restore.records import plain
 
-_CHECKED = "phases"  # what measurements of older versions were not checked for
+_CHECKED = "phases, shifts"  # what measurements of older versions were not checked for
 
 
 @dataclass(frozen=True)
@@ -155,5 +156,6 @@ def _views_of_others(
     assert denoised is not None
     views = views_of_images(halves, denoised, micrograph, others.recipe)
     require_same_phases(views, micrograph, others.recipe.phase_flip)
+    warn_of_shift(views, micrograph)
     require_own_halves(views, micrograph.name)
     return fitted(views) if others.fit_scale else views
