@@ -158,6 +158,21 @@ def test_the_fingerprint_tells_whatever_changes_the_result_and_nothing_else():
     assert len({base, *others}) == len(others) + 1
 
 
+@pytest.mark.parametrize(("kind", "same"), [("rings", False), ("model", False), ("none", True)])
+def test_calibrated_images_of_another_way_to_calibrate_are_stale(monkeypatch, kind, same):
+    settings = replace(SETTINGS, calibration=kind)
+    before = fingerprints(model(), settings)(micrograph())
+    assert fingerprints(model(), settings)(micrograph()) == before
+    monkeypatch.setattr("restore.denoising.targets.CALIBRATION_VERSION", 99)
+    assert (fingerprints(model(), settings)(micrograph()) == before) == same
+
+
+def test_images_that_an_older_version_put_together_otherwise_are_stale(monkeypatch):
+    before = fingerprints(model(), SETTINGS)(micrograph())
+    monkeypatch.setattr("restore.denoising.targets.OUTPUT_VERSION", 99)
+    assert fingerprints(model(), SETTINGS)(micrograph()) != before
+
+
 def job_with_output(tmp_path, how="a", **files):
     """A job whose output is there: of ``a.mrc``, and of halves where there are any."""
     if not (tmp_path / "a.mrc").exists():

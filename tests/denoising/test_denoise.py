@@ -112,6 +112,22 @@ def test_phases_come_out_flipped_and_can_be_flipped_back():
     assert (flipped - expected).std() < 0.02 * unflipped.std()
 
 
+@pytest.mark.parametrize("merge_noisy", [False, True])
+@pytest.mark.usefixtures("nothing_is_changed")
+def test_flipping_back_keeps_the_mean_where_a_phase_plate_makes_the_ctf_negative_at_zero(
+    merge_noisy,
+):
+    ctf = replace(CTF, phase_shift_deg=176.0, amplitude_contrast=0.1)
+    assert ctf_sign(ctf, (120, 133), (PIXEL_A, PIXEL_A))[0, 0] == -1
+    image = noise((120, 133)) * 3 + 20
+    settings = replace(SETTINGS, flip_phases_back=True, merge_noisy=merge_noisy)
+    back, unflipped = (
+        run(image, recipe, settings, given) for recipe, given in ((FLIPPED, ctf), (PLAIN, None))
+    )
+    assert float(back.mean()) == pytest.approx(20, abs=0.1)
+    assert (back - unflipped).std() < 0.02 * unflipped.std()
+
+
 @pytest.mark.usefixtures("nothing_is_changed")
 def test_flipping_back_does_nothing_to_a_model_that_never_flipped():
     image = noise((96, 96))
@@ -291,6 +307,20 @@ def test_a_border_does_not_reach_the_merge_band():
     interior = (slice(48, -48), slice(48, -48))
     whole, around = (run(image, PLAIN, settings)[interior] for image in (field, bordered))
     assert float((whole - around).std() / whole.std()) < 0.02
+
+
+@pytest.mark.usefixtures("nothing_is_changed")
+def test_a_slope_of_the_background_does_not_reach_the_merge_band():
+    field = 200 + 10 * noise((320, 352))
+    sloping = field + 200 * torch.linspace(-0.5, 0.5, 352)
+    settings = replace(SETTINGS, merge_noisy=True, merge_resolution=7.0, merge_width=2.0)
+    recipe = replace(PLAIN, background_order=2)
+    level, slope = (run(image, recipe, settings) for image in (field, sloping))
+    assert float((slope - level).std() / level.std()) < 0.02
+    for name, columns in (("left", slice(4)), ("right", slice(-4, None)), ("rest", slice(48, -48))):
+        deviations = [float(image[:, columns].std()) for image in (level, slope)]
+        assert deviations[1] == pytest.approx(deviations[0], rel=0.02), name
+    assert float(slope.mean()) == pytest.approx(float(sloping.mean()), rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -93,19 +93,66 @@ def test_a_model_may_be_given_as_its_file(world, results, monkeypatch):
     assert np.array_equal(by_text, by_path) and np.array_equal(by_text, by_record)
 
 
-def test_halves_are_denoised_and_averaged(world, results, monkeypatch):
+@pytest.fixture(scope="module")
+def exposure(world):
+    """A listed micrograph, and the pixels of its full sum and halves."""
+    with chdir(world):
+        listed = restore.read_micrographs("session/micrographs_ctf.star", halves=True)
+        micrograph = listed.micrographs[0]
+        paths = (micrograph.image, micrograph.even, micrograph.odd)
+        return micrograph, tuple(restore.read_image(path).data for path in paths)
+
+
+WAYS = {
+    "calibrated by the halves": restore.DenoisingSettings(),
+    "halves averaged": restore.DenoisingSettings(average_halves=True),
+    "halves averaged alone": restore.DenoisingSettings(average_halves=True, calibration="none"),
+    "halves not used": restore.DenoisingSettings(calibration="none"),
+}
+
+
+def test_an_image_with_halves_is_denoised_as_a_set_with_halves(
+    world, results, exposure, monkeypatch
+):
     monkeypatch.chdir(world)
-    listed = restore.read_micrographs("session/micrographs_ctf.star", halves=True)
-    micrograph = listed.micrographs[0]
-    full, even, odd = (
-        restore.read_image(path).data
-        for path in (micrograph.image, micrograph.even, micrograph.odd)
+    micrograph, (full, *halves) = exposure
+    images = {}
+    for way, settings in WAYS.items():
+        images[way] = restore.denoise(
+            full,
+            results[0],
+            pixel_size_A=2.0,
+            ctf=micrograph.ctf,
+            halves=tuple(halves),
+            settings=settings,
+        )
+        output = restore.OutputSettings(output_directory=world / way)
+        restore.denoise_set(
+            "session/micrographs_ctf.star", results[0], output=output, settings=settings
+        )
+        (written,) = (world / way).rglob("mic_0001*.mrc")
+        np.testing.assert_allclose(
+            images[way], restore.read_image(written).data, rtol=1e-5, atol=1e-4 * full.std()
+        )
+    alone = restore.denoise(full, results[0], pixel_size_A=2.0, ctf=micrograph.ctf)
+    kinds = [*images.values(), alone]
+    for index, image in enumerate(kinds):
+        for other in kinds[:index]:
+            assert np.abs(image - other).max() > 0.01 * full.std()
+
+
+def test_halves_that_are_not_used_do_not_matter(results, exposure):
+    micrograph, (full, *halves) = exposure[0], [data.copy() for data in exposure[1]]
+    for half in halves:
+        half[:20] = 0
+    settings = restore.DenoisingSettings(calibration="model")
+    one, other = (
+        restore.denoise(
+            full, results[0], pixel_size_A=2.0, ctf=micrograph.ctf, halves=given, settings=settings
+        )
+        for given in (None, tuple(halves))
     )
-    averaged = restore.denoise(
-        full, results[0], pixel_size_A=2.0, ctf=micrograph.ctf, halves=(even, odd)
-    )
-    plain = restore.denoise(full, results[0], pixel_size_A=2.0, ctf=micrograph.ctf)
-    assert averaged.shape == full.shape and not np.array_equal(averaged, plain)
+    assert np.array_equal(one, other)
 
 
 def test_prepare_takes_arrays_and_a_models_recipe(world, results):
@@ -155,6 +202,21 @@ def test_progress_comes_by_a_callback(world, monkeypatch):
         (lambda model: restore.denoise(np.eye(64), model), "Give `pixel_size_A`"),
         (lambda model: restore.denoise(np.eye(64), model, pixel_size_A=0.0), "pixel_size_A is 0"),
         (lambda model: restore.denoise(np.eye(64), "no.safetensors"), "no such model file"),
+        (
+            lambda model: restore.denoise(
+                np.eye(64), model, pixel_size_A=2.0, halves=(np.eye(64), np.eye(32))
+            ),
+            "`halves`: a half has 32x32 pixels, and the image 64x64",
+        ),
+        (
+            lambda model: restore.denoise(
+                np.eye(64),
+                model,
+                pixel_size_A=2.0,
+                settings=restore.DenoisingSettings(average_halves=True),
+            ),
+            "are to be averaged, but are not given",
+        ),
         (lambda model: restore.train("no.star"), "no.star"),
         (lambda model: restore.train("a.star", {"stepz": 3}), "no training setting called stepz"),
         (lambda model: restore.train("a.star", preset="fast"), "no preset called fast"),

@@ -368,6 +368,25 @@ def test_a_wrong_pixel_size_in_headers_is_warned_of_once(project, caplog):
     assert caplog.records == []
 
 
+@pytest.mark.parametrize("size_yx_A", [(1.25, 2.5), (2.5, 1.25), (1.0, 1.5)])
+def test_two_pixel_sizes_in_a_header_are_warned_of_too(project, caplog, size_yx_A):
+    images(project, "mics/a_DW.mrc", "mics/b_DW.mrc", size_A=size_yx_A)
+    with caplog.at_level(logging.WARNING):
+        good, problems = check_files(read_micrographs(star(project, FLAT)).micrographs)
+    assert len(good) == 2 and problems == []
+    (record,) = caplog.records
+    words = "2 of the micrographs: mics/a_DW.mrc has {:g} Å (y) and {:g} Å (x) in its header"
+    assert words.format(*size_yx_A) in record.getMessage()
+
+
+def test_an_image_with_two_pixel_sizes_in_its_header_needs_another(project):
+    images(project, "a.mrc", size_A=(1.0, 2.0))
+    with pytest.raises(
+        UserError, match=r"its header differ: 1 Å \(y\) and 2 Å \(x\)\. Give `pixel"
+    ):
+        read_micrographs(project / "a.mrc", needs=Needs(ctf=False, header_pixel_size=True))
+
+
 def denoised(chosen, outputs):
     """The STAR file of the denoised images in ``outputs``."""
     ((path, content),) = chosen.listing.denoised(Path("out.star"), outputs).items()

@@ -292,15 +292,17 @@ def test_restores_own_denoised_halves_are_told_the_same_as_its_model(here):
         assert files == pytest.approx(model, rel=0.03, abs=0.01), name
 
 
-def test_phases_that_are_flipped_must_be_said_to_be(here):
+def test_phases_that_are_flipped_must_be_said_to_be(here, capsys):
     made_by_another_program(LAYOUTS["one folder"][0], flipped)
-    for options in ((), ("--phaseflip",)):
-        assert (
-            restore(*OTHERS, "--denoised_halves", "out", "-o", "/".join(("of", *options)), *options)
-            == 0
-        )
-    assert value("gain", "of/--phaseflip") == pytest.approx(1, abs=0.01)
-    assert value("gain", "of") < 0.9
+    assert restore(*OTHERS, "--denoised_halves", "out", "--phaseflip") == 0
+    assert value("gain") == pytest.approx(1, abs=0.01)
+    capsys.readouterr()
+    assert restore(*OTHERS, "--denoised_halves", "out", "-o", "unsaid") == 1
+    message = capsys.readouterr().err
+    for name in NAMES:
+        assert f"mics/{name}_DW.mrc: the phases of the denoised halves are flipped" in message
+    assert "give --phaseflip." in message
+    assert not Path("unsaid/evaluation.json").exists()
 
 
 def test_one_micrograph_has_intervals_from_its_patches(here):

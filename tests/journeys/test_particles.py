@@ -132,7 +132,7 @@ def test_a_rerun_does_what_is_missing_and_denoised_particles_are_not_denoised_ag
     assert not Path("Twice").exists()
     # Another way to prepare images makes all of them stale.
     before = [stack.stat().st_mtime_ns for stack in stacks]
-    monkeypatch.setattr("restore.denoising.particle_targets.PREPARATION_VERSION", 99)
+    monkeypatch.setattr("restore.denoising.targets.PREPARATION_VERSION", 99)
     assert restore(LINE) == 0
     assert all(stack.stat().st_mtime_ns != time for stack, time in zip(stacks, before, strict=True))
 

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from restore import fourier
+from restore.background import without_background
 from restore.ctf import ctf_sign
 from restore.denoising.input_checks import has_fine_noise, objection_to_halves
 from restore.denoising.merge import low_frequencies_of, merge
@@ -41,6 +42,11 @@ from restore.preprocessing import (
 )
 
 log = logging.getLogger(__name__)
+
+OUTPUT_VERSION = 2
+"""Increased when the same network's output becomes a different image with the same settings; in 2,
+what is merged has no background, and the mean keeps its sign when phases are flipped back.
+"""
 
 
 @dataclass(frozen=True)
@@ -125,9 +131,12 @@ class _Raw:
     blank: Bool[Tensor, "y x"] | None
 
     @cached_property
-    def clean(self) -> Float[Tensor, "y x"]:
-        """The image with hot pixels replaced, and those without data filled."""
-        return completed(self.image, self.blank, self.recipe)[0]
+    def flat(self) -> Float[Tensor, "y x"]:
+        """The image with hot pixels replaced, those without data filled, and its background
+        subtracted.
+        """
+        clean, _ = completed(self.image, self.blank, self.recipe)
+        return without_background(clean, self.recipe.background_order)
 
 
 def _denoised(denoiser: Denoiser, raw: _Raw, prepared: Sequence[Prepared]) -> Float[Tensor, "y x"]:
@@ -162,7 +171,7 @@ def _at_full_size(
     flips_back = settings.flip_phases_back and recipe.phase_flip
     coarse = None
     if settings.keep_low_frequencies:
-        coarse = low_frequencies_of(raw.clean, grid, recipe)
+        coarse = low_frequencies_of(raw.flat, grid, recipe)
         if recipe.phase_flip:
             coarse = coarse * _sign(raw.micrograph, grid.shape, grid.pixel_size_yx_A, coarse.device)
     if band is None and not flips_back:
@@ -171,7 +180,9 @@ def _at_full_size(
     spectrum = fourier.pad(spectrum, grid.shape, grid.full_shape)
     full_sampling = grid.full_shape, (grid.full_pixel_size_A, grid.full_pixel_size_A)
     if band is not None:
-        fine = fourier.spectrum_of(raw.clean)
+        # The background does not fit together at opposite borders. With it, a slope would add
+        # lines there at all frequencies, by which the denoised amplitudes would be scaled too.
+        fine = fourier.spectrum_of(raw.flat)
         if recipe.phase_flip:
             fine = fine * _sign(raw.micrograph, *full_sampling, fine.device)
         spectrum = merge(spectrum, fine, fourier.frequency_per_A(*full_sampling, fine.device), band)
@@ -260,8 +271,12 @@ def _sign(
     pixel_size_yx_A: tuple[float, float],
     device: torch.device,
 ) -> Float[Tensor, "y kx"]:
+    """The sign of the micrograph's CTF, and +1 for the mean."""
     if micrograph.ctf is None:
         raise UserError(
             ("the CTF is not known"), where=micrograph.name, wanted="phase flipping needs a CTF"
         )
-    return ctf_sign(micrograph.ctf, shape, pixel_size_yx_A, device)
+    sign = ctf_sign(micrograph.ctf, shape, pixel_size_yx_A, device)
+    # The mean is no contrast: it stays what it is where a phase plate makes the CTF negative at 0.
+    sign[0, 0] = 1
+    return sign

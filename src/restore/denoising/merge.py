@@ -9,7 +9,6 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from restore import fourier
-from restore.background import without_background
 from restore.errors import UserError
 from restore.preprocessing import Grid, Recipe
 
@@ -71,15 +70,15 @@ def merge(
 
 
 def low_frequencies_of(
-    clean: Float[Tensor, "full_y full_x"], grid: Grid, recipe: Recipe
+    flat: Float[Tensor, "full_y full_x"], grid: Grid, recipe: Recipe
 ) -> Complex[Tensor, "y kx"]:
-    """What the recipe's high-pass H removes from a raw image: the spectrum, on the cropped grid, of
-    the image without its background, times 1 − H, and nothing at DC. Phases are not flipped.
+    """What the recipe's high-pass H removes from a raw image: its spectrum on the cropped grid,
+    times 1 − H, and nothing at DC. Phases are not flipped.
 
-    ``clean`` is the raw image without hot pixels, and with its pixels without data filled.
+    ``flat`` is the raw image without hot pixels and background, and with its pixels without data
+    filled.
     """
-    flat = without_background(clean, recipe.background_order)
-    frequency = fourier.frequency_per_A(grid.shape, grid.pixel_size_yx_A, clean.device)
+    frequency = fourier.frequency_per_A(grid.shape, grid.pixel_size_yx_A, flat.device)
     removed = 1 - fourier.highpass(frequency, recipe.highpass_A)
     removed[0, 0] = 0
     return fourier.cropped_spectrum_of(flat, grid.shape) * removed

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from restore.denoising.particle_windows import margin_px
 from restore.denoising.settings import DenoisingSettings, ParticleSettings
-from restore.denoising.targets import ELSEWHERE, OutputSettings
+from restore.denoising.targets import ELSEWHERE, OutputSettings, common_to_all
 from restore.io.cryosparc.datasets import is_cryosparc
 from restore.io.cryosparc.paths import finder
 from restore.io.endings import split_ending
@@ -23,7 +23,6 @@ from restore.micrograph import CTFParameters
 from restore.model.checkpoint import Model
 from restore.model.network import receptive_field_px
 from restore.particles.extraction.windows import corners_px, wholly_outside
-from restore.preprocessing import PREPARATION_VERSION, SOFT_EDGE
 from restore.runtime.jobs import Job, fingerprint, refuse_clashes
 
 _COORDINATES_TOLERANCE = 1e-3
@@ -88,14 +87,7 @@ def plan_stacks(
         by_stack.setdefault(path, []).append(row)
     refuse_denoised(by_stack)
     refuse_denoised({source.micrograph for source in sources if source.micrograph})
-    shared = [
-        PREPARATION_VERSION,
-        SOFT_EDGE,
-        model.digest(),
-        replace(settings, tile_px=0),
-        particles,
-        margin,
-    ]
+    shared = [*common_to_all(model, settings), particles, margin]
     jobs: list[Job[StackTarget]] = []
     names = [_stack_name(images, rows[0]) for rows in by_stack.values()]
     places = names_within_job(names) if output.within_job else names

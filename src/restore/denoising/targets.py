@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from restore.denoising.denoise import OUTPUT_VERSION
 from restore.denoising.settings import DenoisingSettings
 from restore.errors import UserError
 from restore.io.endings import split_ending
@@ -14,6 +15,7 @@ from restore.io.labels import fingerprint_label, fingerprint_of
 from restore.io.paths import mirrored
 from restore.io.relion.job import names_within_job
 from restore.micrograph import Micrograph
+from restore.model.calibration import CALIBRATION_VERSION
 from restore.model.checkpoint import Model
 from restore.preprocessing import PREPARATION_VERSION, SOFT_EDGE
 from restore.runtime.jobs import Job, JobResults, fingerprint, refuse_clashes
@@ -119,8 +121,18 @@ def made_with(model: Model, settings: DenoisingSettings) -> Callable[[Micrograph
     """A function that returns everything, except the images, that determines a micrograph's
     denoised image.
     """
-    shared = [PREPARATION_VERSION, SOFT_EDGE, model.digest(), replace(settings, tile_px=0)]
+    shared = common_to_all(model, settings)
     return lambda micrograph: [shared, micrograph.pixel_size_A, micrograph.ctf]
+
+
+def common_to_all(model: Model, settings: DenoisingSettings) -> list[object]:
+    """What determines every denoised image of a set, of micrographs or of particles: the model,
+    the settings, and the versions of the arithmetic that they use.
+    """
+    calibration = None if settings.calibration == "none" else CALIBRATION_VERSION
+    unaffected = replace(settings, tile_px=0)
+    versions = [PREPARATION_VERSION, SOFT_EDGE, calibration, OUTPUT_VERSION]
+    return [versions, model.digest(), unaffected]
 
 
 def written_names(results: JobResults[Target]) -> dict[int, str]:

@@ -16,15 +16,20 @@ from restore.evaluation.measure import (
     views_of_images,
     views_of_model,
 )
+from restore.evaluation.phase_checks import require_same_phases
+from restore.evaluation.place_checks import warn_of_shift
 from restore.evaluation.records import ModelSummary
 from restore.evaluation.views import BinnedHalves, Halves, Views
 from restore.io.denoised_halves import DenoisedFiles, denoised_halves
 from restore.micrograph import Micrograph
+from restore.model.calibration import CALIBRATION_VERSION
 from restore.model.checkpoint import Model, load_model
 from restore.model.general import GENERAL_MODEL_PATH, load_general_model
 from restore.model.inference.selection import engine_for
 from restore.preprocessing import PREPARATION_VERSION, Recipe
 from restore.records import plain
+
+_CHECKED = "phases, shifts"  # what measurements of older versions were not checked for
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,8 @@ class Source:
         """Everything about the source, besides the images, that determines a micrograph's
         numbers.
         """
-        digest = self.model and self.model.digest()
-        return [PREPARATION_VERSION, digest, self.recipe, self.others.fit_scale]
+        arithmetic = [CALIBRATION_VERSION, self.model.digest()] if self.model else _CHECKED
+        return [PREPARATION_VERSION, arithmetic, self.recipe, self.others.fit_scale]
 
     def files(self, micrographs: Sequence[Micrograph]) -> list[DenoisedFiles] | None:
         """The files of each micrograph's denoised halves; None if a model makes them."""
@@ -150,5 +155,7 @@ def _views_of_others(
 ) -> Views:
     assert denoised is not None
     views = views_of_images(halves, denoised, micrograph, others.recipe)
+    require_same_phases(views, micrograph, others.recipe.phase_flip)
+    warn_of_shift(views, micrograph)
     require_own_halves(views, micrograph.name)
     return fitted(views) if others.fit_scale else views

@@ -166,7 +166,9 @@ def denoise(
     ctf
         Parameters of the CTF, which are needed if the model was trained on phase-flipped images.
     halves
-        The even and the odd half (y, x). They are denoised and averaged instead of ``image``.
+        The even and the odd half (y, x). They calibrate the denoised image, as in ``restore
+        denoise``; with ``DenoisingSettings(average_halves=True)`` they are denoised and averaged
+        instead of ``image``.
     settings
         What is done with the network's output, such as merging with the raw image.
     device
@@ -182,8 +184,9 @@ def denoise(
     Raises
     ------
     UserError
-        The pixel size or the CTF is not known, or the image is too small or its pixels are too
-        large for the model.
+        The pixel size or the CTF is not known, the image is too small or its pixels are too large
+        for the model, or the halves have another shape than the image, or are missing although
+        they are to be averaged.
 
     Examples
     --------
@@ -206,17 +209,34 @@ def denoise(
     pixels = pixels_of(image)
     where = _device(pixels, device)
     size_A = pixel_size_of(image, pixel_size_A)
+    settings = settings or DenoisingSettings()
     full = _as_tensor(pixels).to(where)
-    both = None
-    if halves is not None:
-        even, odd = (_as_tensor(pixels_of(half)).to(where) for half in halves)
-        both = (even, odd)
+    both = _halves_for(settings, full, halves)
     name = str(image.path) if isinstance(image, Image) else "image"
     micrograph = Micrograph(name, Path(name), size_A, row=0, ctf=ctf)
-    result = denoising.denoise(
-        Exposure(full, both), micrograph, chosen, settings or DenoisingSettings()
-    )
+    result = denoising.denoise(Exposure(full, both), micrograph, chosen, settings)
     return cast(AnyImage, _like(image, result, size_A))
+
+
+def _halves_for(
+    settings: DenoisingSettings, full: Tensor, halves: tuple[AnyImage, AnyImage] | None
+) -> tuple[Tensor, Tensor] | None:
+    """The halves as the settings use them, on the full sum's device; None if they do not."""
+    if halves is None and settings.average_halves:
+        problem = "the two halves are to be averaged, but are not given"
+        raise UserError(problem, field="halves", do="give `halves=(even, odd)`")
+    if halves is None or not (settings.average_halves or settings.calibration == "rings"):
+        return None
+    even, odd = (_as_tensor(pixels_of(half)).to(full.device) for half in halves)
+    for half in (even, odd):
+        if half.shape != full.shape:
+            sizes = "a half has {}x{} pixels, and the image {}x{}"
+            raise UserError(
+                sizes.format(*half.shape, *full.shape),
+                field="halves",
+                wanted="the images of one micrograph must have one shape",
+            )
+    return even, odd
 
 
 def _device(pixels: NDArray[Any] | Tensor, name: str | None) -> torch.device:

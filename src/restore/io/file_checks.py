@@ -107,9 +107,16 @@ def header_pixel_size_A(path: Path) -> float:
     """The pixel size in an image's header, in Å.
 
     Many programs write exactly 1 Å when they do not know the pixel size: it is used, with a note in
-    the log. Raises UserError if the header has no usable pixel size.
+    the log. Raises UserError if the header has no usable pixel size, or two different ones.
     """
-    size_A = read_image_header(path).pixel_size_A
+    header = read_image_header(path)
+    size_A = header.pixel_size_A
+    if size_A is None and header.pixel_size_yx_A is not None:
+        raise UserError(
+            f"the pixel sizes in its header differ: {_of_both_axes(header.pixel_size_yx_A)}",
+            where=path,
+            do="give `pixel_size_A` in Å",
+        )
     if size_A is None or not 0 < size_A < float("inf"):
         raise UserError(
             "there is no pixel size in its header", where=path, do="give `pixel_size_A` in Å"
@@ -244,8 +251,14 @@ def _refuse_shapes(
 
 
 def _difference(micrograph: Micrograph, part: Part, header: ImageHeader) -> str:
-    ours_A, theirs_A = micrograph.pixel_size_A, header.pixel_size_A
-    if theirs_A is None or abs(theirs_A - ours_A) <= 0.01 * ours_A:
+    ours_A, theirs_yx_A = micrograph.pixel_size_A, header.pixel_size_yx_A
+    if theirs_yx_A is None or all(abs(side - ours_A) <= 0.01 * ours_A for side in theirs_yx_A):
         return ""
     name = micrograph.name if part == "image" else getattr(micrograph, part)
-    return f"{name} has {theirs_A:g} Å in its header, and {ours_A:g} Å is taken"
+    words = f"{header.pixel_size_A:g} Å" if header.pixel_size_A else _of_both_axes(theirs_yx_A)
+    return f"{name} has {words} in its header, and {ours_A:g} Å is taken"
+
+
+def _of_both_axes(pixel_size_yx_A: tuple[float, float]) -> str:
+    """Two different pixel sizes in words."""
+    return "{:g} Å (y) and {:g} Å (x)".format(*pixel_size_yx_A)

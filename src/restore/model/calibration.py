@@ -28,6 +28,11 @@ all.
 
 CALIBRATION_KINDS: tuple[str, ...] = get_args(CalibrationKind)
 
+CALIBRATION_VERSION = 1
+"""Increased when the same halves, or the same covariances in a model's card, calibrate the same
+network's output differently.
+"""
+
 RING_PER_A = 1 / 600
 """The width of the rings, except for small images."""
 

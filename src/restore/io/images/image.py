@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from restore.errors import UserError
 from restore.io.endings import IMAGE_ENDINGS, MRC_ENDINGS, TIFF_ENDINGS, ending_of
 from restore.io.images.mrc import read_mrc, read_mrc_header, write_mrc
+from restore.io.images.mrc_header import one_pixel_size_A
 from restore.io.images.tiff import read_pages, read_tiff_header
 
 
@@ -39,10 +40,17 @@ class Image:
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Rows and columns of an image, and its header's pixel size in Å (None if there is none)."""
+    """Rows and columns of an image, and its header's pixel size in Å along y and x (None if there
+    is none).
+    """
 
     shape: tuple[int, int]
-    pixel_size_A: float | None
+    pixel_size_yx_A: tuple[float, float] | None
+
+    @property
+    def pixel_size_A(self) -> float | None:
+        """The pixel size: the mean of both axes if they agree within 1 %, else None."""
+        return one_pixel_size_A(self.pixel_size_yx_A)
 
 
 def read_image(path: Path) -> Image:
@@ -72,7 +80,7 @@ def read_image_header(path: Path) -> ImageHeader:
     if _is_tiff(path):
         return ImageHeader(_one_image(path), None)
     header = read_mrc_header(path)
-    return ImageHeader(header.shape, header.pixel_size_A)
+    return ImageHeader(header.shape, header.pixel_size_yx_A)
 
 
 def write_image(
