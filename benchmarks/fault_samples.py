@@ -40,7 +40,7 @@ import evaluation_example
 from eer_example import random_electrons, write_eer
 
 SHAPE = (40, 48)
-NETWORK = NetworkSettings(filters=2, blocks=1)
+NETWORK = NetworkSettings("unet", filters=2, blocks=1)
 RUN = {"settings": asdict(TrainingSettings()), "inputs": {"patches": "patches.hdf"}}
 ATOM = "ATOM  {n:5d}  {name:<3} ALA A{r:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00 20.00           {e}\n"
 STAR = """

@@ -37,7 +37,7 @@ CTF = CTFParameters(12000.0, 12000.0, 0.0, 300.0, 2.7, 0.07)
 
 def model(seed=0, recipe=Recipe(max_resolution_A=5.0, phase_flip=False)):  # noqa: B008
     network = build_network(
-        NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(seed)
+        NetworkSettings("waunet", filters=2, blocks=1), torch.Generator().manual_seed(seed)
     ).eval()
     return Model(network, recipe)
 

@@ -32,7 +32,7 @@ def noise(shape, seed=0):
 
 def model(recipe):
     network = build_network(
-        NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(0)
+        NetworkSettings("waunet", filters=2, blocks=1), torch.Generator().manual_seed(0)
     ).eval()
     return Model(network, recipe)
 

@@ -39,7 +39,7 @@ def tilted(seed=0, shape=SHAPE):
 
 def run(image, recipe, settings, halves=None):
     network = build_network(
-        NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(0)
+        NetworkSettings("waunet", filters=2, blocks=1), torch.Generator().manual_seed(0)
     ).eval()
     micrograph = Micrograph("a.mrc", Path("a.mrc"), PIXEL_A, 0, CTF)
     return denoise(Exposure(image, halves), micrograph, Model(network, recipe), settings)

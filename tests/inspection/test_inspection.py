@@ -224,7 +224,9 @@ def test_particles_and_class_averages_are_no_movies(tmp_path):
 
 
 def test_a_model_whose_training_record_lacks_what_is_told_of_it_is_no_traceback(tmp_path):
-    network = build_network(NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(0))
+    network = build_network(
+        NetworkSettings("waunet", filters=2, blocks=1), torch.Generator().manual_seed(0)
+    )
     save_model(tmp_path / "m.safetensors", Model(network, Recipe(), {"steps": 3}))
     assert ("trained", "3 steps") in inspect(tmp_path / "m.safetensors", Recipe()).facts
     for training in ({"best": 4}, {"trained_on": 7, "steps": 1, "seconds": "x"}):

@@ -192,7 +192,9 @@ def test_a_column_of_another_type_or_shape_is_refused_by_name(tmp_path, column, 
 
 
 def model_file(path, change):
-    network = build_network(NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(0))
+    network = build_network(
+        NetworkSettings("waunet", filters=2, blocks=1), torch.Generator().manual_seed(0)
+    )
     save_model(path, Model(network, Recipe()))
     card = {
         "kind": "model",
@@ -305,7 +307,7 @@ def test_a_card_that_is_nested_without_end_is_refused(tmp_path):
 
 def state_file(path, change):
     """A training state of two filters, changed: ``change`` gets its card and its tensors."""
-    network = build_network(NetworkSettings(filters=2, blocks=1), torch.Generator())
+    network = build_network(NetworkSettings("waunet", filters=2, blocks=1), torch.Generator())
     state = TrainingState(network, torch.optim.Adam(network.parameters()))
     state.history = [{"epoch": 1, "step": 3, "train_loss": 0.5}]
     run = {"settings": asdict(TrainingSettings(steps=9)), "inputs": {"patches": "a.hdf"}}

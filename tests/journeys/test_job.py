@@ -52,7 +52,9 @@ def world(tmp_path_factory):
     (folder / "CtfFind/job003").mkdir(parents=True)
     rows = "".join(f"MotionCorr/job002/Movies/{name}_DW.mrc 2.0\n" for name in NAMES)
     (folder / "CtfFind/job003/mics.star").write_text(head + rows)
-    network = build_network(NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(0))
+    network = build_network(
+        NetworkSettings("waunet", filters=2, blocks=1), torch.Generator().manual_seed(0)
+    )
     save_model(
         folder / "model.safetensors", Model(network, Recipe(max_resolution_A=8.0, phase_flip=False))
     )

@@ -26,7 +26,7 @@ from restore.training.state import (
     save_state,
 )
 
-SMALL = NetworkSettings(filters=4, blocks=1)
+SMALL = NetworkSettings("waunet", filters=4, blocks=1)
 RUN = {"settings": asdict(TrainingSettings(steps=9)), "inputs": {"patches": "a.hdf"}}
 
 
@@ -235,7 +235,7 @@ def test_a_state_before_any_epoch_has_an_infinite_best_loss_and_comes_back(tmp_p
 
 def test_a_state_of_another_network_is_refused(tmp_path):
     save_state(tmp_path / "s", stepped_state(0), RUN)
-    other_network = network(0, NetworkSettings(filters=5, blocks=1))
+    other_network = network(0, NetworkSettings("waunet", filters=5, blocks=1))
     add_weight_norm(other_network)
     other = TrainingState(other_network, torch.optim.Adam(other_network.parameters()))
     with pytest.raises(UserError, match="does not fit this run"):

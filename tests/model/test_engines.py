@@ -17,9 +17,9 @@ from restore.runtime.precision import has_fast_bf16
 CPU = torch.device("cpu")
 COMPACT = NetworkSettings("unet", filters=4, blocks=1)
 SETTINGS = [
-    NetworkSettings(),
-    NetworkSettings(filters=2, blocks=1),
-    NetworkSettings(filters=16, blocks=2),
+    NetworkSettings("waunet", 32, 4),
+    NetworkSettings("waunet", filters=2, blocks=1),
+    NetworkSettings("waunet", filters=16, blocks=2),
 ]
 
 
@@ -128,7 +128,7 @@ def test_pytorchs_bf16_differs_a_little_and_comes_back_as_float32():
 
 class PretendedGPU(PyTorchEngine):
     def __init__(self):
-        super().__init__(built(NetworkSettings()), CPU, torch.bfloat16)
+        super().__init__(built(NetworkSettings("waunet", 32, 4)), CPU, torch.bfloat16)
         self.device = torch.device("cuda")
 
 
@@ -138,18 +138,19 @@ def test_a_gpus_tiles_fit_into_half_of_its_free_memory(monkeypatch, free_GB):
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 0)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 0)
     side = PretendedGPU().tile_px(4096)
-    needed = side**2 * bytes_per_px(NetworkSettings(), torch.bfloat16)
+    needed = side**2 * bytes_per_px(NetworkSettings("waunet", 32, 4), torch.bfloat16)
     assert side == CPU_TILE_PX or needed <= free_GB * 0.5e9
     assert PretendedGPU().tile_px(1824) == 1824 or free_GB < 8  # whole, where there is room
     assert (
         side == 4096
-        or (side + 64) ** 2 * bytes_per_px(NetworkSettings(), torch.bfloat16) > free_GB * 0.5e9
+        or (side + 64) ** 2 * bytes_per_px(NetworkSettings("waunet", 32, 4), torch.bfloat16)
+        > free_GB * 0.5e9
     )
 
 
 def test_the_estimate_of_memory_holds(monkeypatch):
     """PyTorch's own account of what one tile of the hungriest stage allocates at once."""
-    network = built(NetworkSettings())
+    network = built(NetworkSettings("waunet", 32, 4))
     engine, maps = PyTorchEngine(network, CPU), noise(1, 32, 64, 64)
     engine.run("up1", maps, maps)
     with torch.profiler.profile(
@@ -161,14 +162,14 @@ def test_the_estimate_of_memory_holds(monkeypatch):
         if event.name() == "[memory]":
             level += event.nbytes()
             peak = max(peak, level)
-    assert 0.3 < peak / (128**2 * bytes_per_px(NetworkSettings(), torch.float32)) < 1
+    assert 0.3 < peak / (128**2 * bytes_per_px(NetworkSettings("waunet", 32, 4), torch.float32)) < 1
 
 
 TWO_ENGINES_AND_AN_INTERRUPT = """
 import gc, signal, torch
 from restore.model.inference.openvino_engine import OpenVINOEngine
 from restore.model.network import NetworkSettings, build_network
-network = build_network(NetworkSettings(filters=2, blocks=1), torch.Generator())
+network = build_network(NetworkSettings("waunet", filters=2, blocks=1), torch.Generator())
 engines = [OpenVINOEngine(network) for _ in range(2)]
 for engine in engines:
     engine.run("down1", torch.zeros(1, 1, 32, 32))

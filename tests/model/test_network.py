@@ -17,7 +17,7 @@ from restore.model.network import (
 )
 from restore.model.waunet import WideActivation
 
-SMALL = NetworkSettings(filters=4, blocks=1)
+SMALL = NetworkSettings("waunet", filters=4, blocks=1)
 
 
 def built(settings=SMALL, seed=0):
@@ -29,13 +29,13 @@ def noise(*shape, seed=0):
 
 
 def test_the_papers_network_has_96_convolutions_and_2383826_parameters():
-    network = built(NetworkSettings())
+    network = built(NetworkSettings("waunet", 32, 4))
     assert len(convolutions(network)) == 96
     assert sum(parameter.numel() for parameter in network.parameters()) == 2_383_826
 
 
 def test_a_person_finds_the_figures_blocks_by_name():
-    network = built(NetworkSettings())
+    network = built(NetworkSettings("waunet", 32, 4))
     assert [name for name, _ in network.named_children()] == [
         "first",
         *("down1", "down2", "down3"),
@@ -51,7 +51,7 @@ def test_a_person_finds_the_figures_blocks_by_name():
     ] == [4, 4, 3, 3]
 
 
-@pytest.mark.parametrize("settings", [SMALL, NetworkSettings(filters=3, blocks=2)])
+@pytest.mark.parametrize("settings", [SMALL, NetworkSettings("waunet", filters=3, blocks=2)])
 @pytest.mark.parametrize("shape", [(8, 8), (16, 40), (64, 24)])
 def test_every_size_that_is_a_multiple_of_8_is_kept(settings, shape):
     assert built(settings)(noise(2, 1, *shape)).shape == (2, 1, *shape)
@@ -60,7 +60,7 @@ def test_every_size_that_is_a_multiple_of_8_is_kept(settings, shape):
 @pytest.mark.parametrize("wrong", [{"name": "resnet"}, {"filters": 1}, {"blocks": 0}])
 def test_a_network_that_cannot_be_is_refused(wrong):
     with pytest.raises(ValueError, match="network"):
-        NetworkSettings(**wrong)
+        NetworkSettings(**{"name": "waunet", "filters": 2, "blocks": 1} | wrong)
 
 
 def test_fresh_weights_follow_from_the_seed_alone():
@@ -188,8 +188,8 @@ def test_gradient_checkpointing_gives_the_same_gradients(monkeypatch):
 @pytest.mark.parametrize(
     "settings",
     [
-        NetworkSettings(filters=2, blocks=1),
-        NetworkSettings(filters=2, blocks=2),
+        NetworkSettings("waunet", filters=2, blocks=1),
+        NetworkSettings("waunet", filters=2, blocks=2),
         NetworkSettings("unet", 2, 1),
     ],
 )

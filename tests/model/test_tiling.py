@@ -20,7 +20,7 @@ from restore.model.network import (
     stage_named,
 )
 
-SMALL = NetworkSettings(filters=2, blocks=1)
+SMALL = NetworkSettings("waunet", filters=2, blocks=1)
 COMPACT = NetworkSettings("unet", filters=2, blocks=1)
 CPU = torch.device("cpu")
 

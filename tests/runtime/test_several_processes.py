@@ -37,7 +37,9 @@ def here(tmp_path, monkeypatch):
         "#2\n_rlnDetectorPixelSize #3\n"
     )
     Path("mics.star").write_text(head + "".join(f"{name}.mrc 10000 2.0\n" for name in NAMES))
-    network = build_network(NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(0))
+    network = build_network(
+        NetworkSettings("waunet", filters=2, blocks=1), torch.Generator().manual_seed(0)
+    )
     save_model(
         Path("model.safetensors"), Model(network, Recipe(max_resolution_A=8.0, phase_flip=False))
     )

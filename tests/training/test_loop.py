@@ -260,7 +260,7 @@ def test_training_starts_from_the_initial_model(make_patches):
 
 
 def test_an_initial_model_of_another_shape_is_refused():
-    initial = build_network(NetworkSettings(filters=3, blocks=1), torch.Generator())
+    initial = build_network(NetworkSettings("waunet", filters=3, blocks=1), torch.Generator())
     with pytest.raises(UserError, match=r"filters=3.*filters=2"):
         fresh_state(TINY, CPU, initial)
 

@@ -22,7 +22,7 @@ from restore.training.state import (
 
 def state(seed=0):
     network = build_network(
-        NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(seed)
+        NetworkSettings("waunet", filters=2, blocks=1), torch.Generator().manual_seed(seed)
     )
     add_weight_norm(network)
     return TrainingState(network, torch.optim.Adam(network.parameters()))

@@ -69,7 +69,7 @@ def micrographs(folder, names="abcd"):
 def model(seed=0, recipe=RECIPE, trained_on=(), held_out=()):
     """A small network that has learned nothing."""
     network = build_network(
-        NetworkSettings(filters=4, blocks=1), torch.Generator().manual_seed(seed)
+        NetworkSettings("waunet", filters=4, blocks=1), torch.Generator().manual_seed(seed)
     ).eval()
     return Model(network, recipe, {"trained_on": list(trained_on), "held_out": list(held_out)})
 

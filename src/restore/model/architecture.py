@@ -28,9 +28,9 @@ class NetworkSettings:
     exact: ClassVar[bool] = True
     """A file must have all of these fields, and no others."""
 
-    name: str = "waunet"
-    filters: int = 32
-    blocks: int = 4
+    name: str
+    filters: int
+    blocks: int
 
     def __post_init__(self) -> None:
         if self.name not in NETWORKS:

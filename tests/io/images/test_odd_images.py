@@ -300,7 +300,7 @@ def test_odd_images_are_denoised_as_the_plain_one_is(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     network = build_network(
-        NetworkSettings(filters=2, blocks=1), torch.Generator().manual_seed(0)
+        NetworkSettings("waunet", filters=2, blocks=1), torch.Generator().manual_seed(0)
     ).eval()
     save_model(
         Path("m.safetensors"), Model(network, Recipe(max_resolution_A=5.0, phase_flip=False))
