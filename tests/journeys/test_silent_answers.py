@@ -122,8 +122,13 @@ def test_halves_that_are_not_the_full_sums_calibrate_nothing_and_are_not_average
     assert words in shown and "1 of 3 micrographs were not denoised" in shown
 
 
-def test_a_half_with_the_full_sums_content_is_named(capsys):
+@pytest.mark.parametrize("border_px", [0, 6])
+def test_a_half_with_the_full_sums_content_is_named(capsys, border_px):
     shutil.copyfile("mics/a_DW.mrc", "mics/a_EVN.mrc")
+    for part in ("DW", "EVN", "ODD") if border_px else ():
+        bordered = image(f"a_{part}")
+        bordered[:border_px] = 0
+        put(f"a_{part}", bordered)
     assert "mics/a_DW.mrc: one of its halves is the full sum" in messages(capsys, DENOISE, 0)
 
 

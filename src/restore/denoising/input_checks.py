@@ -17,6 +17,10 @@ those of half of the frames, and at most 0.02 for halves of another exposure.
 """
 
 _SAME_IMAGE, _UNLIKE = 0.995, 0.01
+_SAME_BUT_FOR_FILLING, _FAR_UNLIKE = 0.95, 0.05
+"""The limits where pixels hold no data: what fills them differs between images, and phase flipping
+carries it into other pixels.
+"""
 
 
 def objection_to_halves(prepared: Sequence[Prepared]) -> str:
@@ -29,7 +33,12 @@ def objection_to_halves(prepared: Sequence[Prepared]) -> str:
     if correlation < LEAST_CORRELATION:
         return f"its halves do not show what the full sum shows (correlation {correlation:.2f})"
     least, most = sorted(_correlation(full, half) for half in (first, second))
-    if most > _SAME_IMAGE and most - least > _UNLIKE:
+    same, unlike = (
+        (_SAME_IMAGE, _UNLIKE)
+        if prepared[0].blank is None
+        else (_SAME_BUT_FOR_FILLING, _FAR_UNLIKE)
+    )
+    if most > same and most - least > unlike:
         return "one of its halves is the full sum"
     return ""
 
