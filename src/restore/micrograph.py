@@ -4,6 +4,9 @@ import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+MANY_HOT_PIXELS = 1000
+"""A micrograph with more hot pixels than this is worth a remark."""
+
 
 @dataclass(frozen=True)
 class CTFParameters:

@@ -18,7 +18,7 @@ from restore.denoising.input_checks import has_fine_noise, objection_to_halves
 from restore.denoising.merge import low_frequencies_of, merge
 from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.errors import UserError
-from restore.micrograph import CTFParameters, Micrograph
+from restore.micrograph import MANY_HOT_PIXELS, CTFParameters, Micrograph
 from restore.model.calibration import (
     RingWeights,
     calibrated,
@@ -106,8 +106,9 @@ def denoise_with(
             micrograph.name,
             denoiser.model.recipe.max_resolution_A,
         )
-    if prepared[0].hot_pixels:
-        log.info("%s: hot pixels replaced: %d", micrograph.name, prepared[0].hot_pixels)
+    if hot_pixels := prepared[0].hot_pixels:
+        level = logging.INFO if hot_pixels > MANY_HOT_PIXELS else logging.DEBUG
+        log.log(level, "%s: %d hot pixels replaced", micrograph.name, hot_pixels)
     raw = _Raw(exposure.full, micrograph, denoiser.model.recipe, blank)
     denoised = _denoised(denoiser, raw, prepared)
     if blank is None:

@@ -8,6 +8,7 @@ from enum import Enum
 from statistics import median
 
 from restore.evaluation.records import Facts, Group
+from restore.micrograph import MANY_HOT_PIXELS
 from restore.quantities import Number
 from restore.report.numerals import figure, interval, share
 from restore.report.pattern_words import lattice_remark, pattern_warnings
@@ -17,7 +18,6 @@ Numbers = Mapping[str, Number]
 _WORTHWHILE = 1.05  # ratio to the Wiener filter: a smaller gain cannot be seen in an image
 _MUCH_REFUTED = 0.2  # of a micrograph's area
 _MUCH_BLANK = 0.1
-_MANY_HOT_PIXELS = 1000
 
 
 def summary(groups: Sequence[Group]) -> list[str]:
@@ -213,7 +213,7 @@ def remarks(numbers: Numbers, facts: Facts) -> list[str]:
         )
     if facts.lattices:
         remarked.append(lattice_remark(facts.lattices))
-    if facts.hot_pixels > _MANY_HOT_PIXELS:
+    if facts.hot_pixels > MANY_HOT_PIXELS:
         remarked.append(f"{facts.hot_pixels} hot pixels were replaced.")
     if facts.blank_share > _MUCH_BLANK:
         remarked.append(f"{100 * facts.blank_share:.0f} % of the area holds no data.")
