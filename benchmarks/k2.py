@@ -92,7 +92,7 @@ def draw(path: Path, micrograph: Micrograph, denoised: Path) -> None:
         Panel("raw", _binned(raw[window]), size * 4),
         Panel("denoised", _binned(clean[window]), size * 4),
     ]
-    side_by_side(panels).save(path, optimize=True)
+    side_by_side(panels).convert("L").save(path, optimize=True)
 
 
 def _binned(image: torch.Tensor) -> torch.Tensor:
