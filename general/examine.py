@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import machine  # noqa: E402
 from network_choice import denoiser_of  # noqa: E402
+from quality import decibels, percent  # noqa: E402
 from quality_data import (  # noqa: E402
     CONDITIONS,
     PIXEL_SIZE_A,
@@ -281,11 +282,8 @@ def table(
             bias, unexplained = (
                 fmean(getattr(one, kind) for one in scores) for kind in ("bias", "unexplained")
             )
-            cells = [f"{gain:+.1f}" for gain in numbers] + [
-                f"{100 * bias:.0f} %",
-                f"{100 * unexplained:.0f} %",
-            ]
-            cells.append(f"{100 * noise:.0f} %" if math.isfinite(noise) else "–")
+            cells = [decibels([gain]) for gain in numbers]
+            cells += [percent([share]) for share in (bias, unexplained, noise)]
             lines.append(f"| {group} | {name} | " + " | ".join(cells) + " |")
             record.append({"test": group, "method": name, "gain_dB": numbers.tolist(), "bias": bias,
                            "unexplained": unexplained,

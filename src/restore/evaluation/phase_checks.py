@@ -2,14 +2,13 @@
 both, or in neither.
 """
 
-import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from restore import fourier
 from restore.ctf import ctf
 from restore.errors import UserError
-from restore.evaluation.views import Halves, Views
+from restore.evaluation.views import Views, stacked
 from restore.maps.phases import agreement_where_negative, are_flipped
 from restore.micrograph import CTFParameters, Micrograph
 
@@ -30,7 +29,7 @@ def require_same_phases(views: Views, micrograph: Micrograph, flipped: bool) -> 
     values = None if micrograph.ctf is None else _ctf(micrograph.ctf, views)
     if values is None:
         return
-    raw, denoised = (_stack(halves, views.blank) for halves in (views.raw, views.denoised))
+    raw, denoised = (stacked(halves, views.blank) for halves in (views.raw, views.denoised))
     where_negative = agreement_where_negative(raw, denoised, values)
     where_positive = agreement_where_negative(raw, denoised, -values)
     if not (are_flipped(where_negative) is True and are_flipped(where_positive) is False):
@@ -55,12 +54,6 @@ def _ctf(parameters: CTFParameters, views: Views) -> Float[Tensor, "2 y kx"] | N
     grid = views.grid
     values = ctf(parameters, grid.shape, grid.pixel_size_yx_A, views.raw[0].device)
     return values.expand(2, -1, -1) if values.isfinite().all() else None
-
-
-def _stack(halves: Halves, blank: Bool[Tensor, "y x"] | None) -> Float[Tensor, "2 y x"]:
-    """Both halves, with zeros where they hold no data."""
-    both = torch.stack(halves)
-    return both if blank is None else both.masked_fill(blank, 0)
 
 
 def _significance(

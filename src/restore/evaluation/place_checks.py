@@ -8,7 +8,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from restore import fourier
-from restore.evaluation.views import Views
+from restore.evaluation.views import Views, stacked
 from restore.micrograph import Micrograph
 
 log = logging.getLogger(__name__)
@@ -85,9 +85,7 @@ def shift_px(views: Views) -> tuple[tuple[float, float], float] | None:
 
 def _cross_spectrum(views: Views) -> Complex[Tensor, "y kx"]:
     """The sum over both halves of the raw spectrum times the conjugate of the denoised one."""
-    raw, denoised = (torch.stack(halves) for halves in (views.raw, views.denoised))
-    if views.blank is not None:
-        raw, denoised = raw.masked_fill(views.blank, 0), denoised.masked_fill(views.blank, 0)
+    raw, denoised = (stacked(halves, views.blank) for halves in (views.raw, views.denoised))
     return (fourier.spectrum_of(raw) * fourier.spectrum_of(denoised).conj()).sum(dim=0)
 
 

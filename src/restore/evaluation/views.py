@@ -4,6 +4,7 @@ difference.
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -30,6 +31,12 @@ class Views:
     hot_pixels: int
     blank: Bool[Tensor, "y x"] | None = None
     blank_share: float = 0.0
+
+
+def stacked(halves: Halves, blank: Bool[Tensor, "y x"] | None) -> Float[Tensor, "2 y x"]:
+    """Both halves, with zeros in the pixels that hold no data."""
+    both = torch.stack(halves)
+    return both if blank is None else both.masked_fill(blank, 0)
 
 
 def valid_values(image: Image, blank: Bool[Tensor, "y x"] | None) -> Tensor:
