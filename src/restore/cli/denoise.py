@@ -50,7 +50,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_model_option(group)
     add_pixel_size_option(group)
-    add_suffix_option(group, "suffixes of the full sum and its halves, for --average_halves")
+    add_suffix_option(
+        group, "suffixes of the full sum and its halves, for the calibration and --average_halves"
+    )
     add_device_option(group)
     add_job_options(group)
     add_recipe_options(

@@ -77,7 +77,7 @@ class DenoisingSettings:
     self_ensemble: int = setting(
         1,
         "number of orientations of each image that are denoised and averaged: a better image for "
-        "as many times the time",
+        "as many times the network's time",
         choices=_CHOICES["self_ensemble"],
     )
     tile_px: int = setting(
