@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from seen_bars import SeenBars
+from written_images import as_written
 
 from restore.denoising.batch import denoise_jobs, read_exposure
 from restore.denoising.denoise import denoiser_for
@@ -20,7 +21,7 @@ from restore.denoising.targets import (
     labels,
     made_with,
     plan,
-    written_names,
+    written_images,
 )
 from restore.errors import UserError
 from restore.io.images.mrc import mrc_labels, write_mrc
@@ -317,7 +318,7 @@ def test_a_bad_micrograph_is_skipped_with_its_reason_and_the_rest_are_done(four_
         "m0.mrc",
         "m3.mrc",
     ]
-    assert written_names(outcome) == {row: four_jobs[row].subject.written_name for row in (0, 3)}
+    assert written_images(outcome.good) == {row: four_jobs[row].subject.written for row in (0, 3)}
 
 
 def test_what_is_written_is_the_denoised_image_with_the_inputs_pixel_size_and_is_current_then(
@@ -356,4 +357,4 @@ def test_an_output_that_cannot_be_written_fails_alone(four_jobs):
 def test_rows_that_were_up_to_date_have_names_too():
     jobs = [job_of(micrograph(row=row), Path(f"{row}.mrc")) for row in range(3)]
     outcome = JobResults([jobs[2]], [jobs[0]], [(jobs[1], "no")])
-    assert written_names(outcome) == {0: "0.mrc", 2: "2.mrc"}
+    assert written_images(outcome.good) == as_written({0: "0.mrc", 2: "2.mrc"})

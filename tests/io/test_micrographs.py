@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from folders import SHARED
+from written_images import as_written
 
 from restore.errors import UserError
 from restore.io.file_checks import require_files
@@ -389,7 +390,7 @@ def test_an_image_with_two_pixel_sizes_in_its_header_needs_another(project):
 
 def denoised(chosen, outputs):
     """The STAR file of the denoised images in ``outputs``."""
-    ((path, content),) = chosen.listing.denoised(Path("out.star"), outputs).items()
+    ((path, content),) = chosen.listing.denoised(Path("out.star"), as_written(outputs)).items()
     assert path == Path("out.star")
     return parse_star(content.decode())
 

@@ -138,6 +138,19 @@ def test_one_table_is_denoised_beside_its_images_again_and_again(project, capsys
     assert [file.stat().st_mtime_ns for file in files] == before
 
 
+def test_exposures_denoised_into_the_working_directory_are_listed_there_and_not_as_the_raw_ones(
+    project, monkeypatch, tmp_path
+):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.chdir(scratch)
+    model = project / "Models/model.safetensors"
+    assert restore(f"denoise -m {project}/J12/exposures.csg -p {model} -o .") == 0
+    names = texts(np.load("exposures.cs")["micrograph_blob_denoised/path"])
+    assert sorted(names) == [f">J2/Micrographs/mic_000{n}_DW.mrc" for n in (1, 2, 3)]
+    assert all((scratch / name.removeprefix(">")).is_file() for name in names)
+
+
 def test_a_bad_micrograph_is_left_out_of_table_and_group(project, capsys):
     bad = project / "J2/Micrographs/mic_0002_DW.mrc"
     bad.write_bytes(bad.read_bytes()[:5000])

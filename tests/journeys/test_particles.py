@@ -148,6 +148,28 @@ def test_a_subset_gets_stacks_of_its_own_particles(here):
     assert np.array_equal(images_of("Some/some.star"), images_of("All/particles.star")[some])
 
 
+def test_a_second_selection_from_the_same_stacks_leaves_the_firsts_as_they_are(here, capsys):
+    star = read_star(Path("Extract/particles.star"))
+    some = [30, 3, 20, 5]
+    block = star.block("particles").keeping(some)
+    Path("Extract/some.star").write_text(star.with_block(block).text())
+    subset = "denoise -m Extract/some.star -r 6"
+    assert restore(LINE) == 0
+    before = images_of("Extract/particles_denoised.star")
+    assert restore(subset) == 0
+    assert np.array_equal(images_of("Extract/particles_denoised.star"), before)
+    assert np.array_equal(images_of("Extract/some_denoised.star"), before[some])
+    # A rerun of either finds its own stacks.
+    capsys.readouterr()
+    assert restore(LINE) == restore(subset) == 0
+    assert "denoising" not in capsys.readouterr().err
+    # Even those of the other table are gone by then.
+    for stack in Path("Extract/Micrographs").glob("*_DW_denoised.mrcs"):
+        stack.unlink()
+    assert restore(subset) == 0
+    assert "denoising" not in capsys.readouterr().err
+
+
 def test_a_damaged_stack_is_left_out(here, capsys):
     stack = Path("Extract/Micrographs/mic_0002_DW.mrcs")
     with mrcfile.open(stack, mode="r+") as file:
@@ -244,3 +266,20 @@ def test_cryosparcs_particles_come_back_as_cryosparc_has_them(here, capsys):
     # Protein is dark in these images, and bright in the truth.
     raw, denoised = (-likeness(f"{folder}/particles.cs") for folder in ("J5", "denoised"))
     assert denoised > 1.05 * raw > 0
+
+
+def test_cryosparcs_particles_are_named_from_the_project_wherever_the_command_is_run(
+    here, monkeypatch, tmp_path
+):
+    Path("cs.lock").touch()
+    extract_particles(Path(), "J5", box_px=BOX, invert_contrast=False)
+    as_cryosparc(Path("J5/particles.star"), Path("J5/particles.cs"))
+    elsewhere = tmp_path / "home"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert restore(f"denoise -m {here}/J5/particles.cs -r 6") == 0
+    listed = np.load(here / "J5/particles_denoised.cs")["blob/path"]
+    assert set(listed.tolist()) == {
+        f">Micrographs/mic_000{number}_DW_denoised.mrcs".encode() for number in (1, 2)
+    }
+    assert len(images_of(here / "J5/particles_denoised.cs")) == len(listed)

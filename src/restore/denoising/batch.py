@@ -28,7 +28,7 @@ from restore.denoising.targets import (
     labels,
     made_with,
     plan,
-    written_names,
+    written_images,
 )
 from restore.image_tensors import read_halves, read_tensor
 from restore.io.file_checks import reading_once
@@ -133,8 +133,7 @@ def denoise_set(
     jobs = plan(chosen.micrographs, output, made_with(model, settings), with_halves)
     alone = is_one_image(micrographs) and not output.within_job
     table = jobs[0].outputs[0].with_suffix(".star") if alone else table_path(chosen, output)
-    planned = {job.subject.micrograph.row: job.subject.written_name for job in jobs}
-    files = {} if alone else chosen.listing.denoised(table, planned)
+    files = {} if alone else chosen.listing.denoised(table, written_images(jobs))
     picture = table.with_suffix(".png") if output.picture or not alone else None
     require_outputs(files, table, picture, jobs, output)
     with joined_to_write(table, device) as place:
@@ -149,14 +148,14 @@ def denoise_set(
             bars=bars,
             place=place,
         )
-        names = written_names(results)
-        if names and place.is_main:
+        written = written_images(results.good)
+        if written and place.is_main:
             inputs = {"micrographs": chosen.source, "model": model_name, "output": output}
-            files = {} if alone else chosen.listing.denoised(table, names)
+            files = {} if alone else chosen.listing.denoised(table, written)
             record, panels = provenance(settings, inputs), partial(_panels, results)
             write_outputs(results, SetFiles(table, files, record), panels, picture)
     named = {row.name: row.reason for row in rejected.values()}
-    return SetResults.of(results, named, table if names and not alone else None)
+    return SetResults.of(results, named, table if written and not alone else None)
 
 
 def read_exposure(micrograph: Micrograph, with_halves: bool) -> Exposure:

@@ -18,6 +18,7 @@ from restore.denoising.targets import labels
 from restore.errors import UserError
 from restore.io.images.image import read_image
 from restore.io.images.mrc_stack import StackFile, write_stack_parts
+from restore.io.labels import sections_label
 from restore.io.particle_images import ParticleImages, read_particle_images
 from restore.micrograph import Micrograph
 from restore.runtime.jobs import FAILURES, Job, Write
@@ -61,7 +62,7 @@ class StackDenoiser:
             len(target.particles),
             (side, side),
             self._images.pixel_size_A,
-            tuple(labels(job, self._model_name)),
+            (*labels(job, self._model_name), sections_label(target.sections)),
             settings.output_dtype,
         )
         failure: BaseException | None = None

@@ -1,5 +1,9 @@
 """The output stacks of denoised particle images, and everything that determines them."""
 
+import hashlib
+import json
+import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +18,7 @@ from restore.denoising.targets import ELSEWHERE, OutputSettings, common_to_all
 from restore.io.cryosparc.datasets import is_cryosparc
 from restore.io.cryosparc.paths import finder
 from restore.io.endings import split_ending
-from restore.io.labels import refuse_denoised
+from restore.io.labels import fingerprint_of, refuse_denoised, sections_of
 from restore.io.particle_images import ParticleImages
 from restore.io.particle_listings import StoredImage
 from restore.io.paths import Places, mirrored
@@ -24,6 +28,8 @@ from restore.model.checkpoint import Model
 from restore.model.network import receptive_field_px
 from restore.particles.extraction.windows import corners_px, wholly_outside
 from restore.runtime.jobs import Job, fingerprint, refuse_clashes
+
+log = logging.getLogger(__name__)
 
 _COORDINATES_TOLERANCE = 1e-3
 
@@ -45,7 +51,8 @@ class Source:
 @dataclass(frozen=True)
 class StackTarget:
     """A stack of particle images: the distinct particles that the table lists, in the order of
-    their sections; the path of their denoised images; and the rows of the table by section.
+    their sections; the path of their denoised images, and its name for a STAR file; the rows of the
+    table by section; and a digest of the stack's path and the sections that are listed.
     """
 
     stack: Path
@@ -55,11 +62,12 @@ class StackTarget:
     path: Path
     written_name: str
     rows: Mapping[int, tuple[int, ...]]
+    sections: str
 
     def stored(self) -> dict[int, StoredImage]:
         """The place of the new image of each row of the table."""
         return {
-            row: StoredImage(Path(self.written_name), index)
+            row: StoredImage(self.path, index, self.written_name)
             for index, particle in enumerate(self.particles)
             for row in self.rows[particle.section]
         }
@@ -88,29 +96,46 @@ def plan_stacks(
     refuse_denoised(by_stack)
     refuse_denoised({source.micrograph for source in sources if source.micrograph})
     shared = [*common_to_all(model, settings), particles, margin]
-    jobs: list[Job[StackTarget]] = []
     names = [_stack_name(images, rows[0]) for rows in by_stack.values()]
     places = names_within_job(names) if output.within_job else names
+    jobs: list[Job[StackTarget]] = []
     for (path, rows), name, place in zip(by_stack.items(), names, places, strict=True):
-        own: dict[int, list[int]] = {}
+        of_section: dict[int, list[int]] = {}
         for row in rows:
-            own.setdefault(int(images.sections[row]), []).append(row)
-        listed = tuple(sources[own[section][0]] for section in sorted(own))
-        target_path, written = _place(path, name, Path(place), output)
-        target = StackTarget(
-            path, listed, window_px, margin, target_path, written,
-            {section: tuple(rows) for section, rows in own.items()},
-        )  # fmt: skip
+            of_section.setdefault(int(images.sections[row]), []).append(row)
+        listed = tuple(sources[of_section[section][0]] for section in sorted(of_section))
+        plain = _place(path, name, Path(place), output)
+        digest = _sections_digest(path, sorted(of_section), plain.path.parent)
+        own = _place(path, name, Path(place), output, f"_{digest[:8]}")
         micrographs = [particle.micrograph for particle in listed if particle.micrograph]
         made_with = [
             *shared,
             images.pixel_size_A,
             [replace(particle, row=0) for particle in listed],
         ]
-        digest = fingerprint(made_with, [path, *micrographs], target_path.parent)
-        jobs.append(Job(target, name, (target_path,), digest))
+        mark = fingerprint(made_with, [path, *micrographs], plain.path.parent)
+        stored = own if own.path.exists() or _holds_others(plain.path, digest, mark) else plain
+        target = StackTarget(
+            path, listed, window_px, margin, stored.path, stored.name,
+            {section: tuple(rows) for section, rows in of_section.items()}, digest,
+        )  # fmt: skip
+        jobs.append(Job(target, name, (stored.path,), mark))
     refuse_clashes(jobs, by_stack, "output for", ELSEWHERE)
     return jobs
+
+
+def _sections_digest(stack: Path, sections: Sequence[int], folder: Path) -> str:
+    """A digest of sections of a stack, whose path is taken relative to ``folder``."""
+    name = os.path.relpath(os.path.realpath(stack), os.path.realpath(folder))
+    text = json.dumps([name, list(sections)])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+def _holds_others(path: Path, sections: str, mark: str) -> bool:
+    """Whether a stack that restore wrote holds other particles than those of these sections: those
+    of another table, which must remain. ``mark`` is the fingerprint of the right stack.
+    """
+    return fingerprint_of(path) not in ("", mark) and sections_of(path) != sections
 
 
 def _sources(images: ParticleImages, needs_ctf: bool) -> list[Source]:
@@ -180,14 +205,24 @@ def _stack_name(images: ParticleImages, row: int) -> str:
     return names[row].rpartition("@")[2]
 
 
-def _place(stack: Path, name: str, place: Path, output: OutputSettings) -> tuple[Path, str]:
-    """The path of the denoised stack, and its name in the table."""
-    new_name = f"{split_ending(place.name)[0]}{output.suffix}.mrcs"
+@dataclass(frozen=True)
+class _Place:
+    """The path of a denoised stack, and its name for a STAR file."""
+
+    path: Path
+    name: str
+
+
+def _place(stack: Path, name: str, place: Path, output: OutputSettings, ending: str = "") -> _Place:
+    """The place of the denoised stack; ``ending`` is put after its name."""
+    new_name = f"{split_ending(place.name)[0]}{output.suffix}{ending}.mrcs"
     if output.output_directory is None:
         path = stack.with_name(new_name)
-        return path, str(path if Path(name).is_absolute() else Path(name).with_name(new_name))
+        return _Place(
+            path, str(path if Path(name).is_absolute() else Path(name).with_name(new_name))
+        )
     path = mirrored(output.output_directory, place.with_name(new_name))
-    return path, str(path)
+    return _Place(path, str(path))
 
 
 def outside(source: Source, window_px: int, shape: tuple[int, int]) -> bool:

@@ -2,7 +2,7 @@
 current one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from restore.denoising.settings import DenoisingSettings
 from restore.errors import UserError
 from restore.io.endings import split_ending
 from restore.io.labels import fingerprint_label, fingerprint_of
+from restore.io.listings import WrittenImage
 from restore.io.paths import mirrored
 from restore.io.relion.job import names_within_job
 from restore.micrograph import Micrograph
 from restore.model.calibration import CALIBRATION_VERSION
 from restore.model.checkpoint import Model
 from restore.preprocessing import PREPARATION_VERSION, SOFT_EDGE
-from restore.runtime.jobs import Job, JobResults, fingerprint, refuse_clashes
+from restore.runtime.jobs import Job, fingerprint, refuse_clashes
 from restore.settings import setting
 from restore.version import __version__
 
@@ -68,6 +69,11 @@ class Target:
     micrograph: Micrograph
     path: Path
     written_name: str
+
+    @property
+    def written(self) -> WrittenImage:
+        """The denoised image as a table lists it."""
+        return WrittenImage(self.path, self.written_name)
 
 
 def plan(
@@ -135,9 +141,9 @@ def common_to_all(model: Model, settings: DenoisingSettings) -> list[object]:
     return [versions, model.digest(), unaffected]
 
 
-def written_names(results: JobResults[Target]) -> dict[int, str]:
-    """The written name of each row that has a denoised image."""
-    return {job.subject.micrograph.row: job.subject.written_name for job in results.good}
+def written_images(jobs: Iterable[Job[Target]]) -> dict[int, WrittenImage]:
+    """The denoised image of each row that these jobs cover."""
+    return {job.subject.micrograph.row: job.subject.written for job in jobs}
 
 
 def labels(job: Job[Any], model_name: str) -> list[str]:

@@ -17,6 +17,7 @@ _PREFIXES: dict[Kind, str] = {
     "denoised": "restore fingerprint ",
     "halves": "restore halves fingerprint ",
 }
+_SECTIONS = "restore sections "
 
 
 def fingerprint_label(fingerprint: str, kind: Kind = "denoised") -> str:
@@ -31,6 +32,19 @@ def fingerprint_of(path: Path, kind: Kind = "denoised") -> str:
     labels = _labels(path)
     prefix = _PREFIXES[kind]
     return next((label.removeprefix(prefix) for label in labels if label.startswith(prefix)), "")
+
+
+def sections_label(digest: str) -> str:
+    """The label that says, by a digest, which sections of which stack an output stack holds."""
+    return _SECTIONS + digest
+
+
+def sections_of(path: Path) -> str:
+    """The digest in the label of `sections_label`; "" if the file has none."""
+    labels = _labels(path)
+    return next(
+        (label.removeprefix(_SECTIONS) for label in labels if label.startswith(_SECTIONS)), ""
+    )
 
 
 def _labels(path: Path) -> Sequence[str]:

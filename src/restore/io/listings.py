@@ -10,6 +10,16 @@ from restore.io.star import Block, StarFile
 from restore.micrograph import Micrograph
 
 
+@dataclass(frozen=True)
+class WrittenImage:
+    """An image to be listed: its path, and its name for a STAR file, which RELION looks for from
+    its project's folder. cryoSPARC's tables name it by its path.
+    """
+
+    path: Path
+    name: str
+
+
 class Listing(Protocol):
     """A table of micrographs as it was read, with everything that must survive in the table of the
     denoised images.
@@ -20,12 +30,12 @@ class Listing(Protocol):
         """The ending of the table's file name, with its dot."""
         ...
 
-    def denoised(self, path: Path, outputs: Mapping[int, str]) -> dict[Path, bytes]:
+    def denoised(self, path: Path, outputs: Mapping[int, WrittenImage]) -> dict[Path, bytes]:
         """The files that make up the listing of the denoised images at ``path``, ``path`` itself
         last.
 
-        ``outputs`` holds the name of the denoised image of each row that has one; the other rows
-        are left out. Everything else is unchanged.
+        ``outputs`` holds the denoised image of each row that has one; the other rows are left
+        out. Everything else is unchanged.
         """
         ...
 
@@ -38,11 +48,11 @@ class StarListing:
     block: str
     ending: str = ".star"
 
-    def denoised(self, path: Path, outputs: Mapping[int, str]) -> dict[Path, bytes]:
+    def denoised(self, path: Path, outputs: Mapping[int, WrittenImage]) -> dict[Path, bytes]:
         """One STAR file, as described in `Listing`; unchanged blocks are written byte for byte."""
         block = self.star.existing_block(self.block)
         rows = sorted(outputs)
-        changed = block.keeping(rows).with_column(NAME, [outputs[row] for row in rows])
+        changed = block.keeping(rows).with_column(NAME, [outputs[row].name for row in rows])
         return {path: star_bytes(self.star.with_block(changed))}
 
 
@@ -55,7 +65,7 @@ class ImageListing:
     micrographs: Sequence[Micrograph]
     ending: str = ".star"
 
-    def denoised(self, path: Path, outputs: Mapping[int, str]) -> dict[Path, bytes]:
+    def denoised(self, path: Path, outputs: Mapping[int, WrittenImage]) -> dict[Path, bytes]:
         """One STAR file, as `Listing` says."""
         size_of_row = {
             micrograph.row: f"{micrograph.pixel_size_A:.6f}" for micrograph in self.micrographs
@@ -72,7 +82,9 @@ class ImageListing:
             (f"opticsGroup{number}", number, size, size) for size, number in group_of_size.items()
         )
         optics = Block("optics", columns, groups)
-        rows = tuple((outputs[row], group_of_size[size_of_row[row]]) for row in sorted(outputs))
+        rows = tuple(
+            (outputs[row].name, group_of_size[size_of_row[row]]) for row in sorted(outputs)
+        )
         return {
             path: star_bytes(
                 StarFile((optics, Block("micrographs", (NAME, "rlnOpticsGroup"), rows)))

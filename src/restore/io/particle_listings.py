@@ -34,10 +34,13 @@ PARTICLES = GroupKind(
 
 @dataclass(frozen=True)
 class StoredImage:
-    """The place of a particle's new image: its stack, and its section, counted from zero."""
+    """The place of a particle's new image: the path of its stack, its section, counted from zero,
+    and the name of the stack for a STAR file.
+    """
 
     stack: Path
     section: int
+    name: str
 
 
 @runtime_checkable
@@ -101,7 +104,7 @@ class StarParticles:
         """
         block = self.star.existing_block(self.block)
         rows = sorted(images)
-        names = [f"{images[row].section + 1:06d}@{images[row].stack}" for row in rows]
+        names = [f"{images[row].section + 1:06d}@{images[row].name}" for row in rows]
         changed = block.keeping(rows).with_column(IMAGE, names)
         star = self.star.with_block(changed)
         if phases_flipped:

@@ -138,22 +138,22 @@ class SessionImages:
             The table would replace the session's own, or a file that restore did not write.
         """
         table = table_path(chosen, self._output)
-        names = {
-            micrograph.row: self._written[micrograph.name].written_name
+        written = {
+            micrograph.row: self._written[micrograph.name].written
             for micrograph in chosen.micrographs
             if micrograph.name in self._written
         }
         if not self._may_write:
             require_outputs([table], table, None, [], self._output)
             self._may_write = True
-        if not names:
+        if not written:
             return None
         inputs = {
             "micrographs": chosen.source,
             "model": self.model.name,
             "output": self._output,
         }
-        files = chosen.listing.denoised(table, names)
+        files = chosen.listing.denoised(table, written)
         write_table(table, files, provenance(self._settings, inputs))
         return table
 

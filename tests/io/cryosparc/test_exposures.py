@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from cryosparc_files import exposures, job, of_star, save, table
+from written_images import as_written
 
 from restore.ctf import ctf
 from restore.errors import UserError
@@ -48,7 +49,7 @@ def listed(chosen, path, outputs, replace_raw=True):
     """The denoised table and the text of its group, written where they belong, and the names of the
     files in their order.
     """
-    files = replace(chosen.listing, replace_raw=replace_raw).denoised(path, outputs)
+    files = replace(chosen.listing, replace_raw=replace_raw).denoised(path, as_written(outputs))
     path.parent.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
         file.write_bytes(content)
@@ -358,17 +359,14 @@ def test_a_pixel_size_that_is_given_must_agree_or_stands_in(project):
 
 
 def denoise_beside(chosen, suffix="_denoised", shape=(40, 48), **more):
-    """An image for each micrograph beside the raw one, and the outputs as a plan writes their
-    names.
-    """
+    """An image for each micrograph beside the raw one, and their paths by row."""
     outputs = {}
     for micrograph in chosen.micrographs:
-        image(
+        outputs[micrograph.row] = image(
             micrograph.image.with_name(f"{micrograph.image.stem}{suffix}.mrc"),
             DATA[: shape[0], : shape[1]],
             **more,
         )
-        outputs[micrograph.row] = micrograph.name.replace(".mrc", f"{suffix}.mrc")
     return outputs
 
 
@@ -570,7 +568,7 @@ def test_a_new_group_has_the_version_of_the_one_that_names_its_table(project):
 
 def test_the_same_is_written_twice(project):
     got = read_micrographs(save(project / "J12/e.cs", exposures(NAMES)))
-    outputs = denoise_beside(got)
+    outputs = as_written(denoise_beside(got))
     first = got.listing.denoised(project / "J12/e_denoised.cs", outputs)
     os.utime(project / NAMES[0].replace(".mrc", "_denoised.mrc"))
     assert got.listing.denoised(project / "J12/e_denoised.cs", outputs) == first
@@ -586,7 +584,7 @@ def test_no_table_that_was_read_is_replaced(project):
 
 def test_the_files_are_known_before_anything_is_denoised(project):
     got = read_micrographs(job(project / "J12", exposures(NAMES)))
-    for outputs in ({}, {row: f"out/{row}.mrc" for row in range(3)}):
+    for outputs in ({}, as_written({row: f"out/{row}.mrc" for row in range(3)})):
         assert [file.name for file in got.listing.denoised(project / "J12/new.csg", outputs)] == [
             "new.cs",
             "new.csg",

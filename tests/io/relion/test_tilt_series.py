@@ -17,6 +17,7 @@ from tilt_series_project import (
     tilt_row,
     write_project,
 )
+from written_images import as_written
 
 from restore.errors import UserError
 from restore.io.micrographs import Needs, Suffixes, read_micrographs
@@ -41,11 +42,13 @@ def edit(path, old, new):
 
 def outputs(chosen, leave_out=()):
     """A new name for each image, by its row, but those left out."""
-    return {
-        micrograph.row: f"Denoised/{micrograph.name}"
-        for micrograph in chosen.micrographs
-        if micrograph.row not in leave_out
-    }
+    return as_written(
+        {
+            micrograph.row: f"Denoised/{micrograph.name}"
+            for micrograph in chosen.micrographs
+            if micrograph.row not in leave_out
+        }
+    )
 
 
 def written(chosen, path=OUT, leave_out=()):

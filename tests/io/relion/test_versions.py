@@ -5,6 +5,7 @@ survives.
 from pathlib import Path
 
 import pytest
+from written_images import as_written
 
 from restore.io.micrographs import read_micrographs
 
@@ -96,7 +97,7 @@ def denoised(text, outputs):
     """The STAR text of the denoised images, where ``text`` lists the raw ones."""
     Path("micrographs_ctf.star").write_bytes(text.encode())
     chosen = read_micrographs("micrographs_ctf.star")
-    ((path, content),) = chosen.listing.denoised(Path("out.star"), outputs).items()
+    ((path, content),) = chosen.listing.denoised(Path("out.star"), as_written(outputs)).items()
     path.write_bytes(content)
     return content.decode()
 

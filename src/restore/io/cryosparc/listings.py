@@ -20,6 +20,7 @@ from restore.io.cryosparc.writing import (
     moved_columns,
     refuse_to_replace_inputs,
 )
+from restore.io.listings import WrittenImage
 from restore.micrograph import Micrograph
 
 _SLOT_TYPES = {
@@ -55,7 +56,7 @@ class CryosparcListing:
         """``.cs`` or ``.csg``, whichever was given; both are written."""
         return self.data.source.suffix.lower()
 
-    def denoised(self, path: Path, outputs: Mapping[int, str]) -> dict[Path, bytes]:
+    def denoised(self, path: Path, outputs: Mapping[int, WrittenImage]) -> dict[Path, bytes]:
         """The ``.cs`` and the ``.csg``, as `restore.io.listings.Listing` says.
 
         The tables of a group become one, as in cryoSPARC's own exports. The slot of the denoised
@@ -80,11 +81,11 @@ class CryosparcListing:
         return {name: files[name] for name in (companion, path)}
 
     def _columns(
-        self, rows: Sequence[int], outputs: Mapping[int, str], folder: Path
+        self, rows: Sequence[int], outputs: Mapping[int, WrittenImage], folder: Path
     ) -> dict[str, NDArray[Any]]:
         """The columns of some rows, in the order of the tables, for a table in ``folder``."""
         of_row = {micrograph.row: micrograph for micrograph in self.micrographs}
-        images = [_image(of_row[row], outputs[row]) for row in rows]
+        images = [outputs[row].path for row in rows]
         project = project_folder(self.data.source)
         columns = moved_columns(self.data, rows, folder)
         names = [reference(image, folder, project) for image in images]
@@ -115,12 +116,3 @@ def _with_slot(
     last = max(index for index, name in enumerate(rest) if name.startswith(f"{BLOB}/")) + 1
     items = list(rest.items())
     return dict([*items[:last], *changed.items(), *items[last:]])
-
-
-def _image(micrograph: Micrograph, written_name: str) -> Path:
-    """The denoised image's path: beside the raw one if its name is in the same folder, else as
-    named.
-    """
-    name = Path(written_name)
-    beside = micrograph.image.with_name(name.name)
-    return beside if name.parent == Path(micrograph.name).parent and beside.is_file() else name

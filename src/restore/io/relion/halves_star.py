@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import UserError
-from restore.io.listings import ImageListing, StarListing
+from restore.io.listings import ImageListing, StarListing, WrittenImage
 from restore.io.micrographs import MicrographSet
 from restore.io.relion.micrographs import EVEN, ODD, PIXEL_SIZES
 from restore.io.star import Block, StarFile, parse_star
@@ -49,7 +49,8 @@ def halves_star(
     given. Raises UserError as :func:`star_listing`.
     """
     listing, rows, path = star_listing(chosen), sorted(names), Path("halves.star")
-    content = listing.denoised(path, {row: names[row].full for row in rows})[path]
+    full = {row: WrittenImage(Path(names[row].full), names[row].full) for row in rows}
+    content = listing.denoised(path, full)[path]
     star = parse_star(content.decode("utf-8", "surrogateescape"))
     block = star.block(listing.block if isinstance(listing, StarListing) else "micrographs")
     if block is None:

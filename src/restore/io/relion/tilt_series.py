@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import UserError
-from restore.io.listings import star_bytes
+from restore.io.listings import WrittenImage, star_bytes
 from restore.io.paths import Places, resolved
 from restore.io.relion.micrographs import NAME, PIXEL_SIZES, StarRow, refuse_repeats
 from restore.io.star import Block, StarFile, read_star
@@ -66,7 +66,7 @@ class TiltSeriesListing:
                 row = dict(zip(series.block.columns, values, strict=True))
                 yield StarRow(row, f"{where}, row {index}", series.row, series.place)
 
-    def denoised(self, path: Path, outputs: Mapping[int, str]) -> dict[Path, bytes]:
+    def denoised(self, path: Path, outputs: Mapping[int, WrittenImage]) -> dict[Path, bytes]:
         """A STAR file for each series, in the folder ``NAME_tilts`` beside ``path``, and the table
         of the series.
 
@@ -93,7 +93,7 @@ class TiltSeriesListing:
                     "the output STAR would replace a series' of the input", where=target, do=do
                 )
             changed = series.block.keeping(rows).with_column(
-                NAME, [outputs[series.first + row] for row in rows]
+                NAME, [outputs[series.first + row].name for row in rows]
             )
             files[target] = star_bytes(series.star.with_block(changed))
             names[index] = _name_of(target, series)
