@@ -16,7 +16,9 @@ def joined_to_write(result: Path, device: str) -> Generator[Place]:
     Raises
     ------
     UserError
-        Another run is writing ``result``; its folder cannot be written to; there is no such device.
+        Another run is writing ``result``; there is no such device.
+    OSError
+        The lock file cannot be written beside ``result``.
     """
     with join_processes(device) as place, locked(result) if place.is_main else nullcontext():
         yield place

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_a_temporary_is_made_anew_under_a_name_that_nobody_knows_before(tmp_path
     victim = tmp_path / "victim"
     victim.write_text("mine")
     monkeypatch.setattr(atomic.secrets, "token_hex", lambda _: "0123456789abcdef")
-    (tmp_path / ".a.0123456789abcdef.partial").symlink_to(victim)
+    (tmp_path / f".a.{atomic._machine_mark()}.0123456789abcdef.partial").symlink_to(victim)
     with pytest.raises(UserError):
         write_text(tmp_path / "a", "new")
     assert victim.read_text() == "mine" and not (tmp_path / "a").exists()
@@ -98,7 +99,7 @@ def test_a_temporary_is_made_anew_under_a_name_that_nobody_knows_before(tmp_path
 def test_two_temporaries_of_one_file_never_meet(tmp_path):
     with replacing(tmp_path / "a") as first, replacing(tmp_path / "a") as second:
         assert first != second
-        assert re.fullmatch(r"\.a\.[0-9a-f]{16}\.partial", first.name)
+        assert re.fullmatch(r"\.a\.[0-9a-f]{8}\.[0-9a-f]{16}\.partial", first.name)
         first.write_text("1")
         second.write_text("2")
     assert names(tmp_path) == ["a"]
@@ -118,6 +119,26 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_is_in_use_is
         atomic._swept.clear()
         write_text(tmp_path / "c", "")
         assert names(tmp_path) == sorted([in_use.name, ".somebody.partial", "c"])
+
+
+def test_what_another_machine_is_writing_remains_although_its_lock_is_not_seen_here(
+    tmp_path, monkeypatch
+):
+    mark = "0" * 8 if atomic._machine_mark() != "0" * 8 else "1" * 8
+    theirs = tmp_path / f".a.mrc.{mark}.0123456789abcdef.partial"
+    old_name = tmp_path / ".b.mrc.0123456789abcdef.partial"
+    mine = tmp_path / f".c.mrc.{atomic._machine_mark()}.0123456789abcdef.partial"
+    for path in (theirs, old_name, mine):
+        path.write_text("half")
+    monkeypatch.setattr(atomic, "_is_locked_now", lambda _: True)
+    write_text(tmp_path / "d", "")
+    assert names(tmp_path) == sorted([theirs.name, old_name.name, "d"])
+    # Nobody has written to it for more than a week.
+    week_ago = time.time() - 8 * 24 * 3600
+    os.utime(theirs, (week_ago, week_ago))
+    atomic._swept.clear()
+    write_text(tmp_path / "d", "")
+    assert names(tmp_path) == sorted([old_name.name, "d"])
 
 
 def test_the_permissions_are_those_of_any_new_file(tmp_path):

@@ -1,5 +1,6 @@
 """One run at a time: a second one is refused, what a dead process left is taken over."""
 
+import errno
 import json
 import os
 import subprocess
@@ -114,6 +115,36 @@ def test_a_planted_link_is_not_written_through(result):
         with locked(result):
             pass
     assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_without_hard_links_one_run_at_a_time_is_allowed_all_the_same(result, monkeypatch, code):
+    def no_links(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(lock.os, "link", no_links)
+    with locked(result):
+        with pytest.raises(UserError, match="is writing it"), locked(result):
+            pass
+        assert [path.name for path in result.parent.iterdir()] == [".model.safetensors.lock"]
+    assert not result.parent.exists()
+    left_by(result, started="1")
+    with locked(result):
+        pass
+    assert list(result.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_lock_that_was_taken_for_a_stale_one_is_put_back(result, monkeypatch, has_links):
+    def no_links(*_):
+        raise PermissionError(errno.EPERM, "no")
+
+    if not has_links:
+        monkeypatch.setattr(lock.os, "link", no_links)
+    path = left_by(result)
+    text = path.read_text()
+    lock._discard(path, "what stood there before")
+    assert path.read_text() == text and list(result.parent.iterdir()) == [path]
 
 
 AT_ONCE = """

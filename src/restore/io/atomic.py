@@ -2,11 +2,14 @@
 
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import secrets
 import shutil
+import socket
 import stat
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,10 +41,11 @@ def replacing(path: Path) -> Generator[Path]:
     """A temporary path beside ``path``, renamed to ``path`` when the block ends without an error.
 
     Missing parent folders are made. The temporary file has a hidden name that cannot be predicted,
-    ``.NAME.RANDOM.partial``; it is always a new file, and an existing link is never followed. Its
-    contents are flushed to the disk before it is renamed. If the block fails or is interrupted, the
-    temporary file is removed and an earlier file at ``path`` stays unchanged. The first write of a
-    process to a folder removes the temporary files that killed processes have left there.
+    ``.NAME.MACHINE.RANDOM.partial``; it is always a new file, and an existing link is never
+    followed. Its contents are flushed to the disk before it is renamed. If the block fails or is
+    interrupted, the temporary file is removed and an earlier file at ``path`` stays unchanged. The
+    first write of a process to a folder removes the temporary files that killed processes have left
+    there.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +60,8 @@ def replacing(path: Path) -> Generator[Path]:
         The disk is full, the folder is read-only, or the like; the error names ``path``. Any other
         exception of the block passes through, including an OSError about another file.
     """
-    partial = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.partial")
+    name = f".{path.name[:50]}.{_machine_mark()}.{secrets.token_hex(8)}.partial"
+    partial = path.with_name(name)
     descriptor: int | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,14 +132,17 @@ def write_bytes(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
-_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{16}\.partial")
+_LEFTOVER = re.compile(r"\..+?(\.(?P<machine>[0-9a-f]{8}))?\.[0-9a-f]{16}\.partial")
+_ABANDONED_S = 7 * 24 * 3600.0
+"""The time without a change after which another machine's temporary file counts as left behind."""
+
 _swept: set[tuple[int, int]] = set()
 """Device and inode of the folders that this process has cleaned."""
 
 
 def _create(partial: Path) -> int:
-    """Create an empty file that is locked while its descriptor is open. A file without a lock was
-    left by a process that has ended.
+    """Create an empty file that is locked while its descriptor is open. A file of this machine
+    without a lock was left by a process that has ended.
     """
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
     while True:
@@ -146,22 +154,46 @@ def _create(partial: Path) -> int:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove from a folder the temporary files of processes that have ended, once per process."""
+    """Remove from a folder the temporary files of processes that have ended, once per process.
+
+    On many network file systems a lock is seen only on the machine that holds it. Another machine's
+    files are therefore removed only if nothing was written to them for a week.
+    """
     status = folder.stat()
     if (status.st_dev, status.st_ino) in _swept:
         return
     _swept.add((status.st_dev, status.st_ino))
     with os.scandir(folder) as entries:
-        leftovers = [Path(entry.path) for entry in entries if _LEFTOVER.fullmatch(entry.name)]
-    for leftover in leftovers:
+        matches = [(entry.path, _LEFTOVER.fullmatch(entry.name)) for entry in entries]
+    own = _machine_mark()
+    for path, match in matches:
+        if match is None:
+            continue
+        leftover = Path(path)
         try:
             descriptor = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             continue  # a link, or somebody else's: not ours to remove
-        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        if is_file and _is_locked_now(descriptor):
+        state = os.fstat(descriptor)
+        may_be_left = match["machine"] == own or time.time() - state.st_mtime > _ABANDONED_S
+        if stat.S_ISREG(state.st_mode) and may_be_left and _is_locked_now(descriptor):
             _remove(leftover)
         os.close(descriptor)
+
+
+def boot_id() -> str:
+    """The identifier that this machine has until it is started again; its name if it has none. All
+    processes with the same one see each other's locks.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return socket.gethostname()
+
+
+def _machine_mark() -> str:
+    """Eight hexadecimal digits that stand for this machine in the names of temporary files."""
+    return hashlib.sha256(boot_id().encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 def _is_locked_now(descriptor: int) -> bool:

@@ -1,5 +1,6 @@
 """A lock file that allows one run at a time and names the process that holds it."""
 
+import errno
 import json
 import os
 import secrets
@@ -12,12 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from restore.errors import UserError
+from restore.io.atomic import boot_id
 from restore.records import decoded, parse_json
 
 BEAT_S = 5.0
 """The interval at which the holder renews the time stamp of its lock file."""
 
 _PATIENCE_S = 4 * BEAT_S
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,9 @@ def locked(result: Path, do: str = "wait until it ends, or choose another name")
     Raises
     ------
     UserError
-        A process that is alive holds it. The folder cannot be written to.
+        A process that is alive holds it.
+    OSError
+        The lock file cannot be written.
     """
     path, mine = result.with_name(f".{result.name[:80]}.lock"), Holder.of(os.getpid())
     text = json.dumps(asdict(mine) | {"token": secrets.token_hex(8)})
@@ -101,11 +106,28 @@ def _create(path: Path, text: str) -> bool:
     try:
         with draft.open("x", encoding="utf-8") as file:
             file.write(text)
-        os.link(draft, path)
-    except FileExistsError:
-        return False
+        return _linked(draft, path, text)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _linked(file: Path, path: Path, text: str) -> bool:
+    """Whether ``path`` did not exist, and is now a link to ``file``; or a copy of its ``text`` on
+    a file system without hard links.
+    """
+    try:
+        try:
+            os.link(file, path)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+            try:
+                os.write(descriptor, text.encode("utf-8"))
+            finally:
+                os.close(descriptor)
+    except FileExistsError:
+        return False
     return True
 
 
@@ -118,9 +140,10 @@ def _discard(path: Path, stale: str) -> None:
         path.rename(aside)
     except FileNotFoundError:
         return
-    if _read(aside) != stale and not path.exists():
-        os.link(aside, path)
-    aside.unlink()
+    text = _read(aside)
+    if text is not None and text != stale:
+        _linked(aside, path, text)
+    aside.unlink(missing_ok=True)
 
 
 def _lives(path: Path, text: str, holder: Holder | None) -> bool:
@@ -192,7 +215,6 @@ def _answers(pid: int) -> bool:
 def _machine() -> str:
     """An identifier of this machine and container."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+        return f"{boot_id()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return socket.gethostname()
