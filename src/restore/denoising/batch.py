@@ -19,7 +19,7 @@ from restore.denoising.inputs import (
     table_path,
     uses_halves,
 )
-from restore.denoising.outputs import SetFiles, require_outputs, write_outputs
+from restore.denoising.outputs import PlannedTable, SetFiles, require_outputs, write_outputs
 from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.denoising.targets import (
     OutputSettings,
@@ -34,6 +34,7 @@ from restore.image_tensors import read_halves, read_tensor
 from restore.io.file_checks import reading_once
 from restore.io.images.image import write_image
 from restore.io.micrographs import Suffixes
+from restore.io.replaced_tables import origin
 from restore.joint_work import joined_to_write
 from restore.micrograph import CTFParameters, Micrograph
 from restore.model.checkpoint import Model, load_model
@@ -135,7 +136,7 @@ def denoise_set(
     table = jobs[0].outputs[0].with_suffix(".star") if alone else table_path(chosen, output)
     files = {} if alone else chosen.listing.denoised(table, written_images(jobs))
     picture = table.with_suffix(".png") if output.picture or not alone else None
-    require_outputs(files, table, picture, jobs, output)
+    require_outputs(PlannedTable(table, chosen.source, files), picture, jobs, output)
     with joined_to_write(table, device) as place:
         denoiser = denoiser_for(model, settings, place.device)
         rejected = rejected_rows(chosen, settings, read)
@@ -150,7 +151,12 @@ def denoise_set(
         )
         written = written_images(results.good)
         if written and place.is_main:
-            inputs = {"micrographs": chosen.source, "model": model_name, "output": output}
+            inputs = {
+                "micrographs": chosen.source,
+                "origin": origin(chosen.source, table),
+                "model": model_name,
+                "output": output,
+            }
             files = {} if alone else chosen.listing.denoised(table, written)
             record, panels = provenance(settings, inputs), partial(_panels, results)
             write_outputs(results, SetFiles(table, files, record), panels, picture)

@@ -11,6 +11,7 @@ from restore.errors import UserError
 from restore.io.atomic import require_writable
 from restore.io.outputs import refuse_foreign, write_table
 from restore.io.paths import resolved
+from restore.io.replaced_tables import refuse_other_source
 from restore.report.panels import Panel, save_picture, side_by_side
 from restore.runtime.jobs import Job, JobResults
 
@@ -30,18 +31,30 @@ def output_table(
     return path
 
 
-def require_outputs(
-    files: Iterable[Path],
-    table: Path,
-    picture: Path | None,
-    jobs: Iterable[Job[Any]],
-    output: OutputSettings,
-) -> None:
-    """Raise UserError if the ``table``'s files or the picture would replace a file that restore did
-    not write, or a folder cannot be written to.
+@dataclass(frozen=True)
+class PlannedTable:
+    """A table before anything is denoised: its path, its input, and its files as they will be if
+    every image is denoised.
     """
-    files = list(files)
+
+    table: Path
+    source: str | Path
+    files: Mapping[Path, bytes]
+
+
+def require_outputs(
+    planned: PlannedTable, picture: Path | None, jobs: Iterable[Job[Any]], output: OutputSettings
+) -> None:
+    """Raise UserError if the table's files or the picture would replace a file that restore did
+    not write, or the table of another set; or a folder cannot be written to.
+
+    The table of a RELION job is the job's own, and may be replaced.
+    """
+    table, files = planned.table, planned.files
     refuse_foreign([*files, *filter(None, [picture])], table, output.overwrite, ELSEWHERE)
+    if not output.overwrite and not output.within_job:
+        do = f"{ELSEWHERE}, or `overwrite=True` to replace it"
+        refuse_other_source(table, files, planned.source, do)
     for folder in {path.parent for path in (*files, *(job.outputs[0] for job in jobs))}:
         require_writable(folder)
 

@@ -11,7 +11,13 @@ import torch
 from jaxtyping import Float
 
 from restore.denoising.denoise import denoiser_for
-from restore.denoising.outputs import SetFiles, output_table, require_outputs, write_outputs
+from restore.denoising.outputs import (
+    PlannedTable,
+    SetFiles,
+    output_table,
+    require_outputs,
+    write_outputs,
+)
 from restore.denoising.particle_stack import StackDenoiser
 from restore.denoising.particle_targets import (
     ParticleSettings,
@@ -28,6 +34,7 @@ from restore.io.particle_listings import (
     ParticleListing,
     read_particle_listing,
 )
+from restore.io.replaced_tables import origin
 from restore.joint_work import joined_to_write
 from restore.model.checkpoint import Model, load_model
 from restore.provenance import provenance
@@ -123,7 +130,7 @@ def denoise_particles(
     flipped = model.recipe.phase_flip and not settings.flip_phases_back
     files = listing.stored(path, stored_images(jobs), flipped)
     picture = path.with_suffix(".png") if output.picture else None
-    require_outputs(files, path, picture, jobs, output)
+    require_outputs(PlannedTable(path, source, files), picture, jobs, output)
     with joined_to_write(path, device) as place:
         denoiser = denoiser_for(model, settings, place.device)
         to_do = stale_jobs(jobs, fingerprint_in, overwrite=output.overwrite, place=place)
@@ -137,8 +144,8 @@ def denoise_particles(
             results = run_jobs(jobs, steps, place=place, stale=to_do)
         stored = stored_images(results.good)
         if stored and place.is_main:
-            inputs = {"particles": table, "model": model_name, "output": output}
-            record = provenance(settings, {**inputs, "of_particles": particles})
+            inputs = {"particles": table, "origin": origin(source, path), "model": model_name}
+            record = provenance(settings, {**inputs, "output": output, "of_particles": particles})
             written = SetFiles(path, listing.stored(path, stored, flipped), record)
             write_outputs(results, written, partial(_panels, results, images), picture)
     return SetResults.of(results, {}, path if stored else None)

@@ -98,7 +98,7 @@ def plan(
     places = names_within_job(names) if output.within_job else names
     jobs: list[Job[Target]] = []
     for micrograph, place in zip(micrographs, places, strict=True):
-        target = _target(micrograph, Path(place), output)
+        target = target_of(micrograph, Path(place), output)
         read = [micrograph.image]
         if uses_halves and uses_halves(micrograph):
             read += [half for half in (micrograph.even, micrograph.odd) if half]
@@ -114,7 +114,8 @@ def plan(
     return jobs
 
 
-def _target(micrograph: Micrograph, name: Path, output: OutputSettings) -> Target:
+def target_of(micrograph: Micrograph, name: Path, output: OutputSettings) -> Target:
+    """The denoised image of a micrograph that is called ``name`` in the output."""
     new_name = f"{split_ending(name.name)[0]}{output.suffix}.mrc"
     if output.output_directory is None:
         path = micrograph.image.with_name(new_name)

@@ -11,7 +11,7 @@ import torch
 from restore.denoising.batch import denoise_jobs
 from restore.denoising.denoise import Denoiser, denoiser_for
 from restore.denoising.inputs import table_path, uses_halves, with_usable_halves
-from restore.denoising.outputs import require_outputs
+from restore.denoising.outputs import PlannedTable, require_outputs
 from restore.denoising.settings import DenoisingSettings
 from restore.denoising.targets import (
     OutputSettings,
@@ -19,10 +19,12 @@ from restore.denoising.targets import (
     fingerprint_in,
     made_with,
     plan,
+    target_of,
 )
 from restore.errors import UserError
 from restore.io.micrographs import MicrographSet
 from restore.io.outputs import write_table
+from restore.io.replaced_tables import origin
 from restore.live.files import ArrivingFiles
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import NamedModel
@@ -144,18 +146,31 @@ class SessionImages:
             if micrograph.name in self._written
         }
         if not self._may_write:
-            require_outputs([table], table, None, [], self._output)
+            self._require_table(chosen, table)
             self._may_write = True
         if not written:
             return None
         inputs = {
             "micrographs": chosen.source,
+            "origin": origin(chosen.source, table),
             "model": self.model.name,
             "output": self._output,
         }
         files = chosen.listing.denoised(table, written)
         write_table(table, files, provenance(self._settings, inputs))
         return table
+
+    def _require_table(self, chosen: MicrographSet, table: Path) -> None:
+        """Raise UserError if the session's table would replace one that is not the session's."""
+        planned = {
+            micrograph.row: target_of(micrograph, Path(micrograph.name), self._output).written
+            for micrograph in chosen.micrographs
+        }
+        files = chosen.listing.denoised(table, planned)
+        try:
+            require_outputs(PlannedTable(table, chosen.source, files), None, [], self._output)
+        except UserError as error:
+            raise error.instead(do="give another `output_directory`") from None
 
     def _key(self, micrograph: Micrograph) -> _Key:
         paths = (micrograph.image, micrograph.even, micrograph.odd)

@@ -2,7 +2,7 @@
 names them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from restore.io.outputs import refuse_foreign, write_table
 from restore.io.paths import Places, image_names, resolved
 from restore.io.relion.halves_star import HalfNames, halves_star, star_listing
 from restore.io.relion.motion import motion_files
+from restore.io.replaced_tables import origin, refuse_other_source
 from restore.micrograph import Micrograph
 from restore.movies.exposures import MovieSettings, aligned, corrected, files_behind
 from restore.movies.halving import (
@@ -32,7 +33,7 @@ from restore.movies.halving import (
 )
 from restore.provenance import provenance
 from restore.runtime.distributed import pick_device
-from restore.runtime.jobs import SetResults
+from restore.runtime.jobs import Job, SetResults
 from restore.runtime.progress import Bars, no_bars
 
 _ELSEWHERE = "give another `output_directory`"
@@ -136,24 +137,35 @@ def make_halves(
         work.chosen.micrographs, output.output_directory, work.full_sums, made_with, work.sources
     )
     table = _table_path(work.chosen, output)
+    if not output.overwrite:
+        do = f"{_ELSEWHERE}, or `overwrite=True` to replace it"
+        planned = {table: _star(work, jobs, table, with_new_sizes=False)}
+        refuse_other_source(table, planned, work.chosen.source, do)
     for folder in {table.parent, *(job.outputs[0].parent for job in jobs)}:
         require_writable(folder)
     with locked(table):
         results = halve_jobs(jobs, work.halve, output.output_dtype, output.overwrite, bars=bars)
         if results.good:
-            names = {
-                job.subject.micrograph.row: _names(
-                    job.subject, Places.of_star(table), work.new_pixel_sizes
-                )
-                for job in results.good
+            inputs = {
+                "micrographs": work.chosen.source,
+                "origin": origin(work.chosen.source, table),
+                "output": output,
             }
-            voltage_kV = work.settings.voltage if work.settings else None
-            origin = provenance(
-                work.depends_on, {"micrographs": work.chosen.source, "output": output}
-            )
-            content = star_bytes(halves_star(work.chosen, names, voltage_kV))
-            write_table(table, {table: content}, origin)
+            content = _star(work, results.good, table, with_new_sizes=work.new_pixel_sizes)
+            write_table(table, {table: content}, provenance(work.depends_on, inputs))
     return SetResults.of(results, {}, table if results.good else None)
+
+
+def _star(
+    work: _Work, jobs: Sequence[Job[HalfFiles]], table: Path, *, with_new_sizes: bool
+) -> bytes:
+    """The STAR file of the halves of these jobs; new pixel sizes are read from the full sums."""
+    places = Places.of_star(table)
+    names = {
+        job.subject.micrograph.row: _names(job.subject, places, with_new_sizes) for job in jobs
+    }
+    voltage_kV = work.settings.voltage if work.settings else None
+    return star_bytes(halves_star(work.chosen, names, voltage_kV))
 
 
 def _thinning(source: str, seed: int, pixel_size_A: float | None) -> _Work:
