@@ -1,5 +1,6 @@
 """A whole set: what goes where, what is up to date, what fails alone."""
 
+import gzip
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -286,6 +287,34 @@ def test_halves_are_read_only_where_they_are_wanted(tmp_path):
         UserError, match=r"full\.mrc: the micrograph has no halves.*`average_halves`"
     ):
         read_exposure(replace(given, odd=None), with_halves=True)
+
+
+@pytest.mark.parametrize("problem", ["not a number", "cut short", "constant"])
+def test_a_half_that_is_wanted_only_for_the_calibration_does_not_prevent_the_denoising(
+    tmp_path, caplog, problem
+):
+    full, even, odd = (
+        written(tmp_path / f"{name}.mrc", seed) for seed, name in enumerate(("full", "even", "odd"))
+    )
+    data = mrcfile.read(even)
+    if problem == "cut short":
+        even = tmp_path / "even.mrc.gz"
+        content = gzip.compress((tmp_path / "even.mrc").read_bytes())
+        even.write_bytes(content[: len(content) // 2])
+    elif problem == "constant":
+        write_mrc(even, np.full_like(data, 3), 2.0)
+    else:
+        with mrcfile.open(even, mode="r+") as file:
+            file.data[5, 5] = np.nan
+    given = Micrograph("full.mrc", full, 2.0, 0, None, even, odd)
+    jobs = plan([given], OutputSettings(), made_with(model(), SETTINGS), lambda _: True)
+    assert len(denoise_jobs(jobs, denoiser(SETTINGS), "m.safetensors").done) == 1
+    assert "full.mrc: its halves cannot be used" in caplog.text
+    alone = plan([replace(given, even=None, odd=None)], OutputSettings("_alone"), str)
+    denoise_jobs(alone, denoiser(SETTINGS), "m.safetensors")
+    assert np.array_equal(mrcfile.read(jobs[0].outputs[0]), mrcfile.read(alone[0].outputs[0]))
+    averaging = denoiser(replace(SETTINGS, average_halves=True))
+    assert len(denoise_jobs(jobs, averaging, "m.safetensors", overwrite=True).failed) == 1
 
 
 @pytest.fixture

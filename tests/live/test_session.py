@@ -190,7 +190,8 @@ def test_a_micrograph_that_never_comes_is_named_in_the_end(recorded, live, flipp
     assert "it has not arrived" in session.failed["Micrographs/mic_0002_DW.mrc"]
 
 
-def test_halves_that_come_late_calibrate_the_image(recorded, live, plain):
+@pytest.mark.parametrize("start", ["mic_0001", "mic_0001_DW"])
+def test_halves_that_come_late_calibrate_the_image(recorded, live, plain, start):
     Path("Raw").mkdir()
     parts = {part: recorded / f"Micrographs/mic_0001_{part}.mrc" for part in ("DW", "EVN", "ODD")}
     shutil.copy(parts["DW"], "Raw")
@@ -200,8 +201,8 @@ def test_halves_that_come_late_calibrate_the_image(recorded, live, plain):
     def add_halves():
         wait_for(output.exists)
         without.append(pixels(output))
-        shutil.copy(parts["EVN"], "Raw")
-        shutil.copy(parts["ODD"], "Raw")
+        shutil.copy(parts["EVN"], f"Raw/{start}_EVN.mrc")
+        shutil.copy(parts["ODD"], f"Raw/{start}_ODD.mrc")
 
     with meanwhile(add_halves):
         watch("Raw", "Out", plain, settings=QUICK)

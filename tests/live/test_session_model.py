@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import mrcfile
+import numpy as np
 import pytest
 from arriving import assert_same_images, meanwhile, pixels, wait_for
 
 import restore
 from restore.errors import UserError
+from restore.io.star import parse_star, write_star
 from restore.live.page import SessionPage, SessionState
 from restore.live.session import watch
 from restore.live.settings import WatchSettings
@@ -144,6 +147,47 @@ def test_halves_that_cannot_be_learned_from_leave_the_general_model(recorded, li
     assert "continues without a model of its own" in caplog.text
     assert "the halves of Raw/mic_0001_DW.mrc are identical" in caplog.text
     assert len(session.denoised) == 3 and not MODEL.exists()
+
+
+def constant(path):
+    """Give an image one value everywhere."""
+    with mrcfile.open(path, mode="r+") as file:
+        file.set_data(np.full_like(file.data, 3))
+
+
+@pytest.mark.parametrize("parts", [("DW", "EVN", "ODD"), ("ODD",)])
+def test_one_micrograph_without_an_image_does_not_prevent_the_training(
+    recorded, live, plain, caplog, parts
+):
+    let_come(recorded, *NAMES, folder="Raw")
+    for part in parts:
+        constant(f"Raw/{FIRST.replace('DW', part)}")
+    watch("Raw", "Out", plain, settings=QUICK, training=TINY)
+    model = restore.load_model(MODEL)
+    assert {*model.training["trained_on"], *model.training["held_out"]} == {
+        f"Raw/{name}" for name in NAMES[1:]
+    }
+
+
+def test_a_row_without_defocus_and_a_row_twice_do_not_prevent_the_training(
+    recorded, live, flipping, caplog
+):
+    let_come(recorded, *NAMES)
+    shutil.copy(f"Micrographs/{LAST.replace('DW', 'EVN')}", "Micrographs/other_EVN.mrc")
+    for part in ("DW", "ODD"):
+        Path(f"Micrographs/other_{part}.mrc").hardlink_to(f"Micrographs/{LAST.replace('DW', part)}")
+    text = (recorded / STAR).read_text().rstrip()
+    last = text.splitlines()[-1].replace("mic_0003", "other")
+    star = parse_star(f"{text}\n{last}\n")
+    block = star.block("micrographs")
+    defoci = ["nan", *block.column("rlnDefocusU")[1:]]
+    write_star(Path(STAR), star.with_block(block.with_column("rlnDefocusU", defoci)))
+    watch(STAR, "Out", flipping, settings=QUICK, training=TINY)
+    model = restore.load_model(MODEL)
+    assert {*model.training["trained_on"], *model.training["held_out"]} == {
+        f"Micrographs/{name}" for name in NAMES[1:]
+    }
+    assert "Micrographs/other_DW.mrc is left out of the training" in caplog.text
 
 
 def test_nothing_is_trained_where_that_is_not_wanted(recorded, live, plain):

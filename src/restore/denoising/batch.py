@@ -1,5 +1,6 @@
 """Denoising a whole set of micrographs."""
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -30,6 +31,7 @@ from restore.denoising.targets import (
     plan,
     written_images,
 )
+from restore.errors import UserError
 from restore.image_tensors import read_halves, read_tensor
 from restore.io.file_checks import reading_once
 from restore.io.images.image import write_image
@@ -52,6 +54,10 @@ from restore.runtime.jobs import (
     stale_jobs,
 )
 from restore.runtime.progress import Bars, no_bars
+
+log = logging.getLogger(__name__)
+
+_WITHOUT_HALVES = "%s: its halves cannot be used, and the image is calibrated without them: %s"
 
 
 def denoise_set(
@@ -189,7 +195,16 @@ def denoise_jobs(
 
     def read(job: Job[Target]) -> Exposure:
         micrograph = job.subject.micrograph
-        return read_exposure(micrograph, uses_halves(micrograph, denoiser.settings))
+        if denoiser.settings.average_halves:
+            return read_exposure(micrograph, with_halves=True)
+        full = read_exposure(micrograph, with_halves=False)
+        if not uses_halves(micrograph, denoiser.settings):
+            return full
+        try:
+            return Exposure(full.full, read_halves(micrograph))
+        except UserError as error:
+            log.warning(_WITHOUT_HALVES, micrograph.name, error)
+            return full
 
     def compute(job: Job[Target], exposure: Future[Exposure]) -> Write:
         return _denoised(exposure.result(), job, denoiser, model_name)
@@ -198,10 +213,19 @@ def denoise_jobs(
 
 
 def _denoised(exposure: Exposure, job: Job[Target], denoiser: Denoiser, model_name: str) -> Write:
-    """The denoised image, ready to be written."""
+    """The denoised image, ready to be written. Without its halves, if they are needed only for the
+    calibration and cannot be used.
+    """
     device, micrograph = denoiser.engine.device, job.subject.micrograph
     halves = exposure.halves and (exposure.halves[0].to(device), exposure.halves[1].to(device))
-    image = denoise_with(denoiser, Exposure(exposure.full.to(device), halves), micrograph)
+    full = exposure.full.to(device)
+    try:
+        image = denoise_with(denoiser, Exposure(full, halves), micrograph)
+    except UserError as error:
+        if halves is None or denoiser.settings.average_halves:
+            raise
+        image = denoise_with(denoiser, Exposure(full), micrograph)
+        log.warning(_WITHOUT_HALVES, micrograph.name, error)
     header, dtype = labels(job, model_name), denoiser.settings.output_dtype
     return partial(
         write_image, job.subject.path, image.cpu().numpy(), micrograph.pixel_size_A, header, dtype

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from restore.errors import UserError
@@ -28,7 +29,7 @@ class SessionEvaluation:
 
     def __init__(self, folder: Path, device: str) -> None:
         self._folder, self._device = folder, device
-        self._measured: list[Micrograph] = []
+        self._measured: set[Micrograph] = set()
         self._failed: set[Micrograph] = set()
         self.latest: Evaluation | None = None
 
@@ -44,21 +45,21 @@ class SessionEvaluation:
 
     def begin_again(self) -> None:
         """Measure everything again, because the model has changed."""
-        self._measured = []
+        self._measured = set()
         self.latest = None
 
     def waiting(self, with_halves: Sequence[Micrograph]) -> list[Micrograph]:
         """The micrographs to measure now, including those measured already; empty if there is
         nothing new.
         """
-        good = [micrograph for micrograph in with_halves if micrograph not in self._failed]
-        known = set(self._measured)
-        new = [micrograph for micrograph in good if micrograph not in known]
+        good = [micrograph for micrograph in with_halves if _key(micrograph) not in self._failed]
+        known = self._measured
+        new = [_key(micrograph) for micrograph in good if _key(micrograph) not in known]
         if not new:
             return []
         more = min(max(len(known) // 4, _FEWEST), _MOST)
         taken = known | set(new[:more])
-        return [micrograph for micrograph in good if micrograph in taken]
+        return [micrograph for micrograph in good if _key(micrograph) in taken]
 
     def measure(self, subset: MicrographSet, model: NamedModel, bars: Bars) -> None:
         """Measure the micrographs of a set, and write the evaluation and its report.
@@ -66,7 +67,7 @@ class SessionEvaluation:
         Micrographs that cannot be measured are logged, and left out from then on.
         """
         micrographs = subset.micrographs
-        self._measured = list(micrographs)
+        self._measured = set(map(_key, micrographs))
         try:
             evaluated = evaluate(
                 subset,
@@ -80,7 +81,14 @@ class SessionEvaluation:
             log.warning("the session is not evaluated: %s", error)
             return
         failed = {name for name, _ in evaluated.failed}
-        self._failed |= {micrograph for micrograph in micrographs if micrograph.name in failed}
+        self._failed |= {
+            _key(micrograph) for micrograph in micrographs if micrograph.name in failed
+        }
         if evaluated.evaluation is not None:
             self.latest = evaluated.evaluation
             write_report(self._folder, self.report)
+
+
+def _key(micrograph: Micrograph) -> Micrograph:
+    """The micrograph wherever it stands in the table, in which rows may be inserted before it."""
+    return replace(micrograph, row=0)

@@ -15,7 +15,7 @@ from restore.live.files import ArrivingFiles
 from restore.live.page import SessionPage, SessionState
 from restore.live.settings import WatchSettings
 from restore.live.sources import FolderSource, TableSource
-from restore.live.training import SessionTraining, ShowTraining
+from restore.live.training import SessionTraining, ShowTraining, TrainingSet
 from restore.micrograph import Micrograph
 from restore.runtime.jobs import Job
 from restore.runtime.progress import Bars, no_bars
@@ -82,6 +82,7 @@ class Session:
         self._looked_at, self._pause_s = -float("inf"), settings.poll
         self._worked_at = time.monotonic()
         self._may_train = settings.train_after > 0 and not training.files.model.exists()
+        self._training_set = TrainingSet(settings.train_after)
 
     def follow(self) -> None:
         """Follow the session until nothing has changed for the time in the settings.
@@ -177,26 +178,30 @@ class Session:
         """Train once there are enough micrographs, and switch to the new model; returns whether it
         was time to do so.
         """
-        with_halves = self._with_halves()
-        due = len(with_halves) >= self._settings.train_after
-        if not self._may_train or not due or self._listed is None:
+        if not self._may_train or self._listed is None:
             return False
-        self._may_train = False
+        problems = {row.name for row in self._listed.problems.values()}
+        chosen = self._training_set.of(self._with_halves(), {*self._images.failed, *problems})
+        if not chosen:
+            return False
         if self._training.is_interrupted:
             log.info("the interrupted training continues")
         else:
             log.info(
                 "%d micrographs have arrived with halves: a model is now trained on them",
-                len(with_halves),
+                len(chosen),
             )
         self._write_page(self._training_words())
         try:
             model = self._training.train(
-                self._subset(with_halves), self._shown.training, self._denoise_meanwhile
+                self._subset(chosen), self._shown.training, self._denoise_meanwhile
             )
         except UserError as error:
-            log.warning("the session continues without a model of its own: %s", error)
+            if not self._training_set.leave_out_culprit(chosen, error):
+                self._may_train = False
+                log.warning("the session continues without a model of its own: %s", error)
             return True
+        self._may_train = False
         log.info("switched to %s; micrographs denoised before are denoised again", model.name)
         self._images.use(model)
         self._evaluation.begin_again()

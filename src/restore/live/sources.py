@@ -11,12 +11,14 @@ from typing import Protocol
 
 from restore.errors import UserError
 from restore.io.endings import IMAGE_ENDINGS, ending_of, split_ending
-from restore.io.half_names import Suffixes, is_half
+from restore.io.half_names import Suffixes, half_names, is_half
 from restore.io.images.image import read_image_header
 from restore.io.images.movies import is_movie
 from restore.io.labels import fingerprint_of
 from restore.io.listings import ImageListing
 from restore.io.micrographs import MicrographSet, Needs, is_table, read_images, read_micrographs
+from restore.io.paths import Places
+from restore.io.relion.micrographs import halves_by_suffix
 from restore.live.files import ArrivingFiles
 from restore.micrograph import Micrograph
 
@@ -130,7 +132,10 @@ class FolderSource:
         )
         if not ordered:
             return None
-        numbered = tuple(replace(micrograph, row=row) for row, micrograph in enumerate(ordered))
+        numbered = tuple(
+            replace(self._with_late_halves(micrograph), row=row)
+            for row, micrograph in enumerate(ordered)
+        )
         return MicrographSet(str(self.folder / self.pattern), numbered, ImageListing(numbered))
 
     @property
@@ -192,6 +197,20 @@ class FolderSource:
             log.warning("%s It is tried again when it has changed.", problem)
             self._unreadable[name] = problem
         return None
+
+    def _with_late_halves(self, micrograph: Micrograph) -> Micrograph:
+        """The micrograph with its halves under another possible name, if they have arrived under
+        that one since the image was seen first.
+        """
+        halves = (micrograph.even, micrograph.odd)
+        if all(half is not None and self.files.state(half) for half in halves):
+            return micrograph
+        if len(half_names(micrograph.name, self.suffixes)) == 1:
+            return micrograph
+        even, odd = halves_by_suffix(micrograph.name, self.suffixes, Places())
+        chosen = replace(micrograph, even=even, odd=odd)
+        self._known[micrograph.name] = (self._known[micrograph.name][0], chosen)
+        return chosen
 
     def _size_A(self, path: Path) -> float | None:
         """The given pixel size. For a size of 1 Å in a header a warning is logged once, and then it

@@ -1,7 +1,7 @@
 """The model of a session, trained once, on the first micrographs that have arrived with halves."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,9 @@ from typing import Any
 
 from restore.errors import UserError
 from restore.face.patches import make_patches
+from restore.io.file_checks import HALVES, check_files
 from restore.io.micrographs import MicrographSet
+from restore.micrograph import Micrograph
 from restore.model.checkpoint import Model, NamedModel, load_model
 from restore.preprocessing import Recipe
 from restore.training.run import train
@@ -28,6 +30,53 @@ _RESUME_WORDS = "started again, the session continues from there"
 def unseen_training() -> AbstractContextManager[Callable[[TrainingProgress], None]]:
     """Training without a progress display."""
     return nullcontext(lambda _: None)
+
+
+@dataclass
+class TrainingSet:
+    """The micrographs that a session's model is trained on, once there are ``enough`` (with 0,
+    never). A single one that cannot be used is left out, and does not prevent the training.
+    """
+
+    enough: int
+    _left_out: dict[str, str] = field(default_factory=dict[str, str])
+
+    def of(
+        self, with_halves: Sequence[Micrograph], unusable: Collection[str]
+    ) -> Sequence[Micrograph]:
+        """Those with halves that can be used, as far as their headers tell; none if they are not
+        enough. ``unusable`` are the names of some that cannot.
+        """
+        good = self._without(with_halves, unusable)
+        if not self.enough or len(good) < self.enough:
+            return []
+        _, problems = check_files(good, HALVES, warns=False)
+        for problem in problems:
+            self._leave_out(problem.micrograph, problem.message)
+        good = self._without(good, ())
+        return good if len(good) >= self.enough else []
+
+    def leave_out_culprit(self, chosen: Sequence[Micrograph], error: UserError) -> bool:
+        """Leave out the micrograph that an error of the training names; whether it names one."""
+        for micrograph in chosen:
+            files = (micrograph.image, micrograph.even, micrograph.odd)
+            if error.where in (micrograph.name, *map(str, files)):
+                self._leave_out(micrograph, str(error))
+                return True
+        return False
+
+    def _without(
+        self, micrographs: Sequence[Micrograph], unusable: Collection[str]
+    ) -> list[Micrograph]:
+        return [
+            micrograph
+            for micrograph in micrographs
+            if micrograph.name not in self._left_out and micrograph.name not in unusable
+        ]
+
+    def _leave_out(self, micrograph: Micrograph, reason: str) -> None:
+        self._left_out[micrograph.name] = reason
+        log.warning("%s is left out of the training: %s", micrograph.name, reason)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,10 @@ def needed_ctf(name: str) -> str:
 def parameters_of(row: Sequence[float]) -> CTFParameters:
     """The record of one row of these columns, in Å and degrees (the columns are in Å and
     radians).
+
+    ``df1_A`` is the defocus along the direction at ``df_angle_rad`` from the x axis (columns)
+    towards the y axis (rows as stored), positive for underfocus, so that RELION's angle differs
+    only in being in degrees; ``phase_shift_rad`` is the additional phase shift.
     """
     defocus_1_A, defocus_2_A, angle_rad, voltage_kV, cs_mm, contrast, shift_rad = row
     return CTFParameters(

@@ -85,26 +85,6 @@ def read_exposures(
     return Exposures(data, names_without_mark, tuple(micrographs), dict(sorted(errors.items())))
 
 
-def ctf_parameters(data: Dataset) -> list[CTFParameters]:
-    """The CTF of every exposure, from the slot ``ctf``. The phase shift is zero if there is no
-    column for it.
-
-    ``df1_A`` is the defocus along the direction at ``df_angle_rad`` from the x axis (columns)
-    towards the y axis (rows as stored), positive for underfocus, so that RELION's angle differs
-    only in being in degrees; ``phase_shift_rad`` is the additional phase shift.
-
-    Raises
-    ------
-    UserError
-        Columns are missing, or hold an impossible number; the error names file and row.
-    """
-    _require_ctf_columns(data)
-    for error in _ctf_errors(data).values():
-        raise error
-    values, _ = ctf_values(data)
-    return [parameters_of(row) for row in values.tolist()]
-
-
 def _require_ctf_columns(data: Dataset) -> None:
     missing = [f"ctf/{name}" for name in CTF_COLUMNS if data.column(f"ctf/{name}") is None]
     if missing:
