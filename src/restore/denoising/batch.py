@@ -93,7 +93,8 @@ def denoise_set(
         What is done with the network's output.
     suffixes
         What distinguishes the names of the full sum, the even and the odd half, as
-        ``"DW,EVN,ODD"``; halves are used to calibrate the output, or are averaged.
+        ``"DW,EVN,ODD"``; halves are used to calibrate the output, or are averaged. None stands for
+        these, or else for those with which the model was trained, if a table lists the micrographs.
     pixel_size_A
         Pixel size in Å, for images that no table lists. None stands for that in their headers.
     ctf

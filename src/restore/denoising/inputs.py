@@ -5,6 +5,7 @@ be skipped.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from restore.denoising.outputs import output_table
@@ -47,6 +48,9 @@ def read_set(
     """The micrographs to denoise, with the arguments of `restore.denoising.batch.denoise_set`,
     leaving out images that are themselves denoised; headers are read by ``read``.
 
+    Without ``suffixes``, the halves of listed micrographs have the usual ones or, if there are no
+    such files, those with which the model was trained.
+
     Raises
     ------
     UserError
@@ -60,16 +64,42 @@ def read_set(
             "`flip_phases_back=True` changes nothing: the model was made with `phase_flip=False`"
         )
     needs = Needs(model.recipe.phase_flip, settings.average_halves, True, header_pixel_size=True)
-    if suffixes is None and settings.calibration == "rings" and is_table(source):
-        suffixes = Suffixes()
+    wants_halves = settings.average_halves or settings.calibration == "rings"
+    is_guess = suffixes is None and wants_halves and is_table(source)
+    read_as = partial(read_micrographs, source, pixel_size_A=pixel_size_A, needs=needs, ctf=ctf)
     try:
-        chosen = without_denoised(read_micrographs(source, suffixes, pixel_size_A, needs, ctf))
+        chosen = read_as(suffixes=Suffixes() if is_guess else suffixes)
+        trained = _suffixes_of_training(model)
+        if is_guess and trained is not None and not _any_halves(chosen):
+            chosen = read_as(suffixes=trained)
+        chosen = without_denoised(chosen)
     except UserError as error:
         do = error.do.replace("`phase_flip=False`", "a model made with `phase_flip=False`")
         raise error.instead(do=do) from None
     if settings.average_halves or settings.calibration != "rings":
         return chosen
     return without_unusable_halves(chosen, read)
+
+
+def _suffixes_of_training(model: Model) -> Suffixes | None:
+    """The suffixes with which the halves were found that a model was trained on; None if its record
+    does not have them.
+    """
+    try:
+        return parse_suffixes(str(model.provenance["inputs"]["suffixes"]))
+    except (UserError, KeyError, TypeError):
+        return None
+
+
+def _any_halves(chosen: MicrographSet) -> bool:
+    """Whether both halves of a micrograph exist."""
+    return any(
+        micrograph.even is not None
+        and micrograph.odd is not None
+        and micrograph.even.is_file()
+        and micrograph.odd.is_file()
+        for micrograph in chosen.micrographs
+    )
 
 
 def uses_halves(micrograph: Micrograph, settings: DenoisingSettings) -> bool:

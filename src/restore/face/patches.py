@@ -105,7 +105,8 @@ def make_patches(
         path.parent, sum(2 * pixel_bytes * pair.shape[0] * pair.shape[1] for pair in pairs)
     )
     count = len(chosen.micrographs)
-    record = provenance(recipe, {"micrographs": chosen.source, "count": count})
+    inputs = {"micrographs": chosen.source, "suffixes": suffixes, "count": count}
+    record = provenance(recipe, inputs)
     done = iter(range(1, count + 1))
 
     def report(_: Micrograph) -> None:

@@ -200,12 +200,14 @@ def _record(
     beginning: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The record of how the run was made, for the model file and the state."""
+    inputs = data.provenance.get("inputs", {})
     return provenance(
         settings,
         {
             "patches": data.path,
             "made_of": data.provenance.get("made_of"),
-            "source": data.provenance.get("inputs", {}).get("micrographs"),
+            "source": inputs.get("micrographs"),
+            "suffixes": inputs.get("suffixes"),
             "micrographs": len(data.pairs),
             **beginning,
         },
