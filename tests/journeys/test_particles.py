@@ -157,6 +157,7 @@ def test_a_second_selection_from_the_same_stacks_leaves_the_firsts_as_they_are(h
     assert restore(LINE) == 0
     before = images_of("Extract/particles_denoised.star")
     assert restore(subset) == 0
+    assert "2 of 2 denoised stacks have a code in their names" in capsys.readouterr().err
     assert np.array_equal(images_of("Extract/particles_denoised.star"), before)
     assert np.array_equal(images_of("Extract/some_denoised.star"), before[some])
     # A rerun of either finds its own stacks.

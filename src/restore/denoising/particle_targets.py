@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +27,6 @@ from restore.model.checkpoint import Model
 from restore.model.network import receptive_field_px
 from restore.particles.extraction.windows import corners_px, wholly_outside
 from restore.runtime.jobs import Job, fingerprint, refuse_clashes
-
-log = logging.getLogger(__name__)
 
 _COORDINATES_TOLERANCE = 1e-3
 
@@ -63,6 +60,11 @@ class StackTarget:
     written_name: str
     rows: Mapping[int, tuple[int, ...]]
     sections: str
+
+    @property
+    def is_beside_another(self) -> bool:
+        """Whether the plain name belongs to other particles of the same stack."""
+        return self.path.stem.endswith(_code(self.sections))
 
     def stored(self) -> dict[int, StoredImage]:
         """The place of the new image of each row of the table."""
@@ -106,7 +108,7 @@ def plan_stacks(
         listed = tuple(sources[of_section[section][0]] for section in sorted(of_section))
         plain = _place(path, name, Path(place), output)
         digest = _sections_digest(path, sorted(of_section), plain.path.parent)
-        own = _place(path, name, Path(place), output, f"_{digest[:8]}")
+        own = _place(path, name, Path(place), output, _code(digest))
         micrographs = [particle.micrograph for particle in listed if particle.micrograph]
         made_with = [
             *shared,
@@ -129,6 +131,11 @@ def _sections_digest(stack: Path, sections: Sequence[int], folder: Path) -> str:
     name = os.path.relpath(os.path.realpath(stack), os.path.realpath(folder))
     text = json.dumps([name, list(sections)])
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+def _code(digest: str) -> str:
+    """What is put after the name of a stack whose plain name belongs to other particles."""
+    return f"_{digest[:8]}"
 
 
 def _holds_others(path: Path, sections: str, mark: str) -> bool:

@@ -1,6 +1,7 @@
 """Denoising of particle images, each with its own CTF and its surroundings in the micrograph."""
 
 import logging
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -39,6 +40,7 @@ from restore.joint_work import joined_to_write
 from restore.model.checkpoint import Model, load_model
 from restore.provenance import provenance
 from restore.report.panels import Panel
+from restore.runtime.distributed import Place
 from restore.runtime.jobs import (
     Job,
     JobResults,
@@ -136,6 +138,7 @@ def denoise_particles(
         to_do = stale_jobs(jobs, fingerprint_in, overwrite=output.overwrite, place=place)
         if to_do and place.is_main:
             log.warning(CAUTION)
+        _log_names(jobs, place)
         total = sum(len(job.subject.particles) for job in to_do)
         shown = bars if place.is_main and total else no_bars
         with shown(total, "particles", "denoising") as bar:
@@ -149,6 +152,18 @@ def denoise_particles(
             written = SetFiles(path, listing.stored(path, stored, flipped), record)
             write_outputs(results, written, partial(_panels, results, images), picture)
     return SetResults.of(results, {}, path if stored else None)
+
+
+def _log_names(jobs: Sequence[Job[StackTarget]], place: Place) -> None:
+    """Log how many stacks have other names than usual."""
+    count = sum(job.subject.is_beside_another for job in jobs)
+    if count and place.is_main:
+        log.info(
+            "%d of %d denoised stacks have a code in their names: those of the plain names hold "
+            "other particles, and remain",
+            count,
+            len(jobs),
+        )
 
 
 def _nothing(_: Job[StackTarget]) -> None:
