@@ -159,8 +159,8 @@ def test_an_image_that_changes_is_denoised_again(recorded, live, plain):
     changed = pixels(output)
     (live / "Raw2").mkdir()
     shutil.copy(other, "Raw2/a.mrc")
-    watch("Raw2", "Out", plain, settings=QUICK)
-    assert np.array_equal(changed, pixels(live / "Out/Raw2/a.mrc"))
+    watch("Raw2", "Out2", plain, settings=QUICK)
+    assert np.array_equal(changed, pixels(live / "Out2/Raw2/a.mrc"))
 
 
 def test_a_file_that_stays_half_copied_or_is_useless_is_named_in_the_end(recorded, live, plain):
@@ -222,6 +222,20 @@ def test_a_file_of_another_program_is_never_replaced(recorded, live, plain):
     write_image(Path("Out/Raw/a.mrc"), np.random.default_rng(0).normal(size=(8, 8)), 1.0)
     with pytest.raises(UserError, match="restore did not write"):
         watch("Raw", "Out", plain, settings=QUICK)
+
+
+def test_the_table_of_another_session_is_never_replaced(recorded, live, plain):
+    for number, folder in enumerate(("Raw", "Raw2"), 1):
+        Path(folder).mkdir()
+        shutil.copy(recorded / f"Micrographs/mic_000{number}_DW.mrc", folder)
+    watch("Raw", "Out", plain, settings=QUICK)
+    before = Path("Out/micrographs.star").read_bytes()
+    with pytest.raises(UserError, match=r"lists 1 image that is not in Raw2/\*"):
+        watch("Raw2", "Out", plain, settings=QUICK)
+    assert Path("Out/micrographs.star").read_bytes() == before
+    assert not Path("Out/Raw2").exists()
+    # The same session, called by another name.
+    watch(live / "Raw", live / "Out", plain, settings=QUICK)
 
 
 def test_one_process_follows_a_session(recorded, live, plain):

@@ -145,9 +145,7 @@ class SessionImages:
             for micrograph in chosen.micrographs
             if micrograph.name in self._written
         }
-        if not self._may_write:
-            self._require_table(chosen, table)
-            self._may_write = True
+        self.require_table(chosen)
         if not written:
             return None
         inputs = {
@@ -160,8 +158,13 @@ class SessionImages:
         write_table(table, files, provenance(self._settings, inputs))
         return table
 
-    def _require_table(self, chosen: MicrographSet, table: Path) -> None:
-        """Raise UserError if the session's table would replace one that is not the session's."""
+    def require_table(self, chosen: MicrographSet) -> None:
+        """Raise UserError, at the first call, if the session's table would replace its own input,
+        a file that restore did not write, or the table of another session.
+        """
+        if self._may_write:
+            return
+        table = table_path(chosen, self._output)
         planned = {
             micrograph.row: target_of(micrograph, Path(micrograph.name), self._output).written
             for micrograph in chosen.micrographs
@@ -171,6 +174,7 @@ class SessionImages:
             require_outputs(PlannedTable(table, chosen.source, files), None, [], self._output)
         except UserError as error:
             raise error.instead(do="give another `output_directory`") from None
+        self._may_write = True
 
     def _key(self, micrograph: Micrograph) -> _Key:
         paths = (micrograph.image, micrograph.even, micrograph.odd)

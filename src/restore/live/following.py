@@ -166,6 +166,7 @@ class Session:
     def _denoise(self, jobs: Sequence[Job[Target]], bars: Bars, doing: str) -> None:
         """Denoise the first of these jobs, and write table and page."""
         assert self._listed is not None
+        self._images.require_table(self._listed)
         if jobs:
             count = self._images.denoise(jobs[:AT_ONCE], bars)
             model = Path(self._images.model.name).name
