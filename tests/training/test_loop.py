@@ -16,6 +16,7 @@ from restore.model.network import NetworkSettings, add_weight_norm, build_networ
 from restore.preprocessing import Recipe
 from restore.runtime.distributed import Place
 from restore.training import loop as training
+from restore.training import schedules
 from restore.training.loop import fresh_state, train
 from restore.training.patches import Pair, PatchFile, Region
 from restore.training.settings import TrainingSettings
@@ -122,6 +123,30 @@ def test_a_run_that_was_interrupted_and_resumed_is_the_uninterrupted_run_bit_for
 
     assert rows(whole) == rows(resumed)
     assert whole.training["steps"] == resumed.training["steps"] == 20
+
+
+def test_a_finished_run_that_goes_on_for_longer_validates_and_saves_at_its_own_intervals(
+    make_patches, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(schedules, "MIN_STEPS", 1)
+    settings = replace(TINY, number_of_epochs=None, batches_per_epoch=500, steps=40)
+    path, state, longer = make_patches(), fresh_state(settings, CPU), replace(settings, steps=120)
+    run(path, settings, state=state)
+    assert state.epoch == settings.budget.epochs == longer.budget.epochs == 20
+    save_state(tmp_path / "finished", state, {})
+    whole, steps = run(path, longer, state=state), [*range(2, 41, 2), *range(42, 121, 6)]
+    assert [row["step"] for row in whole.training["history"]] == steps
+    assert [row["epoch"] for row in whole.training["history"]] == [*range(1, len(steps) + 1)]
+
+    state = fresh_state(longer, CPU)  # interrupted again on its way, and resumed once more
+    restore_state(tmp_path / "finished", state)
+    with pytest.raises(KeyboardInterrupt):
+        run(path, longer, Watching(63, tmp_path / "state"), state=state)
+    state = fresh_state(longer, CPU)
+    restore_state(tmp_path / "state", state)
+    resumed = run(path, longer, state=state)
+    assert same_weights(whole.network, resumed.network)
+    assert [row["step"] for row in resumed.training["history"]] == steps
 
 
 def test_a_stop_lets_the_step_in_hand_finish_and_gives_the_signals_back(make_patches, tmp_path):
