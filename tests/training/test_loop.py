@@ -14,6 +14,7 @@ from restore.errors import UserError
 from restore.model.checkpoint import load_model, load_tensors
 from restore.model.network import NetworkSettings, add_weight_norm, build_network, convolutions
 from restore.preprocessing import Recipe
+from restore.report.figures import losses
 from restore.runtime.distributed import Place
 from restore.training import loop as training
 from restore.training import schedules
@@ -23,7 +24,7 @@ from restore.training.settings import TrainingSettings
 from restore.training.split import split
 from restore.training.state import restore_state, save_state
 from restore.training.valid_windows import split_with_data
-from restore.training.validation import held_out_losses
+from restore.training.validation import epoch_words, held_out_losses
 
 CPU = torch.device("cpu")
 ALONE = Place(0, 1, CPU)
@@ -257,6 +258,17 @@ def test_a_run_that_diverges_goes_on_from_its_best_weights_at_half_the_rate(make
     assert all(torch.isfinite(weight).all() for weight in model.network.parameters())
 
 
+def test_an_epoch_that_ends_as_the_run_falls_back_has_no_training_loss(make_patches, monkeypatch):
+    checks = iter([False, True, False])
+    monkeypatch.setattr(training, "has_diverged", lambda *losses: next(checks))
+    settings = replace(TINY, batches_per_epoch=20, number_of_epochs=3)
+    history = run(make_patches(), settings).training["history"]
+    assert [row["step"] for row in history] == [20, 40, 60]
+    assert ["train_loss" in row for row in history] == [True, False, True]
+    assert epoch_words(history[1]).startswith("epoch 2: validation loss")
+    assert list(losses(history).axes[0].lines[0].get_xdata()) == [20, 60]
+
+
 def test_a_loss_that_is_far_above_that_of_an_empty_image_is_noticed_within_twenty_steps(
     make_patches, caplog
 ):
@@ -379,6 +391,12 @@ def test_which_micrographs_are_held_out_follows_from_the_seed():
     ]
     again = split(pairs(*[(64, 64)] * 20), TrainingSettings(patch_px=32, seed=4)).held_out[0].pair
     assert len(set(chosen)) > 2 and again == chosen[4]
+
+
+@pytest.mark.parametrize(("count", "share", "kept"), [(2, 0.75, 1), (2, 0.9, 1), (5, 0.99, 1)])
+def test_at_least_one_micrograph_is_left_to_train_on(count, share, kept):
+    parts = split(pairs(*[(64, 64)] * count), TrainingSettings(patch_px=32, held_out=share))
+    assert len(parts.training) == kept and len(parts.held_out) == count - kept
 
 
 def tilt_images(series, tilts):

@@ -216,15 +216,15 @@ def _end_epoch(
     state: TrainingState, validation: _Validation, settings: TrainingSettings, place: Place
 ) -> bool:
     """Measure the validation loss and keep the best weights; False if the run has diverged."""
-    train_loss = float(state.loss_sum) / max(state.loss_steps, 1)
+    means = {"train_loss": float(state.loss_sum) / state.loss_steps} if state.loss_steps else {}
     row = {
         "epoch": state.epoch,
         "step": state.step,
         "seconds": round(state.seconds, 2),
-        "train_loss": train_loss,
+        **means,  # none if the run has fallen back on the epoch's last step
         "learning_rate": state.optimizer.param_groups[0]["lr"],
     }
-    unusable = place.broadcast(not math.isfinite(train_loss))
+    unusable = place.broadcast(not all(map(math.isfinite, means.values())))
     if unusable or not _validate(state, row, validation, settings, place):
         fall_back(state)
         return False
