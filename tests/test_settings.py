@@ -92,9 +92,11 @@ def test_a_run_has_one_length(resumed):
 
 
 def test_a_schedule_is_refused_in_a_run_that_would_not_follow_it():
-    with pytest.raises(UserError, match="schedule is staircase, but the run has no length") as told:
+    with pytest.raises(
+        UserError, match="schedule is staircase, but the run has no length"
+    ) as refused:
         resolve_settings({"schedule": "staircase"}, None, CPU)
-    assert told.value.field == "schedule"
+    assert refused.value.field == "schedule"
     for usable in ({"schedule": "staircase", "steps": 9}, {"schedule": "cosine"}, {}):
         resolve_settings(usable, None, CPU)
     resolve_settings({"schedule": "staircase"}, "paper", CPU)
