@@ -2,6 +2,7 @@
 state of a run.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,9 +86,13 @@ class GradientClipping:
         self.factor, self.memory, self.level = factor, memory, 0.0
 
     def __call__(self, network: nn.Module) -> float:
-        """Clip, in place; the norm as it was comes back."""
+        """Clip, in place; the norm as it was comes back. One that is not finite leaves the level as
+        it is, or all later gradients would be scaled by it.
+        """
         limit = self.factor * self.level if self.level else 1e9
         norm = float(nn.utils.clip_grad_norm_(network.parameters(), limit))
+        if not math.isfinite(norm):
+            return norm
         kept = min(norm, limit) if self.level else norm
         self.level = self.memory * self.level + (1 - self.memory) * kept if self.level else kept
         return norm

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from restore import fourier
+from restore.cli.main import main
 from restore.ctf import ctf_sign
 from restore.denoising import denoise as denoising
 from restore.denoising.denoise import Exposure, denoise
@@ -253,7 +254,21 @@ def test_a_band_beyond_the_models_resolution_is_refused_with_both_numbers():
 
 
 def test_without_a_merge_there_is_no_band():
-    assert merge_band(DenoisingSettings(merge_resolution=3.0), 4.5) is None
+    assert merge_band(DenoisingSettings(), 4.5) is None
+
+
+@pytest.mark.parametrize("field", ["merge_resolution", "merge_width"])
+def test_a_merge_band_without_a_merge_is_refused(field):
+    with pytest.raises(UserError, match=f"{field} is 6, but nothing is merged") as refused:
+        DenoisingSettings(**{field: 6.0})
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(("option", "name"), [("-x", "resolution"), ("-w", "width")])
+def test_denoise_refuses_a_merge_band_without_a_merge(option, name, capsys):
+    assert main(["denoise", "a.mrc", option, "6"]) == 1
+    message = capsys.readouterr().err
+    assert f"--merge_{name} is 6, but nothing is merged. Give --merge_noisy as well" in message
 
 
 def test_a_flipping_model_needs_a_ctf():

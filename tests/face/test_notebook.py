@@ -236,6 +236,20 @@ def test_mistakes_are_answered_in_the_words_of_the_library(
     assert "--" not in str(refused.value)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_pixels_that_are_not_numbers_are_counted(kind):
+    pixels = np.random.default_rng(0).normal(size=(64, 64))
+    pixels[3, 4:6] = np.nan, np.inf
+    words, bad = "2 of 4096 pixels are NaN or infinite", kind(pixels)
+    with pytest.raises(UserError, match=f"`image`: {words}"):
+        restore.denoise(bad, pixel_size_A=2.0)
+    with pytest.raises(UserError, match=f"`image`: {words}"):
+        restore.prepare(bad, restore.Recipe(9, phase_flip=False), pixel_size_A=2.0)
+    good = kind(np.eye(64))
+    with pytest.raises(UserError, match=f"`halves`: {words}"):
+        restore.denoise(good, pixel_size_A=2.0, halves=(good, bad))
+
+
 def test_importing_the_package_imports_neither_torch_nor_numpy():
     program = "import sys, restore; print({'torch', 'numpy', 'h5py'} & set(sys.modules))"
     done = subprocess.run(

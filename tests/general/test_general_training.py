@@ -113,6 +113,21 @@ def test_a_windows_signal_is_as_strong_as_its_density_says(scripts, prepared):
         assert (window.wiener_error <= window.signal + 1e-9).all()
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("first", [1.0, None])
+def test_one_gradient_that_is_no_number_does_not_spoil_the_later_ones(scripts, bad, first):
+    network, clipping = nn.Linear(1, 1, bias=False), scripts[1].GradientClipping()
+
+    def clipped(gradient):
+        network.weight.grad = torch.full((1, 1), gradient)
+        return clipping(network)
+
+    norms = [clipped(gradient) for gradient in (first, bad, 1.0) if gradient is not None]
+    assert not math.isfinite(norms[-2]) and norms[-1] == 1
+    assert clipping.level == 1
+    assert network.weight.grad.item() == 1
+
+
 @pytest.mark.parametrize("fine_share", [0.0, 0.5, 1.0])
 def test_the_loss_is_the_share_of_the_signal_that_is_missed(scripts, prepared, fine_share):
     pool, learning = scripts

@@ -14,15 +14,17 @@ from restore.errors import UserError
 from restore.model.checkpoint import load_model, load_tensors
 from restore.model.network import NetworkSettings, add_weight_norm, build_network, convolutions
 from restore.preprocessing import Recipe
+from restore.report.figures import losses
 from restore.runtime.distributed import Place
 from restore.training import loop as training
+from restore.training import schedules
 from restore.training.loop import fresh_state, train
 from restore.training.patches import Pair, PatchFile, Region
 from restore.training.settings import TrainingSettings
 from restore.training.split import split
 from restore.training.state import restore_state, save_state
 from restore.training.valid_windows import split_with_data
-from restore.training.validation import held_out_losses
+from restore.training.validation import epoch_words, held_out_losses
 
 CPU = torch.device("cpu")
 ALONE = Place(0, 1, CPU)
@@ -122,6 +124,30 @@ def test_a_run_that_was_interrupted_and_resumed_is_the_uninterrupted_run_bit_for
 
     assert rows(whole) == rows(resumed)
     assert whole.training["steps"] == resumed.training["steps"] == 20
+
+
+def test_a_finished_run_that_goes_on_for_longer_validates_and_saves_at_its_own_intervals(
+    make_patches, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(schedules, "MIN_STEPS", 1)
+    settings = replace(TINY, number_of_epochs=None, batches_per_epoch=500, steps=40)
+    path, state, longer = make_patches(), fresh_state(settings, CPU), replace(settings, steps=120)
+    run(path, settings, state=state)
+    assert state.epoch == settings.budget.epochs == longer.budget.epochs == 20
+    save_state(tmp_path / "finished", state, {})
+    whole, steps = run(path, longer, state=state), [*range(2, 41, 2), *range(42, 121, 6)]
+    assert [row["step"] for row in whole.training["history"]] == steps
+    assert [row["epoch"] for row in whole.training["history"]] == [*range(1, len(steps) + 1)]
+
+    state = fresh_state(longer, CPU)  # interrupted again on its way, and resumed once more
+    restore_state(tmp_path / "finished", state)
+    with pytest.raises(KeyboardInterrupt):
+        run(path, longer, Watching(63, tmp_path / "state"), state=state)
+    state = fresh_state(longer, CPU)
+    restore_state(tmp_path / "state", state)
+    resumed = run(path, longer, state=state)
+    assert same_weights(whole.network, resumed.network)
+    assert [row["step"] for row in resumed.training["history"]] == steps
 
 
 def test_a_stop_lets_the_step_in_hand_finish_and_gives_the_signals_back(make_patches, tmp_path):
@@ -230,6 +256,17 @@ def test_a_run_that_diverges_goes_on_from_its_best_weights_at_half_the_rate(make
     assert np.isfinite(model.training["best"]["held_out_loss"])
     assert watcher.rates[10] < 0.5 * TINY.learning_rate
     assert all(torch.isfinite(weight).all() for weight in model.network.parameters())
+
+
+def test_an_epoch_that_ends_as_the_run_falls_back_has_no_training_loss(make_patches, monkeypatch):
+    checks = iter([False, True, False])
+    monkeypatch.setattr(training, "has_diverged", lambda *losses: next(checks))
+    settings = replace(TINY, batches_per_epoch=20, number_of_epochs=3)
+    history = run(make_patches(), settings).training["history"]
+    assert [row["step"] for row in history] == [20, 40, 60]
+    assert ["train_loss" in row for row in history] == [True, False, True]
+    assert epoch_words(history[1]).startswith("epoch 2: validation loss")
+    assert list(losses(history).axes[0].lines[0].get_xdata()) == [20, 60]
 
 
 def test_a_loss_that_is_far_above_that_of_an_empty_image_is_noticed_within_twenty_steps(
@@ -354,6 +391,12 @@ def test_which_micrographs_are_held_out_follows_from_the_seed():
     ]
     again = split(pairs(*[(64, 64)] * 20), TrainingSettings(patch_px=32, seed=4)).held_out[0].pair
     assert len(set(chosen)) > 2 and again == chosen[4]
+
+
+@pytest.mark.parametrize(("count", "share", "kept"), [(2, 0.75, 1), (2, 0.9, 1), (5, 0.99, 1)])
+def test_at_least_one_micrograph_is_left_to_train_on(count, share, kept):
+    parts = split(pairs(*[(64, 64)] * count), TrainingSettings(patch_px=32, held_out=share))
+    assert len(parts.training) == kept and len(parts.held_out) == count - kept
 
 
 def tilt_images(series, tilts):

@@ -12,7 +12,13 @@ from restore.errors import UserError
 from restore.preprocessing import Recipe
 from restore.training.patches import PatchFile, PatchWriter, RandomWindows, Region, covering_windows
 from restore.training.run import train
-from restore.training.valid_windows import valid_covering_windows, valid_regions
+from restore.training.settings import TrainingSettings
+from restore.training.split import split
+from restore.training.valid_windows import (
+    split_with_data,
+    valid_covering_windows,
+    valid_regions,
+)
 
 PATCH_PX, SIDE = 16, 96
 WHOLE = [Region(index, 0, SIDE, 0, SIDE) for index in range(3)]
@@ -105,6 +111,56 @@ def test_a_mask_of_another_shape_is_a_damaged_file(tmp_path):
         file["000000_blank"] = np.zeros((3, 3), dtype=np.uint8)
     with pytest.raises(UserError, match="damaged"):
         PatchFile(tmp_path / "p.hdf").blank(WHOLE[0])
+
+
+def write_one(path, shape, blank):
+    with PatchWriter(path, Recipe(phase_flip=False), "float32") as writer:
+        for index, mask in enumerate(blank):
+            half = replace(as_prepared(torch.zeros(shape)), blank=mask)
+            writer.add(f"mic{index}.mrc", half, half)
+        writer.finish({})
+    return PatchFile(path)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((100, 60), 0), ((60, 100), 1)])
+@pytest.mark.parametrize("width_px", [0, 1, 30])
+def test_a_border_at_the_end_of_a_single_micrograph_does_not_take_its_held_out_strip(
+    tmp_path, caplog, shape, axis, width_px
+):
+    blank = torch.zeros(shape, dtype=torch.bool)
+    blank.narrow(axis, 100 - width_px, width_px).fill_(True)
+    data = write_one(tmp_path / "p.hdf", shape, [blank])
+    parts = split_with_data(data, TrainingSettings(patch_px=32))
+    assert parts.training and parts.held_out and not caplog.text
+    seen = torch.zeros(shape, dtype=torch.int)
+    for region in (*parts.training, *parts.held_out):
+        seen[region.y0 : region.y1, region.x0 : region.x1] += 1
+    assert torch.equal(seen == 1, ~blank)
+    assert {region.valid_share for region in (*parts.training, *parts.held_out)} == {1.0}
+    assert parts.calibration == parts.held_out
+
+
+def test_a_micrograph_without_room_for_a_window_is_not_held_out(tmp_path, caplog):
+    settings = TrainingSettings(patch_px=16)
+    (usual,) = split(write(tmp_path / "whole.hdf", [""] * 4).pairs, settings).held_out
+    kinds = ["stripes" if index == usual.pair else "circle" for index in range(4)]
+    data = write(tmp_path / "p.hdf", kinds)
+    parts = split_with_data(data, settings)
+    pairs = [{region.pair for region in part} for part in (parts.training, parts.held_out)]
+    assert pairs[0] and pairs[1] and not pairs[0] & pairs[1]
+    assert pairs[0] | pairs[1] == {0, 1, 2, 3} - {usual.pair}
+    assert caplog.text.count("is left out") == 1
+    windows = valid_covering_windows(data, [*parts.training, *parts.held_out], 16)
+    assert all((data.window(window, 16) != BLANK_VALUE).all() for window in windows)
+    shares = [region.valid_share for region in parts.training]
+    assert shares == [region.valid_share for region in valid_regions(data, parts.training, 16)]
+
+
+def test_where_no_pixel_is_blank_the_split_is_that_of_the_whole_micrographs(tmp_path):
+    for count in (1, 3, 12):
+        data = write(tmp_path / f"{count}.hdf", [""] * count)
+        settings = TrainingSettings(patch_px=PATCH_PX)
+        assert split_with_data(data, settings) == split(data.pairs, settings)
 
 
 def test_a_run_warns_once_of_a_micrograph_without_room_for_a_window(tmp_path, caplog):

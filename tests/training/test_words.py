@@ -1,9 +1,12 @@
 """What a training says of itself before its first step."""
 
+import logging
+
 import pytest
 
 from restore.cli.main import main
 from restore.training.patches import Region
+from restore.training.run import train
 from restore.training.schedules import budget, words_of_open_end
 from restore.training.split import Split, words_of_split
 
@@ -39,6 +42,35 @@ def test_a_run_without_a_length_says_how_it_ends_and_how_to_shorten_it():
     assert "on a CPU can take hours" in words_of_open_end(run, on_cpu=True)
     words = words_of_open_end(run, on_cpu=False)
     assert "CPU" not in words and "50000 steps" in words and "`minutes`" in words
+
+
+def test_a_run_without_length_or_validation_says_that_it_does_not_end_early(make_patches, caplog):
+    caplog.set_level(logging.INFO)
+
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    small = {"batch_size": 1, "patch_px": 32, "filters": 4, "held_out": 0.0}
+    path = make_patches()
+    with pytest.raises(KeyboardInterrupt):
+        train(path, small, model_directory=path.parent, device="cpu", progress=stop)
+    assert "nothing is held out for validation, so training ends after 50000 steps" in caplog.text
+    assert "no longer improves" not in caplog.text
+
+
+def test_train_refuses_a_schedule_that_it_would_not_follow(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "-t", "training_data.hdf", "--schedule", "staircase"]) == 1
+    message = capsys.readouterr().err
+    assert "--schedule is staircase, but the run has no length" in message
+    assert "give --steps, --minutes or --number_of_epochs" in message
+
+
+def test_one_of_several_micrographs_that_is_left_is_named():
+    parts = Split([Region(1, 0, 56, 0, 64)], [Region(1, 56, 64, 0, 64)])
+    assert words_of_split(parts, ["a.mrc", "b.mrc"]) == (
+        "training on 7/8 of the one micrograph, b.mrc; validation on the other eighth"
+    )
 
 
 def test_train_says_what_it_trains_on_before_it_does(tmp_path, monkeypatch, capsys):

@@ -72,9 +72,11 @@ def run(namespace: argparse.Namespace) -> int:
     apply_job_options(namespace)
     tune_malloc()
     sources = _sources(namespace)
+    of_particles = len(sources) == 1 and lists_particles(Path(sources[0]))
+    if of_particles:
+        _refuse_options_of_micrographs(namespace)
     ctf = typed_ctf(namespace)
     chosen = chosen_model(namespace, ctf is not None or is_table(sources))
-    of_particles = len(sources) == 1 and lists_particles(Path(sources[0]))
     results = (
         _particles(namespace, sources[0], chosen)
         if of_particles
@@ -102,6 +104,28 @@ def run(namespace: argparse.Namespace) -> int:
         print(path)
     unit = "stacks of particles" if of_particles else "micrographs"
     return report_failures(results.failed.items(), results.total, "denoised", unit)
+
+
+_OF_MICROGRAPHS = (
+    "pixel_size",
+    "even_odd_suffix",
+    "defocus",
+    "voltage",
+    "spherical_aberration",
+    "amplitude_contrast",
+    "phase_shift",
+)
+"""Options that do not apply to a table of particles."""
+
+
+def _refuse_options_of_micrographs(namespace: argparse.Namespace) -> None:
+    typed = [f"--{name}" for name in _OF_MICROGRAPHS if getattr(namespace, name) is not None]
+    if typed:
+        raise UsageError(
+            f"{', '.join(typed)} {'does' if len(typed) == 1 else 'do'} not apply to particles",
+            wanted="their pixel sizes and CTFs are those of the table, and they have no halves",
+            do="leave the option out",
+        )
 
 
 def _particles(namespace: argparse.Namespace, table: str, chosen: NamedModel) -> SetResults:

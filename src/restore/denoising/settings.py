@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from restore.denoising.merge import MergeBand, band_between
+from restore.errors import UserError
 from restore.model.calibration import CALIBRATION_KINDS, CalibrationKind
 from restore.model.inference.ensemble import ORIENTATIONS
 from restore.runtime.precision import PRECISIONS
@@ -93,6 +94,13 @@ class DenoisingSettings:
             choices = ", ".join(str(choice) for choice in allowed)
             require(self, name, getattr(self, name) in allowed, f"one of {choices}")
         require(self, "tile_px", self.tile_px >= 0, "0 or more")
+        for name in ("merge_resolution", "merge_width"):
+            if getattr(self, name) is not None and not self.merge_noisy:
+                raise UserError(
+                    f"{name} is {getattr(self, name):g}, but nothing is merged",
+                    field=name,
+                    do="give `merge_noisy=True` as well, or leave it out",
+                )
 
 
 def merge_band(settings: DenoisingSettings, max_resolution_A: float) -> MergeBand | None:

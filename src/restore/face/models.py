@@ -126,8 +126,8 @@ def prepare(
     Raises
     ------
     UserError
-        The pixel size or the CTF is not known, or the image is too small or its pixels are too
-        large for the recipe.
+        The pixel size or the CTF is not known, the image has pixels that are NaN or infinite, or it
+        is too small or its pixels are too large for the recipe.
 
     Examples
     --------
@@ -184,9 +184,9 @@ def denoise(
     Raises
     ------
     UserError
-        The pixel size or the CTF is not known, the image is too small or its pixels are too large
-        for the model, or the halves have another shape than the image, or are missing although
-        they are to be averaged.
+        The pixel size or the CTF is not known, an image has pixels that are NaN or infinite, the
+        image is too small or its pixels are too large for the model, or the halves have another
+        shape than the image, or are missing although they are to be averaged.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def _halves_for(
         raise UserError(problem, field="halves", do="give `halves=(even, odd)`")
     if halves is None or not (settings.average_halves or settings.calibration == "rings"):
         return None
-    even, odd = (_as_tensor(pixels_of(half)).to(full.device) for half in halves)
+    even, odd = (_as_tensor(pixels_of(half), "halves").to(full.device) for half in halves)
     for half in (even, odd):
         if half.shape != full.shape:
             sizes = "a half has {}x{} pixels, and the image {}x{}"
@@ -245,11 +245,22 @@ def _device(pixels: NDArray[Any] | Tensor, name: str | None) -> torch.device:
     return pick_device(name or "auto")
 
 
-def _as_tensor(pixels: NDArray[Any] | Tensor) -> Tensor:
-    """The pixels as float32; an array's own memory is not changed."""
+def _as_tensor(pixels: NDArray[Any] | Tensor, field: str = "image") -> Tensor:
+    """The pixels as float32; an array's own memory is not changed. Raises UserError, which names
+    the ``field`` that they are of, if some of them are not finite.
+    """
     if isinstance(pixels, Tensor):
-        return pixels.detach().float()
-    return torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
+        tensor = pixels.detach().float()
+    else:
+        tensor = torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
+    bad = tensor.numel() - int(tensor.isfinite().sum())
+    if bad:
+        raise UserError(
+            f"{bad} of {tensor.numel()} pixels are NaN or infinite",
+            field=field,
+            wanted="every pixel must be a number",
+        )
+    return tensor
 
 
 def _like(

@@ -11,6 +11,7 @@ from restore.io.micrographs import MicrographSet
 from restore.model.checkpoint import Model
 from restore.preprocessing import Recipe
 from restore.training import run
+from restore.training.patches import PatchFile
 from restore.training.run_files import RunFiles
 from restore.training.settings import TrainingSettings
 from restore.training.watchers import TrainingProgress
@@ -50,7 +51,8 @@ def train(
         The settings, or a mapping of those that differ from the preset's, such as
         ``{"batch_size": 8}``.
     recipe
-        How images are prepared: the finest resolution in Å, and whether phases are flipped.
+        How images are prepared: the finest resolution in Å, and whether phases are flipped. Without
+        ``micrographs`` it must be that of the patch file.
     minutes, steps
         Length of the run, in minutes or in steps of the optimiser.
     preset
@@ -118,6 +120,16 @@ def train(
             overwrite=overwrite,
         )
 
+    def check_recipe(data: PatchFile) -> None:
+        if recipe is not None and micrographs is None and data.recipe != recipe:
+            raise UserError(
+                f"the patches were made with {data.recipe}",
+                where=data.path,
+                field="recipe",
+                wanted=f"{recipe} is asked for",
+                do="leave the recipe out, or give the micrographs",
+            )
+
     resumed = resume and RunFiles(Path(model_directory), model_prefix).state.exists()
     stored = None if resumed else Path(patch_file)
     return run.train(
@@ -130,6 +142,7 @@ def train(
         resume=resume,
         overwrite=overwrite,
         device=device,
+        check_recipe=check_recipe,
         progress=progress,
     )
 

@@ -27,6 +27,7 @@ from restore.model.general import GENERAL_MODEL_PATH, load_general_model
 from restore.preprocessing import Recipe
 from restore.runtime.distributed import launch, pick_device
 from restore.runtime.progress import Bars, no_bars
+from restore.training.settings import LENGTHS
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +127,9 @@ def watch(
         phase_flip=model.recipe.phase_flip,
     )
     require_writable(folder)
-    trainer = SessionTraining(
-        folder, model.recipe, device, {"minutes": settings.minutes, **(training or {})}
-    )
+    own_length = any((training or {}).get(name) is not None for name in LENGTHS)
+    length = {} if own_length else {"minutes": settings.minutes}
+    trainer = SessionTraining(folder, model.recipe, device, {**(training or {}), **length})
     with _followed(source, folder):
         session = Session(
             listing,

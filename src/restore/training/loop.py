@@ -95,6 +95,8 @@ def train(
     batches = iter(_loader(data, parts.training, settings, place, state.step))
     started = time.monotonic() - state.seconds
     progress = progress_of(state, run, settings)
+    # A longer run has longer epochs: `state.epoch` counts those of before, too, and may be ahead.
+    ended = min(state.epoch, run.epoch(progress))
     look = trained_start and bool(parts.held_out) and state.step == 0
     if look and _validate(state, dict(_BEFORE_TRAINING), validation, settings, place):
         watcher.epoch(state)
@@ -107,9 +109,9 @@ def train(
             if state.step % CHECK_STEPS == 0 and place.broadcast(diverged()):
                 fall_back(state)
             watcher.step(progress, state)
-            ends = run.ends_epoch(progress, state.epoch, state.loss_steps)
+            ends = run.ends_epoch(progress, ended, state.loss_steps)
             if ends:
-                state.epoch = _next_epoch(state, settings, progress)
+                state.epoch, ended = _next_epoch(state, settings, progress), run.epoch(progress)
             looks = ends or _is_first_look(state, run.epochs * progress, parts)
             if looks and _end_epoch(state, validation, settings, place):
                 watcher.epoch(state)
@@ -214,15 +216,15 @@ def _end_epoch(
     state: TrainingState, validation: _Validation, settings: TrainingSettings, place: Place
 ) -> bool:
     """Measure the validation loss and keep the best weights; False if the run has diverged."""
-    train_loss = float(state.loss_sum) / max(state.loss_steps, 1)
+    means = {"train_loss": float(state.loss_sum) / state.loss_steps} if state.loss_steps else {}
     row = {
         "epoch": state.epoch,
         "step": state.step,
         "seconds": round(state.seconds, 2),
-        "train_loss": train_loss,
+        **means,  # none if the run has fallen back on the epoch's last step
         "learning_rate": state.optimizer.param_groups[0]["lr"],
     }
-    unusable = place.broadcast(not math.isfinite(train_loss))
+    unusable = place.broadcast(not all(map(math.isfinite, means.values())))
     if unusable or not _validate(state, row, validation, settings, place):
         fall_back(state)
         return False

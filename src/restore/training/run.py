@@ -19,9 +19,10 @@ from restore.training.halves import check_halves
 from restore.training.loop import fresh_state
 from restore.training.patches import PatchFile
 from restore.training.preview import Preview
+from restore.training.resuming import require_same_data, require_same_start
 from restore.training.run_files import Journal, RunFiles
 from restore.training.schedules import words_of_open_end
-from restore.training.settings import TrainingSettings, resolve_settings
+from restore.training.settings import TrainingSettings, preset_of, resolve_settings
 from restore.training.split import words_of_split
 from restore.training.start import GENERAL_START_RATE, Start, choose_start, named_start
 from restore.training.state import RunRecord, TrainingState, load_run, restore_state
@@ -92,8 +93,9 @@ def train(
     ------
     UserError
         A run of this name exists already, or, when resuming, a model without a training state; the
-        patches or the initial model are not suitable; the halves cannot be learned from; the loss
-        is no longer a finite number.
+        patches or the initial model are not suitable; the preset, the initial model or the patches
+        are not those of the run to resume; the halves cannot be learned from; the loss is no longer
+        a finite number.
     KeyboardInterrupt
         ^C or SIGTERM; the state has been saved.
     """
@@ -108,12 +110,15 @@ def train(
         (resume,) = place.gather([resume and files.can_resume()] if place.is_main else [])
         resumed = load_run(files.state) if resume else None
         before = resumed.settings if resumed else None
+        if resumed is not None:
+            require_same_start(resumed, preset, initial_model)
+        used = None if isinstance(settings, TrainingSettings) else preset_of(preset, place.device)
         rate_is_given = settings is not None and _gives_rate(settings)
         settings = resolve_settings(settings, preset, place.device, before)
         named = None if resume else named_start(settings, initial_model)
         data = PatchFile(_patch_file(patches, resumed, place, settings.patch_px))
         if resumed is not None:
-            _refuse_other_data(data, resumed)
+            require_same_data(resumed, data)
         if check_recipe is not None:
             check_recipe(data)
         start = None if resume else choose_start(settings, data.recipe, named)
@@ -122,11 +127,9 @@ def train(
             settings = replace(settings, learning_rate=rate)
         if not resume:
             check_halves(data)
-        initial = start.model.network if start and start.model else None
-        state = fresh_state(settings, place.device, initial)
-        if resume:
-            restore_state(files.state, state)
-        record = _record(data, settings, _beginning(start, initial_model, resumed))
+        state = _first_state(files, settings, place, start)
+        beginning = _beginning(start, initial_model, used, resumed)
+        record = _record(data, settings, beginning)
         model = _followed(
             state, data, settings, place, _Run(files, record, start, progress, resume_words)
         )
@@ -158,17 +161,6 @@ def _patch_file(
     return Path(path)
 
 
-def _refuse_other_data(data: PatchFile, resumed: RunRecord) -> None:
-    before = resumed.inputs
-    if data.provenance.get("made_of") != before.made_of:
-        raise UserError(
-            "these are not the patches that the run to resume was trained on",
-            where=data.path,
-            wanted=f"the run was trained on {before.patches}",
-            do="leave the patches out, or start a run with another name",
-        )
-
-
 def _gives_rate(settings: TrainingSettings | Mapping[str, Any]) -> bool:
     """Whether the caller chose the learning rate; a complete record of settings counts as
     a choice.
@@ -176,11 +168,25 @@ def _gives_rate(settings: TrainingSettings | Mapping[str, Any]) -> bool:
     return isinstance(settings, TrainingSettings) or "learning_rate" in settings
 
 
+def _first_state(
+    files: RunFiles, settings: TrainingSettings, place: Place, start: Start | None
+) -> TrainingState:
+    """The state from which the run begins; without a start, that of the run to resume."""
+    initial = start.model.network if start and start.model else None
+    state = fresh_state(settings, place.device, initial)
+    if start is None:
+        restore_state(files.state, state)
+    return state
+
+
 def _beginning(
-    start: Start | None, initial_model: str | Path | None, resumed: RunRecord | None
+    start: Start | None,
+    initial_model: str | Path | None,
+    preset: str | None,
+    resumed: RunRecord | None,
 ) -> dict[str, Any]:
-    """What the run (or the run that it resumes) started from, and the micrographs which that model
-    has seen.
+    """What the run (or the run that it resumes) started from, the micrographs which that model has
+    seen, and the preset of its settings.
     """
     if start is None:
         assert resumed is not None
@@ -189,9 +195,15 @@ def _beginning(
             "initial": before.initial,
             "start": before.start,
             "trained_on_before": list(before.trained_on_before),
+            "preset": before.preset,
         }
     seen = start.model.training.get("trained_on", []) if start.model else []
-    return {"initial": initial_model, "start": start.card, "trained_on_before": list(seen)}
+    return {
+        "initial": initial_model,
+        "start": start.card,
+        "trained_on_before": list(seen),
+        "preset": preset,
+    }
 
 
 def _record(
@@ -255,7 +267,8 @@ def _followed(
         log.info("the run continues after step %d", state.step)
     log.info("%s", words_of_split(parts, [pair.name for pair in data.pairs]))
     if settings.budget.open_ended:
-        log.info("%s", words_of_open_end(settings.budget, place.device.type == "cpu"))
+        on_cpu, validated = place.device.type == "cpu", bool(parts.held_out)
+        log.info("%s", words_of_open_end(settings.budget, on_cpu, validated))
     write_text(run.files.settings, as_json(run.record) + "\n")
     journal = Journal(run.files, run.record)
     try:

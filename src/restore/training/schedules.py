@@ -94,11 +94,17 @@ def budget(
     return Budget(MOST_EPOCHS * batches_per_epoch, None, MOST_EPOCHS, open_ended=True)
 
 
-def words_of_open_end(budget: Budget, on_cpu: bool) -> str:
-    """A message about when a run without a given length ends, and how to shorten or stop it."""
+def words_of_open_end(budget: Budget, on_cpu: bool, validated: bool = True) -> str:
+    """A message about when a run without a given length ends, and how to shorten or stop it;
+    ``validated`` says whether it has a validation loss, without which it does not end early.
+    """
     where = ", which on a CPU can take hours" if on_cpu else ""
-    return (
+    end = (
         f"training ends when the validation loss no longer improves, or after {budget.steps} steps"
-        f"{where}; give `minutes` for a shorter run, or interrupt it (^C) and go on later with "
-        "`resume=True`"
+        if validated
+        else f"nothing is held out for validation, so training ends after {budget.steps} steps only"
+    )
+    return (
+        f"{end}{where}; give `minutes` for a shorter run, or interrupt it (^C) and go on later "
+        "with `resume=True`"
     )

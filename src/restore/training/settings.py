@@ -34,7 +34,9 @@ class TrainingSettings:
     batch_size: int = setting(10, "patches per step, in each process; 4 on a CPU", "-b")
     learning_rate: float = setting(2e-3, "highest learning rate of Adam (1e-4 in the paper)", "-lr")
     schedule: str = setting(
-        "cosine", "shape of the decay of the learning rate", choices=tuple(SCHEDULES)
+        "cosine",
+        "shape of the decay of the learning rate, in a run of a given length",
+        choices=tuple(SCHEDULES),
     )
     number_of_epochs: int | None = setting(
         None,
@@ -131,7 +133,10 @@ PRESETS = {
 }
 
 
-_MAY_CHANGE = ("steps", "minutes", "number_of_epochs", "workers")
+LENGTHS = ("steps", "minutes", "number_of_epochs")
+"""The settings that determine the length of a run, of which one at a time can be given."""
+
+_MAY_CHANGE = (*LENGTHS, "workers")
 """Settings that may change when a run is resumed."""
 
 
@@ -141,20 +146,51 @@ def resolve_settings(
     device: torch.device,
     resumed: TrainingSettings | None = None,
 ) -> TrainingSettings:
-    """The preset's settings, or the resumed run's, with the given ones in their place.
+    """The preset's settings, or the resumed run's, with the given ones in their place. A length
+    that is given when resuming replaces the run's, whichever of the `LENGTHS` that was.
 
     Raises
     ------
     UserError
-        A setting is unknown, or cannot change and has another value in the resumed run.
+        A setting is unknown, or cannot change and has another value in the resumed run; several
+        lengths are given; there is no such preset; or a schedule is given for an open-ended run,
+        which has its own.
     """
     if isinstance(settings, TrainingSettings):
         given = {field.name: getattr(settings, field.name) for field in fields(settings)}
     else:
         given = dict(settings or {})
     _refuse_unknown(given)
+    lengths = [name for name in LENGTHS if given.get(name) is not None]
+    if len(lengths) > 1:
+        raise UserError(
+            f"{' and '.join(f'`{name}`' for name in lengths)} are given",
+            wanted="a run has one length",
+            do="leave the others out",
+        )
+    usual = preset_of(preset, device)
     if resumed is None:
-        return replace(_preset(preset or ("cpu" if device.type == "cpu" else "gpu")), **given)
+        chosen = replace(PRESETS[usual], **given)
+    else:
+        _refuse_changes(given, resumed)
+        other = dict.fromkeys(LENGTHS) if lengths else {}
+        chosen = replace(resumed, **{**other, **given})
+    _refuse_unused_schedule(given, chosen)
+    return chosen
+
+
+def preset_of(preset: str | None, device: torch.device) -> str:
+    """The name of the given preset, or of the device's. Raises UserError if there is none."""
+    if preset is not None and preset not in PRESETS:
+        raise UserError(
+            f"there is no preset called {preset}",
+            field="preset",
+            do=f"give one of {', '.join(PRESETS)}",
+        )
+    return preset or ("cpu" if device.type == "cpu" else "gpu")
+
+
+def _refuse_changes(given: Mapping[str, Any], resumed: TrainingSettings) -> None:
     for name, value in given.items():
         if name not in _MAY_CHANGE and value != getattr(resumed, name):
             raise UserError(
@@ -162,17 +198,21 @@ def resolve_settings(
                 field=name,
                 do="leave the setting out, or start a run with another name",
             )
-    return replace(resumed, **given)
 
 
-def _preset(name: str) -> TrainingSettings:
-    if name not in PRESETS:
+def _refuse_unused_schedule(given: Mapping[str, Any], chosen: TrainingSettings) -> None:
+    """Reject a schedule that was chosen for an open-ended run: its learning rate follows the
+    validation loss.
+    """
+    schedule = given.get("schedule", TrainingSettings.schedule)
+    if chosen.budget.open_ended and schedule != TrainingSettings.schedule:
         raise UserError(
-            f"there is no preset called {name}",
-            field="preset",
-            do=f"give one of {', '.join(PRESETS)}",
+            f"schedule is {schedule}, but the run has no length",
+            field="schedule",
+            wanted="the learning rate of a run without a length falls when its validation loss no "
+            "longer improves",
+            do="give `steps`, `minutes` or `number_of_epochs`, or leave the schedule out",
         )
-    return PRESETS[name]
 
 
 def _refuse_unknown(given: Mapping[str, Any]) -> None:

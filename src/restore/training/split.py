@@ -30,26 +30,33 @@ class Split:
     calibration: Sequence[Region] = ()
 
 
-def split(pairs: Sequence[Pair], settings: TrainingSettings) -> Split:
-    """Hold out a share of the micrographs (or series: `grouped`), at least one; of a single
-    micrograph, a strip. If few are held out, strips of others are also kept out of training, for
-    the calibration.
+def whole_regions(pairs: Sequence[Pair]) -> list[Region]:
+    """The region of each pair that is the whole of it."""
+    return [Region(index, 0, pair.shape[0], 0, pair.shape[1]) for index, pair in enumerate(pairs)]
+
+
+def split(
+    pairs: Sequence[Pair], settings: TrainingSettings, whole: Sequence[Region] | None = None
+) -> Split:
+    """Hold out a share of the micrographs (or series: `grouped`), at least one, and not all; of a
+    single micrograph, a strip. If few are held out, strips of others are also kept out of training,
+    for the calibration.
+
+    ``whole`` are the regions to divide, at most one of each pair: by default the whole pairs.
+    Raises UserError if a pair is smaller than a patch.
     """
     patch_px = settings.patch_px
-    whole = [Region(index, 0, pair.shape[0], 0, pair.shape[1]) for index, pair in enumerate(pairs)]
     refuse_smaller(pairs, patch_px)
+    whole = whole_regions(pairs) if whole is None else list(whole)
     if settings.held_out == 0:
         return Split(whole, [])
     if len(whole) == 1:
         training, strips = _with_strips_off(whole, patch_px, HELD_OUT_STRIP, most=1 / 2)
         return Split(training, strips, strips)
-    groups = grouped(pairs)
+    groups = grouped([pairs[region.pair] for region in whole])
     order = np.random.default_rng([settings.seed, 1]).permutation(len(groups)).tolist()
-    chosen = {
-        pair
-        for group in order[: max(1, round(settings.held_out * len(groups)))]
-        for pair in groups[group]
-    }
+    count = min(len(groups) - 1, max(1, round(settings.held_out * len(groups))))
+    chosen = {whole[index].pair for group in order[:count] for index in groups[group]}
     held_out = [region for region in whole if region.pair in chosen]
     training = [region for region in whole if region.pair not in chosen]
     wanted = min(CALIBRATION_REGIONS - len(held_out), len(training))
@@ -96,9 +103,10 @@ def words_of_split(parts: Split, names: Sequence[str]) -> str:
     'training on 7/8 of the one micrograph, a.mrc; validation on the other eighth'
     """
     held_out = sorted({names[region.pair] for region in parts.held_out})
+    trained_on = {region.pair for region in parts.training}
     if not held_out:
-        return f"training on {_counted(len(names))}, without validation"
-    if len(names) == 1:
+        return f"training on {_counted(len(trained_on))}, without validation"
+    if trained_on == {region.pair for region in parts.held_out}:
         area = {
             name: sum((part.y1 - part.y0) * (part.x1 - part.x0) for part in regions)
             for name, regions in (("training", parts.training), ("held_out", parts.held_out))
@@ -106,15 +114,17 @@ def words_of_split(parts: Split, names: Sequence[str]) -> str:
         share = area["held_out"] / (area["training"] + area["held_out"])
         if abs(share - 1 / HELD_OUT_STRIP) < 0.03:
             return (
-                f"training on 7/8 of the one micrograph, {names[0]}; validation on the other eighth"
+                f"training on 7/8 of the one micrograph, {held_out[0]}; validation on the other "
+                "eighth"
             )
         return (
-            f"training on {100 * (1 - share):.0f} % of the one micrograph, {names[0]}; validation "
-            "on the rest"
+            f"training on {100 * (1 - share):.0f} % of the one micrograph, {held_out[0]}; "
+            "validation on the rest"
         )
     shown = ", ".join(held_out[:3]) + (", …" if len(held_out) > 3 else "")
-    count = len({region.pair for region in parts.training})
-    return f"training on {_counted(count)}; validation on {_counted(len(held_out))}: {shown}"
+    return (
+        f"training on {_counted(len(trained_on))}; validation on {_counted(len(held_out))}: {shown}"
+    )
 
 
 def _counted(count: int) -> str:

@@ -96,13 +96,16 @@ class RunPlace:
 
 @dataclass(frozen=True)
 class RunInputs:
-    """The data that a run was trained on, and the model it started from."""
+    """The data that a run was trained on, the model it started from, and the preset of its
+    settings, None if it had none or is of an older version.
+    """
 
     patches: str
     made_of: str | None = None
     initial: str | None = None
     start: Mapping[str, Any] | None = None
     trained_on_before: tuple[str, ...] = ()
+    preset: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from restore.errors import UserError
-from restore.training.patches import PatchFile, Region, covering_windows
+from restore.training.patches import PatchFile, Region, covering_windows, refuse_smaller
 from restore.training.settings import TrainingSettings
-from restore.training.split import Split, split
+from restore.training.split import Split, split, whole_regions
 
 log = logging.getLogger(__name__)
 
@@ -32,42 +32,37 @@ def blank_pixels_of(data: PatchFile, index: int) -> Bool[Tensor, "y x"] | None:
 
 
 def split_with_data(data: PatchFile, settings: TrainingSettings) -> Split:
-    """The split of a patch file, without regions and borders that lack data."""
-    parts = split(data.pairs, settings)
+    """The split of a patch file, without regions and borders that lack data.
+
+    What is divided are the parts of the micrographs that hold data: a strip cut off a whole
+    micrograph could lie in its border. Raises UserError if there is nothing to train on, or nothing
+    is left of what is held out.
+    """
+    patch_px = settings.patch_px
+    refuse_smaller(data.pairs, patch_px)
+    whole = valid_regions(data, whole_regions(data.pairs), patch_px)
+    parts = split(data.pairs, settings, whole)
     return Split(
-        valid_regions(data, parts.training, settings.patch_px),
-        valid_regions(data, parts.held_out, settings.patch_px),
+        valid_regions(data, parts.training, patch_px, whole),
+        valid_regions(data, parts.held_out, patch_px, whole),
         parts.calibration,
     )
 
 
-def valid_regions(data: PatchFile, regions: Sequence[Region], patch_px: int) -> list[Region]:
+def valid_regions(
+    data: PatchFile, regions: Sequence[Region], patch_px: int, known: Sequence[Region] = ()
+) -> list[Region]:
     """The regions without their blank borders, and with the share of their windows that are valid.
 
-    Regions with almost none are left out, with a warning that names the micrograph. Raises
-    UserError if none is left.
+    Regions with almost none are left out, with a warning that names the micrograph; ``known`` are
+    regions that this function returned before. Raises UserError if none is left.
     """
-    kept: list[Region] = []
-    for region in regions:
-        blank = data.blank(region)
-        if blank is None or not blank.any():
-            kept.append(region)
-            continue
-        corners = _valid_corners(blank, patch_px)
-        share = 0.0
-        if corners.any():
-            smaller = _bounds(region, corners, patch_px)
-            share = float(corners.sum()) / np.prod(smaller.corners(patch_px))
-            if share >= FEWEST_VALID_SHARE:
-                kept.append(replace(smaller, valid_share=share))
-        if share < FEWEST_VALID_SHARE:
-            log.warning(
-                "%s is left out, because its area with data is too small for windows of %d "
-                "pixels: %.0f %% of it is a border, masked out, or beyond the edge of the beam",
-                data.pairs[region.pair].name,
-                patch_px,
-                100 * blank.mean(),
-            )
+    unchanged = set(known)
+    smaller = [
+        region if region in unchanged else _valid_region(data, region, patch_px)
+        for region in regions
+    ]
+    kept = [region for region in smaller if region is not None]
     if regions and not kept:
         raise UserError(
             f"no micrograph has a window of {patch_px} pixels in which every pixel holds data",
@@ -75,6 +70,29 @@ def valid_regions(data: PatchFile, regions: Sequence[Region], patch_px: int) -> 
             do="use smaller patches, or check the borders and masks of the images",
         )
     return kept
+
+
+def _valid_region(data: PatchFile, region: Region, patch_px: int) -> Region | None:
+    """The smallest region that holds every valid window of this one, and their share of its
+    windows; None, with a warning, if they are too few.
+    """
+    blank = data.blank(region)
+    if blank is None or not blank.any():
+        return replace(region, valid_share=1.0)
+    corners = _valid_corners(blank, patch_px)
+    if corners.any():
+        smaller = _bounds(region, corners, patch_px)
+        share = float(corners.sum()) / np.prod(smaller.corners(patch_px))
+        if share >= FEWEST_VALID_SHARE:
+            return replace(smaller, valid_share=share)
+    log.warning(
+        "%s is left out, because its area with data is too small for windows of %d pixels: %.0f %% "
+        "of it is a border, masked out, or beyond the edge of the beam",
+        data.pairs[region.pair].name,
+        patch_px,
+        100 * blank.mean(),
+    )
+    return None
 
 
 def valid_covering_windows(

@@ -137,10 +137,9 @@ def epoch_words(row: Mapping[str, float]) -> str:
     """A line with an epoch's losses: validation loss, noise floor, and the loss of the Wiener
     filter.
     """
+    words = f"epoch {row['epoch']:.0f}: " if row["step"] else "before training: "
     if "train_loss" in row:
-        words = f"epoch {row['epoch']:.0f}: training loss {row['train_loss']:.4f}, "
-    else:
-        words = "before training: "
+        words += f"training loss {row['train_loss']:.4f}, "
     if "held_out_loss" in row:
         words += f"validation loss {row['held_out_loss']:.4f}"
         words += f" (noise floor {row['perfect_loss']:.4f}"
