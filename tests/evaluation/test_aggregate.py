@@ -166,7 +166,7 @@ def test_only_finite_numbers_reach_the_file_even_where_there_is_no_signal(measur
     card = json.loads(record_text(evaluation, FILE))
     assert json.dumps(card, allow_nan=False) and evaluation_from(card) == evaluation
     assert evaluation.micrographs[1].numbers["gain"] == Number(None, None, None)
-    assert evaluation.micrographs[1].remarks[0] == "The halves have no signal in common."
+    assert evaluation.micrographs[1].remarks[0] == "The halves have no measurable signal in common."
     assert evaluation.groups[0].numbers["gain"].value is not None
 
 
