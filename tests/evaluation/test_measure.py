@@ -14,8 +14,10 @@ from half_pairs import half_pair
 from restore import fourier
 from restore.ctf import ctf_sign
 from restore.errors import UserError
+from restore.evaluation.covariances import spread
 from restore.evaluation.estimators.decomposition import PAIRS, covariance, overall
 from restore.evaluation.estimators.half_identity import HalfIdentity
+from restore.evaluation.estimators.resampling import estimate, resampling_weights
 from restore.evaluation.half_checks import require_own_halves
 from restore.evaluation.measure import (
     Measurement,
@@ -302,6 +304,34 @@ def test_blank_pixels_never_reach_a_covariance():
     one, other = (measure(views_, neighbour, chosen).blocks for views_ in (seen, spoiled))
     assert torch.equal(one.nan_to_num(), other.nan_to_num())
     assert not covariance(one, "M1", "M2'").isnan().any()
+
+
+def test_a_neighbour_without_data_in_one_block_leaves_the_unpaired_test_its_interval():
+    mine, other = (
+        views_of_images(raw, raw, micrograph(), UNFLIPPED)
+        for raw in (
+            tuple(field(FIELD, 10 * scene + seed, scene) for seed in (1, 2)) for scene in (0, 1)
+        )
+    )
+    blank = torch.zeros(other.grid.shape, dtype=torch.bool)
+    blank[: blank.shape[0] // 4, : blank.shape[1] // 4] = True
+    chosen, width = Sampling(32, sampling(mine).axis), {}
+    for name, neighbour in {"whole": other, "masked": replace(other, blank=blank)}.items():
+        blocks = measure(mine, neighbour, chosen).blocks.double()
+        weights = resampling_weights(len(blocks), 1000, seed=0)
+        unpaired = estimate(blocks, overall, 0.9, weights)["unpaired_raw"]
+        assert len(blocks) == 16 and abs(float(unpaired.value)) < 0.1
+        width[name] = float(unpaired.high - unpaired.low)
+    assert width["masked"] == pytest.approx(width["whole"], rel=0.3)
+
+
+@pytest.mark.parametrize("parts", [16, 15, 9, 4, 1, 20])
+def test_parts_that_are_spread_over_blocks_keep_their_sum(parts):
+    rings = torch.randn(parts, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    blocks = spread(rings, 16)
+    assert torch.allclose(blocks.sum(dim=0), rings.sum(dim=0))
+    if parts < 16:
+        assert int((blocks != 0).all(dim=1).sum()) == parts
 
 
 def test_the_support_map_is_blank_where_there_are_no_data():

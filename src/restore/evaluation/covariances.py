@@ -98,9 +98,14 @@ def with_unpaired(
     table = blocks_of(covariance_table(images, unpaired, views.grid, sampling), valid)
     filled = blocks.clone()
     for pair in unpaired:
-        rings = covariance(table, *pair)
-        if len(rings) != len(blocks):
-            # The common area is so small that it gives fewer blocks: each gets an equal share.
-            rings = rings.sum(dim=0).expand(len(blocks), -1) / len(blocks)
-        filled[:, PAIRS.index(pair)] = rings
+        filled[:, PAIRS.index(pair)] = spread(covariance(table, *pair), len(blocks))
     return filled
+
+
+def spread(parts: Float[Tensor, "parts rings"], blocks: int) -> Float[Tensor, "blocks rings"]:
+    """The parts as this many blocks with the same sum. The common area may have other blocks than
+    the micrograph, mostly fewer; the blocks that no part falls into are zero. Equal blocks would
+    have no variance between them, and so no interval.
+    """
+    places = torch.arange(len(parts)) * blocks // len(parts)
+    return parts.new_zeros(blocks, parts.shape[-1]).index_add_(0, places, parts)
