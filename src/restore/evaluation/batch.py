@@ -56,7 +56,7 @@ _Images = tuple[Halves, BinnedHalves | None]
 @dataclass(frozen=True)
 class Subject:
     """A micrograph to be measured, and the paths of its measurement and previews (``preview`` is
-    the start of their names).
+    the start of their names, to which `_write` adds the fingerprint).
     """
 
     micrograph: Micrograph
@@ -204,11 +204,16 @@ def _write(
     measurement: Measurement,
     support_window_A: float,
 ) -> None:
-    """Write the previews, then the measurement, so that a measurement that exists is complete."""
+    """Write the previews, then the measurement, so that a measurement that exists is complete.
+
+    The previews have the fingerprint in their names: the record of an earlier evaluation, which
+    stays until the end of this one, must not name pictures of this one. Those of the measurement
+    that is replaced are removed.
+    """
     subject, support = job.subject, support_of(views, support_window_A)
-    preview = save_previews(
-        subject.preview, views.raw, views.denoised, support, views.grid.pixel_size_yx_A
-    )
+    older = _previews_of(subject)
+    start = subject.preview.with_name(f"{subject.preview.name}_{job.fingerprint[:8]}")
+    preview = save_previews(start, views.raw, views.denoised, support, views.grid.pixel_size_yx_A)
     facts = replace(
         measurement.facts,
         fingerprint=job.fingerprint,
@@ -217,3 +222,15 @@ def _write(
         refuted=support.share(support.refuted),
     )
     save_measurement(subject.path, replace(measurement, facts=facts))
+    for path in older - _previews_of(subject):
+        path.unlink(missing_ok=True)
+
+
+def _previews_of(subject: Subject) -> set[Path]:
+    """The previews that an existing measurement names."""
+    try:
+        preview = load_measurement(subject.path).facts.preview
+    except UserError:
+        return set()
+    names = (preview.raw, preview.denoised, preview.support) if preview else ()
+    return {subject.preview.with_name(Path(name).name) for name in names if name}
