@@ -171,7 +171,13 @@ def aggregate(
         frequency_per_A=tuple(axis.frequency_per_A.tolist()),
         groups=groups,
         micrographs=tuple(_results(measured, groups[-1].lattices)),
-        warnings=tuple(warnings(groups, has_model="all" not in micrograph_roles)),
+        warnings=tuple(
+            warnings(
+                groups,
+                has_model="all" not in micrograph_roles,
+                remarked=[result.facts.remarks for result in measured],
+            )
+        ),
         summary=tuple(summary(groups)),
     )
 
@@ -270,11 +276,8 @@ def _results(
 ) -> Iterator[MicrographResult]:
     scores = outlier_scores([result.numbers for result in measured])
     for result, score in zip(measured, scores, strict=True):
-        micrograph, facts, ctf = (
-            result.subject.micrograph,
-            result.facts,
-            result.subject.micrograph.ctf,
-        )
+        micrograph, facts = result.subject.micrograph, result.facts
+        ctf = micrograph.ctf
         own = [
             lattice for lattice in facts.lattices if not any(is_same(lattice, of) for of in common)
         ]

@@ -218,6 +218,7 @@ def measure(views: Views, neighbour: Views | None, sampling: Sampling) -> Measur
         hot_pixels=views.hot_pixels,
         blank_share=views.blank_share,
         lattices=lattices_of(views, sampling),
+        remarks=views.remarks,
     )
     return Measurement(table, facts)
 

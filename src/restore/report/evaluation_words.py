@@ -167,11 +167,15 @@ def _against_wiener(numbers: Numbers) -> str:
     )
 
 
-def warnings(groups: Sequence[Group], has_model: bool) -> list[str]:
-    """What the reader must know before any numbers."""
+def warnings(
+    groups: Sequence[Group], has_model: bool, remarked: Sequence[Sequence[str]] = ()
+) -> list[str]:
+    """What the reader must know before any numbers; ``remarked`` are the remarks of the checks of
+    the halves on each micrograph.
+    """
     first = groups[0]
     numbers = first.numbers
-    warned: list[str] = []
+    warned = _faults_of_halves(remarked)
     if has_model and first.name != "held out":
         warned.append(
             "The model was trained on all of these micrographs, so the numbers may flatter it. "
@@ -233,6 +237,7 @@ def remarks(numbers: Numbers, facts: Facts) -> list[str]:
         remarked.append("The Wiener filter is closer to the signal here.")
     elif use_of(numbers) is Use.IMPOSSIBLE:
         remarked.append("The numbers cannot be right: each denoised half holds noise of the other.")
+    remarked += facts.remarks
     if (facts.refuted or 0.0) > _MUCH_REFUTED:
         remarked.append(
             f"In {100 * (facts.refuted or 0.0):.0f} % of the area, the other half does not "
@@ -245,6 +250,15 @@ def remarks(numbers: Numbers, facts: Facts) -> list[str]:
     if facts.blank_share > _MUCH_BLANK:
         remarked.append(f"{100 * facts.blank_share:.0f} % of the area holds no data.")
     return remarked
+
+
+def _faults_of_halves(remarked: Sequence[Sequence[str]]) -> list[str]:
+    """A warning if the checks of the halves remarked on at least half of the micrographs."""
+    faulty = [of_one for of_one in remarked if of_one]
+    if not faulty or 2 * len(faulty) < len(remarked):
+        return []
+    counted = f"{len(faulty)} of {len(remarked)} micrographs"
+    return [f"The halves of {counted} are in doubt. The first: {faulty[0][0]}"]
 
 
 def unlike_the_others(score: float) -> str:
