@@ -34,7 +34,6 @@ from restore.tables.evaluation import TABLE_COLUMNS, evaluation_csv, evaluation_
 
 AXIS = RingAxis(8, NYQUIST_PER_A / 8)
 SETTINGS = EvaluationSettings(resamples=100)
-UNPAIRED = [PAIRS.index(pair) for pair in (("M1", "M2'"), ("D1", "D2'"))]
 
 
 def power(frequency):

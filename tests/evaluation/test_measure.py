@@ -15,9 +15,10 @@ from restore import fourier
 from restore.ctf import ctf_sign
 from restore.errors import UserError
 from restore.evaluation.covariances import spread
-from restore.evaluation.estimators.decomposition import PAIRS, covariance, overall
+from restore.evaluation.estimators.decomposition import PAIRS, covariance, decompose, overall
 from restore.evaluation.estimators.half_identity import HalfIdentity
 from restore.evaluation.estimators.resampling import estimate, resampling_weights
+from restore.evaluation.estimators.spectra import patch_covariances
 from restore.evaluation.half_checks import require_own_halves
 from restore.evaluation.measure import (
     Measurement,
@@ -196,6 +197,33 @@ def test_unrelated_micrographs_of_any_shape_have_nothing_in_common(shape):
     mine, other = views(), views(seed=9, shape=shape)
     estimates = overall(whole(measure(mine, other, sampling(mine, other))))
     assert abs(float(estimates["unpaired_raw"])) < 0.1 < float(estimates["frc_raw"])
+
+
+def test_the_unpaired_test_is_a_correlation_in_each_ring_whatever_the_neighbours_spectrum():
+    ring, generator = 5, torch.Generator().manual_seed(0)
+    first, other = (torch.randn(SHAPE, generator=generator) for _ in range(2))
+    first = first + 0.5 * other
+    mine = views_of_images((first, first), (first, first), micrograph(), UNFLIPPED)
+    chosen = sampling(mine)
+    neighbour = views_of_images((other, other), (other, other), micrograph(), UNFLIPPED)
+    frequency = fourier.frequency_per_A(mine.grid.shape, mine.grid.pixel_size_yx_A)
+    beyond = (frequency / chosen.axis.width_per_A).round() != ring
+    image = neighbour.raw[1]
+    boosted = fourier.image_of(
+        fourier.spectrum_of(image) * torch.where(beyond, 1.0, 10.0), tuple(image.shape)
+    )
+    strong = replace(neighbour, raw=(boosted, boosted), denoised=(boosted, boosted))
+    table = whole(measure(mine, strong, chosen))
+    pairs = [(0, 1), (0, 0), (1, 1)]
+    stack = torch.stack([mine.raw[0], boosted])
+    patches = patch_covariances(
+        stack, pairs, mine.grid.pixel_size_yx_A, chosen.patch_px, chosen.axis
+    )
+    both, own, others = patches.double().sum(dim=(0, 1))
+    for name in ("unpaired_raw", "unpaired_denoised"):
+        values = decompose(table)[name]
+        assert float(values.abs().max()) <= 1 and float(values[ring - 1]) > 0.2
+        assert torch.allclose(values, both / (own * others).sqrt(), atol=1e-4)
 
 
 def test_a_neighbours_grey_scale_does_not_matter():

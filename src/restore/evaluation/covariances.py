@@ -69,7 +69,7 @@ def with_unpaired(
     blocks: Float[Tensor, "blocks pairs rings"], views: Views, neighbour: Views, sampling: Sampling
 ) -> Float[Tensor, "blocks pairs rings"]:
     """The table with the covariances of the first half and the second half of another micrograph,
-    over the area that both cover.
+    and the power of the latter, over the area that both cover.
     """
     rows, columns = (
         min(sides) for sides in zip(views.grid.shape, neighbour.grid.shape, strict=True)
@@ -94,7 +94,7 @@ def with_unpaired(
         for own, partner in zip(first, second, strict=True)
     ]
     images |= {"M2'": second[0] * scales[0], "D2'": second[1] * scales[1]}
-    unpaired = [("M1", "M2'"), ("D1", "D2'")]
+    unpaired = [pair for pair in PAIRS if pair[1] in ("M2'", "D2'")]
     table = blocks_of(covariance_table(images, unpaired, views.grid, sampling), valid)
     filled = blocks.clone()
     for pair in unpaired:
