@@ -156,7 +156,7 @@ def test_patches_are_as_large_as_leaves_four_along_the_smallest_image(side_px, p
     assert sampling.axis.count * sampling.axis.width_per_A == pytest.approx(1 / 9.0)
 
 
-@pytest.mark.parametrize("patch_px", [31, 101, -64])
+@pytest.mark.parametrize("patch_px", [31, 34, 64, 101, -64])
 def test_patches_that_do_not_fit_are_refused(patch_px):
     with pytest.raises(
         UserError, match=f"{patch_px} pixels do not fit: the smallest image has 100"
