@@ -1,5 +1,6 @@
 """What ``restore evaluate`` says to bad input and wrong use; nothing is written then."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -103,14 +104,19 @@ def test_patches_that_do_not_fit_are_refused(refused, patch_px):
     )
 
 
-def test_an_image_that_has_no_room_for_any_patch_is_named(refused):
+def test_an_image_that_does_not_suit_the_resolution_is_named_and_the_others_measured(capsys):
     for half in ("EVN", "ODD"):
         write_image(
             Path(f"mics/b_{half}.mrc"),
             read_image(Path(f"mics/b_{half}.mrc")).data[:30, :30].copy(),
             4.0,
         )
-    refused(MODEL, "mics/b_DW.mrc: an image of 30×30 pixels has only 26×26 left at 9 Å")
+    assert main(list(MODEL)) == 1
+    messages = capsys.readouterr().err
+    assert "1 of 2 micrographs were not evaluated" in messages
+    assert "mics/b_DW.mrc: an image of 30×30 pixels has only 26×26 left at 9 Å" in messages
+    (row,) = json.loads(Path("evaluation/evaluation.json").read_text())["micrographs"]
+    assert row["name"] == "mics/a_DW.mrc"
 
 
 def test_a_missing_denoised_half_is_named(refused):
