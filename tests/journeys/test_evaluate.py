@@ -62,10 +62,10 @@ def flat(value, path=""):
 
 
 def results(folder="evaluation"):
-    """What an evaluation says, but when it was made."""
-    left_out = ("/provenance",)
+    """What an evaluation says, but when it was made, and the fingerprints in names of pictures."""
+    left_out, version = ("/provenance",), re.compile("_[0-9a-f]{8}(?=_(raw|denoised|support)[.])")
     return {
-        name: value
+        name: version.sub("", value) if "/previews/" in name and isinstance(value, str) else value
         for name, value in flat(record(folder)).items()
         if not any(word in name for word in left_out)
     }
