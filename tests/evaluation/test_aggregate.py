@@ -34,7 +34,6 @@ from restore.tables.evaluation import TABLE_COLUMNS, evaluation_csv, evaluation_
 
 AXIS = RingAxis(8, NYQUIST_PER_A / 8)
 SETTINGS = EvaluationSettings(resamples=100)
-UNPAIRED = [PAIRS.index(pair) for pair in (("M1", "M2'"), ("D1", "D2'"))]
 
 
 def power(frequency):
@@ -166,7 +165,7 @@ def test_only_finite_numbers_reach_the_file_even_where_there_is_no_signal(measur
     card = json.loads(record_text(evaluation, FILE))
     assert json.dumps(card, allow_nan=False) and evaluation_from(card) == evaluation
     assert evaluation.micrographs[1].numbers["gain"] == Number(None, None, None)
-    assert evaluation.micrographs[1].remarks[0] == "The halves have no signal in common."
+    assert evaluation.micrographs[1].remarks[0] == "The halves have no measurable signal in common."
     assert evaluation.groups[0].numbers["gain"].value is not None
 
 
@@ -259,6 +258,17 @@ def test_a_ring_has_signal_where_it_and_a_neighbour_correlate_beyond_the_error()
     low = torch.tensor([0.2, 0.1, -0.1, 0.05, -0.2, 0.01, 0.02, torch.nan])
     frc = Estimate(low + 0.05, low, low + 0.1)
     assert rings_with_signal(frc) == (True, True, False, False, False, True, True, False)
+    unknown = torch.full_like(low, torch.nan)
+    assert rings_with_signal(Estimate(low, unknown, unknown)) == ()
+
+
+def test_five_micrographs_have_no_interval_of_99_percent_and_a_micrographs_patches_do(measured):
+    settings = EvaluationSettings(resamples=100, confidence=0.99)
+    evaluation = evaluated(measured(5), of_model=False, settings=settings)
+    assert evaluation.groups[0].numbers["snr_raw"].low is None
+    assert evaluation.groups[0].has_signal == ()
+    of_one = evaluation.micrographs[0].numbers["snr_raw"]
+    assert of_one.low < of_one.value < of_one.high
 
 
 def test_signal_is_found_where_it_is_and_not_in_noise(measured):

@@ -16,11 +16,15 @@ from seen_bars import SeenBars
 
 from restore.errors import UserError
 from restore.evaluation import batch as examination
+from restore.evaluation.aggregate import EvaluationSettings, aggregate
 from restore.evaluation.batch import Method, fingerprint_in, measure_jobs, plan
 from restore.evaluation.estimators.decomposition import PAIRS, covariance
+from restore.evaluation.half_checks import require_pair
 from restore.evaluation.measure import load_measurement, measure, sampling_for, views_of_images
+from restore.evaluation.records import Making
 from restore.image_tensors import read_tensor
 from restore.preprocessing import cropped_grid
+from restore.report.page import page
 from restore.runtime.distributed import Place
 from restore.runtime.jobs import is_current
 
@@ -176,6 +180,71 @@ def test_one_micrograph_has_nobody_to_be_compared_with(here):
     examined(here, [alone])
     assert unpaired(alone).isnan().all()
     assert not covariance(load_measurement(alone.subject.path).blocks, "M1", "M2").isnan().any()
+
+
+def test_what_the_checks_found_is_kept_with_the_measurement(here):
+    def shifted(halves, denoised, micrograph):
+        return do_nothing(halves, denoised, micrograph).remarked(["Shifted."])
+
+    jobs = planned(here, names="ab")
+    measure_jobs(jobs, replace(METHOD, views=shifted))
+    for _ in range(2):  # measured, and already measured
+        assert [load_measurement(job.subject.path).facts.remarks for job in jobs] == [
+            ("Shifted.",)
+        ] * 2
+        evaluation = aggregate(
+            [job.subject for job in jobs], ["all"] * 2, SAMPLING.axis, EvaluationSettings(),
+            Making(),
+        )  # fmt: skip
+        assert all("Shifted." in of_one.remarks for of_one in evaluation.micrographs)
+        assert any("2 of 2 micrographs" in warning for warning in evaluation.warnings)
+        assert "Shifted." in page(evaluation, here)
+        assert not measure_jobs(jobs, METHOD).done
+
+
+def test_halves_without_a_signal_in_common_are_remarked(caplog):
+    raw = tuple(torch.randn(256, 256, generator=torch.Generator().manual_seed(n)) for n in (1, 2))
+    views = do_nothing(raw, None, replace(micrographs(Path(), "a")[0], pixel_size_A=4.5))
+    (remark,) = require_pair(views, "a.mrc")
+    assert remark.startswith("The raw halves look unrelated: check that both belong to the same")
+    assert "a.mrc have no signal in common; check that both" in caplog.text
+
+
+def in_series(folder, series):
+    return [
+        replace(micrograph, series=name)
+        for micrograph, name in zip(micrographs(folder), series, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("series, partners", [
+    (("", "", "", ""), "dabc"),
+    (("S", "S", "T", "T"), "ddbb"),
+    (("S", "T", "S", "T"), "dabc"),
+    (("S", "S", "S", ""), "dddc"),
+])  # fmt: skip
+def test_the_unrelated_micrograph_is_never_of_the_same_tilt_series(here, series, partners):
+    jobs = plan(in_series(here, series), here / "evaluation", "", None)
+    seen = []
+
+    def counted(halves, denoised, micrograph):
+        seen.append(micrograph.name)
+        return do_nothing(halves, denoised, micrograph)
+
+    measure_jobs(jobs, replace(METHOD, views=counted))
+    assert len(seen) == 4 + (partners[1] == "d")  # the last once more, for the first series
+    for job, partner in zip(jobs, partners, strict=True):
+        expected = measure(views_of(here, letter(job)), views_of(here, partner), SAMPLING).blocks
+        assert torch.allclose(unpaired(job), covariance(expected, "M1", "M2'"), atol=1e-9)
+
+
+def test_a_single_tilt_series_has_no_unrelated_micrographs(here):
+    jobs = plan(in_series(here, "SSSS"), here / "evaluation", "", None)
+    measure_jobs(jobs, METHOD)
+    assert all(unpaired(job).isnan().all() for job in jobs)
+    os.utime(here / "mics/b_ODD.mrc", (4e9, 4e9))
+    again = plan(in_series(here, "SSSS"), here / "evaluation", "", None)
+    assert current(again) == [True, False, True, True]
 
 
 def full(*args, **kwargs):

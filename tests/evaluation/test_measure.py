@@ -14,8 +14,11 @@ from half_pairs import half_pair
 from restore import fourier
 from restore.ctf import ctf_sign
 from restore.errors import UserError
-from restore.evaluation.estimators.decomposition import PAIRS, covariance, overall
+from restore.evaluation.covariances import spread
+from restore.evaluation.estimators.decomposition import PAIRS, covariance, decompose, overall
 from restore.evaluation.estimators.half_identity import HalfIdentity
+from restore.evaluation.estimators.resampling import estimate, resampling_weights
+from restore.evaluation.estimators.spectra import patch_covariances
 from restore.evaluation.half_checks import require_own_halves
 from restore.evaluation.measure import (
     Measurement,
@@ -153,7 +156,7 @@ def test_patches_are_as_large_as_leaves_four_along_the_smallest_image(side_px, p
     assert sampling.axis.count * sampling.axis.width_per_A == pytest.approx(1 / 9.0)
 
 
-@pytest.mark.parametrize("patch_px", [31, 101, -64])
+@pytest.mark.parametrize("patch_px", [31, 34, 64, 101, -64])
 def test_patches_that_do_not_fit_are_refused(patch_px):
     with pytest.raises(
         UserError, match=f"{patch_px} pixels do not fit: the smallest image has 100"
@@ -194,6 +197,33 @@ def test_unrelated_micrographs_of_any_shape_have_nothing_in_common(shape):
     mine, other = views(), views(seed=9, shape=shape)
     estimates = overall(whole(measure(mine, other, sampling(mine, other))))
     assert abs(float(estimates["unpaired_raw"])) < 0.1 < float(estimates["frc_raw"])
+
+
+def test_the_unpaired_test_is_a_correlation_in_each_ring_whatever_the_neighbours_spectrum():
+    ring, generator = 5, torch.Generator().manual_seed(0)
+    first, other = (torch.randn(SHAPE, generator=generator) for _ in range(2))
+    first = first + 0.5 * other
+    mine = views_of_images((first, first), (first, first), micrograph(), UNFLIPPED)
+    chosen = sampling(mine)
+    neighbour = views_of_images((other, other), (other, other), micrograph(), UNFLIPPED)
+    frequency = fourier.frequency_per_A(mine.grid.shape, mine.grid.pixel_size_yx_A)
+    beyond = (frequency / chosen.axis.width_per_A).round() != ring
+    image = neighbour.raw[1]
+    boosted = fourier.image_of(
+        fourier.spectrum_of(image) * torch.where(beyond, 1.0, 10.0), tuple(image.shape)
+    )
+    strong = replace(neighbour, raw=(boosted, boosted), denoised=(boosted, boosted))
+    table = whole(measure(mine, strong, chosen))
+    pairs = [(0, 1), (0, 0), (1, 1)]
+    stack = torch.stack([mine.raw[0], boosted])
+    patches = patch_covariances(
+        stack, pairs, mine.grid.pixel_size_yx_A, chosen.patch_px, chosen.axis
+    )
+    both, own, others = patches.double().sum(dim=(0, 1))
+    for name in ("unpaired_raw", "unpaired_denoised"):
+        values = decompose(table)[name]
+        assert float(values.abs().max()) <= 1 and float(values[ring - 1]) > 0.2
+        assert torch.allclose(values, both / (own * others).sqrt(), atol=1e-4)
 
 
 def test_a_neighbours_grey_scale_does_not_matter():
@@ -302,6 +332,34 @@ def test_blank_pixels_never_reach_a_covariance():
     one, other = (measure(views_, neighbour, chosen).blocks for views_ in (seen, spoiled))
     assert torch.equal(one.nan_to_num(), other.nan_to_num())
     assert not covariance(one, "M1", "M2'").isnan().any()
+
+
+def test_a_neighbour_without_data_in_one_block_leaves_the_unpaired_test_its_interval():
+    mine, other = (
+        views_of_images(raw, raw, micrograph(), UNFLIPPED)
+        for raw in (
+            tuple(field(FIELD, 10 * scene + seed, scene) for seed in (1, 2)) for scene in (0, 1)
+        )
+    )
+    blank = torch.zeros(other.grid.shape, dtype=torch.bool)
+    blank[: blank.shape[0] // 4, : blank.shape[1] // 4] = True
+    chosen, width = Sampling(32, sampling(mine).axis), {}
+    for name, neighbour in {"whole": other, "masked": replace(other, blank=blank)}.items():
+        blocks = measure(mine, neighbour, chosen).blocks.double()
+        weights = resampling_weights(len(blocks), 1000, seed=0)
+        unpaired = estimate(blocks, overall, 0.9, weights)["unpaired_raw"]
+        assert len(blocks) == 16 and abs(float(unpaired.value)) < 0.1
+        width[name] = float(unpaired.high - unpaired.low)
+    assert width["masked"] == pytest.approx(width["whole"], rel=0.3)
+
+
+@pytest.mark.parametrize("parts", [16, 15, 9, 4, 1, 20])
+def test_parts_that_are_spread_over_blocks_keep_their_sum(parts):
+    rings = torch.randn(parts, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    blocks = spread(rings, 16)
+    assert torch.allclose(blocks.sum(dim=0), rings.sum(dim=0))
+    if parts < 16:
+        assert int((blocks != 0).all(dim=1).sum()) == parts
 
 
 def test_the_support_map_is_blank_where_there_are_no_data():

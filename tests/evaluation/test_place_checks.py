@@ -63,11 +63,13 @@ def test_halves_binned_by_averaging_are_named_with_their_shift(n, noise, caplog)
     compared = source.comparison(EvaluationSettings(), torch.device("cpu"))
     compared(halves, tuple(cropped(smoothed(half), n) for half in halves), MICROGRAPH)
     assert caplog.text == ""
-    compared(halves, tuple(binned(smoothed(half), n) for half in halves), MICROGRAPH)
+    views = compared(halves, tuple(binned(smoothed(half), n) for half in halves), MICROGRAPH)
     shift = -(n - 1) / 2
     assert f"a.mrc: the denoised halves are shifted by {shift:.1f} (y) and {shift:.1f} (x)" in (
         caplog.text
     )
+    (remark,) = views.remarks
+    assert remark.startswith("The denoised halves are shifted by") and remark.endswith("space.")
 
 
 @pytest.mark.parametrize("move", [(0.0, 0.0), (0.6, -1.4), (-2.0, 0.3), (1.6, 1.6)])

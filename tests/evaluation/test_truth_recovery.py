@@ -8,7 +8,11 @@ from simulated_halves import NYQUIST_PER_A, blocks_of, coloured, white
 
 from restore.evaluation.estimators.comparison import whole_numbers, with_baselines
 from restore.evaluation.estimators.decomposition import decompose, overall
-from restore.evaluation.estimators.resampling import estimate, resampling_weights
+from restore.evaluation.estimators.resampling import (
+    enough_resamples,
+    estimate,
+    resampling_weights,
+)
 
 CONFIDENCE = 0.9
 
@@ -204,6 +208,19 @@ def test_the_intervals_cover_the_truth_as_often_as_they_say(blocks):
     ):
         covered = sum(holds(estimate[quantity], truth[quantity]) for estimate in estimates)
         assert 85 <= covered <= 98, f"{quantity}: {covered}"
+
+
+def test_an_interval_of_99_percent_from_eight_units_covers_the_truth_as_often():
+    """Of 400 sets of 8 units with skewed values, as variances are."""
+    generator = torch.Generator().manual_seed(5)
+    units = torch.randn(400, 8, 20, generator=generator, dtype=torch.float64).square().mean(dim=-1)
+    weights = resampling_weights(8, enough_resamples(8, 0.99, 1000, 20_000), seed=0)
+    intervals = [
+        estimate(of_one[:, None, None] / 8, lambda table: {"mean": table[..., 0, 0]}, 0.99, weights)
+        for of_one in units
+    ]
+    covered = sum(holds(interval["mean"], 1.0) for interval in intervals)
+    assert 385 <= covered <= 400
 
 
 def test_a_wiener_filter_is_no_worse_than_any_other_linear_filter():

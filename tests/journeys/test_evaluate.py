@@ -4,10 +4,12 @@ several processes.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from base64 import b64decode
 from contextlib import chdir
 from pathlib import Path
 
@@ -18,12 +20,14 @@ from evaluation_world import CTF, write_model, write_session
 
 from restore.cli.main import main
 from restore.ctf import ctf_sign
+from restore.evaluation import batch
 from restore.io.images.image import read_image, write_image
 
 PIXELS = ("--resamples=50", "--support_window=200")
 MODEL = ("evaluate", "-m", "mics.star", "-p", "model.safetensors", *PIXELS)
 OTHERS = ("evaluate", "-m", "mics.star", "-r", "9", *PIXELS)
 NAMES = "abcd"
+KINDS = ("raw", "denoised", "support")
 
 
 def restore(*arguments):
@@ -58,10 +62,10 @@ def flat(value, path=""):
 
 
 def results(folder="evaluation"):
-    """What an evaluation says, but when it was made."""
-    left_out = ("/provenance",)
+    """What an evaluation says, but when it was made, and the fingerprints in names of pictures."""
+    left_out, version = ("/provenance",), re.compile("_[0-9a-f]{8}(?=_(raw|denoised|support)[.])")
     return {
-        name: value
+        name: version.sub("", value) if "/previews/" in name and isinstance(value, str) else value
         for name, value in flat(record(folder)).items()
         if not any(word in name for word in left_out)
     }
@@ -159,6 +163,32 @@ def test_a_model_is_evaluated_and_those_it_was_trained_on_are_told_apart(here):
         Path("evaluation", micrograph["previews"]["support"]).is_file()
         for micrograph in card["micrographs"]
     )
+
+
+def test_an_interrupted_evaluation_of_another_model_leaves_the_first_ones_pictures(
+    here, monkeypatch
+):
+    write_model(Path("other.safetensors"), seed=1)
+    first = {path.read_bytes() for path in Path("evaluation/previews").iterdir()}
+    save, saved = batch.save_measurement, []
+
+    def interrupted(path, measurement):
+        if saved:
+            raise KeyboardInterrupt
+        save(path, measurement)
+        saved.append(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batch, "save_measurement", interrupted)
+        assert restore(*MODEL, "-p", "other.safetensors") == 130
+    assert len({path.read_bytes() for path in Path("evaluation/previews").iterdir()} - first) > 0
+    assert restore("report", "evaluation", "-o", "page.html") == 0
+    shown = set(re.findall(r"data:image/[a-z]+;base64,([^\"]+)", Path("page.html").read_text()))
+    assert shown and {b64decode(picture) for picture in shown} <= first
+    assert restore(*MODEL, "-p", "other.safetensors") == 0
+    named = {row["previews"][kind] for row in record()["micrographs"] for kind in KINDS}
+    there = Path("evaluation/previews").iterdir()
+    assert named == {f"previews/{path.name}" for path in there}
 
 
 def test_a_rerun_measures_nothing_and_says_the_same(here, capsys):

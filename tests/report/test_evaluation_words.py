@@ -6,7 +6,7 @@ import pytest
 
 from restore.evaluation.records import Facts, Group
 from restore.quantities import Curve, Number
-from restore.report.evaluation_words import remarks, summary, warnings
+from restore.report.evaluation_words import has_signal, remarks, summary, warnings
 
 KEYS = (
     "var_signal", "var_noise_raw", "var_noise_denoised", "var_bias", "var_invented",
@@ -26,7 +26,7 @@ TRAINED, ALIKE, FIXED, NO_SIGNAL = (
     "was trained on all of",
     "agree even at the finest",
     "fixed pattern of the camera",
-    "no signal in common",
+    "no measurable signal in common",
 )
 
 
@@ -47,9 +47,12 @@ def numbers(advantage=BEATS, **changed):
     }
 
 
-def group(name="held out", micrographs=8, fine=0.0, **changed):
+def group(name="held out", micrographs=8, fine=0.0, rings=(), **changed):
     curves = {"frc_raw": Curve((*[0.8] * 12, *[fine] * 4))}
-    return Group(name=name, micrographs=micrographs, numbers=numbers(**changed), curves=curves)
+    return Group(
+        name=name, micrographs=micrographs, numbers=numbers(**changed), curves=curves,
+        has_signal=rings,
+    )  # fmt: skip
 
 
 def test_a_good_result_has_no_warnings():
@@ -102,6 +105,29 @@ def test_without_any_signal_nothing_is_said_of_the_wiener_filter():
     assert [NO_SIGNAL in warning for warning in warnings([lost], has_model=False)] == [True]
     assert "no measurable signal in common" in summary([lost])[0]
     assert "noise-free image is –." in summary([lost])[1]
+
+
+BY_CHANCE = (0.0008, -0.002, 0.003)
+
+
+@pytest.mark.parametrize("advantage", [BEATS, FAILS])
+def test_a_correlation_that_is_positive_by_chance_is_no_signal(advantage):
+    noise = group(advantage=advantage, frc_raw=BY_CHANCE)
+    lines = summary([noise])
+    assert lines[0].endswith("the two halves have no measurable signal in common.")
+    assert not any("times as much" in line or "Of the noise" in line for line in lines)
+    (warning,) = warnings([noise], has_model=True)
+    assert NO_SIGNAL in warning
+    assert remarks(noise.numbers, Facts()) == ["The halves have no measurable signal in common."]
+
+
+def test_a_weak_signal_in_three_neighbouring_rings_gets_a_verdict():
+    few, enough = [(True, True, *more, False) for more in ((False, True), (True, False))]
+    weak = [group(frc_raw=BY_CHANCE, rings=rings) for rings in (few, enough)]
+    assert [summary([seen])[0].startswith(HELPS) for seen in weak] == [False, True]
+    assert [len(warnings([seen], has_model=True)) for seen in weak] == [1, 0]
+    assert not has_signal(numbers(frc_raw=(-0.001, -0.004, 0.002)), enough)
+    assert has_signal(numbers(frc_raw=0.0008))
 
 
 HELPS, LITTLE, USELESS, HARMS, OPEN = (
@@ -180,7 +206,7 @@ def test_remarks_are_made_of_the_micrograph_that_deserves_them():
     assert remarks(numbers(UNSURE), Facts()) == []
     assert remarks(numbers(FAILS), Facts()) == ["The Wiener filter is closer to the signal here."]
     assert remarks(numbers(FAILS, frc_raw=-0.1), Facts()) == [
-        "The halves have no signal in common."
+        "The halves have no measurable signal in common."
     ]
     refuted, hot = remarks(numbers(), Facts(1234, refuted=0.31))
     assert "In 31 % of the area" in refuted and hot == "1234 hot pixels were replaced."

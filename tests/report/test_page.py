@@ -55,6 +55,18 @@ def test_the_page_says_what_was_run_and_how_it_went(make_page):
         assert words in text
 
 
+def test_the_glossary_says_what_holds_in_each_ring_and_what_in_the_whole_image(make_page):
+    text = Reader(make_page(example.evaluation())).text
+    assert "In each ring, (1 − gain)² var S" in text and "summed over the rings" in text
+
+
+@pytest.mark.parametrize("lowpass_A, label", [(4.5, "4.5 Å"), (21.0, "21 Å"), (146.3, "146 Å")])
+def test_the_low_pass_is_not_rounded_past_nyquist(make_page, lowpass_A, label):
+    card = example.evaluation()
+    card["groups"][0]["numbers"]["lowpass_A"] = {"value": lowpass_A}
+    assert f"low-pass, {label}<" in make_page(card)
+
+
 def test_warnings_stand_above_the_verdict_and_are_absent_where_there_are_none(make_page):
     card = example.evaluation()
     html = make_page(card)

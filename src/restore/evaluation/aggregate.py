@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -12,9 +13,11 @@ from torch import Tensor
 
 from restore.evaluation.batch import Subject
 from restore.evaluation.estimators.comparison import ring_numbers, whole_numbers, with_baselines
+from restore.evaluation.estimators.decomposition import Numbers
 from restore.evaluation.estimators.patterns import spikes
 from restore.evaluation.estimators.resampling import (
     Estimate,
+    enough_resamples,
     estimate,
     reciprocal,
     resampling_weights,
@@ -154,7 +157,7 @@ def aggregate(
         stack = _stack(measurement)
         alone = micrograph_roles.count(role) == 1  # its numbers are then those of its group
         resamples = settings.resamples if alone else min(settings.resamples, _RESAMPLES_OF_ONE)
-        numbers = _numbers_of_one(stack, axis, replace(settings, resamples=resamples))
+        numbers = _numbers_of(stack, axis, replace(settings, resamples=resamples))
         measured.append(_Measured(subject, role, measurement.facts, numbers))
         summed = stack.sum(dim=0, keepdim=True)
         for name in {role, "all"}:
@@ -171,7 +174,13 @@ def aggregate(
         frequency_per_A=tuple(axis.frequency_per_A.tolist()),
         groups=groups,
         micrographs=tuple(_results(measured, groups[-1].lattices)),
-        warnings=tuple(warnings(groups, has_model="all" not in micrograph_roles)),
+        warnings=tuple(
+            warnings(
+                groups,
+                has_model="all" not in micrograph_roles,
+                remarked=[result.facts.remarks for result in measured],
+            )
+        ),
         summary=tuple(summary(groups)),
     )
 
@@ -210,19 +219,12 @@ def _groups(
         if name not in stacks:
             continue
         units = _without_gaps(torch.cat(list(stacks[name]))) / len(stacks[name])
-        weights = resampling_weights(len(units), settings.resamples, settings.seed)
-        image_numbers = estimate(
-            units,
-            lambda stack: whole_numbers(stack, axis.frequency_per_A),
-            settings.confidence,
-            weights,
-        )
-        rings = estimate(units, ring_numbers, settings.confidence, weights)
+        rings = _estimates(units, ring_numbers, settings)
         yield Group(
             name=name,
             micrographs=len(stacks[name]),
             resampled="patches" if few[name] else "micrographs",
-            numbers={key: _number(number) for key, number in _with_sbr(image_numbers).items()},
+            numbers=_numbers_of(units, axis, settings),
             curves={key: _curve(curve) for key, curve in _with_sbr(rings).items()},
             has_signal=rings_with_signal(rings["frc_raw"]),
         )
@@ -231,23 +233,27 @@ def _groups(
 def rings_with_signal(frc: Estimate) -> tuple[bool, ...]:
     """The rings in which the raw halves share a signal: the interval of their correlation is above
     zero in the ring and in a neighbouring one. (Of rings without signal, one in twenty is above
-    zero by chance, but rarely two side by side.) Shapes: (rings,).
+    zero by chance, but rarely two side by side.) Shapes: (rings,). Empty without intervals.
     """
+    if frc.low.isnan().all():
+        return ()
     above = (frc.low > 0).tolist()
     beside = zip([False, *above[:-1]], [*above[1:], False], strict=True)
     return tuple(ring and any(pair) for ring, pair in zip(above, beside, strict=True))
 
 
-def _numbers_of_one(
-    stack: Tensor, axis: RingAxis, settings: EvaluationSettings
-) -> dict[str, Number]:
-    weights = resampling_weights(len(stack), settings.resamples, settings.seed)
-    estimates = estimate(
-        stack,
-        lambda tables: whole_numbers(tables, axis.frequency_per_A),
-        settings.confidence,
-        weights,
-    )
+def _estimates(
+    units: Tensor, quantities: Callable[[Tensor], Numbers], settings: EvaluationSettings
+) -> dict[str, Estimate]:
+    confidence = settings.confidence
+    resamples = enough_resamples(len(units), confidence, settings.resamples, _MOST_RESAMPLES)
+    weights = resampling_weights(len(units), resamples, settings.seed)
+    return estimate(units, quantities, confidence, weights)
+
+
+def _numbers_of(units: Tensor, axis: RingAxis, settings: EvaluationSettings) -> dict[str, Number]:
+    whole = partial(whole_numbers, frequency_per_A=axis.frequency_per_A)
+    estimates = _estimates(units, whole, settings)
     return {key: _number(number) for key, number in _with_sbr(estimates).items()}
 
 
@@ -270,11 +276,8 @@ def _results(
 ) -> Iterator[MicrographResult]:
     scores = outlier_scores([result.numbers for result in measured])
     for result, score in zip(measured, scores, strict=True):
-        micrograph, facts, ctf = (
-            result.subject.micrograph,
-            result.facts,
-            result.subject.micrograph.ctf,
-        )
+        micrograph, facts = result.subject.micrograph, result.facts
+        ctf = micrograph.ctf
         own = [
             lattice for lattice in facts.lattices if not any(is_same(lattice, of) for of in common)
         ]

@@ -3,10 +3,11 @@ and skipped.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -47,16 +48,15 @@ from restore.runtime.progress import Bars, no_bars
 
 log = logging.getLogger(__name__)
 
-_MEASURED = (
-    "covariances, lattices"  # besides PAIRS: a number that measurements of older versions lack
-)
+# Besides PAIRS: what measurements of older versions lack.
+_MEASURED = "covariances, lattices, remarks"
 _Images = tuple[Halves, BinnedHalves | None]
 
 
 @dataclass(frozen=True)
 class Subject:
     """A micrograph to be measured, and the paths of its measurement and previews (``preview`` is
-    the start of their names).
+    the start of their names, to which `_write` adds the fingerprint).
     """
 
     micrograph: Micrograph
@@ -94,8 +94,8 @@ def plan(
     """The jobs of a set, in the evaluation's folder; ``made_with`` is everything that determines
     the numbers besides the micrographs.
 
-    Each micrograph is also compared with the one before it (the first with the last) as an
-    unrelated one. A measurement depends on both, but on nothing else in the set.
+    Each micrograph is also compared with an unrelated one, the first of `unrelated`. A
+    measurement depends on both, but on nothing else in the set.
     """
     chosen: list[Subject] = []
     for index, micrograph in enumerate(micrographs):
@@ -104,7 +104,7 @@ def plan(
         chosen.append(Subject(micrograph, *paths, denoised[index] if denoised else None))
     jobs: list[Job[Subject]] = []
     for index, subject in enumerate(chosen):
-        both = [subject] if len(chosen) == 1 else [subject, chosen[index - 1]]
+        both = [subject, *(chosen[other] for other in islice(unrelated(micrographs, index), 1))]
         facts = [
             (half.micrograph.name, half.micrograph.pixel_size_A, half.micrograph.ctf)
             for half in both
@@ -113,6 +113,15 @@ def plan(
         digest = fingerprint([PAIRS, _MEASURED, made_with, facts], inputs, folder)
         jobs.append(Job(subject, subject.micrograph.name, (subject.path,), digest))
     return jobs
+
+
+def unrelated(micrographs: Sequence[Micrograph], index: int) -> Iterator[int]:
+    """The other micrographs that show another specimen: the preceding ones, the nearest first, then
+    from the last one down. All images of one tilt series show the same specimen.
+    """
+    series, count = micrographs[index].series, len(micrographs)
+    others = ((index - step) % count for step in range(1, count))
+    return (other for other in others if not series or micrographs[other].series != series)
 
 
 def fingerprint_in(path: Path) -> str:
@@ -139,12 +148,13 @@ def measure_jobs(
 
 
 class _Compared:
-    """The micrographs of a set, each measured beside the one before it; the views of the latest and
-    of the first are kept.
+    """The micrographs of a set, each measured beside an unrelated one, mostly that before it; the
+    views of the latest and of the first are kept, and of the one that the next is compared with.
     """
 
     def __init__(self, jobs: Sequence[Job[Subject]], method: Method) -> None:
         self._subjects, self._method = [job.subject for job in jobs], method
+        self._micrographs = [subject.micrograph for subject in self._subjects]
         self._numbers = {id(job): index for index, job in enumerate(jobs)}
         self._views: dict[int, Views] = {}
         self._unusable: set[int] = set()
@@ -154,18 +164,19 @@ class _Compared:
         index, method = self._numbers[id(job)], self._method
         views = self._views_of(index, images.result)
         measurement = measure(views, self._neighbour(index), method.sampling)
-        self._views = {kept: self._views[kept] for kept in {0, index} & self._views.keys()}
+        following = (index + 1) % len(self._subjects)
+        needed = {0, index, *islice(unrelated(self._micrographs, following), 1)}
+        self._views = {kept: self._views[kept] for kept in needed & self._views.keys()}
         return partial(_write, job, views, measurement, method.support_window_A)
 
     def _neighbour(self, index: int) -> Views | None:
-        """The views of the nearest preceding micrograph that can be read, or None."""
-        for step in range(1, len(self._subjects)):
-            neighbour = (index - step) % len(self._subjects)
+        """The views of the first `unrelated` micrograph that can be read, or None."""
+        for neighbour in unrelated(self._micrographs, index):
             if neighbour not in self._unusable:
                 try:
                     return self._views_of(neighbour, partial(_read, self._subjects[neighbour]))
                 except FAILURES as error:
-                    name = self._subjects[neighbour].micrograph.name
+                    name = self._micrographs[neighbour].name
                     log.debug("%s cannot be used as a neighbour: %s", name, error)
         return None
 
@@ -174,12 +185,11 @@ class _Compared:
             device = self._method.device
             try:
                 raw, denoised = read()
-                micrograph = self._subjects[index].micrograph
+                micrograph = self._micrographs[index]
                 views = self._method.views(
                     _on(device, raw), _on(device, denoised) if denoised else None, micrograph
                 )
-                require_pair(views, micrograph.name)
-                self._views[index] = views
+                self._views[index] = views.remarked(require_pair(views, micrograph.name))
             except FAILURES:
                 self._unusable.add(index)
                 raise
@@ -204,11 +214,16 @@ def _write(
     measurement: Measurement,
     support_window_A: float,
 ) -> None:
-    """Write the previews, then the measurement, so that a measurement that exists is complete."""
+    """Write the previews, then the measurement, so that a measurement that exists is complete.
+
+    The previews have the fingerprint in their names: the record of an earlier evaluation, which
+    stays until the end of this one, must not name pictures of this one. Those of the measurement
+    that is replaced are removed.
+    """
     subject, support = job.subject, support_of(views, support_window_A)
-    preview = save_previews(
-        subject.preview, views.raw, views.denoised, support, views.grid.pixel_size_yx_A
-    )
+    older = _previews_of(subject)
+    start = subject.preview.with_name(f"{subject.preview.name}_{job.fingerprint[:8]}")
+    preview = save_previews(start, views.raw, views.denoised, support, views.grid.pixel_size_yx_A)
     facts = replace(
         measurement.facts,
         fingerprint=job.fingerprint,
@@ -217,3 +232,15 @@ def _write(
         refuted=support.share(support.refuted),
     )
     save_measurement(subject.path, replace(measurement, facts=facts))
+    for path in older - _previews_of(subject):
+        path.unlink(missing_ok=True)
+
+
+def _previews_of(subject: Subject) -> set[Path]:
+    """The previews that an existing measurement names."""
+    try:
+        preview = load_measurement(subject.path).facts.preview
+    except UserError:
+        return set()
+    names = (preview.raw, preview.denoised, preview.support) if preview else ()
+    return {subject.preview.with_name(Path(name).name) for name in names if name}

@@ -69,7 +69,7 @@ def with_unpaired(
     blocks: Float[Tensor, "blocks pairs rings"], views: Views, neighbour: Views, sampling: Sampling
 ) -> Float[Tensor, "blocks pairs rings"]:
     """The table with the covariances of the first half and the second half of another micrograph,
-    over the area that both cover.
+    and the power of the latter, over the area that both cover.
     """
     rows, columns = (
         min(sides) for sides in zip(views.grid.shape, neighbour.grid.shape, strict=True)
@@ -94,13 +94,18 @@ def with_unpaired(
         for own, partner in zip(first, second, strict=True)
     ]
     images |= {"M2'": second[0] * scales[0], "D2'": second[1] * scales[1]}
-    unpaired = [("M1", "M2'"), ("D1", "D2'")]
+    unpaired = [pair for pair in PAIRS if pair[1] in ("M2'", "D2'")]
     table = blocks_of(covariance_table(images, unpaired, views.grid, sampling), valid)
     filled = blocks.clone()
     for pair in unpaired:
-        rings = covariance(table, *pair)
-        if len(rings) != len(blocks):
-            # The common area is so small that it gives fewer blocks: each gets an equal share.
-            rings = rings.sum(dim=0).expand(len(blocks), -1) / len(blocks)
-        filled[:, PAIRS.index(pair)] = rings
+        filled[:, PAIRS.index(pair)] = spread(covariance(table, *pair), len(blocks))
     return filled
+
+
+def spread(parts: Float[Tensor, "parts rings"], blocks: int) -> Float[Tensor, "blocks rings"]:
+    """The parts as this many blocks with the same sum. The common area may have other blocks than
+    the micrograph, mostly fewer; the blocks that no part falls into are zero. Equal blocks would
+    have no variance between them, and so no interval.
+    """
+    places = torch.arange(len(parts)) * blocks // len(parts)
+    return parts.new_zeros(blocks, parts.shape[-1]).index_add_(0, places, parts)

@@ -7,24 +7,26 @@ import torch
 from restore.errors import UserError
 from restore.evaluation.estimators.half_identity import half_identity
 from restore.evaluation.estimators.half_pairs import WHAT_IS_WRONG, finding_of
-from restore.evaluation.views import Views
+from restore.evaluation.views import Views, as_remark
 
 log = logging.getLogger(__name__)
 
 
-def require_pair(views: Views, name: str) -> None:
+def require_pair(views: Views, name: str) -> list[str]:
     """Raise UserError if the raw halves are identical, inverted, shifted or flipped: what they have
     in common is then not the signal, and all numbers would be meaningless.
 
-    For halves without any common signal, as of an empty micrograph, a warning is logged.
+    For halves without any common signal, as of an empty micrograph, a warning is logged and
+    returned as a remark.
     """
     finding = finding_of(torch.stack(list(views.raw)), views.blank)
     if finding not in WHAT_IS_WRONG:
-        return
+        return []
     words, do = WHAT_IS_WRONG[finding]
     if finding != "unrelated":
         raise UserError(words.format(name=name), do=do)
     log.warning("%s; %s", words.format(name=name), do)
+    return [f"The raw halves look unrelated: {do}."]
 
 
 _WRONG_HALVES = {
@@ -38,21 +40,23 @@ _WRONG_HALVES = {
     ),
     "inverted": "their contrast is opposite to that of the raw halves",
 }
+_UNKNOWN_ORIGIN = (
+    "too little is left of the noise to tell whether the denoised halves were made from these raw "
+    "halves, one from each; check their names"
+)
 
 
-def require_own_halves(views: Views, name: str = "the micrograph") -> None:
+def require_own_halves(views: Views, name: str = "the micrograph") -> list[str]:
     """Raise UserError if the denoised halves were not made from these raw ones, one from each: all
-    numbers would be meaningless. If too little noise is left in them to decide, the log says so.
+    numbers would be meaningless. If too little noise is left in them to decide, a warning is logged
+    and returned as a remark.
 
     Call this before `fitted`, which turns inverted halves around.
     """
     identity = half_identity(views.raw, views.denoised, views.blank)
     if identity.verdict == "unknown":
-        log.warning(
-            "%s: too little is left of the noise to tell whether the denoised halves were made "
-            "from these raw halves, one from each; check their names",
-            name,
-        )
+        log.warning("%s: %s", name, _UNKNOWN_ORIGIN)
+        return [as_remark(_UNKNOWN_ORIGIN)]
     reason = _WRONG_HALVES.get(identity.verdict)
     if reason is not None:
         raise UserError(
@@ -63,3 +67,4 @@ def require_own_halves(views: Views, name: str = "the micrograph") -> None:
                 "half"
             ),
         )
+    return []

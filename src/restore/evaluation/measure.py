@@ -39,7 +39,7 @@ from restore.preprocessing import Grid, Prepared, Recipe, prepare_alike, prepare
 from restore.records import as_json, decoded, parse_json
 
 _LARGEST_PATCH_PX, _SMALLEST_PATCH_PX = 256, 32
-_PATCHES_ALONG = 4
+_PATCHES_ALONG, _FEWEST_ALONG = 4, 3
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,25 @@ def sampling_for(grids: Sequence[Grid], recipe: Recipe, patch_px: int = 0) -> Sa
     """The patches and rings for a set: 256 pixels if the smallest image holds four of them along
     each side, else fewer.
 
-    Rings are two Fourier pixels of a patch wide. Raises UserError if an image is too small.
+    Rings are two Fourier pixels of a patch wide. Raises UserError if an image is too small, or if
+    ``patch_px`` patches would overlap so much that they say the same: three must fit along each
+    side. (Those of 32 pixels need only fit once.)
     """
     smallest = min(min(grid.shape) for grid in grids)
     if patch_px == 0:
         patch_px = _LARGEST_PATCH_PX
         while patch_px > max(_SMALLEST_PATCH_PX, smallest / _PATCHES_ALONG):
             patch_px //= 2
-    if not _SMALLEST_PATCH_PX <= patch_px <= smallest:
+    largest = max(_SMALLEST_PATCH_PX, smallest // _FEWEST_ALONG)
+    if not _SMALLEST_PATCH_PX <= patch_px <= min(largest, smallest):
         raise UserError(
             f"patches of {patch_px} pixels do not fit: the smallest image has {smallest} pixels "
             f"at {recipe.max_resolution_A:g} Å",
             wanted=(
-                f"a patch has at least {_SMALLEST_PATCH_PX} pixels a side, and no more than the "
-                "image"
+                f"a patch has at least {_SMALLEST_PATCH_PX} pixels a side, and at most a third of "
+                "the image's (larger ones overlap too much for intervals)"
             ),
+            field="patch_px",
             do="give another `patch_px`, or leave it out",
         )
     rings = patch_px // 4
@@ -218,6 +222,7 @@ def measure(views: Views, neighbour: Views | None, sampling: Sampling) -> Measur
         hot_pixels=views.hot_pixels,
         blank_share=views.blank_share,
         lattices=lattices_of(views, sampling),
+        remarks=views.remarks,
     )
     return Measurement(table, facts)
 

@@ -8,7 +8,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from restore import fourier
-from restore.evaluation.views import Views, stacked
+from restore.evaluation.views import Views, as_remark, stacked
 from restore.micrograph import Micrograph
 
 log = logging.getLogger(__name__)
@@ -27,30 +27,30 @@ pixel is at most a quarter turn.
 """
 
 
-def warn_of_shift(views: Views, micrograph: Micrograph) -> None:
-    """Log a warning if the denoised halves are shifted against the raw ones by a part of a pixel,
-    which is measured as bias.
+def warn_of_shift(views: Views, micrograph: Micrograph) -> list[str]:
+    """Log a warning, and return it as a remark, if the denoised halves are shifted against the raw
+    ones by a part of a pixel, which is measured as bias.
 
     Averaging n×n pixels shifts an image by (n − 1)/2 of the raw pixels against one that is cropped
     in Fourier space, as the raw halves are.
     """
     measured = shift_px(views)
     if measured is None:
-        return
+        return []
     shift, error = measured
     length_px = math.hypot(*shift)
-    if LEAST_SHIFT_PX < length_px < _MOST_SHIFT_PX and length_px > _SURE * error:
-        y, x = (
-            part * size_A / micrograph.pixel_size_A
-            for part, size_A in zip(shift, views.grid.pixel_size_yx_A, strict=True)
-        )
-        log.warning(
-            "%s: the denoised halves are shifted by %.1f (y) and %.1f (x) pixels of the raw ones, "
-            "which counts as bias. Binning by averaging does this; bin them in Fourier space",
-            micrograph.name,
-            y,
-            x,
-        )
+    if not (LEAST_SHIFT_PX < length_px < _MOST_SHIFT_PX and length_px > _SURE * error):
+        return []
+    y, x = (
+        part * size_A / micrograph.pixel_size_A
+        for part, size_A in zip(shift, views.grid.pixel_size_yx_A, strict=True)
+    )
+    words = (
+        f"the denoised halves are shifted by {y:.1f} (y) and {x:.1f} (x) pixels of the raw ones, "
+        "which counts as bias. Binning by averaging does this; bin them in Fourier space"
+    )
+    log.warning("%s: %s", micrograph.name, words)
+    return [as_remark(words)]
 
 
 def shift_px(views: Views) -> tuple[tuple[float, float], float] | None:

@@ -61,7 +61,8 @@ class Spike:
 class Facts:
     """The contents of a measurement other than the covariances. ``confirmed`` and ``refuted`` are
     shares of the area, ``blank_share`` is that of pixels without data, ``fingerprint`` that of
-    everything the measurement depends on.
+    everything the measurement depends on. ``remarks`` are what the checks of the halves found,
+    in sentences.
     """
 
     hot_pixels: int = 0
@@ -71,6 +72,7 @@ class Facts:
     blank_share: float = 0.0
     fingerprint: str = ""
     lattices: tuple[Lattice, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

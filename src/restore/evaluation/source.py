@@ -156,6 +156,5 @@ def _views_of_others(
     assert denoised is not None
     views = views_of_images(halves, denoised, micrograph, others.recipe)
     require_same_phases(views, micrograph, others.recipe.phase_flip)
-    warn_of_shift(views, micrograph)
-    require_own_halves(views, micrograph.name)
-    return fitted(views) if others.fit_scale else views
+    remarks = [*warn_of_shift(views, micrograph), *require_own_halves(views, micrograph.name)]
+    return (fitted(views) if others.fit_scale else views).remarked(remarks)

@@ -2,7 +2,8 @@
 difference.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,7 +22,7 @@ class Views:
     ``nothing`` is EVN − ODD, raw and denoised.
 
     ``blank`` marks pixels that hold no data, and is None if there are none; ``blank_share`` is
-    their share of the raw image.
+    their share of the raw image. ``remarks`` are what the checks found, in sentences.
     """
 
     raw: Halves
@@ -31,6 +32,16 @@ class Views:
     hot_pixels: int
     blank: Bool[Tensor, "y x"] | None = None
     blank_share: float = 0.0
+    remarks: tuple[str, ...] = ()
+
+    def remarked(self, remarks: Iterable[str]) -> "Views":
+        """The views with more remarks."""
+        return replace(self, remarks=(*self.remarks, *remarks))
+
+
+def as_remark(words: str) -> str:
+    """The words of a message in the log as a sentence of `Views.remarks`."""
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def stacked(halves: Halves, blank: Bool[Tensor, "y x"] | None) -> Float[Tensor, "2 y x"]:

@@ -37,7 +37,7 @@ from restore.io.star import write_star
 from restore.joint_work import joined_to_write
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import Model
-from restore.preprocessing import Grid
+from restore.preprocessing import Grid, Recipe
 from restore.provenance import provenance
 from restore.records import record_text
 from restore.report.figures import save_png
@@ -143,13 +143,13 @@ def evaluate(
         )
     chosen = without_denoised(micrographs)
     read = reading_once()
-    good, bad = _usable(chosen, read)
+    usable, bad = _usable(chosen, source.recipe, read)
+    good = [micrograph for micrograph, _ in usable]
     require_writable(folder)
     file = folder / FILE_NAME
     _refuse_foreign(file)
     with joined_to_write(file, device) as place:
-        grids = [grid_of(micrograph, source.recipe, read) for micrograph in good]
-        method = _method(source, settings, grids, place)
+        method = _method(source, settings, [grid for _, grid in usable], place)
         made_with = [source.made_with(), method.sampling, settings.measuring]
         jobs = plan(good, folder, made_with, source.files(good))
         results = measure_jobs(jobs, method, bars=bars, place=place)
@@ -170,13 +170,27 @@ def evaluate(
 
 
 def _usable(
-    chosen: MicrographSet, read: ReadHeader
-) -> tuple[list[Micrograph], list[tuple[str, str]]]:
-    """The micrographs whose CTF and halves can be used, and the others by name with the reasons."""
-    micrographs = chosen.micrographs
+    chosen: MicrographSet, recipe: Recipe, read: ReadHeader
+) -> tuple[list[tuple[Micrograph, Grid]], list[tuple[str, str]]]:
+    """The micrographs whose CTF and halves can be used and suit the recipe, with their grids; and
+    the others by name with the reasons.
+
+    Raises UserError if there are none.
+    """
     rejected = chosen.unusable(HALVES, read)
-    good = [micrograph for micrograph in micrographs if micrograph.row not in rejected]
     bad = [(row.name, row.reason) for row in rejected.values()]
+    good: list[tuple[Micrograph, Grid]] = []
+    unsuitable: list[UserError] = []
+    for micrograph in chosen.micrographs:
+        if micrograph.row in rejected:
+            continue
+        try:
+            good.append((micrograph, grid_of(micrograph, recipe, read)))
+        except UserError as error:  # as of an optics group whose pixels are too large
+            unsuitable.append(error)
+            bad.append((micrograph.name, str(error)))
+    if not good and unsuitable:
+        raise unsuitable[0]
     if not good:
         raise UserError(
             f"none of the {chosen.row_count} micrographs could be evaluated. {bad[0][1]}",

@@ -14,6 +14,8 @@ def figure(value: float | None, digits: int = 3) -> str:
 
     >>> [figure(number) for number in (0.012345, 1234.5, 12.0, -0.5, 1e-7, 0.0, None)]
     ['0.0123', '1234', '12.0', '−0.500', '1.00e−07', '0', '–']
+    >>> figure(12.3, 2), figure(4.5, 2)
+    ('12', '4.5')
     """
     if value is None or not math.isfinite(value):
         return MISSING
@@ -21,7 +23,7 @@ def figure(value: float | None, digits: int = 3) -> str:
         return "0"
     if 100 <= abs(value) < 1e6:
         return f"{value:.0f}".replace("-", "−")
-    return f"{value:#.{digits}g}".replace("-", "−")
+    return f"{value:#.{digits}g}".removesuffix(".").replace("-", "−")
 
 
 def _decimals(value: float) -> int | None:

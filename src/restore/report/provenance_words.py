@@ -138,7 +138,8 @@ def _method_words(method: MethodSummary) -> str:
     if method.confidence is not None and method.resamples is not None:
         parts.append(
             f"Confidence intervals of {100 * method.confidence:g} %: {method.resamples} bootstrap "
-            "samples of micrographs, or of patches where there are few micrographs."
+            "samples (more where the tails need them) of micrographs, or of patches where there "
+            "are few micrographs."
         )
     if method.support_window_A is not None:
         parts.append(

@@ -21,7 +21,7 @@ def ladder(numbers: Mapping[str, Number]) -> str:
         ("correlation_raw", "raw", "raw"),
         (
             "correlation_lowpass",
-            f"low-pass, {lowpass_A:.0f} Å" if lowpass_A else "low-pass",
+            f"low-pass, {figure(lowpass_A, 2)} Å" if lowpass_A else "low-pass",
             "lowpass",
         ),
         ("correlation_wiener", "Wiener filter", "wiener"),

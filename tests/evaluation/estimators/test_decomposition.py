@@ -164,6 +164,18 @@ def test_a_linear_filter_invents_nothing_whatever_its_gain_in_each_ring(seed, tr
     assert float(estimates["var_invented"]) == pytest.approx(0, abs=1e-9)
 
 
+def test_what_a_cut_off_loses_is_not_hallucinated_whatever_the_gain_of_the_whole_image():
+    """Gain 1 in one half of the signal and 0 in the other: half of the signal is lost, which is
+    twice (1 − gain)².
+    """
+    table = table_of(made_up(2))[:, :2]
+    table = torch.cat([table[:, :1], table[:, :1]], dim=1)  # as much signal in both rings
+    numbers = overall(filtered(table, torch.tensor([1.0, 0.0], dtype=torch.float64)))
+    assert float(numbers["hallucinated_share"]) == pytest.approx(0, abs=1e-9)
+    assert float(numbers["gain"]) == pytest.approx(0.5)
+    assert float(numbers["bias_share"]) == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("share", [0.05, 0.5])
 def test_a_false_picture_is_invented_beside_a_filter(share):
     """A denoiser that halves the signal's amplitude and draws another picture, of this share of the

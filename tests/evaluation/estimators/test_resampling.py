@@ -9,6 +9,7 @@ from scipy.stats import t
 
 from restore.evaluation.estimators.resampling import (
     Estimate,
+    enough_resamples,
     estimate,
     expanded_tails,
     reciprocal,
@@ -54,6 +55,23 @@ def test_one_unit_has_a_value_and_no_interval():
     interval = of_mean([4.0])
     assert float(interval.value) == 4.0 and math.isnan(interval.low) and math.isnan(interval.high)
     assert math.isnan(expanded_tails(0.9, 1))
+
+
+@pytest.mark.parametrize("confidence, fewest", [(0.68, 3), (0.9, 5), (0.95, 6), (0.99, 8)])
+def test_no_interval_is_given_that_so_few_units_cannot_have(confidence, fewest):
+    for units in (fewest - 1, fewest):
+        resamples = enough_resamples(units, confidence, 1000, 20_000)
+        interval = of_mean([float(unit) for unit in range(units)], confidence, resamples)
+        assert float(interval.value) == pytest.approx((units - 1) / 2)
+        assert math.isfinite(interval.low) == math.isfinite(interval.high) == (units == fewest)
+
+
+def test_small_tails_get_enough_samples_or_no_interval():
+    assert enough_resamples(16, 0.9, 1000, 20_000) == 1000
+    assert 10_000 < enough_resamples(8, 0.99, 1000, 20_000) < 12_000
+    assert enough_resamples(12, 0.9995, 1000, 20_000) == 1000  # a million would be needed
+    assert math.isnan(of_mean([float(unit) for unit in range(12)], 0.9995, 20_000).low)
+    assert math.isnan(of_mean([float(unit) for unit in range(8)], 0.99, 1000).low)
 
 
 def test_units_are_drawn_with_replacement_and_the_same_for_a_seed():

@@ -19,7 +19,7 @@ half of an unrelated micrograph, raw and denoised, in the scale of this one.
 PAIRS: tuple[tuple[str, str], ...] = (
     ("M1", "M1"), ("M2", "M2"), ("M1", "M2"), ("D1", "D1"), ("D2", "D2"), ("D1", "D2"),
     ("M1", "D2"), ("M2", "D1"),
-    ("X", "X"), ("F", "F"), ("M1", "M2'"), ("D1", "D2'"),
+    ("X", "X"), ("F", "F"), ("M1", "M2'"), ("D1", "D2'"), ("M2'", "M2'"), ("D2'", "D2'"),
 )  # fmt: skip
 """The covariances that are kept, in this order; NaN where an image does not exist."""
 
@@ -44,6 +44,7 @@ def filtered(table: Table, transfer: Float[Tensor, "*#batch rings"]) -> Table:
         ("M2", "D1"): transfer * covariance(table, "M1", "M2"),
         ("F", "F"): transfer.square() * covariance(table, "X", "X"),
         ("D1", "D2'"): transfer.square() * covariance(table, "M1", "M2'"),
+        ("D2'", "D2'"): transfer.square() * covariance(table, "M2'", "M2'"),
     }
     return torch.stack([denoised.get(pair, covariance(table, *pair)) for pair in PAIRS], dim=-2)
 
@@ -97,16 +98,21 @@ def decompose(table: Table) -> Numbers:
 
 
 def _drawn_from_nothing(table: Table, power_denoised: Float[Tensor, "*batch rings"]) -> Numbers:
-    """The noise-only test: what is hallucinated into EVN − ODD, and what unrelated micrographs have
-    in common.
+    """The noise-only test: what is hallucinated into EVN − ODD, and the correlations
+    of unrelated micrographs.
     """
     return {
         "power_noise_only_raw": covariance(table, "X", "X"),
         "power_noise_only_denoised": covariance(table, "F", "F"),
         "invented_share": covariance(table, "F", "F") / power_denoised,
-        "unpaired_raw": covariance(table, "M1", "M2'") / covariance(table, "M1", "M1"),
-        "unpaired_denoised": covariance(table, "D1", "D2'") / covariance(table, "D1", "D1"),
+        "unpaired_raw": _correlation(table, "M1", "M2'"),
+        "unpaired_denoised": _correlation(table, "D1", "D2'"),
     }
+
+
+def _correlation(table: Table, first: str, second: str) -> Float[Tensor, "*batch rings"]:
+    power = covariance(table, first, first) * covariance(table, second, second)
+    return covariance(table, first, second) / power.sqrt()
 
 
 def overall(table: Table) -> Numbers:

@@ -44,26 +44,45 @@ def expanded_tails(confidence: float, units: int) -> float:
     return float(norm.cdf(wanted))
 
 
+def enough_resamples(units: int, confidence: float, least: int, most: int) -> int:
+    """The number of bootstrap samples of which at least one lies in either tail: ``least``, or more
+    if the tails are small. ``least`` as well if that would be more than ``most``.
+    """
+    tail = expanded_tails(confidence, units)
+    return max(least, math.ceil(1 / tail)) if tail * most >= 1 else least
+
+
+def _has_interval(units: int, confidence: float, resamples: int) -> bool:
+    """Whether resampling can give an interval of this confidence.
+
+    With the chance 2^(1 − units), all units lie on the same side of the truth, which no percentile
+    interval of them then covers. And the tails of the samples must not be empty.
+    """
+    if units < 2 or (1 - confidence) / 2 < 2.0**-units:
+        return False
+    return expanded_tails(confidence, units) * resamples >= 1
+
+
 def estimate(
     tables: Float[Tensor, "units *table"],
     quantities: Callable[[Float[Tensor, "*batch pairs rings"]], Mapping[str, Tensor]],
     confidence: float,
     weights: Float[Tensor, "resamples units"],
 ) -> dict[str, Estimate]:
-    """Every quantity of the units' summed tables, with its interval, which is NaN if there is only
-    one unit.
+    """Every quantity of the units' summed tables, with its interval, which is NaN if there are too
+    few units for the ``confidence`` (fewer than 5 for 90 %, 8 for 99 %), or too few resamples (see
+    `enough_resamples`).
 
     The quantities are ratios of sums, not means of ratios, so that units without signal do no harm.
     """
     values = quantities(tables.sum(dim=0))
-    tail = expanded_tails(confidence, len(tables))
-    if math.isnan(tail):
+    if not _has_interval(len(tables), confidence, len(weights)):
         return {
             name: Estimate(value, value * torch.nan, value * torch.nan)
             for name, value in values.items()
         }
     sums = (weights.to(tables) @ tables.flatten(1)).unflatten(1, tables.shape[1:])
-    spread = quantities(sums)
+    spread, tail = quantities(sums), expanded_tails(confidence, len(tables))
     return {name: _interval(value, spread[name], tail) for name, value in values.items()}
 
 
