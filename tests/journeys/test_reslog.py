@@ -159,6 +159,7 @@ def test_symmetry_of_the_particle_raises_the_resolution(here):
         ),
         ("reslog raw/particles.star --smallest 160", 1, "there are 160 particles"),
         ("reslog raw/particles.star -r 0", 2, "A resolution above 0 Å is needed"),
+        ("reslog raw/particles.star --engine relion", 2, "restore reslog has no option --engine"),
         ("reslog gone.star", 1, "there is no such file"),
     ],
 )

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from restore.maps.ball import ball
 from restore.maps.fsc import ShellAxis, shell_correlation, shell_sums
 from restore.maps.fsc_inflation import agreements, components, inflation
 from restore.maps.sharpening import fsc_weight
@@ -120,19 +121,41 @@ def test_a_bias_in_a_few_coarse_shells_is_found_there_though_the_mean_of_all_she
 
 
 def test_the_errors_are_those_of_repeated_experiments():
-    signal, _, _ = halves()
+    """Of reconstructions, which are limited to the ball in the box."""
+    inside = ball(SIDE).double()
+    signal = halves()[0] * inside
     excesses, errors = [], []
     for seed in range(1, 25):
-        raw = torch.stack([signal + 0.4 * field(1000 * seed + half) for half in (0, 1)])
+        noises = [inside * field(1000 * seed + half) for half in (0, 1)]
+        raw = torch.stack([signal + 0.4 * noise for noise in noises])
         denoised = torch.stack(
             [0.5 * half + filtered(half, lambda k: (k < 9).double()) for half in raw]
         )
-        inflation = found_for(raw, denoised + 0.4 * field(77, 0.01))
+        inflation = found_for(raw, denoised + 0.4 * inside * field(77, 0.01))
         excesses.append(inflation.excess[3:11])
         errors.append(inflation.excess_error[3:11])
     scatter = torch.stack(excesses).std(dim=0)
     ratio = torch.stack(errors).mean(dim=0) / scatter
     assert 0.8 < float(ratio.log().mean().exp()) < 1.25
+
+
+@pytest.mark.parametrize("radius", [None, 11])
+def test_the_samples_are_the_independent_values_of_noise_in_the_ball_and_the_mask(radius):
+    """The mean correlation of independent noise, over all shells, scatters as 1/√(Σ samples)."""
+    inside = ball(SIDE).double()
+    mask = None
+    if radius is not None:
+        z, y, _ = torch.meshgrid(*[torch.arange(SIDE) - SIDE / 2] * 3, indexing="ij")
+        mask = ((radius - (z * z + y * y).sqrt()) / 3).clamp(0, 1).double()  # a cylinder along x
+    _, raw, denoised = halves()
+    samples = agreements(raw, denoised, VOXEL_A, mask).samples[1:]
+    weight = inside if mask is None else inside * mask
+    means = []
+    for seed in range(200):
+        pair = [(weight * field(5000 + 2 * seed + half))[None] for half in (0, 1)]
+        means.append((shell_correlation(*pair, AXIS)[1:] * samples).sum() / samples.sum())
+    scatter = torch.stack(means).square().mean().sqrt()
+    assert 0.87 < float(samples.sum().rsqrt() / scatter) < 1.15
 
 
 def test_the_correlation_with_the_truth_is_predicted_without_knowing_it():
@@ -169,6 +192,7 @@ def test_nothing_is_said_where_the_raw_halves_do_not_agree():
 def test_of_pure_noise_nothing_is_said_and_nothing_is_found():
     inflation = found_for(torch.stack([field(1), field(2)]), torch.stack([field(3), field(3)]))
     assert inflation.last_shell == 0 and not inflation.is_found
+    assert all(math.isnan(value) for value in inflation.mean_excess)
 
 
 def test_under_a_mask_the_bias_is_found_too():

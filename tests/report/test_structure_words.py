@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import structure_example as example
+import torch
 
+from restore.maps.fsc_inflation import agreements, inflation
 from restore.report.structure_words import CAUTION, summary, warnings
+from restore.structure import curves
 from restore.structure.evidence import differences, independent_samples
 from restore.structure.records import structure_from
 
@@ -93,6 +96,25 @@ def test_without_bias_none_is_said():
     assert (
         "No bias that both denoised halves share was found" in text and "Part of this" not in text
     )
+
+
+def test_where_raw_halves_do_not_agree_at_all_nothing_is_said_of_bias():
+    generator = torch.Generator().manual_seed(0)
+    raw = torch.randn((2, 16, 16, 16), generator=generator)
+    raw[1] = -raw[0]
+    nothing = curves.bias(
+        inflation(agreements(raw, raw[:1].expand(2, -1, -1, -1), (2.0, 2.0, 2.0)))
+    )
+    assert nothing.mean_excess.value is None and nothing.known_to_A is None
+    structure = structure_from(card_with(4.5, 4.5))
+    unknown = replace(
+        structure.bias["raw"],
+        is_found=nothing.is_found,
+        mean_excess=nothing.mean_excess,
+        known_to_A=nothing.known_to_A,
+    )
+    sentence = summary(replace(structure, bias={"raw": unknown}))[-1]
+    assert sentence.endswith("The raw half maps agree too poorly to tell how much of this is real.")
 
 
 def test_symmetry_and_mask_leave_fewer_samples():

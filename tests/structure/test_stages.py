@@ -13,7 +13,7 @@ def world(tmp_path):
     source, copy = tmp_path / "in.txt", tmp_path / "out.txt"
     source.write_text("1")
 
-    def run(made_with="a", overwrite=False, error=None):
+    def run(made_with="a", overwrite=False, error=None, roles=()):
         def work():
             run.worked += 1
             if error:
@@ -21,7 +21,9 @@ def world(tmp_path):
             copy.write_text(source.read_text())
             return {"read": source.read_text(), "pair": (1, 2)}
 
-        return Stages(tmp_path, overwrite).run(Stage("copy", made_with, [source], [copy]), work)
+        used_as = dict.fromkeys(roles, source)
+        stage = Stage("copy", made_with, [source], [copy], used_as)
+        return Stages(tmp_path, overwrite).run(stage, work)
 
     run.worked, run.source, run.copy = 0, source, copy
     return run
@@ -40,6 +42,17 @@ def test_other_settings_another_input_and_overwriting_do_it_again(world):
     assert world("b")["read"] == "22" and world.worked == 3
     world("b", overwrite=True)
     assert world.worked == 4
+
+
+def test_a_file_in_another_role_is_another_input(world):
+    world(roles=["truth"])
+    world(roles=["truth"])
+    assert world.worked == 1
+    world(roles=["mask"])
+    assert world.worked == 2
+    world.source.write_text("22")
+    world(roles=["mask"])
+    assert world.worked == 3
 
 
 @pytest.mark.parametrize("harm", ["remove", "change"])

@@ -35,7 +35,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_comparison(parser.add_argument_group("comparison"))
     add_settings(parser, "subsets", ResLogSettings)
     add_settings(
-        parser, "reconstruction", ReconstructionSettings, leave_out=("seed", "phases_flipped")
+        parser,
+        "reconstruction",
+        ReconstructionSettings,
+        leave_out=("seed", "phases_flipped", "engine"),
     )
     add_output_options(
         parser,

@@ -26,12 +26,14 @@ bias that is in the raw halves as well, for example because orientations followe
 therefore not detected.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from restore.maps.ball import independent_share
 from restore.maps.fsc import FSC, FSCSettings, half_map_fsc, shell_correlation
 from restore.maps.sharpening import fsc_weight
 from restore.maps.shells import ShellAxis, Voxel, shell_sums
@@ -87,8 +89,10 @@ class Inflation:
     @property
     def mean_excess(self) -> tuple[float, float]:
         """The mean excess over the shells in which it is known, weighted by their samples, and its
-        error.
+        error; NaN if it is known in none.
         """
+        if self.last_shell == 0:
+            return math.nan, math.nan
         shells = slice(1, self.last_shell + 1)
         weights = self.samples[shells] / self.samples[shells].sum().clamp(min=_NEITHER)
         variance = (weights * self.excess_error[shells]).square().sum()
@@ -136,7 +140,8 @@ def agreements(
     its agreement.
 
     The samples of a shell are its Fourier components, reduced by the symmetry (``symmetry_order``
-    copies of each) and by the fraction of the box under the mask.
+    copies of each), by the ball to which a reconstruction is limited, and by the fraction of it
+    under the mask (:func:`restore.maps.ball.independent_share`).
     """
     axis = ShellAxis((raw.shape[1], raw.shape[2], raw.shape[3]), voxel_size_zyx_A)
     if mask is not None:
@@ -151,7 +156,7 @@ def agreements(
         weight = 1 if mask is None else mask
         return shell_correlation((first * weight)[None], (second * weight)[None], axis)
 
-    kept = 1.0 if mask is None else float(mask.double().mean())
+    kept = independent_share(raw.shape[-1], mask)
     return Agreements(
         axis.frequency_per_A,
         agreement(raw[0], raw[1]).best,

@@ -12,6 +12,7 @@ import torch
 
 from restore.commands import CommandLine, Field
 from restore.io.atomic import write_text
+from restore.maps.ball import independent_share
 from restore.maps.fsc import ShellAxis
 from restore.maps.guinier import AmplitudeSpectrum, TooFewShellsError, on_one_scale
 from restore.provenance import provenance
@@ -26,7 +27,7 @@ from restore.structure.orientations import orientations
 from restore.structure.pictures import draw, residues_of
 from restore.structure.reconstructions import (
     MapFiles,
-    References,
+    making,
     measure,
     measure_bias,
     reconstruct,
@@ -43,7 +44,7 @@ from restore.structure.records import (
 from restore.structure.reslog import reslog
 from restore.structure.settings import StructureInputs, StructureSettings
 from restore.structure.stages import Stages
-from restore.structure.volumes import box_mask, model_density, read_truth
+from restore.structure.volumes import References, box_mask, model_density, read_truth
 from restore.structure.warnings import warnings_of_particles
 from restore.symmetry import point_group
 
@@ -78,8 +79,9 @@ def compare_structures(
     messages = list(warnings_of_particles(particles))
     against = _references(inputs, particles)
     residues = residues_of(inputs, settings)
+    how = making(settings, particles.images["raw"])
     files = {
-        combination.name: reconstruct(combination, settings, folder, stages, bars)
+        combination.name: reconstruct(combination, how, folder, stages, bars)
         for combination in particles.combinations
     }
     maps = {
@@ -93,7 +95,7 @@ def compare_structures(
     for message in messages:
         log.warning("%s", message)
     pictures = draw(files, against, residues, settings, (stages, folder))
-    kept = 1.0 if against.mask is None else float(against.mask.double().mean())
+    kept = independent_share(axis.shape[0], against.mask)
     samples = independent_samples(axis.shape[0], against.voxel_A, len(group), kept)
     structure = Structure(
         provenance=provenance(settings, vars(inputs)),
@@ -135,8 +137,14 @@ def _references(inputs: StructureInputs, particles: ComparisonSet) -> References
         box_mask(inputs.mask, side),
         model_density(inputs.model, side, voxel_A) if inputs.model else None,
         read_truth(inputs.truth_map, side, voxel_A) if inputs.truth_map else None,
-        tuple(path for path in (inputs.mask, inputs.model, inputs.truth_map) if path),
+        _files_by_role(inputs),
     )
+
+
+def _files_by_role(inputs: StructureInputs) -> dict[str, Path]:
+    """The files of the references, by the field that names them."""
+    files = {"mask": inputs.mask, "model": inputs.model, "truth_map": inputs.truth_map}
+    return {role: path for role, path in files.items() if path}
 
 
 def _on_one_scale(

@@ -66,8 +66,9 @@ def difference(
 def independent_samples(
     side: int, voxel_A: float, symmetry_order: int, kept: float
 ) -> Float[Tensor, "shells"]:
-    """The number of independent values in each shell of a cubic map of this symmetry, of which a
-    mask leaves the share ``kept``.
+    """The number of independent values in each shell of a cubic map of this symmetry, of which the
+    ball in the box and a mask leave the share ``kept``
+    (:func:`restore.maps.ball.independent_share`).
     """
     axis = ShellAxis((side, side, side), (voxel_A, voxel_A, voxel_A))
     return (components(axis) * kept / symmetry_order).clamp(min=1)

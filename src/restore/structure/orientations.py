@@ -34,11 +34,12 @@ def orientations(
     stages: Stages,
 ) -> tuple[Angles, ...]:
     """The statistics of each comparison, and the name of its histogram in the folder."""
-    files = [
-        path
-        for path in (inputs.raw_particles, inputs.denoised_particles, inputs.truth_particles)
-        if path
-    ]
+    files = {
+        "raw": inputs.raw_particles,
+        "denoised": inputs.denoised_particles,
+        "truth": inputs.truth_particles,
+    }
+    files = {role: path for role, path in files.items() if path}
     pictures = {name: folder / "angles" / f"{name}.png" for name in _names(particles, inputs)}
 
     def work() -> Mapping[str, Any]:
@@ -61,7 +62,7 @@ def orientations(
         return {"angles": cards}
 
     made_with = [settings.sym, settings.tolerance_px, len(particles)]
-    stage = Stage("angles", made_with, files, list(pictures.values()))
+    stage = Stage("angles", made_with, [], list(pictures.values()), files)
     kept = stages.run(stage, work).get("angles")
     return decoded(tuple[Angles, ...], kept, stages.path_of(stage), "stage", REDO)
 

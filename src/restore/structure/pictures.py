@@ -22,11 +22,11 @@ from restore.report.scenes import (
     residue_rows,
     surface_rows,
 )
-from restore.structure.reconstructions import MapFiles, References
+from restore.structure.reconstructions import MapFiles
 from restore.structure.records import Picture
 from restore.structure.settings import StructureInputs, StructureSettings
 from restore.structure.stages import REDO, Stage, Stages
-from restore.structure.volumes import read_volume
+from restore.structure.volumes import References, read_volume
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def draw(
         return {"views": surfaces, "regions": details, "files": files}
 
     made_with = [list(chosen), settings.mass_kDa, names]
-    stage = Stage("views", made_with, [*maps, *against.files], [])
+    stage = Stage("views", made_with, maps, [], against.files)
     return decoded(Pictures, stages.run(stage, work), stages.path_of(stage), "stage", REDO)
 
 

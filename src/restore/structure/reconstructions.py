@@ -1,7 +1,7 @@
 """The half maps of each combination, and their measurements, each in one stage."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from torch import Tensor
 from restore.io.atomic import write_text
 from restore.io.denoised_mark import denoised_label
 from restore.io.images.maps import read_map_header, write_map
+from restore.io.particle_images import ParticleImages
 from restore.io.relion.image_star import image_star
+from restore.io.relion.optics import optics_table
 from restore.io.star import write_star
 from restore.maps.fsc import FSC, FSCSettings, ShellAxis, half_map_fsc
 from restore.maps.fsc_inflation import agreements, inflation, with_spectrum_of
@@ -25,7 +27,7 @@ from restore.maps.sharpening import (
     fsc_weight,
     sharpen,
 )
-from restore.particles.reconstruction.engines import half_maps
+from restore.particles.reconstruction.engines import chosen_engine, half_maps
 from restore.particles.reconstruction.halves import ReconstructionSettings
 from restore.provenance import as_json, provenance
 from restore.quantities import Number
@@ -38,7 +40,7 @@ from restore.structure.inputs import Bars
 from restore.structure.records import Bias, Correlation, MapResult, Reconstruction
 from restore.structure.settings import StructureSettings
 from restore.structure.stages import REDO, Stage, Stages
-from restore.structure.volumes import read_volume
+from restore.structure.volumes import References, read_volume
 from restore.symmetry import point_group
 from restore.tables.fsc import fsc_star
 from restore.version import __version__
@@ -62,24 +64,6 @@ class MapFiles:
         return [self.half1, self.half2]
 
 
-@dataclass(frozen=True)
-class References:
-    """The references that maps are compared with, on the maps' grid, and the files they were read
-    from.
-    """
-
-    voxel_A: float
-    mask: Float[Tensor, "z y x"] | None
-    model: Float[Tensor, "z y x"] | None
-    truth: Float[Tensor, "z y x"] | None
-    files: tuple[Path, ...]
-
-    @property
-    def voxel_zyx_A(self) -> tuple[float, float, float]:
-        """The voxel size along each axis."""
-        return (self.voxel_A, self.voxel_A, self.voxel_A)
-
-
 def map_files(folder: Path, combination: Combination) -> MapFiles:
     """The paths of the results of a combination."""
     stem, maps = combination.name, folder / "maps"
@@ -94,18 +78,28 @@ def map_files(folder: Path, combination: Combination) -> MapFiles:
     )
 
 
-def making(settings: StructureSettings) -> ReconstructionSettings:
-    """The reconstruction settings, the same for all combinations."""
-    return ReconstructionSettings(
+def making(settings: StructureSettings, images: ParticleImages) -> ReconstructionSettings:
+    """The reconstruction settings, the same for all combinations, with the engine that "auto"
+    chooses for some of their images.
+
+    The engine is chosen once and is part of what a map was made with, so that all maps on a page
+    are made by one, also after a rerun where RELION is installed or no longer is.
+    """
+    how = ReconstructionSettings(
         settings.sym, settings.ctf, engine=settings.engine, seed=settings.seed
     )
+    return replace(how, engine=chosen_engine(images, how))
 
 
 def reconstruct(
-    combination: Combination, settings: StructureSettings, folder: Path, stages: Stages, bars: Bars
+    combination: Combination,
+    how: ReconstructionSettings,
+    folder: Path,
+    stages: Stages,
+    bars: Bars,
 ) -> MapFiles:
     """The half maps and their mean as MRC files, and the particles with these orientations as a
-    STAR file.
+    STAR file; ``how`` is from :func:`making`.
 
     Raises
     ------
@@ -113,7 +107,6 @@ def reconstruct(
         As :func:`restore.particles.reconstruction.engines.half_maps`.
     """
     files, images = map_files(folder, combination), combination.particles
-    how = making(settings)
     star = image_star(images)
 
     def work() -> Mapping[str, Any]:
@@ -134,12 +127,21 @@ def reconstruct(
         return {"counts": list(halves.counts), "engine": halves.engine}
 
     inputs = [*dict.fromkeys(images.paths)]
-    made_with = [how, star.text()]
+    made_with = [how, star.text(), _optics(images) if how.engine == "relion" else None]
     stages.run(
         Stage(f"reconstruct_{combination.name}", made_with, inputs, [*files.halves, files.mean]),
         work,
     )
     return files
+
+
+def _optics(images: ParticleImages) -> tuple[str, Sequence[str]] | None:
+    """The optics table of the images' file, whose aberrations RELION corrects, and each particle's
+    group.
+    """
+    groups = images.particles.optics_groups
+    table = optics_table(Path(images.particles.source)) if groups is not None else None
+    return None if groups is None or table is None else (table.text(), groups)
 
 
 def measure(
@@ -181,8 +183,8 @@ def measure(
         )
         return plain(result)
 
-    inputs = [*dict.fromkeys([*files.halves, files.mean, *raw.halves]), *against.files]
-    stage = Stage(f"measure_{combination.name}", settings.bfactor, inputs, [])
+    inputs = [*files.halves, files.mean, *raw.halves]
+    stage = Stage(f"measure_{combination.name}", settings.bfactor, inputs, [], against.files)
     kept = stages.run(stage, work)
     result = decoded(MapResult, kept, stages.path_of(stage), "stage", REDO)
     return _reconstruction(combination, files, result, stages)
@@ -244,8 +246,8 @@ def measure_bias(
         agreement = agreements(both[0], both[1], against.voxel_zyx_A, against.mask, order)
         return plain(bias(inflation(agreement)))
 
-    inputs = [*raw.halves, *denoised.halves, *against.files]
-    stage = Stage(f"bias_{denoised.mean.stem}", sym, inputs, [])
+    inputs = [*raw.halves, *denoised.halves]
+    stage = Stage(f"bias_{denoised.mean.stem}", sym, inputs, [], against.files)
     return decoded(Bias, stages.run(stage, work), stages.path_of(stage), "stage", REDO)
 
 
@@ -280,7 +282,9 @@ def _write(
 ) -> None:
     write_star(files.fsc, fsc_star(fsc, str(files.half1), str(files.half2)))
     save_png(fsc_figure(fsc, name), files.figure)
-    if sharpening is not None:
+    if sharpening is None:
+        files.sharpened.unlink(missing_ok=True)  # an earlier run's, of another map
+    else:
         labels = read_map_header(files.mean).labels[:9]
         label = f"restore {__version__} sharpened: B {sharpening.bfactor_A2:.1f} A2"
         write_map(

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from restore.io.relion.image_star import image_star
 from restore.maps.reslog import (
     Estimate,
     FittedReslog,
@@ -19,7 +20,12 @@ from restore.maps.reslog import (
     subset_sizes,
 )
 from restore.particles.reconstruction.halves import half_sets
-from restore.particles.reconstruction.reslog import ResLogSource, resolutions_per_A, work
+from restore.particles.reconstruction.reslog import (
+    ResLogSource,
+    resolutions_per_A,
+    warn_of_aberrations,
+    work,
+)
 from restore.quantities import Curve, Number
 from restore.records import decoded
 from restore.report.figures import save_png
@@ -73,10 +79,13 @@ def reslog(
 
 def _source(combination: Combination, settings: StructureSettings) -> ResLogSource:
     """The images of a combination, compared without a mask: it would mix the shells of denoised
-    maps, whose amplitudes decay steeply.
+    maps, whose amplitudes decay steeply. Whichever engine makes the maps, the library reconstructs
+    the subsets.
     """
     images = combination.particles
-    return ResLogSource(images, half_sets(images.particles, settings.seed), making(settings))
+    how = replace(making(settings, images), engine="torch")
+    warn_of_aberrations(images)
+    return ResLogSource(images, half_sets(images.particles, settings.seed), how)
 
 
 def _curve(
@@ -99,8 +108,7 @@ def _curve(
             ]
         }
 
-    particles = source.images.particles
-    made_with = [source.settings, subsets, sizes, particles.rotations.as_quat().tolist()]
+    made_with = [source.settings, subsets, sizes, image_star(source.images).text()]
     inputs = [*dict.fromkeys(source.images.paths)]
     stage = Stage(f"reslog_{name}", made_with, inputs, [])
     kept = decoded(_Frequencies, stages.run(stage, compute), stages.path_of(stage), "stage", REDO)

@@ -3,8 +3,9 @@ files and settings is kept.
 """
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,16 @@ REDO = "delete it and run restore structure again"
 class Stage:
     """One stage: ``made_with`` is everything that determines its outputs, besides the contents of
     its ``inputs``.
+
+    ``roles`` are further inputs, by what each is used as: the stage is done again if a file gets
+    another role.
     """
 
     name: str
     made_with: object
     inputs: Sequence[Path]
     outputs: Sequence[Path]
+    roles: Mapping[str, Path] = field(default_factory=dict[str, Path])
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,7 @@ class Stages:
         names in the folder.
         """
         path = self.path_of(stage)
-        digest = fingerprint(
-            [__version__, stage.name, stage.made_with], sorted(set(stage.inputs)), self.folder
-        )
+        digest = self._fingerprint_of(stage)
         job = Job(stage, stage.name, (path,), digest)
         if not self._overwrite and is_current(job, self._fingerprint_in):
             log.info("%s: kept, because nothing that it depends on has changed", stage.name)
@@ -83,6 +86,18 @@ class Stages:
         """The name of a file in the folder; for any other file, its full path."""
         whole, folder = path.absolute(), self.folder.absolute()
         return str(whole.relative_to(folder)) if whole.is_relative_to(folder) else str(whole)
+
+    def _fingerprint_of(self, stage: Stage) -> str:
+        """The digest of everything that determines a stage's outputs; it stays the same if a
+        project is moved as a whole.
+        """
+        start = os.path.realpath(self.folder)
+        roles = {
+            role: os.path.relpath(os.path.realpath(path), start)
+            for role, path in stage.roles.items()
+        }
+        made_with = [__version__, stage.name, stage.made_with, roles]
+        return fingerprint(made_with, sorted({*stage.inputs, *stage.roles.values()}), self.folder)
 
     def _fingerprint_in(self, path: Path) -> str:
         """The fingerprint in a stage's record; empty if that is damaged, or an output is missing or

@@ -1,5 +1,7 @@
 """References for maps on their grid: a mask, the density of a model, the true map."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from jaxtyping import Float
@@ -13,7 +15,25 @@ from restore.maps.regridding import GridError, on_grid
 from restore.postprocessing.map_files import box_mask, volume_of
 from restore.postprocessing.model_fsc import MapBox, refuse_atoms_outside
 
-__all__ = ["box_mask", "model_density", "read_truth", "read_volume"]
+__all__ = ["References", "box_mask", "model_density", "read_truth", "read_volume"]
+
+
+@dataclass(frozen=True)
+class References:
+    """The references that maps are compared with, on the maps' grid, and the files they were read
+    from, by role.
+    """
+
+    voxel_A: float
+    mask: Float[Tensor, "z y x"] | None
+    model: Float[Tensor, "z y x"] | None
+    truth: Float[Tensor, "z y x"] | None
+    files: Mapping[str, Path]
+
+    @property
+    def voxel_zyx_A(self) -> tuple[float, float, float]:
+        """The voxel size along each axis."""
+        return (self.voxel_A, self.voxel_A, self.voxel_A)
 
 
 def read_volume(path: Path) -> Float[Tensor, "z y x"]:

@@ -15,7 +15,7 @@ from relion_project import needs
 from restore.ctf import ctf
 from restore.errors import UserError
 from restore.io.particle_images import open_particle_images
-from restore.io.star import read_star, write_star
+from restore.io.star import Block, StarFile, read_star, write_star
 from restore.particles.reconstruction import relion
 from restore.particles.reconstruction.engines import chosen_engine, half_maps
 from restore.particles.reconstruction.halves import ReconstructionSettings, reconstruct_halves
@@ -65,6 +65,27 @@ def test_both_engines_give_the_map_back_from_projections_without_noise(tmp_path,
             assert (
                 shell_correlations(density, world.volume)[: int(0.75 * SIDE / 2) + 1].min() > 0.99
             )
+
+
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_the_detectors_mtf_is_left_alone_by_both_engines(tmp_path, caplog, is_absolute):
+    """RELION would not find a relative path from its folder, and would divide by the MTF."""
+    world = write_particles(tmp_path, side=SIDE, count=60)
+    steps = np.linspace(0, 0.5, 11)
+    names = ("rlnResolutionInversePixel", "rlnMtfValue")
+    rows = tuple((f"{step:.3f}", f"{1 - 1.8 * step:.3f}") for step in steps)
+    write_star(tmp_path / "mtf.star", StarFile((Block("mtf", names, rows),)))
+    plain = both(world.star)[1]
+    star = read_star(world.star)
+    path = tmp_path / "mtf.star" if is_absolute else "mtf.star"
+    optics = star.block("optics").with_column("rlnMtfFileName", [str(path)])
+    optics = optics.with_column("rlnMicrographOriginalPixelSize", ["3.000000"])
+    write_star(world.star, star.with_block(optics))
+    with caplog.at_level(logging.INFO):
+        ours, theirs = both(world.star)
+    torch.testing.assert_close(theirs.first, plain.first)
+    assert shell_correlations(ours.first, theirs.first)[:13].min() > 0.98
+    assert "not divided by the detector's MTF (rlnMtfFileName)" in caplog.text
 
 
 def test_projections_that_relion_made_come_out_alike(tmp_path, monkeypatch):

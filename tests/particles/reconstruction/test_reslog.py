@@ -1,5 +1,8 @@
 """The resolution of growing subsets of particles whose signal and noise are known."""
 
+import json
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +10,12 @@ from particle_world import blobs, write_particles
 
 from restore.errors import UserError
 from restore.io.particle_images import open_particle_images
+from restore.io.star import read_star, write_star
 from restore.maps.fsc import FSCSettings, ShellAxis, half_map_fsc, shell_sums
 from restore.maps.reslog import ResLogCurve, ResLogSettings, fit_reslog, subset_orders, subset_sizes
 from restore.particles.reconstruction.halves import ReconstructionSettings, reconstruct_halves
 from restore.particles.reconstruction.reslog import ResLogSource, resolutions_per_A, work
+from restore.particles.reconstruction.reslog_files import ReslogInputs, measure_reslog
 
 PIXEL_A = 3.0
 MAKING = ReconstructionSettings()
@@ -131,6 +136,21 @@ def test_perfect_halves_reach_nyquist_and_noise_falls_in_the_first_shells(tmp_pa
     assert np.isposinf(grown(clean, settings, sizes=[200, 300])[1][0, -1])
     noise = write_particles(tmp_path / "noise", count=40, side=16, noise=1e4, particle=point)
     assert (grown(noise, settings, sizes=[20, 40])[1] < 0.1).all()
+
+
+def test_aberrations_that_a_reslog_does_not_correct_are_warned_of(tmp_path, caplog):
+    world = write_particles(tmp_path, count=40, side=16)
+    star = read_star(world.star)
+    optics = star.block("optics").with_column("rlnMagMat00", ["1.01"])
+    write_star(world.star, star.with_block(optics.with_column("rlnBeamTiltX", ["0.12"])))
+    subsets = ResLogSettings(sizes=2, repeats=1)
+    with caplog.at_level(logging.WARNING):
+        measure_reslog(
+            ReslogInputs((world.star,)), subsets, MAKING, output=tmp_path / "reslog.star"
+        )
+    assert "(rlnMagMat00, rlnBeamTiltX), which ResLog does not correct" in caplog.text
+    record = json.loads((tmp_path / "reslog.settings.json").read_text())
+    assert record["settings"]["reconstruction"]["engine"] == "torch"
 
 
 def test_a_half_set_without_particles_is_refused(small):

@@ -38,15 +38,24 @@ def half_maps(
 
 
 def _warn_of_aberrations(source: Path, engine: str) -> None:
-    """Warn of aberrations that stay in the maps: RELION corrects only those in an optics table,
-    which a ``.cs`` file does not have.
-    """
-    if is_cryosparc(source):
-        names, who = cryosparc_aberrations(read_dataset(source)), "which are not corrected"
-    else:
-        names, who = [] if engine == "relion" else aberrations(source), "which only RELION corrects"
+    names = uncorrected_aberrations(source, engine)
+    who = "which are not corrected" if is_cryosparc(source) else "which only RELION corrects"
     if names:
         log.warning("%s has aberrations beyond the CTF (%s), %s", source, ", ".join(names), who)
+
+
+def uncorrected_aberrations(source: Path, engine: str) -> list[str]:
+    """The columns of a particle file with aberrations that stay in the maps of an engine. RELION
+    corrects only those in an optics table, which a ``.cs`` file does not have.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read.
+    """
+    if is_cryosparc(source):
+        return cryosparc_aberrations(read_dataset(source))
+    return [] if engine == "relion" else aberrations(source)
 
 
 def chosen_engine(images: ParticleImages, settings: ReconstructionSettings) -> str:

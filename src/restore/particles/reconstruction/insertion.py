@@ -17,6 +17,7 @@ from torch_fourier_slice.volume_utils import separable_sinc2_correction
 from torch_image_interpolation import insert_into_image_3d
 
 from restore.ctf import ctf
+from restore.maps.ball import ball
 from restore.micrograph import CTFParameters
 from restore.particles.reconstruction.gridding import compensation, map_of
 from restore.particles.reconstruction.symmetrising import symmetrised
@@ -24,8 +25,6 @@ from restore.particles.reconstruction.symmetrising import symmetrised
 ImagesAre = Literal["raw", "flipped", "multiplied"]
 """How images were treated: not at all, multiplied by the sign of their CTF, or by their CTF."""
 
-EDGE_PX = 3
-"""Width of the soft edge of the ball to which a map is limited."""
 _POINTS_AT_A_TIME = 100_000
 
 
@@ -100,9 +99,9 @@ class Accumulator:
         middle = (slice(start, start + self.box_px),) * 3
         density = map_of(torch.complex(real, imaginary) * compensation(weight))[middle]
         density = density / separable_sinc2_correction((2 * self.box_px,) * 3)[middle]
-        ball = _ball(self.box_px)
-        outside = (density * (1 - ball)).sum() / (1 - ball).sum()
-        return torch.lerp(outside, density, ball)
+        inside = ball(self.box_px)
+        outside = (density * (1 - inside)).sum() / (1 - inside).sum()
+        return torch.lerp(outside, density, inside)
 
     def _spectra(
         self, images: Float[Tensor, "n y x"], origins_A: Float[np.ndarray, "n 2"]
@@ -162,10 +161,3 @@ def _with_mirrored_half(sums: Float[Tensor, "3 z y x"]) -> Float[Tensor, "3 z y 
     mirrored = sums[..., 0].flip(1, 2) * torch.tensor([1.0, -1.0, 1.0])[:, None, None]
     whole[..., 0] += mirrored
     return whole
-
-
-def _ball(box_px: int) -> Float[Tensor, "z y x"]:
-    """1 in the ball that the box holds, 0 from EDGE_PX voxels outside it on, a cosine between."""
-    squared = (torch.arange(box_px) - box_px // 2).square()
-    radius = (squared[:, None, None] + squared[:, None] + squared).sqrt()
-    return 0.5 + 0.5 * torch.cos(torch.pi * ((radius - box_px / 2) / EDGE_PX).clamp(0, 1))

@@ -1,11 +1,13 @@
 """Two half maps from particle images by RELION's own program, if it is installed."""
 
+import logging
 import math
 import shutil
 import subprocess
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +31,11 @@ from restore.particles.reconstruction.halves import (
     treatment,
 )
 
+log = logging.getLogger(__name__)
+
 PROGRAM = "relion_reconstruct"
 _INPUT = "particles.star"
+_MTF = "rlnMtfFileName"
 
 
 def relion_is_there() -> bool:
@@ -45,8 +50,8 @@ def reconstruct_halves_by_relion(
     :func:`restore.particles.reconstruction.halves.reconstruct_halves` makes them.
 
     RELION gets the orientations, shifts and CTFs of the records and the optics table of their file,
-    so that it also corrects the aberrations in that table. Grey values agree with those of the
-    library within a few per cent.
+    so that it also corrects the aberrations in that table, but does not divide by the detector's
+    MTF. Grey values agree with those of the library within a few per cent.
 
     Raises
     ------
@@ -158,13 +163,13 @@ def _star(
 
 
 def _optics(images: ParticleImages, multiplied: bool) -> tuple[Block, list[str]]:
-    """The optics table and the group of each particle: those of the file, or one for each
-    microscope.
+    """The optics table and the group of each particle: those of the file without the detector's
+    MTF, or one for each microscope.
     """
     particles = images.particles
     known = optics_table(Path(particles.source)) if particles.optics_groups is not None else None
     if known is not None and particles.optics_groups is not None:
-        block, groups = known, list(particles.optics_groups)
+        block, groups = _without_mtf(known), list(particles.optics_groups)
     else:
         nobody = CTFParameters(
             0.0, 0.0, 0.0, 300.0, 0.0, 0.0
@@ -197,6 +202,18 @@ def _optics(images: ParticleImages, multiplied: bool) -> tuple[Block, list[str]]
     for name, text in texts.items():
         block = block.with_column(name, [text] * len(block.rows))
     return block, groups
+
+
+def _without_mtf(optics: Block) -> Block:
+    """The optics table without the file of the detector's MTF. RELION would divide the map by it,
+    which the library does not do, and would look for a relative path in its temporary folder.
+    """
+    if _MTF not in optics.columns:
+        return optics
+    log.info("the maps are not divided by the detector's MTF (%s), whichever engine is used", _MTF)
+    at = optics.columns.index(_MTF)
+    columns, *rows = (row[:at] + row[at + 1 :] for row in (optics.columns, *optics.rows))
+    return replace(optics, columns=columns, rows=tuple(rows), verbatim=None)
 
 
 def _numbers(names: Sequence[str], values: Float[np.ndarray, "n columns"]) -> dict[str, list[str]]:

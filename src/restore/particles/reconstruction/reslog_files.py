@@ -26,7 +26,12 @@ from restore.maps.reslog import (
     subset_sizes,
 )
 from restore.particles.reconstruction.halves import ReconstructionSettings, accumulator, half_sets
-from restore.particles.reconstruction.reslog import ResLogSource, resolutions_per_A, work
+from restore.particles.reconstruction.reslog import (
+    ResLogSource,
+    resolutions_per_A,
+    warn_of_aberrations,
+    work,
+)
 from restore.postprocessing.map_files import box_mask
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
@@ -109,7 +114,8 @@ def measure_reslog(
     """Reconstruct subsets of the particles that all files hold, fit the lines, and write table,
     figure and settings.
 
-    Half sets that a file does not have are drawn with the seed of ``subsets``.
+    Half sets that a file does not have are drawn with the seed of ``subsets``. The library
+    reconstructs the subsets, whichever engine ``reconstruction`` names.
 
     Raises
     ------
@@ -119,11 +125,13 @@ def measure_reslog(
     """
     point_group(reconstruction.symmetry)  # an unknown group is rejected before any work
     star, figure, record = output_paths(output, ".star", [".png", ".settings.json"], overwrite)
-    making = replace(reconstruction, seed=subsets.seed)
+    making = replace(reconstruction, engine="torch", seed=subsets.seed)
     files = [open_particle_images(path) for path in inputs.particles]
     sources = _sources(files, inputs, making)
     rows = _common_rows(files, inputs.tolerance_px)
     _warn_of_denoised(files, inputs.names)
+    for images in files:
+        warn_of_aberrations(images)
     curves = _curves(dict(zip(inputs.names, sources, strict=True)), rows, subsets, bars)
     first, *others = inputs.names
     differences = {name: compare_reslog(curves[first].curve, curves[name].curve) for name in others}
