@@ -95,8 +95,6 @@ def compare_structures(
     for message in messages:
         log.warning("%s", message)
     pictures = draw(files, against, residues, settings, (stages, folder))
-    kept = independent_share(axis.shape[0], against.mask)
-    samples = independent_samples(axis.shape[0], against.voxel_A, len(group), kept)
     structure = Structure(
         provenance=provenance(settings, vars(inputs)),
         particles=ParticleSet(len(particles), particles.way),
@@ -113,7 +111,7 @@ def compare_structures(
         commands=_commands(files, inputs, settings, as_typed),
         cautions=(CAUTION,),
         warnings=tuple(messages),
-        differences=differences(maps, samples),
+        differences=differences(maps, _samples(axis, against, len(group))),
     )
     structure = replace(structure, summary=tuple(summary(structure)))
     write_text(folder / FILE_NAME, record_text(structure, FILE))
@@ -124,6 +122,12 @@ def compare_structures(
 def _axis(particles: ComparisonSet) -> ShellAxis:
     side, voxel_A = particles.images["raw"].box_px, particles.images["raw"].pixel_size_A
     return ShellAxis((side, side, side), (voxel_A, voxel_A, voxel_A))
+
+
+def _samples(axis: ShellAxis, against: References, order: int) -> torch.Tensor:
+    """The number of independent values in each shell of the maps, of a group of this order."""
+    kept = independent_share(axis.shape[0], against.mask)
+    return independent_samples(axis.shape[0], against.voxel_A, order, kept)
 
 
 def _references(inputs: StructureInputs, particles: ComparisonSet) -> References:

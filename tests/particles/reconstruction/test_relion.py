@@ -68,8 +68,10 @@ def test_both_engines_give_the_map_back_from_projections_without_noise(tmp_path,
 
 
 @pytest.mark.parametrize("is_absolute", [False, True])
-def test_the_detectors_mtf_is_left_alone_by_both_engines(tmp_path, caplog, is_absolute):
-    """RELION would not find a relative path from its folder, and would divide by the MTF."""
+def test_the_detectors_mtf_is_left_alone_by_both_engines(
+    tmp_path, caplog, monkeypatch, is_absolute
+):
+    """A RELION that corrects for the MTF gets no file of it: 3.1.3 does not."""
     world = write_particles(tmp_path, side=SIDE, count=60)
     steps = np.linspace(0, 0.5, 11)
     names = ("rlnResolutionInversePixel", "rlnMtfValue")
@@ -81,8 +83,13 @@ def test_the_detectors_mtf_is_left_alone_by_both_engines(tmp_path, caplog, is_ab
     optics = star.block("optics").with_column("rlnMtfFileName", [str(path)])
     optics = optics.with_column("rlnMicrographOriginalPixelSize", ["3.000000"])
     write_star(world.star, star.with_block(optics))
+    written = []
+    monkeypatch.setattr(
+        relion, "write_star", lambda path, star: (written.append(star), write_star(path, star))
+    )
     with caplog.at_level(logging.INFO):
         ours, theirs = both(world.star)
+    assert "rlnMtfFileName" not in written[0].block("optics").columns
     torch.testing.assert_close(theirs.first, plain.first)
     assert shell_correlations(ours.first, theirs.first)[:13].min() > 0.98
     assert "not divided by the detector's MTF (rlnMtfFileName)" in caplog.text

@@ -205,8 +205,9 @@ def _optics(images: ParticleImages, multiplied: bool) -> tuple[Block, list[str]]
 
 
 def _without_mtf(optics: Block) -> Block:
-    """The optics table without the file of the detector's MTF. RELION would divide the map by it,
-    which the library does not do, and would look for a relative path in its temporary folder.
+    """The optics table without the file of the detector's MTF, which the library does not correct.
+    relion_reconstruct 3.1.3 ignores it; a version that does not would divide by it, and would look
+    for a relative path in the temporary folder.
     """
     if _MTF not in optics.columns:
         return optics
