@@ -366,12 +366,15 @@ def test_particles_without_a_ctf_need_the_table_of_micrographs_that_has_it(
         (["--raw_micrographs", "Micrographs"], "give --denoised_micrographs too"),
         (["--denoised_micrographs", "Denoised"], "give --box_px"),
         (["--mask", "{small}"], "each of the maps has 32 x 32 x 32 voxels"),
+        (["--mask", "{coarse}"], "coarse.mrc: its voxels measure 8 Å, and those of the maps 4 Å"),
         (["--truth_map", "{small}"], "4 Å"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_made(honest, tmp_path, capsys, change, words):
     write_map(tmp_path / "small.mrc", np.random.default_rng(0).random((9, 9, 9)), 3.07)
-    places = {"maps": honest[1] / "maps", "small": tmp_path / "small.mrc"}
+    write_map(tmp_path / "coarse.mrc", np.random.default_rng(0).random((32, 32, 32)), 8.0)
+    places = {name: tmp_path / f"{name}.mrc" for name in ("small", "coarse")}
+    places["maps"] = honest[1] / "maps"
     typed = [word.format(**places) for word in change]
     assert structure(honest[0], tmp_path / "out", *typed) != 0
     assert words in capsys.readouterr().err and not (tmp_path / "out" / "maps").exists()
