@@ -12,9 +12,11 @@ import pytest
 from structure_world import write_project
 
 from restore.cli.main import command_parser, main
+from restore.ctf import ctf
 from restore.io.images.image import write_image
 from restore.io.images.maps import read_map, read_map_header, write_map
 from restore.io.star import Block, StarFile, read_star, write_star
+from restore.micrograph import CTFParameters
 from restore.structure.records import COMBINATIONS, read_structure
 
 QUICK = ["--reslog_sizes", "3", "--reslog_repeats", "2", "--engine", "torch"]
@@ -303,6 +305,37 @@ def test_particles_are_cut_out_of_raw_and_denoised_micrographs(session, tmp_path
         for name in ("raw_by_raw", "denoised_by_raw")
     ]
     np.testing.assert_allclose(amplitudes[1] / amplitudes[0], 0.5, rtol=1e-3)
+
+
+def test_a_mark_of_the_particles_before_does_not_hide_flipped_phases(session, tmp_path, capsys):
+    """The table says that its own images are not flipped; the denoised micrographs, which stand
+    beside the raw ones, are.
+    """
+    table = read_star(session.raw)
+    optics = table.block("optics").with_column("rlnCtfDataArePhaseFlipped", ["0"])
+    write_star(session.raw, table.with_block(optics))
+    micrograph_ctf = CTFParameters(15000, 15000, 0, 300, 2.7, 0.1)
+    block = table.block("particles")
+    for name, value in (("U", "15000"), ("V", "15000"), ("Angle", "0")):
+        block = block.with_column(f"rlnDefocus{name}", [value] * 45)
+    write_star(session.raw, table.with_block(optics).with_block(block))
+    shutil.rmtree(tmp_path / "Denoised")
+    signs = np.sign(ctf(micrograph_ctf, (224, 224), (4.0, 4.0)).numpy())
+    for number in range(3):
+        raw = mrcfile.read(tmp_path / f"mic{number}.mrc").astype(np.float64)
+        flipped = np.fft.irfft2(np.fft.rfft2(raw) * signs, s=raw.shape)
+        write_image(
+            tmp_path / f"mic{number}_denoised.mrc",
+            flipped.astype(np.float32),
+            4.0,
+            ["restore 0.1.0 denoised with m"],
+        )
+    line = f"structure --raw_particles {session.raw} --denoised_micrographs {tmp_path} --box_px 32"
+    line += " -o out --reslog_sizes 0 --no_views --engine torch"
+    assert main(line.split()) == 0
+    assert "the denoised images' phases are flipped" in capsys.readouterr().err
+    written = read_star(tmp_path / "out/particles/denoised_by_raw.star").block("optics")
+    assert written.column("rlnCtfDataArePhaseFlipped") == ["1"]
 
 
 def test_particles_without_a_ctf_need_the_table_of_micrographs_that_has_it(

@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import mrcfile
 import numpy as np
@@ -18,7 +19,7 @@ from restore.io.images.image import write_image
 from restore.io.particles import match, read_particles
 from restore.io.star import Block, StarFile, read_star, write_star
 from restore.micrograph import CTFParameters
-from restore.particles.extraction.finding import as_named, counterparts
+from restore.particles.extraction.finding import as_named, counterparts, raw_images
 from restore.particles.extraction.relion import is_installed, relion_windows
 from restore.particles.extraction.stacks import Images, extract
 from restore.particles.extraction.windows import ExtractionSettings, own_windows, rescaled
@@ -541,6 +542,39 @@ def test_one_name_in_two_folders_is_told_by_the_folder(tmp_path):
     assert [path.parent.name for path in partners.values()] == ["two", "one"]
     with pytest.raises(UserError, match=r"could both be the denoised image of three/m\.mrc"):
         counterparts(["three/m.mrc"], f"{tmp_path}/out")
+
+
+RAW = ["Micrographs/a.mrc", "Micrographs/b.mrc"]
+
+
+def beside_the_raw_ones(project, kind, labels=()):
+    for name in "ab":
+        write_image(project / f"Micrographs/{name}{kind}.mrc", image(9), 1.5, labels)
+
+
+def test_raw_images_in_the_same_folder_are_not_taken_for_the_denoised_ones(project):
+    """As restore denoise leaves them by default, in the folder of the raw ones and their halves."""
+    beside_the_raw_ones(project, "_denoised", ["restore 0.1 denoised with m"])
+    for half in ("_EVN", "_ODD", "_PS"):
+        beside_the_raw_ones(project, half)
+    raw = raw_images(RAW, "Micrographs")
+    assert [path.name for path in raw.values()] == ["a.mrc", "b.mrc"]
+    partners = counterparts(
+        RAW, "Micrographs", leave_out=[path.absolute() for path in raw.values()]
+    )
+    assert [path.name for path in partners.values()] == ["a_denoised.mrc", "b_denoised.mrc"]
+
+
+def test_images_that_another_program_denoised_are_found_beside_the_raw_ones(project):
+    beside_the_raw_ones(project, "_topaz")
+    partners = counterparts(RAW, "Micrographs", leave_out=as_named(RAW, Path("x.star")).values())
+    assert [path.name for path in partners.values()] == ["a_topaz.mrc", "b_topaz.mrc"]
+
+
+def test_raw_images_alone_are_no_denoised_ones(project):
+    raw = as_named(RAW, project / "run_data.star")
+    with pytest.raises(UserError, match="2 of 2 micrographs have no denoised image"):
+        counterparts(RAW, "Micrographs", leave_out=raw.values())
 
 
 def test_micrographs_without_a_denoised_image_are_named(project):
