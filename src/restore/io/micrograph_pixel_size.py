@@ -21,7 +21,7 @@ def micrograph_pixel_size_A(
     scaled by such a number. The movie's, or else the images', is taken in its place.
     """
     if movie_A is not None:
-        if image_A is not None and agree(movie_A, image_A):
+        if image_A is not None and are_one_size(movie_A, image_A):
             return movie_A
         return header_A if header_A is not None and is_binned(header_A, movie_A) else movie_A
     if header_A is None or image_A is None:
@@ -31,7 +31,7 @@ def micrograph_pixel_size_A(
     return image_A if header_A == _UNSET_A else header_A
 
 
-def agree(first_A: float, second_A: float) -> bool:
+def are_one_size(first_A: float, second_A: float) -> bool:
     """Whether two pixel sizes are the same within one per cent."""
     return abs(first_A - second_A) <= _AGREE * second_A
 
@@ -45,4 +45,4 @@ def is_binned(size_A: float, original_A: float) -> bool:
     if not 0 < original_A < float("inf"):
         return False
     halves = round(2 * size_A / original_A)
-    return halves >= 2 and agree(size_A, halves * original_A / 2)
+    return halves >= 2 and are_one_size(size_A, halves * original_A / 2)

@@ -135,7 +135,7 @@ def box_mask(path: Path | None, side: int, voxel_A: float) -> Float[Tensor, "z y
         return None
     mask = torch.from_numpy(read_mask(path, (side, side, side), "each of the maps"))
     mask_A = read_map_header(path, "volume").voxel_size_zyx_A
-    if mask_A is not None and _differ((voxel_A,) * 3, mask_A):
+    if mask_A is not None and _differ((voxel_A, voxel_A, voxel_A), mask_A):
         raise UserError(
             f"its voxels measure {describe_voxel(mask_A)} Å, and those of the maps {voxel_A:.5g} Å",
             where=path,

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from restore.errors import UserError, missing_words
 from restore.io.ctf_limits import RELION_LIMITS
-from restore.io.micrograph_pixel_size import agree
+from restore.io.micrograph_pixel_size import are_one_size
 from restore.io.particle_records import Particles
 from restore.io.relion.micrographs import CTF_COLUMNS
 from restore.io.relion.optics import undefined_group
@@ -183,7 +183,9 @@ def _micrograph_pixel_size_A(
     movie_A = _column_if_there(table, MOVIE_PIXEL)
     if movie_A is None or image_A is None:
         return None
-    is_same = [agree(*sizes_A) for sizes_A in zip(movie_A.tolist(), image_A.tolist(), strict=True)]
+    is_same = [
+        are_one_size(*sizes_A) for sizes_A in zip(movie_A.tolist(), image_A.tolist(), strict=True)
+    ]
     return movie_A if all(is_same) else None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from restore.errors import UserError
-from restore.io.micrograph_pixel_size import agree, is_binned, micrograph_pixel_size_A
+from restore.io.micrograph_pixel_size import are_one_size, is_binned, micrograph_pixel_size_A
 from restore.io.relion.optics import undefined_group
 from restore.io.relion.particle_columns import (
     FLAT_PIXEL_SIZE,
@@ -45,7 +45,7 @@ def pixel_sizes_A(table: ParticleTable, header_A: Mapping[str, float | None]) ->
         movie_A, image_A = _size_A(values, MOVIE_PIXEL), _image_size_A(values)
         if MICROGRAPH_PIXEL in values:
             size_A = _positive(values[MICROGRAPH_PIXEL], table, rows[0])
-            is_fit = in_header_A is None or agree(in_header_A, size_A)
+            is_fit = in_header_A is None or are_one_size(in_header_A, size_A)
         else:
             size_A = micrograph_pixel_size_A(in_header_A, movie_A, image_A)
             size_A = image_A if size_A is None and table.optics is None else size_A
@@ -68,7 +68,7 @@ def _is_fit(size_A: float | None, header_A: float | None, image_A: float | None)
     """
     if size_A is None or header_A is None:
         return True
-    if not agree(header_A, size_A):
+    if not are_one_size(header_A, size_A):
         return False
     return image_A is None or is_binned(image_A, header_A) or is_binned(header_A, image_A)
 
