@@ -324,12 +324,7 @@ def test_a_mark_of_the_particles_before_does_not_hide_flipped_phases(session, tm
     for number in range(3):
         raw = mrcfile.read(tmp_path / f"mic{number}.mrc").astype(np.float64)
         flipped = np.fft.irfft2(np.fft.rfft2(raw) * signs, s=raw.shape)
-        write_image(
-            tmp_path / f"mic{number}_denoised.mrc",
-            flipped.astype(np.float32),
-            4.0,
-            ["restore 0.1.0 denoised with m"],
-        )
+        write_image(tmp_path / f"mic{number}_denoised.mrc", flipped.astype(np.float32), 4.0)
     line = f"structure --raw_particles {session.raw} --denoised_micrographs {tmp_path} --box_px 32"
     line += " -o out --reslog_sizes 0 --no_views --engine torch"
     assert main(line.split()) == 0
