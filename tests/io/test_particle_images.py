@@ -34,6 +34,18 @@ def test_images_come_in_the_order_that_is_asked_for_from_every_stack(tmp_path):
     assert np.array_equal(read_particle_images(images, rows), everything[rows])
 
 
+def test_shifts_in_pixels_are_converted_by_the_stacks_pixel_size_if_the_table_has_none(tmp_path):
+    path = some(tmp_path, ["1@E/a.mrcs", "2@E/a.mrcs"], pixel_A=2.5)
+    block = read_star(path).block("particles")
+    columns = ("rlnImageName", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+    rows = tuple(zip(*(block.column(name) for name in columns), strict=True))
+    flat = Block("", columns, rows).with_column("rlnOriginX", ["1.5", "-2"])
+    write_star(path, StarFile((flat.with_column("rlnOriginY", ["0.5", "4"]),)))
+    images = open_particle_images(path)
+    assert images.pixel_size_A == 2.5 and images.particles.origins_px is None
+    np.testing.assert_allclose(images.particles.origins_A, [[3.75, 1.25], [-5, 10]])
+
+
 def test_a_stacks_images_may_be_named_in_any_order_and_again(tmp_path):
     images = open_particle_images(some(tmp_path, ["5@E/a.mrcs", "000001@E/a.mrcs", "5@E/a.mrcs"]))
     assert np.array_equal(read_particle_images(images, np.arange(3)), PIXELS[[4, 0, 4]])

@@ -11,6 +11,7 @@ from restore.errors import UserError
 from restore.io.cryosparc.tables import read_cs
 from restore.io.particles import Particles, coordinates_apart_px, match, read_particles
 from restore.io.star import Block, StarFile, write_star
+from restore.particles.extraction.windows import corners_px
 from restore.symmetry import from_euler_deg
 
 OPTICS = Block(
@@ -143,6 +144,69 @@ def test_a_flat_file_is_read_with_its_shifts_in_pixels(tmp_path, name):
     assert particles.optics_groups is None
 
 
+@pytest.mark.parametrize(
+    ("movie_A", "image_A", "micrograph_A"),
+    [("0.4125", "1.65", None), ("0.834", "0.834", 0.834)],
+)
+def test_the_pixel_size_of_a_movie_is_not_taken_for_that_of_its_micrograph(
+    tmp_path, movie_A, image_A, micrograph_A
+):
+    """Super-resolution movies are binned; where even the particle images are not, there is only one
+    size.
+    """
+    names = ("rlnOpticsGroup", "rlnImagePixelSize", "rlnMicrographOriginalPixelSize")
+    optics = Block("optics", names, (("1", image_A, movie_A), ("2", image_A, movie_A)))
+    particles = read_particles(star(tmp_path, optics=optics))
+    assert particles.movie_pixel_size_A == pytest.approx(float(movie_A))
+    assert particles.micrograph_pixel_size_A == (micrograph_A and pytest.approx(micrograph_A))
+
+
+@pytest.mark.parametrize("side", [3838, 3710, 4092, 5760, 8184, 11520])
+def test_every_whole_pixel_of_a_cryosparc_micrograph_is_where_its_window_is_cut(tmp_path, side):
+    """As 32-bit fractions, half of them come out just below the whole number."""
+    whole = np.arange(1, side)
+    path = cs(tmp_path, len(whole))
+    with path.open("rb") as file:
+        data = np.load(file)
+    data["location/micrograph_shape"] = side, side
+    data["location/center_x_frac"] = data["location/center_y_frac"] = (whole / side).astype("<f4")
+    with path.open("wb") as file:
+        np.save(file, data)
+    corners = corners_px(read_particles(path).coordinates_px, 64)
+    assert np.array_equal(corners, np.stack([whole - 32, whole - 32], axis=1))
+    unrounded = np.float64(data["location/center_x_frac"]) * side
+    assert (np.trunc(unrounded) < whole).mean() > 0.3
+
+
+@pytest.mark.parametrize("cryosparc_A", [0.825, 0.4125, 1.65])
+def test_particles_of_binned_movies_are_matched_by_their_coordinates(tmp_path, cryosparc_A):
+    """RELION's table has only the movie's 0.4125 Å; its micrographs are binned to 0.825 Å, or not
+    (cryoSPARC's to 1.65 Å or 0.825 Å, so that its coordinates differ by its own pixel size).
+    """
+    places = np.random.default_rng(4).uniform(100, 3700, (400, 2))
+    names = ("a.mrc",) * 400
+    relion_A = 0.825 if cryosparc_A == 0.825 else 0.4125
+    relion = some(
+        400,
+        micrograph_names=names,
+        coordinates_px=places,
+        movie_pixel_size_A=np.full(400, 0.4125),
+    )
+    order = np.random.default_rng(5).permutation(400)
+    cryosparc = some(
+        400,
+        micrograph_names=names,
+        coordinates_px=places[order] * relion_A / cryosparc_A,
+        micrograph_pixel_size_A=np.full(400, cryosparc_A),
+    )
+    for first, second in ((relion, cryosparc), (cryosparc, relion)):
+        matches = match(first, second, 5)
+        rows = (matches.first, matches.second)
+        of_relion, of_cryosparc = rows if first is relion else rows[::-1]
+        assert len(of_relion) == 400 and np.array_equal(order[of_cryosparc], of_relion)
+        assert coordinates_apart_px(first, second, matches).max() < 1e-9
+
+
 def test_columns_that_only_help_may_be_missing(tmp_path):
     particles = read_particles(star(tmp_path, COLUMNS[4:7], [row[4:7] for row in ROWS], None))
     assert same(
@@ -150,7 +214,7 @@ def test_columns_that_only_help_may_be_missing(tmp_path):
     )
     assert [
         value for name, value in vars(particles).items() if name not in ("source", "rotations")
-    ] == [None] * 15
+    ] == [None] * 17
 
 
 @pytest.mark.parametrize(

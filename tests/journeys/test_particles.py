@@ -4,19 +4,28 @@ of the result.
 
 import shutil
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 
 import mrcfile
 import numpy as np
 import pytest
+from particle_world import write_stack
 from relion_project import Project, needs
 from simulated_particles import as_cryosparc, correlations, extract_particles, images_of
 
 from restore.cli.main import main
 from restore.denoising import particle_stack
+from restore.io.images.image import read_image, write_image
 from restore.io.images.maps import read_map_header
 from restore.io.star import read_star
-from restore.particles.extraction.windows import beyond_edges, corners_px
+from restore.particles.extraction.stacks import Images, extract
+from restore.particles.extraction.windows import (
+    ExtractionSettings,
+    beyond_edges,
+    corners_px,
+    rescaled,
+)
 
 BOX, SIDE = 96, 512
 LINE = "denoise -m Extract/particles.star -r 6"
@@ -92,6 +101,54 @@ def test_scaled_particles_find_their_surroundings_too(here, capsys):
     assert likeness("Denoised/particles.star", truth) > 1.05 * likeness(
         "Small/particles.star", truth
     )
+
+
+@pytest.mark.parametrize("movie_A", ["1.0", None])
+def test_particles_of_binned_movies_find_their_surroundings(here, capsys, movie_A):
+    """RELION leaves only the movie's pixel size in the table, half the micrograph's of 2 Å."""
+    extract_particles(Path(), "Small", box_px=BOX, scale_px=64)
+    star = read_star(Path("Small/particles.star"))
+    optics = star.block("optics").without(["rlnMicrographPixelSize"])
+    optics = optics.without(["rlnMicrographOriginalPixelSize"])
+    if movie_A is not None:
+        optics = optics.with_column("rlnMicrographOriginalPixelSize", [movie_A])
+    Path("Small/particles.star").write_text(star.with_block(optics).text())
+    assert restore("denoise -m Small/particles.star -r 6.5 -o Denoised") == 0
+    assert "not found" not in capsys.readouterr().err
+
+
+def test_particles_of_two_pixel_sizes_in_one_stack_find_their_surroundings(here, capsys):
+    """The second micrograph is binned, so that the windows in it are half as wide; both give images
+    of 4 Å.
+    """
+    extract_particles(Path(), "Small", box_px=BOX, scale_px=BOX // 2)
+    star = read_star(Path("Small/particles.star"))
+    block, optics = star.block("particles"), star.block("optics")
+    second = "Micrographs/mic_0002_DW.mrc"
+    binned = rescaled(read_image(Path(second)).data, SIDE // 2)
+    write_image(Path(second), binned.astype(np.float32), 4.0)
+    rows = [at for at, name in enumerate(block.column("rlnMicrographName")) if name == second]
+    own = block.keeping(rows)
+    for axis in "XY":
+        column = np.array(own.column(f"rlnCoordinate{axis}"), float) / 2
+        own = own.with_column(f"rlnCoordinate{axis}", [f"{value:.3f}" for value in column])
+    coarse = optics.with_column("rlnMicrographPixelSize", ["4.0"])
+    Path("second.star").write_text(star.with_block(own).with_block(coarse).text())
+    how = ExtractionSettings(box_px=BOX // 2, engine="own")
+    extract(Path("second.star"), Images({second: Path(second)}), Path("Second"), how)
+    first = [at for at in range(len(block.rows)) if at not in rows]
+    pixels = [images_of("Small/particles.star")[first], images_of("Second/particles.star")]
+    write_stack(Path("all.mrcs"), np.concatenate(pixels), 4.0)
+    both = replace(block, rows=block.keeping(first).rows + own.rows)
+    names = [f"{number + 1:06d}@all.mrcs" for number in range(len(both.rows))]
+    groups = ["1"] * len(first) + ["2"] * len(rows)
+    both = both.with_column("rlnImageName", names).with_column("rlnOpticsGroup", groups)
+    two = optics.keeping([0, 0]).with_column("rlnOpticsGroup", ["1", "2"])
+    two = two.with_column("rlnMicrographPixelSize", ["2.0", "4.0"])
+    Path("all.star").write_text(star.with_block(both).with_block(two).text())
+    capsys.readouterr()
+    assert restore("denoise -m all.star -r 9 -o Denoised") == 0
+    assert "not found" not in capsys.readouterr().err
 
 
 def test_the_table_and_the_stacks_are_the_inputs_but_for_their_pixels(here):

@@ -10,6 +10,7 @@ import pytest
 from particle_world import blobs, write_particles
 
 from restore.cli.main import main
+from restore.io.images.maps import write_map
 from restore.io.star import StarFile, read_star, write_star
 
 
@@ -34,6 +35,7 @@ def project(tmp_path_factory):
     write_star(
         folder / "again/most.star", StarFile((star.block("optics"), block.keeping(rows[:140])))
     )
+    write_map(folder / "coarse.mrc", np.random.default_rng(0).random((24, 24, 24)), 6.0)
     return folder
 
 
@@ -156,6 +158,11 @@ def test_symmetry_of_the_particle_raises_the_resolution(here):
             "reslog raw/particles.star --mask raw/stacks/part0.mrcs",
             1,
             "the mask has 24 x 24 x 80 voxels",
+        ),
+        (
+            "reslog raw/particles.star --mask coarse.mrc",
+            1,
+            "coarse.mrc: its voxels measure 6 Å, and those of the maps 3 Å",
         ),
         ("reslog raw/particles.star --smallest 160", 1, "there are 160 particles"),
         ("reslog raw/particles.star -r 0", 2, "A resolution above 0 Å is needed"),

@@ -12,9 +12,11 @@ import pytest
 from structure_world import write_project
 
 from restore.cli.main import command_parser, main
+from restore.ctf import ctf
 from restore.io.images.image import write_image
 from restore.io.images.maps import read_map, read_map_header, write_map
 from restore.io.star import Block, StarFile, read_star, write_star
+from restore.micrograph import CTFParameters
 from restore.structure.records import COMBINATIONS, read_structure
 
 QUICK = ["--reslog_sizes", "3", "--reslog_repeats", "2", "--engine", "torch"]
@@ -305,6 +307,32 @@ def test_particles_are_cut_out_of_raw_and_denoised_micrographs(session, tmp_path
     np.testing.assert_allclose(amplitudes[1] / amplitudes[0], 0.5, rtol=1e-3)
 
 
+def test_a_mark_of_the_particles_before_does_not_hide_flipped_phases(session, tmp_path, capsys):
+    """The table says that its own images are not flipped; the denoised micrographs, which stand
+    beside the raw ones, are.
+    """
+    table = read_star(session.raw)
+    optics = table.block("optics").with_column("rlnCtfDataArePhaseFlipped", ["0"])
+    write_star(session.raw, table.with_block(optics))
+    micrograph_ctf = CTFParameters(15000, 15000, 0, 300, 2.7, 0.1)
+    block = table.block("particles")
+    for name, value in (("U", "15000"), ("V", "15000"), ("Angle", "0")):
+        block = block.with_column(f"rlnDefocus{name}", [value] * 45)
+    write_star(session.raw, table.with_block(optics).with_block(block))
+    shutil.rmtree(tmp_path / "Denoised")
+    signs = np.sign(ctf(micrograph_ctf, (224, 224), (4.0, 4.0)).numpy())
+    for number in range(3):
+        raw = mrcfile.read(tmp_path / f"mic{number}.mrc").astype(np.float64)
+        flipped = np.fft.irfft2(np.fft.rfft2(raw) * signs, s=raw.shape)
+        write_image(tmp_path / f"mic{number}_denoised.mrc", flipped.astype(np.float32), 4.0)
+    line = f"structure --raw_particles {session.raw} --denoised_micrographs {tmp_path} --box_px 32"
+    line += " -o out --reslog_sizes 0 --no_views --engine torch"
+    assert main(line.split()) == 0
+    assert "the denoised images' phases are flipped" in capsys.readouterr().err
+    written = read_star(tmp_path / "out/particles/denoised_by_raw.star").block("optics")
+    assert written.column("rlnCtfDataArePhaseFlipped") == ["1"]
+
+
 def test_particles_without_a_ctf_need_the_table_of_micrographs_that_has_it(
     session, tmp_path, capsys
 ):
@@ -366,12 +394,15 @@ def test_particles_without_a_ctf_need_the_table_of_micrographs_that_has_it(
         (["--raw_micrographs", "Micrographs"], "give --denoised_micrographs too"),
         (["--denoised_micrographs", "Denoised"], "give --box_px"),
         (["--mask", "{small}"], "each of the maps has 32 x 32 x 32 voxels"),
+        (["--mask", "{coarse}"], "coarse.mrc: its voxels measure 8 Å, and those of the maps 4 Å"),
         (["--truth_map", "{small}"], "4 Å"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_made(honest, tmp_path, capsys, change, words):
     write_map(tmp_path / "small.mrc", np.random.default_rng(0).random((9, 9, 9)), 3.07)
-    places = {"maps": honest[1] / "maps", "small": tmp_path / "small.mrc"}
+    write_map(tmp_path / "coarse.mrc", np.random.default_rng(0).random((32, 32, 32)), 8.0)
+    places = {name: tmp_path / f"{name}.mrc" for name in ("small", "coarse")}
+    places["maps"] = honest[1] / "maps"
     typed = [word.format(**places) for word in change]
     assert structure(honest[0], tmp_path / "out", *typed) != 0
     assert words in capsys.readouterr().err and not (tmp_path / "out" / "maps").exists()

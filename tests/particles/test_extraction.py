@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import mrcfile
 import numpy as np
@@ -18,7 +19,7 @@ from restore.io.images.image import write_image
 from restore.io.particles import match, read_particles
 from restore.io.star import Block, StarFile, read_star, write_star
 from restore.micrograph import CTFParameters
-from restore.particles.extraction.finding import as_named, counterparts
+from restore.particles.extraction.finding import as_named, counterparts, raw_images
 from restore.particles.extraction.relion import is_installed, relion_windows
 from restore.particles.extraction.stacks import Images, extract
 from restore.particles.extraction.windows import ExtractionSettings, own_windows, rescaled
@@ -345,6 +346,107 @@ def test_the_header_tells_the_pixel_size_where_the_table_has_only_the_movies(pro
     np.testing.assert_allclose(particles.image_pixel_size_A, 1.5)
 
 
+def without_micrograph_size(project, **more):
+    """The project's table with other pixel sizes in place of rlnMicrographPixelSize."""
+    optics_block = optics(**more).without(["rlnMicrographPixelSize"])
+    write_star(project / "run_data.star", StarFile((optics_block, particle_block())))
+
+
+def with_headers(project, size_A):
+    for number, name in enumerate("ab"):
+        write_image(project / f"Micrographs/{name}.mrc", image(number), size_A)
+
+
+def extracted(project, name="run_data.star", **settings):
+    raw, _ = images_of(project)
+    how = replace(SETTINGS, **settings)
+    return read_particles(extract(project / name, raw, project / "out", how))
+
+
+@pytest.mark.parametrize(
+    ("header_A", "sizes", "size_A", "is_warned"),
+    [
+        (1.0, {"rlnMicrographOriginalPixelSize": "0.834"}, 0.834, True),
+        (1.5, {"rlnMicrographOriginalPixelSize": "0.75"}, 1.5, False),
+        (1.251, {"rlnMicrographOriginalPixelSize": "0.834"}, 1.251, False),
+        (0.417, {"rlnMicrographOriginalPixelSize": "0.834"}, 0.834, True),
+        (1.5, {"rlnMicrographOriginalPixelSize": "0.75", "rlnImagePixelSize": "0.75"}, 0.75, True),
+        (1.5, {"rlnMicrographOriginalPixelSize": "0.75", "rlnImagePixelSize": "3"}, 1.5, False),
+        (1.0, {"rlnImagePixelSize": "1.34"}, 1.34, True),
+        (1.0, {"rlnImagePixelSize": "2"}, 1.0, False),
+        (1.1, {"rlnImagePixelSize": "1.3"}, 1.1, True),
+    ],
+)
+def test_a_header_that_contradicts_the_table_is_not_believed(
+    project, caplog, header_A, sizes, size_A, is_warned
+):
+    with_headers(project, header_A)
+    without_micrograph_size(project, **sizes)
+    with caplog.at_level(logging.WARNING, "restore"):
+        particles = extracted(project)
+    np.testing.assert_allclose(particles.image_pixel_size_A, size_A, rtol=1e-5)
+    assert ("which does not fit the pixel sizes in" in caplog.text) is is_warned
+    assert ("2 micrographs are like this" in caplog.text) is is_warned
+
+
+def flat_table(project, **columns):
+    block = particle_block().without(["rlnOpticsGroup", "rlnOriginXAngst", "rlnOriginYAngst"])
+    for name, value in columns.items():
+        block = block.with_column(name, [value] * len(block.rows))
+    write_star(project / "old.star", StarFile((replace(block, name="", before=""),)))
+
+
+def test_a_wrong_header_does_not_rescale_the_origins_of_a_flat_table(project, caplog):
+    with_headers(project, 1.0)
+    flat_table(
+        project, rlnOriginX="2", rlnOriginY="-1", rlnDetectorPixelSize="5", rlnMagnification="60000"
+    )
+    with caplog.at_level(logging.WARNING, "restore"):
+        particles = extracted(project, "old.star", scale_px=16)
+    np.testing.assert_allclose(particles.image_pixel_size_A, 10 / 6, rtol=1e-5)
+    np.testing.assert_allclose(particles.origins_A, [[10 / 6, -5 / 6]] * 6, rtol=1e-5)
+    assert "1 Å, which does not fit" in caplog.text
+
+
+def test_a_flat_table_tells_the_pixel_size_that_a_header_does_not(project):
+    with_headers(project, 1.0)
+    for name in "ab":
+        with mrcfile.open(project / f"Micrographs/{name}.mrc", mode="r+") as file:
+            file.voxel_size = 0
+    flat_table(project, rlnDetectorPixelSize="5", rlnMagnification="25000")
+    np.testing.assert_allclose(extracted(project, "old.star").image_pixel_size_A, 2.0)
+
+
+def test_a_flat_table_without_origins_gets_those_that_restore_the_coordinates(project):
+    flat_table(project, rlnDetectorPixelSize="5", rlnMagnification="33333.3333")
+    particles = extracted(project, "old.star", scale_px=16)
+    lost = particles.coordinates_px - np.trunc(particles.coordinates_px)
+    np.testing.assert_allclose(particles.origins_A, -1.5 * lost, atol=1e-5)
+    assert abs(lost).max() > 0.9
+
+
+def test_the_new_table_knows_the_pixel_size_of_the_micrographs(project):
+    without_micrograph_size(project, rlnMicrographOriginalPixelSize="0.75")
+    particles = extracted(project, scale_px=16)
+    np.testing.assert_allclose(particles.micrograph_pixel_size_A, 1.5)
+    np.testing.assert_allclose(particles.image_pixel_size_A, 3.0)
+
+
+@pytest.mark.parametrize("flag", ["rlnCtfDataArePhaseFlipped", "rlnCtfDataAreCtfPremultiplied"])
+@pytest.mark.parametrize("value", ["0", "1"])
+@pytest.mark.parametrize("in_optics", [True, False])
+def test_marks_of_the_images_before_are_not_those_of_new_ones(project, flag, value, in_optics):
+    blocks = (optics(), particle_block())
+    marked = blocks[1 - in_optics].with_column(flag, [value] * len(blocks[1 - in_optics].rows))
+    write_star(project / "run_data.star", StarFile(blocks).with_block(marked))
+    particles = extracted(project)
+    assert particles.phases_flipped is None and particles.ctf_premultiplied is None
+    raw, _ = images_of(project)
+    images = replace(raw, phases_flipped=True)
+    again = read_particles(extract(project / "run_data.star", images, project / "out", SETTINGS))
+    assert again.phases_flipped.all() and again.ctf_premultiplied is None
+
+
 def test_images_whose_phases_are_flipped_are_marked(project):
     raw, _ = images_of(project)
     for flipped in (True, False):
@@ -440,6 +542,39 @@ def test_one_name_in_two_folders_is_told_by_the_folder(tmp_path):
     assert [path.parent.name for path in partners.values()] == ["two", "one"]
     with pytest.raises(UserError, match=r"could both be the denoised image of three/m\.mrc"):
         counterparts(["three/m.mrc"], f"{tmp_path}/out")
+
+
+RAW = ["Micrographs/a.mrc", "Micrographs/b.mrc"]
+
+
+def beside_the_raw_ones(project, kind, labels=()):
+    for name in "ab":
+        write_image(project / f"Micrographs/{name}{kind}.mrc", image(9), 1.5, labels)
+
+
+def test_raw_images_in_the_same_folder_are_not_taken_for_the_denoised_ones(project):
+    """As restore denoise leaves them by default, in the folder of the raw ones and their halves."""
+    beside_the_raw_ones(project, "_denoised", ["restore 0.1 denoised with m"])
+    for half in ("_EVN", "_ODD", "_PS"):
+        beside_the_raw_ones(project, half)
+    raw = raw_images(RAW, "Micrographs")
+    assert [path.name for path in raw.values()] == ["a.mrc", "b.mrc"]
+    partners = counterparts(
+        RAW, "Micrographs", leave_out=[path.absolute() for path in raw.values()]
+    )
+    assert [path.name for path in partners.values()] == ["a_denoised.mrc", "b_denoised.mrc"]
+
+
+def test_images_that_another_program_denoised_are_found_beside_the_raw_ones(project):
+    beside_the_raw_ones(project, "_topaz")
+    partners = counterparts(RAW, "Micrographs", leave_out=as_named(RAW, Path("x.star")).values())
+    assert [path.name for path in partners.values()] == ["a_topaz.mrc", "b_topaz.mrc"]
+
+
+def test_raw_images_alone_are_no_denoised_ones(project):
+    raw = as_named(RAW, project / "run_data.star")
+    with pytest.raises(UserError, match="2 of 2 micrographs have no denoised image"):
+        counterparts(RAW, "Micrographs", leave_out=raw.values())
 
 
 def test_micrographs_without_a_denoised_image_are_named(project):

@@ -104,8 +104,8 @@ class StackDenoiser:
         self, raw: Float[NDArray[np.float32], "y x"], particle: Source, target: StackTarget
     ) -> tuple[Float[NDArray[np.float32], "y x"], bool]:
         """A denoised particle image, and whether it was found in its micrograph."""
-        margin, side = target.margin_px, raw.shape[0]
-        around = surrounded(raw, self._window(particle, target, side), margin)
+        margin, side = particle.margin_px, raw.shape[0]
+        around = surrounded(raw, self._window(particle, side), margin)
         sign = around.contrast or self._sign(particle)
         image = torch.from_numpy((sign * around.image).astype(np.float32))
         micrograph = Micrograph(
@@ -120,15 +120,15 @@ class StackDenoiser:
         inner = slice(margin, margin + side)
         return sign * denoised[inner, inner], around.contrast is not None
 
-    def _window(self, particle: Source, target: StackTarget, side: int) -> Window | None:
+    def _window(self, particle: Source, side: int) -> Window | None:
         """The micrograph around a particle, or None if there is no micrograph."""
         if particle.micrograph is None:
             return None
         micrograph = self._micrograph(particle.micrograph)
-        if micrograph is None or outside(particle, target.window_px, micrograph.shape):
+        if micrograph is None or outside(particle, micrograph.shape):
             return None
         corner = np.array(particle.corner_px)
-        return window_of(micrograph, corner, target.window_px, side, target.margin_px)
+        return window_of(micrograph, corner, particle.window_px, side, particle.margin_px)
 
     def _sign(self, particle: Source) -> int:
         """The sign that makes protein dark in a particle image without a micrograph."""

@@ -3,24 +3,21 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
-from numpy.typing import NDArray
 
 from restore.denoising.particle_windows import margin_px
 from restore.denoising.settings import DenoisingSettings, ParticleSettings
 from restore.denoising.targets import ELSEWHERE, OutputSettings, common_to_all
-from restore.io.cryosparc.datasets import is_cryosparc
-from restore.io.cryosparc.paths import finder
 from restore.io.endings import split_ending
 from restore.io.labels import fingerprint_of, refuse_denoised, sections_of
 from restore.io.particle_images import ParticleImages
 from restore.io.particle_listings import StoredImage
-from restore.io.paths import Places, mirrored
+from restore.io.particle_micrographs import micrograph_finder, micrograph_pixel_sizes_A
+from restore.io.paths import mirrored
 from restore.io.relion.job import names_within_job
 from restore.micrograph import CTFParameters
 from restore.model.checkpoint import Model
@@ -34,13 +31,16 @@ _COORDINATES_TOLERANCE = 1e-3
 @dataclass(frozen=True)
 class Source:
     """The origin of a particle: its section in the stack, its micrograph if available, the corner
-    (column, row) of its window there, its CTF, and the sign of its contrast.
+    (column, row) and side of its window there, its CTF, and the sign of its contrast;
+    ``margin_px`` is the margin around its image, in the image's pixels.
     """
 
     section: int
     row: int
     micrograph: Path | None
     corner_px: tuple[int, int]
+    window_px: int
+    margin_px: int
     ctf: CTFParameters | None
     sign: float | None
 
@@ -54,8 +54,6 @@ class StackTarget:
 
     stack: Path
     particles: tuple[Source, ...]
-    window_px: int
-    margin_px: int
     path: Path
     written_name: str
     rows: Mapping[int, tuple[int, ...]]
@@ -89,15 +87,13 @@ def plan_stacks(
     UserError
         An output would replace an input or another output, or an image is denoised already.
     """
-    sources = _sources(images, model.recipe.phase_flip)
-    window_px = _window_px(images)
-    margin = _margin_px(images, model, particles, window_px)
+    sources = _sources(images, model, particles)
     by_stack: dict[Path, list[int]] = {}
     for row, path in enumerate(images.paths):
         by_stack.setdefault(path, []).append(row)
     refuse_denoised(by_stack)
     refuse_denoised({source.micrograph for source in sources if source.micrograph})
-    shared = [*common_to_all(model, settings), particles, margin]
+    shared = [*common_to_all(model, settings), particles]
     names = [_stack_name(images, rows[0]) for rows in by_stack.values()]
     places = names_within_job(names) if output.within_job else names
     jobs: list[Job[StackTarget]] = []
@@ -118,7 +114,7 @@ def plan_stacks(
         mark = fingerprint(made_with, [path, *micrographs], plain.path.parent)
         stored = own if own.path.exists() or _holds_others(plain.path, digest, mark) else plain
         target = StackTarget(
-            path, listed, window_px, margin, stored.path, stored.name,
+            path, listed, stored.path, stored.name,
             {section: tuple(rows) for section, rows in of_section.items()}, digest,
         )  # fmt: skip
         jobs.append(Job(target, name, (stored.path,), mark))
@@ -145,55 +141,49 @@ def _holds_others(path: Path, sections: str, mark: str) -> bool:
     return fingerprint_of(path) not in ("", mark) and sections_of(path) != sections
 
 
-def _sources(images: ParticleImages, needs_ctf: bool) -> list[Source]:
+def _sources(images: ParticleImages, model: Model, settings: ParticleSettings) -> list[Source]:
     """The origin of each particle, row by row."""
     particles = images.particles
     signs, ctfs = particles.contrast_signs, particles.ctfs
-    corners = _corners_px(images)
-    find = _micrograph_finder(images) if corners is not None else None
+    coordinates = particles.coordinates_px if particles.micrograph_names is not None else None
+    windows_px = _windows_px(images)
+    margins_px = {
+        window_px: _margin_px(images, model, settings, window_px) for window_px in set(windows_px)
+    }
+    find = micrograph_finder(particles) if coordinates is not None else None
+    corners = np.zeros((len(particles), 2), np.int64)
+    if coordinates is not None:
+        corners = corners_px(coordinates, 0) - np.array(windows_px)[:, None] // 2
     names = particles.micrograph_names or ("",) * len(particles)
     files = {name: find(name) if find else None for name in dict.fromkeys(names)}
+
     return [
         Source(
             section=int(images.sections[row]),
             row=row,
             micrograph=files[names[row]],
-            corner_px=(0, 0) if corners is None else (int(corners[row, 0]), int(corners[row, 1])),
-            ctf=ctfs[row] if ctfs and needs_ctf else None,
+            corner_px=(int(corners[row, 0]), int(corners[row, 1])),
+            window_px=windows_px[row],
+            margin_px=margins_px[windows_px[row]],
+            ctf=ctfs[row] if ctfs and model.recipe.phase_flip else None,
             sign=None if signs is None else float(signs[row]),
         )
         for row in range(len(particles))
     ]
 
 
-def _corners_px(images: ParticleImages) -> Int[NDArray[np.int64], "n 2"] | None:
-    """The corners of the particles' windows, None if they are not known."""
-    coordinates = images.particles.coordinates_px
-    if coordinates is None or images.particles.micrograph_names is None:
-        return None
-    return corners_px(coordinates, _window_px(images))
-
-
-def _window_px(images: ParticleImages) -> int:
+def _windows_px(images: ParticleImages) -> list[int]:
     """The side of the window that was cut out of a micrograph for each image, which may have been
     scaled down since; the side of the image itself if the micrograph's pixel size is not known.
     """
-    sizes_A = images.particles.micrograph_pixel_size_A
-    if sizes_A is None or not sizes_A[0] > 0:
-        return images.box_px
-    exact = images.box_px * images.pixel_size_A / float(sizes_A[0])
-    return max(2 * round(exact / 2), images.box_px)
-
-
-def _micrograph_finder(images: ParticleImages) -> Callable[[str], Path | None]:
-    source = Path(images.particles.source)
-    find = finder(source) if is_cryosparc(source) else Places.of_star(source).find_or_first
-
-    def there(name: str) -> Path | None:
-        path = find(name)
-        return path if path.is_file() else None
-
-    return there
+    sizes_A = micrograph_pixel_sizes_A(images.particles)
+    if sizes_A is None:
+        return [images.box_px] * len(images)
+    exact_px = {
+        size_A: images.box_px * images.pixel_size_A / size_A if size_A > 0 else 0.0
+        for size_A in set(sizes_A.tolist())
+    }
+    return [max(2 * round(exact_px[size_A] / 2), images.box_px) for size_A in sizes_A.tolist()]
 
 
 def _margin_px(
@@ -232,9 +222,9 @@ def _place(stack: Path, name: str, place: Path, output: OutputSettings, ending: 
     return _Place(path, str(path))
 
 
-def outside(source: Source, window_px: int, shape: tuple[int, int]) -> bool:
+def outside(source: Source, shape: tuple[int, int]) -> bool:
     """Whether a particle's window is completely outside a micrograph of this shape (y, x)."""
-    return bool(wholly_outside(np.array([source.corner_px]), window_px, shape)[0])
+    return bool(wholly_outside(np.array([source.corner_px]), source.window_px, shape)[0])
 
 
 def stored_images(jobs: Sequence[Job[StackTarget]]) -> dict[int, StoredImage]:

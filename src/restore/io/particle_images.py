@@ -1,7 +1,7 @@
 """Particle images: stacks named by a refinement's file, read some images at a time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -39,8 +39,9 @@ def open_particle_images(path: Path, needs_poses: bool = True) -> ParticleImages
     """The particles of a RELION STAR, ``.cs`` or ``.csg`` file, and their images, found and checked
     but not read.
 
-    The pixel size is the file's or, if it has none, that of the first stack's header. Poses are
-    checked, and needed, as described in `read_particles`.
+    The pixel size is the file's or, if it has none, that of the first stack's header, by which
+    shifts in pixels are then converted to Å. Poses are checked, and needed, as described in
+    `read_particles`.
 
     Raises
     ------
@@ -77,6 +78,9 @@ def open_particle_images(path: Path, needs_poses: bool = True) -> ParticleImages
     first = headers[places[0][0]]
     sections = np.array([section for _, section in places])
     pixel_size_A = _pixel_size_A(particles, first)
+    if particles.origins_px is not None:
+        origins_A = particles.origins_px * pixel_size_A
+        particles = replace(particles, origins_A=origins_A, origins_px=None)
     return ParticleImages(
         particles, tuple(files[name] for name, _ in places), sections, first.shape[-1], pixel_size_A
     )

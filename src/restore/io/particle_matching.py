@@ -14,6 +14,7 @@ from restore.io.particle_records import Particles
 
 _FAR_PX = 1e9  # between two micrographs, for a search in all of them at once
 _NamesOf = Callable[[Sequence[str]], list[str]]
+_Places = tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "m 2"]]
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,11 @@ def coordinates_apart_px(
     """The distance between the two coordinates of each matched particle, in the first file's
     pixels; None if not known.
     """
-    places = _same_pixels(first, second)
-    if places is None:
-        return None
-    return np.linalg.norm(places[0][matches.first] - places[1][matches.second], axis=1)
+    distances = [
+        np.linalg.norm(xy[matches.first] - other_xy[matches.second], axis=1)
+        for xy, other_xy in _same_pixels(first, second)
+    ]
+    return min(distances, key=lambda distance_px: float(np.median(distance_px)), default=None)
 
 
 def _by_uid(first: Particles, second: Particles, tolerance_px: float) -> _Pairs | None:  # noqa: ARG001
@@ -166,14 +168,26 @@ def _nearest(
     first: Particles, second: Particles, tolerance_px: float, names_of: _NamesOf
 ) -> _Pairs | None:
     """Pairs of mutual nearest neighbours in the same micrograph, within the tolerance."""
-    places = _same_pixels(first, second)
-    if places is None or first.micrograph_names is None or second.micrograph_names is None:
+    if first.micrograph_names is None or second.micrograph_names is None:
         return None
+    names = names_of(first.micrograph_names), names_of(second.micrograph_names)
+    pairs = [
+        _nearest_places((first, second), names, places, tolerance_px)
+        for places in _same_pixels(first, second)
+    ]
+    return max(pairs, key=lambda pairs: len(pairs.first), default=None)
+
+
+def _nearest_places(
+    both: tuple[Particles, Particles],
+    names_of_both: tuple[list[str], list[str]],
+    places: _Places,
+    tolerance_px: float,
+) -> _Pairs:
     numbers: dict[str, int] = {}
     spots: list[Float[np.ndarray, "n 3"]] = []
-    both = (first, first.micrograph_names), (second, second.micrograph_names)
-    for (particles, names), xy in zip(both, places, strict=True):
-        micrograph = [numbers.setdefault(name, len(numbers)) for name in names_of(names)]
+    for particles, names, xy in zip(both, names_of_both, places, strict=True):
+        micrograph = [numbers.setdefault(name, len(numbers)) for name in names]
         spots.append(np.column_stack([xy, np.array(micrograph) * _FAR_PX]))
         words = [
             f"the place {x:g}, {y:g} of {name}"
@@ -186,21 +200,28 @@ def _nearest(
     return _Pairs(here, there[here])
 
 
-def _same_pixels(
-    first: Particles, second: Particles
-) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "m 2"]] | None:
-    """The coordinates of both files in the first one's pixels; unchanged if a pixel size is not
-    known.
+def _same_pixels(first: Particles, second: Particles) -> list[_Places]:
+    """The coordinates of both files in the first one's pixels.
+
+    If the pixel size of a file's micrographs is not known, there are two possibilities: both files
+    were made from the same micrographs, and the coordinates are unchanged; or that file's
+    micrographs are not binned, and have the pixel size of their movies.
     """
     if first.coordinates_px is None or second.coordinates_px is None:
-        return None
-    if first.micrograph_pixel_size_A is None or second.micrograph_pixel_size_A is None:
-        return first.coordinates_px, second.coordinates_px
-    unit_A = float(np.median(first.micrograph_pixel_size_A))
-    return (
-        first.coordinates_px * (first.micrograph_pixel_size_A / unit_A)[:, None],
-        second.coordinates_px * (second.micrograph_pixel_size_A / unit_A)[:, None],
-    )
+        return []
+    places: list[_Places] = []
+    sizes_A = [particles.micrograph_pixel_size_A for particles in (first, second)]
+    if sizes_A[0] is None or sizes_A[1] is None:
+        places.append((first.coordinates_px, second.coordinates_px))
+        sizes_A = [
+            particles.movie_pixel_size_A if size_A is None else size_A
+            for particles, size_A in zip((first, second), sizes_A, strict=True)
+        ]
+    if sizes_A[0] is not None and sizes_A[1] is not None:
+        unit_A = float(np.median(sizes_A[0]))
+        scales = [(size_A / unit_A)[:, None] for size_A in sizes_A if size_A is not None]
+        places.append((first.coordinates_px * scales[0], second.coordinates_px * scales[1]))
+    return places
 
 
 def _common(first: Sequence[Hashable], second: Sequence[Hashable]) -> _Pairs:

@@ -17,13 +17,15 @@ class Particles:
 
     ``rotations`` turn image axes into specimen axes (:func:`restore.symmetry.from_euler_deg`).
     ``image_names`` are RELION's, as "000001@stack.mrcs", counted from one. ``coordinates_px`` are x
-    and y in the micrograph, in its pixels of ``micrograph_pixel_size_A``. ``origins_A`` are
-    RELION's x and y shifts of the image, ``half_sets`` are 1 or 2. ``contrast_signs`` are −1 if the
-    negative of the image is meant (cryoSPARC's ``blob/sign``: cryoSPARC leaves protein dark in its
-    images and makes it bright in its maps). ``phases_flipped`` and ``ctf_premultiplied`` mark
-    images to which the sign of the CTF, or the CTF itself, was applied. ``tomogram_names`` are
-    RELION 5's names of subtomograms, "TS_01/12", the same in every job. ``exported`` marks image
-    names that are relative to the file's own folder, not to the project's, as cryoSPARC marks them.
+    and y in the micrograph, in its pixels of ``micrograph_pixel_size_A``; ``movie_pixel_size_A`` is
+    that of its movie, from which it may have been binned. ``origins_A`` are RELION's x and y shifts
+    of the image (``origins_px`` if the file has them in pixels of unknown size), ``half_sets`` are
+    1 or 2. ``contrast_signs`` are −1 if the negative of the image is meant (cryoSPARC's
+    ``blob/sign``: cryoSPARC leaves protein dark in its images and makes it bright in its maps).
+    ``phases_flipped`` and ``ctf_premultiplied`` mark images to which the sign of the CTF, or the
+    CTF itself, was applied. ``tomogram_names`` are RELION 5's names of subtomograms, "TS_01/12",
+    the same in every job. ``exported`` marks image names that are relative to the file's own
+    folder, not to the project's, as cryoSPARC marks them.
     """
 
     source: str
@@ -43,6 +45,8 @@ class Particles:
     ctf_premultiplied: Bool[np.ndarray, "n"] | None = None
     tomogram_names: tuple[str, ...] | None = None
     exported: Bool[np.ndarray, "n"] | None = None
+    movie_pixel_size_A: Float[np.ndarray, "n"] | None = None
+    origins_px: Float[np.ndarray, "n 2"] | None = None
 
     def __len__(self) -> int:
         return len(self.rotations)

@@ -122,13 +122,27 @@ def mask_for(
     return mask
 
 
-def box_mask(path: Path | None, side: int) -> Float[Tensor, "z y x"] | None:
-    """The mask, if there is one, for cubic maps of ``side`` voxels. Raises as
-    :func:`restore.io.images.maps.read_mask`.
+def box_mask(path: Path | None, side: int, voxel_A: float) -> Float[Tensor, "z y x"] | None:
+    """The mask, if there is one, for cubic maps of ``side`` voxels of ``voxel_A``.
+
+    Raises
+    ------
+    UserError
+        As :func:`restore.io.images.maps.read_mask`; or the voxel size in the mask's header differs
+        from the maps'.
     """
     if path is None:
         return None
-    return torch.from_numpy(read_mask(path, (side, side, side), "each of the maps"))
+    mask = torch.from_numpy(read_mask(path, (side, side, side), "each of the maps"))
+    mask_A = read_map_header(path, "volume").voxel_size_zyx_A
+    if mask_A is not None and _differ((voxel_A, voxel_A, voxel_A), mask_A):
+        raise UserError(
+            f"its voxels measure {describe_voxel(mask_A)} Å, and those of the maps {voxel_A:.5g} Å",
+            where=path,
+            wanted="A mask must lie on the grid of the maps",
+            do="resample the mask, or correct the voxel size in its header if that is wrong",
+        )
+    return mask
 
 
 def _refuse_other_grid(mask: MapHeader, header: MapHeader, pixel_size_A: float | None) -> None:

@@ -13,6 +13,7 @@ from restore.errors import UserError
 from restore.io.particle_images import ParticleImages
 from restore.io.particles import Particles, match
 from restore.particles.angles import angular_distances
+from restore.structure.recentring import origins_in
 from restore.symmetry import point_group
 
 Which = Literal["raw", "denoised"]
@@ -111,11 +112,14 @@ def _are_one(first: Particles, second: Particles) -> bool:
 def oriented(images: ParticleImages, refinement: Particles) -> ParticleImages:
     """Images with the orientations, shifts and half sets of a refinement of the same particles, row
     by row.
+
+    Shifts are converted where the refinement's images were cut at other coordinates
+    (:func:`restore.structure.recentring.origins_in`), as after an extraction that recentres.
     """
     particles = replace(
         images.particles,
         rotations=refinement.rotations,
-        origins_A=refinement.origins_A,
+        origins_A=origins_in(images.particles, refinement),
         half_sets=refinement.half_sets,
     )
     return replace(images, particles=particles)

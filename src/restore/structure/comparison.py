@@ -138,7 +138,7 @@ def _references(inputs: StructureInputs, particles: ComparisonSet) -> References
     side, voxel_A = images.box_px, images.pixel_size_A
     return References(
         voxel_A,
-        box_mask(inputs.mask, side),
+        box_mask(inputs.mask, side, voxel_A),
         model_density(inputs.model, side, voxel_A) if inputs.model else None,
         read_truth(inputs.truth_map, side, voxel_A) if inputs.truth_map else None,
         _files_by_role(inputs),

@@ -19,7 +19,7 @@ from restore.io.particle_images import ParticleImages, open_particle_images, rea
 from restore.io.particles import read_particles
 from restore.maps.phases import agreement_where_negative, are_flipped
 from restore.micrograph import CTFParameters
-from restore.particles.extraction.finding import as_named, counterparts
+from restore.particles.extraction.finding import as_named, counterparts, raw_images
 from restore.particles.extraction.stacks import TABLE_NAME, Images, extract
 from restore.particles.extraction.windows import ExtractionSettings
 from restore.runtime.progress import Bars
@@ -88,8 +88,8 @@ def _extracted(
         )
     names = list(dict.fromkeys(particles.micrograph_names))
     source = inputs.raw_micrographs
-    raw = counterparts(names, source) if source else as_named(names, inputs.raw_particles)
-    denoised = counterparts(names, str(inputs.denoised_micrographs))
+    raw = raw_images(names, source) if source else as_named(names, inputs.raw_particles)
+    denoised = counterparts(names, str(inputs.denoised_micrographs), leave_out=raw.values())
     ctfs = None
     if settings.ctf and particles.ctfs is None:
         ctfs = _ctfs_of(inputs.raw_micrographs, raw) or _ctfs_of(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from restore.io.denoised_mark import shows_denoised
 from restore.structure.combinations import ComparisonSet
+from restore.structure.recentring import recentring
 
 _ON = {"raw": "raw images", "denoised": "denoised images"}
 
@@ -20,3 +21,19 @@ def warnings_of_particles(particles: ComparisonSet) -> Iterator[str]:
                 "random. If all particles were refined together, their orientations fit the same "
                 "noise, and no FSC of the half maps can be trusted."
             )
+    yield from _unknown_recentring(particles)
+
+
+def _unknown_recentring(particles: ComparisonSet) -> Iterator[str]:
+    """A warning if shifts cannot be converted to the windows of the other images."""
+    for which, refinement in particles.refinements.items():
+        for images in particles.images.values():
+            moved = recentring(images.particles, refinement)
+            if moved is not None and moved.offsets_A is None:
+                yield (
+                    f"The coordinates of {images.particles.source} and of {refinement.source} "
+                    f"differ by up to {moved.apart_px:.1f} pixels, and the pixel size of the "
+                    f"micrographs is not known. The shifts refined on {_ON[which]} are applied "
+                    "unchanged, which blurs the map if particles were recentred between the two: "
+                    "add rlnMicrographPixelSize to the optics tables."
+                )

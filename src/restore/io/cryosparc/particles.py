@@ -112,15 +112,16 @@ def _exported(data: Dataset) -> Bool[np.ndarray, "n"] | None:
 
 
 def _coordinates_px(data: Dataset) -> Float[np.ndarray, "n 2"] | None:
+    """The centres in pixels, rounded to hundredths.
+
+    Fractions are 32-bit floats, which resolve about a thousandth of a pixel: half of all whole
+    centres would come out just below themselves, and be truncated to the pixel before.
+    """
     shapes, *fractions = (data.column(name) for name in (_SHAPE, *_CENTRES))
     if shapes is None or fractions[0] is None or fractions[1] is None:
         return None
-    return (
-        np.stack(
-            [fraction.astype(np.float64) for fraction in fractions if fraction is not None], axis=1
-        )
-        * shapes[:, ::-1]
-    )
+    xy = np.stack([fraction for fraction in fractions if fraction is not None], axis=1)
+    return np.round(xy.astype(np.float64) * shapes[:, ::-1], 2)
 
 
 def _origins_A(data: Dataset) -> Float[np.ndarray, "n 2"] | None:

@@ -13,3 +13,4 @@ ORIGINS_A, ORIGINS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "
 PHASE_SHIFT = "rlnPhaseShift"
 PHASES_FLIPPED, PREMULTIPLIED = "rlnCtfDataArePhaseFlipped", "rlnCtfDataAreCtfPremultiplied"
 FLAT_PIXEL_SIZE = ("rlnDetectorPixelSize", "rlnMagnification")
+MICROGRAPH_PIXEL, MOVIE_PIXEL = "rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize"

@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from restore.errors import UserError, missing_words
 from restore.io.ctf_limits import RELION_LIMITS
+from restore.io.micrograph_pixel_size import are_one_size
 from restore.io.particle_records import Particles
 from restore.io.relion.micrographs import CTF_COLUMNS
 from restore.io.relion.optics import undefined_group
@@ -20,6 +21,8 @@ from restore.io.relion.particle_columns import (
     HALF,
     IMAGE,
     MICROGRAPH,
+    MICROGRAPH_PIXEL,
+    MOVIE_PIXEL,
     OPTICS,
     ORIGINS_A,
     ORIGINS_PX,
@@ -68,8 +71,10 @@ def read_relion_particles(path: Path, needs_poses: bool = True) -> Particles:
     nor present); any other missing column is None in the record.
 
     Pixel sizes come from the optics table. In a flat file, the pixel size (detector pixel over
-    magnification) is that of the particle images; that of the micrographs, in which coordinates are
-    given, is not known.
+    magnification) is that of the particle images. That of the micrographs, in which coordinates are
+    given, is ``rlnMicrographPixelSize``, which RELION's own files often lack:
+    ``rlnMicrographOriginalPixelSize`` is that of the movie. If movie and particle images have one
+    size, the micrograph between them has it too; otherwise it is not known.
 
     Raises
     ------
@@ -97,7 +102,7 @@ def read_relion_particles(path: Path, needs_poses: bool = True) -> Particles:
         _names(table, IMAGE),
         _names(table, MICROGRAPH),
         _numbers_if_there(table, COORDINATES),
-        _micrograph_pixel_size_A(table),
+        _micrograph_pixel_size_A(table, image_A),
         image_A,
         _origins_A(table, image_A),
         None if half_sets is None else half_sets[:, 0].astype(np.int64),
@@ -106,6 +111,8 @@ def read_relion_particles(path: Path, needs_poses: bool = True) -> Particles:
         phases_flipped=_flags_if_there(table, PHASES_FLIPPED),
         ctf_premultiplied=_flags_if_there(table, PREMULTIPLIED),
         tomogram_names=_names(table, TOMOGRAM_NAME),
+        movie_pixel_size_A=_column_if_there(table, MOVIE_PIXEL),
+        origins_px=_origins_px(table, image_A),
     )
 
 
@@ -164,11 +171,22 @@ def _names(table: _Table, column: str) -> tuple[str, ...] | None:
     return tuple(table.texts(column)) if table.has([column]) else None
 
 
-def _micrograph_pixel_size_A(table: _Table) -> Float[np.ndarray, "n"] | None:
-    for column in ("rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize"):
-        if table.has([column]):
-            return table.numbers([column])[:, 0]
-    return None
+def _column_if_there(table: _Table, column: str) -> Float[np.ndarray, "n"] | None:
+    return table.numbers([column])[:, 0] if table.has([column]) else None
+
+
+def _micrograph_pixel_size_A(
+    table: _Table, image_A: Float[np.ndarray, "n"] | None
+) -> Float[np.ndarray, "n"] | None:
+    if table.has([MICROGRAPH_PIXEL]):
+        return _column_if_there(table, MICROGRAPH_PIXEL)
+    movie_A = _column_if_there(table, MOVIE_PIXEL)
+    if movie_A is None or image_A is None:
+        return None
+    is_same = [
+        are_one_size(*sizes_A) for sizes_A in zip(movie_A.tolist(), image_A.tolist(), strict=True)
+    ]
+    return movie_A if all(is_same) else None
 
 
 def _image_pixel_size_A(table: _Table) -> Float[np.ndarray, "n"] | None:
@@ -198,3 +216,12 @@ def _origins_A(
     if table.has(ORIGINS_PX) and image_A is not None:
         return table.numbers(ORIGINS_PX) * image_A[:, None]
     return None
+
+
+def _origins_px(
+    table: _Table, image_A: Float[np.ndarray, "n"] | None
+) -> Float[np.ndarray, "n 2"] | None:
+    """The shifts in pixels of the image, if nothing in the file converts them to Å."""
+    if table.has(ORIGINS_A) or image_A is not None:
+        return None
+    return _numbers_if_there(table, ORIGINS_PX)

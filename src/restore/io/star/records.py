@@ -1,6 +1,6 @@
 """The contents of a STAR file: blocks of named columns, in which every value remains text."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from restore.io.star.tokens import quoted
@@ -64,6 +64,15 @@ class Block:
             (*row[:at], value, *row[at + 1 :]) for row, value in zip(self.rows, values, strict=True)
         )
         return replace(self, rows=rows, verbatim=None)
+
+    def without(self, names: Collection[str]) -> "Block":
+        """The block without these columns; unchanged if it has none of them."""
+        kept = [index for index, name in enumerate(self.columns) if name not in names]
+        if len(kept) == len(self.columns):
+            return self
+        columns = tuple(self.columns[index] for index in kept)
+        rows = tuple(tuple(row[index] for index in kept) for row in self.rows)
+        return replace(self, columns=columns, rows=rows, verbatim=None)
 
     def keeping(self, rows: Sequence[int]) -> "Block":
         """The block with only these rows (counted from zero), in this order."""

@@ -3,13 +3,15 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from restore.errors import UserError
 from restore.io.cryosparc.datasets import ENDINGS as CRYOSPARC_ENDINGS
 from restore.io.cryosparc.paths import finder
+from restore.io.denoised_mark import is_denoised_image
 from restore.io.endings import MRC_ENDINGS, split_ending
 from restore.io.micrographs import Needs, read_micrographs
-from restore.io.paths import Places, image_names
+from restore.io.paths import Places, image_names, resolved
 
 _LARGEST_EXAMPLES = 3
 
@@ -40,30 +42,54 @@ def as_named(names: Iterable[str], table: Path) -> dict[str, Path]:
     return images
 
 
-def counterparts(names: Iterable[str], source: str) -> dict[str, Path]:
+def counterparts(
+    names: Iterable[str], source: str, leave_out: Iterable[Path] = ()
+) -> dict[str, Path]:
     """The denoised image of each micrograph, among those that ``source`` lists.
 
     ``source`` is the STAR or ``.cs`` file that ``restore denoise`` wrote, a folder, or a pattern
     such as ``Denoised/*.mrc``. The name of a denoised image is that of the raw one followed by a
-    suffix, which may be empty and is the same for all. Where file names repeat, the image is taken
-    whose folders agree with the micrograph's, compared from the file upwards.
+    suffix, which may be empty and is the same for all. Raw images may be in the same folder:
+    those in ``leave_out`` are ignored, and images whose labels say that restore denoised them go
+    before halves and other images. Where file names repeat, the image is taken whose folders agree
+    with the micrograph's, compared from the file upwards.
 
     Raises
     ------
     UserError
         Some micrograph has none, or several that could be it.
     """
-    images = _images(source)
+    left_out = {resolved(path) for path in leave_out}
+    images = [path for path in _images(source) if resolved(path) not in left_out]
+    return _partners(names, images, source, "denoised image")
+
+
+def raw_images(names: Iterable[str], source: str) -> dict[str, Path]:
+    """The raw image of each micrograph, among those that ``source`` lists; as `counterparts`, but
+    images that restore denoised come last.
+    """
+    return _partners(names, _images(source), source, "raw image")
+
+
+def _partners(
+    names: Iterable[str],
+    images: Sequence[Path],
+    source: str,
+    what: Literal["denoised image", "raw image"],
+) -> dict[str, Path]:
     stems = {name: _stem(name) for name in names}
     by_stem: defaultdict[str, list[Path]] = defaultdict(list)
-    suffix = _common_suffix(set(stems.values()), [_stem(path.name) for path in images])
+    suffix = _common_suffix(set(stems.values()), images, denoised=what == "denoised image")
     for path in images:
-        by_stem[_stem(path.name).removesuffix(suffix)].append(path)
+        stem = _stem(path.name)
+        if stem.endswith(suffix):
+            by_stem[stem.removesuffix(suffix)].append(path)
     missing = [name for name, stem in stems.items() if not by_stem.get(stem)]
     if missing:
-        do = "denoise these micrographs, or leave their particles out"
-        raise UserError(_missing(missing, stems, "denoised image"), where=source, do=do)
-    return {name: _nearest(name, by_stem[stem], source) for name, stem in stems.items()}
+        find = "denoise these micrographs" if what == "denoised image" else "give another folder"
+        do = f"{find}, or leave their particles out"
+        raise UserError(_missing(missing, stems, what), where=source, do=do)
+    return {name: _nearest(name, by_stem[stem], source, what) for name, stem in stems.items()}
 
 
 def _images(source: str) -> list[Path]:
@@ -80,24 +106,38 @@ def _stem(name: str) -> str:
     return split_ending(Path(name).name)[0]
 
 
-def _common_suffix(stems: set[str], denoised: Sequence[str]) -> str:
+def _common_suffix(stems: set[str], images: Sequence[Path], denoised: bool) -> str:
     """The suffix that follows the names of most micrographs; of equally frequent ones, the
-    shortest.
+    shortest. Suffixes of images that restore denoised come before all others, or after them.
     """
-    suffixes = Counter(
-        name[end:] for name in denoised for end in range(1, len(name) + 1) if name[:end] in stems
-    )
-    return min(suffixes, key=lambda suffix: (-suffixes[suffix], len(suffix)), default="")
+    paths: dict[str, Path] = {}
+    counts: Counter[str] = Counter()
+    for path in images:
+        name = _stem(path.name)
+        for end in range(1, len(name) + 1):
+            if name[:end] in stems:
+                counts[name[end:]] += 1
+                paths.setdefault(name[end:], path)
+    # Labels are read only where there is a choice: one image of each suffix.
+    is_other = {
+        suffix: len(counts) > 1 and is_denoised_image(path) is not denoised
+        for suffix, path in paths.items()
+    }
+
+    def order(suffix: str) -> tuple[bool, int, int]:
+        return is_other[suffix], -counts[suffix], len(suffix)
+
+    return min(counts, key=order, default="")
 
 
-def _nearest(name: str, paths: Sequence[Path], source: str) -> Path:
+def _nearest(name: str, paths: Sequence[Path], source: str, what: str) -> Path:
     """The path whose folders agree best with those of the name."""
     alike = [_folders_alike(Path(name), path) for path in paths]
     best = [path for path, number in zip(paths, alike, strict=True) if number == max(alike)]
     if len(best) > 1:
-        problem = f"{best[0]} and {best[1]} could both be the denoised image of {name}"
+        problem = f"{best[0]} and {best[1]} could both be the {what} of {name}"
         raise UserError(
-            problem, where=source, do="name one of the two, or the table that restore denoise wrote"
+            problem, where=source, do="name one of the two, or the table that lists the right one"
         )
     return best[0]
 

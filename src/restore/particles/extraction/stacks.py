@@ -21,14 +21,14 @@ from restore.io.images.mrc_stack import write_stack
 from restore.io.paths import mirrored
 from restore.io.star import write_star
 from restore.micrograph import CTFParameters
+from restore.particles.extraction.pixel_sizes import pixel_sizes_A
 from restore.particles.extraction.relion import is_installed, relion_windows
 from restore.particles.extraction.tables import (
     ParticleTable,
     listed,
-    pixel_sizes_A,
     read_table,
     with_ctfs,
-    with_phases_flipped,
+    with_flags,
 )
 from restore.particles.extraction.windows import (
     ExtractionSettings,
@@ -102,7 +102,7 @@ def extract(
         cannot be used.
     """
     table = with_ctfs(read_table(particles), images.ctfs)
-    table = with_phases_flipped(table) if images.phases_flipped else table
+    table = with_flags(table, images.phases_flipped)
     jobs = _jobs(table, images, folder, settings)
     require_writable(folder, 4 * settings.image_px**2 * len(table.micrograph_names))
     with_relion = settings.engine == "relion" or (settings.engine == "auto" and is_installed())

@@ -1,6 +1,6 @@
 """The table of the particles to extract, and the table of the extracted ones."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,19 +11,25 @@ from numpy.typing import NDArray
 from restore.errors import UserError
 from restore.io.cryosparc.datasets import is_cryosparc
 from restore.io.particles import read_particles
-from restore.io.relion.optics import undefined_group
+from restore.io.relion.particle_columns import (
+    COORDINATES,
+    FLAT_PIXEL_SIZE,
+    IMAGE,
+    MICROGRAPH,
+    MICROGRAPH_PIXEL,
+    OPTICS,
+    ORIGINS_A,
+    ORIGINS_PX,
+    PHASES_FLIPPED,
+    PREMULTIPLIED,
+)
 from restore.io.relion.particle_star import particle_star
 from restore.io.star import Block, StarFile, read_star
-from restore.io.star.numbers import finite_numbers, number_of
+from restore.io.star.numbers import finite_numbers
 from restore.micrograph import CTFParameters
 from restore.particles.extraction.windows import ExtractionSettings
 
-MICROGRAPH, IMAGE, OPTICS = "rlnMicrographName", "rlnImageName", "rlnOpticsGroup"
-COORDINATES = ("rlnCoordinateX", "rlnCoordinateY")
-ORIGINS_A, ORIGINS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
-PHASES_FLIPPED = "rlnCtfDataArePhaseFlipped"
 DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
-MICROGRAPH_PIXEL, MOVIE_PIXEL = "rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize"
 _WANTED = "Particles are extracted at their coordinates"
 
 
@@ -96,36 +102,6 @@ def read_table(path: Path) -> ParticleTable:
     return ParticleTable(path, star, block, tuple(block.column(MICROGRAPH)), xy)
 
 
-def pixel_sizes_A(table: ParticleTable, header_A: Mapping[str, float | None]) -> dict[str, float]:
-    """The pixel size of each micrograph, the unit of the coordinates.
-
-    It is ``rlnMicrographPixelSize`` of the optics table, else that of the image header
-    (``header_A``), else ``rlnMicrographOriginalPixelSize``, which in RELION remains that of the
-    movie if motion correction has binned it.
-
-    Raises
-    ------
-    UserError
-        There is no pixel size, it is not a positive number, or the optics group is not defined.
-    """
-    group_of = _optics_rows(table)
-    sizes: dict[str, float] = {}
-    for name, rows in table.rows_of.items():
-        group = group_of(rows[0])
-        texts = (group.get(MICROGRAPH_PIXEL), header_A.get(name), group.get(MOVIE_PIXEL))
-        first = next((text for text in texts if text is not None), None)
-        if first is None:
-            problem, wanted = (
-                f"the pixel size of {name} is not known",
-                f"Neither {MICROGRAPH_PIXEL} nor its header gives it",
-            )
-            raise UserError(
-                problem, where=table.path, wanted=wanted, do="add the column to data_optics"
-            )
-        sizes[name] = _positive(first, table, rows[0])
-    return sizes
-
-
 def with_ctfs(table: ParticleTable, ctfs: Mapping[str, CTFParameters] | None) -> ParticleTable:
     """The table with the defocus of each particle's micrograph, if the table has none and ``ctfs``
     are given.
@@ -154,11 +130,18 @@ def with_ctfs(table: ParticleTable, ctfs: Mapping[str, CTFParameters] | None) ->
     return replace(table, block=block, star=table.star.with_block(block))
 
 
-def with_phases_flipped(table: ParticleTable) -> ParticleTable:
-    """The table, marked as listing images that were multiplied by the sign of their CTF."""
-    block = table.optics or table.block
-    star = table.star.with_block(block.with_column(PHASES_FLIPPED, ["1"] * len(block.rows)))
-    return replace(table, star=star, block=star.block(table.block.name) or table.block)
+def with_flags(table: ParticleTable, phases_flipped: bool) -> ParticleTable:
+    """The table, marked as listing images that were multiplied by the sign of their CTF, or without
+    any mark; those in the table belong to the images that it listed before.
+    """
+    star = table.star
+    for block in (table.optics, table.block):
+        if block is not None:
+            star = star.with_block(block.without((PHASES_FLIPPED, PREMULTIPLIED)))
+    if phases_flipped:
+        marked = star.existing_block((table.optics or table.block).name)
+        star = star.with_block(marked.with_column(PHASES_FLIPPED, ["1"] * len(marked.rows)))
+    return replace(table, star=star, block=star.existing_block(table.block.name))
 
 
 def listed(
@@ -168,61 +151,77 @@ def listed(
     micrograph_A: Mapping[str, float],
 ) -> StarFile:
     """The file with the names, the size and the pixel size of the new images, and every other
-    column unchanged.
+    column unchanged. An optics table also gets the pixel size of the micrographs, in which
+    coordinates are given.
 
     If the table has no origins, origins are added that restore the exact coordinates, since windows
     begin at whole pixels. Existing origins are kept: they belong to windows that RELION cut at the
     same whole pixels.
     """
     scale = settings.box_px / settings.image_px
-    image_A = [micrograph_A[name] * scale for name in table.micrograph_names]
+    micrographs_A = np.array([micrograph_A[name] for name in table.micrograph_names])
+    lost_px = np.trunc(table.coordinates_px) - table.coordinates_px
+    has_origins = any(name in table.block.columns for name in (*ORIGINS_A, *ORIGINS_PX))
     block = table.block.with_column(IMAGE, image_names)
     optics = table.optics
     if optics is None:
-        block = _flat_sizes(block, image_A)
-    elif not any(name in block.columns for name in (*ORIGINS_A, *ORIGINS_PX)):
-        micrographs_A = np.array([micrograph_A[name] for name in table.micrograph_names])
-        lost_A = (np.trunc(table.coordinates_px) - table.coordinates_px) * micrographs_A[:, None]
-        for name, values in zip(ORIGINS_A, lost_A.T, strict=True):
-            block = block.with_column(name, [f"{value + 0.0:.6f}" for value in values])
-    star = table.star.with_block(block)
-    return (
-        star
-        if optics is None
-        else star.with_block(_image_optics(optics, block, image_A, settings.image_px))
-    )
+        block = _flat_sizes(block, (scale * micrographs_A).tolist())
+        if not has_origins:
+            block = _with_numbers(block, ORIGINS_PX, lost_px / scale)
+        return table.star.with_block(block)
+    if not has_origins:
+        block = _with_numbers(block, ORIGINS_A, lost_px * micrographs_A[:, None])
+    optics = _image_optics(optics, block, micrographs_A.tolist(), settings)
+    return table.star.with_block(block).with_block(optics)
 
 
-def _image_optics(optics: Block, block: Block, image_A: Sequence[float], image_px: int) -> Block:
-    """The optics table with the new images' size in it; a group's pixel size is that of its first
-    particle.
+def _with_numbers(block: Block, names: Sequence[str], values: Float[np.ndarray, "n m"]) -> Block:
+    for name, column in zip(names, values.T, strict=True):
+        block = block.with_column(name, [f"{value + 0.0:.6f}" for value in column])
+    return block
+
+
+def _image_optics(
+    optics: Block, block: Block, micrographs_A: Sequence[float], settings: ExtractionSettings
+) -> Block:
+    """The optics table with the size of the new images and of their micrographs' pixels; those of a
+    group are those of its first particle.
     """
-    sizes: dict[str, float] = {}
-    for group, size_A in zip(block.column(OPTICS), image_A, strict=True):
-        if abs(sizes.setdefault(group, size_A) - size_A) > 1e-4 * size_A:
-            problem = f"{OPTICS} {group} has micrographs of {sizes[group]:g} and of {size_A:g} Å"
+    sizes_A: dict[str, float] = {}
+    scale = settings.box_px / settings.image_px
+    for group, size_A in zip(block.column(OPTICS), micrographs_A, strict=True):
+        first_A = sizes_A.setdefault(group, size_A)
+        if abs(first_A - size_A) > 1e-4 * size_A:
+            problem = (
+                f"{OPTICS} {group} has micrographs of {first_A * scale:g} and of "
+                f"{size_A * scale:g} Å"
+            )
             raise UserError(
                 problem,
                 wanted="The particle images of an optics group must have one pixel size",
                 do="split the optics group",
             )
     groups = optics.column(OPTICS)
-    used = optics.keeping([index for index, group in enumerate(groups) if group in sizes])
-    used = used.with_column(
-        "rlnImagePixelSize", [f"{sizes[group]:.6f}" for group in used.column(OPTICS)]
-    )
-    used = used.with_column("rlnImageSize", [str(image_px)] * len(used.rows))
-    return used.with_column("rlnImageDimensionality", ["2"] * len(used.rows))
+    used = optics.keeping([index for index, group in enumerate(groups) if group in sizes_A])
+    of_rows_A = [sizes_A[group] for group in used.column(OPTICS)]
+    columns = {
+        "rlnImagePixelSize": [f"{size_A * scale:.6f}" for size_A in of_rows_A],
+        MICROGRAPH_PIXEL: [f"{size_A:.6f}" for size_A in of_rows_A],
+        "rlnImageSize": [str(settings.image_px)] * len(of_rows_A),
+        "rlnImageDimensionality": ["2"] * len(of_rows_A),
+    }
+    for name, values in columns.items():
+        used = used.with_column(name, values)
+    return used
 
 
 def _flat_sizes(block: Block, image_A: Sequence[float]) -> Block:
     """The pixel size of a flat table, as detector pixel (µm) over magnification; origins in pixels
     are converted to the new pixels.
     """
-    if {"rlnDetectorPixelSize", "rlnMagnification"} <= set(block.columns):
+    if set(FLAT_PIXEL_SIZE) <= set(block.columns):
         detector_um, magnification = (
-            np.array(block.column(name), np.float64)
-            for name in ("rlnDetectorPixelSize", "rlnMagnification")
+            np.array(block.column(name), np.float64) for name in FLAT_PIXEL_SIZE
         )
         ratio = detector_um * 1e4 / magnification / np.array(image_A)
         for name in set(ORIGINS_PX) & set(block.columns):
@@ -230,32 +229,3 @@ def _flat_sizes(block: Block, image_A: Sequence[float]) -> Block:
             block = block.with_column(name, [f"{value:.6f}" for value in moved])
     block = block.with_column("rlnDetectorPixelSize", [f"{size_A:.6f}" for size_A in image_A])
     return block.with_column("rlnMagnification", [f"{1e4:.6f}"] * len(image_A))
-
-
-def _optics_rows(table: ParticleTable) -> Callable[[int], Mapping[str, str]]:
-    """A function from a particle's row to its row of the optics table, which is empty if there is
-    no such table.
-    """
-    optics = table.optics
-    if optics is None:
-        return lambda _: {}
-    groups = {
-        row[optics.columns.index(OPTICS)]: dict(zip(optics.columns, row, strict=True))
-        for row in optics.rows
-    }
-    named = table.block.column(OPTICS)
-    strange = next((row for row, group in enumerate(named) if group not in groups), None)
-    if strange is not None:
-        where = f"{table.path}, data_{table.block.name}, row {strange + 1}"
-        raise undefined_group(named[strange], groups, where)
-    return lambda row: groups[named[row]]
-
-
-def _positive(value: str | float, table: ParticleTable, row: int) -> float:
-    number = number_of(value) if isinstance(value, str) else value
-    if not 0 < number < np.inf:
-        where = f"{table.path}, optics group of row {row + 1}"
-        raise UserError(
-            f'the pixel size is "{value}"', where=where, wanted="A positive number of Å is needed"
-        )
-    return number

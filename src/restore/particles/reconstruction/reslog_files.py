@@ -185,7 +185,7 @@ def _sources(
     sources: list[ResLogSource] = []
     for images, name in zip(files, inputs.names, strict=True):
         own = replace(making, phases_flipped=name in inputs.phases_flipped)
-        mask = box_mask(inputs.mask, images.box_px)
+        mask = box_mask(inputs.mask, images.box_px, images.pixel_size_A)
         halves = half_sets(images.particles, making.seed)
         sources.append(ResLogSource(images, halves, own, mask, inputs.max_resolution_A))
         accumulator(images, own)
