@@ -80,7 +80,7 @@ def test_rounding_and_another_calibration_are_no_recentring(images, offset_px, s
     same = with_size(
         replaced(images, coordinates_px=images.particles.coordinates_px + offset_px), size_A
     )
-    assert recentring(images.particles, same.particles) is None
+    assert recentring(images, same.particles) is None
     assert oriented(images, same.particles).particles.origins_A is images.particles.origins_A
 
 
@@ -107,6 +107,53 @@ def test_recentring_that_cannot_be_undone_is_warned_of(images):
     assert remarks and all("differ by up to 5.0 pixels" in remark for remark in remarks)
     known = comparison_set(images, images, replace(again.particles, rotations=turned), 8.0)
     assert not list(warnings_of_particles(known))
+
+
+def warnings_of(images, refined):
+    """The warnings about a comparison of images with a refinement of its own."""
+    turned = refined.rotations_of(np.roll(np.arange(len(refined)), 1))
+    return list(
+        warnings_of_particles(
+            comparison_set(images, images, replace(refined, rotations=turned), 8.0)
+        )
+    )
+
+
+def test_coordinates_from_the_other_edge_are_no_recentring(images):
+    """Of the same images by name; some converters count y from the other edge."""
+    x, y = images.particles.coordinates_px.T
+    flipped = replaced(images, coordinates_px=np.column_stack([x, 4096 - y]))
+    result = oriented(images, flipped.particles).particles
+    assert result.origins_A is flipped.particles.origins_A
+    remarks = warnings_of(images, flipped.particles)
+    assert remarks and all("too far apart for recentring" in remark for remark in remarks)
+
+
+@pytest.mark.parametrize("size_A", [0.0, PIXEL_A])
+def test_a_micrograph_of_no_size_places_no_particle(images, size_A):
+    """A ``.cs`` file with a shape of zero puts all particles at (0, 0)."""
+    nowhere = replaced(with_size(images, size_A), coordinates_px=np.zeros((len(images), 2)))
+    for first, second in ((images, nowhere), (nowhere, images)):
+        result = oriented(first, second.particles).particles
+        assert result.origins_A is second.particles.origins_A
+        recentred = recentring(first, second.particles)
+        assert np.isfinite(recentred.apart_px) and recentred.offsets_A is None
+    assert warnings_of(images, nowhere.particles)
+
+
+@pytest.mark.parametrize(("further_px", "is_known"), [(8, True), (9, False)])
+def test_recentring_moves_a_particle_by_half_a_window_at_most(images, further_px, is_known):
+    again = moved(images, (further_px, 0))
+    assert (recentring(images, again.particles).offsets_A is not None) == is_known
+
+
+def test_a_size_of_zero_is_not_known(images):
+    again = with_size(moved(images, (3, -2)), 0.0)
+    result = oriented(images, again.particles).particles
+    np.testing.assert_allclose(result.origins_A, images.particles.origins_A, atol=1e-9)
+    neither = with_size(images, 0.0)
+    assert oriented(neither, again.particles).particles.origins_A is again.particles.origins_A
+    assert all("is not known" in remark for remark in warnings_of(neither, again.particles))
 
 
 def test_a_map_of_a_recentred_refinement_is_as_sharp_as_that_of_its_own_images(

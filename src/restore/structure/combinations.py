@@ -119,7 +119,7 @@ def oriented(images: ParticleImages, refinement: Particles) -> ParticleImages:
     particles = replace(
         images.particles,
         rotations=refinement.rotations,
-        origins_A=origins_in(images.particles, refinement),
+        origins_A=origins_in(images, refinement),
         half_sets=refinement.half_sets,
     )
     return replace(images, particles=particles)

@@ -25,15 +25,27 @@ def warnings_of_particles(particles: ComparisonSet) -> Iterator[str]:
 
 
 def _unknown_recentring(particles: ComparisonSet) -> Iterator[str]:
-    """A warning if shifts cannot be converted to the windows of the other images."""
+    """A warning if shifts are not converted to the windows of the other images."""
     for which, refinement in particles.refinements.items():
         for images in particles.images.values():
-            moved = recentring(images.particles, refinement)
-            if moved is not None and moved.offsets_A is None:
+            moved = recentring(images, refinement)
+            if moved is None or moved.offsets_A is not None:
+                continue
+            apart = (
+                f"The coordinates of {images.particles.source} and of {refinement.source} "
+                f"differ by up to {moved.apart_px:.1f} pixels"
+            )
+            applied = f"The shifts refined on {_ON[which]} are applied unchanged"
+            if moved.most_px is None:
                 yield (
-                    f"The coordinates of {images.particles.source} and of {refinement.source} "
-                    f"differ by up to {moved.apart_px:.1f} pixels, and the pixel size of the "
-                    f"micrographs is not known. The shifts refined on {_ON[which]} are applied "
-                    "unchanged, which blurs the map if particles were recentred between the two: "
-                    "add rlnMicrographPixelSize to the optics tables."
+                    f"{apart}, and the pixel size of the micrographs is not known. {applied}, "
+                    "which blurs the map if particles were recentred between the two: add "
+                    "rlnMicrographPixelSize to the optics tables."
+                )
+            else:
+                yield (
+                    f"{apart}, too far apart for recentring, which moves a particle by less than "
+                    f"half its window ({moved.most_px:.1f} pixels). {applied}: check that both "
+                    "files have the same micrographs, with the same pixel size, and count y from "
+                    "the same edge."
                 )
