@@ -14,14 +14,15 @@ def figure(value: float | None, digits: int = 3) -> str:
 
     >>> [figure(number) for number in (0.012345, 1234.5, 12.0, -0.5, 1e-7, 0.0, None)]
     ['0.0123', '1234', '12.0', '−0.500', '1.00e−07', '0', '–']
-    >>> figure(12.3, 2), figure(4.5, 2)
-    ('12', '4.5')
+    >>> figure(12.3, 2), figure(4.5, 2), figure(99.6, 2)
+    ('12', '4.5', '100')
     """
     if value is None or not math.isfinite(value):
         return MISSING
     if value == 0:
         return "0"
-    if 100 <= abs(value) < 1e6:
+    rounded = float(f"{value:.{digits}g}")
+    if 100 <= abs(rounded) and abs(value) < 1e6:
         return f"{value:.0f}".replace("-", "−")
     return f"{value:#.{digits}g}".removesuffix(".").replace("-", "−")
 
