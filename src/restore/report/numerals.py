@@ -22,7 +22,7 @@ def figure(value: float | None, digits: int = 3) -> str:
     if value == 0:
         return "0"
     rounded = float(f"{value:.{digits}g}")
-    if 100 <= abs(rounded) and abs(value) < 1e6:
+    if abs(rounded) >= 100 and abs(value) < 1e6:
         return f"{value:.0f}".replace("-", "−")
     return f"{value:#.{digits}g}".removesuffix(".").replace("-", "−")
 
