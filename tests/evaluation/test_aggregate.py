@@ -262,13 +262,20 @@ def test_a_ring_has_signal_where_it_and_a_neighbour_correlate_beyond_the_error()
     assert rings_with_signal(Estimate(low, unknown, unknown)) == ()
 
 
-def test_five_micrographs_have_no_interval_of_99_percent_and_a_micrographs_patches_do(measured):
-    settings = EvaluationSettings(resamples=100, confidence=0.99)
-    evaluation = evaluated(measured(5), of_model=False, settings=settings)
-    assert evaluation.groups[0].numbers["snr_raw"].low is None
-    assert evaluation.groups[0].has_signal == ()
-    of_one = evaluation.micrographs[0].numbers["snr_raw"]
-    assert of_one.low < of_one.value < of_one.high
+@pytest.mark.parametrize(
+    ("count", "confidence", "resampled"),
+    [(4, 0.5, "patches"), (5, 0.95, "patches"), (6, 0.95, "micrographs"), (5, 0.99, "patches")],
+)
+def test_patches_are_resampled_where_micrographs_are_too_few_for_the_confidence(
+    measured, count, confidence, resampled
+):
+    settings = EvaluationSettings(resamples=100, confidence=confidence)
+    evaluation = evaluated(measured(count), of_model=False, settings=settings)
+    (group,) = evaluation.groups
+    assert group.resampled == resampled
+    assert len(group.has_signal) == 8
+    for numbers in (group.numbers, evaluation.micrographs[0].numbers):
+        assert numbers["snr_raw"].low < numbers["snr_raw"].value < numbers["snr_raw"].high
 
 
 def test_signal_is_found_where_it_is_and_not_in_noise(measured):

@@ -19,6 +19,7 @@ from restore.evaluation.estimators.resampling import (
     Estimate,
     enough_resamples,
     estimate,
+    has_interval,
     reciprocal,
     resampling_weights,
 )
@@ -35,31 +36,25 @@ from restore.runtime.precision import PRECISIONS
 from restore.settings import require, setting
 
 HELD_OUT, TRAINED_ON = "held out", "trained on"
-_FEW = 5  # with fewer micrographs, patches are resampled instead
+_FEW = 5  # with fewer micrographs, patches are resampled at any confidence
 _RESAMPLES_OF_ONE = 200
 _FEWEST_RESAMPLES, _MOST_RESAMPLES = 20, 20_000  # fewer leave no tails; more need gigabytes
 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How micrographs are measured, and with which confidence intervals. Each field is an option of
-    ``restore evaluate``.
-    """
+    """How ``restore evaluate`` measures micrographs, and with which confidence intervals."""
 
     patch_px: int = setting(
         0,
-        (
-            "side of the windowed patches, in pixels of the cropped image (0: 256, or less for "
-            "small images)"
-        ),
+        "side of the windowed patches, in pixels of the cropped image (0: 256, or less for small "
+        "images)",
     )
     support_window: float = setting(
         300.0, "window of the local agreement map, Å: one to two particle diameters"
     )
     confidence: float = setting(0.9, "confidence level of the intervals, between 0 and 1")
-    resamples: int = setting(
-        1000, ("number of bootstrap samples behind each interval, 20 to 20000")
-    )
+    resamples: int = setting(1000, "number of bootstrap samples behind each interval, 20 to 20000")
     seed: int = setting(0, "seed of the resampling")
     precision: str = setting(
         "auto",
@@ -81,10 +76,8 @@ class EvaluationSettings:
     )
     tile_px: int = setting(
         0,
-        (
-            "side of the tiles that the network processes, in pixels of the cropped image (0: "
-            "chosen automatically)"
-        ),
+        "side of the tiles that the network processes, in pixels of the cropped image (0: chosen "
+        "automatically)",
     )
 
     def __post_init__(self) -> None:
@@ -139,8 +132,7 @@ def aggregate(
     *,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """The evaluation of measured subjects; ``making`` describes what was run, and is copied into
-    it.
+    """The evaluation of measured subjects; ``making``, which describes what was run, is copied.
 
     Raises
     ------
@@ -149,8 +141,9 @@ def aggregate(
     """
     measured: list[_Measured] = []
     stacks: dict[str, list[Float[Tensor, "blocks stack rings"]]] = {}
-    few = {role: micrograph_roles.count(role) < _FEW for role in set(micrograph_roles)} | {
-        "all": len(subjects) < _FEW
+    few = {
+        role: _are_few(micrograph_roles.count(role) or len(subjects), settings)
+        for role in {*micrograph_roles, "all"}
     }
     for count, (subject, role) in enumerate(zip(subjects, micrograph_roles, strict=True), 1):
         measurement = load_measurement(subject.path)
@@ -195,6 +188,12 @@ def _with_patterns(group: Group, measured: Sequence[_Measured], axis: RingAxis) 
         for spike in spikes(halves, group.curves[f"frc_{halves}"], frequency_per_A)
     ]
     return replace(group, lattices=common_lattices(members), spikes=tuple(in_frc))
+
+
+def _are_few(micrographs: int, settings: EvaluationSettings) -> bool:
+    """Whether so few micrographs have no interval, or a poor one, so that patches are resampled."""
+    resamples = _resamples_of(micrographs, settings)
+    return micrographs < _FEW or not has_interval(micrographs, settings.confidence, resamples)
 
 
 def _stack(measurement: Measurement) -> Float[Tensor, "blocks stack rings"]:
@@ -245,10 +244,12 @@ def rings_with_signal(frc: Estimate) -> tuple[bool, ...]:
 def _estimates(
     units: Tensor, quantities: Callable[[Tensor], Numbers], settings: EvaluationSettings
 ) -> dict[str, Estimate]:
-    confidence = settings.confidence
-    resamples = enough_resamples(len(units), confidence, settings.resamples, _MOST_RESAMPLES)
-    weights = resampling_weights(len(units), resamples, settings.seed)
-    return estimate(units, quantities, confidence, weights)
+    weights = resampling_weights(len(units), _resamples_of(len(units), settings), settings.seed)
+    return estimate(units, quantities, settings.confidence, weights)
+
+
+def _resamples_of(units: int, settings: EvaluationSettings) -> int:
+    return enough_resamples(units, settings.confidence, settings.resamples, _MOST_RESAMPLES)
 
 
 def _numbers_of(units: Tensor, axis: RingAxis, settings: EvaluationSettings) -> dict[str, Number]:

@@ -52,7 +52,7 @@ def enough_resamples(units: int, confidence: float, least: int, most: int) -> in
     return max(least, math.ceil(1 / tail)) if tail * most >= 1 else least
 
 
-def _has_interval(units: int, confidence: float, resamples: int) -> bool:
+def has_interval(units: int, confidence: float, resamples: int) -> bool:
     """Whether resampling can give an interval of this confidence.
 
     With the chance 2^(1 − units), all units lie on the same side of the truth, which no percentile
@@ -76,7 +76,7 @@ def estimate(
     The quantities are ratios of sums, not means of ratios, so that units without signal do no harm.
     """
     values = quantities(tables.sum(dim=0))
-    if not _has_interval(len(tables), confidence, len(weights)):
+    if not has_interval(len(tables), confidence, len(weights)):
         return {
             name: Estimate(value, value * torch.nan, value * torch.nan)
             for name, value in values.items()
