@@ -2,6 +2,7 @@
 of the result.
 """
 
+import re
 import shutil
 from contextlib import chdir
 from dataclasses import replace
@@ -115,6 +116,21 @@ def test_particles_of_binned_movies_find_their_surroundings(here, capsys, movie_
     Path("Small/particles.star").write_text(star.with_block(optics).text())
     assert restore("denoise -m Small/particles.star -r 6.5 -o Denoised") == 0
     assert "not found" not in capsys.readouterr().err
+
+
+def test_a_missing_micrograph_leaves_only_its_own_particles_without_surroundings(here, capsys):
+    """Only the headers of the micrographs tell how wide the windows were before scaling."""
+    extract_particles(Path(), "Small", box_px=BOX, scale_px=64)
+    star = read_star(Path("Small/particles.star"))
+    optics = star.block("optics").without(["rlnMicrographPixelSize"])
+    optics = optics.without(["rlnMicrographOriginalPixelSize"])
+    Path("Small/particles.star").write_text(star.with_block(optics).text())
+    gone = "Micrographs/mic_0002_DW.mrc"
+    lost = star.block("particles").column("rlnMicrographName").count(gone)
+    Path(gone).unlink()
+    assert restore("denoise -m Small/particles.star -r 6.5 -o Denoised") == 0
+    messages = re.findall(r"(\d+) of (\d+) particles are not found", capsys.readouterr().err)
+    assert messages == [(str(lost), str(lost))]
 
 
 def test_particles_of_two_pixel_sizes_in_one_stack_find_their_surroundings(here, capsys):

@@ -573,8 +573,21 @@ def test_images_that_another_program_denoised_are_found_beside_the_raw_ones(proj
 
 def test_raw_images_alone_are_no_denoised_ones(project):
     raw = as_named(RAW, project / "run_data.star")
-    with pytest.raises(UserError, match="2 of 2 micrographs have no denoised image"):
+    with pytest.raises(UserError, match="2 of 2 micrographs have no denoised image") as error:
         counterparts(RAW, "Micrographs", leave_out=raw.values())
+    assert "give `raw_micrographs`" in str(error.value)
+
+
+def test_particles_that_name_the_denoised_images_need_the_raw_ones(project):
+    names = [f"Denoised/Micrographs/{name}_dn.mrc" for name in "ab"]
+    taken = as_named(names, project / "run_data.star").values()
+    write_image(project / "Denoised/another.mrc", image(9), 1.5)
+    with pytest.raises(UserError, match=r"those that are taken as raw.*give `raw_micrographs`"):
+        counterparts(names, "Denoised", leave_out=taken)
+    beside_the_raw_ones(project, "_topaz")
+    with pytest.raises(UserError, match="1 of 3 micrographs have no denoised") as error:
+        counterparts([*RAW, "c.mrc"], "Micrographs", leave_out=[Path("Micrographs/a.mrc")])
+    assert "raw_micrographs" not in str(error.value)
 
 
 def test_micrographs_without_a_denoised_image_are_named(project):

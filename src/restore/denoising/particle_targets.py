@@ -174,16 +174,14 @@ def _sources(images: ParticleImages, model: Model, settings: ParticleSettings) -
 
 def _windows_px(images: ParticleImages) -> list[int]:
     """The side of the window that was cut out of a micrograph for each image, which may have been
-    scaled down since; the side of the image itself if the micrograph's pixel size is not known.
+    scaled down since; the side of the image itself where the micrograph's pixel size is not known.
     """
     sizes_A = micrograph_pixel_sizes_A(images.particles)
     if sizes_A is None:
         return [images.box_px] * len(images)
-    exact_px = {
-        size_A: images.box_px * images.pixel_size_A / size_A if size_A > 0 else 0.0
-        for size_A in set(sizes_A.tolist())
-    }
-    return [max(2 * round(exact_px[size_A] / 2), images.box_px) for size_A in sizes_A.tolist()]
+    exact_px = np.zeros(len(images))
+    exact_px[sizes_A > 0] = images.box_px * images.pixel_size_A / sizes_A[sizes_A > 0]
+    return [max(2 * round(window_px / 2), images.box_px) for window_px in exact_px.tolist()]
 
 
 def _margin_px(

@@ -33,8 +33,8 @@ def micrograph_finder(particles: Particles) -> Callable[[str], Path | None]:
 
 def micrograph_pixel_sizes_A(particles: Particles) -> Float[np.ndarray, "n"] | None:
     """The pixel size of each particle's micrograph: the file's or, if it has none, that of the
-    micrograph's header (:func:`restore.io.micrograph_pixel_size.micrograph_pixel_size_A`); None if
-    that of any particle is not known.
+    micrograph's header (:func:`restore.io.micrograph_pixel_size.micrograph_pixel_size_A`). NaN
+    where it is not known, as of a micrograph that is missing; None if that of no particle is known.
     """
     if particles.micrograph_pixel_size_A is not None or particles.micrograph_names is None:
         return particles.micrograph_pixel_size_A
@@ -48,8 +48,9 @@ def micrograph_pixel_sizes_A(particles: Particles) -> Float[np.ndarray, "n"] | N
         )
         for row, name in enumerate(particles.micrograph_names)
     ]
-    known_A = [size_A for size_A in sizes_A if size_A is not None]
-    return np.array(known_A) if len(known_A) == len(sizes_A) else None
+    if all(size_A is None for size_A in sizes_A):
+        return None
+    return np.array([np.nan if size_A is None else size_A for size_A in sizes_A])
 
 
 def _header_A(path: Path | None) -> float | None:

@@ -16,7 +16,7 @@ from restore.errors import UserError
 from restore.io.cryosparc.datasets import ENDINGS as CRYOSPARC_ENDINGS
 from restore.io.micrographs import Needs, read_micrographs
 from restore.io.particle_images import ParticleImages, open_particle_images, read_particle_images
-from restore.io.particles import read_particles
+from restore.io.particles import Particles, read_particles
 from restore.maps.phases import agreement_where_negative, are_flipped
 from restore.micrograph import CTFParameters
 from restore.particles.extraction.finding import as_named, counterparts, raw_images
@@ -43,8 +43,8 @@ def read_comparison_set(
     Raises
     ------
     UserError
-        As :func:`extract`, :func:`open_particle_images` and :func:`comparison_set`; or a box is
-        needed and none was given.
+        As :func:`extract`, :func:`open_particle_images`, :func:`refinement_of` and
+        :func:`comparison_set`; or a box is needed and none was given.
     """
     if inputs.denoised_micrographs is None:
         assert inputs.denoised_particles is not None  # StructureInputs sees to it
@@ -53,8 +53,8 @@ def read_comparison_set(
         )
         refined = denoised.particles
     else:
+        refined = refinement_of(inputs.denoised_particles) if inputs.denoised_particles else None
         raw, denoised = _extracted(inputs, settings, folder, stages, bars)
-        refined = read_particles(inputs.denoised_particles) if inputs.denoised_particles else None
     matched = comparison_set(raw, denoised, refined, settings.tolerance_px)
     images: dict[Which, ParticleImages] = {
         "raw": matched.images["raw"],
@@ -64,6 +64,25 @@ def read_comparison_set(
     }
     log.info("%d particles are in all files, matched by %s", len(matched), matched.way)
     return replace(matched, images=images)
+
+
+def refinement_of(path: Path) -> Particles:
+    """A refinement of which only the orientations and shifts are used, not the images.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_particles`; or shifts are in pixels of unknown size.
+    """
+    particles = read_particles(path)
+    if particles.origins_px is not None and particles.origins_px.any():
+        raise UserError(
+            "its shifts are in pixels, and the pixel size of its images is not known",
+            where=path,
+            wanted="The shifts are applied to other images, which takes them in Å",
+            do="add rlnImagePixelSize, or rlnDetectorPixelSize and rlnMagnification",
+        )
+    return particles
 
 
 def _extracted(

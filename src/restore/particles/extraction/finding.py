@@ -14,6 +14,8 @@ from restore.io.micrographs import Needs, read_micrographs
 from restore.io.paths import Places, image_names, resolved
 
 _LARGEST_EXAMPLES = 3
+_THEY_ARE_RAW = "The images there are those that are taken as raw, which the particles name"
+_GIVE_RAW = "denoise them, or, if the particles name denoised images, give `raw_micrographs`"
 
 
 def as_named(names: Iterable[str], table: Path) -> dict[str, Path]:
@@ -57,11 +59,24 @@ def counterparts(
     Raises
     ------
     UserError
-        Some micrograph has none, or several that could be it.
+        Some micrograph has none, or several that could be it; or all that ``source`` lists of these
+        micrographs are left out.
     """
-    left_out = {resolved(path) for path in leave_out}
-    images = [path for path in _images(source) if resolved(path) not in left_out]
-    return _partners(names, images, source, "denoised image")
+    names, left_out = list(names), {resolved(path) for path in leave_out}
+    listed = _images(source)
+    images = [path for path in listed if resolved(path) not in left_out]
+    try:
+        return _partners(names, images, source, "denoised image")
+    except UserError as error:
+        if len(images) == len(listed) or _partnered(names, images):
+            raise
+        raise error.instead(wanted=_THEY_ARE_RAW, do=_GIVE_RAW) from error
+
+
+def _partnered(names: Iterable[str], images: Sequence[Path]) -> bool:
+    """Whether the name of any image begins like one of the micrographs'."""
+    stems = tuple({_stem(name) for name in names})
+    return any(_stem(path.name).startswith(stems) for path in images)
 
 
 def raw_images(names: Iterable[str], source: str) -> dict[str, Path]:
