@@ -60,7 +60,9 @@ def main() -> None:
 
 def pool_settings(chosen: argparse.Namespace) -> PoolSettings:
     """The pool that was asked for."""
-    ranges = FieldRanges(border_share=0.0, beam_edge_share=0.01)
+    ranges = FieldRanges(
+        border_share=0.0, beam_edge_share=0.01, unflipped_share=chosen.unflipped_share
+    )
     return PoolSettings(fields=chosen.pool, at_once=chosen.least, seed=chosen.seed, ranges=ranges)
 
 
@@ -303,6 +305,12 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument(
         "--noise-alone", type=float, default=0.0, help="share of windows of noise alone"
+    )
+    parser.add_argument(
+        "--unflipped-share",
+        type=float,
+        default=FieldRanges.unflipped_share,
+        help="share of fields whose phases are not flipped",
     )
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--fill", action="store_true", help=argparse.SUPPRESS)
