@@ -12,7 +12,7 @@ from restore.structure.stages import Stages
 
 
 def flat(path, origins):
-    """The particles of a file as before RELION 3.1, with these origins being in pixels."""
+    """The particles of a file as before RELION 3.1; origins are in pixels of unknown size."""
     star = read_star(path)
     block = star.block("particles").without(
         ["rlnOpticsGroup", "rlnOriginXAngst", "rlnOriginYAngst"]
