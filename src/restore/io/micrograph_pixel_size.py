@@ -18,8 +18,8 @@ def micrograph_pixel_size_A(
     If the movie and the particle images have one pixel size, it is the micrograph's too. Otherwise
     the header's is taken, unless it cannot be right: it must be the movie's binned by 1, 1½, 2, …,
     or by a fraction that the images confirm, which have this size or are scaled down from it by 1,
-    1½, 2, …. Without the movie's, a header of exactly 1 Å is not believed if the images are not that size
-    scaled by such a number. The movie's, or else the images', is taken in its place.
+    1½, 2, …. Without the movie's, a header of exactly 1 Å is not believed if the images are not
+    that size scaled by such a number. The movie's, or else the images', is taken in its place.
     """
     if movie_A is not None:
         if image_A is not None and are_one_size(movie_A, image_A):
