@@ -1,5 +1,6 @@
 """A whole set: what goes where, what is up to date, what fails alone."""
 
+import errno
 import gzip
 import os
 from dataclasses import replace
@@ -26,6 +27,7 @@ from restore.denoising.targets import (
 )
 from restore.errors import UserError
 from restore.io.images.mrc import mrc_labels, write_mrc
+from restore.io.reading import reading
 from restore.micrograph import CTFParameters, Micrograph
 from restore.model.checkpoint import Model
 from restore.model.network import NetworkSettings, build_network
@@ -315,6 +317,22 @@ def test_a_half_that_is_wanted_only_for_the_calibration_does_not_prevent_the_den
     assert np.array_equal(mrcfile.read(jobs[0].outputs[0]), mrcfile.read(alone[0].outputs[0]))
     averaging = denoiser(replace(SETTINGS, average_halves=True))
     assert len(denoise_jobs(jobs, averaging, "m.safetensors", overwrite=True).failed) == 1
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+def test_a_half_that_a_later_run_may_read_is_not_given_up(tmp_path, monkeypatch, failure):
+    paths = [written(tmp_path / f"{name}.mrc") for name in ("full", "even", "odd")]
+    given = Micrograph("full.mrc", paths[0], 2.0, 0, None, paths[1], paths[2])
+    jobs = plan([given], OutputSettings(), made_with(model(), SETTINGS), lambda _: True)
+
+    def failing(_):
+        with reading(paths[1], ""):
+            raise failure
+
+    with monkeypatch.context() as patch:
+        patch.setattr("restore.denoising.batch.read_halves", failing)
+        assert len(denoise_jobs(jobs, denoiser(SETTINGS), "m.safetensors").failed) == 1
+    assert len(denoise_jobs(jobs, denoiser(SETTINGS), "m.safetensors").done) == 1
 
 
 @pytest.fixture

@@ -121,6 +121,14 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_is_in_use_is
         assert names(tmp_path) == sorted([in_use.name, ".somebody.partial", "c"])
 
 
+def test_what_was_left_before_the_machine_was_started_again_is_removed(tmp_path, monkeypatch):
+    left = tmp_path / f".a.mrc.{atomic._machine_mark()}.0123456789abcdef.partial"
+    left.write_text("half")
+    monkeypatch.setattr(atomic, "boot_id", lambda: "another")
+    write_text(tmp_path / "b", "")
+    assert names(tmp_path) == ["b"]
+
+
 def test_what_another_machine_is_writing_remains_although_its_lock_is_not_seen_here(
     tmp_path, monkeypatch
 ):

@@ -158,3 +158,27 @@ def test_halves_of_another_star_file_of_the_same_name_do_not_replace_the_table(h
         restore.make_halves(star("CtfFind/job010", [1, 2]), restore.Thinning(), output=output)
     restore.make_halves(star("CtfFind/job010", [0, 1, 2]), restore.Thinning(), output=output)
     assert listed("Halves/micrographs_ctf.star") == [0, 1, 2]
+
+
+def test_a_shrunk_table_of_an_older_version_replaces_its_own(here, model):
+    denoise(star("Select/job003", [0, 1, 2]), model)
+    record = Path("Denoised/micrographs_ctf.settings.json")
+    content = json.loads(record.read_text())
+    del content["inputs"]["origin"]
+    record.write_text(json.dumps(content))
+    denoise(star("Select/job003", [1, 2]), model)
+    assert listed() == [1, 2]
+
+
+def test_one_folder_typed_in_two_ways_holds_the_same_images(here, model):
+    denoise(star("CtfFind/job003", [0, 1]), model)
+    denoise(star("CtfFind/job010", [0, 1, 2]), model, here / "Denoised")
+    assert listed() == [0, 1, 2]
+
+
+def test_many_names_are_cut_short_and_a_removed_table_makes_way(here, model):
+    denoise(["day1/*.mrc"] * 50, model)
+    with pytest.raises(UserError, match="…") as caught:
+        denoise(["day2/*.mrc"] * 50, model)
+    assert len(str(caught.value)) < 700
+    assert "remove this table, which keeps its images" in caught.value.do

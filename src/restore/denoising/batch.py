@@ -204,6 +204,8 @@ def denoise_jobs(
         try:
             return Exposure(full.full, read_halves(micrograph))
         except UserError as error:
+            if _may_pass(error):
+                raise
             log.warning(_WITHOUT_HALVES, micrograph.name, error)
             return full
 
@@ -211,6 +213,17 @@ def denoise_jobs(
         return _denoised(exposure.result(), job, denoiser, model_name)
 
     return run_jobs(jobs, Steps(read, compute, "denoising"), bars, place, stale=stale)
+
+
+def _may_pass(error: BaseException | None) -> bool:
+    """Whether a file could not be read for a reason outside it, such as a file server that does not
+    answer or a lack of memory, so that a later run may read it.
+    """
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _denoised(exposure: Exposure, job: Job[Target], denoiser: Denoiser, model_name: str) -> Write:

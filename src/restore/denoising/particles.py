@@ -159,8 +159,8 @@ def _log_names(jobs: Sequence[Job[StackTarget]], place: Place) -> None:
     count = sum(job.subject.is_beside_another for job in jobs)
     if count and place.is_main:
         log.info(
-            "%d of %d denoised stacks have a code in their names: those of the plain names hold "
-            "other particles, and remain",
+            "%d of %d denoised stacks have a code in their names: those of the plain names may "
+            "hold other particles, and remain",
             count,
             len(jobs),
         )

@@ -192,8 +192,15 @@ def boot_id() -> str:
 
 
 def _machine_mark() -> str:
-    """Eight hexadecimal digits that stand for this machine in the names of temporary files."""
-    return hashlib.sha256(boot_id().encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    """Eight hexadecimal digits that stand for this machine in the names of temporary files, also
+    after it was started again.
+    """
+    try:
+        number = Path("/etc/machine-id").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        number = ""
+    text = f"{socket.gethostname()} {number.strip()}"
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 def _is_locked_now(descriptor: int) -> bool:

@@ -40,17 +40,23 @@ def refuse_other_source(
     if listing not in files or not listing.is_file() or not record.is_file():
         return
     known = _inputs(record)
-    if known.get("origin") == origin(source, table):
+    earlier = known.get("micrographs") or known.get("particles") or ""
+    if (known.get("origin") or (earlier and origin(earlier, table))) == origin(source, table):
         return
     lost = _rows(listing, listing.read_bytes()) - _rows(listing, files[listing])
     if lost:
         images = "1 image that is" if len(lost) == 1 else f"{len(lost)} images that are"
         raise UserError(
-            f"this table of an earlier run lists {images} not in {source}",
+            f"this table of an earlier run lists {images} not in {_short(str(source))}",
             where=table,
-            wanted=f"It was made from {known.get('micrographs') or known.get('particles')}",
+            wanted=f"It was made from {_short(earlier or 'an unknown input')}",
             do=do,
         )
+
+
+def _short(names: str) -> str:
+    """At most 100 characters of the names of inputs, which may be thousands."""
+    return names if len(names) <= 100 else f"{names[:99]}…"
 
 
 def _inputs(record: Path) -> dict[str, str]:
@@ -76,5 +82,12 @@ def _rows(path: Path, content: bytes) -> set[str]:
     for column in _COLUMNS:
         blocks = [block for block in star.blocks if column in block.columns]
         if blocks:
-            return {name for block in blocks for name in block.column(column)}
+            names = {name for block in blocks for name in block.column(column)}
+            return names if column == SERIES else {_real(name) for name in names}
     return set()
+
+
+def _real(name: str) -> str:
+    """The name of an image, with its section if it has one, with the real path of its file."""
+    section, at, file = name.rpartition("@")
+    return f"{section}{at}{os.path.realpath(file)}"
