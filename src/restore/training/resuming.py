@@ -1,10 +1,14 @@
 """Checks that a run is resumed as it was started."""
 
+import logging
 from pathlib import Path
 
 from restore.errors import UserError
 from restore.training.patches import PatchFile
+from restore.training.split import Split, kept_out, split
 from restore.training.state import RunRecord
+
+log = logging.getLogger(__name__)
 
 
 def require_same_start(
@@ -41,3 +45,26 @@ def require_same_data(resumed: RunRecord, data: PatchFile) -> None:
             wanted=f"the run was trained on {before.patches}",
             do="leave the patches out, or start a run with another name",
         )
+
+
+def newly_held_out(resumed: RunRecord, data: PatchFile, parts: Split) -> list[str]:
+    """The names of micrographs of which something is held out now that was not before, and that the
+    run has therefore been trained on. If other areas are held out than before, a warning is logged.
+
+    Runs of older versions have not recorded what they held out: they divided whole micrographs
+    (`split`), also those of which a part holds no data.
+    """
+    names = [pair.name for pair in data.pairs]
+    before, now = resumed.inputs.kept_out, kept_out(parts, names)
+    if before is None:
+        before = kept_out(split(data.pairs, resumed.settings), names)
+    held_out = zip(parts.calibration, now, strict=True)
+    seen = [names[region.pair] for region, words in held_out if words not in before]
+    if now and set(now) != set(before):
+        shown = ", ".join(seen[:3]) + (", …" if len(seen) > 3 else "")
+        log.warning(
+            "other areas are held out for validation and calibration than before the run was "
+            "resumed: validation losses before and after may not be comparable%s",
+            f"; the run may have been trained on what is held out now of {shown}" if seen else "",
+        )
+    return seen
