@@ -1,6 +1,8 @@
 """A run is resumed as it was started, or not at all."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,12 +11,14 @@ from half_pairs import as_prepared, half_pair
 import restore
 from restore.cli.main import main
 from restore.errors import UserError
-from restore.model.checkpoint import load_model, load_tensors, save_tensors
+from restore.model.checkpoint import load_model, load_tensors, save_model, save_tensors
+from restore.model.general import GENERAL_MODEL_PATH
 from restore.preprocessing import Recipe
 from restore.training.patches import PatchWriter
 from restore.training.resuming import require_same_start
 from restore.training.run import train
 from restore.training.settings import TrainingSettings
+from restore.training.start import named_start
 from restore.training.state import KIND, RunInputs, RunRecord
 
 SMALL = "--batch_size 2 --patch_px 32 --filters 4 --device cpu"
@@ -52,6 +56,19 @@ def test_the_same_initial_model_is_accepted_however_its_path_is_given(here):
         require_same_start(record, None, same)
     with pytest.raises(UserError, match=r"is b\.safetensors, but .* from Models/first.safetensors"):
         require_same_start(record, None, "b.safetensors")
+
+
+def test_the_same_initial_model_is_accepted_in_another_folder(here):
+    start = named_start(TrainingSettings(), GENERAL_MODEL_PATH)
+    inputs = RunInputs("a.hdf", initial="Models/first.safetensors", start=start.card)
+    record = RunRecord(TrainingSettings(), inputs)
+    shutil.copy(GENERAL_MODEL_PATH, "first.safetensors")
+    require_same_start(record, None, "first.safetensors")
+    other = load_model(GENERAL_MODEL_PATH)
+    save_model(Path("other.safetensors"), replace(other, recipe=Recipe(7.0)))
+    for wrong in ("other.safetensors", "absent.safetensors"):
+        with pytest.raises(UserError, match=f"is {wrong}, but .* from Models/first.safetensors"):
+            require_same_start(record, None, wrong)
 
 
 def test_a_run_that_did_not_record_its_preset_is_resumed_with_any(here):

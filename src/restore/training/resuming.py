@@ -4,9 +4,10 @@ import logging
 from pathlib import Path
 
 from restore.errors import UserError
+from restore.model.checkpoint import load_model
 from restore.training.patches import PatchFile
 from restore.training.split import Split, kept_out, split
-from restore.training.state import RunRecord
+from restore.training.state import RunInputs, RunRecord
 
 log = logging.getLogger(__name__)
 
@@ -24,15 +25,23 @@ def require_same_start(
             field="preset",
             do="leave the preset out, or start a run with another name",
         )
-    if initial_model is None:
-        return
-    if before.initial is None or Path(initial_model).resolve() != Path(before.initial).resolve():
+    if initial_model is not None and not _is_start(Path(initial_model), before):
         start = before.initial or (before.start or {}).get("model", "random weights")
         raise UserError(
             f"initial_model is {initial_model}, but the run to resume started from {start}",
             field="initial_model",
             do="leave the model out, or start a run with another name",
         )
+
+
+def _is_start(initial_model: Path, before: RunInputs) -> bool:
+    """Whether a run began with this model: by its path, or by its contents, because a relative path
+    may have been given in another folder.
+    """
+    if before.initial is not None and initial_model.resolve() == Path(before.initial).resolve():
+        return True
+    digest = (before.start or {}).get("digest")
+    return bool(digest) and initial_model.is_file() and load_model(initial_model).digest() == digest
 
 
 def require_same_data(resumed: RunRecord, data: PatchFile) -> None:
