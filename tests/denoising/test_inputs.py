@@ -59,6 +59,23 @@ def test_a_model_knows_the_suffixes_of_the_halves_it_was_trained_on(here):
     assert read_tensor(Path("Denoised") / name).equal(read_tensor(Path("Given") / name))
 
 
+def test_a_set_that_was_read_and_a_session_hand_their_suffixes_on_to_the_model(here):
+    settings = {"steps": 1, "batch_size": 1, "patch_px": 32}
+    chosen = restore.read_micrographs(STAR, suffixes=SUFFIXES, ctf=False, halves=True)
+    model = restore.train(chosen, settings, recipe=RECIPE)
+    assert halves(model) == ["0_HALF1.mrc", "1_HALF1.mrc"]
+    watching = restore.WatchSettings(
+        until_idle=0.5, poll=0.1, settle=0, train_after=2, evaluate=False
+    )
+    for source, output in ((STAR, "FromTable"), (".", "FromFolder")):
+        restore.watch(source, output, load_general_model(RECIPE), settings=watching,
+                      training=settings, suffixes=SUFFIXES)  # fmt: skip
+        assert halves(restore.load_model(f"{output}/Models/session.safetensors")) == [
+            "0_HALF1.mrc",
+            "1_HALF1.mrc",
+        ]
+
+
 def test_the_usual_suffixes_and_those_that_are_given_come_first(here):
     model = replace(
         load_general_model(RECIPE), provenance={"inputs": {"suffixes": "patch_aligned,E,O"}}

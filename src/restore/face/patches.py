@@ -105,7 +105,8 @@ def make_patches(
         path.parent, sum(2 * pixel_bytes * pair.shape[0] * pair.shape[1] for pair in pairs)
     )
     count = len(chosen.micrographs)
-    inputs = {"micrographs": chosen.source, "suffixes": suffixes, "count": count}
+    known = chosen.suffixes.text if chosen.suffixes is not None else suffixes
+    inputs = {"micrographs": chosen.source, "suffixes": known, "count": count}
     record = provenance(recipe, inputs)
     done = iter(range(1, count + 1))
 

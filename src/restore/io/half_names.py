@@ -17,6 +17,11 @@ class Suffixes:
     even: str = "EVN"
     odd: str = "ODD"
 
+    @property
+    def text(self) -> str:
+        """The suffixes as `parse_suffixes` reads them."""
+        return f"{self.full},{self.even},{self.odd}"
+
 
 def parse_suffixes(text: str) -> Suffixes:
     """The three suffixes, typed with commas between them; the first may be empty if full sums have

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from restore.errors import UserError
@@ -78,12 +78,15 @@ class MicrographSet:
         The table that lists them; for images and patterns, the one that will be written.
     problems
         Rows that cannot be used, counted from 0; there are none unless :class:`Needs` allows them.
+    suffixes
+        The suffixes that were given to find the halves; None if none were given.
     """
 
     source: str
     micrographs: tuple[Micrograph, ...]
     listing: Listing
     problems: Mapping[int, BadRow] = field(default_factory=dict[int, BadRow])
+    suffixes: Suffixes | None = None
 
     @property
     def is_listed(self) -> bool:
@@ -135,18 +138,21 @@ def read_micrographs(
         and column.
     """
     _refuse_pixel_size(pixel_size_A)
+    given = suffixes
     if suffixes is None and needs.halves:
         suffixes = Suffixes()
     sources = [source] if isinstance(source, str | Path) else list(source)
     tables = [name for name in sources if Path(name).suffix.lower() in _TABLES]
     if not tables:
-        return read_images([str(name) for name in sources], suffixes, pixel_size_A, needs, ctf)
+        names = [str(name) for name in sources]
+        images = read_images(names, suffixes, pixel_size_A, needs, ctf)
+        return replace(images, suffixes=given)
     source = Path(_only_table(sources, tables, ctf))
     from_table = _from_star if source.suffix.lower() == ".star" else _from_cryosparc
     chosen = from_table(source, suffixes, pixel_size_A, needs)
     if needs.ctf:
         warn_of_units((micrograph.ctf for micrograph in chosen.micrographs), source)
-    return chosen
+    return replace(chosen, suffixes=given)
 
 
 def is_table(source: str | Path | Sequence[str | Path]) -> bool:

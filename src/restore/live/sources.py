@@ -136,7 +136,9 @@ class FolderSource:
             replace(self._with_late_halves(micrograph), row=row)
             for row, micrograph in enumerate(ordered)
         )
-        return MicrographSet(str(self.folder / self.pattern), numbered, ImageListing(numbered))
+        listing = ImageListing(numbered)
+        name = str(self.folder / self.pattern)
+        return MicrographSet(name, numbered, listing, suffixes=self.suffixes)
 
     @property
     def waits(self) -> bool:

@@ -19,11 +19,11 @@ from restore.training.halves import check_halves
 from restore.training.loop import fresh_state
 from restore.training.patches import PatchFile
 from restore.training.preview import Preview
-from restore.training.resuming import require_same_data, require_same_start
+from restore.training.resuming import newly_held_out, require_same_data, require_same_start
 from restore.training.run_files import Journal, RunFiles
 from restore.training.schedules import words_of_open_end
 from restore.training.settings import TrainingSettings, preset_of, resolve_settings
-from restore.training.split import words_of_split
+from restore.training.split import Split, kept_out, words_of_split
 from restore.training.start import GENERAL_START_RATE, Start, choose_start, named_start
 from restore.training.state import RunRecord, TrainingState, load_run, restore_state
 from restore.training.valid_windows import split_with_data
@@ -128,11 +128,13 @@ def train(
         if not resume:
             check_halves(data)
         state = _first_state(files, settings, place, start)
+        parts = split_with_data(data, settings)
         beginning = _beginning(start, initial_model, used, resumed)
-        record = _record(data, settings, beginning)
-        model = _followed(
-            state, data, settings, place, _Run(files, record, start, progress, resume_words)
-        )
+        if resumed is not None:
+            beginning["trained_on_before"] += newly_held_out(resumed, data, parts)
+        record = _record(data, settings, parts, beginning)
+        run = _Run(files, record, parts, start, progress, resume_words)
+        model = _followed(state, data, settings, place, run)
         model = _finished(model, record)
         if place.is_main:
             save_model(files.model, model)
@@ -209,6 +211,7 @@ def _beginning(
 def _record(
     data: PatchFile,
     settings: TrainingSettings,
+    parts: Split,
     beginning: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The record of how the run was made, for the model file and the state."""
@@ -221,6 +224,7 @@ def _record(
             "source": inputs.get("micrographs"),
             "suffixes": inputs.get("suffixes"),
             "micrographs": len(data.pairs),
+            "kept_out": kept_out(parts, [pair.name for pair in data.pairs]),
             **beginning,
         },
     )
@@ -241,12 +245,13 @@ def _finished(model: Model, record: Mapping[str, Any]) -> Model:
 
 @dataclass(frozen=True)
 class _Run:
-    """A run's files, its record, its start (None if it is resumed), its progress callback, and how
-    it is continued after an interruption.
+    """A run's files, its record, its division, its start (None if it is resumed), its progress
+    callback, and how it is continued after an interruption.
     """
 
     files: RunFiles
     record: dict[str, Any]
+    parts: Split
     start: Start | None
     progress: Progress | None
     resume_words: str
@@ -256,8 +261,7 @@ def _followed(
     state: TrainingState, data: PatchFile, settings: TrainingSettings, place: Place, run: _Run
 ) -> Model:
     """Continue training; the main process writes the run's files and reports its progress."""
-    trained = run.start is not None and run.start.model is not None
-    parts = split_with_data(data, settings)
+    trained, parts = run.start is not None and run.start.model is not None, run.parts
     train = partial(loop.train, state, data, settings, place, parts=parts, trained_start=trained)
     if not place.is_main:
         return train(SilentWatcher())

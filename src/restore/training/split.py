@@ -95,6 +95,24 @@ def _with_strips_off(
     return shorter, strips
 
 
+def kept_out(parts: Split, names: Sequence[str]) -> tuple[str, ...]:
+    """What is kept out of training for validation and calibration, one text for each of
+    ``parts.calibration``: a micrograph's name, with rows and columns (ends excluded) if it is only
+    a strip; ``names`` are those of the pairs.
+
+    >>> strip, rest = Region(0, 56, 64, 0, 48), Region(0, 0, 56, 0, 48)
+    >>> kept_out(Split([rest], [strip], [strip]), ["a.mrc"])
+    ('a.mrc, rows 56 to 64, columns 0 to 48',)
+    """
+    trained_on = {region.pair for region in parts.training}
+    return tuple(
+        f"{names[part.pair]}, rows {part.y0} to {part.y1}, columns {part.x0} to {part.x1}"
+        if part.pair in trained_on
+        else names[part.pair]
+        for part in parts.calibration
+    )
+
+
 def words_of_split(parts: Split, names: Sequence[str]) -> str:
     """A message saying what is trained on and what is held out; ``names`` are those of the pairs.
 

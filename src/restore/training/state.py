@@ -96,8 +96,9 @@ class RunPlace:
 
 @dataclass(frozen=True)
 class RunInputs:
-    """The data that a run was trained on, the model it started from, and the preset of its
-    settings, None if it had none or is of an older version.
+    """The data that a run was trained on, the model it started from, the preset of its settings,
+    and what it kept out of training (`kept_out`); the latter two are None if the run is of an older
+    version, and the preset also if it had none.
     """
 
     patches: str
@@ -106,6 +107,7 @@ class RunInputs:
     start: Mapping[str, Any] | None = None
     trained_on_before: tuple[str, ...] = ()
     preset: str | None = None
+    kept_out: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
