@@ -53,11 +53,7 @@ def require_outputs(
     table, files = planned.table, planned.files
     refuse_foreign([*files, *filter(None, [picture])], table, output.overwrite, ELSEWHERE)
     if not output.overwrite and not output.within_job:
-        do = (
-            f"{ELSEWHERE}, or `overwrite=True` to replace it, "
-            "or remove this table, which keeps its images"
-        )
-        refuse_other_source(table, files, planned.source, do)
+        refuse_other_source(table, files, planned.source, ELSEWHERE)
     for folder in {path.parent for path in (*files, *(job.outputs[0] for job in jobs))}:
         require_writable(folder)
 

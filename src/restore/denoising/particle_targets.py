@@ -156,7 +156,6 @@ def _sources(images: ParticleImages, model: Model, settings: ParticleSettings) -
         corners = corners_px(coordinates, 0) - np.array(windows_px)[:, None] // 2
     names = particles.micrograph_names or ("",) * len(particles)
     files = {name: find(name) if find else None for name in dict.fromkeys(names)}
-
     return [
         Source(
             section=int(images.sections[row]),

@@ -12,6 +12,7 @@ import stat
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from restore.errors import UserError
@@ -191,6 +192,7 @@ def boot_id() -> str:
         return socket.gethostname()
 
 
+@cache
 def _machine_mark() -> str:
     """Eight hexadecimal digits that stand for this machine in the names of temporary files, also
     after it was started again.

@@ -29,9 +29,7 @@ def fingerprint_of(path: Path, kind: Kind = "denoised") -> str:
     """The fingerprint in the labels of an image or stack of this kind; "" if restore did not
     write it, or did not write it completely.
     """
-    labels = _labels(path)
-    prefix = _PREFIXES[kind]
-    return next((label.removeprefix(prefix) for label in labels if label.startswith(prefix)), "")
+    return _labelled(path, _PREFIXES[kind])
 
 
 def sections_label(digest: str) -> str:
@@ -41,10 +39,13 @@ def sections_label(digest: str) -> str:
 
 def sections_of(path: Path) -> str:
     """The digest in the label of `sections_label`; "" if the file has none."""
+    return _labelled(path, _SECTIONS)
+
+
+def _labelled(path: Path, prefix: str) -> str:
+    """What follows the prefix in the first label that begins with it; "" if none does."""
     labels = _labels(path)
-    return next(
-        (label.removeprefix(_SECTIONS) for label in labels if label.startswith(_SECTIONS)), ""
-    )
+    return next((label.removeprefix(prefix) for label in labels if label.startswith(prefix)), "")
 
 
 def _labels(path: Path) -> Sequence[str]:

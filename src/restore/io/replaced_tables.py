@@ -27,13 +27,13 @@ def origin(source: str | Path, table: Path) -> str:
 
 
 def refuse_other_source(
-    table: Path, files: Mapping[Path, bytes], source: str | Path, do: str
+    table: Path, files: Mapping[Path, bytes], source: str | Path, elsewhere: str
 ) -> None:
     """Raise UserError if a table that restore wrote from another input would be replaced, and with
     it the list of images that the new table does not have.
 
-    ``files`` are the contents of the new table, and ``do`` is what to do instead. Tables from the
-    same ``source`` may be replaced, and those that the new one contains.
+    ``files`` are the contents of the new table, and ``elsewhere`` says how to write it to another
+    place. Tables from the same ``source`` may be replaced, and those that the new one contains.
     """
     listing = table.with_suffix(".cs") if table.suffix == ".csg" else table
     record = table.with_suffix(".settings.json")
@@ -50,7 +50,8 @@ def refuse_other_source(
             f"this table of an earlier run lists {images} not in {_short(str(source))}",
             where=table,
             wanted=f"It was made from {_short(earlier or 'an unknown input')}",
-            do=do,
+            do=f"{elsewhere}, or `overwrite=True` to replace it, "
+            "or remove this table, which keeps its images",
         )
 
 

@@ -138,12 +138,8 @@ def make_halves(
     )
     table = _table_path(work.chosen, output)
     if not output.overwrite:
-        do = (
-            f"{_ELSEWHERE}, or `overwrite=True` to replace it, "
-            "or remove this table, which keeps its images"
-        )
         planned = {table: _star(work, jobs, table, with_new_sizes=False)}
-        refuse_other_source(table, planned, work.chosen.source, do)
+        refuse_other_source(table, planned, work.chosen.source, _ELSEWHERE)
     for folder in {table.parent, *(job.outputs[0].parent for job in jobs)}:
         require_writable(folder)
     with locked(table):

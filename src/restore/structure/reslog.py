@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,9 @@ from restore.maps.reslog import (
     subset_orders,
     subset_sizes,
 )
-from restore.particles.reconstruction.halves import half_sets
-from restore.particles.reconstruction.reslog import (
-    ResLogSource,
-    resolutions_per_A,
-    warn_of_aberrations,
-    work,
-)
+from restore.particles.reconstruction.engines import warn_of_aberrations
+from restore.particles.reconstruction.halves import ReconstructionSettings, half_sets
+from restore.particles.reconstruction.reslog import ResLogSource, resolutions_per_A, work
 from restore.quantities import Curve, Number
 from restore.records import decoded
 from restore.report.figures import save_png
@@ -33,7 +29,6 @@ from restore.report.reslog_figure import reslog_figure
 from restore.report.structure_charts import LABELS
 from restore.structure.combinations import Combination
 from restore.structure.inputs import Bars
-from restore.structure.reconstructions import making
 from restore.structure.records import ResLog
 from restore.structure.settings import StructureSettings
 from restore.structure.stages import REDO, Stage, Stages
@@ -83,8 +78,8 @@ def _source(combination: Combination, settings: StructureSettings) -> ResLogSour
     the subsets.
     """
     images = combination.particles
-    how = replace(making(settings, images), engine="torch")
-    warn_of_aberrations(images)
+    how = ReconstructionSettings(settings.sym, settings.ctf, engine="torch", seed=settings.seed)
+    warn_of_aberrations(images, how.engine, "ResLog")
     return ResLogSource(images, half_sets(images.particles, settings.seed), how)
 
 

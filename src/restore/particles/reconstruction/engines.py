@@ -31,31 +31,30 @@ def half_maps(
         As :func:`reconstruct_halves` and :func:`reconstruct_halves_by_relion`.
     """
     engine = chosen_engine(images, settings)
-    _warn_of_aberrations(Path(images.particles.source), engine)
+    warn_of_aberrations(images, engine)
     if engine == "relion":
         return reconstruct_halves_by_relion(images, settings, watch)
     return reconstruct_halves(images, settings, watch)
 
 
-def _warn_of_aberrations(source: Path, engine: str) -> None:
-    names = uncorrected_aberrations(source, engine)
-    who = "which are not corrected" if is_cryosparc(source) else "which only RELION corrects"
-    if names:
-        log.warning("%s has aberrations beyond the CTF (%s), %s", source, ", ".join(names), who)
-
-
-def uncorrected_aberrations(source: Path, engine: str) -> list[str]:
-    """The columns of a particle file with aberrations that stay in the maps of an engine. RELION
-    corrects only those in an optics table, which a ``.cs`` file does not have.
+def warn_of_aberrations(images: ParticleImages, engine: str, result: str = "") -> None:
+    """Warn of the columns of a particle file with aberrations that stay in the maps of an engine:
+    RELION corrects only those in an optics table, which a ``.cs`` file does not have. ``result`` is
+    what they stay in, if RELION could not make it.
 
     Raises
     ------
     UserError
         The file cannot be read.
     """
+    source = Path(images.particles.source)
     if is_cryosparc(source):
-        return cryosparc_aberrations(read_dataset(source))
-    return [] if engine == "relion" else aberrations(source)
+        names, who = cryosparc_aberrations(read_dataset(source)), "which are not corrected"
+    else:
+        names, who = [] if engine == "relion" else aberrations(source), "which only RELION corrects"
+    if names:
+        who = f"which {result} does not correct" if result else who
+        log.warning("%s has aberrations beyond the CTF (%s), %s", source, ", ".join(names), who)
 
 
 def chosen_engine(images: ParticleImages, settings: ReconstructionSettings) -> str:

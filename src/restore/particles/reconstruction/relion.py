@@ -7,7 +7,6 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -212,9 +211,7 @@ def _without_mtf(optics: Block) -> Block:
     if _MTF not in optics.columns:
         return optics
     log.info("the maps are not divided by the detector's MTF (%s), whichever engine is used", _MTF)
-    at = optics.columns.index(_MTF)
-    columns, *rows = (row[:at] + row[at + 1 :] for row in (optics.columns, *optics.rows))
-    return replace(optics, columns=columns, rows=tuple(rows), verbatim=None)
+    return optics.without((_MTF,))
 
 
 def _numbers(names: Sequence[str], values: Float[np.ndarray, "n columns"]) -> dict[str, list[str]]:

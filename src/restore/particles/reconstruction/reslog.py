@@ -2,11 +2,9 @@
 library: RELION's program would read all images again for each subset.
 """
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,15 +15,12 @@ from restore.errors import UserError
 from restore.io.particle_images import ParticleImages
 from restore.maps.fsc import FSCSettings, half_map_fsc
 from restore.maps.reslog import THRESHOLD
-from restore.particles.reconstruction.engines import uncorrected_aberrations
 from restore.particles.reconstruction.halves import (
     ReconstructionSettings,
     accumulator,
     add_particles,
 )
 from restore.particles.reconstruction.insertion import Accumulator
-
-log = logging.getLogger(__name__)
 
 _AT_A_TIME = 64
 
@@ -64,17 +59,6 @@ class ResLogSource:
     def voxel_size_A(self) -> float:
         """Voxel size of the maps."""
         return self.images.pixel_size_A * self.images.box_px / self.box_px
-
-
-def warn_of_aberrations(images: ParticleImages) -> None:
-    """Warn of aberrations that lower the resolution of every subset: the library, which alone
-    reconstructs subsets, does not correct them.
-    """
-    source = Path(images.particles.source)
-    names = uncorrected_aberrations(source, "torch")
-    if names:
-        words = "%s has aberrations beyond the CTF (%s), which ResLog does not correct"
-        log.warning(words, source, ", ".join(names))
 
 
 def work(repeats: int, sizes: Sequence[int]) -> int:

@@ -25,13 +25,9 @@ from restore.maps.reslog import (
     subset_orders,
     subset_sizes,
 )
+from restore.particles.reconstruction.engines import warn_of_aberrations
 from restore.particles.reconstruction.halves import ReconstructionSettings, accumulator, half_sets
-from restore.particles.reconstruction.reslog import (
-    ResLogSource,
-    resolutions_per_A,
-    warn_of_aberrations,
-    work,
-)
+from restore.particles.reconstruction.reslog import ResLogSource, resolutions_per_A, work
 from restore.postprocessing.map_files import box_mask
 from restore.provenance import as_json, provenance
 from restore.report.figures import save_png
@@ -131,7 +127,7 @@ def measure_reslog(
     rows = _common_rows(files, inputs.tolerance_px)
     _warn_of_denoised(files, inputs.names)
     for images in files:
-        warn_of_aberrations(images)
+        warn_of_aberrations(images, making.engine, "ResLog")
     curves = _curves(dict(zip(inputs.names, sources, strict=True)), rows, subsets, bars)
     first, *others = inputs.names
     differences = {name: compare_reslog(curves[first].curve, curves[name].curve) for name in others}
