@@ -39,6 +39,7 @@ FLOORS = (
         "hot_pixels",
         "blank_pixels",
         "blank_filling",
+        "border_jump",
     ),
     (
         "preprocessing",

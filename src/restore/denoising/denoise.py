@@ -12,7 +12,6 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from restore import fourier
-from restore.background import without_background
 from restore.ctf import ctf_sign
 from restore.denoising.input_checks import has_fine_noise, objection_to_halves
 from restore.denoising.merge import low_frequencies_of, merge
@@ -40,6 +39,7 @@ from restore.preprocessing import (
     prepare_masked,
     restored_spectrum,
 )
+from restore.preprocessing.flat import Flat, flattened
 
 log = logging.getLogger(__name__)
 
@@ -132,12 +132,12 @@ class _Raw:
     blank: Bool[Tensor, "y x"] | None
 
     @cached_property
-    def flat(self) -> Float[Tensor, "y x"]:
-        """The image with hot pixels replaced, those without data filled, and its background
-        subtracted.
+    def flat(self) -> Flat:
+        """The image with hot pixels replaced, those without data filled, and its background and
+        the jump between its borders subtracted.
         """
         clean, _ = completed(self.image, self.blank, self.recipe)
-        return without_background(clean, self.recipe.background_order)
+        return flattened(clean, self.micrograph.pixel_size_A, self.recipe, self.blank)
 
 
 def _denoised(denoiser: Denoiser, raw: _Raw, prepared: Sequence[Prepared]) -> Float[Tensor, "y x"]:
@@ -160,7 +160,21 @@ def _denoised(denoiser: Denoiser, raw: _Raw, prepared: Sequence[Prepared]) -> Fl
             full.image,
             full.grid.pixel_size_yx_A,
         )
-    return _at_full_size(restored_spectrum(denoised, full), denoiser, raw, full.grid)
+    image = _at_full_size(restored_spectrum(denoised, full), denoiser, raw, full.grid)
+    return _with_jump(image, raw, settings) if settings.keep_low_frequencies else image
+
+
+def _with_jump(
+    image: Float[Tensor, "y x"], raw: _Raw, settings: DenoisingSettings
+) -> Float[Tensor, "y x"]:
+    """The image plus the raw one's jump between borders, which would otherwise be missing from its
+    low frequencies: where one border is darker than the other, all between them would slope.
+    """
+    ctf = raw.micrograph.ctf
+    flipped = raw.recipe.phase_flip and not settings.flip_phases_back
+    # At frequencies this low the CTF has the sign that it has at 0.
+    sign = float(ctf_sign(ctf, (2, 2), (1.0, 1.0))[0, 0]) if flipped and ctf is not None else 1.0
+    return raw.flat.jump.added_to(image, factor=sign)
 
 
 def _at_full_size(
@@ -172,7 +186,7 @@ def _at_full_size(
     flips_back = settings.flip_phases_back and recipe.phase_flip
     coarse = None
     if settings.keep_low_frequencies:
-        coarse = low_frequencies_of(raw.flat, grid, recipe)
+        coarse = low_frequencies_of(raw.flat.image, grid, recipe)
         if recipe.phase_flip:
             coarse = coarse * _sign(raw.micrograph, grid.shape, grid.pixel_size_yx_A, coarse.device)
     if band is None and not flips_back:
@@ -183,7 +197,7 @@ def _at_full_size(
     if band is not None:
         # The background does not fit together at opposite borders. With it, a slope would add
         # lines there at all frequencies, by which the denoised amplitudes would be scaled too.
-        fine = fourier.spectrum_of(raw.flat)
+        fine = fourier.spectrum_of(raw.flat.image)
         if recipe.phase_flip:
             fine = fine * _sign(raw.micrograph, *full_sampling, fine.device)
         spectrum = merge(spectrum, fine, fourier.frequency_per_A(*full_sampling, fine.device), band)

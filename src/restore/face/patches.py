@@ -95,8 +95,8 @@ def make_patches(
         if is_made_of(path, chosen.micrographs, recipe, patch_dtype):
             return path
         raise UserError(
-            "the existing patch file was made from other micrographs, or with another recipe or "
-            "CTF",
+            "the existing patch file was made from other micrographs, with another recipe or CTF, "
+            "or by an earlier version",
             where=path,
             do="give another `patch_file`, or `overwrite=True`",
         )
