@@ -134,7 +134,7 @@ def test_the_next_lines_work_as_printed(project, tmp_path, monkeypatch, name, co
         assert run(line) == 0, line + capsys.readouterr().err
 
 
-@pytest.mark.parametrize("resolution_A", [5.0, 3.4])
+@pytest.mark.parametrize("resolution_A", [5.0, 4.3])
 def test_the_next_lines_keep_the_resolution_and_the_suffixes(
     project, tmp_path, monkeypatch, capsys, resolution_A
 ):
