@@ -10,6 +10,7 @@ from torch.nn.functional import l1_loss, mse_loss
 from restore.errors import UserError
 from restore.model.architecture import NETWORKS
 from restore.model.network import ARCHITECTURES, NetworkSettings
+from restore.records import python_number
 from restore.runtime.precision import PRECISIONS
 from restore.settings import require, setting
 from restore.training.schedules import SCHEDULES, Budget, budget
@@ -146,8 +147,9 @@ def resolve_settings(
     device: torch.device,
     resumed: TrainingSettings | None = None,
 ) -> TrainingSettings:
-    """The preset's settings, or the resumed run's, with the given ones in their place. A length
-    that is given when resuming replaces the run's, whichever of the `LENGTHS` that was.
+    """The preset's settings, or the resumed run's, with the given ones in their place, as Python's
+    numbers. A length that is given when resuming replaces the run's, whichever of the `LENGTHS`
+    that was.
 
     Raises
     ------
@@ -161,6 +163,7 @@ def resolve_settings(
     else:
         given = dict(settings or {})
     _refuse_unknown(given)
+    given = {name: python_number(value) for name, value in given.items()}
     lengths = [name for name in LENGTHS if given.get(name) is not None]
     if len(lengths) > 1:
         raise UserError(
