@@ -18,6 +18,10 @@ from restore.cli.main import main
         ("fsc a.mrc b.mrc --model_bfactors none", "--model_bfactors does not apply to half maps"),
         ("watch Raw -o Out -p a.model --train_after 20", "--train_after does not apply to"),
         ("watch Raw -o Out -p a.model --minutes 9", "--minutes does not apply to a session with"),
+        ("train -t a.hdf -s DW,EVN,ODD", "--even_odd_suffix does not apply to an existing patch"),
+        ("train -t a.hdf --pixel_size 2", "--pixel_size does not apply to an existing patch file"),
+        ("train --resume --patch_dtype float32", "--patch_dtype does not apply to an existing"),
+        ("train -t a.hdf --o Job -f b.hdf", "--training_filename does not apply to an existing"),
     ],
 )
 def test_an_option_is_refused_with_status_2(tmp_path, monkeypatch, capsys, line, words):

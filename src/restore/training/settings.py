@@ -1,5 +1,6 @@
 """How a network is trained: every choice with its default, and the presets."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
@@ -91,8 +92,9 @@ class TrainingSettings:
             require(self, name, _at_least(getattr(self, name), 1), "1 or more")
         require(self, "filters", _at_least(self.filters, 2), "2 or more")
         require(self, "minutes", self.minutes is None or self.minutes > 0, "above 0")
+        require(self, "minutes", 60 * (self.minutes or 0) < math.inf, "finite")
         require(self, "learning_rate", 0 < self.learning_rate < 1, "above 0 and below 1")
-        require(self, "gradient_clip", self.gradient_clip >= 0, "0 or more")
+        require(self, "gradient_clip", 0 <= self.gradient_clip < math.inf, "0 or more and finite")
         for name in ("held_out", "weight_average"):
             require(self, name, 0 <= getattr(self, name) < 1, "0 or more and below 1")
         networks = ", ".join(NETWORKS)
