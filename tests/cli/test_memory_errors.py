@@ -29,5 +29,5 @@ def test_training_names_the_options_that_need_less(make_patches, monkeypatch, ca
     options = "--steps 1 --batch_size 1 --patch_px 16 --filters 4 --from_scratch --device cpu"
     assert main(["train", "-t", path.name, *options.split()]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "Memory ran out. Give a smaller --batch_size or --patch_px, or --gradient_checkpointing."
+        "memory ran out. Give a smaller --batch_size or --patch_px, or --gradient_checkpointing."
     )

@@ -58,7 +58,7 @@ def test_errors_of_memory_are_told_from_others(error, expected):
 
 
 def test_only_an_error_of_memory_becomes_advice():
-    with pytest.raises(UserError, match="ran out. Buy more"), advising_if_out_of_memory("buy more"):
+    with pytest.raises(UserError, match="Buy more"), advising_if_out_of_memory("buy more"):
         raise MemoryError
     with pytest.raises(RuntimeError, match="shapes"), advising_if_out_of_memory("buy more"):
         raise RuntimeError("the shapes do not match")

@@ -98,15 +98,26 @@ def _handled(run: Callable[[], int], arguments: Sequence[str], debug: bool) -> i
     except OSError as error:
         return _say(f"{error.filename or 'the system'}: {error.strerror or error}.", 1, debug)
     except (MemoryError, RuntimeError) as error:
-        if is_out_of_memory(error):
-            return _say(_OUT_OF_MEMORY, 1, debug)
-        # Path.resolve() raises this before Python 3.13; the system calls it ELOOP.
-        if not str(error).startswith("Symlink loop from "):
+        words = _words_of_system(error)
+        if not words:
             raise
-        path = str(error).removeprefix("Symlink loop from ").strip("'")
-        return _say(f"{path}: its symbolic links lead in a circle. Correct them.", 1, debug)
+        return _say(words, 1, debug)
     except KeyboardInterrupt:
         return _say("Interrupted. Finished results are kept.", 130, debug)
+
+
+def _words_of_system(error: BaseException) -> str:
+    """What an error of the system means that is no OSError; empty if it is an error of the
+    program.
+    """
+    if is_out_of_memory(error):
+        return _OUT_OF_MEMORY
+    # Path.resolve() raises this before Python 3.13; the system calls it ELOOP.
+    start = "Symlink loop from "
+    if not str(error).startswith(start):
+        return ""
+    path = str(error).removeprefix(start).strip("'")
+    return f"{path}: its symbolic links lead in a circle. Correct them."
 
 
 def _wording(arguments: Sequence[str]) -> Wording:
