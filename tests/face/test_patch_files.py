@@ -73,7 +73,7 @@ def test_a_patch_file_of_the_other_number_type_is_kept_unless_one_is_asked_for(
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for suffix in ("DW", "EVN", "ODD"):
-        restore.write_image(f"a_{suffix}.mrc", rng.normal(size=(64, 64)), 2.0)
+        restore.write_image(f"a_{suffix}.mrc", rng.normal(size=(128, 128)), 2.0)
     assert prepared("--patch_dtype", "float32") == 0 and number_type() == "float32"
     assert prepared() == 0 and number_type() == "float32"
     assert prepared("--patch_dtype", "float32") == 0
