@@ -79,7 +79,9 @@ def run(namespace: argparse.Namespace) -> int:
         _refuse_options_of_micrographs(namespace)
     else:
         refuse_inapplicable(
-            given(namespace, ParticleSettings), "micrographs", "only a table of particles needs it"
+            given(namespace, ParticleSettings),
+            "micrographs",
+            "only a table of particles has such settings",
         )
     ctf = typed_ctf(namespace)
     chosen = chosen_model(namespace, ctf is not None or is_table(sources))

@@ -81,7 +81,7 @@ def run(namespace: argparse.Namespace) -> int:
             do="give the second half map, or --model",
         )
     typed = ["model_bfactors"] if namespace.model_bfactors is not None else []
-    refuse_inapplicable(typed, "half maps", "it is for a comparison with a model")
+    refuse_inapplicable(typed, "half maps", "only a model has atoms with B factors")
     comparison = compare_half_maps(
         namespace.half1,
         namespace.half2,

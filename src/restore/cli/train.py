@@ -105,7 +105,7 @@ def _refuse_unused(namespace: argparse.Namespace) -> None:
     refuse_inapplicable(
         [name for name in _OF_MICROGRAPHS if getattr(namespace, name) is not None],
         "an existing patch file",
-        "they describe how one is made from the micrographs of --training_mics",
+        "such options are for making one from the micrographs of --training_mics",
     )
 
 
