@@ -104,7 +104,7 @@ class SimulationSettings:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        return self.size_px[0], self.size_px[-1]
+        return int(self.size_px[0]), int(self.size_px[-1])
 
     @property
     def dose_per_frame_e_per_px(self) -> float:
