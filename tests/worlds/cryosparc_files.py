@@ -168,7 +168,7 @@ def job(folder, rows, order=(2, 0, 1)):
 
 
 def particles_of_world(world, folder, sign=1.0, images=None, **more):
-    """The particles of a :class:`particle_world.ParticleWorld` as cryoSPARC's refinement names them,
+    """The particles of a `particle_world.ParticleWorld` as a cryoSPARC refinement names them,
     with their own images or with others; ``sign`` is that of the contrast of its stack.
     """
     stack = folder / "J5/extract/particles.mrc"
