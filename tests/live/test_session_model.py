@@ -116,10 +116,11 @@ def test_an_error_of_the_denoising_meanwhile_ends_the_session_and_not_the_traini
     recorded, live, plain, caplog, monkeypatch
 ):
     """The disk may be full: neither is the training at fault, nor is its progress lost."""
-    denoise = SessionImages.denoise
+    denoise, steps = SessionImages.denoise, []
 
     def work(step):
-        if step == 2:
+        steps.append(step)
+        if len(steps) == 2:
             monkeypatch.setattr(SessionImages, "denoise", fail)
             let_come(recorded, LAST, folder="Raw")
         time.sleep(0.05)
@@ -131,11 +132,15 @@ def test_an_error_of_the_denoising_meanwhile_ends_the_session_and_not_the_traini
     training = TINY | {"steps": 60}
     caplog.set_level(logging.INFO, "restore")
     for _ in range(2):  # the second training is a resumed one
+        steps.clear()
+        for path in Path("Raw").glob(LAST.replace("DW", "*")):
+            path.unlink()
+        monkeypatch.setattr(SessionImages, "denoise", denoise)
         with pytest.raises(UserError, match="the disk is full"):
             watch(
                 "Raw", "Out", plain, settings=QUICK, training=training, show_training=in_steps(work)
             )
-        assert Path("Out/Models").is_dir() and not MODEL.exists()
+        assert len(steps) >= 2 and Path("Out/Models").is_dir() and not MODEL.exists()
     stamp = Path("Out/training_data.hdf").stat().st_mtime_ns
     monkeypatch.setattr(SessionImages, "denoise", denoise)
     session = watch("Raw", "Out", plain, settings=QUICK, training=training)
