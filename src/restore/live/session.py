@@ -143,7 +143,7 @@ def watch(
             ),
             files=files,
             training=trainer,
-            evaluation=SessionEvaluation(folder / "evaluation", device),
+            evaluation=SessionEvaluation(folder / "evaluation", device, files),
             page=SessionPage(folder / "session.html", str(source)),
             settings=settings,
             shown=Shown(bars, show_training),
