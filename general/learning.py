@@ -109,19 +109,23 @@ def learning_rate(share: float, highest: float) -> float:
 
 @dataclass
 class Run:
-    """Where a run stands: network, optimiser, average, and the numbers that go on counting."""
+    """Where a run stands: network, optimiser, average, and the numbers that go on counting.
+
+    ``drawn`` batches were drawn, and ``step`` steps taken.
+    """
 
     network: nn.Module
     optimizer: Optimizer
     average: Average
     clipping: GradientClipping = field(default_factory=GradientClipping)
     step: int = 0
+    drawn: int = 0
     seconds: float = 0.0
     windows: int = 0
     history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
 
 
-_PLACE = ("step", "seconds", "windows", "history")
+_PLACE = ("step", "drawn", "seconds", "windows", "history")
 _KIND = "state of the general model's training"
 
 
@@ -148,9 +152,12 @@ def resume_run(path: Path, run: Run) -> None:
         for index, parameter in zip(groups[0]["params"], parameters, strict=True)
     }
     run.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    place = card["place"]
+    # States from before batches were counted: no batch of theirs had a higher number than this.
+    place.setdefault("drawn", place["step"] + place["windows"])
     for name in _PLACE:
-        setattr(run, name, card["place"][name])
-    run.clipping.level = card["place"]["level"]
+        setattr(run, name, place[name])
+    run.clipping.level = place["level"]
 
 
 def _laid_out_like(parameter: Tensor, moments: Mapping[str, Tensor]) -> dict[str, Tensor]:

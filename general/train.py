@@ -123,17 +123,18 @@ class Sitting:
     seconds_before: float
     begun: float
     losses: list[float] = field(default_factory=list[float])
-    drawn: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next_batch(self) -> int | None:
-        """The number of the next batch, None when the minutes are over."""
+        """The number of the next batch, which no other of the run has; None when the minutes are
+        over.
+        """
         with self.lock:
             self.run.seconds = self.seconds_before + time.monotonic() - self.begun
             if self.run.seconds >= 60 * self.chosen.minutes:
                 return None
-            self.drawn += 1
-            return self.run.step + self.drawn
+            self.run.drawn += 1
+            return self.run.drawn
 
     def save(self, state: Path) -> None:
         """A line in the log, the state and the model."""

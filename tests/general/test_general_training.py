@@ -15,34 +15,11 @@ from torch import nn
 from restore import fourier
 from restore.model.checkpoint import load_model
 from restore.model.general import RecipeRange
-from restore.simulation.assemblies import Particle
 from restore.simulation.field import simulate_field
 from restore.simulation.field_settings import FieldRanges, draw_field_settings
-from restore.simulation.scatterers import Scatterers
 
 FOLDER = ROOT / "general"
 SIDE = 256
-
-
-@pytest.fixture(scope="module")
-def scripts():
-    """The script's modules, which are no package: they find each other beside themselves."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        import fields_pool
-        import learning
-
-        yield fields_pool, learning
-    finally:
-        sys.path.remove(str(FOLDER))
-
-
-@pytest.fixture(scope="module")
-def particles():
-    rng = np.random.default_rng(5)
-    place = rng.normal(0, 20.0, (4000, 3)).astype(np.float32)
-    cloud = Scatterers(place, np.full(4000, 2.4, np.float32), np.ones(4000, np.float32))
-    return [Particle("blob", cloud, (cloud.where(np.arange(500)),))]
 
 
 @pytest.fixture(scope="module")
