@@ -111,7 +111,8 @@ def learning_rate(share: float, highest: float) -> float:
 class Run:
     """Where a run stands: network, optimiser, average, and the numbers that go on counting.
 
-    ``drawn`` batches were drawn, and ``step`` steps taken.
+    ``drawn`` batches were drawn, and ``step`` steps taken. ``earlier_options`` are those that were
+    changed on the way: their old values, and the step ("until_step") up to which they held.
     """
 
     network: nn.Module
@@ -123,9 +124,10 @@ class Run:
     seconds: float = 0.0
     windows: int = 0
     history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+    earlier_options: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
-_PLACE = ("step", "drawn", "seconds", "windows", "history")
+_PLACE = ("step", "drawn", "seconds", "windows", "history", "earlier_options")
 _KIND = "state of the general model's training"
 
 
@@ -140,8 +142,10 @@ def save_run(path: Path, run: Run, card: Mapping[str, Any]) -> None:
     save_tensors(path, tensors, {"kind": _KIND, "place": place, "card": dict(card)})
 
 
-def resume_run(path: Path, run: Run) -> None:
-    """Put what `save_run` wrote into a run of the same network, which is changed here."""
+def resume_run(path: Path, run: Run) -> dict[str, Any]:
+    """Put what `save_run` wrote into a run of the same network, which is changed here; its card
+    comes back.
+    """
     tensors, card = load_tensors(path, _KIND)
     run.network.load_state_dict(tensors_under(tensors, "network"))
     run.average.weights = tensors_under(tensors, "average")
@@ -156,8 +160,10 @@ def resume_run(path: Path, run: Run) -> None:
     # States from before batches were counted: no batch of theirs had a higher number than this.
     place.setdefault("drawn", place["step"] + place["windows"])
     for name in _PLACE:
-        setattr(run, name, place[name])
+        if name in place:
+            setattr(run, name, place[name])
     run.clipping.level = place["level"]
+    return card["card"]
 
 
 def _laid_out_like(parameter: Tensor, moments: Mapping[str, Tensor]) -> dict[str, Tensor]:
