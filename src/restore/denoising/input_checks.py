@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from restore import fourier
+from restore.evaluation.estimators.half_pairs import are_identical
 from restore.preprocessing import Prepared
 
 LEAST_CORRELATION = 0.1
@@ -14,6 +15,15 @@ LEAST_CORRELATION = 0.1
 common, and correlate far more than this; images of two exposures do not. On 40 simulated fields
 (``benchmarks/false_alarms.py``): at least 0.87 for full sums that are weighted by dose, 0.69 for
 those of half of the frames, and at most 0.02 for halves of another exposure.
+
+It is also the least correlation with a single half, which is about 1/√2 of that with the sum. A
+full sum without noise may correlate less with both; then a half is of another exposure if its
+correlation is less than `LEAST_OF_OTHER` of the other half's.
+"""
+
+LEAST_OF_OTHER = 0.5
+"""The least correlation of the full sum with one half, as a share of that with the other half. With
+n₁ and n₂ frames in the halves the share is √(n₁/n₂).
 """
 
 _SAME_IMAGE, _UNLIKE = 0.995, 0.01
@@ -25,14 +35,14 @@ carries it into other pixels.
 
 def objection_to_halves(prepared: Sequence[Prepared]) -> str:
     """The reason why two halves cannot belong to the full sum, the first of three prepared images:
-    they are of another exposure, rotated or inverted, or one of them is the full sum itself. Empty
-    if there is no objection.
+    one or both are of another exposure, rotated or inverted, one of them is the full sum itself, or
+    they are identical. Empty if there is no objection.
     """
     correlation = correlation_with_halves(prepared)
-    full, first, second = (_flat(image) for image in prepared)
     if correlation < LEAST_CORRELATION:
         return f"its halves do not show what the full sum shows (correlation {correlation:.2f})"
-    least, most = sorted(_correlation(full, half) for half in (first, second))
+    of_halves = correlations_with_each_half(prepared)
+    least, most = sorted(of_halves)
     same, unlike = (
         (_SAME_IMAGE, _UNLIKE)
         if prepared[0].blank is None
@@ -40,7 +50,11 @@ def objection_to_halves(prepared: Sequence[Prepared]) -> str:
     )
     if most > same and most - least > unlike:
         return "one of its halves is the full sum"
-    return ""
+    if least < LEAST_CORRELATION and least < LEAST_OF_OTHER * most:
+        part = "even" if of_halves[0] == least else "odd"
+        return f"its {part} half does not show what the full sum shows (correlation {least:.2f})"
+    halves = torch.stack([half.image for half in prepared[1:]])
+    return "its halves are identical" if are_identical(halves, prepared[0].blank) else ""
 
 
 def correlation_with_halves(prepared: Sequence[Prepared]) -> float:
@@ -49,6 +63,14 @@ def correlation_with_halves(prepared: Sequence[Prepared]) -> float:
     """
     full, first, second = (_flat(image) for image in prepared)
     return _correlation(full, first * prepared[1].scale + second * prepared[2].scale)
+
+
+def correlations_with_each_half(prepared: Sequence[Prepared]) -> tuple[float, float]:
+    """The correlations of the full sum, the first of three prepared images, with the even and with
+    the odd half, over the pixels that hold data.
+    """
+    full, even, odd = (_flat(image) for image in prepared)
+    return _correlation(full, even), _correlation(full, odd)
 
 
 def _flat(prepared: Prepared) -> Float[Tensor, "n"]:
