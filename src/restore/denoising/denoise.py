@@ -18,6 +18,7 @@ from restore.denoising.input_checks import (
     has_fine_noise,
     objection_to_areas,
     objection_to_halves,
+    signal_ratio,
 )
 from restore.denoising.merge import low_frequencies_of, mean_of_halves, merge
 from restore.denoising.settings import DenoisingSettings, merge_band
@@ -259,6 +260,9 @@ def _own_weights(
     denoised = outputs[0] if len(outputs) == 2 else _network_output(denoiser, first)
     denoised = without_lattice(denoised, _stride(denoiser))
     images = torch.stack([first.image, second.image, denoised])
+    if (ratio := signal_ratio(prepared)) != 1:
+        # Where D1 holds a·S and M2 holds b·S, their covariance is not that of D1 with a·S.
+        images *= images.new_tensor([ratio, 1 / ratio, ratio]).rsqrt()[:, None, None]
     calibration = denoiser.model.calibration
     return own_weights(
         images, calibration, full.grid.pixel_size_yx_A, blank=full.blank, parameters=parameters

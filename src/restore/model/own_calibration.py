@@ -40,7 +40,8 @@ def own_weights(
 ) -> RingWeights | None:
     """The weights from a micrograph's own halves, with the model's calibration as a prior.
 
-    ``images`` are M1, M2, D1 and, if the second half was denoised too, D2; ``blank`` pixels are
+    ``images`` are M1, M2, D1 and, if the second half was denoised too, D2; M1 and M2 must hold the
+    signal in the same strength. ``blank`` pixels are
     ignored, and with the CTF's ``parameters`` the weights follow the CTF from ring to ring. None if
     the images cannot be independent halves: they share their noise as well, or the denoised half
     has nothing in common with the other raw half.
