@@ -95,3 +95,22 @@ def test_what_becomes_of_an_image_without_its_halves_is_said(network, halves, ca
     model, full = Model(network, RECIPE, calibration=card), halves[0] + halves[1]
     denoise(Exposure(full, (halves[0], halves[0])), micrograph(), model, SETTINGS)
     assert f"a.mrc: its halves are identical; {result}" in caplog.messages
+
+
+def test_where_good_halves_do_not_confirm_the_network_its_output_is_not_written(
+    network, halves, caplog, monkeypatch
+):
+    def hallucinated(engine, image, tile_px, orientations):
+        return half_pair(tuple(image.shape), 0.0, 8, power=100.0)[0]
+
+    monkeypatch.setattr(denoising, "apply_self_ensemble", hallucinated)
+    monkeypatch.setattr("restore.evaluation.estimators.calibration.TRUST_PIXELS", 1.0)
+    exposure, model = Exposure(halves[0] + halves[1], halves), Model(network, RECIPE)
+    none, rings = (
+        denoise(exposure, micrograph(), model, replace(SETTINGS, calibration=kind))
+        for kind in ("none", "rings")
+    )
+    drawn = none - none.mean()
+    left = float(((rings - rings.mean()) * drawn).mean() / drawn.square().mean())
+    assert abs(left) < 0.1
+    assert not caplog.messages

@@ -243,7 +243,7 @@ def _weights(
         weights = None if objection else _own_weights(denoiser, prepared, outputs, micrograph.ctf)
         if weights is not None:
             return weights
-        objection = objection or "its halves do not look like two halves of one exposure"
+        objection = objection or "its halves are almost identical"
         words = result_without_halves(denoiser.model)
         log.warning("%s: %s; %s", micrograph.name, objection, words)
     return None if calibration is None or kind == "none" else model_weights(calibration)
@@ -255,7 +255,7 @@ def _own_weights(
     outputs: Sequence[Float[Tensor, "y x"]],
     parameters: CTFParameters | None,
 ) -> RingWeights | None:
-    """The weights from a micrograph's own halves; None if these cannot be halves."""
+    """The weights from a micrograph's own halves; None if these share their noise."""
     full, first, second = prepared
     denoised = outputs[0] if len(outputs) == 2 else _network_output(denoiser, first)
     denoised = without_lattice(denoised, _stride(denoiser))
