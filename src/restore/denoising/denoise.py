@@ -13,8 +13,13 @@ from torch import Tensor
 
 from restore import fourier
 from restore.ctf import ctf_sign
-from restore.denoising.input_checks import has_fine_noise, objection_to_halves
-from restore.denoising.merge import low_frequencies_of, merge
+from restore.denoising.input_checks import (
+    has_fine_noise,
+    objection_to_areas,
+    objection_to_halves,
+    signal_ratio,
+)
+from restore.denoising.merge import low_frequencies_of, mean_of_halves, merge
 from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.errors import UserError
 from restore.micrograph import MANY_HOT_PIXELS, CTFParameters, Micrograph
@@ -34,7 +39,8 @@ from restore.preprocessing import (
     Grid,
     Prepared,
     Recipe,
-    common_blank_pixels,
+    blank_in_any,
+    blank_pixels_of,
     completed,
     prepare_masked,
     restored_spectrum,
@@ -92,10 +98,11 @@ def denoise_with(
 ) -> Float[Tensor, "y x"]:
     """As `denoise`, with a prepared model. The images must be on its engine's device.
 
-    Pixels without data in any of the images keep their values in the full sum.
+    Pixels without data in any of the images keep their values in the full sum. Halves that lack
+    much of what the full sum has do not calibrate.
     """
+    exposure, blank = _with_data(denoiser, exposure, micrograph)
     images = [exposure.full, *(exposure.halves or ())]
-    blank = common_blank_pixels(images)
     prepared = prepare_masked(
         images, micrograph.pixel_size_A, micrograph.ctf, denoiser.model.recipe, blank
     )
@@ -120,6 +127,29 @@ def denoise_with(
         100 * prepared[0].blank_pixels / blank.numel(),
     )
     return torch.where(blank, exposure.full, denoised)
+
+
+def _with_data(
+    denoiser: Denoiser, exposure: Exposure, micrograph: Micrograph
+) -> tuple[Exposure, Bool[Tensor, "y x"] | None]:
+    """The exposure, and the pixels without data in any of its images. Without the halves, with a
+    warning, if they are needed only for the calibration and one of them lacks data where the full
+    sum has them: the denoised image would lack them as well.
+    """
+    full, *halves = (blank_pixels_of(image) for image in (exposure.full, *(exposure.halves or ())))
+    settings = denoiser.settings
+    if not settings.average_halves and (objection := objection_to_areas(full, halves)):
+        if settings.calibration == "rings":
+            words = result_without_halves(denoiser.model)
+            log.warning("%s: %s; %s", micrograph.name, objection, words)
+        exposure, halves = Exposure(exposure.full), []
+    return exposure, blank_in_any([full, *halves])
+
+
+def result_without_halves(model: Model) -> str:
+    """What becomes of an image whose halves cannot calibrate it, for a message."""
+    calibrates = model.calibration is not None
+    return f"the image is {'calibrated without them' if calibrates else 'not calibrated'}"
 
 
 @dataclass(frozen=True)
@@ -150,7 +180,7 @@ def _denoised(denoiser: Denoiser, raw: _Raw, prepared: Sequence[Prepared]) -> Fl
         raise UserError(objection, where=name, do="check the names of the halves")
     sources = prepared[1:] if settings.average_halves else prepared[:1]
     outputs = [_network_output(denoiser, source) for source in sources]
-    denoised = _mean_of_halves(outputs, prepared) if settings.average_halves else outputs[0]
+    denoised = mean_of_halves(outputs, prepared) if settings.average_halves else outputs[0]
     weights = _weights(denoiser, prepared, outputs, raw.micrograph)
     if weights is not None:
         denoised = calibrated(
@@ -227,8 +257,9 @@ def _weights(
         weights = None if objection else _own_weights(denoiser, prepared, outputs, micrograph.ctf)
         if weights is not None:
             return weights
-        objection = objection or "its halves do not look like two halves of one exposure"
-        log.warning("%s: %s; the image is calibrated without them", micrograph.name, objection)
+        objection = objection or "its halves are almost identical"
+        words = result_without_halves(denoiser.model)
+        log.warning("%s: %s; %s", micrograph.name, objection, words)
     return None if calibration is None or kind == "none" else model_weights(calibration)
 
 
@@ -238,11 +269,14 @@ def _own_weights(
     outputs: Sequence[Float[Tensor, "y x"]],
     parameters: CTFParameters | None,
 ) -> RingWeights | None:
-    """The weights from a micrograph's own halves; None if these cannot be halves."""
+    """The weights from a micrograph's own halves; None if these share their noise."""
     full, first, second = prepared
     denoised = outputs[0] if len(outputs) == 2 else _network_output(denoiser, first)
     denoised = without_lattice(denoised, _stride(denoiser))
     images = torch.stack([first.image, second.image, denoised])
+    if (ratio := signal_ratio(prepared)) != 1:
+        # Where D1 holds a·S and M2 holds b·S, their covariance is not that of D1 with a·S.
+        images *= images.new_tensor([ratio, 1 / ratio, ratio]).rsqrt()[:, None, None]
     calibration = denoiser.model.calibration
     return own_weights(
         images, calibration, full.grid.pixel_size_yx_A, blank=full.blank, parameters=parameters
@@ -259,25 +293,6 @@ def _network_output(denoiser: Denoiser, prepared: Prepared) -> Float[Tensor, "y 
     return apply_self_ensemble(
         denoiser.engine, prepared.image, settings.tile_px, settings.self_ensemble
     )
-
-
-def _mean_of_halves(
-    outputs: Sequence[Float[Tensor, "y x"]], prepared: Sequence[Prepared]
-) -> Float[Tensor, "y x"]:
-    """The mean of the denoised halves in the scale of the prepared full sum, the first of
-    ``prepared``.
-    """
-    full, *halves = prepared
-    raw = sum((half.image * half.scale / 2 for half in halves), torch.zeros_like(full.image))
-    denoised = torch.zeros_like(full.image)
-    for output, half in zip(outputs, halves, strict=True):
-        denoised += output * half.scale / 2
-    # Halves may be sums or averages of frames: the factor from their mean to the full sum is also
-    # that of the denoised mean.
-    reference = full.image
-    if full.blank is not None:
-        reference, raw = reference[~full.blank], raw[~full.blank]
-    return denoised * (reference * raw).mean() / raw.square().mean()
 
 
 def _sign(

@@ -63,6 +63,11 @@ def read_set(
         log.warning(
             "`flip_phases_back=True` changes nothing: the model was made with `phase_flip=False`"
         )
+    if settings.calibration == "model" and model.calibration is None:
+        log.warning(
+            "`calibration=model` changes nothing: the model holds no calibration, and the images "
+            "are not calibrated"
+        )
     needs = Needs(model.recipe.phase_flip, settings.average_halves, True, header_pixel_size=True)
     wants_halves = settings.average_halves or settings.calibration == "rings"
     is_guess = suffixes is None and wants_halves and is_table(source)

@@ -97,11 +97,26 @@ def common_blank_pixels(
     """The pixels that hold no data in at least one of several raw images; None if all pixels hold
     data in all. Raises UserError if hardly any pixels are left.
     """
-    masks = [find_blank_pixels(image) for image in images]
-    blank = union(masks)
-    for image, mask in zip(images, masks, strict=True):
-        if mask is None and is_without_data(image):
-            blank = torch.ones(image.shape, dtype=torch.bool, device=image.device)
+    return blank_in_any([blank_pixels_of(image) for image in images])
+
+
+def blank_pixels_of(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
+    """The pixels of a raw image that hold no data, which may be all of them; None if all hold
+    data.
+    """
+    blank = find_blank_pixels(image)
+    if blank is None and is_without_data(image):
+        return torch.ones(image.shape, dtype=torch.bool, device=image.device)
+    return blank
+
+
+def blank_in_any(
+    masks: Sequence[Bool[Tensor, "y x"] | None],
+) -> Bool[Tensor, "y x"] | None:
+    """The pixels that are blank in any of the masks of `blank_pixels_of`; None if there are none.
+    Raises UserError if hardly any pixels are left.
+    """
+    blank = union(list(masks))
     if blank is not None:
         share = 1 - int(blank.count_nonzero()) / blank.numel()
         if share < _FEWEST_VALID:
