@@ -89,18 +89,18 @@ def check_files(
     return good, problems
 
 
-def fit_together(
+def misfit(
     micrograph: Micrograph, needed: Sequence[Part], read: ReadHeader = read_image_header
-) -> bool:
-    """Whether a micrograph's ``needed`` images exist, are readable, have the same shape and are
-    distinct files.
+) -> str:
+    """The reason why a micrograph's ``needed`` images cannot be used together: one is missing or
+    not readable, they differ in shape, or two are one file. Empty if they can.
     """
     try:
         _refuse_shapes(micrograph, _headers(micrograph, needed, read), read)
         _files(micrograph)
-    except UserError:
-        return False
-    return True
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def may_be_unset(pixel_size_A: float) -> bool:
