@@ -19,6 +19,7 @@ from peers.environments import BM3D, CAREAMICS, TOPAZ, NotRunError, python_of
 from quality_data import Exam, Shot, parts_of
 from quality_metrics import RING_PER_A, Image, Triple, lowpass_cutoff_per_A
 from restore import fourier
+from restore.background import without_background
 from restore.evaluation.estimators.baselines import wiener_filter
 from restore.evaluation.estimators.spectra import ring_covariances
 from restore.image_tensors import read_halves, read_tensor
@@ -36,7 +37,6 @@ from restore.preprocessing import (
     prepare_masked,
     replace_hot_pixels,
     transfer,
-    without_background,
 )
 
 PEERS = Path(__file__).with_name("peers")
