@@ -1,9 +1,9 @@
 """``restore denoise image.mrc``: images without a table, as a person types them."""
 
-import importlib.util
 import shutil
 from contextlib import chdir
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import mrcfile
@@ -16,6 +16,7 @@ from restore.io.images.image import read_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.io.star import read_star
 from restore.model.checkpoint import save_model
+from restore.model.general import load_general_model
 
 CTF = ("--voltage", "300", "--spherical_aberration", "2.7", "--amplitude_contrast", "0.1")
 
@@ -158,12 +159,11 @@ def test_a_header_without_pixel_size_needs_one(capsys):
     assert main([*line, "--pixel_size", "4"]) == 0
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("restore.model.general") is not None, reason="a general model is here"
-)
-def test_without_a_general_model_one_message_says_what_to_do(capsys):
+def test_without_the_general_models_file_one_message_names_it(capsys, monkeypatch):
+    absent = partial(load_general_model, path=Path("absent.safetensors"))
+    monkeypatch.setattr("restore.cli.model.load_general_model", absent)
     assert main(["denoise", "mics/a_DW.mrc"]) == 1
-    assert "-p" in capsys.readouterr().err
+    assert "absent.safetensors: there is no such model file" in capsys.readouterr().err
 
 
 def test_a_star_file_given_as_model_is_called_one(capsys):
