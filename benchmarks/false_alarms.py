@@ -4,10 +4,10 @@ the images are that it should warn of.
     python benchmarks/false_alarms.py PDB [PDB ...] --fields 300 [--k2 STAR] --output alarms.md
 
 Fields are simulated as for the training of the general model: any dose from 5 to 80 electrons/Å²,
-defocus, pixel size, detector and content; films, crystals and borders; interpolated or not. Two
+defocus, pixel size, detector and content; films, crystals and borders; interpolated or not. Three
 quantities are tabulated, of which `restore.denoising.input_checks` judges: the power of a component
-near the end of the band over that of a coarse one, and the correlation of a full sum with the sum
-of its halves.
+near the end of the band over that of a coarse one, the correlation of a full sum with the sum of
+its halves, and the smaller one of those with a single half.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from restore.denoising.input_checks import (
     LEAST_CORRELATION,
     LEAST_FINE_POWER,
     correlation_with_halves,
+    correlations_with_each_half,
     fine_power,
 )
 from restore.denoising.settings import DenoisingSettings
@@ -34,7 +35,7 @@ from restore.image_tensors import read_tensor
 from restore.io.micrographs import Needs, read_micrographs
 from restore.micrograph import CTFParameters, Micrograph
 from restore.model.general import load_general_model
-from restore.preprocessing import Recipe, prepare_alike
+from restore.preprocessing import Prepared, Recipe, prepare_alike
 from restore.simulation.assemblies import Particle, read_particle
 from restore.simulation.damage import amplitude_left, exposure_in_frame_e_per_A2
 from restore.simulation.field import Field, simulate_field
@@ -43,7 +44,7 @@ from restore.simulation.field_settings import FieldRanges, FieldSettings, draw_f
 Image = torch.Tensor
 RANGES = FieldRanges(without_doses_e_per_A2=(0.0, 0.0), without_detectors=())
 FRAMES = 20
-POWER, CORRELATION = "fine power", "correlation"
+POWER, CORRELATION, SINGLE = "fine power", "correlation", "correlation with one half"
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,14 @@ class Shot:
 
     def correlation(self, full: Image, halves: Sequence[Image]) -> float:
         """The correlation of a full sum with halves, all taken as this one."""
-        images = [full, *halves]
-        prepared = prepare_alike(images, self.pixel_size_A, self.ctf, self.recipe)
-        return correlation_with_halves(prepared)
+        return correlation_with_halves(self._prepared(full, halves))
+
+    def least_correlation(self, full: Image, halves: Sequence[Image]) -> float:
+        """The smaller correlation of a full sum with one of its halves, all taken as this one."""
+        return min(correlations_with_each_half(self._prepared(full, halves)))
+
+    def _prepared(self, full: Image, halves: Sequence[Image]) -> list[Prepared]:
+        return prepare_alike([full, *halves], self.pixel_size_A, self.ctf, self.recipe)
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,7 @@ def values_of_shot(shot: Shot) -> Iterator[Value]:
     yield Value(POWER, True, "full sums", shot.power(full))
     yield Value(POWER, True, "halves", shot.power(even))
     yield Value(CORRELATION, True, "own halves", shot.correlation(full, (even, odd)))
+    yield Value(SINGLE, True, "own halves", shot.least_correlation(full, (even, odd)))
     yield Value(
         CORRELATION, True, "full sum of half of the frames", shot.correlation(even, (even, odd))
     )
@@ -157,6 +164,10 @@ def values_of_field(settings: FieldSettings, field: Field, other: Field) -> Iter
     yield Value(POWER, True, "full sums weighted by dose, noise as it comes", shot.power(weighted))
     own = shot.correlation(weighted, halves)
     yield Value(CORRELATION, True, "full sum weighted by dose, halves not", own)
+    own = shot.least_correlation(weighted, halves)
+    yield Value(SINGLE, True, "full sum weighted by dose, halves not", own)
+    foreign = shot.least_correlation(full, (halves[0], other.odd))
+    yield Value(SINGLE, False, "one half of another exposure", foreign)
     foreign = shot.correlation(full, (other.even, other.odd))
     yield Value(CORRELATION, False, "halves of another exposure", foreign)
 
@@ -208,7 +219,11 @@ def table(collected: Sequence[Value]) -> str:
     groups: defaultdict[tuple[str, bool, str], list[float]] = defaultdict(list)
     for value in collected:
         groups[value.quantity, value.raw, value.group].append(value.value)
-    limits = {POWER: LEAST_FINE_POWER, CORRELATION: LEAST_CORRELATION}
+    limits = {
+        POWER: LEAST_FINE_POWER,
+        CORRELATION: LEAST_CORRELATION,
+        SINGLE: LEAST_CORRELATION,
+    }
     lines = []
     for quantity, limit in limits.items():
         lines += ["", f"| {quantity} (limit {limit:g}) | images | least | 1 % | median | 99 % | "

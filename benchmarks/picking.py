@@ -150,6 +150,21 @@ def earlier(path: Path | None, asked: Mapping[str, object]) -> list[Result]:
     return [result for result in results if not result.not_run]
 
 
+def joined(paths: Sequence[Path]) -> tuple[list[str], list[Result]]:
+    """The machines and the results of several runs of one question; SystemExit where the questions
+    differ.
+    """
+    records = [json.loads(path.read_text()) for path in paths]
+    for path, record in zip(paths, records, strict=True):
+        if record["asked"] != records[0]["asked"]:
+            sys.exit(
+                f"{path} holds results of another run than {paths[0]}: {record['asked']}, not "
+                f"{records[0]['asked']}. Print them one at a time"
+            )
+    machines = list(dict.fromkeys(record["machine"] for record in records))
+    return machines, [from_json(result) for record in records for result in record["results"]]
+
+
 def write(results: Sequence[Result], asked: Mapping[str, object], path: Path) -> None:
     """Everything that was measured so far, with the machine, as JSON."""
     record = {
@@ -203,7 +218,12 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--quick", action="store_true", help="small: one condition, no training, RELION alone")
     add("-o", "--output", type=Path, help="everything that was measured, JSON; it is added to")
     add("--work", type=Path, help="folder in which the simulated micrographs stay for other runs")
-    add("--measured", type=Path, nargs="+", help="print what earlier runs wrote, and run nothing")
+    add(
+        "--measured",
+        type=Path,
+        nargs="+",
+        help="print what earlier runs of one question wrote, and run nothing",
+    )
     add("--figure", type=Path, help="the curves, PNG")
     add(
         "--environments",
@@ -226,9 +246,8 @@ def main() -> None:
     """Simulate, denoise, pick, print."""
     chosen = parsed(None)
     if chosen.measured:
-        records = [json.loads(path.read_text()) for path in chosen.measured]
-        print("\n".join(dict.fromkeys(record["machine"] for record in records)))
-        results = [from_json(result) for record in records for result in record["results"]]
+        machines, results = joined(chosen.measured)
+        print("\n".join(machines))
     else:
         print(machine.describe(), flush=True)
         results = measured(chosen)

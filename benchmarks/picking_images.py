@@ -3,6 +3,7 @@ makes of them, as files of their shape and pixel size.
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -232,7 +233,7 @@ def _denoised(shots: Sequence[Shot], use: RestoreUse, place: Path) -> Files:
     star = place / "set.star"
     _write_set(shots, star)
     options = ["-o", str(place / "out")]
-    options += ["-p", str(_trained(star, use, place))] if use.minutes else RESOLUTION
+    options += ["-p", str(_trained(shots, star, use))] if use.minutes else RESOLUTION
     options.append(f"--calibration={'rings' if use.halves else 'model'}")
     options += ["--keep_low_frequencies"] if use.low_frequencies else []
     call([*PROGRAM, "denoise", "-m", str(star), *options])
@@ -240,15 +241,24 @@ def _denoised(shots: Sequence[Shot], use: RestoreUse, place: Path) -> Files:
     return {shot.key: image.image for shot, image in zip(shots, denoised, strict=True)}
 
 
-def _trained(star: Path, use: RestoreUse, place: Path) -> Path:
-    """The model that so many minutes give, which the uses of one specimen share."""
-    models, name = place.parent.parent / "models", f"{place.name}_{use.minutes:g}"
-    model = models / f"{name}.safetensors"
-    if not model.is_file():
-        call([
-            *PROGRAM, "train", "-m", str(star), f"--minutes={use.minutes:g}", *RESOLUTION,
-            "-d", str(models), "-x", name, "-f", str(place / "patches.hdf"),
-        ])  # fmt: skip
+def _trained(shots: Sequence[Shot], star: Path, use: RestoreUse) -> Path:
+    """The model that so many minutes give, which the uses of one specimen share: trained on these
+    shots (``star``), or on others that were simulated in the same way.
+    """
+    place = star.parent
+    folder = place.parent.parent / "models" / f"{place.name}_{use.minutes:g}"
+    model, record = folder / "model.safetensors", folder / "sessions.json"
+    stars = dict.fromkeys(shot.star for shot in shots)
+    sessions = [json.loads(path.with_name(SETTINGS_NAME).read_text()) for path in stars]
+    there = model.is_file() and record.is_file()
+    if there and json.loads(record.read_text()) == sessions:
+        return model
+    shutil.rmtree(folder, ignore_errors=True)
+    call([
+        *PROGRAM, "train", "-m", str(star), f"--minutes={use.minutes:g}", *RESOLUTION,
+        "-d", str(folder), "-x", "model", "-f", str(place / "patches.hdf"),
+    ])  # fmt: skip
+    record.write_text(json.dumps(sessions))
     return model
 
 

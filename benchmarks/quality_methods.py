@@ -19,9 +19,10 @@ from peers.environments import BM3D, CAREAMICS, TOPAZ, NotRunError, python_of
 from quality_data import Exam, Shot, parts_of
 from quality_metrics import RING_PER_A, Image, Triple, lowpass_cutoff_per_A
 from restore import fourier
+from restore.background import without_background
 from restore.evaluation.estimators.baselines import wiener_filter
 from restore.evaluation.estimators.spectra import ring_covariances
-from restore.image_tensors import read_tensor
+from restore.image_tensors import read_halves, read_tensor
 from restore.io.images.image import read_image, write_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.micrograph import Micrograph
@@ -30,11 +31,12 @@ from restore.preprocessing import (
     Grid,
     Prepared,
     Recipe,
+    common_blank_pixels,
     cropped_grid,
     prepare,
+    prepare_masked,
     replace_hot_pixels,
     transfer,
-    without_background,
 )
 
 PEERS = Path(__file__).with_name("peers")
@@ -87,11 +89,7 @@ def lowpass(exam: Exam, folder: Path) -> Work:
     for shot in exam.shots:
         pixels = grid_of(shot, exam.recipe).pixel_size_yx_A
         even, odd = images[shot.key, "even"], images[shot.key, "odd"]
-        pair = (
-            (seen(shot.truth, shot.micrograph, exam.recipe), even + odd)
-            if shot.truth
-            else (even, odd)
-        )
+        pair = (truth_of(shot, exam.recipe), even + odd) if shot.truth else (even, odd)
         cutoff = lowpass_cutoff_per_A(*pair, pixels, band)
         frequency = fourier.frequency_per_A((even.shape[0], even.shape[1]), pixels)
         for part in PARTS:
@@ -262,9 +260,15 @@ def triple_of(images: dict[Key, Image], shot: Shot) -> Triple:
 
 
 def truth_of(shot: Shot, recipe: Recipe) -> Image:
-    """The noise-free full sum as it is judged."""
+    """The noise-free full sum as it is judged. Its pixels without data are those of the halves: in
+    an image without noise they cannot be recognised.
+    """
     assert shot.truth is not None
-    return seen(shot.truth, shot.micrograph, recipe)
+    micrograph = shot.micrograph
+    images = [read_tensor(shot.truth)]
+    blank = common_blank_pixels(read_halves(micrograph))
+    (truth,) = prepare_masked(images, micrograph.pixel_size_A, micrograph.ctf, recipe, blank)
+    return truth.image * truth.scale
 
 
 def flat(path: Path, recipe: Recipe) -> Image:

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import machine  # noqa: E402
+from fields_pool import LEFT_OUT, pdb_code  # noqa: E402
 from network_choice import denoiser_of  # noqa: E402
 from quality import decibels, percent  # noqa: E402
 from quality_data import (  # noqa: E402
@@ -52,7 +53,11 @@ from restore.model.calibration import calibrated as calibrate  # noqa: E402
 from restore.model.calibration import without_lattice  # noqa: E402
 from restore.model.network import ARCHITECTURES  # noqa: E402
 from restore.model.own_calibration import cross_calibrated, own_weights  # noqa: E402
-from restore.preprocessing import Recipe, prepare_alike  # noqa: E402
+from restore.preprocessing import (  # noqa: E402
+    Recipe,
+    common_blank_pixels,
+    prepare_masked,
+)
 from restore.simulation.assemblies import Particle, read_particle  # noqa: E402
 from restore.simulation.detectors import DETECTORS  # noqa: E402
 from restore.simulation.field import simulate_field  # noqa: E402
@@ -62,6 +67,11 @@ from restore.simulation.settings import SimulationSettings  # noqa: E402
 from restore.simulation.specimen import SpecimenTransform, load_specimen, transform  # noqa: E402
 
 EXAM_BANDS = ((200.0, 20.0), (20.0, 9.0), (9.0, 4.5))
+
+LEFT_OUT_OF_FIELDS = ("1ihm", "2cg9")
+"""Those of the specimens that no training saw of which fields are simulated here; the others are
+given as unseen models, for whole micrographs.
+"""
 
 STRIDE_PX = ARCHITECTURES["unet"].stride
 
@@ -113,8 +123,11 @@ class Source:
 
 
 def prepared_question(images: Sequence[Image], source: Source) -> Question:
-    """The question that full sum, halves and (where there is one) truth make."""
-    prepared = prepare_alike(list(images), source.pixel_size_A, source.ctf, source.recipe)
+    """The question that full sum, halves and (where there is one) truth make. Pixels without data
+    are those of the images with noise.
+    """
+    blank = common_blank_pixels(images[:3])
+    prepared = prepare_masked(images, source.pixel_size_A, source.ctf, source.recipe, blank)
     grey = [image.image * image.scale for image in prepared]
     truth = grey[3] if len(grey) > 3 else None
     pixels = prepared[0].grid.pixel_size_yx_A
@@ -160,6 +173,17 @@ def flipped_and_not(images: Sequence[Image], source: Source) -> list[Question]:
     return [prepared_question(images, one) for one in (source, plain)]
 
 
+def require_left_out(folder: Path) -> None:
+    """SystemExit where a specimen is missing of which fields are to be simulated."""
+    present = {pdb_code(path.name) for path in folder.iterdir()}
+    missing = [code for code in LEFT_OUT_OF_FIELDS if code not in present]
+    if missing:
+        sys.exit(
+            f"{folder} holds no model of {', '.join(missing)}; wanted are files whose names begin "
+            f"with the PDB codes {', '.join(LEFT_OUT_OF_FIELDS)}"
+        )
+
+
 def left_out_questions(folder: Path, fields: int) -> list[Question]:
     """Fields of two specimens, of a dose and of a detector that the training never saw."""
     everything = FieldRanges(
@@ -174,11 +198,11 @@ def left_out_questions(folder: Path, fields: int) -> list[Question]:
         unflipped_share=0.0,
     )
     particles = [read_particle(path) for path in sorted(folder.iterdir())]
-    known = [one for one in particles if one.name not in ("1ihm", "2cg9")]
+    known = [one for one in particles if pdb_code(one.name) not in LEFT_OUT]
     plans: list[tuple[str, list[Particle], FieldRanges]] = [
-        (f"left out: {one.name}", [replace_chains(one)], everything)
+        (f"left out: {code}", [replace_chains(one)], everything)
         for one in particles
-        if one.name in ("1ihm", "2cg9")
+        if (code := pdb_code(one.name)) in LEFT_OUT_OF_FIELDS
     ]
     dose = replace(everything, dose_e_per_A2=(20.0, 25.0))
     others = tuple(one.name for one in DETECTORS if one.name != "Falcon 2 integrating")
@@ -316,6 +340,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path)
     chosen = parser.parse_args()
+    if chosen.left_out:
+        require_left_out(chosen.left_out)
     torch.set_num_threads(chosen.threads)
     print(machine.describe() + "\n")
     network = denoiser_of(chosen.model)

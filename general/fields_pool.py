@@ -10,6 +10,7 @@ same field under other noise: of a full sum for g = 1, of a half for g = √2.
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,10 +23,15 @@ from torch import Tensor
 
 from restore import fourier
 from restore.io.atomic import replacing
-from restore.preprocessing import Recipe, prepare_alike
+from restore.preprocessing import Recipe, common_blank_pixels, prepare_masked
 from restore.simulation.assemblies import Particle, read_particle
 from restore.simulation.field import Field, simulate_field
 from restore.simulation.field_settings import FieldRanges, draw_field_settings
+
+LEFT_OUT = ("3j9i", "6z6u", "1ihm", "2cg9")
+"""PDB codes of the specimens that are never trained on: they are for the examination, as the
+simulator's barrel is.
+"""
 
 RINGS = 64
 """Rings from zero to the Nyquist frequency in which a field's power is kept."""
@@ -60,18 +66,33 @@ class PreparedField:
     noise_power: Float[Tensor, "rings"]
 
 
-def load_particles(folder: Path, left_out: Sequence[str]) -> list[Particle]:
-    """The particles of all models in a folder but some."""
-    paths = sorted(path for path in folder.iterdir() if path.name.split(".")[0] not in left_out)
-    return [read_particle(path) for path in paths]
+def pdb_code(name: str) -> str:
+    """The PDB code that a file's name begins with, in lower case: of "1IHM-assembly1.cif",
+    "1ihm_virus.pdb" and "pdb1ihm.ent" it is "1ihm".
+    """
+    begun = re.match(r"(?:pdb_?0*)?([a-z0-9]+)", name.lower())
+    return begun[1] if begun else ""
+
+
+def training_files(folder: Path) -> list[Path]:
+    """All models in a folder but those that are left out."""
+    return sorted(path for path in folder.iterdir() if pdb_code(path.name) not in LEFT_OUT)
+
+
+def load_particles(folder: Path) -> list[Particle]:
+    """The particles of all models in a folder but those that are left out."""
+    return [read_particle(path) for path in training_files(folder)]
 
 
 def prepare_field(field: Field) -> PreparedField:
-    """The prepared field, in the scale of its full sum."""
+    """The prepared field, in the scale of its full sum. Its truth gets the halves' mask: without
+    noise an area without contrast, such as a thick film, looks as if it held no data.
+    """
     settings = field.settings
     recipe = Recipe(settings.max_resolution_A, phase_flip=settings.phase_flip)
     images = [field.even, field.odd, field.truth]
-    prepared = prepare_alike(images, settings.max_resolution_A / 2, field.ctf, recipe)
+    blank = common_blank_pixels(images[:2])
+    prepared = prepare_masked(images, settings.max_resolution_A / 2, field.ctf, recipe, blank)
     even, odd, truth = (half.image * half.scale for half in prepared)
     full_scale = (even + odd).std()
     images = torch.stack([truth, even - truth / 2, odd - truth / 2]) / full_scale
@@ -156,6 +177,13 @@ def fill(
         save_field(folder / f"{index % settings.fields:05d}.npz", field, note)
         if present >= settings.at_once:
             time.sleep((time.process_time() - start) * (1 / duty - 1))
+
+
+def shrink(folder: Path, fields: int) -> None:
+    """Remove the fields beyond the first so many places, which a smaller pool would never renew."""
+    for path in folder.glob("*.npz"):
+        if int(path.stem) >= fields:
+            path.unlink()
 
 
 def fields_simulated(folder: Path) -> int:

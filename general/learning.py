@@ -109,19 +109,25 @@ def learning_rate(share: float, highest: float) -> float:
 
 @dataclass
 class Run:
-    """Where a run stands: network, optimiser, average, and the numbers that go on counting."""
+    """Where a run stands: network, optimiser, average, and the numbers that go on counting.
+
+    ``drawn`` batches were drawn, and ``step`` steps taken. ``earlier_options`` are those that were
+    changed on the way: their old values, and the step ("until_step") up to which they held.
+    """
 
     network: nn.Module
     optimizer: Optimizer
     average: Average
     clipping: GradientClipping = field(default_factory=GradientClipping)
     step: int = 0
+    drawn: int = 0
     seconds: float = 0.0
     windows: int = 0
     history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+    earlier_options: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
-_PLACE = ("step", "seconds", "windows", "history")
+_PLACE = ("step", "drawn", "seconds", "windows", "history", "earlier_options")
 _KIND = "state of the general model's training"
 
 
@@ -136,8 +142,10 @@ def save_run(path: Path, run: Run, card: Mapping[str, Any]) -> None:
     save_tensors(path, tensors, {"kind": _KIND, "place": place, "card": dict(card)})
 
 
-def resume_run(path: Path, run: Run) -> None:
-    """Put what `save_run` wrote into a run of the same network, which is changed here."""
+def resume_run(path: Path, run: Run) -> dict[str, Any]:
+    """Put what `save_run` wrote into a run of the same network, which is changed here; its card
+    comes back.
+    """
     tensors, card = load_tensors(path, _KIND)
     run.network.load_state_dict(tensors_under(tensors, "network"))
     run.average.weights = tensors_under(tensors, "average")
@@ -148,9 +156,14 @@ def resume_run(path: Path, run: Run) -> None:
         for index, parameter in zip(groups[0]["params"], parameters, strict=True)
     }
     run.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    place = card["place"]
+    # States from before batches were counted: no batch of theirs had a higher number than this.
+    place.setdefault("drawn", place["step"] + place["windows"])
     for name in _PLACE:
-        setattr(run, name, card["place"][name])
-    run.clipping.level = card["place"]["level"]
+        if name in place:
+            setattr(run, name, place[name])
+    run.clipping.level = place["level"]
+    return card["card"]
 
 
 def _laid_out_like(parameter: Tensor, moments: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +25,11 @@ import torch
 from torch import nn
 
 import fields_pool
-from fields_pool import PoolSettings, Window, load_field, sample_window
+from fields_pool import Window, load_field, sample_window
 from learning import Average, Run, learning_rate, relative_loss, resume_run, save_run
 from network_choice import build, save_general_model
 from restore.io.atomic import write_text
-from restore.simulation.field_settings import FieldRanges
-
-LEFT_OUT = ("1ihm", "2cg9")
-"""Specimens that are never simulated here, beside the barrel, 3j9i and 6z6u: they are for the
-examination.
-"""
+from run_options import changed_options, parsed, pool_settings, recorded_options
 
 SAVE_EVERY_S = 180.0
 WINDOWS_PER_FIELD = 2
@@ -44,32 +39,26 @@ USUAL_SIGNAL = (0.01, 0.2)
 
 def main() -> None:
     """Simulate and train, for so many minutes."""
-    chosen = parsed()
+    chosen = parsed(__doc__)
     torch.set_num_threads(1)
     if chosen.fill:
         fill(chosen)
         return
     chosen.folder.mkdir(parents=True, exist_ok=True)
+    run = begun(chosen)
+    fields_pool.shrink(chosen.folder / "pool", chosen.pool)
     producer = start_producer()
     try:
         wait_for_fields(chosen, producer)
-        train(chosen)
+        train(run, chosen)
     finally:
         producer.terminate()
-
-
-def pool_settings(chosen: argparse.Namespace) -> PoolSettings:
-    """The pool that was asked for."""
-    ranges = FieldRanges(
-        border_share=0.0, beam_edge_share=0.01, unflipped_share=chosen.unflipped_share
-    )
-    return PoolSettings(fields=chosen.pool, at_once=chosen.least, seed=chosen.seed, ranges=ranges)
 
 
 def fill(chosen: argparse.Namespace) -> None:
     """The producer: fills the pool and then renews it."""
     os.nice(5)
-    particles = fields_pool.load_particles(chosen.specimens, LEFT_OUT)
+    particles = fields_pool.load_particles(chosen.specimens)
     fields_pool.fill(
         chosen.folder / "pool", particles, pool_settings(chosen), chosen.duty, forever=True
     )
@@ -89,17 +78,40 @@ def wait_for_fields(chosen: argparse.Namespace, producer: subprocess.Popen[bytes
         time.sleep(1)
 
 
-def train(chosen: argparse.Namespace) -> None:
-    """Train until the minutes are over, from the state where there is one.
+def begun(chosen: argparse.Namespace) -> Run:
+    """The run as its state has it, or a new one where there is none.
+
+    SystemExit where it has had other options so far, unless they may be changed.
+    """
+    run, state = new_run(chosen), state_of(chosen)
+    if not state.is_file():
+        return run
+    changed = changed_options(resume_run(state, run), recorded_options(chosen))
+    if changed and not chosen.change:
+        words = [f"{name} was {old}, and is {new} now" for name, (old, new) in changed.items()]
+        sys.exit(
+            f"{state} is of a run with other options: {'; '.join(sorted(words))}. Give the same "
+            "ones, another folder, or --change to go on with these"
+        )
+    if changed:
+        old_values = {name: old for name, (old, _) in sorted(changed.items())}
+        run.earlier_options.append({"until_step": run.step, **old_values})
+    return run
+
+
+def state_of(chosen: argparse.Namespace) -> Path:
+    """The file from which a run goes on."""
+    return chosen.folder / "state.safetensors"
+
+
+def train(run: Run, chosen: argparse.Namespace) -> None:
+    """Train until the minutes are over.
 
     Each thread computes the gradients of batches of its own, on a copy of the network; all take
     their steps in turn. On a busy machine that goes further than one step shared by all threads,
     which waits for the slowest.
     """
-    run = new_run(chosen)
-    state = chosen.folder / "state.safetensors"
-    if state.is_file():
-        resume_run(state, run)
+    state = state_of(chosen)
     sitting = Sitting(run, chosen, run.seconds, time.monotonic())
     with ThreadPoolExecutor(chosen.threads) as threads:
         workers = [threads.submit(work, sitting) for _ in range(chosen.threads)]
@@ -123,17 +135,18 @@ class Sitting:
     seconds_before: float
     begun: float
     losses: list[float] = field(default_factory=list[float])
-    drawn: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next_batch(self) -> int | None:
-        """The number of the next batch, None when the minutes are over."""
+        """The number of the next batch, which no other of the run has; None when the minutes are
+        over.
+        """
         with self.lock:
             self.run.seconds = self.seconds_before + time.monotonic() - self.begun
             if self.run.seconds >= 60 * self.chosen.minutes:
                 return None
-            self.drawn += 1
-            return self.run.step + self.drawn
+            self.run.drawn += 1
+            return self.run.drawn
 
     def save(self, state: Path) -> None:
         """A line in the log, the state and the model."""
@@ -251,70 +264,16 @@ def save(run: Run, state: Path, chosen: argparse.Namespace) -> None:
     card = {
         "recipes": {"max_resolution_A": ranges.max_resolution_A, "phase_flip": [True, False]},
         "what": "trained on simulated micrographs with their truth as the target",
-        "pool": asdict(pool_settings(chosen)),
-        "specimens": sorted(
-            path.name
-            for path in chosen.specimens.iterdir()
-            if path.name.split(".")[0] not in LEFT_OUT
-        ),
-        "left_out": ["barrel", "3j9i", "6z6u", *LEFT_OUT],
+        **recorded_options(chosen),
+        "earlier_options": run.earlier_options,
+        "left_out": ["barrel", *fields_pool.LEFT_OUT],
         "steps": run.step,
         "windows": run.windows,
-        "window_px": chosen.window,
         "fields": fields_pool.fields_simulated(chosen.folder / "pool"),
         "hours": round(run.seconds / 3600, 3),
-        "seed": chosen.seed,
-        "rate": chosen.rate,
-        "fine_share": chosen.fine_share,
-        "average": chosen.average,
-        "unusual": chosen.unusual,
-        "noise_alone": chosen.noise_alone,
     }
     save_run(state, run, card)
     save_general_model(chosen.folder / "general.safetensors", run.average.weights, card)
-
-
-def parsed() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, help="of the run")
-    parser.add_argument(
-        "--specimens", type=Path, required=True, help="folder of PDB and mmCIF files"
-    )
-    parser.add_argument(
-        "--minutes", type=float, default=60.0, help="of training in all, over all sittings"
-    )
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pool", type=int, default=600, help="fields that are kept")
-    parser.add_argument("--least", type=int, default=150, help="fields to begin with")
-    parser.add_argument("--duty", type=float, default=0.2, help="share of a core for simulating on")
-    parser.add_argument("--batch", type=int, default=6)
-    parser.add_argument("--window", type=int, default=128, help="side of a window, pixels")
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
-    parser.add_argument(
-        "--average", type=float, default=0.998, help="decay of the average of weights"
-    )
-    parser.add_argument(
-        "--fine-share", type=float, default=0.15, help="of the loss, with fine rings weighed up"
-    )
-    parser.add_argument(
-        "--unusual", type=float, default=0.3, help="share taken of fields with unusual signal"
-    )
-    parser.add_argument(
-        "--noise-alone", type=float, default=0.0, help="share of windows of noise alone"
-    )
-    parser.add_argument(
-        "--unflipped-share",
-        type=float,
-        default=FieldRanges.unflipped_share,
-        help="share of fields whose phases are not flipped",
-    )
-    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--fill", action="store_true", help=argparse.SUPPRESS)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

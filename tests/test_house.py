@@ -42,6 +42,7 @@ FLOORS = (
         "hot_pixels",
         "blank_pixels",
         "blank_filling",
+        "border_jump",
     ),
     (
         "preprocessing",

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import interpolate, max_pool2d, pad
 
 from restore import fourier
+from restore.background import without_background
+from restore.border_jump import BorderJump
 from restore.errors import UserError
 from restore.hot_pixels import replace_hot_pixels
 from restore.micrograph import CTFParameters
@@ -23,7 +25,6 @@ from restore.preprocessing import (
     prepare_masked,
     restored_spectrum,
     transfer,
-    without_background,
 )
 from restore.records import decoded
 
@@ -226,13 +227,15 @@ def test_there_and_back_is_the_band_limited_input_in_its_own_grey_values(shape):
 
 
 @pytest.mark.timeout(120)
-def test_the_ice_gradient_of_a_real_field_leaves_no_dark_or_bright_border(shared_data):
+def test_the_ice_gradient_of_a_real_field_leaves_no_dark_or_bright_border(shared_data, monkeypatch):
     with mrcfile.open(shared_data / "k2" / "k2_field1_DW.mrc") as file:
         image = torch.from_numpy(np.asarray(file.data, dtype=np.float32))
     recipe = Recipe(max_resolution_A=9.0, phase_flip=False)
     prepared = prepare(image, 0.85378, None, recipe)
     for width in (4, 8, 16):
         assert edge_bands(prepared.image, width).abs().max() < 0.1
+    zeros = BorderJump(*(torch.zeros(side) for side in image.shape))
+    monkeypatch.setattr("restore.preprocessing.flat.fit_border_jump", lambda *_: zeros)
     untreated = prepare(image, 0.85378, None, replace(recipe, background_order=0))
     assert edge_bands(untreated.image, 4).abs().max() > 0.3  # so the test can fail
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -272,6 +273,18 @@ def test_a_run_goes_on_with_the_results_of_the_same_question_and_of_no_other(
         picking.earlier(path, other)
 
 
+def test_files_of_two_questions_are_not_printed_in_one_table(benchmark, metrics, tables, tmp_path):
+    picking, paths = benchmark["picking"], [tmp_path / f"{name}.json" for name in "abc"]
+    diameters = ("--log-diameters", "0.9", "1.2")
+    for path, image, more in zip(paths, ("raw", "Wiener", "raw"), ((), (), diameters), strict=True):
+        asked = picking.question(chosen_of(benchmark, *more))
+        picking.write([result_of(metrics, tables, image, [1, 0], [1, 1])], asked, path)
+    machines, results = picking.joined(paths[:2])
+    assert len(machines) == 1 and [result.image for result in results] == ["raw", "Wiener"]
+    with pytest.raises(SystemExit, match=r"c\.json holds results of another run than .*a\.json"):
+        picking.joined(paths)
+
+
 @pytest.fixture(scope="module")
 def shots(benchmark, tmp_path_factory):
     """A micrograph of barrels with halves and truth."""
@@ -288,6 +301,30 @@ def test_simulated_micrographs_that_are_there_are_taken(benchmark, tmp_path, mon
     monkeypatch.setattr(images, "simulate", None)
     (second,) = images.simulated(tmp_path, session)
     assert second.star == first.star and second.micrograph == first.micrograph
+
+
+def test_a_model_is_used_again_for_the_same_micrographs_and_for_no_others(
+    benchmark, tmp_path, monkeypatch
+):
+    images, trained = benchmark["picking_images"], []
+
+    def call(command):
+        folder = Path(command[command.index("-d") + 1])
+        folder.mkdir(parents=True)  # as `restore train`, which replaces no model unasked
+        (folder / "model.safetensors").touch()
+        trained.append(command)
+
+    monkeypatch.setattr(images, "call", call)
+    condition = benchmark["picking"].Condition(50.0, (1.5, 1.5))
+    place = tmp_path / "images" / "restore, trained 1 min" / "barrel"
+    place.mkdir(parents=True)
+    counts = []
+    for seed in (0, 0, 1):
+        shots = images.simulated(tmp_path, images.Session(["barrel"], [condition], 1, 128, seed))
+        model = images._trained(shots, place / "set.star", images.RestoreUse(1))
+        assert model.is_file()
+        counts.append(len(trained))
+    assert counts == [1, 1, 2]
 
 
 def test_the_image_has_its_contrast_at_the_true_centres(benchmark, shots):

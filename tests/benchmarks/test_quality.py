@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from restore import fourier
+from restore.io.images.image import write_image
+from restore.micrograph import Micrograph
+from restore.preprocessing import Recipe, common_blank_pixels, prepare_masked
 
 FOLDER = ROOT / "benchmarks"
 SIDE, PIXEL_A = 256, 2.25
@@ -186,3 +190,23 @@ def test_every_budget_start_calibration_and_seed_is_examined(benchmarks):
     assert len(rows) == 2 + 2 * 2 * 2 and [len(row) for row in rows] == [1, 1] + [2] * 8
     assert rows[-1][1].name == "restore, 8 min from scratch, calibration none"
     assert len({row[0].training for row in rows}) == 5  # one training serves both calibrations
+
+
+def test_a_flat_area_of_a_truth_holds_data_where_the_halves_have_noise(benchmarks, tmp_path):
+    generator = torch.Generator().manual_seed(2)
+    truth = 200 + 5 * torch.randn(SIDE, SIDE, generator=generator)
+    truth[:, :64] = 150.0  # a thick film
+    images = {"TRUTH": truth} | {
+        name: torch.poisson(truth / 2, generator) for name in ("EVN", "ODD")
+    }
+    images["DW"] = images["EVN"] + images["ODD"]
+    paths = {name: tmp_path / f"{name}.mrc" for name in images}
+    for name, image in images.items():
+        write_image(paths[name], image.numpy(), PIXEL_A)
+    micrograph = Micrograph("m", paths["DW"], PIXEL_A, row=0, even=paths["EVN"], odd=paths["ODD"])
+    recipe = Recipe(9.0, phase_flip=False)
+    shot = SimpleNamespace(micrograph=micrograph, truth=paths["TRUTH"])
+    assert common_blank_pixels([truth]) is not None
+    (wanted,) = prepare_masked([truth], PIXEL_A, None, recipe, None)
+    judged = benchmarks[0].truth_of(shot, recipe)
+    torch.testing.assert_close(judged, wanted.image * wanted.scale)

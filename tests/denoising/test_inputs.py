@@ -11,7 +11,7 @@ from restore.denoising.inputs import read_set
 from restore.denoising.settings import DenoisingSettings
 from restore.image_tensors import read_tensor
 from restore.io.images.mrc import write_mrc
-from restore.io.star import Block, StarFile, write_star
+from restore.io.star import Block, StarFile, read_star, write_star
 from restore.model.general import load_general_model
 from restore.preprocessing import Recipe
 
@@ -90,3 +90,84 @@ def test_the_usual_suffixes_and_those_that_are_given_come_first(here):
     assert halves(model) == ["0_E.mrc", None]
     for record in ({}, {"inputs": None}, {"inputs": {"suffixes": None}}):
         assert halves(replace(model, provenance=record)) == [None, None]
+
+
+@pytest.fixture
+def named(here):
+    """The table of `here`, naming the halves."""
+    star = read_star(STAR)
+    block = star.existing_block("micrographs")
+    for part, name in (("Even", "HALF1"), ("Odd", "HALF2")):
+        files = [f"{number}_{name}.mrc" for number in range(2)]
+        block = block.with_column(f"rlnMicrographName{part}", files)
+    write_star(STAR, star.with_block(block))
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def of_another_shape(path):
+    write_mrc(path, read_tensor(path).numpy()[:64], 2.0)
+
+
+def a_link_to_the_other(path):
+    path.unlink()
+    path.symlink_to("0_HALF2.mrc")
+
+
+SPOILT = {
+    "missing": (Path.unlink, "0_HALF1.mrc"),
+    "cut short": (cut_short, "0_HALF1.mrc"),
+    "of another shape": (of_another_shape, "the shapes differ"),
+    "a link to the other": (a_link_to_the_other, "are one file"),
+}
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize(("spoil", "reason"), SPOILT.values(), ids=SPOILT)
+def test_halves_that_the_table_names_and_that_cannot_be_used_are_warned_of_once(
+    caplog, spoil, reason
+):
+    caplog.set_level("INFO", logger="restore")
+    model = load_general_model(RECIPE)
+    assert halves(model) == ["0_HALF1.mrc", "1_HALF1.mrc"]
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    spoil(Path("0_HALF1.mrc"))
+    caplog.clear()
+    assert halves(model) == [None, "1_HALF1.mrc"]
+    warning, counted = caplog.records
+    assert (warning.levelname, counted.levelname) == ("WARNING", "INFO")
+    start = "the halves of 1 of 2 micrographs cannot be used, and do not calibrate: "
+    assert warning.message.startswith(start) and reason in warning.message
+    assert counted.message.startswith("1 of 2 micrographs have halves")
+
+
+@pytest.mark.usefixtures("named")
+def test_where_no_named_half_can_be_used_the_cure_is_not_another_name(caplog):
+    caplog.set_level("INFO", logger="restore")
+    for number in range(2):
+        Path(f"{number}_HALF2.mrc").unlink()
+    assert halves(load_general_model(RECIPE)) == [None, None]
+    (warning,) = caplog.messages
+    assert warning.startswith("the halves of 2 of 2 micrographs cannot be used")
+    assert "0_HALF2.mrc" in warning
+
+
+def test_halves_that_are_named_by_suffixes_are_missed_and_guessed_ones_are_not(here, caplog):
+    caplog.set_level("INFO", logger="restore")
+    model = load_general_model(RECIPE)
+    assert halves(model) == [None, None]
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert "no halves are known" in caplog.text
+    caplog.clear()
+    assert halves(model, "patch_aligned,E,O") == [None, None]
+    (record,) = caplog.records
+    assert record.levelname == "WARNING" and "0_E.mrc" in record.message
+
+
+@pytest.mark.usefixtures("named")
+def test_a_missing_full_sum_is_no_problem_of_its_halves(caplog):
+    Path("0_patch_aligned.mrc").unlink()
+    assert halves(load_general_model(RECIPE)) == [None, "1_HALF1.mrc"]
+    assert not caplog.messages

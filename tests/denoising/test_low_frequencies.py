@@ -164,3 +164,13 @@ def test_the_raw_images_are_left_alone():
     before = image.clone()
     run(image, FLIPPED, replace(ON, flip_phases_back=True, **MERGE))
     assert torch.equal(image, before)
+
+
+def test_an_edge_keeps_its_two_sides_level_up_to_the_borders():
+    step = 400.0 * (torch.arange(SHAPE[1]) < SHAPE[1] // 2)
+    image = noise() + step
+    for recipe in (PLAIN, FLIPPED):
+        on, off = (run(image, recipe, settings) for settings in (ON, OFF))
+        kept, flat = (on - off).mean(dim=0), without_its_surface(image).mean(dim=0)
+        for side in (slice(0, 4), slice(-4, None), slice(40, 50), slice(-50, -40)):
+            assert abs(float((kept - flat)[side].mean())) < 40

@@ -15,34 +15,12 @@ from torch import nn
 from restore import fourier
 from restore.model.checkpoint import load_model
 from restore.model.general import RecipeRange
-from restore.simulation.assemblies import Particle
+from restore.preprocessing import Recipe, prepare_masked
 from restore.simulation.field import simulate_field
 from restore.simulation.field_settings import FieldRanges, draw_field_settings
-from restore.simulation.scatterers import Scatterers
 
 FOLDER = ROOT / "general"
 SIDE = 256
-
-
-@pytest.fixture(scope="module")
-def scripts():
-    """The script's modules, which are no package: they find each other beside themselves."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        import fields_pool
-        import learning
-
-        yield fields_pool, learning
-    finally:
-        sys.path.remove(str(FOLDER))
-
-
-@pytest.fixture(scope="module")
-def particles():
-    rng = np.random.default_rng(5)
-    place = rng.normal(0, 20.0, (4000, 3)).astype(np.float32)
-    cloud = Scatterers(place, np.full(4000, 2.4, np.float32), np.ones(4000, np.float32))
-    return [Particle("blob", cloud, (cloud.where(np.arange(500)),))]
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +41,16 @@ def test_a_prepared_fields_parts_sum_to_its_full_sum_of_unit_deviation(prepared)
     assert full.std() == pytest.approx(1, abs=1e-3)
     assert prepared.covariance.sum() == pytest.approx(1, abs=1e-2)
     assert prepared.covariance[1, 2].abs() < 0.01
+
+
+def test_a_film_in_the_noise_free_truth_is_not_taken_for_an_area_without_data(scripts, film_field):
+    field, settings = film_field, film_field.settings
+    recipe = Recipe(settings.max_resolution_A, phase_flip=settings.phase_flip)
+    images, pixel_A = [field.even, field.odd, field.truth], settings.max_resolution_A / 2
+    even, odd, truth = prepare_masked(images, pixel_A, field.ctf, recipe, None)
+    full = even.image * even.scale + odd.image * odd.scale
+    wanted = truth.image * truth.scale / full.std()
+    torch.testing.assert_close(scripts[0].prepare_field(field).images[0], wanted)
 
 
 def test_powers_in_rings_sum_to_variances(scripts, prepared):

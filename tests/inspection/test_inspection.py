@@ -1,14 +1,18 @@
 """restore inspect: what a file is, what would be done with it, what is wrong with it."""
 
+import json
 import shutil
 
 import mrcfile
 import numpy as np
 import pytest
+import structure_example
 import torch
+from half_byte_movie import half_bytes
 
 from restore.cli.main import as_typed, main
 from restore.inspection.dispatch import inspect
+from restore.io.half_names import Suffixes
 from restore.io.images.image import write_image
 from restore.model.checkpoint import Model, save_model
 from restore.model.network import NetworkSettings, build_network
@@ -83,8 +87,97 @@ def test_a_resolution_beyond_nyquist_is_a_problem(session):
         ), name
 
 
+def test_nothing_is_proposed_that_the_resolution_forbids(session):
+    text = (session / "micrographs_ctf.star").read_text()
+    (session / "coarse.star").write_text(text.replace("1.000000 \n", "2.500000 \n", 1))
+    findings = inspect(session / "coarse.star", RECIPE)
+    (problem,) = findings.problems
+    assert "finer than the image's Nyquist limit, 5 Å" in problem and findings.commands == ()
+    findings = inspect(session / "coarse.star", Recipe(6))
+    assert findings.problems == ()
+    lines = [as_typed(line) for line in findings.commands]
+    assert lines[0].endswith("-r 6") and lines[1].endswith("-r 6") and len(lines) == 3
+
+
+def test_training_is_not_proposed_where_one_micrograph_is_too_coarse(session):
+    optics = "data_optics\n\nloop_\n_rlnOpticsGroup\n_rlnMicrographPixelSize\n1 1.0\n2 2.5\n\n"
+    names = [f"Micrographs/mic_000{number}_DW.mrc {number}" for number in (1, 2)]
+    loop = "data_micrographs\n\nloop_\n_rlnMicrographName\n_rlnOpticsGroup\n"
+    (session / "mixed.star").write_text(optics + loop + "\n".join(names) + "\n")
+    findings = inspect(session / "mixed.star", Recipe(phase_flip=False))
+    assert len(findings.problems) == 1 and "Nyquist limit, 5 Å" in findings.problems[0]
+    assert [line.command for line in findings.commands] == ["denoise"]
+
+
+def test_halves_of_other_suffixes_are_found_where_these_are_given(session, tmp_path):
+    shutil.copytree(session / "Micrographs", tmp_path / "Micrographs")
+    shutil.copy(session / "micrographs_ctf.star", tmp_path)
+    for image in (tmp_path / "Micrographs").glob("*_DW.mrc"):
+        with mrcfile.mmap(image, mode="r+") as file:
+            file.data[:] += np.random.default_rng(0).normal(size=file.data.shape)
+    for half, name in (("EVN", "even"), ("ODD", "odd")):
+        for path in (tmp_path / "Micrographs").glob(f"*_{half}.mrc"):
+            path.rename(path.with_name(path.name.replace(half, name)))
+    table = tmp_path / "micrographs_ctf.star"
+    usual = inspect(table, RECIPE)
+    assert "none lie beside the images under DW,EVN,ODD (" in usual.needs[0]
+    assert facts(usual)["halves"] == "0 of 2 have both"
+    other = inspect(table, RECIPE, Suffixes("DW", "even", "odd"))
+    assert facts(other)["halves"] == "2 of 2 have both" and other.needs == ()
+    lines = [as_typed(line) for line in other.commands]
+    assert [line.split()[1] for line in lines] == ["train", "denoise", "evaluate"]
+    assert all("DW,even,odd" in line for line in lines)
+
+
+def test_the_files_in_a_folder_are_inspected_with_the_same_options(session):
+    findings = inspect(session, Recipe(6, phase_flip=False), Suffixes("DW", "a", "b"))
+    lines = [as_typed(line) for line in findings.commands]
+    assert lines and all(line.endswith("-s DW,a,b -r 6 --dont_phaseflip") for line in lines)
+
+
+@pytest.mark.parametrize(("size_A", "is_taken"), [(1.0, False), (1.01, True)])
+def test_a_header_of_exactly_one_angstrom_becomes_no_option(tmp_path, size_A, is_taken):
+    frames = np.random.default_rng(0).poisson(1.0, (4, 96, 80)).astype(np.int16)
+    for name, data in (("movie.mrcs", frames), ("image.mrc", frames[0])):
+        with mrcfile.new(tmp_path / name) as file:
+            file.set_data(data)
+            file.voxel_size = size_A
+        findings = inspect(tmp_path / name, Recipe(phase_flip=False))
+        lines = " ".join(map(as_typed, findings.commands))
+        assert (f"--pixel_size {size_A:g}" in lines) == is_taken
+        assert any("exactly 1 Å" in need for need in findings.needs) != is_taken
+
+
+def test_a_movie_of_4_bits_is_a_movie(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 16, (5, 96, 127)).astype("u1")
+    findings = inspect(half_bytes(tmp_path / "movie.mrc", frames), RECIPE)
+    assert findings.what == "a movie (MRC)" and findings.problems == ()
+    assert facts(findings)["size"] == "5 frames of 127 × 96 pixels"
+    assert facts(findings)["stored as"] == "MRC, 4-bit integers"
+    (line,) = findings.commands
+    assert "--pixel_size 0.7" in as_typed(line)
+
+
+def test_what_restore_structure_writes_is_known(tmp_path):
+    structure_example.write_pictures(tmp_path)
+    (tmp_path / "region.json").rename(tmp_path / "regions.json")
+    (tmp_path / "structure.json").write_text(json.dumps(structure_example.structure()))
+    findings = inspect(tmp_path / "structure.json", RECIPE)
+    assert findings.what == "a comparison of structures" and findings.problems == ()
+    named = facts(findings)
+    assert named["particles"] == "5000, symmetry D7" and named["made by"].startswith("restore 0.2")
+    assert named["maps"].startswith("raw by raw, denoised by raw")
+    for name in ("views.json", "regions.json"):
+        findings = inspect(tmp_path / name, RECIPE)
+        assert findings.what == "scenes of maps, from restore structure"
+        assert facts(findings)["scenes"] == "1 scene in 1 row" and findings.problems == ()
+
+
 def test_counts_are_known_and_a_filtered_image_is_none(session, tmp_path):
-    findings = inspect(session / "Micrographs/mic_0001_DW.mrc", RECIPE)
+    shutil.copy(session / "Micrographs/mic_0001_DW.mrc", tmp_path / "sized.mrc")
+    with mrcfile.mmap(tmp_path / "sized.mrc", mode="r+") as file:
+        file.voxel_size = 1.2
+    findings = inspect(tmp_path / "sized.mrc", RECIPE)
     assert findings.what == "an image" and facts(findings)["counts"].startswith("electrons, 50")
     assert facts(findings)["hot pixels"] == "3 would be replaced" and "--thin" in as_typed(
         findings.commands[1]

@@ -176,6 +176,58 @@ def test_a_rerun_does_only_what_is_missing_or_stale(project):
     assert changed == {"b_EVN.mrc", "b_ODD.mrc", "c_EVN.mrc", "c_ODD.mrc"}
 
 
+def test_pixels_of_a_defect_file_are_replaced_and_another_file_makes_new_halves(project):
+    job = project / "MotionCorr/job002/Movies"
+    bad = np.zeros(SHAPE, bool)
+    bad[10:13, 20:60] = True
+    movie = still_frames(0)
+    movie[:, bad] = 0
+    write_movie(project / "Movies/a.mrcs", movie)
+    write_mrc(job / "a.mrc", movie.sum(0).astype("f4"), 1.0)
+    text = (job / "a.star").read_text()
+    (job / "a.star").write_text(
+        text.replace(
+            "_rlnMicrographBinning", "_rlnMicrographDefectFile d.txt\n_rlnMicrographBinning"
+        )
+    )
+    (project / "d.txt").write_text("20 10 40 3\n")
+    assert restore(PLAIN) == 0
+    before = times("Halves")
+    for kind in ("EVN", "ODD"):
+        half = pixels(f"Halves/MotionCorr/job002/Movies/a_{kind}.mrc")
+        assert abs(half[bad].mean() / half[~bad].mean() - 1) < 0.2
+    assert restore(PLAIN) == 0
+    assert times("Halves") == before
+    (project / "d.txt").write_text("20 10 40 2\n")
+    assert restore(PLAIN) == 0
+    changed = {path.name for path, time in times("Halves").items() if before[path] != time}
+    assert changed == {"a_EVN.mrc", "a_ODD.mrc"}
+    (project / "d.txt").unlink()
+    assert restore(PLAIN) == 1
+
+
+def test_local_motion_that_motioncor2_did_not_record_as_a_model_is_spoken_of(project, capsys):
+    job, words = project / "MotionCorr/job002/Movies", "local motion was measured but not recorded"
+    assert restore(PLAIN) == 0
+    assert words not in capsys.readouterr().err
+    columns = ("FrameNumber", "ShiftX", "ShiftY")
+    names = [f"_rlnMicrograph{name}\n" for name in columns]
+    names[1:1] = ["_rlnCoordinateX\n", "_rlnCoordinateY\n"]
+    with (job / "b.star").open("a") as file:
+        file.write("\ndata_local_shift\n\nloop_\n" + "".join(names))
+        file.write("1 48.0 32.0 0.0 0.0\n2 48.0 32.0 0.1 0.2\n")
+    assert restore(PLAIN) == 0
+    assert capsys.readouterr().err.count(f"Movies/b.mrcs: {words}") == 1
+    write_mrc(job / "b.mrc", 2 * pixels(job / "b.mrc"), 1.0)
+    assert restore(PLAIN) == 0
+    assert f"b.mrc is 2 times the sum of its frames, correlation 1.000; {words}" in (
+        capsys.readouterr().err
+    )
+    write_mrc(job / "b.mrc", pixels(job / "a.mrc"), 1.0)
+    assert restore(PLAIN) == 1
+    assert f"Both must be the same exposure ({words}" in capsys.readouterr().err
+
+
 def test_other_settings_make_all_halves_again(project):
     assert restore(PLAIN) == 0
     before = times("Halves")

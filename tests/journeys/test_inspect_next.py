@@ -11,6 +11,7 @@ import mrcfile
 import numpy as np
 import pytest
 from eer_example import random_electrons, write_eer
+from half_byte_movie import half_bytes
 
 from restore.cli.main import as_typed, main
 from restore.inspection.dispatch import inspect
@@ -42,6 +43,9 @@ def project(tmp_path_factory):
     (folder / "bare.mrc").write_bytes((folder / "Micrographs/mic_0001_DW.mrc").read_bytes())
     with mrcfile.open(folder / "bare.mrc", "r+") as file:
         file.voxel_size = 0
+    (folder / "sized.mrc").write_bytes((folder / "Micrographs/mic_0001_DW.mrc").read_bytes())
+    with mrcfile.open(folder / "sized.mrc", "r+") as file:
+        file.voxel_size = 1.1
     shutil.copytree(folder / "Micrographs", folder / "alone/Micrographs")
     for half in (folder / "alone/Micrographs").glob("*_EVN.mrc"):
         half.unlink()
@@ -57,6 +61,7 @@ def write_movies(folder, rng):
             file.set_data(frames)
             file.set_image_stack()
             file.voxel_size = size_A
+    half_bytes(folder / "four_bits.mrcs", frames.clip(0, 15).astype("u1"))
     hardware = [random_electrons(rng, (64, 64), 200) for _ in range(80)]
     write_eer(folder / "movie.eer", hardware, (64, 64))
 
@@ -93,10 +98,12 @@ def run(line):
         ("", ["inspect"] * 5),
         ("micrographs_ctf.star", ["train", "denoise", "evaluate"]),
         ("alone.star", ["denoise", "halves"]),
-        ("Micrographs/mic_0001_DW.mrc", ["denoise", "halves"]),
+        ("sized.mrc", ["denoise", "halves"]),
+        ("Micrographs/mic_0001_DW.mrc", ["denoise"]),
         ("Micrographs/mic_0001_TRUTH.mrc", ["denoise"]),
         ("bare.mrc", []),
         ("movie.mrcs", ["halves"]),
+        ("four_bits.mrcs", ["halves"]),
         ("sizeless.mrcs", []),
         ("movie.eer", []),
         ("map.mrc", ["amplitudes"]),
@@ -127,11 +134,42 @@ def test_the_next_lines_work_as_printed(project, tmp_path, monkeypatch, name, co
         assert run(line) == 0, line + capsys.readouterr().err
 
 
-def test_a_movie_of_hardware_frames_is_grouped(project, monkeypatch):
-    monkeypatch.chdir(project)
-    from restore.inspection.commands import sum_halves
+@pytest.mark.parametrize("resolution_A", [5.0, 4.3])
+def test_the_next_lines_keep_the_resolution_and_the_suffixes(
+    project, tmp_path, monkeypatch, capsys, resolution_A
+):
+    shutil.copytree(project, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    shutil.rmtree("Models")
+    Path("training_data.hdf").unlink()
+    for half, name in (("EVN", "A"), ("ODD", "B")):
+        for path in Path("Micrographs").glob(f"*_{half}.mrc"):
+            path.rename(path.with_name(path.name.replace(half, name)))
+    typed = ["-s", "DW,A,B", "-r", f"{resolution_A:g}"]
+    assert main(["inspect", "micrographs_ctf.star", *typed]) == 0
+    lines = re.findall(r"restore (?:train|denoise|evaluate) .*", capsys.readouterr().out)
+    assert [line.split()[1] for line in lines] == ["train", "denoise", "evaluate"]
+    assert all("DW,A,B" in line for line in lines)
+    for line in lines:
+        assert run(line) == 0, line + capsys.readouterr().err
+    model = dict(inspect(Path("Models/model.safetensors"), Recipe()).facts)
+    assert model["recipe"].startswith(f"{resolution_A:g} Å, phases flipped")
+    # The general model was trained at 4.5 Å and coarser.
+    assert ("-p Models" in lines[1]) == (resolution_A < 4.5)
 
-    assert run(as_typed(sum_halves(Path("movie.eer"), 1.0, 80))) == 0
+
+def test_an_image_is_denoised_at_the_resolution_of_the_inspection(project, monkeypatch):
+    monkeypatch.chdir(project)
+    denoise, _ = inspect(Path("sized.mrc"), Recipe(6)).commands
+    assert "-r 6" in as_typed(denoise) and run(as_typed(denoise)) == 0
+    beyond = inspect(Path("sized.mrc"), Recipe(3.4))
+    assert [line.command for line in beyond.commands] == ["halves"]
+    assert any("the general model was not trained" in need for need in beyond.needs)
+
+
+def test_an_eer_movie_is_said_to_have_its_hardware_frames(project):
+    facts = dict(inspect(project / "movie.eer", Recipe()).facts)
+    assert facts["size"] == "80 hardware frames (2 groups of 40) of 64 × 64 pixels"
 
 
 def test_an_image_whose_name_has_a_space_is_quoted(tmp_path, monkeypatch):

@@ -197,6 +197,16 @@ def test_replace_raw_without_a_table_of_cryosparcs_is_said_to_change_nothing(cap
     assert "--replace_raw changes nothing" in capsys.readouterr().err
 
 
+def test_a_calibration_that_the_model_does_not_hold_is_said_to_change_nothing(capsys):
+    line = ["denoise", "mics/a_DW.mrc", "mics/b_DW.mrc", "-p", "plain.safetensors"]
+    words = "--calibration model changes nothing: the model holds no calibration"
+    assert main([*line, "-o", "asked", "--calibration", "model"]) == 0
+    assert capsys.readouterr().err.count(words) == 1
+    for kind in ("none", "rings"):
+        assert main([*line, "-o", kind, "--calibration", kind]) == 0
+        assert words not in capsys.readouterr().err
+
+
 def test_a_model_given_as_micrographs_is_called_one(capsys):
     assert main(["denoise", "plain.safetensors", "-p", "plain.safetensors"]) == 1
     assert "plain.safetensors: a model, not micrographs." in capsys.readouterr().err

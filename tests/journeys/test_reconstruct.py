@@ -6,7 +6,7 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
-from cryosparc_files import save, table
+from cryosparc_files import particles_of_world
 from particle_world import shell_correlations, write_particles, write_stack
 from relion_project import needs
 
@@ -17,7 +17,6 @@ from restore.io.star import read_star, write_star
 from restore.particles.reconstruction import half_map_files
 from restore.particles.reconstruction.halves import ReconstructionSettings, reconstruct_halves
 from restore.particles.reconstruction.relion import reconstruct_halves_by_relion
-from restore.symmetry import from_euler_deg
 
 SIDE = 32
 
@@ -125,36 +124,10 @@ def test_denoised_images_are_known_by_their_micrograph_too(here):
     assert shows_denoised(open_particle_images(here.star))
 
 
-def as_cryosparc(world, folder, sign=1.0, **more):
-    """The same particles as a cryoSPARC refinement names them."""
-    stack = folder / "J5/extract/particles.mrc"
-    write_stack(stack, sign * np.concatenate([mrcfile.read(path) for path in world.stacks]), 3.0)
-    count, first = len(world.ctfs), world.ctfs[0]
-    columns = {
-        "uid": np.arange(1, count + 1, dtype="<u8"),
-        "blob/path": np.full(count, b"J5/extract/particles.mrc"),
-        "blob/idx": np.arange(count, dtype="<u4"),
-        "blob/psize_A": np.full(count, 3.0, "<f4"),
-        "blob/sign": np.full(count, sign, "<f4"),
-        "alignments3D/pose": from_euler_deg(world.euler_deg).as_rotvec().astype("<f4"),
-        "alignments3D/shift": (world.origins_A / 1.5).astype("<f4"),
-        "alignments3D/psize_A": np.full(count, 1.5, "<f4"),
-        "alignments3D/split": (world.half_sets - 1).astype("<u4"),
-        "ctf/accel_kv": np.full(count, first.voltage_kV, "<f4"),
-        "ctf/cs_mm": np.full(count, first.spherical_aberration_mm, "<f4"),
-        "ctf/amp_contrast": np.full(count, first.amplitude_contrast, "<f4"),
-        "ctf/df1_A": np.array([ctf.defocus_u_A for ctf in world.ctfs], "<f4"),
-        "ctf/df2_A": np.array([ctf.defocus_v_A for ctf in world.ctfs], "<f4"),
-        "ctf/df_angle_rad": np.radians([ctf.defocus_angle_deg for ctf in world.ctfs]).astype("<f4"),
-        "ctf/phase_shift_rad": np.zeros(count, "<f4"),
-    }
-    return save(folder / "J9/J9_particles.cs", table(columns | more))
-
-
 def test_cryosparcs_particles_give_the_same_maps(here, tmp_path):
     assert restore("reconstruct particles.star --engine torch -o star") == 0
     for sign in (1, -1):
-        as_cryosparc(here, tmp_path, sign)
+        particles_of_world(here, tmp_path, sign)
         assert restore(f"reconstruct J9/J9_particles.cs --engine torch -o cs{sign}") == 0
         for half in ("half1", "half2"):
             star, cs = mrcfile.read(f"star_{half}.mrc"), mrcfile.read(f"cs{sign}_{half}.mrc")
@@ -163,7 +136,7 @@ def test_cryosparcs_particles_give_the_same_maps(here, tmp_path):
 
 def test_cryosparcs_aberrations_are_warned_of_where_there_are_any(here, tmp_path, capsys):
     tilt, none = np.full((120, 2), 0.1, "<f4"), np.zeros((120, 4), "<f4")
-    as_cryosparc(here, tmp_path, **{"ctf/tilt_A": tilt, "ctf/anisomag": none})
+    particles_of_world(here, tmp_path, **{"ctf/tilt_A": tilt, "ctf/anisomag": none})
     assert restore("reconstruct J9/J9_particles.cs --engine torch") == 0
     assert (
         "aberrations beyond the CTF (ctf/tilt_A), which are not corrected"
@@ -172,7 +145,7 @@ def test_cryosparcs_aberrations_are_warned_of_where_there_are_any(here, tmp_path
 
 def test_cryosparcs_particles_go_through_relion_as_well(here, tmp_path):
     needs("relion_reconstruct")
-    images = open_particle_images(as_cryosparc(here, tmp_path / "a folder"))
+    images = open_particle_images(particles_of_world(here, tmp_path / "a folder"))
     assert images.particles.ctfs[3].defocus_u_A == pytest.approx(here.ctfs[3].defocus_u_A, abs=0.01)
     ours, theirs = (
         engine(images, ReconstructionSettings())

@@ -122,6 +122,47 @@ def test_halves_that_are_not_the_full_sums_calibrate_nothing_and_are_not_average
     assert words in shown and "1 of 3 micrographs were not denoised" in shown
 
 
+def by_one_row(half):
+    """Every micrograph has this half of the next one, in a table that lists each file once."""
+    names = {"EVN": "Even", "ODD": "Odd"}
+    text = (
+        Path("mics.star")
+        .read_text()
+        .replace(
+            "_rlnDefocusAngle\n",
+            "_rlnDefocusAngle\n"
+            + "".join(f"_rlnMicrographName{name}\n" for name in names.values()),
+        )
+    )
+    for own, other in ("ab", "bc", "ca"):
+        files = (f"mics/{other if part == half else own}_{part}.mrc" for part in names)
+        row = f"mics/{own}_DW.mrc 1 12000.0 11800.0 10.0"
+        text = text.replace(row, " ".join((row, *files)))
+    Path("mics.star").write_text(text)
+
+
+@pytest.mark.parametrize(("half", "part"), [("EVN", "even"), ("ODD", "odd")])
+@pytest.mark.parametrize("calibration", ["none", "rings"])
+def test_one_half_of_another_micrograph_is_not_averaged_into_the_image(
+    capsys, half, part, calibration
+):
+    by_one_row(half)
+    averaged = (*DENOISE, "--average_halves", "--calibration", calibration)
+    shown = messages(capsys, averaged, 1)
+    words = f"mics/a_DW.mrc: its {part} half does not show what the full sum shows (correlation "
+    assert words in shown and "3 of 3 micrographs were not denoised" in shown
+    assert not Path("out/mics/a_DW.mrc").exists()
+
+
+@pytest.mark.parametrize("calibration", ["none", "rings"])
+def test_identical_halves_are_not_averaged(capsys, calibration):
+    put("a_ODD", 3 * image("a_EVN") + 7)
+    averaged = (*DENOISE, "--average_halves", "--calibration", calibration)
+    shown = messages(capsys, averaged, 1)
+    assert "mics/a_DW.mrc: its halves are identical" in shown
+    assert "1 of 3 micrographs were not denoised" in shown
+
+
 @pytest.mark.parametrize("border_px", [0, 6])
 def test_a_half_with_the_full_sums_content_is_named(capsys, border_px):
     shutil.copyfile("mics/a_DW.mrc", "mics/a_EVN.mrc")

@@ -120,6 +120,11 @@ def test_the_streams_are_put_back(capsys):
         ("evaluate --o x -m a", "restore evaluate has no option --o. It is called "
                                 "--output_directory here."),
         ("train -m a.star --minutes 0", "--minutes is 0. It must be above 0."),
+        ("train -m a.star --minutes inf", "--minutes is inf. It must be finite."),
+        ("train -m a.star --gradient_clip inf", "--gradient_clip is inf. It must be 0 or more and "
+                                                "finite."),
+        ("watch a.star -o Out --minutes inf", "--minutes is inf. It must be finite."),
+        ("watch a.star -o Out --poll inf", "--poll is inf. It must be finite."),
         ("train --steps many", "restore train: --steps: invalid int value: 'many'. See restore "
                                "train --help."),
         ("train -m no.star", "no.star: there is no such file"),

@@ -16,6 +16,7 @@ from arriving import assert_same_images, meanwhile, pixels, wait_for
 import restore
 from restore.errors import UserError
 from restore.io.star import parse_star, write_star
+from restore.live.denoised import SessionImages
 from restore.live.page import SessionPage, SessionState
 from restore.live.session import watch
 from restore.live.settings import WatchSettings
@@ -109,6 +110,44 @@ def test_a_training_that_was_killed_goes_on(recorded, live, plain, caplog):
     assert restore.load_model(MODEL).training["steps"] == 2
     assert Path("Out/training_data.hdf").stat().st_mtime_ns == stamp
     assert "training starts from" not in caplog.text
+
+
+def test_an_error_of_the_denoising_meanwhile_ends_the_session_and_not_the_training(
+    recorded, live, plain, caplog, monkeypatch
+):
+    """The disk may be full: neither is the training at fault, nor is its progress lost."""
+    denoise, steps = SessionImages.denoise, []
+
+    def work(step):
+        steps.append(step)
+        if len(steps) == 2:
+            monkeypatch.setattr(SessionImages, "denoise", fail)
+            let_come(recorded, LAST, folder="Raw")
+        time.sleep(0.05)
+
+    def fail(*_):
+        raise UserError("the disk is full", where=f"Raw/{FIRST}")
+
+    let_come(recorded, *NAMES[:2], folder="Raw")
+    training = TINY | {"steps": 60}
+    caplog.set_level(logging.INFO, "restore")
+    for _ in range(2):  # the second training is a resumed one
+        steps.clear()
+        for path in Path("Raw").glob(LAST.replace("DW", "*")):
+            path.unlink()
+        monkeypatch.setattr(SessionImages, "denoise", denoise)
+        with pytest.raises(UserError, match="the disk is full"):
+            watch(
+                "Raw", "Out", plain, settings=QUICK, training=training, show_training=in_steps(work)
+            )
+        assert len(steps) >= 2 and Path("Out/Models").is_dir() and not MODEL.exists()
+    stamp = Path("Out/training_data.hdf").stat().st_mtime_ns
+    monkeypatch.setattr(SessionImages, "denoise", denoise)
+    session = watch("Raw", "Out", plain, settings=QUICK, training=training)
+    assert "is left out of the training" not in caplog.text
+    assert "the training begins again" not in caplog.text
+    assert Path("Out/training_data.hdf").stat().st_mtime_ns == stamp
+    assert MODEL.exists() and len(session.denoised) == 3
 
 
 def test_a_training_whose_patches_are_lost_begins_again(recorded, live, plain, caplog):

@@ -37,3 +37,10 @@ def test_a_map_that_is_no_cube_is_put_in_the_middle():
 def test_voxels_that_do_not_fit_are_refused():
     with pytest.raises(GridError, match=r"48 voxels of 2 Å are 32\.99 of 2\.91 Å"):
         on_grid(blob(33, 2.91), 2.91, 48, 2.0)
+
+
+@pytest.mark.parametrize("side", [31, 33, 49])
+def test_a_new_box_of_odd_side_is_refused(side):
+    """It spans 48 old voxels, but has no voxel at their centre."""
+    with pytest.raises(GridError, match=rf"the new box has {side} voxels .* not an even number"):
+        on_grid(blob(48, 2.0), 2.0, side, 96.0 / side)

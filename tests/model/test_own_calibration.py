@@ -43,9 +43,37 @@ def test_its_own_halves_mend_the_scale_of_a_micrograph_that_the_card_does_not_kn
 def test_halves_that_are_none_give_no_weights(wrong):
     signal, halves = signal_and_halves()
     other = halves[0] if wrong == "one image twice" else noise(256, 256, seed=9)
-    assert own_weights(torch.stack([halves[0], other, signal]), None, PIXEL_A) is None
+    if wrong == "one image twice":
+        assert own_weights(torch.stack([halves[0], other, signal]), None, PIXEL_A) is None
     denoised = [signal, other if wrong == "of different micrographs" else signal]
     assert cross_calibrated(denoised, [halves[0], other], None, PIXEL_A) is None
+
+
+def test_what_the_other_half_does_not_confirm_loses_its_weight(monkeypatch):
+    """Whether both belong to one exposure is known by the full sum, which is not seen here."""
+    monkeypatch.setattr("restore.evaluation.estimators.calibration.TRUST_PIXELS", 1.0)
+    signal, halves = signal_and_halves()
+    other = noise(256, 256, seed=9)
+    weights = own_weights(torch.stack([halves[0], other, signal]), None, PIXEL_A)
+    assert weights.full.slope[1:20].mean() < 0.2  # 1 without calibration
+
+
+def hallucinating(signal, strength=0.2, seed=5):
+    """A network's output: a little of the signal, and what looks like a signal and is none."""
+    drawn, _ = signal_and_halves(signal.shape[0], seed)
+    return strength * signal + drawn
+
+
+def test_a_network_that_hallucinates_most_of_its_output_is_scaled_down():
+    signal, halves = signal_and_halves(side=1024, noisy=10.0)
+    denoised = [hallucinating(signal, seed=seed) for seed in (5, 6)]
+    weights = own_weights(torch.stack([*halves, denoised[0]]), None, PIXEL_A)
+    assert weights is not None
+    with_signal = slice(5, round(0.04 / PIXEL_A[0] / weights.width_per_A))
+    assert 0.1 < float(weights.full.slope[with_signal].mean()) < 0.3
+    crossed = cross_calibrated(denoised, halves, None, PIXEL_A)
+    assert crossed is not None
+    assert distance(crossed[0], signal) < 0.75 * distance(denoised[0], signal)
 
 
 def test_pixels_without_data_count_for_nothing():

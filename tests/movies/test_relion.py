@@ -107,6 +107,35 @@ def test_our_full_sum_agrees_with_relions_image_to_4_A(project, run, monkeypatch
         assert correlations.min() > 0.99, correlations.round(4)
 
 
+@pytest.mark.parametrize("name", ["d.txt", "d.mrc"])
+def test_pixels_of_the_defect_file_are_left_out_as_relion_does(tmp_path, name, monkeypatch):
+    """A dead block and a bright column, which RELION then does not list among its hot pixels."""
+    monkeypatch.chdir(tmp_path)
+    bad = np.zeros(SHAPE, bool)
+    bad[100:103, 200:240] = bad[:, 400] = True
+    frames = drifting_frames(SHAPE, 6)
+    frames[:, bad] = 0
+    frames[:, :, 400] = 200
+    write_movie(tmp_path / "Movies/a.mrcs", frames)
+    (tmp_path / "d.txt").write_text(f"200 100 40 3\n400 0 1 {SHAPE[0]}\n")
+    mrcfile.write(tmp_path / "d.mrc", bad.astype(np.int8))
+    job = motion_corrected(
+        tmp_path, ["Movies/a.mrcs"], "MotionCorr/d", *RUNS["global"], "--defect_file", name
+    )
+    motion = read_motion(job / "Movies/a.star")
+    assert motion.defects == name
+    assert not any(bad[y, x] for y, x in motion.hot_pixels_yx)
+    image = job / "Movies/a_noDW.mrc"
+    exposure = corrected(
+        image, job / "Movies/a.star", MovieSettings(dose_weighting=False), EERSettings()
+    )
+    assert exposure.summing.bad[torch.from_numpy(bad)].all()
+    halves = from_movie(exposure, torch.device("cpu"))
+    ours, theirs = halves.even + halves.odd, mrcfile.read(image)
+    assert halves.remark == ""
+    assert ring_correlations(ours, theirs, 1.0, 4.0).min() > 0.98
+
+
 def test_correcting_the_local_motion_brings_back_detail_of_the_specimen(project, monkeypatch):
     monkeypatch.chdir(project)
     job = motion_corrected(project, ["Movies/a.mrcs"], "MotionCorr/truth", *RUNS["local"])

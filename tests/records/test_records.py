@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -285,3 +286,12 @@ def test_mutated_bytes_give_a_record_or_a_user_error(tmp_path):
 def test_a_type_that_the_codec_does_not_know_is_an_error_of_the_program():
     with pytest.raises(TypeError, match="the codec of records does not know the type"):
         decoded(complex, {}, "here")
+
+
+def test_numbers_of_numpy_are_written_as_numbers():
+    values = {"a": np.int64(8), "b": np.float32(0.5), "c": np.bool_(True), "d": np.float32("inf")}
+    assert as_json({**values, "e": np.array(3), "f": np.str_("g")}) == as_json(
+        {"a": 8, "b": 0.5, "c": True, "d": None, "e": 3, "f": "g"}
+    )
+    written = plain(replace(EXAMPLE, count=np.uint8(1), points=(Point(np.float64(1)),)))
+    assert decoded(Card, json.loads(json.dumps(written)), "here").count == 1

@@ -6,9 +6,12 @@ import shutil
 
 import evaluation_example as example
 import pytest
+import structure_example
 
 from restore.evaluation.records import read_evaluation
 from restore.report.page import page as page_of
+from restore.report.structure_page import structure_page
+from restore.structure.records import structure_from
 
 CHROMIUM = shutil.which("chromium")
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -244,16 +247,16 @@ def test_sorting_sorts_by_number_in_both_directions(visit):
 
 
 def test_sorting_knows_minus_signs_exponents_and_leaves_what_is_missing_at_the_end(visit, tmp_path):
-    card = example.evaluation(4, 2, pictures=False)
-    for row, value in zip(card["micrographs"], (-0.5, None, 2e-7, 30.0), strict=True):
+    card = example.evaluation(5, 2, pictures=False)
+    for row, value in zip(card["micrographs"], (-0.5, None, 2e-7, 30.0, -2e-7), strict=True):
         row["numbers"]["snr_raw_full"] = {"value": value, "low": None, "high": None}
     folder = example.write(tmp_path / "evaluation", card)
     (folder / "report.html").write_text(page_of(read_evaluation(folder), folder), encoding="utf-8")
     page = visit((folder / "report.html").as_uri())
     head(page, "SNR raw").click()
-    assert column(page, "SNR raw") == ["30.0", "2.00e−07", "−0.500", "–"]
+    assert column(page, "SNR raw") == ["30.0", "2.00e−07", "−2.00e−07", "−0.500", "–"]
     head(page, "SNR raw").click()
-    assert column(page, "SNR raw") == ["−0.500", "2.00e−07", "30.0", "–"]
+    assert column(page, "SNR raw") == ["−0.500", "−2.00e−07", "2.00e−07", "30.0", "–"]
 
 
 def test_the_filter_keeps_the_rows_with_all_its_words(visit):
@@ -293,6 +296,26 @@ def test_a_chart_reads_its_values_to_the_pointer_and_to_arrow_keys(visit):
     for _ in range(2):
         page.keyboard.press("ArrowRight")
     assert chart.locator(".at").text_content() == f"{4.5 * 64 / 2:.3g} Å"
+
+
+def test_the_first_shell_of_a_chart_over_resolution_is_the_mean(visit, tmp_path):
+    card = structure_example.structure()
+    del card["views"], card["regions"]
+    structure_example.write_pictures(tmp_path)
+    path = tmp_path / "structure.html"
+    path.write_text(structure_page(structure_from(card), tmp_path), encoding="utf-8")
+    page = visit(path.as_uri())
+    texts = []
+    for plot in page.locator(".chart .plot").all():
+        plot.focus()
+        page.keyboard.press("ArrowRight")
+        texts.append(plot.locator(".at").text_content())
+    assert "mean" in texts and not [text for text in texts if "Infinity" in text]
+    chart = page.locator(".chart").first
+    chart.locator(".plot").focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    assert chart.locator(".at").text_content() == "154 Å"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

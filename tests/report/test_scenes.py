@@ -67,6 +67,23 @@ def test_a_large_map_is_binned():
     assert volume.voxel_xyz_A == (4.0, 4.0, 4.0)
 
 
+@pytest.mark.parametrize("long_axis", [0, 1, 2])
+def test_a_binned_map_is_closed_at_all_its_ends_and_keeps_its_middle(long_axis):
+    sides, half = [24, 30, 33], [8.0, 10.0, 12.0]
+    sides[long_axis], half[long_axis] = 310, 149.0
+    grids = np.meshgrid(*(np.arange(side) - side // 2 for side in sides), indexing="ij")
+    block = 1 - np.max([abs(grid) / axis for grid, axis in zip(grids, half, strict=True)], axis=0)
+    contour = Contour(torch.from_numpy(block.astype(np.float32)), (1.0,) * 3, 0.0, 1000.0)
+    volume = surface_scene(ShownMap("block", (contour,)), contour).volume
+    inside = steps_of(volume).transpose(2, 1, 0) > 0
+    assert max(inside.shape) <= 128 and volume.voxel_xyz_A == (3.0, 3.0, 3.0)
+    for axis in range(3):
+        assert not inside.take(0, axis).any() and not inside.take(-1, axis).any()
+        positions = np.nonzero(inside.any(axis=tuple({0, 1, 2} - {axis})))[0]
+        assert len(positions) == pytest.approx((2 * half[axis] - 1) / 3, abs=1.1)
+        assert positions.mean() == pytest.approx((inside.shape[axis] - 1) / 2, abs=0.51)
+
+
 def test_noise_far_from_the_surface_takes_no_room_and_the_surface_stays():
     contour = ellipsoid()
     noise = torch.randn(contour.density.shape, generator=torch.Generator().manual_seed(1)) * 0.01

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from restore.runtime.signals import interruptible
+from restore.runtime.signals import interruptible, stop_signals
 
 
 class Signalling:
@@ -58,3 +58,17 @@ def test_a_signal_that_waited_until_the_end_comes_there(slow_module):
     with pytest.raises(KeyboardInterrupt), interruptible():
         __import__(slow_module)
         raise ValueError("before the signal could come")
+
+
+@pytest.mark.parametrize("is_ignored", [True, False])
+def test_an_interrupt_that_is_ignored_does_not_stop_a_run(is_ignored):
+    handler = signal.SIG_IGN if is_ignored else signal.default_int_handler
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with stop_signals() as stop_asked:
+            signal.raise_signal(signal.SIGINT)
+            assert stop_asked() is not is_ignored
+            assert (signal.getsignal(signal.SIGINT) is signal.SIG_IGN) is is_ignored
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -149,6 +149,11 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
         ("frames", 1),
         ("voltage_kV", 0.0),
         ("defocus_um", (2.0, 1.0)),
+        ("astigmatism_A", float("nan")),
+        ("astigmatism_A", 16_000.0),
+        ("astigmatism_spread_A", 6000.0),
+        ("phase_shift_deg", float("inf")),
+        ("spherical_aberration_mm", float("nan")),
         ("amplitude_contrast", 7.0),
         ("particles_per_um2", -1.0),
         ("seed", -1),
@@ -168,3 +173,13 @@ def test_a_missing_specimen_leaves_nothing_behind(tmp_path):
 
 def test_the_defaults_are_fine():
     check_settings(SimulationSettings())
+
+
+def test_astigmatism_may_reach_overfocus_with_a_phase_plate_and_near_focus():
+    strong = replace(SETTINGS, astigmatism_A=20_000.0)
+    with pytest.raises(
+        UserError, match=r"astigmatism_A is 20000\.0\. .*twice the smallest defocus"
+    ):
+        check_settings(strong)
+    check_settings(replace(strong, phase_shift_deg=90.0))
+    check_settings(replace(strong, defocus_um=(0.0, 0.5)))

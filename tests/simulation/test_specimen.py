@@ -236,6 +236,17 @@ def test_a_map_without_voxel_size_or_with_nan_is_refused(tmp_path):
         from_map(tmp_path / "nan.mrc", 2.0)
 
 
+def test_a_map_whose_voxels_are_no_cubes_is_refused_with_all_three_sizes(tmp_path):
+    density = np.random.default_rng(0).normal(size=(16, 16, 16)).astype(np.float32)
+    for name, size_A in (("flat.mrc", (2.0, 2.01, 2.5)), ("cubic.mrc", (2.0, 2.001, 2.0))):
+        with mrcfile.new(tmp_path / name) as file:
+            file.set_data(density)
+            file.voxel_size = size_A
+    with pytest.raises(UserError, match=r"flat\.mrc: its voxels measure 2 x 2\.01 x 2\.5 Å"):
+        from_map(tmp_path / "flat.mrc", 2.0)
+    assert from_map(tmp_path / "cubic.mrc", 2.0).pixel_size_A == 2.0
+
+
 def test_a_specimen_too_large_for_its_pixel_size_is_refused(tmp_path):
     lines = [
         f"ATOM  {n:5d}  CA  ALA A{n:4d}    {900.0 * n:8.3f}{0.0:8.3f}{0.0:8.3f}  1.00 20.00       "

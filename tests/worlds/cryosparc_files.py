@@ -5,9 +5,12 @@ file's micrographs.
 import math
 from pathlib import Path
 
+import mrcfile
 import numpy as np
+from particle_world import write_stack
 
 from restore.io.micrographs import Needs, read_micrographs
+from restore.symmetry import from_euler_deg
 
 EXPOSURE = {
     "micrograph_blob/path": "S",
@@ -162,3 +165,33 @@ def job(folder, rows, order=(2, 0, 1)):
     )
     (folder / "exposures.csg").write_text(GROUP)
     return folder / "exposures.csg"
+
+
+def particles_of_world(world, folder, sign=1.0, images=None, **more):
+    """The particles of a `particle_world.ParticleWorld` as a cryoSPARC refinement names them,
+    with their own images or with others; ``sign`` is that of the contrast of its stack.
+    """
+    stack = folder / "J5/extract/particles.mrc"
+    if images is None:
+        images = np.concatenate([mrcfile.read(path) for path in world.stacks])
+    write_stack(stack, sign * images, 3.0)
+    count, first = len(world.ctfs), world.ctfs[0]
+    columns = {
+        "uid": np.arange(1, count + 1, dtype="<u8"),
+        "blob/path": np.full(count, b"J5/extract/particles.mrc"),
+        "blob/idx": np.arange(count, dtype="<u4"),
+        "blob/psize_A": np.full(count, 3.0, "<f4"),
+        "blob/sign": np.full(count, sign, "<f4"),
+        "alignments3D/pose": from_euler_deg(world.euler_deg).as_rotvec().astype("<f4"),
+        "alignments3D/shift": (world.origins_A / 1.5).astype("<f4"),
+        "alignments3D/psize_A": np.full(count, 1.5, "<f4"),
+        "alignments3D/split": (world.half_sets - 1).astype("<u4"),
+        "ctf/accel_kv": np.full(count, first.voltage_kV, "<f4"),
+        "ctf/cs_mm": np.full(count, first.spherical_aberration_mm, "<f4"),
+        "ctf/amp_contrast": np.full(count, first.amplitude_contrast, "<f4"),
+        "ctf/df1_A": np.array([ctf.defocus_u_A for ctf in world.ctfs], "<f4"),
+        "ctf/df2_A": np.array([ctf.defocus_v_A for ctf in world.ctfs], "<f4"),
+        "ctf/df_angle_rad": np.radians([ctf.defocus_angle_deg for ctf in world.ctfs]).astype("<f4"),
+        "ctf/phase_shift_rad": np.zeros(count, "<f4"),
+    }
+    return save(folder / "J9/J9_particles.cs", table(columns | more))

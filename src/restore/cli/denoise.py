@@ -13,6 +13,8 @@ from restore.cli.options import (
     add_pixel_size_option,
     add_settings,
     add_suffix_option,
+    given,
+    refuse_inapplicable,
     settings_from,
 )
 from restore.cli.progress import Bar
@@ -75,6 +77,12 @@ def run(namespace: argparse.Namespace) -> int:
     of_particles = len(sources) == 1 and lists_particles(Path(sources[0]))
     if of_particles:
         _refuse_options_of_micrographs(namespace)
+    else:
+        refuse_inapplicable(
+            given(namespace, ParticleSettings),
+            "micrographs",
+            "only a table of particles has such settings",
+        )
     ctf = typed_ctf(namespace)
     chosen = chosen_model(namespace, ctf is not None or is_table(sources))
     results = (
@@ -119,13 +127,11 @@ _OF_MICROGRAPHS = (
 
 
 def _refuse_options_of_micrographs(namespace: argparse.Namespace) -> None:
-    typed = [f"--{name}" for name in _OF_MICROGRAPHS if getattr(namespace, name) is not None]
-    if typed:
-        raise UsageError(
-            f"{', '.join(typed)} {'does' if len(typed) == 1 else 'do'} not apply to particles",
-            wanted="their pixel sizes and CTFs are those of the table, and they have no halves",
-            do="leave the option out",
-        )
+    refuse_inapplicable(
+        [name for name in _OF_MICROGRAPHS if getattr(namespace, name) is not None],
+        "particles",
+        "their pixel sizes and CTFs are those of the table, and they have no halves",
+    )
 
 
 def _particles(namespace: argparse.Namespace, table: str, chosen: NamedModel) -> SetResults:

@@ -14,7 +14,7 @@ from restore.cli.maps import (
     grid_words,
     shell_words,
 )
-from restore.cli.options import add_settings, settings_from
+from restore.cli.options import add_settings, given, refuse_inapplicable, settings_from
 from restore.errors import UsageError
 from restore.maps.fsc import FSCSettings
 from restore.postprocessing.half_map_fsc import HalfMapComparison, compare_half_maps
@@ -42,7 +42,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model_bfactors",
         choices=("file", "none"),
-        default="file",
         help=(
             "B factors of the atoms: from the file (default), or none, which makes all atoms "
             "equally sharp"
@@ -81,6 +80,8 @@ def run(namespace: argparse.Namespace) -> int:
             wanted="Two halves are needed",
             do="give the second half map, or --model",
         )
+    typed = ["model_bfactors"] if namespace.model_bfactors is not None else []
+    refuse_inapplicable(typed, "half maps", "only a model has atoms with B factors")
     comparison = compare_half_maps(
         namespace.half1,
         namespace.half2,
@@ -100,10 +101,15 @@ def _run_against_model(namespace: argparse.Namespace) -> int:
         raise UsageError(
             "--stack is given", wanted="A model is compared with a volume", do="leave --stack out"
         )
+    refuse_inapplicable(
+        given(namespace, FSCSettings),
+        "a comparison with a model",
+        "the FSC with a model has no settings",
+    )
     comparison = compare_with_model(
         [path for path in (namespace.half1, namespace.half2) if path is not None],
         namespace.model,
-        bfactors=namespace.model_bfactors,
+        bfactors=namespace.model_bfactors or "file",
         mask=namespace.mask,
         pixel_size_A=namespace.pixel_size,
         output=namespace.output,

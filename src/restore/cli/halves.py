@@ -18,7 +18,7 @@ from restore.cli.results import report_failures
 from restore.errors import UsageError
 from restore.io.images.movies import EERSettings
 from restore.movies.exposures import MovieSettings
-from restore.movies.halving import HalvesOutput
+from restore.movies.halving import LOCAL_MOTION_LOST, HalvesOutput
 from restore.movies.making_halves import Thinning, make_halves
 from restore.runtime.memory import tune_malloc
 
@@ -96,12 +96,17 @@ def _refuse_mixtures(namespace: argparse.Namespace) -> None:
 
 
 def _print_remarks(remarks: Sequence[str]) -> None:
+    lost = [remark for remark in remarks if LOCAL_MOTION_LOST in remark]
+    others = [remark for remark in remarks if LOCAL_MOTION_LOST not in remark]
+    differ = "full sums differ" if len(others) > 1 else "full sum differs"
+    asked = f"{differ} slightly from the micrograph. Were the dose weighting and the gain the same?"
+    _print_group(others, asked)
+    lack = "full sums lack" if len(lost) > 1 else "full sum lacks"
+    _print_group(lost, f"{lack} a correction that the micrograph may have.")
+
+
+def _print_group(remarks: Sequence[str], words: str) -> None:
+    """Print how many remarks there are, and the first of them."""
     if remarks:
-        count = len(remarks)
-        differ = "full sums differ" if count > 1 else "full sum differs"
-        print(
-            f"{count} {differ} slightly from the micrograph. Were the dose weighting and the gain "
-            "the same?",
-            file=sys.stderr,
-        )
-        print(f"  {remarks[0]}{f', and {count - 1} more' if count > 1 else ''}", file=sys.stderr)
+        more = f", and {len(remarks) - 1} more" if len(remarks) > 1 else ""
+        print(f"{len(remarks)} {words}\n  {remarks[0]}{more}", file=sys.stderr)

@@ -4,10 +4,12 @@ import argparse
 from pathlib import Path
 
 from restore.cli.main import as_typed, command_parser
-from restore.cli.recipe import add_recipe_options, typed_recipe
+from restore.cli.options import add_suffix_option
+from restore.cli.recipe import SUFFIXES_OF_TRAINING, add_recipe_options, typed_recipe
 from restore.cli.wording import Wording
 from restore.inspection.dispatch import inspect
 from restore.inspection.findings import Findings
+from restore.io.half_names import Suffixes, parse_suffixes
 
 _INDENT = 18
 
@@ -24,14 +26,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             "is written"
         ),
     )
+    add_suffix_option(parser.add_argument_group("halves"), SUFFIXES_OF_TRAINING, "-s")
     add_recipe_options(parser)
 
 
 def run(namespace: argparse.Namespace) -> int:
     """Print what each file is; returns 1 if any has a problem."""
     recipe, wrong = typed_recipe(namespace), 0
+    typed = namespace.even_odd_suffix
+    suffixes = Suffixes() if typed is None else parse_suffixes(typed)
     for path in namespace.files:
-        findings = inspect(path, recipe)
+        findings = inspect(path, recipe, suffixes)
         print(as_text(path, findings))
         wrong |= bool(findings.problems)
     return int(wrong)

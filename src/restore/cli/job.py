@@ -83,7 +83,7 @@ def _apply_to_training(namespace: argparse.Namespace) -> None:
             "both --o and --model_directory are given", do="leave --model_directory out"
         )
     namespace.model_directory = namespace.job_folder
-    if namespace.training_filename == PATCHES:
+    if namespace.training_filename in (None, PATCHES):
         namespace.training_filename = namespace.job_folder / PATCHES
     state = RunFiles(namespace.model_directory, namespace.model_prefix).state
     namespace.resume = namespace.resume or (state.exists() and not namespace.overwrite)

@@ -16,6 +16,7 @@ from restore.cli.terminal import Stream, printable, safe_streams
 from restore.cli.wording import LineFormatter, Wording
 from restore.commands import CommandLine
 from restore.errors import UsageError, UserError
+from restore.runtime.memory import is_out_of_memory
 from restore.runtime.signals import interruptible
 from restore.version import __version__
 
@@ -55,6 +56,11 @@ the main task, in two commands:
 
 restore COMMAND --help, or restore help COMMAND, lists the options of a command."""
 
+_OUT_OF_MEMORY = (
+    "Memory ran out. Finished results are kept. End other programs, or use a machine with more "
+    "memory."
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``restore`` with these arguments (by default the process's); returns the exit status.
@@ -91,14 +97,27 @@ def _handled(run: Callable[[], int], arguments: Sequence[str], debug: bool) -> i
         return _say(_wording(arguments).error(error), status, debug)
     except OSError as error:
         return _say(f"{error.filename or 'the system'}: {error.strerror or error}.", 1, debug)
-    except RuntimeError as error:
-        # Path.resolve() raises this before Python 3.13; the system calls it ELOOP.
-        if not str(error).startswith("Symlink loop from "):
+    except (MemoryError, RuntimeError) as error:
+        words = _words_of_system(error)
+        if not words:
             raise
-        path = str(error).removeprefix("Symlink loop from ").strip("'")
-        return _say(f"{path}: its symbolic links lead in a circle. Correct them.", 1, debug)
+        return _say(words, 1, debug)
     except KeyboardInterrupt:
         return _say("Interrupted. Finished results are kept.", 130, debug)
+
+
+def _words_of_system(error: BaseException) -> str:
+    """What an error of the system means that is no OSError; empty if it is an error of the
+    program.
+    """
+    if is_out_of_memory(error):
+        return _OUT_OF_MEMORY
+    # Path.resolve() raises this before Python 3.13; the system calls it ELOOP.
+    start = "Symlink loop from "
+    if not str(error).startswith(start):
+        return ""
+    path = str(error).removeprefix(start).strip("'")
+    return f"{path}: its symbolic links lead in a circle. Correct them."
 
 
 def _wording(arguments: Sequence[str]) -> Wording:

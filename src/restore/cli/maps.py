@@ -49,6 +49,15 @@ def crossing_words(fsc: FSC, name: str, threshold: float) -> str:
     return "at once" if math.isinf(crossing_A) else f"{crossing_A:.2f} Å"
 
 
+def fall_words(fsc: FSC, name: str, threshold: float) -> str:
+    """Where a curve falls under a threshold, as the end of a sentence."""
+    crossing_A = fsc.crossing_A(fsc.curves[name], threshold)
+    if crossing_A is None:
+        return f"never falls below {threshold:g}"
+    place = "in the first shell" if math.isinf(crossing_A) else f"at {crossing_A:.2f} Å"
+    return f"falls below {threshold:g} {place}"
+
+
 def fit_words(fit: GuinierFit | None) -> str:
     """A Guinier fit in words, "none" without one."""
     if fit is None:

@@ -4,11 +4,12 @@ code that reads it.
 
 import argparse
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from restore.errors import UsageError
 from restore.settings import Option
 
 Record = TypeVar("Record")
@@ -136,6 +137,28 @@ def settings_from(namespace: argparse.Namespace, record: type[Record]) -> Record
         for name, value in given(namespace, record).items()
     }
     return record(**typed)
+
+
+def refuse_inapplicable(typed: Iterable[str], to: str, because: str) -> None:
+    """Raise UsageError if options were typed that do not apply to what the command works on.
+
+    Parameters
+    ----------
+    typed
+        Names of the options that were typed, without the hyphens.
+    to
+        What they do not apply to.
+    because
+        The reason, as a clause.
+    """
+    options = [f"--{name}" for name in typed]
+    if options:
+        one = len(options) == 1
+        raise UsageError(
+            f"{', '.join(options)} {'does' if one else 'do'} not apply to {to}",
+            wanted=because,
+            do=f"leave the option{'' if one else 's'} out",
+        )
 
 
 def _plain_type(hint: Any) -> Any:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from restore.cli.job import PATCHES
 from restore.cli.progress import LateBar
 from restore.face.patches import make_patches
 from restore.preprocessing import Recipe
@@ -16,7 +17,7 @@ def make_patch_file(namespace: argparse.Namespace, recipe: Recipe, patch_px: int
     with LateBar("micrographs", "preparing") as bar:
         return make_patches(
             namespace.training_mics,
-            namespace.training_filename,
+            namespace.training_filename or PATCHES,
             recipe,
             suffixes=namespace.even_odd_suffix,
             pixel_size_A=namespace.pixel_size,

@@ -32,15 +32,13 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         "--training_filename",
         "-f",
         type=Path,
-        default=PATCHES,
         metavar="PATH",
         help=f"patch file to write (default: {PATCHES})",
     )
     group.add_argument(
         "--patch_dtype",
         choices=("float16", "float32"),
-        default="float16",
-        help="number format in the patch file (default: float16)",
+        help="number format in the patch file (default: float16, or that of an existing file)",
     )
     group.add_argument("--overwrite", action="store_true", help="replace existing files")
 

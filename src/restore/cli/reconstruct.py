@@ -5,7 +5,7 @@ orientations.
 import argparse
 from pathlib import Path
 
-from restore.cli.maps import add_output_options
+from restore.cli.maps import add_output_options, fall_words
 from restore.cli.options import add_settings, settings_from
 from restore.cli.progress import Bar
 from restore.particles.reconstruction.half_map_files import Reconstruction, reconstruct_half_maps
@@ -50,11 +50,9 @@ def run(namespace: argparse.Namespace) -> int:
 def _words(reconstruction: Reconstruction) -> str:
     """A summary of the particles, and the resolution of the half maps."""
     images, fsc = reconstruction.images, reconstruction.fsc
-    crossing_A = fsc.crossing_A(fsc.unmasked, 0.143)
-    falls = f"falls below 0.143 at {crossing_A:.2f} Å" if crossing_A else "never falls below 0.143"
     first, second = reconstruction.maps.counts
     return (
         f"{len(images)} particles of {images.box_px} x {images.box_px} pixels, "
         f"{images.pixel_size_A:.5g} Å each: {first} and {second} in the halves\n"
-        f"the FSC of the half maps, without a mask, {falls}"
+        f"the FSC of the half maps, without a mask, {fall_words(fsc, 'unmasked', 0.143)}"
     )

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from restore.cli.job import MODELS, add_job_options, apply_job_options, is_main
-from restore.cli.options import add_device_option, add_settings, given
+from restore.cli.options import add_device_option, add_settings, given, refuse_inapplicable
 from restore.cli.patches import make_patch_file
 from restore.cli.progress import LateBar
 from restore.cli.recipe import (
@@ -71,6 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     """Train and write the model; returns the exit status."""
+    _refuse_unused(namespace)
     apply_job_options(namespace)
     tune_malloc()
     with LateBar("", "training") as bar:
@@ -90,6 +91,22 @@ def run(namespace: argparse.Namespace) -> int:
     if is_main(os.environ):
         print(RunFiles(namespace.model_directory, namespace.model_prefix).model)
     return 0
+
+
+_OF_MICROGRAPHS = ("even_odd_suffix", "pixel_size", "training_filename", "patch_dtype")
+"""Options that do not apply to an existing patch file."""
+
+
+def _refuse_unused(namespace: argparse.Namespace) -> None:
+    """Raise UsageError if options describe how a patch file is made, but there is one already."""
+    is_made = namespace.training_data is not None or namespace.resume
+    if namespace.training_mics is not None or not is_made:
+        return
+    refuse_inapplicable(
+        [name for name in _OF_MICROGRAPHS if getattr(namespace, name) is not None],
+        "an existing patch file",
+        "such options are for making one from the micrographs of --training_mics",
+    )
 
 
 def _patches(namespace: argparse.Namespace) -> Path | Callable[[int], Path] | None:

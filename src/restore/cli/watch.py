@@ -14,6 +14,8 @@ from restore.cli.options import (
     add_pixel_size_option,
     add_settings,
     add_suffix_option,
+    given,
+    refuse_inapplicable,
     settings_from,
 )
 from restore.cli.progress import Bar, LateBar
@@ -58,6 +60,7 @@ def run(namespace: argparse.Namespace) -> int:
     """Follow the session; returns the exit status if it ends by itself."""
     settings = settings_from(namespace, WatchSettings)
     if namespace.model is not None:
+        _refuse_options_of_training(namespace)
         settings = replace(settings, train_after=0)
     tune_malloc()
     chosen = chosen_model(namespace, is_table(namespace.source))
@@ -77,6 +80,16 @@ def run(namespace: argparse.Namespace) -> int:
     if session.table is not None:
         print(session.table)
     return report_failures(session.failed.items(), session.total, "denoised")
+
+
+def _refuse_options_of_training(namespace: argparse.Namespace) -> None:
+    """Raise UsageError if options ask for a training, although a model is given."""
+    typed = given(namespace, WatchSettings)
+    refuse_inapplicable(
+        [name for name in ("train_after", "minutes") if typed.get(name)],
+        "a session with --model",
+        "that model is kept, and none is trained",
+    )
 
 
 @contextmanager

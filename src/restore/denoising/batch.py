@@ -11,6 +11,7 @@ from restore.denoising.denoise import (
     Exposure,
     denoise_with,
     denoiser_for,
+    result_without_halves,
 )
 from restore.denoising.inputs import (
     is_one_image,
@@ -57,7 +58,7 @@ from restore.runtime.progress import Bars, no_bars
 
 log = logging.getLogger(__name__)
 
-_WITHOUT_HALVES = "%s: its halves cannot be used, and the image is calibrated without them: %s"
+_WITHOUT_HALVES = "%s: its halves cannot be used, and %s: %s"
 
 
 def denoise_set(
@@ -206,7 +207,9 @@ def denoise_jobs(
         except UserError as error:
             if _may_pass(error):
                 raise
-            log.warning(_WITHOUT_HALVES, micrograph.name, error)
+            log.warning(
+                _WITHOUT_HALVES, micrograph.name, result_without_halves(denoiser.model), error
+            )
             return full
 
     def compute(job: Job[Target], exposure: Future[Exposure]) -> Write:
@@ -239,7 +242,7 @@ def _denoised(exposure: Exposure, job: Job[Target], denoiser: Denoiser, model_na
         if halves is None or denoiser.settings.average_halves:
             raise
         image = denoise_with(denoiser, Exposure(full), micrograph)
-        log.warning(_WITHOUT_HALVES, micrograph.name, error)
+        log.warning(_WITHOUT_HALVES, micrograph.name, result_without_halves(denoiser.model), error)
     header, dtype = labels(job, model_name), denoiser.settings.output_dtype
     return partial(
         write_image, job.subject.path, image.cpu().numpy(), micrograph.pixel_size_A, header, dtype

@@ -12,10 +12,14 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from restore import fourier
-from restore.background import without_background
 from restore.ctf import ctf_sign
-from restore.denoising.input_checks import has_fine_noise, objection_to_halves
-from restore.denoising.merge import low_frequencies_of, merge
+from restore.denoising.input_checks import (
+    has_fine_noise,
+    objection_to_areas,
+    objection_to_halves,
+    signal_ratio,
+)
+from restore.denoising.merge import low_frequencies_of, mean_of_halves, merge
 from restore.denoising.settings import DenoisingSettings, merge_band
 from restore.errors import UserError
 from restore.micrograph import MANY_HOT_PIXELS, CTFParameters, Micrograph
@@ -35,11 +39,13 @@ from restore.preprocessing import (
     Grid,
     Prepared,
     Recipe,
-    common_blank_pixels,
+    blank_in_any,
+    blank_pixels_of,
     completed,
     prepare_masked,
     restored_spectrum,
 )
+from restore.preprocessing.flat import Flat, flattened
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +98,11 @@ def denoise_with(
 ) -> Float[Tensor, "y x"]:
     """As `denoise`, with a prepared model. The images must be on its engine's device.
 
-    Pixels without data in any of the images keep their values in the full sum.
+    Pixels without data in any of the images keep their values in the full sum. Halves that lack
+    much of what the full sum has do not calibrate.
     """
+    exposure, blank = _with_data(denoiser, exposure, micrograph)
     images = [exposure.full, *(exposure.halves or ())]
-    blank = common_blank_pixels(images)
     prepared = prepare_masked(
         images, micrograph.pixel_size_A, micrograph.ctf, denoiser.model.recipe, blank
     )
@@ -122,6 +129,29 @@ def denoise_with(
     return torch.where(blank, exposure.full, denoised)
 
 
+def _with_data(
+    denoiser: Denoiser, exposure: Exposure, micrograph: Micrograph
+) -> tuple[Exposure, Bool[Tensor, "y x"] | None]:
+    """The exposure, and the pixels without data in any of its images. Without the halves, with a
+    warning, if they are needed only for the calibration and one of them lacks data where the full
+    sum has them: the denoised image would lack them as well.
+    """
+    full, *halves = (blank_pixels_of(image) for image in (exposure.full, *(exposure.halves or ())))
+    settings = denoiser.settings
+    if not settings.average_halves and (objection := objection_to_areas(full, halves)):
+        if settings.calibration == "rings":
+            words = result_without_halves(denoiser.model)
+            log.warning("%s: %s; %s", micrograph.name, objection, words)
+        exposure, halves = Exposure(exposure.full), []
+    return exposure, blank_in_any([full, *halves])
+
+
+def result_without_halves(model: Model) -> str:
+    """What becomes of an image whose halves cannot calibrate it, for a message."""
+    calibrates = model.calibration is not None
+    return f"the image is {'calibrated without them' if calibrates else 'not calibrated'}"
+
+
 @dataclass(frozen=True)
 class _Raw:
     """A raw full sum, what is known of it, and its pixels without data."""
@@ -132,12 +162,12 @@ class _Raw:
     blank: Bool[Tensor, "y x"] | None
 
     @cached_property
-    def flat(self) -> Float[Tensor, "y x"]:
-        """The image with hot pixels replaced, those without data filled, and its background
-        subtracted.
+    def flat(self) -> Flat:
+        """The image with hot pixels replaced, those without data filled, and its background and
+        the jump between its borders subtracted.
         """
         clean, _ = completed(self.image, self.blank, self.recipe)
-        return without_background(clean, self.recipe.background_order)
+        return flattened(clean, self.micrograph.pixel_size_A, self.recipe, self.blank)
 
 
 def _denoised(denoiser: Denoiser, raw: _Raw, prepared: Sequence[Prepared]) -> Float[Tensor, "y x"]:
@@ -150,7 +180,7 @@ def _denoised(denoiser: Denoiser, raw: _Raw, prepared: Sequence[Prepared]) -> Fl
         raise UserError(objection, where=name, do="check the names of the halves")
     sources = prepared[1:] if settings.average_halves else prepared[:1]
     outputs = [_network_output(denoiser, source) for source in sources]
-    denoised = _mean_of_halves(outputs, prepared) if settings.average_halves else outputs[0]
+    denoised = mean_of_halves(outputs, prepared) if settings.average_halves else outputs[0]
     weights = _weights(denoiser, prepared, outputs, raw.micrograph)
     if weights is not None:
         denoised = calibrated(
@@ -160,7 +190,21 @@ def _denoised(denoiser: Denoiser, raw: _Raw, prepared: Sequence[Prepared]) -> Fl
             full.image,
             full.grid.pixel_size_yx_A,
         )
-    return _at_full_size(restored_spectrum(denoised, full), denoiser, raw, full.grid)
+    image = _at_full_size(restored_spectrum(denoised, full), denoiser, raw, full.grid)
+    return _with_jump(image, raw, settings) if settings.keep_low_frequencies else image
+
+
+def _with_jump(
+    image: Float[Tensor, "y x"], raw: _Raw, settings: DenoisingSettings
+) -> Float[Tensor, "y x"]:
+    """The image plus the raw one's jump between borders, which would otherwise be missing from its
+    low frequencies: where one border is darker than the other, all between them would slope.
+    """
+    ctf = raw.micrograph.ctf
+    flipped = raw.recipe.phase_flip and not settings.flip_phases_back
+    # At frequencies this low the CTF has the sign that it has at 0.
+    sign = float(ctf_sign(ctf, (2, 2), (1.0, 1.0))[0, 0]) if flipped and ctf is not None else 1.0
+    return raw.flat.jump.added_to(image, factor=sign)
 
 
 def _at_full_size(
@@ -172,7 +216,7 @@ def _at_full_size(
     flips_back = settings.flip_phases_back and recipe.phase_flip
     coarse = None
     if settings.keep_low_frequencies:
-        coarse = low_frequencies_of(raw.flat, grid, recipe)
+        coarse = low_frequencies_of(raw.flat.image, grid, recipe)
         if recipe.phase_flip:
             coarse = coarse * _sign(raw.micrograph, grid.shape, grid.pixel_size_yx_A, coarse.device)
     if band is None and not flips_back:
@@ -183,7 +227,7 @@ def _at_full_size(
     if band is not None:
         # The background does not fit together at opposite borders. With it, a slope would add
         # lines there at all frequencies, by which the denoised amplitudes would be scaled too.
-        fine = fourier.spectrum_of(raw.flat)
+        fine = fourier.spectrum_of(raw.flat.image)
         if recipe.phase_flip:
             fine = fine * _sign(raw.micrograph, *full_sampling, fine.device)
         spectrum = merge(spectrum, fine, fourier.frequency_per_A(*full_sampling, fine.device), band)
@@ -213,8 +257,9 @@ def _weights(
         weights = None if objection else _own_weights(denoiser, prepared, outputs, micrograph.ctf)
         if weights is not None:
             return weights
-        objection = objection or "its halves do not look like two halves of one exposure"
-        log.warning("%s: %s; the image is calibrated without them", micrograph.name, objection)
+        objection = objection or "its halves are almost identical"
+        words = result_without_halves(denoiser.model)
+        log.warning("%s: %s; %s", micrograph.name, objection, words)
     return None if calibration is None or kind == "none" else model_weights(calibration)
 
 
@@ -224,11 +269,14 @@ def _own_weights(
     outputs: Sequence[Float[Tensor, "y x"]],
     parameters: CTFParameters | None,
 ) -> RingWeights | None:
-    """The weights from a micrograph's own halves; None if these cannot be halves."""
+    """The weights from a micrograph's own halves; None if these share their noise."""
     full, first, second = prepared
     denoised = outputs[0] if len(outputs) == 2 else _network_output(denoiser, first)
     denoised = without_lattice(denoised, _stride(denoiser))
     images = torch.stack([first.image, second.image, denoised])
+    if (ratio := signal_ratio(prepared)) != 1:
+        # Where D1 holds a·S and M2 holds b·S, their covariance is not that of D1 with a·S.
+        images *= images.new_tensor([ratio, 1 / ratio, ratio]).rsqrt()[:, None, None]
     calibration = denoiser.model.calibration
     return own_weights(
         images, calibration, full.grid.pixel_size_yx_A, blank=full.blank, parameters=parameters
@@ -245,25 +293,6 @@ def _network_output(denoiser: Denoiser, prepared: Prepared) -> Float[Tensor, "y 
     return apply_self_ensemble(
         denoiser.engine, prepared.image, settings.tile_px, settings.self_ensemble
     )
-
-
-def _mean_of_halves(
-    outputs: Sequence[Float[Tensor, "y x"]], prepared: Sequence[Prepared]
-) -> Float[Tensor, "y x"]:
-    """The mean of the denoised halves in the scale of the prepared full sum, the first of
-    ``prepared``.
-    """
-    full, *halves = prepared
-    raw = sum((half.image * half.scale / 2 for half in halves), torch.zeros_like(full.image))
-    denoised = torch.zeros_like(full.image)
-    for output, half in zip(outputs, halves, strict=True):
-        denoised += output * half.scale / 2
-    # Halves may be sums or averages of frames: the factor from their mean to the full sum is also
-    # that of the denoised mean.
-    reference = full.image
-    if full.blank is not None:
-        reference, raw = reference[~full.blank], raw[~full.blank]
-    return denoised * (reference * raw).mean() / raw.square().mean()
 
 
 def _sign(

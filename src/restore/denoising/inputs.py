@@ -3,7 +3,7 @@ be skipped.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from restore.denoising.targets import OutputSettings
 from restore.errors import UserError
 from restore.io.cryosparc.listings import CryosparcListing
 from restore.io.endings import IMAGE_ENDINGS, ending_of
-from restore.io.file_checks import ReadHeader, fit_together
+from restore.io.file_checks import ReadHeader, misfit
 from restore.io.images.image import read_image_header
 from restore.io.images.maps import read_map_header
 from restore.io.labels import without_denoised
@@ -63,6 +63,11 @@ def read_set(
         log.warning(
             "`flip_phases_back=True` changes nothing: the model was made with `phase_flip=False`"
         )
+    if settings.calibration == "model" and model.calibration is None:
+        log.warning(
+            "`calibration=model` changes nothing: the model holds no calibration, and the images "
+            "are not calibrated"
+        )
     needs = Needs(model.recipe.phase_flip, settings.average_halves, True, header_pixel_size=True)
     wants_halves = settings.average_halves or settings.calibration == "rings"
     is_guess = suffixes is None and wants_halves and is_table(source)
@@ -78,7 +83,8 @@ def read_set(
         raise error.instead(do=do) from None
     if settings.average_halves or settings.calibration != "rings":
         return chosen
-    return without_unusable_halves(chosen, read)
+    named = chosen.listed_halves if is_guess or suffixes is None else None
+    return without_unusable_halves(chosen, read, named)
 
 
 def _suffixes_of_training(model: Model) -> Suffixes | None:
@@ -111,13 +117,39 @@ def uses_halves(micrograph: Micrograph, settings: DenoisingSettings) -> bool:
     )
 
 
-def without_unusable_halves(chosen: MicrographSet, read: ReadHeader) -> MicrographSet:
+def without_unusable_halves(
+    chosen: MicrographSet, read: ReadHeader, named: Collection[int] | None = None
+) -> MicrographSet:
     """The set without halves that are missing or incomplete. The calibration can do without halves,
     so nothing is raised.
+
+    One warning tells of those in the ``named`` rows (all if None), whose halves the table or the
+    user has named. In other rows, whose halves were guessed from the name, there may be none.
     """
     micrographs = [with_usable_halves(micrograph, read) for micrograph in chosen.micrographs]
-    log.info("%s", _calibration_words([micrograph.even is not None for micrograph in micrographs]))
+    lost = [
+        reason
+        for before, after in zip(chosen.micrographs, micrographs, strict=True)
+        if before is not after and (named is None or before.row in named)
+        if (reason := _problem_of_halves(before, read))
+    ]
+    if lost:
+        whose = f"{len(lost)} of {len(micrographs)} micrographs"
+        whose = whose if len(micrographs) > 1 else "the micrograph"
+        log.warning("the halves of %s cannot be used, and do not calibrate: %s", whose, lost[0])
+    have_halves = [micrograph.even is not None for micrograph in micrographs]
+    if any(have_halves) or not lost:
+        log.info("%s", _calibration_words(have_halves))
     return replace(chosen, micrographs=tuple(micrographs))
+
+
+def _problem_of_halves(micrograph: Micrograph, read: ReadHeader) -> str:
+    """The reason why a micrograph's halves cannot be used; empty if the full sum itself cannot."""
+    try:
+        read(micrograph.image)
+    except UserError:
+        return ""
+    return misfit(micrograph, (*HALVES, "image"), read)
 
 
 def _calibration_words(have_halves: Sequence[bool]) -> str:
@@ -137,9 +169,9 @@ def _calibration_words(have_halves: Sequence[bool]) -> str:
 
 def with_usable_halves(micrograph: Micrograph, read: ReadHeader = read_image_header) -> Micrograph:
     """The micrograph, without its halves if they are missing, incomplete, or of another shape."""
-    if fit_together(micrograph, (*HALVES, "image"), read):
-        return micrograph
-    return replace(micrograph, even=None, odd=None)
+    if misfit(micrograph, (*HALVES, "image"), read):
+        return replace(micrograph, even=None, odd=None)
+    return micrograph
 
 
 def _refuse_stacks(source: str | Path | Sequence[str | Path]) -> None:

@@ -1,7 +1,8 @@
-"""What a denoised image takes from the raw one: what is finer than the merge band (Palovcak 2020,
-S2.4), and what the high-pass removes.
+"""Images put together: the denoised one with what it takes from the raw one, which is what is finer
+than the merge band (Palovcak 2020, S2.4) and what the high-pass removes; and two denoised halves.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from restore import fourier
 from restore.errors import UserError
-from restore.preprocessing import Grid, Recipe
+from restore.preprocessing import Grid, Prepared, Recipe
 
 
 @dataclass(frozen=True)
@@ -82,3 +83,22 @@ def low_frequencies_of(
     removed = 1 - fourier.highpass(frequency, recipe.highpass_A)
     removed[0, 0] = 0
     return fourier.cropped_spectrum_of(flat, grid.shape) * removed
+
+
+def mean_of_halves(
+    outputs: Sequence[Float[Tensor, "y x"]], prepared: Sequence[Prepared]
+) -> Float[Tensor, "y x"]:
+    """The mean of the denoised halves in the scale of the prepared full sum, the first of
+    ``prepared``.
+    """
+    full, *halves = prepared
+    raw = sum((half.image * half.scale / 2 for half in halves), torch.zeros_like(full.image))
+    denoised = torch.zeros_like(full.image)
+    for output, half in zip(outputs, halves, strict=True):
+        denoised += output * half.scale / 2
+    # Halves may be sums or averages of frames: the factor from their mean to the full sum is also
+    # that of the denoised mean.
+    reference = full.image
+    if full.blank is not None:
+        reference, raw = reference[~full.blank], raw[~full.blank]
+    return denoised * (reference * raw).mean() / raw.square().mean()

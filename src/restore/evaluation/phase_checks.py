@@ -9,7 +9,7 @@ from restore import fourier
 from restore.ctf import ctf
 from restore.errors import UserError
 from restore.evaluation.views import Views, stacked
-from restore.maps.phases import agreement_where_negative, are_flipped
+from restore.maps.phases import phase_agreement
 from restore.micrograph import CTFParameters, Micrograph
 
 _SURE = 5.0  # standard deviations
@@ -30,9 +30,8 @@ def require_same_phases(views: Views, micrograph: Micrograph, flipped: bool) -> 
     if values is None:
         return
     raw, denoised = (stacked(halves, views.blank) for halves in (views.raw, views.denoised))
-    where_negative = agreement_where_negative(raw, denoised, values)
-    where_positive = agreement_where_negative(raw, denoised, -values)
-    if not (are_flipped(where_negative) is True and are_flipped(where_positive) is False):
+    agreement = phase_agreement(raw, denoised, values)
+    if not agreement.flipped:
         return
     spectra = fourier.spectrum_of(raw), fourier.spectrum_of(denoised)
     least = min(-_significance(*spectra, values < 0), _significance(*spectra, values > 0))
@@ -41,8 +40,8 @@ def require_same_phases(views: Views, micrograph: Micrograph, flipped: bool) -> 
     theirs, ours = ("are not", "are") if flipped else ("are", "are not")
     raise UserError(
         f"the phases of the denoised halves {theirs} flipped, and those of the raw ones {ours} "
-        f"(their correlation is {where_negative:.2f} where the CTF is negative, and "
-        f"{where_positive:.2f} elsewhere)",
+        f"(their correlation is {agreement.where_negative:.2f} where the CTF is negative, and "
+        f"{agreement.where_positive:.2f} elsewhere)",
         field="phase_flip",
         wanted="halves are compared with equal phases",
         do=f"give `phase_flip={not flipped}`",

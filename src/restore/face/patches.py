@@ -18,6 +18,9 @@ from restore.provenance import provenance
 from restore.training.patches import Pair, refuse_smaller
 from restore.training.preparation import Destination, is_made_of, prepare_patches
 
+PATCH_DTYPES = ("float16", "float32")
+"""The types of the numbers in a patch file, the default first."""
+
 
 def make_patches(
     micrographs: str | PathLike[str] | MicrographSet,
@@ -26,7 +29,7 @@ def make_patches(
     *,
     suffixes: str | None = None,
     pixel_size_A: float | None = None,
-    patch_dtype: str = "float16",
+    patch_dtype: str | None = None,
     patch_px: int = 0,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -50,7 +53,8 @@ def make_patches(
     pixel_size_A
         Pixel size in Å, for images that no table lists.
     patch_dtype
-        Type of the stored numbers, ``"float16"`` or ``"float32"``.
+        Type of the stored numbers, ``"float16"`` or ``"float32"``. None stands for that of a file
+        that is kept, else for ``"float16"``.
     patch_px
         Side of the training windows in pixels of the prepared images. An image that is smaller is
         an error.
@@ -92,14 +96,9 @@ def make_patches(
     refuse_smaller(pairs, patch_px)
     _refuse_to_replace_input(path, chosen)
     if path.exists() and not overwrite:
-        if is_made_of(path, chosen.micrographs, recipe, patch_dtype):
-            return path
-        raise UserError(
-            "the existing patch file was made from other micrographs, or with another recipe or "
-            "CTF",
-            where=path,
-            do="give another `patch_file`, or `overwrite=True`",
-        )
+        _require_same(path, chosen, recipe, patch_dtype)
+        return path
+    patch_dtype = patch_dtype or PATCH_DTYPES[0]
     pixel_bytes = 4 if patch_dtype == "float32" else 2
     require_writable(
         path.parent, sum(2 * pixel_bytes * pair.shape[0] * pair.shape[1] for pair in pairs)
@@ -117,6 +116,31 @@ def make_patches(
     destination = Destination(path, patch_dtype, record)
     prepare_patches(chosen.micrographs, recipe, destination, report)
     return path
+
+
+def _require_same(
+    path: Path, chosen: MicrographSet, recipe: Recipe, patch_dtype: str | None
+) -> None:
+    """Raise UserError unless a patch file was made from these micrographs in this way; None
+    accepts every type of numbers.
+    """
+    for dtype in PATCH_DTYPES:
+        if is_made_of(path, chosen.micrographs, recipe, dtype):
+            if patch_dtype in (None, dtype):
+                return
+            raise UserError(
+                f"the numbers in the existing patch file are {dtype}",
+                where=path,
+                field="patch_dtype",
+                wanted=f"{patch_dtype} is asked for",
+                do="leave `patch_dtype` out, give another `patch_file`, or `overwrite=True`",
+            )
+    raise UserError(
+        "the existing patch file was made from other micrographs, with another recipe or CTF, or "
+        "by an earlier version",
+        where=path,
+        do="give another `patch_file`, or `overwrite=True`",
+    )
 
 
 def _pair(micrograph: Micrograph, recipe: Recipe, read: ReadHeader) -> Pair:

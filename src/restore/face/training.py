@@ -16,6 +16,8 @@ from restore.training.run_files import RunFiles
 from restore.training.settings import TrainingSettings
 from restore.training.watchers import TrainingProgress
 
+_PATCH_FILE = "training_data.hdf"
+
 
 def train(
     micrographs: str | PathLike[str] | MicrographSet | None = None,
@@ -27,7 +29,7 @@ def train(
     preset: str | None = None,
     suffixes: str | None = None,
     pixel_size_A: float | None = None,
-    patch_file: str | PathLike[str] = "training_data.hdf",
+    patch_file: str | PathLike[str] | None = None,
     model_directory: str | PathLike[str] = "Models",
     model_prefix: str = "model",
     initial_model: str | PathLike[str] | None = None,
@@ -46,7 +48,8 @@ def train(
     micrographs
         A RELION STAR file, a cryoSPARC ``.cs`` or ``.csg`` file, or a pattern of images; or a
         `MicrographSet` from `read_micrographs`. Every micrograph needs its two halves. None if
-        ``patch_file`` holds them already, or if a run is resumed.
+        ``patch_file`` holds them already, or if a run is resumed; then neither ``suffixes`` nor
+        ``pixel_size_A`` can be given.
     settings
         The settings, or a mapping of those that differ from the preset's, such as
         ``{"batch_size": 8}``.
@@ -64,7 +67,8 @@ def train(
     pixel_size_A
         Pixel size in Å, for images that no table lists.
     patch_file
-        File in which the prepared halves are stored.
+        File in which the prepared halves are stored. None stands for ``training_data.hdf``, or for
+        the file of the run that is resumed, which may also be given where it is now.
     model_directory, model_prefix
         Folder of the run's files, and the beginning of their names.
     initial_model
@@ -107,12 +111,14 @@ def train(
     """
     beside = {"minutes": minutes, "steps": steps, "from_scratch": from_scratch or None}
     given = _settings(settings, beside)
+    if micrographs is None:
+        _refuse_unused({"suffixes": suffixes, "pixel_size_A": pixel_size_A})
 
     def make(patch_px: int) -> Path:
         assert micrographs is not None
         return make_patches(
             micrographs,
-            patch_file,
+            patch_file if patch_file is not None else _PATCH_FILE,
             recipe,
             suffixes=suffixes,
             pixel_size_A=pixel_size_A,
@@ -131,7 +137,8 @@ def train(
             )
 
     resumed = resume and RunFiles(Path(model_directory), model_prefix).state.exists()
-    stored = None if resumed else Path(patch_file)
+    usual = None if resumed else Path(_PATCH_FILE)
+    stored = Path(patch_file) if patch_file is not None else usual
     return run.train(
         make if micrographs is not None else stored,
         given,
@@ -145,6 +152,18 @@ def train(
         check_recipe=check_recipe,
         progress=progress,
     )
+
+
+def _refuse_unused(of_micrographs: Mapping[str, object]) -> None:
+    """Reject what describes micrographs where none are given."""
+    for name, value in of_micrographs.items():
+        if value is not None:
+            raise UserError(
+                f"{name} is {value}, but no micrographs are given",
+                field=name,
+                wanted="the patch file holds its own",
+                do="leave it out, or give the micrographs",
+            )
 
 
 def _settings(

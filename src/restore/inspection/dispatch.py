@@ -2,20 +2,23 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from restore.errors import UserError
-from restore.inspection.commands import inspect_file
+from restore.inspection.commands import inspect_file, with_choices
 from restore.inspection.findings import Findings, counted, unusable
 from restore.inspection.images import inspect_image
 from restore.inspection.movies import inspect_movie
 from restore.inspection.own_files import inspect_json, inspect_patches, inspect_tensors
 from restore.inspection.tables import inspect_cryosparc, inspect_star
 from restore.io.endings import EER_ENDINGS, IMAGE_ENDINGS, MOVIE_ENDINGS, ending_of
+from restore.io.half_names import Suffixes
 from restore.io.reading import reading
 from restore.preprocessing import Recipe
 
 _TABLES = (".star", ".cs", ".csg")
+_DEFAULT_SUFFIXES = Suffixes()
 _POWER_SPECTRA = (".ctf",)
 _PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".sav")
 _OWN: dict[str, Callable[[Path], Findings]] = {
@@ -27,10 +30,16 @@ _OWN: dict[str, Callable[[Path], Findings]] = {
 } | dict.fromkeys(_PICKLES, inspect_tensors)
 
 
-def inspect(path: Path, recipe: Recipe) -> Findings:
-    """What the file is, what restore would do with it with this recipe, and its problems. Never
-    raises UserError.
+def inspect(path: Path, recipe: Recipe, suffixes: Suffixes = _DEFAULT_SUFFIXES) -> Findings:
+    """What the file is, what restore would do with it with this recipe, and its problems. The
+    halves of micrographs are looked for under these ``suffixes``. Never raises UserError.
     """
+    findings = _inspect(path, recipe, suffixes)
+    lines = (with_choices(line, recipe, suffixes) for line in findings.commands)
+    return replace(findings, commands=tuple(lines))
+
+
+def _inspect(path: Path, recipe: Recipe, suffixes: Suffixes) -> Findings:
     if not path.exists():
         return unusable(
             "nothing", UserError("there is no such file", where=path, do="check the name")
@@ -39,6 +48,9 @@ def inspect(path: Path, recipe: Recipe) -> Findings:
         return _inspect_folder(path)
     ending = ending_of(path.name)
     try:
+        if ending in _TABLES:
+            inspect_table = inspect_star if ending == ".star" else inspect_cryosparc
+            return inspect_table(path, recipe, suffixes)
         return _by_ending(path, ending, recipe)
     except UserError as error:
         return unusable(f"a {ending or 'nameless'} file that cannot be used", error)
@@ -69,8 +81,7 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _by_ending(path: Path, ending: str, recipe: Recipe) -> Findings:
-    if ending in _TABLES:
-        return inspect_star(path, recipe) if ending == ".star" else inspect_cryosparc(path, recipe)
+    """A file that is no table. Raises UserError."""
     if ending in EER_ENDINGS:
         return inspect_movie(path)
     if ending in IMAGE_ENDINGS:

@@ -12,8 +12,11 @@ from restore.blank_pixels import find_blank_pixels
 from restore.errors import UserError
 from restore.inspection.commands import (
     CTF_IS_MISSING,
+    MODEL_IS_MISSING,
+    PIXEL_SIZE_IS_DOUBTFUL,
     PIXEL_SIZE_IS_MISSING,
     denoise_image,
+    suits_general_model,
     thin,
 )
 from restore.inspection.findings import Findings, number
@@ -21,10 +24,12 @@ from restore.inspection.movies import inspect_movie, pixel_words, value_words
 from restore.inspection.sections import inspect_sections, is_stack_by_name
 from restore.io.denoised_mark import is_denoised_image
 from restore.io.endings import COMPRESSED_MRC_ENDINGS, MRC_ENDINGS, ending_of, split_ending
+from restore.io.file_checks import may_be_unset
 from restore.io.images.image import ImageHeader, read_image, read_image_header
 from restore.io.images.maps import read_map_header
 from restore.io.images.movies import is_movie
 from restore.io.images.mrc import mrc_labels
+from restore.io.images.mrc_stack import has_half_bytes
 from restore.movies.thinning import Counts, counts_of
 from restore.preprocessing import Recipe, completed, cropped_grid
 
@@ -40,6 +45,8 @@ def inspect_image(path: Path, recipe: Recipe) -> Findings:
     UserError.
     """
     if ending_of(path.name) in (*MRC_ENDINGS, *COMPRESSED_MRC_ENDINGS):
+        if has_half_bytes(path):
+            return inspect_movie(path)
         header = read_map_header(path)
         if max(header.shape[:2]) > 1 or is_stack_by_name(path, header):
             return inspect_sections(path, header)
@@ -98,15 +105,16 @@ def _with_next_steps(
     if pixel_A is None:
         return Findings("an image", facts, needs=(PIXEL_SIZE_IS_MISSING,))
     words, problem = crop_words(header.shape, pixel_A, recipe)
-    thinning = (thin(path, pixel_A),) if is_counted else ()
+    is_doubtful = may_be_unset(pixel_A)
+    thinning = (thin(path, pixel_A),) if is_counted and not is_doubtful else ()
+    needs = (PIXEL_SIZE_IS_DOUBTFUL,) if is_doubtful else ()
     if problem:
-        return Findings("an image", facts, thinning, (problem,))
-    return Findings(
-        "an image",
-        (*facts, ("network sees", words)),
-        (denoise_image(path), *thinning),
-        needs=(CTF_IS_MISSING,) if recipe.phase_flip else (),
-    )
+        return Findings("an image", facts, thinning, (problem,), needs)
+    facts = (*facts, ("network sees", words))
+    if not suits_general_model(recipe):
+        return Findings("an image", facts, thinning, needs=(*needs, MODEL_IS_MISSING))
+    needs += (CTF_IS_MISSING,) if recipe.phase_flip else ()
+    return Findings("an image", facts, (denoise_image(path, recipe), *thinning), needs=needs)
 
 
 def blank_words(blank: Tensor | None) -> str:

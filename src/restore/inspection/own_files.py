@@ -8,11 +8,15 @@ from restore.commands import CommandLine
 from restore.errors import UserError
 from restore.evaluation.records import Making
 from restore.inspection import commands
-from restore.inspection.findings import Findings, counted, first_few, span
+from restore.inspection.findings import Findings, counted, first_few, number, span
 from restore.io.reading import reading
 from restore.model.checkpoint import Model, TrainingFacts, load_model, load_tensors
 from restore.preprocessing import Recipe
-from restore.records import decoded, parse_json
+from restore.records import decoded, parse_json, read_record
+from restore.report.scenes import FILE as SCENES_FILE
+from restore.report.scenes import Scenes
+from restore.structure.records import FILE as STRUCTURE_FILE
+from restore.structure.records import Structure
 from restore.training.patches import PatchFile
 from restore.training.state import KIND, load_place
 
@@ -58,8 +62,10 @@ def inspect_tensors(path: Path) -> Findings:
     source = _images_of(model)
     if source is None:
         return Findings("a model", tuple(facts), needs=(commands.IMAGES_FOR_MODEL,))
-    flip = model.recipe.phase_flip
-    steps = commands.denoise(source, flip, path), commands.evaluate(source, path)
+    steps = (
+        commands.denoise(source, model.recipe, model=path),
+        commands.evaluate(source, model=path),
+    )
     return Findings("a model", tuple(facts), steps)
 
 
@@ -88,11 +94,19 @@ def _inspect_state(path: Path) -> Findings:
 
 
 def inspect_json(path: Path) -> Findings:
-    """An evaluation, or the settings of a run. Raises UserError."""
+    """An evaluation, a comparison of structures or its scenes, or the settings of a run. Raises
+    UserError.
+    """
     with reading(path):
         content: Any = parse_json(path.read_bytes(), path, "JSON file")
-    if not isinstance(content, dict) or not ({"program", "provenance"} & set(content)):
+    if not isinstance(content, dict):
         return Findings("a JSON file of another program")
+    if {"format_version", "rows"} <= set(content):
+        return _inspect_scenes(path)
+    if not {"program", "provenance"} & set(content):
+        return Findings("a JSON file of another program")
+    if "reconstructions" in content:
+        return _inspect_structure(path)
     if "groups" in content:
         making = decoded(Making, content, path, "evaluation").provenance
         return Findings(
@@ -100,6 +114,29 @@ def inspect_json(path: Path) -> Findings:
         )
     settings = decoded(dict[str, Any], content, path, "record of a run's settings")
     return Findings("the settings of a run", tuple(_made(settings)))
+
+
+def _inspect_scenes(path: Path) -> Findings:
+    """The surfaces of maps that restore structure draws. Raises UserError."""
+    rows = read_record(path, Scenes, SCENES_FILE).rows
+    scenes = sum(len(row.scenes) for row in rows)
+    size = f"{counted(scenes, 'scene')} in {counted(len(rows), 'row')}"
+    note = "structure.html, which restore structure writes, shows them"
+    return Findings("scenes of maps, from restore structure", (("scenes", size), ("note", note)))
+
+
+def _inspect_structure(path: Path) -> Findings:
+    """The result of restore structure. Raises UserError."""
+    structure = read_record(path, Structure, STRUCTURE_FILE)
+    count = structure.particles.count
+    particles = "" if count is None else f"{count}, "
+    facts = (
+        ("particles", f"{particles}symmetry {structure.symmetry}"),
+        ("maps", ", ".join(structure.reconstructions).replace("_", " ")),
+        ("box", f"{structure.box_px} pixels of {number(structure.pixel_size_A)} Å"),
+        *_made(structure.provenance),
+    )
+    return Findings("a comparison of structures", facts)
 
 
 def _recipe_words(recipe: Recipe) -> str:

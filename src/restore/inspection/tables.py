@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from restore.commands import CommandLine
@@ -19,6 +19,7 @@ from restore.io.images.image import read_image
 from restore.io.micrographs import Needs, Suffixes, read_micrographs
 from restore.io.particles import read_particles
 from restore.io.paths import Places
+from restore.io.relion.micrographs import EVEN, ODD
 from restore.io.star import StarFile, read_star
 from restore.micrograph import Micrograph
 from restore.movies.thinning import counts_of
@@ -32,7 +33,7 @@ _COORDINATE_FOLDER = "coords_suffix_"
 """The start of the names of text files in which RELION 3's picking names the micrographs."""
 
 
-def inspect_star(path: Path, recipe: Recipe) -> Findings:
+def inspect_star(path: Path, recipe: Recipe, suffixes: Suffixes) -> Findings:
     """A STAR file: micrographs, tilt series, particles, or other data of RELION. Raises
     UserError.
     """
@@ -46,11 +47,11 @@ def inspect_star(path: Path, recipe: Recipe) -> Findings:
     if columns & set(_PARTICLES):
         return _inspect_star_particles(path, star, columns)
     if columns & set(_MICROGRAPHS):
-        return _inspect_micrographs(path, recipe, star)
+        return _inspect_micrographs(path, recipe, suffixes, star)
     return Findings("a STAR file of another type", block_facts(star))
 
 
-def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
+def inspect_cryosparc(path: Path, recipe: Recipe, suffixes: Suffixes) -> Findings:
     """A table of cryoSPARC: exposures, particles, volumes … Raises UserError."""
     findings = inspect_cryosparc_file(read_dataset(path))
     if findings is not None:
@@ -58,7 +59,7 @@ def inspect_cryosparc(path: Path, recipe: Recipe) -> Findings:
     try:
         return _inspect_refined(path, ())
     except UserError as no_particles:
-        findings = _inspect_micrographs(path, recipe)
+        findings = _inspect_micrographs(path, recipe, suffixes)
         if not findings.facts:
             problem = f"As particles: {no_particles}"
             return Findings(
@@ -121,13 +122,15 @@ def _images_are_there(path: Path) -> bool:
     return False
 
 
-def _inspect_micrographs(path: Path, recipe: Recipe, star: StarFile | None = None) -> Findings:
+def _inspect_micrographs(
+    path: Path, recipe: Recipe, suffixes: Suffixes, star: StarFile | None = None
+) -> Findings:
     """A list of micrographs, or of tilt series with their images."""
     blocks = block_facts(star) if star else ()
     series = [block for block in star.blocks if _SERIES in block.columns] if star else []
     what = "a list of tilt series" if series else "a list of micrographs"
     try:
-        micrographs = read_micrographs(path, Suffixes(), needs=Needs(ctf=False)).micrographs
+        micrographs = read_micrographs(path, suffixes, needs=Needs(ctf=False)).micrographs
     except UserError as error:
         return replace(unusable(what, error), facts=blocks)
     read = reading_once()
@@ -149,7 +152,9 @@ def _inspect_micrographs(path: Path, recipe: Recipe, star: StarFile | None = Non
     size_facts, size_problems = _sizes(good, recipe, read)
     wrong += [*size_problems, *_ctf_problems(path, micrographs, recipe)]
     flip = recipe.phase_flip and any(micrograph.ctf for micrograph in micrographs)
-    steps = _next_steps(path, star, good, bool(paired), flip)
+    listed = _Listed(path, star, good, replace(recipe, phase_flip=flip), suffixes)
+    fitting = len(size_facts) - len(size_problems)
+    steps = _next_steps(listed, bool(paired), fitting > 0, not size_problems)
     if good and is_denoised_image(good[0].image):
         what += ", which restore has denoised"
     return Findings(
@@ -206,27 +211,68 @@ def _sizes(
     return facts, problems
 
 
-def _next_steps(
-    path: Path,
-    star: StarFile | None,
-    good: Sequence[Micrograph],
-    paired: bool,
-    flip: bool,
-) -> Findings:
-    """The commands for these micrographs, and what others would need."""
-    if not good:
+@dataclass(frozen=True)
+class _Listed:
+    """The micrographs of a table whose images can be read, the recipe with which they would be
+    prepared, and the suffixes of their halves.
+    """
+
+    path: Path
+    star: StarFile | None
+    micrographs: Sequence[Micrograph]
+    recipe: Recipe
+    suffixes: Suffixes
+
+    def has_column(self, *names: str) -> bool:
+        """Whether the STAR file has one of these columns."""
+        blocks = self.star.blocks if self.star else ()
+        return any(name in block.columns for block in blocks for name in names)
+
+
+def _next_steps(listed: _Listed, paired: bool, some_fit: bool, all_fit: bool) -> Findings:
+    """The commands for these micrographs, and what others would need.
+
+    There are halves if ``paired``; ``some_fit`` and ``all_fit`` say whether images can be cropped
+    to the recipe's resolution. Training stops if one cannot; denoising leaves it out.
+    """
+    if not listed.micrographs:
         return Findings("", needs=("the images themselves, where the table says they are",))
-    if is_denoised_image(good[0].image):
+    if is_denoised_image(listed.micrographs[0].image):
         return Findings("")
-    denoise = commands.denoise(path, flip)
+    trains = paired and all_fit
+    denoise, needs = _denoising(listed, trains) if some_fit else ((), ())
+    if trains:
+        train = commands.train(listed.path, listed.recipe, listed.suffixes)
+        evaluate = commands.evaluate(listed.path, listed.suffixes)
+        return Findings("", commands=(train, *denoise, evaluate))
     if paired:
-        evaluate = commands.evaluate(path)
-        return Findings("", commands=(commands.train(path, flip), denoise, evaluate))
-    if star and any(_METADATA in block.columns for block in star.blocks):
-        return Findings("", commands=(denoise, commands.halves_of_movies(path)))
-    if _is_counted(good[0]):
-        return Findings("", commands=(denoise, commands.thin(path)))
-    return Findings("", commands=(denoise,), needs=(commands.HALVES_ARE_MISSING,))
+        return Findings("", commands=denoise, needs=needs)
+    halves = _halves(listed)
+    if halves is not None:
+        return Findings("", commands=(*denoise, halves), needs=needs)
+    suffixes = None if listed.has_column(EVEN, ODD) else listed.suffixes
+    return Findings("", commands=denoise, needs=(*needs, commands.halves_are_missing(suffixes)))
+
+
+def _halves(listed: _Listed) -> CommandLine | None:
+    """The command that makes halves, from movies or from counted images; None if there are
+    neither.
+    """
+    if listed.has_column(_METADATA):
+        return commands.halves_of_movies(listed.path)
+    return commands.thin(listed.path) if _is_counted(listed.micrographs[0]) else None
+
+
+def _denoising(listed: _Listed, trains: bool) -> tuple[tuple[CommandLine, ...], tuple[str, ...]]:
+    """The command that denoises, with the general model if it suits the recipe, else with the model
+    that will have been trained; and what it needs if there is neither.
+    """
+    path, recipe, suffixes = listed.path, listed.recipe, listed.suffixes
+    if commands.suits_general_model(recipe):
+        return (commands.denoise(path, recipe, suffixes),), ()
+    if trains:
+        return (commands.denoise(path, recipe, suffixes, commands.TRAINED),), ()
+    return (), (commands.MODEL_IS_MISSING,)
 
 
 def _is_counted(micrograph: Micrograph) -> bool:

@@ -89,25 +89,32 @@ def check_files(
     return good, problems
 
 
-def fit_together(
+def misfit(
     micrograph: Micrograph, needed: Sequence[Part], read: ReadHeader = read_image_header
-) -> bool:
-    """Whether a micrograph's ``needed`` images exist, are readable, have the same shape and are
-    distinct files.
+) -> str:
+    """The reason why a micrograph's ``needed`` images cannot be used together: one is missing or
+    not readable, they differ in shape, or two are one file. Empty if they can.
     """
     try:
         _refuse_shapes(micrograph, _headers(micrograph, needed, read), read)
         _files(micrograph)
-    except UserError:
-        return False
-    return True
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def may_be_unset(pixel_size_A: float) -> bool:
+    """Whether a header's pixel size is exactly 1 Å, which many programs write when they do not know
+    it.
+    """
+    return pixel_size_A == 1.0
 
 
 def header_pixel_size_A(path: Path) -> float:
     """The pixel size in an image's header, in Å.
 
-    Many programs write exactly 1 Å when they do not know the pixel size: it is used, with a note in
-    the log. Raises UserError if the header has no usable pixel size, or two different ones.
+    One that `may_be_unset` is used, with a note in the log. Raises UserError if the header has no
+    usable pixel size, or two different ones.
     """
     header = read_image_header(path)
     size_A = header.pixel_size_A
@@ -121,7 +128,7 @@ def header_pixel_size_A(path: Path) -> float:
         raise UserError(
             "there is no pixel size in its header", where=path, do="give `pixel_size_A` in Å"
         )
-    if size_A == 1.0:
+    if may_be_unset(size_A):
         _log.warning(
             "%s: the header says 1 Å a pixel, which may mean that nobody set it; it is taken. "
             "Give `pixel_size_A` if it is wrong.",

@@ -25,6 +25,7 @@ from restore.io.relion.micrographs import (
     half_paths,
     halves_by_suffix,
     micrograph_block,
+    names_halves,
     pixel_size_A,
     star_rows,
 )
@@ -80,6 +81,8 @@ class MicrographSet:
         Rows that cannot be used, counted from 0; there are none unless :class:`Needs` allows them.
     suffixes
         The suffixes that were given to find the halves; None if none were given.
+    listed_halves
+        The rows for which the table itself names both halves.
     """
 
     source: str
@@ -87,6 +90,7 @@ class MicrographSet:
     listing: Listing
     problems: Mapping[int, BadRow] = field(default_factory=dict[int, BadRow])
     suffixes: Suffixes | None = None
+    listed_halves: frozenset[int] = frozenset()
 
     @property
     def is_listed(self) -> bool:
@@ -274,7 +278,8 @@ def _from_star(
     micrographs = tuple(
         micrograph(index, row) for index, row in enumerate(rows) if index not in unusable
     )
-    return MicrographSet(str(path), micrographs, listing, problems)
+    listed_halves = frozenset(index for index, row in enumerate(rows) if names_halves(row))
+    return MicrographSet(str(path), micrographs, listing, problems, listed_halves=listed_halves)
 
 
 def _from_cryosparc(

@@ -116,6 +116,22 @@ def read_particle_images(
     return read
 
 
+def signed_images(
+    images: ParticleImages, rows: Sequence[int] | Int[np.ndarray, "m"]
+) -> Float[np.ndarray, "m y x"]:
+    """The same, in the contrast that is meant: multiplied by their ``contrast_signs``.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_particle_images`.
+    """
+    read, signs = read_particle_images(images, rows), images.particles.contrast_signs
+    if signs is None:
+        return read
+    return read * np.where(signs[np.asarray(rows)] < 0, -1, 1).astype(np.float32)[:, None, None]
+
+
 def _read_sections(
     path: Path, wanted: Sequence[tuple[int, int]], into: Float[np.ndarray, "m y x"]
 ) -> None:

@@ -60,6 +60,16 @@ class Particles:
             ):
                 raise ValueError(f"{len(value)} {name} for {len(self)} particles")
 
+    @property
+    def contrast_sign(self) -> int | None:
+        """The sign that all images have in common, 1 if the file has none; None if they have both
+        contrasts.
+        """
+        if self.contrast_signs is None:
+            return 1
+        signs = {-1 if sign < 0 else 1 for sign in self.contrast_signs.tolist()}
+        return signs.pop() if len(signs) == 1 else None
+
     def rotations_of(self, rows: Int[np.ndarray, "m"]) -> Rotation:
         """The rotations of these rows (counted from zero), in this order."""
         return Rotation.from_quat(self.rotations.as_quat()[rows])

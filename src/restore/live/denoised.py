@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from restore.errors import UserError
 from restore.io.micrographs import MicrographSet
 from restore.io.outputs import write_table
 from restore.io.replaced_tables import origin
-from restore.live.files import ArrivingFiles
+from restore.live.files import ArrivingFiles, MicrographKey
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import NamedModel
 from restore.provenance import provenance
@@ -34,8 +34,6 @@ from restore.runtime.progress import Bars
 
 log = logging.getLogger(__name__)
 
-_Key = tuple[Micrograph, tuple[tuple[int, ...] | None, ...]]
-
 
 @dataclass
 class _Entry:
@@ -43,7 +41,7 @@ class _Entry:
     done, and why it failed if it did.
     """
 
-    key: _Key
+    key: MicrographKey
     job: Job[Target]
     is_done: bool = False
     reason: str = ""
@@ -100,7 +98,7 @@ class SessionImages:
         """
         adopted = 0
         for micrograph in micrographs:
-            key = self._key(micrograph)
+            key = self._files.key(micrograph)
             entry = self._entries.get(micrograph.name)
             if entry is None or entry.key != key:
                 self._entries[micrograph.name] = self._entry(micrograph, key)
@@ -176,12 +174,7 @@ class SessionImages:
             raise error.instead(do="give another `output_directory`") from None
         self._may_write = True
 
-    def _key(self, micrograph: Micrograph) -> _Key:
-        paths = (micrograph.image, micrograph.even, micrograph.odd)
-        states = tuple(self._files.state(path) if path else None for path in paths)
-        return replace(micrograph, row=0), states
-
-    def _entry(self, micrograph: Micrograph, key: _Key) -> _Entry:
+    def _entry(self, micrograph: Micrograph, key: MicrographKey) -> _Entry:
         """The present state of a micrograph, including whether its denoised image exists
         already.
         """

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from restore.errors import UserError
@@ -10,6 +9,7 @@ from restore.evaluation.records import Evaluation
 from restore.face.evaluation import evaluate
 from restore.face.pages import write_report
 from restore.io.micrographs import MicrographSet
+from restore.live.files import ArrivingFiles, MicrographKey
 from restore.micrograph import Micrograph
 from restore.model.checkpoint import NamedModel
 from restore.runtime.progress import Bars
@@ -24,13 +24,14 @@ is a quarter of those measured already.
 
 class SessionEvaluation:
     """The evaluation of the micrographs with halves, a few at a time in the order of the table, so
-    that new ones do not wait long to be denoised.
+    that new ones do not wait long to be denoised. A micrograph is measured again when its row or
+    one of its files has changed.
     """
 
-    def __init__(self, folder: Path, device: str) -> None:
-        self._folder, self._device = folder, device
-        self._measured: set[Micrograph] = set()
-        self._failed: set[Micrograph] = set()
+    def __init__(self, folder: Path, device: str, files: ArrivingFiles) -> None:
+        self._folder, self._device, self._files = folder, device, files
+        self._measured: set[MicrographKey] = set()
+        self._failed: set[MicrographKey] = set()
         self.latest: Evaluation | None = None
 
     @property
@@ -52,14 +53,22 @@ class SessionEvaluation:
         """The micrographs to measure now, including those measured already; empty if there is
         nothing new.
         """
-        good = [micrograph for micrograph in with_halves if _key(micrograph) not in self._failed]
+        good = [
+            micrograph
+            for micrograph in with_halves
+            if self._files.key(micrograph) not in self._failed
+        ]
         known = self._measured
-        new = [_key(micrograph) for micrograph in good if _key(micrograph) not in known]
+        new = [
+            self._files.key(micrograph)
+            for micrograph in good
+            if self._files.key(micrograph) not in known
+        ]
         if not new:
             return []
         more = min(max(len(known) // 4, _FEWEST), _MOST)
         taken = known | set(new[:more])
-        return [micrograph for micrograph in good if _key(micrograph) in taken]
+        return [micrograph for micrograph in good if self._files.key(micrograph) in taken]
 
     def measure(self, subset: MicrographSet, model: NamedModel, bars: Bars) -> None:
         """Measure the micrographs of a set, and write the evaluation and its report.
@@ -67,7 +76,7 @@ class SessionEvaluation:
         Micrographs that cannot be measured are logged, and left out from then on.
         """
         micrographs = subset.micrographs
-        self._measured = set(map(_key, micrographs))
+        self._measured = set(map(self._files.key, micrographs))
         try:
             evaluated = evaluate(
                 subset,
@@ -82,13 +91,8 @@ class SessionEvaluation:
             return
         failed = {name for name, _ in evaluated.failed}
         self._failed |= {
-            _key(micrograph) for micrograph in micrographs if micrograph.name in failed
+            self._files.key(micrograph) for micrograph in micrographs if micrograph.name in failed
         }
         if evaluated.evaluation is not None:
             self.latest = evaluated.evaluation
             write_report(self._folder, self.report)
-
-
-def _key(micrograph: Micrograph) -> Micrograph:
-    """The micrograph wherever it stands in the table, in which rows may be inserted before it."""
-    return replace(micrograph, row=0)

@@ -8,12 +8,16 @@ have as many bytes as its header says, because copying may pause for a while.
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from restore.errors import UserError
 from restore.io.images.image import read_image_header
+from restore.micrograph import Micrograph
 from restore.runtime.jobs import file_state
+
+MicrographKey = tuple[Micrograph, tuple[tuple[int, ...] | None, ...]]
+"""A micrograph without its row's number, and the states of its image and halves."""
 
 
 @dataclass
@@ -50,6 +54,14 @@ class ArrivingFiles:
         """Size and time of a file at the last check; None if it did not exist."""
         seen = self._files.get(path)
         return tuple(seen.state) if seen else None
+
+    def key(self, micrograph: Micrograph) -> MicrographKey:
+        """What changes if the row of a micrograph or one of its files changes, but not if other
+        rows are inserted in front of it.
+        """
+        paths = (micrograph.image, micrograph.even, micrograph.odd)
+        states = tuple(self.state(path) if path else None for path in paths)
+        return replace(micrograph, row=0), states
 
     def has_settled(self, path: Path) -> bool:
         """Whether a file exists and has not changed for long enough."""

@@ -15,7 +15,7 @@ from restore.live.files import ArrivingFiles
 from restore.live.page import SessionPage, SessionState
 from restore.live.settings import WatchSettings
 from restore.live.sources import FolderSource, TableSource
-from restore.live.training import SessionTraining, ShowTraining, TrainingSet
+from restore.live.training import MeanwhileError, SessionTraining, ShowTraining, TrainingSet
 from restore.micrograph import Micrograph
 from restore.runtime.jobs import Job
 from restore.runtime.progress import Bars, no_bars
@@ -177,7 +177,7 @@ class Session:
 
     def _train_if_due(self) -> bool:
         """Train once there are enough micrographs, and switch to the new model; returns whether it
-        was time to do so.
+        was time to do so. Raises UserError as the denoising meanwhile does.
         """
         if not self._may_train or self._listed is None:
             return False
@@ -197,6 +197,8 @@ class Session:
             model = self._training.train(
                 self._subset(chosen), self._shown.training, self._denoise_meanwhile
             )
+        except MeanwhileError as meanwhile:
+            raise meanwhile.error from None
         except UserError as error:
             if not self._training_set.leave_out_culprit(chosen, error):
                 self._may_train = False

@@ -64,7 +64,8 @@ def watch(
         Folder of all output.
     model
         The model to begin with, or the path of a model file. None stands for the general model that
-        comes with the package (`load_model` makes it for another finest resolution).
+        comes with the package (`load_model` makes it for another finest resolution). Either is
+        replaced by one that is trained on the session; ``train_after=0`` in the settings keeps it.
     model_name
         Name of the model in labels and records. It is needed only if ``model`` is a `Model`.
     settings
@@ -142,7 +143,7 @@ def watch(
             ),
             files=files,
             training=trainer,
-            evaluation=SessionEvaluation(folder / "evaluation", device),
+            evaluation=SessionEvaluation(folder / "evaluation", device, files),
             page=SessionPage(folder / "session.html", str(source)),
             settings=settings,
             shown=Shown(bars, show_training),

@@ -1,5 +1,6 @@
 """The settings of following a session, with their defaults."""
 
+import math
 from dataclasses import dataclass
 
 from restore.settings import require, setting
@@ -49,3 +50,5 @@ class WatchSettings:
             require(self, name, getattr(self, name) >= 0, "0 or more")
         for name in ("minutes", "poll"):
             require(self, name, getattr(self, name) > 0, "above 0")
+        for name in ("minutes", "poll", "settle"):
+            require(self, name, 60 * getattr(self, name) < math.inf, "finite")

@@ -27,6 +27,16 @@ _PREFIX = "session"
 _RESUME_WORDS = "started again, the session continues from there"
 
 
+class MeanwhileError(Exception):
+    """An error of what is done during a training, not of the training itself, which handlers of the
+    latter do not take for theirs.
+    """
+
+    def __init__(self, error: UserError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 def unseen_training() -> AbstractContextManager[Callable[[TrainingProgress], None]]:
     """Training without a progress display."""
     return nullcontext(lambda _: None)
@@ -130,12 +140,17 @@ class SessionTraining:
         ------
         UserError
             The halves cannot be learned from; or as `restore.training.run.train`.
+        MeanwhileError
+            ``meanwhile`` raised a UserError. The training is interrupted, and can be resumed.
         """
         with show() as shown:
 
             def progress(how_far: TrainingProgress) -> None:
                 shown(how_far)
-                meanwhile()
+                try:
+                    meanwhile()
+                except UserError as error:
+                    raise MeanwhileError(error) from error
 
             if self.is_interrupted:
                 try:

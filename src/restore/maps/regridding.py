@@ -19,9 +19,11 @@ def on_grid(
     2).
 
     In real space it is cut, or padded with the mean of its edges, to the new extent, and in Fourier
-    space to the new resolution, so that nothing is interpolated. Raises GridError unless a whole,
-    even number of old voxels (to two thousandths) fills the new box.
+    space to the new resolution, so that nothing is interpolated. Raises GridError if ``side`` is
+    odd, or unless a whole, even number of old voxels (to two thousandths) fills the new box.
     """
+    if side % 2:
+        raise GridError(f"the new box has {side} voxels along a side, not an even number")
     extent_px = side * new_voxel_A / voxel_A
     old_side = 2 * round(extent_px / 2)
     if old_side < 2 or abs(old_side - extent_px) > _CLOSE * extent_px:

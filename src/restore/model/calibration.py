@@ -28,9 +28,10 @@ all.
 
 CALIBRATION_KINDS: tuple[str, ...] = get_args(CalibrationKind)
 
-CALIBRATION_VERSION = 1
+CALIBRATION_VERSION = 2
 """Increased when the same halves, or the same covariances in a model's card, calibrate the same
-network's output differently.
+network's output differently; in 2, halves may have unequal numbers of frames, and a network of
+which the halves confirm little is scaled down, not left as it is.
 """
 
 RING_PER_A = 1 / 600

@@ -5,7 +5,7 @@ so neither can run code.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def save_model(path: Path, model: Model, dtype: torch.dtype = torch.float32) -> 
     """
     card = {
         "kind": "model",
-        "network": asdict(model.network.settings),
+        "network": plain(model.network.settings),
         "recipe": model.recipe.card(),
         "training": plain(model.training),
         "provenance": plain(model.provenance),

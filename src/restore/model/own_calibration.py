@@ -40,14 +40,17 @@ def own_weights(
 ) -> RingWeights | None:
     """The weights from a micrograph's own halves, with the model's calibration as a prior.
 
-    ``images`` are M1, M2, D1 and, if the second half was denoised too, D2; ``blank`` pixels are
-    ignored, and with the CTF's ``parameters`` the weights follow the CTF from ring to ring. None if
-    the images cannot be independent halves: they share their noise as well, or the denoised half
-    has nothing in common with the other raw half.
+    ``images`` are M1, M2, D1 and, if the second half was denoised too, D2; M1 and M2 must hold the
+    signal in the same strength. ``blank`` pixels are ignored, and with the CTF's ``parameters`` the
+    weights follow the CTF from ring to ring. None if the images cannot be independent halves,
+    because they share their noise as well.
+
+    That both belong to one exposure must be known: if the denoised half has little in common with
+    the other raw half, most of it counts as hallucinated, and its weights are small.
     """
     halves = _Halves.of(images, calibration, pixel_size_yx_A, blank, parameters)
     own = HalfCovariances.of(halves.table())
-    return halves.weights(own) if _plausible(own) else None
+    return None if _identical(own) else halves.weights(own)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,13 @@ class _Halves:
             self.images, self.pixel_size_yx_A, self.width_per_A, components
         ).covariance
 
+    def components(self) -> Float[Tensor, "rings"]:
+        """The number of components of the whole spectrum in each ring."""
+        ones = torch.ones((1, 1), device=self.images.device)
+        shape = _shape(self.images)
+        every = ones.expand(shape[0], shape[1] // 2 + 1)
+        return ring_means(every, shape, self.pixel_size_yx_A, self.width_per_A)[1]
+
     def weights(
         self, own: HalfCovariances, components: Bool[Tensor, "y kx"] | None = None
     ) -> RingWeights:
@@ -118,12 +128,27 @@ def _ring_width_per_A(
     return max(RING_PER_A, 2 / min(sides_A))
 
 
-_ALIKE, _UNRELATED = 0.95, 0.2  # identical halves with wide borders correlate by 0.96
+_ALIKE = 0.95  # identical halves with wide borders correlate by 0.96
+_RELATED, _SURE = 0.2, 5.0
 
 
-def _plausible(own: HalfCovariances) -> bool:
-    raw, signal, denoised, across, _ = (float(curve[1:].sum()) for curve in own.curves())
-    return signal < _ALIKE * raw and across > _UNRELATED * denoised > 0
+def _identical(own: HalfCovariances) -> bool:
+    """Whether the raw halves share nearly all their power."""
+    return not float(own.signal[1:].sum()) < _ALIKE * float(own.raw[1:].sum())
+
+
+def _related(own: HalfCovariances, components: Float[Tensor, "rings"]) -> bool:
+    """Whether the halves have anything in common: a denoised half with the other raw half, or both
+    raw halves, more than five times the standard error. The former alone would not do: most of the
+    network's output may be hallucinated although the halves belong together.
+    """
+    raw, signal, denoised, across, _ = (curve[1:] for curve in own.curves())
+    if float(across.sum()) > _RELATED * float(denoised.sum()) > 0:
+        return True
+    # Without a common signal, the cross spectrum of n components has the variance of their power
+    # squared over n, a pair of conjugates counting as two.
+    variance = (raw.square() / components[1 : len(raw) + 1].clamp(min=1)).sum()
+    return float(signal.sum()) > _SURE * float(variance.sqrt()) > 0
 
 
 def cross_calibrated(
@@ -136,7 +161,7 @@ def cross_calibrated(
     parameters: CTFParameters | None = None,
 ) -> list[Float[Tensor, "y x"]] | None:
     """Images calibrated with weights from the first two, which are the micrograph's halves; None if
-    those give no weights (`own_weights`).
+    those are identical, or have nothing in common.
 
     Fourier components are divided like the squares of a checkerboard, and each is weighted by the
     statistics of the components of the other colour. The noise in the weights is thus independent
@@ -147,7 +172,8 @@ def cross_calibrated(
     shape, width_per_A = _shape(images), halves.width_per_A
     white = checkerboard(shape, images.device)
     of_white, of_black = halves.table(white), halves.table(~white)
-    if not _plausible(HalfCovariances.of(of_white + of_black)):
+    own = HalfCovariances.of(of_white + of_black)
+    if _identical(own) or not _related(own, halves.components()):
         return None
     for_white, for_black = (
         on_grid(

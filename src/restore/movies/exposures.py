@@ -3,7 +3,7 @@ its sums.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from restore.errors import UserError
 from restore.io.images.image import read_image_header
 from restore.io.images.movies import EERSettings, MovieHeader, read_gain, read_movie_header
 from restore.io.paths import Places
+from restore.io.relion.defects import read_defects
 from restore.io.relion.motion import Motion, read_motion
 from restore.movies.summing import Dosing, Summing
 from restore.settings import setting
@@ -118,8 +119,8 @@ def corrected(image: Path, metadata: Path, settings: MovieSettings, eer: EERSett
     Raises
     ------
     UserError
-        The STAR file, the movie or the gain reference is missing or wrong, they do not fit each
-        other, or dose weighting lacks a number.
+        The STAR file, the movie, the gain reference or the file of defects is missing or wrong,
+        they do not fit each other, or dose weighting lacks a number.
     """
     motion, places = read_motion(metadata), Places.of_star(metadata)
     eer = _eer(motion, eer, metadata)
@@ -138,20 +139,23 @@ def corrected(image: Path, metadata: Path, settings: MovieSettings, eer: EERSett
         settings, motion.pixel_size_A, motion.dose_per_frame_e_per_A2, motion.voltage_kV, metadata
     )
     summing = _summing(movie, shape, motion, dosing, gain)
+    if motion.defects:
+        defects = _found(motion.defects, "file of defects", metadata, places)
+        summing = _without_defects(summing, defects)
     like = image if shape == own_shape and not settings.full_sum else None
     return Exposure(movie, eer, summing, motion.pixel_size_A * summing.binning_yx[1], like)
 
 
 def files_behind(metadata: Path) -> tuple[Path, ...]:
-    """The movie and the gain reference named by a micrograph's STAR file, if they exist; empty if
-    that file cannot be read.
+    """The movie, the gain reference and the file of defects named by a micrograph's STAR file, as
+    far as they exist; empty if that file cannot be read.
     """
     try:
         motion = read_motion(metadata)
     except UserError:
         return ()
     places = Places.of_star(metadata)
-    paths = (places.find(name) for name in (motion.movie, motion.gain) if name)
+    paths = (places.find(name) for name in (motion.movie, motion.gain, motion.defects) if name)
     return tuple(path for path in paths if path is not None)
 
 
@@ -274,6 +278,14 @@ def _summing(
         None if factors is None else torch.from_numpy(factors),
         torch.from_numpy(bad) if bad.any() else None,
     )
+
+
+def _without_defects(summing: Summing, path: Path) -> Summing:
+    """The same, with the pixels of a file of defects among the bad ones."""
+    bad = torch.from_numpy(read_defects(path, summing.shape))
+    if summing.bad is not None:
+        bad = bad | summing.bad
+    return replace(summing, bad=bad if bad.any() else None)
 
 
 def _size(shape: tuple[int, int]) -> str:

@@ -42,6 +42,11 @@ OutputType = Literal["float32", "float16"]
 _UNLIKE, _DOUBTFUL = 0.5, 0.9
 """Correlations with RELION's own sum below which our sum is rejected, or reported."""
 
+LOCAL_MOTION_LOST = (
+    "local motion was measured but not recorded as a model: only the global motion is corrected"
+)
+"""The remark on halves of movies that MotionCor2 aligned in patches."""
+
 
 @dataclass(frozen=True)
 class HalvesOutput:
@@ -140,7 +145,12 @@ def from_movie(exposure: Exposure, device: torch.device) -> HalfImages:
     """
     halves = sum_halves(_frames(exposure), exposure.summing, device)
     even, odd = halves.even.numpy(), halves.odd.numpy()
-    remark = "" if exposure.like is None else _remark(exposure.like, even + odd)
+    remark, motion = "", exposure.summing.motion
+    cause = LOCAL_MOTION_LOST if motion is not None and motion.local_is_lost else ""
+    if exposure.like is not None:
+        remark = _remark(exposure.like, even + odd, cause)
+    if cause and not remark:
+        remark = f"{exposure.movie.path}: {cause}"
     weighting = exposure.summing.dosing
     how = (
         "plain sum"
@@ -172,8 +182,9 @@ def _frames(exposure: Exposure) -> Iterator[torch.Tensor]:
         yield torch.from_numpy(frame.result())
 
 
-def _remark(path: Path, full: NDArray[np.float32]) -> str:
-    """Any difference between our full sum and the micrograph that RELION made from the same frames.
+def _remark(path: Path, full: NDArray[np.float32], cause: str) -> str:
+    """Any difference between our full sum and the micrograph that RELION made from the same frames,
+    with what may be the ``cause`` of it ("" if that is not known).
 
     Raises UserError if the two do not match, so that halves of another movie, or with the gain
     reference in the wrong orientation, are never accepted for this micrograph.
@@ -190,9 +201,11 @@ def _remark(path: Path, full: NDArray[np.float32]) -> str:
             "check the movie, `gain` and its rotation and flip, or replace the micrograph by the "
             "sum: `full_sum=True`"
         )
-        raise UserError(problem, where=path, wanted="Both must be the same exposure", do=do)
+        wanted = "Both must be the same exposure" + (f" ({cause})" if cause else "")
+        raise UserError(problem, where=path, wanted=wanted, do=do)
     if correlation < _DOUBTFUL or not 0.8 < scale < 1.25:
-        return f"{path} is {scale:.3g} times the sum of its frames, correlation {correlation:.3f}"
+        words = f"{path} is {scale:.3g} times the sum of its frames, correlation {correlation:.3f}"
+        return f"{words}; {cause}" if cause else words
     return ""
 
 

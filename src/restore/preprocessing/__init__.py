@@ -1,10 +1,10 @@
 """The pipeline from a raw image to the network's input, and back, for training, denoising and
 evaluation alike.
 
-Pixels without data are filled, hot pixels replaced, and a smooth background subtracted; then come
-Fourier cropping, band-pass filtering, phase flipping, and scaling to zero mean and unit standard
-deviation (Palovcak 2020, S2.1). The settings that training and use must share are the `Recipe`,
-which is stored in patch and model files.
+Pixels without data are filled, hot pixels replaced, and a smooth background and the jump between
+opposite borders subtracted; then come Fourier cropping, band-pass filtering, phase flipping, and
+scaling to zero mean and unit standard deviation (Palovcak 2020, S2.1). The settings that training
+and use must share are the `Recipe`, which is stored in patch and model files.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,6 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from restore import fourier
-from restore.background import without_background
 from restore.blank_filling import fill_blank_pixels
 from restore.blank_pixels import find_blank_pixels, is_without_data, union
 from restore.ctf import ctf_sign, require_plausible_defocus
@@ -23,12 +22,14 @@ from restore.errors import UserError
 from restore.fourier import Shape
 from restore.hot_pixels import replace_hot_pixels
 from restore.micrograph import CTFParameters
+from restore.preprocessing.flat import flattened
 from restore.preprocessing.grid import Grid, cropped_grid
 from restore.preprocessing.recipe import Recipe
 
-PREPARATION_VERSION = 3
+PREPARATION_VERSION = 4
 """Increased when the same recipe gives a different result for the same image; in 2, pixels without
-data are filled, and in 3, they are ignored in the search for hot pixels.
+data are filled, in 3, they are ignored in the search for hot pixels, and in 4, a jump between
+opposite borders is subtracted.
 """
 
 _FEWEST_VALID = 0.05
@@ -96,11 +97,26 @@ def common_blank_pixels(
     """The pixels that hold no data in at least one of several raw images; None if all pixels hold
     data in all. Raises UserError if hardly any pixels are left.
     """
-    masks = [find_blank_pixels(image) for image in images]
-    blank = union(masks)
-    for image, mask in zip(images, masks, strict=True):
-        if mask is None and is_without_data(image):
-            blank = torch.ones(image.shape, dtype=torch.bool, device=image.device)
+    return blank_in_any([blank_pixels_of(image) for image in images])
+
+
+def blank_pixels_of(image: Float[Tensor, "y x"]) -> Bool[Tensor, "y x"] | None:
+    """The pixels of a raw image that hold no data, which may be all of them; None if all hold
+    data.
+    """
+    blank = find_blank_pixels(image)
+    if blank is None and is_without_data(image):
+        return torch.ones(image.shape, dtype=torch.bool, device=image.device)
+    return blank
+
+
+def blank_in_any(
+    masks: Sequence[Bool[Tensor, "y x"] | None],
+) -> Bool[Tensor, "y x"] | None:
+    """The pixels that are blank in any of the masks of `blank_pixels_of`; None if there are none.
+    Raises UserError if hardly any pixels are left.
+    """
+    blank = union(list(masks))
     if blank is not None:
         share = 1 - int(blank.count_nonzero()) / blank.numel()
         if share < _FEWEST_VALID:
@@ -162,7 +178,7 @@ def _prepared_around(
     scaling.
     """
     clean, hot_pixels = completed(image, blank, way.recipe, seed)
-    band = _band_of(clean, way)
+    band = _band_of(clean, way, blank)
     blank_on_grid = _on_grid(blank, way.grid.shape)
     valid = (~blank_on_grid).to(band.dtype)
     count = valid.sum()
@@ -203,9 +219,13 @@ def completed(
     return clean, hot_pixels
 
 
-def _band_of(clean: Float[Tensor, "full_y full_x"], way: _Way) -> Float[Tensor, "y x"]:
+def _band_of(
+    clean: Float[Tensor, "full_y full_x"],
+    way: _Way,
+    blank: Bool[Tensor, "full_y full_x"] | None = None,
+) -> Float[Tensor, "y x"]:
     """The filtered spectrum of an image, on the cropped grid."""
-    flat = without_background(clean, way.recipe.background_order)
+    flat = flattened(clean, way.grid.full_pixel_size_A, way.recipe, blank).image
     shape = way.grid.shape
     return fourier.image_of(fourier.cropped_spectrum_of(flat, shape) * way.passed, shape)
 

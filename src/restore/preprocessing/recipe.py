@@ -1,11 +1,11 @@
 """The settings of preparation, which training and use must share."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from restore.errors import UserError
-from restore.records import MAY_BE_INFINITE
+from restore.records import MAY_BE_INFINITE, python_number
 
 _HIGHEST_ORDER = 6
 
@@ -51,6 +51,8 @@ class Recipe:
     hot_pixel_sigma: float = field(default=10.0, metadata=MAY_BE_INFINITE)
 
     def __post_init__(self) -> None:
+        for part in fields(self):
+            object.__setattr__(self, part.name, python_number(getattr(self, part.name)))
         if type(self.phase_flip) is not bool:
             raise UserError(f"phase_flip is {self.phase_flip!r}", wanted="it must be true or false")
         for name in ("max_resolution_A", "highpass_A", "hot_pixel_sigma"):

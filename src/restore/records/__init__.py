@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ __all__ = [
     "decoded",
     "parse_json",
     "plain",
+    "python_number",
     "read_record",
     "record_text",
     "require_version",
@@ -44,8 +46,8 @@ class RecordFile:
 
 
 def plain(value: Any) -> Any:
-    """A value in the types of JSON: records become dictionaries, paths become text, and numbers
-    that are not finite become None.
+    """A value in the types of JSON: records become dictionaries, paths become text, NumPy's numbers
+    become Python's, and numbers that are not finite become None.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {key: plain(part) for key, part in asdict(value).items()}
@@ -53,9 +55,24 @@ def plain(value: Any) -> Any:
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
+    value = python_number(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def python_number(value: Any) -> Any:
+    """The Python number or truth value that equals a scalar of NumPy; other values as they are.
+
+    >>> import numpy
+    >>> python_number(numpy.int64(8)), python_number(numpy.bool_(True)), python_number("8")
+    (8, True, '8')
+    """
+    if hasattr(value, "dtype") and getattr(value, "ndim", None) == 0:
+        value = value.item()  # NumPy itself is not imported here: `restore --help` does without it
+    if isinstance(value, int | float) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def as_json(value: Any) -> str:

@@ -66,6 +66,10 @@ class Use(Enum):
     HELPS, LITTLE, NONE, HARMS, UNCERTAIN, NO_SIGNAL, OFF_SCALE, IMPOSSIBLE = range(8)
 
 
+_HOW_MUCH_BETTER = {Use.HARMS: "no", Use.NONE: "no", Use.LITTLE: "hardly"}
+"""The uses that come with a warning, which says the same as the headline."""
+
+
 def has_signal(numbers: Numbers, rings: Sequence[bool] = ()) -> bool:
     """Whether the raw halves have a measurable signal in common: their correlation is positive
     beyond its error (or positive, if it has no interval).
@@ -190,11 +194,11 @@ def warnings(
         return [*warned, lost]
     if use is Use.IMPOSSIBLE:
         return [*warned, *_doubtful_halves(first)]
-    no_better = _at(numbers["signal_to_error_denoised"]) <= _at(numbers["signal_to_error_wiener"])
-    if (no_better or use is Use.LITTLE) and use is not Use.OFF_SCALE:
-        hardly = "hardly" if use is Use.LITTLE else "no"
+    if use in _HOW_MUCH_BETTER:
         cure = " Train longer, or on more data." if has_model else ""
-        warned.append(f"The denoised images are {hardly} better than a Wiener filter.{cure}")
+        warned.append(
+            f"The denoised images are {_HOW_MUCH_BETTER[use]} better than a Wiener filter.{cure}"
+        )
     if abs(_at(numbers["calibration"]) - 1) > 0.25 or use is Use.OFF_SCALE:
         cure = (
             " Denoising does so where a micrograph comes with its halves."

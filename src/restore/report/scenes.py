@@ -209,11 +209,21 @@ def _cropped(contour: Contour) -> Contour:
 
 
 def _binned(contour: Contour) -> Contour:
-    """The map averaged over cubes of whole voxels, so that no side is longer than 128."""
-    factor = -(-max(contour.density.shape) // LONGEST_PX)
-    if factor == 1:
+    """The map averaged over cubes of whole voxels, so that no side is longer than 128.
+
+    The outermost voxels are repeated beyond either end: to fill the last cube, and by one cube
+    more, so that the averages at the ends are below the level and the surface is closed there.
+    """
+    sides = contour.density.shape
+    if max(sides) <= LONGEST_PX:
         return contour
-    density = torch.nn.functional.avg_pool3d(contour.density[None, None].float(), factor)[0, 0]
+    factor = -(-max(sides) // (LONGEST_PX - 2))
+    padding: list[int] = []
+    for side in reversed(sides):  # from the last axis to the first, as torch has it
+        missing = -side % factor
+        padding += [factor + missing // 2, factor + missing - missing // 2]
+    whole = torch.nn.functional.pad(contour.density[None, None].float(), padding, "replicate")
+    density = torch.nn.functional.avg_pool3d(whole, factor)[0, 0]
     voxel_zyx_A = tuple(factor * side_A for side_A in contour.voxel_size_zyx_A)
     return replace(contour, density=density, voxel_size_zyx_A=voxel_zyx_A)
 

@@ -9,6 +9,14 @@ from types import FrameType
 _IMPORT_WAIT_S = 0.01
 
 
+def _stopping_signals() -> list[signal.Signals]:
+    """The signals that ask a run to stop: SIGTERM, and SIGINT (^C) unless it is ignored, as in a
+    background job of a shell.
+    """
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    return [signal.SIGTERM] if is_ignored else [signal.SIGTERM, signal.SIGINT]
+
+
 @contextmanager
 def interruptible() -> Generator[None]:
     """A block within which SIGTERM, which a cluster sends before it kills, raises KeyboardInterrupt
@@ -30,9 +38,7 @@ def interruptible() -> Generator[None]:
             return
         raise KeyboardInterrupt
 
-    numbers = [signal.SIGTERM, signal.SIGALRM]
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a background job of a shell
-        numbers.append(signal.SIGINT)
+    numbers = [*_stopping_signals(), signal.SIGALRM]
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
@@ -55,7 +61,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 @contextmanager
 def stop_signals() -> Generator[Callable[[], bool]]:
     """A block within which the first ^C or SIGTERM only sets a flag, which the yielded function
-    returns; a second one raises KeyboardInterrupt.
+    returns; a second one raises KeyboardInterrupt. ^C stays ignored where it was.
     """
     asked: list[int] = []
 
@@ -67,7 +73,7 @@ def stop_signals() -> Generator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in _stopping_signals()}
     try:
         yield lambda: bool(asked)
     finally:

@@ -73,8 +73,9 @@ class Exposure:
     """Counts of the even and the odd frames, the expected counts of all frames, and the contents of
     the field.
 
-    ``truth`` is the noise-free full sum: CTF, envelope and ice gradient applied, hot pixels not. It
-    is ``intensity`` (counts without specimen) × (1 − ``contrast``), before radiation damage.
+    ``truth`` is the noise-free full sum: CTF, envelope, radiation damage (if it is on) and ice
+    gradient applied, hot pixels not. Without radiation damage, which ``contrast`` does not include,
+    it is ``intensity`` (counts without specimen) × (1 − ``contrast``), and never below zero.
     """
 
     even: Float[np.ndarray, "y x"]

@@ -1,7 +1,5 @@
 """A session: micrographs, their halves and truth, movies, and the STAR files that name them."""
 
-import dataclasses
-import json
 import logging
 import math
 from collections.abc import Callable
@@ -12,6 +10,7 @@ from restore.io.atomic import write_text
 from restore.io.images.image import write_image
 from restore.io.images.maps import write_map
 from restore.io.star import write_star
+from restore.records import as_json
 from restore.simulation.microscope import Exposure, expose
 from restore.simulation.movie_files import tiff_program
 from restore.simulation.recording import (
@@ -78,7 +77,7 @@ def simulate(
         tiff_program()
     specimen = load_specimen(settings.specimen, settings.pixel_size_A)
     _clear(folder, overwrite)
-    write_text(folder / SETTINGS_NAME, json.dumps(dataclasses.asdict(settings), indent=2) + "\n")
+    write_text(folder / SETTINGS_NAME, as_json(settings) + "\n")
     write_specimen(folder / "specimen.mrc", specimen)
     if settings.movies != "none":
         write_gain(settings, folder, _LABEL)

@@ -104,7 +104,7 @@ class SimulationSettings:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        return self.size_px[0], self.size_px[-1]
+        return int(self.size_px[0]), int(self.size_px[-1])
 
     @property
     def dose_per_frame_e_per_px(self) -> float:
@@ -127,6 +127,12 @@ def check_settings(settings: SimulationSettings) -> None:
         ("voltage_kV", _positive(settings.voltage_kV), "kV, above zero"),
         ("defocus_um", math.isfinite(most) and -math.inf < least <= most,
          "least and most, in this order"),
+        ("spherical_aberration_mm", math.isfinite(settings.spherical_aberration_mm),
+         "a number of mm"),
+        ("phase_shift_deg", math.isfinite(settings.phase_shift_deg), "a number of degrees"),
+        ("astigmatism_A", math.isfinite(settings.astigmatism_A), "a number of Å"),
+        ("astigmatism_A", _is_underfocus_throughout(settings), "less than twice the smallest "
+         "defocus without a phase plate, also three astigmatism_spread_A above the mean"),
         ("amplitude_contrast", 0 <= settings.amplitude_contrast <= 1, "between 0 and 1"),
         ("contrast_fraction", 0 <= settings.contrast_fraction <= 1, "between 0 and 1"),
         ("particles_per_um2", 0 <= settings.particles_per_um2 < math.inf, "zero or more"),
@@ -150,6 +156,17 @@ def check_settings(settings: SimulationSettings) -> None:
     for name, fine, wanted in demands:
         if not fine:
             raise UserError(f"{name} is {getattr(settings, name)}", wanted=f"wanted is {wanted}")
+
+
+def _is_underfocus_throughout(settings: SimulationSettings) -> bool:
+    """Whether both defoci of practically every micrograph are underfocus (the astigmatism being up
+    to three standard deviations above its mean); True with a phase plate, and where images in focus
+    or overfocus are asked for.
+    """
+    smallest_A = 1e4 * settings.defocus_um[0]
+    asked_for = settings.phase_shift_deg != 0 or smallest_A <= 0
+    largest_A = abs(settings.astigmatism_A) + 3 * settings.astigmatism_spread_A
+    return asked_for or largest_A / 2 < smallest_A
 
 
 def _positive(value: float) -> bool:

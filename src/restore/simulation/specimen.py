@@ -17,7 +17,7 @@ from restore.atoms import Atoms
 from restore.errors import UserError
 from restore.fourier import soft_lowpass
 from restore.io.atomic_models import is_model, read_atoms
-from restore.io.images.maps import read_map, read_map_header
+from restore.io.images.maps import cubic_voxel_size_A, read_map, read_map_header
 from restore.maps.potential import VOLT_A3_PER_SCATTERING_A, ScatteringDensity
 from restore.simulation.phantom import barrel_atoms
 from restore.symmetry import from_euler_deg
@@ -111,11 +111,17 @@ def from_model(path: Path, pixel_size_A: float) -> Specimen:
 
 
 def from_map(path: Path, pixel_size_A: float) -> Specimen:
-    """A map resampled to ``pixel_size_A`` in Fourier space.
+    """A map of cubic voxels, resampled to ``pixel_size_A`` in Fourier space.
 
     A map's grey values have no unit: they are shifted so that the faces of the box are zero, and
     scaled so that the voxels more than two standard deviations above the mean average 2.5 V, as
     protein does above ice.
+
+    Raises
+    ------
+    UserError
+        As `read_map_header`, `cubic_voxel_size_A` and `read_map`; or the map has fewer than eight
+        voxels along an axis, or is too large for the pixel size.
     """
     density, voxel_A = _read_map(path)
     density = density - _face_mean(density)
@@ -237,21 +243,15 @@ def _box_side(length_A: float, pixel_size_A: float, where: str) -> int:
 
 def _read_map(path: Path) -> tuple[Float[np.ndarray, "d d d"], float]:
     header = read_map_header(path, "volume")
+    voxel_A = cubic_voxel_size_A(header)
     density = read_map(header)[0]
     if min(density.shape) < 8:
         raise UserError(
             f"its shape is {density.shape}", where=path, wanted="a three-dimensional map"
         )
-    if header.voxel_size_zyx_A is None:
-        raise UserError(
-            "its header has no voxel size",
-            where=path,
-            wanted="Å per voxel",
-            do="set it in the header",
-        )
     side = max(density.shape)
     edges = [(side // 2 - n // 2, side - n - (side // 2 - n // 2)) for n in density.shape]
-    return np.pad(density, edges, constant_values=_face_mean(density)), header.voxel_size_zyx_A[2]
+    return np.pad(density, edges, constant_values=_face_mean(density)), voxel_A
 
 
 def _face_mean(volume: Float[np.ndarray, "z y x"]) -> float:

@@ -15,9 +15,9 @@ from restore.ctf import ctf
 from restore.errors import UserError
 from restore.io.cryosparc.datasets import ENDINGS as CRYOSPARC_ENDINGS
 from restore.io.micrographs import Needs, read_micrographs
-from restore.io.particle_images import ParticleImages, open_particle_images, read_particle_images
+from restore.io.particle_images import ParticleImages, open_particle_images, signed_images
 from restore.io.particles import Particles, read_particles
-from restore.maps.phases import agreement_where_negative, are_flipped
+from restore.maps.phases import phase_agreement
 from restore.micrograph import CTFParameters
 from restore.particles.extraction.finding import as_named, counterparts, raw_images
 from restore.particles.extraction.stacks import TABLE_NAME, Images, extract
@@ -44,7 +44,8 @@ def read_comparison_set(
     ------
     UserError
         As :func:`extract`, :func:`open_particle_images`, :func:`refinement_of` and
-        :func:`comparison_set`; or a box is needed and none was given.
+        :func:`comparison_set`; or a box is needed and none was given; or, where their phases are
+        compared, raw and denoised images have opposite contrast.
     """
     if inputs.denoised_micrographs is None:
         assert inputs.denoised_particles is not None  # StructureInputs sees to it
@@ -189,23 +190,33 @@ def _with_phases(denoised: ParticleImages, raw: ParticleImages, phases: str) -> 
 
 
 def _found_flipped(denoised: ParticleImages, raw: ParticleImages) -> bool:
+    """Whether the phases of the denoised images are flipped, by comparison with the raw ones; not,
+    with a warning, where that is not clear. Raises UserError if their contrast is opposite.
+    """
     ctfs = denoised.particles.ctfs
     assert ctfs is not None  # its caller sees to it
     rows = np.linspace(0, len(raw) - 1, min(len(raw), _COMPARED)).round().astype(int)
-    first, second = (
-        torch.from_numpy(read_particle_images(images, rows)) for images in (raw, denoised)
-    )
+    first, second = (torch.from_numpy(signed_images(images, rows)) for images in (raw, denoised))
     shape, pixel_A = (raw.box_px, raw.box_px), (raw.pixel_size_A, raw.pixel_size_A)
     values = torch.stack([ctf(ctfs[row], shape, pixel_A) for row in rows.tolist()])
-    agreement = agreement_where_negative(first, second, values)
-    flipped = are_flipped(agreement)
+    agreement = phase_agreement(first, second, values)
+    if agreement.is_opposite:
+        raise UserError(
+            f"the two sets of images have opposite contrast: their correlation is "
+            f"{agreement.where_positive:.3f} where the CTF is positive",
+            where=denoised.particles.source,
+            wanted=f"Protein must be dark, or bright, here and in {raw.particles.source} alike",
+            do="extract one of them again with the other contrast, or give `denoised_phases` "
+            "if the comparison is wrong",
+        )
+    flipped = agreement.flipped
     if flipped is None:
         words = (
             "it is not clear whether the phases of the denoised images are flipped (their "
-            "correlation with the raw images is %.3f where the CTF is negative); they are treated "
-            "as not flipped: give `denoised_phases`"
+            "correlation with the raw images is %.3f where the CTF is negative, and %.3f where it "
+            "is positive); they are treated as not flipped: give `denoised_phases`"
         )
-        log.warning(words, agreement)
+        log.warning(words, agreement.where_negative, agreement.where_positive)
     else:
         log.info(
             "the denoised images' phases are %s, as a comparison with the raw images shows",

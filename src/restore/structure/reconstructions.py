@@ -104,10 +104,10 @@ def reconstruct(
     Raises
     ------
     UserError
-        As :func:`restore.particles.reconstruction.engines.half_maps`.
+        As :func:`image_star` and :func:`restore.particles.reconstruction.engines.half_maps`.
     """
     files, images = map_files(folder, combination), combination.particles
-    star = image_star(images)
+    star, signs = image_star(images), contrast(images)
 
     def work() -> Mapping[str, Any]:
         write_star(files.particles, star)
@@ -127,12 +127,17 @@ def reconstruct(
         return {"counts": list(halves.counts), "engine": halves.engine}
 
     inputs = [*dict.fromkeys(images.paths)]
-    made_with = [how, star.text(), _optics(images) if how.engine == "relion" else None]
+    made_with = [how, star.text(), _optics(images) if how.engine == "relion" else None, *signs]
     stages.run(
         Stage(f"reconstruct_{combination.name}", made_with, inputs, [*files.halves, files.mean]),
         work,
     )
     return files
+
+
+def contrast(images: ParticleImages) -> list[int]:
+    """The sign of inverted images, [-1], which their STAR file does not record; [] of others."""
+    return [] if images.particles.contrast_sign == 1 else [-1]
 
 
 def _optics(images: ParticleImages) -> tuple[str, Sequence[str]] | None:

@@ -29,6 +29,7 @@ from restore.report.reslog_figure import reslog_figure
 from restore.report.structure_charts import LABELS
 from restore.structure.combinations import Combination
 from restore.structure.inputs import Bars
+from restore.structure.reconstructions import contrast
 from restore.structure.records import ResLog
 from restore.structure.settings import StructureSettings
 from restore.structure.stages import REDO, Stage, Stages
@@ -103,7 +104,8 @@ def _curve(
             ]
         }
 
-    made_with = [source.settings, subsets, sizes, image_star(source.images).text()]
+    star = image_star(source.images).text()
+    made_with = [source.settings, subsets, sizes, star, *contrast(source.images)]
     inputs = [*dict.fromkeys(source.images.paths)]
     stage = Stage(f"reslog_{name}", made_with, inputs, [])
     kept = decoded(_Frequencies, stages.run(stage, compute), stages.path_of(stage), "stage", REDO)

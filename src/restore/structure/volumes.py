@@ -9,7 +9,7 @@ from torch import Tensor
 
 from restore.errors import UserError
 from restore.io.atomic_models import read_atoms
-from restore.io.images.maps import read_map_header
+from restore.io.images.maps import cubic_voxel_size_A, read_map_header
 from restore.maps.potential import model_map
 from restore.maps.regridding import GridError, on_grid
 from restore.postprocessing.map_files import box_mask, volume_of
@@ -42,17 +42,13 @@ def read_volume(path: Path) -> Float[Tensor, "z y x"]:
 
 
 def read_truth(path: Path, side: int, voxel_A: float) -> Float[Tensor, "z y x"]:
-    """The true map on the maps' grid, with the same centre. Raises UserError if its voxels do not
-    fit.
+    """The true map on the maps' grid, with the same centre. Raises UserError if its voxels are not
+    cubes, or do not fit.
     """
     header = read_map_header(path, "volume")
-    sizes_A = header.voxel_size_zyx_A
-    if sizes_A is None:
-        raise UserError(
-            "its header has no voxel size", where=path, do="write the voxel size into the header"
-        )
+    true_voxel_A = cubic_voxel_size_A(header)
     try:
-        return on_grid(volume_of(header), sizes_A[-1], side, voxel_A)
+        return on_grid(volume_of(header), true_voxel_A, side, voxel_A)
     except GridError as error:
         wanted = "The true map is resampled to the maps' grid without interpolation"
         raise UserError(

@@ -22,6 +22,21 @@ def warnings_of_particles(particles: ComparisonSet) -> Iterator[str]:
                 "noise, and no FSC of the half maps can be trusted."
             )
     yield from _unknown_recentring(particles)
+    yield from _inverted(particles)
+
+
+def _inverted(particles: ComparisonSet) -> Iterator[str]:
+    """A warning for each kind of images with inverted contrast, which the STAR files written of
+    them do not record.
+    """
+    for which, images in particles.images.items():
+        if images.particles.contrast_sign == -1:
+            yield (
+                f"The {_ON[which]} of {images.particles.source} have inverted contrast (blob/sign "
+                "is -1). The maps are of the right contrast, but the STAR files of these images "
+                "in the folder particles do not record it: other programs make inverted maps "
+                "from them."
+            )
 
 
 def _unknown_recentring(particles: ComparisonSet) -> Iterator[str]:

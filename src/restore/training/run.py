@@ -14,6 +14,7 @@ from restore.model.checkpoint import Model, save_model
 from restore.provenance import as_json, provenance
 from restore.report.figures import losses, save_png
 from restore.runtime.distributed import Place
+from restore.runtime.memory import advising_if_out_of_memory
 from restore.training import loop
 from restore.training.halves import check_halves
 from restore.training.loop import fresh_state
@@ -95,7 +96,7 @@ def train(
         A run of this name exists already, or, when resuming, a model without a training state; the
         patches or the initial model are not suitable; the preset, the initial model or the patches
         are not those of the run to resume; the halves cannot be learned from; the loss is no longer
-        a finite number.
+        a finite number; memory runs out.
     KeyboardInterrupt
         ^C or SIGTERM; the state has been saved.
     """
@@ -257,6 +258,9 @@ class _Run:
     resume_words: str
 
 
+@advising_if_out_of_memory(
+    "give a smaller `batch_size` or `patch_px`, or `gradient_checkpointing=True`"
+)
 def _followed(
     state: TrainingState, data: PatchFile, settings: TrainingSettings, place: Place, run: _Run
 ) -> Model:

@@ -1,5 +1,6 @@
 """How a network is trained: every choice with its default, and the presets."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ from torch.nn.functional import l1_loss, mse_loss
 from restore.errors import UserError
 from restore.model.architecture import NETWORKS
 from restore.model.network import ARCHITECTURES, NetworkSettings
+from restore.records import python_number
 from restore.runtime.precision import PRECISIONS
 from restore.settings import require, setting
 from restore.training.schedules import SCHEDULES, Budget, budget
@@ -90,8 +92,9 @@ class TrainingSettings:
             require(self, name, _at_least(getattr(self, name), 1), "1 or more")
         require(self, "filters", _at_least(self.filters, 2), "2 or more")
         require(self, "minutes", self.minutes is None or self.minutes > 0, "above 0")
+        require(self, "minutes", 60 * (self.minutes or 0) < math.inf, "finite")
         require(self, "learning_rate", 0 < self.learning_rate < 1, "above 0 and below 1")
-        require(self, "gradient_clip", self.gradient_clip >= 0, "0 or more")
+        require(self, "gradient_clip", 0 <= self.gradient_clip < math.inf, "0 or more and finite")
         for name in ("held_out", "weight_average"):
             require(self, name, 0 <= getattr(self, name) < 1, "0 or more and below 1")
         networks = ", ".join(NETWORKS)
@@ -146,8 +149,9 @@ def resolve_settings(
     device: torch.device,
     resumed: TrainingSettings | None = None,
 ) -> TrainingSettings:
-    """The preset's settings, or the resumed run's, with the given ones in their place. A length
-    that is given when resuming replaces the run's, whichever of the `LENGTHS` that was.
+    """The preset's settings, or the resumed run's, with the given ones in their place, as Python's
+    numbers. A length that is given when resuming replaces the run's, whichever of the `LENGTHS`
+    that was.
 
     Raises
     ------
@@ -161,6 +165,7 @@ def resolve_settings(
     else:
         given = dict(settings or {})
     _refuse_unknown(given)
+    given = {name: python_number(value) for name, value in given.items()}
     lengths = [name for name in LENGTHS if given.get(name) is not None]
     if len(lengths) > 1:
         raise UserError(

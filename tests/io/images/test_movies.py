@@ -13,6 +13,7 @@ import mrcfile
 import numpy as np
 import pytest
 import tifffile
+from half_byte_movie import half_bytes
 from relion_movies import relion_sum, still_scene
 
 from restore.errors import UserError
@@ -27,16 +28,6 @@ def mrcs(path, frames=FRAMES, **more):
     with mrcfile.new(path, frames, overwrite=True, **more) as file:
         file.set_image_stack()
         file.voxel_size = 0.7
-    return path
-
-
-def half_bytes(path, frames, order="<"):
-    """IMOD's mode 101: two pixels in a byte, the first in the low half, each row whole bytes."""
-    mrcs(path, frames.astype(f"{order}i2"))
-    header = bytearray(path.read_bytes()[:1024])
-    struct.pack_into(f"{order}i", header, 12, 101)
-    padded = np.pad(frames, ((0, 0), (0, 0), (0, frames.shape[2] % 2))).astype("u1")
-    path.write_bytes(bytes(header) + (padded[..., 0::2] | padded[..., 1::2] << 4).tobytes())
     return path
 
 

@@ -59,9 +59,10 @@ def test_flipped_phases_are_said(images, tmp_path):
     assert again(flipped, tmp_path).particles.phases_flipped.all()
 
 
-def test_inverted_contrast_is_refused(images):
-    signs = replace(
-        images, particles=replace(images.particles, contrast_signs=-np.ones(len(images)))
-    )
-    with pytest.raises(UserError, match="contrast inverted"):
-        image_star(signs)
+def test_one_inverted_contrast_is_written_and_two_contrasts_are_refused(images):
+    def signed(signs):
+        return replace(images, particles=replace(images.particles, contrast_signs=signs))
+
+    assert image_star(signed(-np.ones(20))).text() == image_star(images).text()
+    with pytest.raises(UserError, match="some of its images, and not all, have their contrast"):
+        image_star(signed(np.resize([1.0, -1.0], 20)))

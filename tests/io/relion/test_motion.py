@@ -77,6 +77,26 @@ def test_no_model_is_no_local_motion(tmp_path):
     )
 
 
+@pytest.mark.parametrize("rows", [0, 2])
+def test_local_motion_that_no_model_describes_is_known_to_be_lost(tmp_path, rows):
+    """MotionCor2, run from RELION, leaves the shifts of the patches alone."""
+    patches = [(2, 24.0, 16.0, 0.1, 0.2), (3, 24.0, 16.0, 0.3, 0.1)][:rows]
+    text = motion_text((), patches).replace(
+        "rlnMotionModelVersion     ", "rlnMotionModelVersion 0 #"
+    )
+    motion = read_motion(written(tmp_path, text))
+    assert motion.local is None and motion.local_is_lost == (rows > 0)
+    assert not read_motion(written(tmp_path, motion_text(patches=patches))).local_is_lost
+
+
+def test_the_file_of_defects_is_known(tmp_path):
+    text = motion_text().replace(
+        "_rlnMicrographBinning", "_rlnMicrographDefectFile d.txt\n_rlnMicrographBinning"
+    )
+    assert read_motion(written(tmp_path, text)).defects == "d.txt"
+    assert read_motion(written(tmp_path, motion_text())).defects == ""
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -72,7 +72,7 @@ def finding_of(halves: Float[Tensor, "2 y x"], blank: Bool[Tensor, "y x"] | None
     small for their halves to be called unrelated. ``blank`` marks pixels without data, which hold
     different noise in the two halves.
     """
-    if _are_identical(halves, blank):
+    if are_identical(halves, blank):
         return "identical"
     first, second = (half - half.mean() for half in halves)
     correlation = correlation_map(first, second)
@@ -92,8 +92,10 @@ def finding_of(halves: Float[Tensor, "2 y x"], blank: Bool[Tensor, "y x"] | None
     return "unrelated" if weak and components > FEWEST_COMPONENTS else "unclear"
 
 
-def _are_identical(halves: Float[Tensor, "2 y x"], blank: Bool[Tensor, "y x"] | None) -> bool:
-    """Whether the halves have no independent noise in the pixels with data."""
+def are_identical(halves: Float[Tensor, "2 y x"], blank: Bool[Tensor, "y x"] | None) -> bool:
+    """Whether the halves, in any scale, have no independent noise in the pixels that are not
+    ``blank``: their correlation exceeds `IDENTICAL_FROM`, less what filling takes from it.
+    """
     if blank is None:
         first, second = (half - half.mean() for half in halves)
         scale = (first.square().mean() * second.square().mean()).sqrt()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from restore.errors import UserError
 from restore.io.endings import MRC_ENDINGS, TIFF_ENDINGS, ending_of
 from restore.io.images.mrc import read_mrc
-from restore.io.images.tiff import read_pages, read_tiff_header
+from restore.io.images.tiff import read_page
 
 _EER_GAIN = ".gain"
 """Ending of the gain file (in TIFF format) that comes with EER movies."""
@@ -38,8 +38,9 @@ class Gain:
         return replace(self, factors=np.ascontiguousarray(flipped))
 
     def for_electrons(self, shape: tuple[int, int]) -> "Gain":
-        """The gain for EER frames of this shape: inverted unless it is a ``.gain`` file, and
-        repeated or averaged to their shape.
+        """The gain for EER frames of this shape: repeated or averaged to their shape and, unless
+        it is a ``.gain`` file, inverted, as RELION does it: the mean of all pixels, zeros included,
+        over the value of each; zeros stay.
         """
         factors = self.factors
         rows, columns = factors.shape
@@ -48,7 +49,10 @@ class Gain:
         elif (rows, columns) == (2 * shape[0], 2 * shape[1]):
             factors = factors.reshape(shape[0], 2, shape[1], 2).mean((1, 3), dtype=np.float32)
         if ending_of(self.path.name) != _EER_GAIN:
-            factors = np.divide(1, factors, out=np.zeros_like(factors), where=factors != 0)
+            mean = factors.mean(dtype=np.float64)
+            factors = np.divide(
+                mean, factors, out=np.zeros_like(factors), where=factors != 0, casting="same_kind"
+            )
         return replace(self, factors=factors)
 
 
@@ -63,9 +67,9 @@ def read_gain_file(path: Path) -> Gain:
     """
     ending = ending_of(path.name)
     if ending in TIFF_ENDINGS:
-        factors = _one_page(path)
+        factors = read_page(path)
     elif ending == _EER_GAIN:
-        factors = _one_page(path)[::-1]
+        factors = read_page(path)[::-1]
     elif ending.startswith(MRC_ENDINGS):
         factors = read_mrc(path)[0]
     else:
@@ -87,13 +91,3 @@ def read_gain_file(path: Path) -> Gain:
             problem, where=path, wanted="A gain reference is needed", do="make it again"
         )
     return Gain(np.ascontiguousarray(factors), path)
-
-
-def _one_page(path: Path) -> NDArray[np.float32]:
-    header = read_tiff_header(path)
-    if header.pages != 1:
-        problem = f"it has {header.pages} pages"
-        raise UserError(
-            problem, where=path, wanted="A gain reference is one image", do="check the name"
-        )
-    return next(read_pages(path)).astype(np.float32)

@@ -28,6 +28,8 @@ from restore.io.images.mrc_header import (
 
 _log = logging.getLogger(__name__)
 
+_CUBIC = 1e-3  # relative difference up to which the sides of a voxel count as equal
+
 Kind = Literal["auto", "stack", "volume"]
 """What the sections of a file are: separate images, or slices of one volume; "auto" follows the
 file.
@@ -89,6 +91,33 @@ def read_map_header(path: Path, kind: Kind = "auto") -> MapHeader:
         extra,
         _origin_zyx_A(header, voxel_A),
     )
+
+
+def cubic_voxel_size_A(header: MapHeader) -> float:
+    """The side (Å) of the voxels of a map that must be cubes, to a thousandth.
+
+    Raises
+    ------
+    UserError
+        The header has no voxel size, or its sizes along x, y and z differ.
+    """
+    sizes_A = header.voxel_size_zyx_A
+    if sizes_A is None:
+        raise UserError(
+            "its header has no voxel size",
+            where=header.path,
+            wanted="Å per voxel",
+            do="set it in the header",
+        )
+    if max(sizes_A) - min(sizes_A) > _CUBIC * min(sizes_A):
+        z_A, y_A, x_A = sizes_A
+        raise UserError(
+            f"its voxels measure {x_A:.5g} x {y_A:.5g} x {z_A:.5g} Å along x, y and z",
+            where=header.path,
+            wanted="Voxels must be cubes",
+            do="resample the map, or correct its header if that is wrong",
+        )
+    return sizes_A[2]
 
 
 def read_map(header: MapHeader) -> NDArray[np.float32]:

@@ -116,8 +116,8 @@ def read_gain(
     file (the TIFF that comes with EER movies) are in stored order, those of a TIFF file upside
     down, as in RELION. If the ``movie`` is given, the shape must fit it; and for EER
 
-    - a gain of MRC or TIFF is taken for the inverse, as in RELION, and 1/gain is returned (zeros
-      stay); a ``.gain`` file's values are those to multiply by;
+    - a gain of MRC or TIFF is taken for the inverse, as in RELION, and mean(gain)/gain is returned
+      (zeros count in the mean, and stay); a ``.gain`` file's values are those to multiply by;
     - one of half the movie's sides is repeated, one of twice its sides averaged (2 × 2 pixels).
 
     Raises

@@ -77,6 +77,13 @@ def read_stack_header(path: Path) -> StackHeader:
     return stack
 
 
+def has_half_bytes(path: Path) -> bool:
+    """Whether an MRC file is a movie of 4-bit pixels (mode 101). Raises UserError if it is not an
+    MRC file.
+    """
+    return int(raw_header(path)[0]["mode"]) == _HALF_BYTES
+
+
 def read_stack(path: Path) -> Iterator[NDArray[np.generic]]:
     """Each frame (y, x) in the file's own type, in order, with rows as stored; one frame is in
     memory at a time.

@@ -78,6 +78,25 @@ def read_pages(path: Path) -> Iterator[NDArray[np.generic]]:
             yield page.asarray()[::-1]
 
 
+def read_page(path: Path) -> NDArray[np.float32]:
+    """The image (y, x) of a TIFF file that has one page, turned upside down as described above.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_pages`; or there are more pages.
+    """
+    pages = read_tiff_header(path).pages
+    if pages != 1:
+        raise UserError(
+            f"it has {pages} pages",
+            where=path,
+            wanted="A file of one image is needed",
+            do="check the name",
+        )
+    return next(read_pages(path)).astype(np.float32)
+
+
 def page_offsets(path: Path) -> list[int]:
     """The offset of each page's directory in the file, in order, found by following the links from
     one to the next.

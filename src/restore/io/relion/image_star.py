@@ -14,22 +14,22 @@ from restore.io.star import Block, StarFile
 
 def image_star(images: ParticleImages) -> StarFile:
     """The images by absolute path, with their orientations, shifts, half sets and CTFs, in the form
-    of RELION 3.1.
+    of RELION 3.1. It does not record the common contrast of the images
+    (:attr:`Particles.contrast_sign`), for which RELION has no column.
 
     Raises
     ------
     UserError
-        Some images have inverted contrast (cryoSPARC's ``blob/sign``), for which RELION has no
-        column.
+        The images have both contrasts (cryoSPARC's ``blob/sign``).
     """
     particles = images.particles
-    if particles.contrast_signs is not None and (particles.contrast_signs < 0).any():
-        problem = "some of its images have their contrast inverted (blob/sign is -1)"
+    if particles.contrast_sign is None:
+        problem = "some of its images, and not all, have their contrast inverted (blob/sign is -1)"
         raise UserError(
             problem,
             where=particles.source,
             wanted="RELION's STAR files cannot record that",
-            do="extract the particles again",
+            do="extract the particles again, all with one contrast",
         )
     absolute = {path: Path(path).absolute() for path in dict.fromkeys(images.paths)}
     places = zip(images.sections.tolist(), images.paths, strict=True)

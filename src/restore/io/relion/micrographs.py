@@ -216,9 +216,14 @@ def half_paths(
     The first pair of names of which both files exist is taken or, if no pair is complete, the
     likelier one.
     """
-    if row.row.get(EVEN) and row.row.get(ODD):
+    if names_halves(row):
         return places.find_or_first(row.row[EVEN]), places.find_or_first(row.row[ODD])
     return halves_by_suffix(row.row[NAME], suffixes, places) if suffixes else (None, None)
+
+
+def names_halves(row: StarRow) -> bool:
+    """Whether a row names both halves in columns of their own."""
+    return bool(row.row.get(EVEN) and row.row.get(ODD))
 
 
 def halves_by_suffix(name: str, suffixes: Suffixes, places: Places) -> tuple[Path, Path]:

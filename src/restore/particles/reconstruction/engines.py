@@ -65,7 +65,6 @@ def chosen_engine(images: ParticleImages, settings: ReconstructionSettings) -> s
         )
     if settings.engine != "auto":
         return settings.engine
-    signs = images.particles.contrast_signs
-    one_contrast = signs is None or len({sign < 0 for sign in signs.tolist()}) == 1
+    one_contrast = images.particles.contrast_sign is not None
     known = not settings.symmetry.strip().upper().startswith("DY")
     return "relion" if relion_is_there() and one_contrast and known else "torch"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from restore.errors import UserError
 from restore.fourier import cropped_spectrum_of, image_of
-from restore.io.particle_images import ParticleImages, read_particle_images
+from restore.io.particle_images import ParticleImages, signed_images
 from restore.io.particles import Particles
 from restore.particles.reconstruction.insertion import Accumulator, ImagesAre
 from restore.settings import setting
@@ -75,7 +75,7 @@ def reconstruct_halves(
     Raises
     ------
     UserError
-        As :func:`treatment`, :func:`half_sets` and :func:`read_particle_images`.
+        As :func:`treatment`, :func:`half_sets` and :func:`signed_images`.
     """
     halves = half_sets(images.particles, settings.seed)
     empty = accumulator(images, settings)
@@ -137,14 +137,10 @@ def add_particles(
     Raises
     ------
     UserError
-        As :func:`read_particle_images`.
+        As :func:`signed_images`.
     """
     particles = images.particles
-    pixels = torch.from_numpy(read_particle_images(images, rows))
-    if particles.contrast_signs is not None:
-        pixels *= torch.from_numpy(
-            np.where(particles.contrast_signs[rows] < 0, -1, 1).astype(np.float32)
-        )[:, None, None]
+    pixels = torch.from_numpy(signed_images(images, rows))
     if sums.box_px != images.box_px:
         shape = (sums.box_px, sums.box_px)
         pixels = image_of(cropped_spectrum_of(pixels, shape), shape)

@@ -121,13 +121,11 @@ def _linked(images: ParticleImages, folder: Path) -> dict[Path, str]:
 
 def _sign(particles: Particles) -> float:
     """The common sign of all images, which RELION does not know about."""
-    if particles.contrast_signs is None:
-        return 1.0
-    signs = np.sign(particles.contrast_signs)
-    if (signs != signs[0]).any():
+    sign = particles.contrast_sign
+    if sign is None:
         problem = "the images have both contrasts (blob/sign)"
         raise UserError(problem, where=particles.source, do="give `engine=torch`")
-    return -1.0 if signs[0] < 0 else 1.0
+    return float(sign)
 
 
 def _star(

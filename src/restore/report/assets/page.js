@@ -57,7 +57,7 @@
   }
 
   // A cell as a number; what is no number comes last in either direction.
-  const quantity = (text) => parseFloat(text.replace("−", "-"));
+  const quantity = (text) => parseFloat(text.replaceAll("−", "-"));
 
   // Laying out thousands of rows takes seconds, so only so many are shown until all are asked for.
   const AT_FIRST = 250;
@@ -141,7 +141,8 @@
       at.setAttribute("x", left + (place > 0.5 ? -6 : 6));
       at.setAttribute("y", 24);
       at.setAttribute("text-anchor", place > 0.5 ? "end" : "start");
-      at.textContent = readings.unit === "Å" ? `${short(1 / x)} Å` : readings.unit.replace("#", x);
+      const resolution = () => (x === 0 ? "mean" : `${short(1 / x)} Å`);
+      at.textContent = readings.unit === "Å" ? resolution() : readings.unit.replace("#", x);
       readings.lines.forEach(([value, low, high], line) => {
         outputs[line].textContent = estimate(value[index], low[index], high[index]);
       });
