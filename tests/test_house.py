@@ -11,7 +11,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
-from oracles import failed_if_absent
+from oracles import NEEDS_ORACLES, failed_if_absent
 
 import restore
 
@@ -447,3 +447,8 @@ def test_every_skip_for_want_of_an_oracle_is_known_by_its_words():
                 python_says_so = "importorskip" in words and "reason=" not in words
                 known = python_says_so or "is not installed" in words
                 assert known or not about_oracle, f"{path}: {words}"
+
+
+def test_all_oracles_must_be_there_where_everything_is_checked():
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert script.index(f"export {NEEDS_ORACLES}=1") < script.index("make test")

@@ -76,7 +76,7 @@ def two(here):
     write(here / "b.star", (copies * rotations() * turn)[2:], first_number=3)
 
 
-def numbers(path="angles.star"):
+def numbers(path):
     return np.array(
         read_star(path).block("angles").column("restoreAngularDistanceDeg"), dtype=float
     )
@@ -128,9 +128,9 @@ def test_particles_are_matched_within_the_typed_distance(here, typed, matched):
         rows = (("m.mrc", x, "100", "0", "0", "0"), ("m.mrc", "500", "500", "0", "90", "0"))
         write_star(here / name, StarFile((Block("particles", names, rows),)))
     assert angles(f"a.star b.star {typed}") == 0
-    assert len(numbers()) == matched
+    assert len(numbers(here / "angles.star")) == matched
     assert angles("a.star b.star --tolerance_px 5 --overwrite") == 0
-    assert len(numbers()) == 2
+    assert len(numbers(here / "angles.star")) == 2
 
 
 def test_the_table_may_be_csv_and_rows_point_into_the_files(two, here):

@@ -131,7 +131,7 @@ def counted(which):
 def test_components_are_counted_over_the_half_transform_or_the_whole_one(here):
     for typed, which in (("", "half"), ("--count half", "half"), ("--count whole", "whole")):
         assert restore(f"fsc {HALVES} {typed} -o curves.star --overwrite") == 0
-        found = curves("curves.star")["unmasked"][1:]
+        found = curves(here / "curves.star")["unmasked"][1:]
         np.testing.assert_allclose(found, counted(which), atol=1e-5)
     assert np.abs(counted("whole") - counted("half")).max() > 1e-3
 
@@ -140,10 +140,10 @@ def test_components_are_counted_over_the_half_transform_or_the_whole_one(here):
 def test_phases_are_random_from_where_the_unmasked_curve_falls_below_the_typed_value(here, typed):
     line = f"fsc {HALVES} --mask mask.mrc --randomize_at_fsc {typed} -o curves.star"
     assert restore(line) == 0
-    shell = int(np.flatnonzero(curves("curves.star")["unmasked"] < typed)[0])
-    found_A = float(read_star("curves.star").block("general").column("rlnRandomiseFrom")[0])
+    shell = int(np.flatnonzero(curves(here / "curves.star")["unmasked"] < typed)[0])
+    found_A = float(read_star(here / "curves.star").block("general").column("rlnRandomiseFrom")[0])
     assert found_A == pytest.approx(SIDE * VOXEL_A / shell, abs=1e-3)
-    usual = int(np.flatnonzero(curves("curves.star")["unmasked"] < 0.8)[0])
+    usual = int(np.flatnonzero(curves(here / "curves.star")["unmasked"] < 0.8)[0])
     assert shell != usual
 
 
