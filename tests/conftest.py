@@ -3,6 +3,7 @@ made on the spot.
 """
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Generator
@@ -48,6 +49,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from folders import SHARED  # noqa: E402
 from half_pairs import as_prepared, half_pair  # noqa: E402
+from oracles import NEEDS_ORACLES, failed_if_absent  # noqa: E402
 
 from restore.preprocessing import Recipe  # noqa: E402
 from restore.training.patches import PatchWriter  # noqa: E402
@@ -59,6 +61,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 torch.set_num_threads(1)  # small tensors: a second thread only waits for the first
 settings.register_profile("restore", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("restore")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item, call):
+    """Skips of tests that lack what they compare with are failures where it must be there."""
+    return failed_if_absent((yield), bool(os.environ.get(NEEDS_ORACLES)))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(collector):
+    """The same of whole modules."""
+    return failed_if_absent((yield), bool(os.environ.get(NEEDS_ORACLES)))
 
 
 @pytest.fixture(autouse=True)

@@ -11,10 +11,13 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from oracles import NEEDS_ORACLES, failed_if_absent
 
 import restore
 
 SOURCE = Path(restore.__file__).parent
+ORACLES = "relion|chromium|playwright|openvino|tifffile|cryosparc|starfile|shtab|yaml"
+SKIPS = ("pytest.skip", "pytest.importorskip", "pytest.mark.skipif")
 
 FLOORS = (
     ("errors", "version"),
@@ -412,3 +415,40 @@ def test_no_name_that_the_house_has_replaced_comes_back(name):
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_variable_is_named_by_what_it_is(path):
     assert not PRONOUNS & set(bound_names(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize(
+    ("reason", "needed", "outcome"),
+    [
+        ("Skipped: relion_postprocess is not installed", True, "failed"),
+        ("Skipped: could not import 'openvino': No module named 'openvino'", True, "failed"),
+        ("Skipped: relion_postprocess is not installed", False, "skipped"),
+        ("Skipped: real data is absent: there is no folder shared/data", True, "skipped"),
+    ],
+)
+def test_a_test_that_lacks_its_oracle_fails_where_all_oracles_must_be_there(
+    reason, needed, outcome
+):
+    place = ("tests/test_it.py", 3, reason)
+    report = pytest.TestReport("test_it", place, {}, "skipped", place, "call")
+    assert failed_if_absent(report, needed).outcome == outcome
+
+
+def test_every_skip_for_want_of_an_oracle_is_known_by_its_words():
+    """Other skips are for want of real data, or of something in the machine."""
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "skip" not in text or path == Path(__file__):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in SKIPS:
+                words = ast.unparse(node)
+                about_oracle = re.search(ORACLES, words.lower())
+                python_says_so = "importorskip" in words and "reason=" not in words
+                known = python_says_so or "is not installed" in words
+                assert known or not about_oracle, f"{path}: {words}"
+
+
+def test_all_oracles_must_be_there_where_everything_is_checked():
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert script.index(f"export {NEEDS_ORACLES}=1") < script.index("make test")

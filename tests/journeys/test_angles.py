@@ -76,7 +76,7 @@ def two(here):
     write(here / "b.star", (copies * rotations() * turn)[2:], first_number=3)
 
 
-def numbers(path="angles.star"):
+def numbers(path):
     return np.array(
         read_star(path).block("angles").column("restoreAngularDistanceDeg"), dtype=float
     )
@@ -118,6 +118,19 @@ def test_a_turn_is_found_under_the_symmetry_and_what_is_unmatched_is_counted(two
 def test_without_its_symmetry_the_same_looks_like_chance_and_is_called_so(two, capsys):
     assert angles("a.star b.star") == 0
     assert "the orientations hardly agree" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("typed", "matched"), [("", 2), ("--tolerance_px 3", 1)])
+def test_particles_are_matched_within_the_typed_distance(here, typed, matched):
+    names = ("rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY")
+    names += ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+    for name, x in (("a.star", "100"), ("b.star", "104")):
+        rows = (("m.mrc", x, "100", "0", "0", "0"), ("m.mrc", "500", "500", "0", "90", "0"))
+        write_star(here / name, StarFile((Block("particles", names, rows),)))
+    assert angles(f"a.star b.star {typed}") == 0
+    assert len(numbers(here / "angles.star")) == matched
+    assert angles("a.star b.star --tolerance_px 5 --overwrite") == 0
+    assert len(numbers(here / "angles.star")) == 2
 
 
 def test_the_table_may_be_csv_and_rows_point_into_the_files(two, here):

@@ -116,6 +116,37 @@ def test_the_summary_names_every_curve_and_its_crossings(here, capsys):
     assert len(list(here.iterdir())) == 3  # nothing is written that was not asked for
 
 
+def counted(which):
+    """The FSC of the half maps over the components of the half transform or of the whole one."""
+    transform = np.fft.rfftn if which == "half" else np.fft.fftn
+    last = np.fft.rfftfreq(SIDE) if which == "half" else np.fft.fftfreq(SIDE)
+    k, kx = np.fft.fftfreq(SIDE) * SIDE, last * SIDE
+    shell = (np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + kx**2) + 0.5).astype(int)
+    one, two = (transform(mrcfile.read(name).astype(float)) for name in HALVES.split())
+    products = ((one * two.conj()).real, np.abs(one) ** 2, np.abs(two) ** 2)
+    cross, first, second = (np.bincount(shell.ravel(), part.ravel()) for part in products)
+    return (cross / np.sqrt(first * second))[1 : SIDE // 2 + 1]
+
+
+def test_components_are_counted_over_the_half_transform_or_the_whole_one(here):
+    for typed, which in (("", "half"), ("--count half", "half"), ("--count whole", "whole")):
+        assert restore(f"fsc {HALVES} {typed} -o curves.star --overwrite") == 0
+        found = curves(here / "curves.star")["unmasked"][1:]
+        np.testing.assert_allclose(found, counted(which), atol=1e-5)
+    assert np.abs(counted("whole") - counted("half")).max() > 1e-3
+
+
+@pytest.mark.parametrize("typed", [0.5, 0.9])
+def test_phases_are_random_from_where_the_unmasked_curve_falls_below_the_typed_value(here, typed):
+    line = f"fsc {HALVES} --mask mask.mrc --randomize_at_fsc {typed} -o curves.star"
+    assert restore(line) == 0
+    shell = int(np.flatnonzero(curves(here / "curves.star")["unmasked"] < typed)[0])
+    found_A = float(read_star(here / "curves.star").block("general").column("rlnRandomiseFrom")[0])
+    assert found_A == pytest.approx(SIDE * VOXEL_A / shell, abs=1e-3)
+    usual = int(np.flatnonzero(curves(here / "curves.star")["unmasked"] < 0.8)[0])
+    assert shell != usual
+
+
 def test_without_a_mask_there_is_one_curve(here, capsys):
     assert restore(f"fsc {HALVES} -o out/plain.star") == 0
     assert "corrected" not in capsys.readouterr().out

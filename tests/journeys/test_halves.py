@@ -367,6 +367,56 @@ def test_aligned_movies_are_weighted_by_dose(project):
     assert column("Halves/micrographs.star", "rlnVoltage", "optics") == ["300.000000"]
 
 
+def weighted_full_sum(path, dose, pixel_size_A, critical_factor=1.0):
+    """The full sum of a movie's halves, each Σ w F / √(2 Σ w²), dose counted from its first frame
+    (Grant & Grigorieff 2015, eq. 3).
+    """
+    spectra = np.fft.rfft2(pixels(path).astype(float))
+    ky, kx = np.fft.fftfreq(SHAPE[0], pixel_size_A), np.fft.rfftfreq(SHAPE[1], pixel_size_A)
+    with np.errstate(divide="ignore"):
+        critical = critical_factor * (0.245 * np.hypot(ky[:, None], kx) ** -1.665 + 2.81)
+    weights = np.stack([np.exp(-0.5 * dose * index / critical) for index in range(FRAMES)])
+    halves = [
+        (weights[half] * spectra[half]).sum(0) / np.sqrt(2 * (weights[half] ** 2).sum(0))
+        for half in (slice(0, None, 2), slice(1, None, 2))
+    ]
+    return np.fft.irfft2(sum(halves), s=SHAPE)
+
+
+def test_the_typed_dose_and_voltage_and_the_pixel_size_of_the_movie_set_the_weights(project):
+    line = "halves -m Movies/a.mrcs --pixel_size 0.5 --dose_per_frame 2 --voltage 200"
+    assert restore(line) == 0
+    full = pixels(column("Halves/micrographs.star", "rlnMicrographName")[0])
+    expected = weighted_full_sum("Movies/a.mrcs", 2, 0.5, 0.8)
+    np.testing.assert_allclose(full, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("more", "dose"), [("", 1.2), (" --dose_per_frame 4", 4)])
+def test_a_typed_dose_stands_before_that_of_the_motions_file_whose_pixel_size_counts(
+    project, more, dose
+):
+    motion = Path("MotionCorr/job002/Movies/a.star")
+    motion.write_text(motion.read_text().replace("PixelSize 1.0", "PixelSize 1.7"))
+    assert restore(f"halves -m {STAR} --full_sum{more}") == 0
+    expected = weighted_full_sum("Movies/a.mrcs", dose, 1.7)
+    full = pixels("Halves/MotionCorr/job002/Movies/a_DW.mrc")
+    np.testing.assert_allclose(full, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("typed", ["Movies/a.mrcs --pixel_size 1", STAR])
+def test_a_typed_gain_reference_multiplies_every_frame_once_it_is_rotated_and_flipped(
+    project, typed
+):
+    gain = 1 + 0.1 * np.random.default_rng(3).random((SHAPE[1], SHAPE[0]), "f4")
+    write_mrc(Path("g.mrc"), gain, 1.0)
+    line = f"halves -m {typed} --gain g.mrc --gain_rotation 1 --gain_flip 2 --full_sum"
+    assert restore(f"{line} --dont_dose_weighting") == 0
+    turned = np.rot90(gain, -1)[:, ::-1]  # clockwise where the first row is at the top
+    expected = (pixels("Movies/a.mrcs") * turned).sum(0)
+    full = pixels(next(Path("Halves").rglob("a_DW.mrc")))
+    np.testing.assert_allclose(full, expected, rtol=1e-4)
+
+
 # By thinning
 
 

@@ -13,6 +13,7 @@ import time
 from contextlib import chdir
 from pathlib import Path
 
+import h5py
 import mrcfile
 import numpy as np
 import pytest
@@ -117,6 +118,29 @@ def test_simulate_prepare_and_train_leave_a_model_with_its_recipe_and_record(pro
     )
     assert any((project / "Models/model.tensorboard").iterdir())
     assert not [path for path in files(project) if path.endswith(".partial")]
+
+
+@pytest.mark.parametrize("typed", ["float16", "float32"])
+def test_patches_are_stored_in_the_typed_number_format(here, typed):
+    line = "prepare -m session/micrographs_ctf.star -r 9 -f typed.hdf"
+    assert restore(f"{line} --patch_dtype {typed}") == 0
+    with h5py.File("typed.hdf") as file:
+        assert file["000000"].dtype == typed
+
+
+def test_astigmatism_and_thickness_of_the_ice_are_as_typed(tmp_path, monkeypatch):
+    """The contrast of ice grows as the root of its thickness."""
+    monkeypatch.chdir(tmp_path)
+    line = "-n 1 --size_px=96 --pixel_size_A=3 --particles_per_um2=0 --hot_pixels=0"
+    line += " --ice_gradient_per_um=0 --astigmatism_A 600 --astigmatism_spread_A 0"
+    deviation = {}
+    for thickness_A in (100, 400):
+        assert restore(f"simulate {thickness_A} {line} --ice_thickness_A {thickness_A}") == 0
+        deviation[thickness_A] = pixels(f"{thickness_A}/Micrographs/mic_0001_TRUTH.mrc").std()
+    assert deviation[400] / deviation[100] == pytest.approx(2, rel=0.01)
+    table = read_star(Path("100/micrographs_ctf.star")).block("micrographs")
+    u_A, v_A = (float(table.column(f"rlnDefocus{axis}")[0]) for axis in "UV")
+    assert u_A - v_A == pytest.approx(600, abs=0.05)
 
 
 def test_train_takes_the_patch_file_that_is_there(here):

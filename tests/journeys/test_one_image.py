@@ -1,9 +1,9 @@
 """``restore denoise image.mrc``: images without a table, as a person types them."""
 
-import importlib.util
 import shutil
 from contextlib import chdir
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import mrcfile
@@ -16,6 +16,7 @@ from restore.io.images.image import read_image
 from restore.io.micrographs import Needs, read_micrographs
 from restore.io.star import read_star
 from restore.model.checkpoint import save_model
+from restore.model.general import load_general_model
 
 CTF = ("--voltage", "300", "--spherical_aberration", "2.7", "--amplitude_contrast", "0.1")
 
@@ -104,7 +105,7 @@ def test_a_pattern_that_also_matches_the_output_names_the_bad_image(capsys):
     assert "micrographs were not denoised:\n  mics/z.mrc" in capsys.readouterr().err
 
 
-def test_a_typed_ctf_gives_what_the_table_gives(capsys):
+def test_a_model_that_flips_phases_needs_a_ctf_and_one_defocus_stands_for_two(capsys):
     line = ["denoise", "mics/a_DW.mrc", "-p", "flipping.safetensors"]
     assert main(line) == 1
     message = capsys.readouterr().err
@@ -115,6 +116,24 @@ def test_a_typed_ctf_gives_what_the_table_gives(capsys):
     assert np.allclose(one, pixels("same/mics/a_DW.mrc"), atol=1e-5 * one.std())
     assert main([*line, "--defocus", "25000", *CTF, "-o", "other"]) == 0
     assert not np.allclose(one, pixels("other/mics/a_DW.mrc"), atol=1e-2 * one.std())
+
+
+@pytest.mark.parametrize("phase_shift", [None, "60"])
+def test_a_typed_ctf_gives_what_the_table_gives(phase_shift):
+    typed = "--defocus 12000 9000 30 --voltage 200 --spherical_aberration 1.4"
+    typed = [*typed.split(), "--amplitude_contrast", "0.25"]
+    star = Path("mics.star").read_text().replace("300.0 2.7 0.1\n", "200.0 1.4 0.25\n")
+    star = star.replace("a_DW.mrc 1 12000.0 11800.0 10.0", "a_DW.mrc 1 12000.0 9000.0 30.0")
+    if phase_shift is not None:
+        typed += ["--phase_shift", phase_shift]
+        star = star.replace("_rlnDefocusAngle\n", "_rlnDefocusAngle\n_rlnPhaseShift\n")
+        star = star.replace("0.0\n", f"0.0 {phase_shift}\n")
+    Path("mics.star").write_text(star)
+    model = ["-p", "flipping.safetensors", "--even_odd_suffix", "DW,EVN,ODD"]
+    assert main(["denoise", "mics.star", *model, "-o", "listed"]) == 0
+    assert main(["denoise", "mics/a_DW.mrc", *model, *typed, "-o", "typed"]) == 0
+    listed, alone = (pixels(f"{folder}/mics/a_DW.mrc") for folder in ("listed", "typed"))
+    np.testing.assert_allclose(alone, listed, rtol=0, atol=1e-5 * listed.std())
 
 
 @pytest.mark.parametrize(
@@ -140,12 +159,11 @@ def test_a_header_without_pixel_size_needs_one(capsys):
     assert main([*line, "--pixel_size", "4"]) == 0
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("restore.model.general") is not None, reason="a general model is here"
-)
-def test_without_a_general_model_one_message_says_what_to_do(capsys):
+def test_without_the_general_models_file_one_message_names_it(capsys, monkeypatch):
+    absent = partial(load_general_model, path=Path("absent.safetensors"))
+    monkeypatch.setattr("restore.cli.model.load_general_model", absent)
     assert main(["denoise", "mics/a_DW.mrc"]) == 1
-    assert "-p" in capsys.readouterr().err
+    assert "absent.safetensors: there is no such model file" in capsys.readouterr().err
 
 
 def test_a_star_file_given_as_model_is_called_one(capsys):

@@ -302,6 +302,18 @@ def test_a_few_images_are_in_memory_at_a_time(here, monkeypatch):
     assert np.array_equal(images_of("Batches/particles.star"), images_of("Whole/particles.star"))
 
 
+def test_the_margin_around_particles_is_typed_in_angstrom(here, monkeypatch):
+    margins, window_of = set(), particle_stack.window_of
+
+    def seen(*given):
+        margins.add(given[-1])
+        return window_of(*given)
+
+    monkeypatch.setattr(particle_stack, "window_of", seen)
+    assert restore(f"{LINE} -o Denoised --margin_A 20") == 0
+    assert margins == {10}  # pixels of 2 Å
+
+
 def test_an_external_job_of_particles_has_a_node_of_particles(here):
     assert restore("denoise --o External/job004/ --in_parts Extract/particles.star -r 6 --j 1") == 0
     folder = Path("External/job004")

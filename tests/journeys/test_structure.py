@@ -15,8 +15,10 @@ from restore.cli.main import command_parser, main
 from restore.ctf import ctf
 from restore.io.images.image import write_image
 from restore.io.images.maps import read_map, read_map_header, write_map
+from restore.io.particle_images import open_particle_images
 from restore.io.star import Block, StarFile, read_star, write_star
 from restore.micrograph import CTFParameters
+from restore.particles.reconstruction.halves import ReconstructionSettings, reconstruct_halves
 from restore.structure.records import COMBINATIONS, read_structure
 
 QUICK = ["--reslog_sizes", "3", "--reslog_repeats", "2", "--engine", "torch"]
@@ -161,9 +163,6 @@ def test_its_half_maps_have_the_fsc_that_restore_fsc_finds(biased, tmp_path, cap
 
 
 def test_the_particles_it_writes_give_its_maps_again(biased, tmp_path):
-    from restore.io.particle_images import open_particle_images
-    from restore.particles.reconstruction.halves import ReconstructionSettings, reconstruct_halves
-
     images = open_particle_images(biased[1] / "particles" / "denoised_by_raw.star")
     halves = reconstruct_halves(images, ReconstructionSettings())
     written = read_map(read_map_header(biased[1] / "maps" / "denoised_by_raw_half1.mrc"))[0]
@@ -272,8 +271,10 @@ def session(tmp_path, monkeypatch):
     return project
 
 
-def test_particles_are_cut_out_of_raw_and_denoised_micrographs(session, tmp_path):
+@pytest.mark.parametrize(("more", "sign"), [([], 1), (["--bright_protein"], -1)])
+def test_particles_are_cut_out_of_raw_and_denoised_micrographs(session, tmp_path, more, sign):
     arguments = [
+        *more,
         "--raw_particles",
         str(session.raw),
         "--denoised_micrographs",
@@ -305,6 +306,19 @@ def test_particles_are_cut_out_of_raw_and_denoised_micrographs(session, tmp_path
         for name in ("raw_by_raw", "denoised_by_raw")
     ]
     np.testing.assert_allclose(amplitudes[1] / amplitudes[0], 0.5, rtol=1e-3)
+    maps = [mrcfile.read(path) for path in ("out/maps/raw_by_raw.mrc", session.truth_map)]
+    assert sign * np.corrcoef(*(density.ravel() for density in maps))[0, 1] > 0.3
+
+
+def test_maps_without_ctf_correction_are_those_of_the_images_as_they_are(tmp_path):
+    project, out = write_project(tmp_path, 40, 24), tmp_path / "out"
+    assert structure(project, out, "--reslog_sizes", "0", "--no_views", "--no_ctf") == 0
+    images = open_particle_images(out / "particles/raw_by_raw.star")
+    written = mrcfile.read(out / "maps/raw_by_raw.mrc").ravel()
+    for corrected in (True, False):
+        again = reconstruct_halves(images, ReconstructionSettings(ctf=corrected)).mean
+        same = np.corrcoef(written, again.numpy().ravel())[0, 1] > 0.999
+        assert same == (not corrected)
 
 
 def test_a_mark_of_the_particles_before_does_not_hide_flipped_phases(session, tmp_path, capsys):

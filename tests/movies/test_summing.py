@@ -273,6 +273,36 @@ def test_the_full_sum_is_the_halves_sum_and_nearly_the_image_that_weights_all_fr
     assert float(halves.full.std() / at_once.std()) == pytest.approx(1, abs=0.005)
 
 
+@pytest.mark.parametrize("binning", [1, 2])
+@pytest.mark.parametrize(("voltage_kV", "factor"), [(300.0, 1.0), (200.0, 0.8)])
+@pytest.mark.parametrize("pixel_size_A", [0.5, 1.7])
+def test_weighted_halves_are_sums_over_their_frames_with_grant_and_grigorieffs_weights(
+    pixel_size_A, voltage_kV, factor, binning
+):
+    """Each half is Σ w F / √(2 Σ w²), where w = exp(−N / (2 Ne)) and Ne = 0.245 k^−1.665 + 2.81 at
+    300 kV; dose is counted from the first frame.
+    """
+    dose, given, small = 1.3, frames(5, (48, 60)), (48 // binning, 60 // binning)
+    halves = sum_halves(
+        given, Summing((48, 60), small, dosing=Dosing(dose, voltage_kV, pixel_size_A))
+    )
+    ky, kx = (
+        np.fft.fftfreq(small[0], pixel_size_A * binning),
+        np.fft.rfftfreq(small[1], pixel_size_A * binning),
+    )
+    with np.errstate(divide="ignore"):  # the mean is not damaged
+        critical = factor * (0.245 * np.hypot(ky[:, None], kx) ** -1.665 + 2.81)
+    for half, numbers in ((halves.odd, (0, 2, 4)), (halves.even, (1, 3))):
+        weights = [np.exp(-0.5 * dose * number / critical) for number in numbers]
+        spectra = [spectrum_of(given[number]) for number in numbers]
+        if binning == 2:
+            spectra = [crop(spectrum, (48, 60), small) for spectrum in spectra]
+        total = sum(w * s.numpy() for w, s in zip(weights, spectra, strict=True))
+        expected = total / np.sqrt(2 * sum(w**2 for w in weights))
+        expected = np.fft.irfft2(expected, s=small, norm="forward").astype(np.float32)
+        torch.testing.assert_close(half, torch.from_numpy(expected), atol=1e-4, rtol=0)
+
+
 def test_what_came_before_the_first_frame_does_not_matter():
     critical = torch.tensor([5.0, 20.0])
     late = [dose_weight(critical, 30 + 2.0 * index) for index in range(4)]

@@ -2,7 +2,7 @@
 phone.
 """
 
-from pathlib import Path
+import shutil
 
 import evaluation_example as example
 import pytest
@@ -13,10 +13,10 @@ from restore.report.page import page as page_of
 from restore.report.structure_page import structure_page
 from restore.structure.records import structure_from
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = shutil.which("chromium")
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-if not CHROMIUM.exists():
-    pytest.skip(f"there is no {CHROMIUM}", allow_module_level=True)
+if CHROMIUM is None:
+    pytest.skip("Chromium is not installed", allow_module_level=True)
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
@@ -24,7 +24,7 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def browser():
     with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
 

@@ -22,7 +22,8 @@ from restore.training.loop import fresh_state, train
 from restore.training.patches import Pair, PatchFile, Region
 from restore.training.settings import TrainingSettings
 from restore.training.split import split
-from restore.training.state import restore_state, save_state
+from restore.training.stability import update_average
+from restore.training.state import TrainingState, restore_state, save_state
 from restore.training.valid_windows import split_with_data
 from restore.training.validation import epoch_words, held_out_losses
 
@@ -330,16 +331,34 @@ def test_the_model_is_the_average_of_the_weights(make_patches):
     assert 0.1 < model.network.up1.leave.weight.norm() / last.norm() < 1
 
 
-def test_gradients_are_clipped(make_patches, monkeypatch):
-    lengths = []
-    original = training.nn.utils.clip_grad_norm_
-    monkeypatch.setattr(
-        training.nn.utils,
-        "clip_grad_norm_",
-        lambda parameters, most: lengths.append((original(parameters, most), most)),
-    )
+@pytest.mark.parametrize(("step", "average"), [(10_000, 0.1), (1, 9 / 11)])
+def test_the_average_of_the_weights_keeps_the_decay_and_less_in_the_first_steps(step, average):
+    """A decay of 0.9 keeps min(0.9, (1 + n) / (10 + n)) of an average of 0 beside weights of 1."""
+    network = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.ones_(network.weight)
+    state = TrainingState(network, torch.optim.SGD(network.parameters()), best_weights={})
+    state.step, state.average = step, {"weight": torch.zeros(1, 1)}
+    update_average(state, 0.9)
+    assert float(state.average["weight"]) == pytest.approx(average)
+
+
+def test_gradients_are_clipped_before_each_step(make_patches, monkeypatch):
+    before, stepped = [], []
+    original, step = training.nn.utils.clip_grad_norm_, torch.optim.Adam.step
+
+    def clipped(parameters, most):
+        before.append(original(parameters, most))
+
+    def stepping(optimizer, *given):
+        gradients = [weight.grad for weight in optimizer.param_groups[0]["params"]]
+        stepped.append(torch.cat([gradient.flatten() for gradient in gradients]).norm())
+        return step(optimizer, *given)
+
+    monkeypatch.setattr(training.nn.utils, "clip_grad_norm_", clipped)
+    monkeypatch.setattr(torch.optim.Adam, "step", stepping)
     run(make_patches(), replace(COMPACT, number_of_epochs=1, gradient_clip=0.25))
-    assert len(lengths) == 10 and {most for _, most in lengths} == {0.25}
+    assert len(before) == len(stepped) == 10
+    assert max(before) > 0.3 and 0 < max(stepped) < 0.2501
 
 
 def test_a_run_without_a_length_ends_by_itself_once_the_loss_is_flat(make_patches, monkeypatch):
