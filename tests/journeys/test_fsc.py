@@ -131,8 +131,8 @@ def counted(which):
 def test_components_are_counted_over_the_half_transform_or_the_whole_one(here):
     for typed, which in (("", "half"), ("--count half", "half"), ("--count whole", "whole")):
         assert restore(f"fsc {HALVES} {typed} -o curves.star --overwrite") == 0
-        found = curves(here / "curves.star")["unmasked"][1:]
-        np.testing.assert_allclose(found, counted(which), atol=1e-5)
+        measured = curves(here / "curves.star")["unmasked"][1:]
+        np.testing.assert_allclose(measured, counted(which), atol=1e-5)
     assert np.abs(counted("whole") - counted("half")).max() > 1e-3
 
 
