@@ -57,6 +57,7 @@ def test_every_command_in_the_docs_can_be_parsed(page, line):
 
 OTHER_PROGRAMS = {
     *("--even_odd_split", "--gain_rot", "--gain_flip", "--bin_factor", "--ctf_phase_flipped"),
+    "--skip_defect",
     *("--addJobFromStar", "--schedule", "--RunJobs", "--LoG", "--sec_wait_after"),
     *("--odir", "--pickname", "--LoG_diam_min", "--LoG_diam_max", "--coord_dir", "--coord_suffix"),
     *("--part_dir", "--part_star", "--extract", "--extract_size", "--norm", "--bg_radius"),

@@ -5,22 +5,20 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from restore import fourier
-from restore.ctf import ctf_sign
+from restore.denoising.full_size import Raw, at_full_size
 from restore.denoising.input_checks import (
     has_fine_noise,
     objection_to_areas,
     objection_to_halves,
     signal_ratio,
 )
-from restore.denoising.merge import low_frequencies_of, mean_of_halves, merge
-from restore.denoising.settings import DenoisingSettings, merge_band
+from restore.denoising.merge import mean_of_halves
+from restore.denoising.settings import DenoisingSettings
 from restore.errors import UserError
 from restore.micrograph import MANY_HOT_PIXELS, CTFParameters, Micrograph
 from restore.model.calibration import (
@@ -36,16 +34,12 @@ from restore.model.inference.selection import engine_for
 from restore.model.network import architecture_of
 from restore.model.own_calibration import own_weights
 from restore.preprocessing import (
-    Grid,
     Prepared,
-    Recipe,
     blank_in_any,
     blank_pixels_of,
-    completed,
     prepare_masked,
     restored_spectrum,
 )
-from restore.preprocessing.flat import Flat, flattened
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +110,7 @@ def denoise_with(
     if hot_pixels := prepared[0].hot_pixels:
         level = logging.INFO if hot_pixels > MANY_HOT_PIXELS else logging.DEBUG
         log.log(level, "%s: %d hot pixels replaced", micrograph.name, hot_pixels)
-    raw = _Raw(exposure.full, micrograph, denoiser.model.recipe, blank)
+    raw = Raw(exposure.full, micrograph, denoiser.model.recipe, blank)
     denoised = _denoised(denoiser, raw, prepared)
     if blank is None:
         return denoised
@@ -152,25 +146,7 @@ def result_without_halves(model: Model) -> str:
     return f"the image is {'calibrated without them' if calibrates else 'not calibrated'}"
 
 
-@dataclass(frozen=True)
-class _Raw:
-    """A raw full sum, what is known of it, and its pixels without data."""
-
-    image: Float[Tensor, "y x"]
-    micrograph: Micrograph
-    recipe: Recipe
-    blank: Bool[Tensor, "y x"] | None
-
-    @cached_property
-    def flat(self) -> Flat:
-        """The image with hot pixels replaced, those without data filled, and its background and
-        the jump between its borders subtracted.
-        """
-        clean, _ = completed(self.image, self.blank, self.recipe)
-        return flattened(clean, self.micrograph.pixel_size_A, self.recipe, self.blank)
-
-
-def _denoised(denoiser: Denoiser, raw: _Raw, prepared: Sequence[Prepared]) -> Float[Tensor, "y x"]:
+def _denoised(denoiser: Denoiser, raw: Raw, prepared: Sequence[Prepared]) -> Float[Tensor, "y x"]:
     """The denoised full sum; ``prepared`` are the full sum and, if they are denoised instead, its
     halves.
     """
@@ -190,54 +166,7 @@ def _denoised(denoiser: Denoiser, raw: _Raw, prepared: Sequence[Prepared]) -> Fl
             full.image,
             full.grid.pixel_size_yx_A,
         )
-    image = _at_full_size(restored_spectrum(denoised, full), denoiser, raw, full.grid)
-    return _with_jump(image, raw, settings) if settings.keep_low_frequencies else image
-
-
-def _with_jump(
-    image: Float[Tensor, "y x"], raw: _Raw, settings: DenoisingSettings
-) -> Float[Tensor, "y x"]:
-    """The image plus the raw one's jump between borders, which would otherwise be missing from its
-    low frequencies: where one border is darker than the other, all between them would slope.
-    """
-    ctf = raw.micrograph.ctf
-    flipped = raw.recipe.phase_flip and not settings.flip_phases_back
-    # At frequencies this low the CTF has the sign that it has at 0.
-    sign = float(ctf_sign(ctf, (2, 2), (1.0, 1.0))[0, 0]) if flipped and ctf is not None else 1.0
-    return raw.flat.jump.added_to(image, factor=sign)
-
-
-def _at_full_size(
-    spectrum: Complex[Tensor, "y kx"], denoiser: Denoiser, raw: _Raw, grid: Grid
-) -> Float[Tensor, "full_y full_x"]:
-    """The image of a denoised spectrum, with what the settings take from the raw one."""
-    settings, recipe = denoiser.settings, denoiser.model.recipe
-    band = merge_band(settings, recipe.max_resolution_A)
-    flips_back = settings.flip_phases_back and recipe.phase_flip
-    coarse = None
-    if settings.keep_low_frequencies:
-        coarse = low_frequencies_of(raw.flat.image, grid, recipe)
-        if recipe.phase_flip:
-            coarse = coarse * _sign(raw.micrograph, grid.shape, grid.pixel_size_yx_A, coarse.device)
-    if band is None and not flips_back:
-        spectrum = spectrum if coarse is None else spectrum + coarse
-        return fourier.padded_image_of(spectrum, grid.shape, grid.full_shape)
-    spectrum = fourier.pad(spectrum, grid.shape, grid.full_shape)
-    full_sampling = grid.full_shape, (grid.full_pixel_size_A, grid.full_pixel_size_A)
-    if band is not None:
-        # The background does not fit together at opposite borders. With it, a slope would add
-        # lines there at all frequencies, by which the denoised amplitudes would be scaled too.
-        fine = fourier.spectrum_of(raw.flat.image)
-        if recipe.phase_flip:
-            fine = fine * _sign(raw.micrograph, *full_sampling, fine.device)
-        spectrum = merge(spectrum, fine, fourier.frequency_per_A(*full_sampling, fine.device), band)
-    # After the merge, which scales the denoised amplitudes: these are the raw image's, as its fine
-    # ones are.
-    if coarse is not None:
-        spectrum = spectrum + fourier.pad(coarse, grid.shape, grid.full_shape)
-    if flips_back:
-        spectrum = spectrum * _sign(raw.micrograph, *full_sampling, spectrum.device)
-    return fourier.image_of(spectrum, grid.full_shape)
+    return at_full_size(restored_spectrum(denoised, full), raw, full.grid, settings)
 
 
 def _weights(
@@ -293,20 +222,3 @@ def _network_output(denoiser: Denoiser, prepared: Prepared) -> Float[Tensor, "y 
     return apply_self_ensemble(
         denoiser.engine, prepared.image, settings.tile_px, settings.self_ensemble
     )
-
-
-def _sign(
-    micrograph: Micrograph,
-    shape: fourier.Shape,
-    pixel_size_yx_A: tuple[float, float],
-    device: torch.device,
-) -> Float[Tensor, "y kx"]:
-    """The sign of the micrograph's CTF, and +1 for the mean."""
-    if micrograph.ctf is None:
-        raise UserError(
-            ("the CTF is not known"), where=micrograph.name, wanted="phase flipping needs a CTF"
-        )
-    sign = ctf_sign(micrograph.ctf, shape, pixel_size_yx_A, device)
-    # The mean is no contrast: it stays what it is where a phase plate makes the CTF negative at 0.
-    sign[0, 0] = 1
-    return sign
