@@ -52,14 +52,14 @@ class Watched(PyTorchEngine):
     large.
     """
 
-    def __init__(self, limit_px=10**9):
+    def __init__(self, limit_px=10**9, error=torch.OutOfMemoryError):
         super().__init__(built(), CPU)
-        self.seen, self.limit_px, self.forgotten = [], limit_px, 0
+        self.seen, self.limit_px, self.error, self.forgotten = [], limit_px, error, 0
 
     def run(self, name, *maps):
         self.seen.append((name, *maps[0].shape[-2:]))
         if maps[0].shape[-1] > self.limit_px:
-            raise torch.OutOfMemoryError
+            raise self.error
         return super().run(name, *maps)
 
     def forget(self):
@@ -169,8 +169,12 @@ def test_an_image_whose_maps_would_be_too_large_is_cut_first(monkeypatch):
     assert all(height * width <= 160**2 for _, height, width in watched.seen)
 
 
-def test_where_memory_runs_out_tiles_get_smaller_until_it_does_not():
-    watched, image = Watched(limit_px=96), noise(256, 256)
+ON_CPU = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError, ON_CPU])
+def test_where_memory_runs_out_tiles_get_smaller_until_it_does_not(error):
+    watched, image = Watched(limit_px=96, error=error), noise(256, 256)
     torch.testing.assert_close(
         apply_network(watched, image, 256), whole_of(image), atol=1e-5, rtol=1e-5
     )

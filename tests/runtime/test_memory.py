@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from restore.errors import UserError
-from restore.runtime.memory import advising_if_out_of_memory, is_out_of_memory
+from restore.runtime.memory import advising_if_out_of_memory, is_out_of_memory, memory_errors
 
 FAULTS = """
 import resource, torch
@@ -55,6 +55,13 @@ def cpu_error():
 )
 def test_errors_of_memory_are_told_from_others(error, expected):
     assert is_out_of_memory(error()) is expected
+
+
+def test_the_error_of_memory_on_the_cpu_is_one_that_a_job_fails_by():
+    with pytest.raises(MemoryError, match="allocate"), memory_errors():
+        torch.empty(1 << 50)
+    with pytest.raises(RuntimeError, match="shapes"), memory_errors():
+        raise RuntimeError("the shapes do not match")
 
 
 def test_only_an_error_of_memory_becomes_advice():

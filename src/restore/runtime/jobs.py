@@ -23,6 +23,7 @@ import torch
 from restore.errors import UserError
 from restore.records import plain
 from restore.runtime.distributed import Place
+from restore.runtime.memory import memory_errors
 from restore.runtime.prefetch import WriteBehind, read_ahead
 from restore.runtime.progress import Bars, no_bars
 
@@ -200,7 +201,8 @@ def _run(
     with WriteBehind() as writer:
         for job, data in read_ahead(jobs, steps.read, steps.depth):
             try:
-                write = steps.compute(job, data)
+                with memory_errors():
+                    write = steps.compute(job, data)
             except FAILURES as error:
                 results.fail(job, error)
             else:

@@ -38,6 +38,19 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
+def memory_errors() -> Generator[None]:
+    """A block in which PyTorch's error of memory on the CPU, which is a plain RuntimeError, is a
+    MemoryError.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if type(error) is RuntimeError and is_out_of_memory(error):
+            raise MemoryError(str(error).split("\n", 1)[0]) from error
+        raise
+
+
+@contextmanager
 def advising_if_out_of_memory(do: str) -> Generator[None]:
     """A block, or as a decorator a function, in which running out of memory is a UserError with
     the advice ``do``.

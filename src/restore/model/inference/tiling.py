@@ -20,6 +20,7 @@ from torch.nn.functional import pad
 
 from restore.model.inference.engine import Engine
 from restore.model.network import Halo, architecture_of, receptive_field_px, stage_named
+from restore.runtime.memory import memory_errors
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def _network_of(
     join = architecture_of(engine.settings).through_stages
     while True:
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), memory_errors():
                 return join(partial(_stage_of, engine, side), image).float()
         except (torch.OutOfMemoryError, MemoryError):
             if side <= _SMALLEST_TILE_PX:
