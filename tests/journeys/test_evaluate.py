@@ -306,18 +306,19 @@ def test_images_in_another_grey_scale_are_warned_of_and_fitted_when_asked(
 
 def test_restores_own_denoised_halves_are_told_the_same_as_its_model(here):
     """Of halves that ``restore denoise`` wrote, phases flipped: the files lack only what is near
-    the Nyquist frequency.
+    the Nyquist frequency. A half has no halves of its own to calibrate it.
     """
     text = Path("mics.star").read_text()
     for half in ("EVN", "ODD"):
         Path(f"{half}.star").write_text(text.replace("_DW", f"_{half}"))
         assert restore("denoise", "-m", f"{half}.star", "-p", "model.safetensors", "-o", half) == 0
     assert restore(*OTHERS, "--denoised_halves", "EVN", "ODD", "--phaseflip", "-o", "others") == 0
+    assert restore(*MODEL, "--calibration=model", "-o", "uncalibrated") == 0
     assert value("var_signal", "others") == pytest.approx(value("var_signal"), rel=1e-3)
     for name in ("gain", "correlation_denoised", "calibration"):
         model, files = (
             record(folder)["groups"][-1]["curves"][name]["value"][1:5]
-            for folder in ("evaluation", "others")
+            for folder in ("uncalibrated", "others")
         )
         assert files == pytest.approx(model, rel=0.03, abs=0.01), name
 

@@ -110,5 +110,7 @@ def test_patches_of_another_way_to_prepare_are_refused(monkeypatch):
     restore.make_patches("mics.star", "p.hdf", RECIPE)
     restore.make_patches("mics.star", "p.hdf", RECIPE)
     monkeypatch.setattr("restore.training.preparation.PREPARATION_VERSION", 99)
-    with pytest.raises(UserError, match="made from other micrographs, or with another recipe"):
+    with pytest.raises(
+        UserError, match="made from other micrographs, with another recipe or CTF, or by"
+    ):
         restore.make_patches("mics.star", "p.hdf", RECIPE)

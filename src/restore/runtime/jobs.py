@@ -125,9 +125,7 @@ def stale_jobs(
 
     Every process gets the same answer, whatever another has finished in the meantime.
     """
-    stale = [
-        index for index, job in enumerate(jobs) if overwrite or not is_current(job, fingerprint_in)
-    ]
+    stale = [n for n, job in enumerate(jobs) if overwrite or not is_current(job, fingerprint_in)]
     to_do = [jobs[index] for index in sorted(set(place.gather(stale)))]
     if len(to_do) < len(jobs) and place.is_main:
         log.info("%d of %d micrographs %s", len(jobs) - len(to_do), len(jobs), already)
