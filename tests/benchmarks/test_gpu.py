@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from folders import ROOT
+from folders import ROOT, importable
 
 from restore.training.settings import TrainingSettings
 
@@ -33,13 +33,10 @@ RUN = "del sys.argv[0]; import runpy; runpy.run_path(sys.argv[0], run_name='__ma
 
 @pytest.fixture(scope="module")
 def gpu():
-    sys.path.insert(0, str(SCRIPT.parent))
-    try:
+    with importable(SCRIPT.parent):
         import gpu
 
         yield gpu
-    finally:
-        sys.path.remove(str(SCRIPT.parent))
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from folders import ROOT
+from folders import ROOT, importable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,8 +16,7 @@ FOLDER = ROOT / "benchmarks"
 @pytest.fixture(scope="module")
 def benchmark():
     """The benchmark's modules, which are no package: they find each other beside themselves."""
-    sys.path.insert(0, str(FOLDER))
-    try:
+    with importable(FOLDER):
         import picking
         import picking_images
         import picking_metrics
@@ -27,8 +25,6 @@ def benchmark():
 
         modules = (picking, picking_images, picking_metrics, picking_pickers, picking_tables)
         yield {module.__name__: module for module in modules}
-    finally:
-        sys.path.remove(str(FOLDER))
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,12 @@
 
 import json
 import math
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from folders import ROOT
+from folders import ROOT, importable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,14 +26,11 @@ WHOLE = "200–4.5 Å"
 @pytest.fixture(scope="module")
 def benchmarks():
     """The benchmark's modules, which are no package: they find each other beside themselves."""
-    sys.path.insert(0, str(FOLDER))
-    try:
+    with importable(FOLDER):
         import quality
         import quality_metrics
 
         yield quality, quality_metrics
-    finally:
-        sys.path.remove(str(FOLDER))
 
 
 @pytest.fixture(scope="module")

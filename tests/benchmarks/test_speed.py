@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from folders import ROOT
+from folders import ROOT, importable
 
 from restore.io.images.image import write_image
 from restore.io.micrographs import Needs, read_micrographs
@@ -41,13 +41,10 @@ _rlnDefocusAngle #5
 @pytest.fixture(scope="module")
 def speed():
     """The benchmark, which is no package: its modules find each other beside themselves."""
-    sys.path.insert(0, str(FOLDER))
-    try:
+    with importable(FOLDER):
         import speed
 
         yield speed
-    finally:
-        sys.path.remove(str(FOLDER))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from folders import ROOT
+from folders import ROOT, importable
 
 from restore.preprocessing import common_blank_pixels
 from restore.simulation.assemblies import Particle
@@ -19,14 +19,11 @@ FOLDER = ROOT / "general"
 @pytest.fixture(scope="module")
 def scripts():
     """Pool and learning: modules that find each other beside themselves."""
-    sys.path.insert(0, str(FOLDER))
-    try:
+    with importable(FOLDER):
         import fields_pool
         import learning
 
         yield fields_pool, learning
-    finally:
-        sys.path.remove(str(FOLDER))
 
 
 @pytest.fixture(scope="module")

@@ -127,9 +127,9 @@ def signed_images(
         As :func:`read_particle_images`.
     """
     read, signs = read_particle_images(images, rows), images.particles.contrast_signs
-    if signs is None:
-        return read
-    return read * np.where(signs[np.asarray(rows)] < 0, -1, 1).astype(np.float32)[:, None, None]
+    if signs is not None:
+        read[signs[np.asarray(rows)] < 0] *= -1
+    return read
 
 
 def _read_sections(

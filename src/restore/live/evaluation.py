@@ -53,22 +53,15 @@ class SessionEvaluation:
         """The micrographs to measure now, including those measured already; empty if there is
         nothing new.
         """
-        good = [
-            micrograph
-            for micrograph in with_halves
-            if self._files.key(micrograph) not in self._failed
-        ]
+        keys = {micrograph: self._files.key(micrograph) for micrograph in with_halves}
+        good = {micrograph: key for micrograph, key in keys.items() if key not in self._failed}
         known = self._measured
-        new = [
-            self._files.key(micrograph)
-            for micrograph in good
-            if self._files.key(micrograph) not in known
-        ]
+        new = [key for key in good.values() if key not in known]
         if not new:
             return []
         more = min(max(len(known) // 4, _FEWEST), _MOST)
         taken = known | set(new[:more])
-        return [micrograph for micrograph in good if self._files.key(micrograph) in taken]
+        return [micrograph for micrograph, key in good.items() if key in taken]
 
     def measure(self, subset: MicrographSet, model: NamedModel, bars: Bars) -> None:
         """Measure the micrographs of a set, and write the evaluation and its report.
